@@ -1,0 +1,91 @@
+"""How long something has not been what was desired, and since when it is stuck.
+
+The clock starts when a module, or the device, leaves what was desired. It ends only after the whole stability
+window, so that a crash loop which runs for ten seconds between crashes keeps it.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+
+class Sight(Enum):
+    """What one look at a module says to its clock."""
+
+    SETTLED = auto()
+    """It is what was desired."""
+    UNSETTLED = auto()
+    """It is not."""
+    UNSAID = auto()
+    """The report says nothing about the desired version: the clock keeps, and nothing is flagged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The clock of one module, or of the device. All times are hub times in UTC.
+
+    Attributes:
+        unsettled_since: When it left what was desired; None while the clock is off.
+        settled_since: Since when it looks settled again, inside the stability window.
+        stuck_since: When it became stuck; None while it is not.
+        grace: How long it may be unsettled.
+        is_watched: The last look said something about the desired version, so a due time counts.
+    """
+
+    grace: timedelta
+    unsettled_since: datetime | None = None
+    settled_since: datetime | None = None
+    stuck_since: datetime | None = None
+    is_watched: bool = True
+
+    @property
+    def stuck_at(self) -> datetime | None:
+        """When it becomes stuck, or became it."""
+        return None if self.unsettled_since is None else self.unsettled_since + self.grace
+
+    def due(self, stable_after: timedelta) -> datetime | None:
+        """When the next look is needed though nothing may have changed; None where none is."""
+        if not self.is_watched or self.stuck_at is None:
+            return None
+        ends = None if self.settled_since is None else self.settled_since + stable_after
+        if self.stuck_since is not None:
+            return ends
+        return self.stuck_at if ends is None else min(ends, self.stuck_at)
+
+
+def tick(  # noqa: PLR0913 (all keyword-only: the whole of what a clock depends on)
+    clock: Clock,
+    sight: Sight,
+    *,
+    at: datetime,
+    now: datetime,
+    stable_after: timedelta,
+    restart: bool,
+) -> Clock:
+    """The clock after one look.
+
+    Args:
+        clock: The clock before, with the grace period that holds now.
+        sight: What the look says.
+        at: Hub time of the change that was seen.
+        now: The time of the look.
+        stable_after: The stability window.
+        restart: A new desired version asks something else of it: what it did before no longer counts.
+    """
+    if restart:
+        clock = Clock(grace=clock.grace)
+    if sight is Sight.UNSAID:
+        started = at if restart else clock.unsettled_since
+        return replace(clock, unsettled_since=started, settled_since=None, is_watched=False)
+    if sight is Sight.SETTLED:
+        settled_since = clock.settled_since or at
+        if clock.unsettled_since is None or now >= settled_since + stable_after:
+            return Clock(grace=clock.grace)
+        clock = replace(clock, settled_since=settled_since, is_watched=True)
+    else:
+        started = clock.unsettled_since or at
+        clock = replace(clock, unsettled_since=started, settled_since=None, is_watched=True)
+    stuck_at = clock.stuck_at
+    if clock.stuck_since is None and stuck_at is not None and now >= stuck_at:
+        clock = replace(clock, stuck_since=stuck_at)
+    return clock

@@ -1,0 +1,108 @@
+"""One module as desired beside the same module as reported, whatever the device says of the version."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from status_core.images import same_image
+from status_core.reading import scalar
+from status_core.reasons import Reason
+from status_core.states import ModuleState
+from status_core.status import Evidence
+from status_core.twin import EDGE_AGENT, DesiredModule, ReportedModule, Twin
+
+RUNNING: Final = "running"
+STOPPED: Final = "stopped"
+FAILED: Final = "failed"
+NEVER: Final = "never"
+
+_UNMET: Final = {
+    "backoff": Reason.BACKOFF,
+    STOPPED: Reason.EXITED,
+    FAILED: Reason.EXITED,
+    "dead": Reason.DEAD,
+    "unhealthy": Reason.UNHEALTHY,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What differs between a desired and a reported module, and the values that were compared."""
+
+    name: str
+    desired: DesiredModule | None
+    reported: ReportedModule | None
+    state: ModuleState
+    reason: Reason
+    evidence: tuple[Evidence, ...]
+
+
+def compare_modules(twin: Twin) -> dict[str, Comparison]:
+    """Compare each module that is desired or reported. Desired ones first, in the order of the twin."""
+    names = [*twin.desired, *(name for name in twin.reported if name not in twin.desired)]
+    return {name: _compare(name, twin.desired.get(name), twin.reported.get(name)) for name in names}
+
+
+def _compare(name: str, desired: DesiredModule | None, reported: ReportedModule | None) -> Comparison:
+    if desired is None:
+        return Comparison(name, desired, reported, ModuleState.EXTRA, Reason.NOT_DESIRED, ())
+    evidence: tuple[Evidence, ...] = (_image_evidence(desired, reported),)
+    if not same_image(desired.image, reported.image if reported else None):
+        state, reason = _other_image(name, reported)
+    elif name == EDGE_AGENT:  # judged by its image alone: it reports, so it runs
+        state, reason = ModuleState.SETTLED, Reason.AS_DESIRED
+    elif reported is None:
+        state, reason = ModuleState.MISSING, Reason.SETTLING
+    else:
+        evidence = (*evidence, _status_evidence(desired, reported))
+        state, reason = _status(desired, reported)
+    return Comparison(name, desired, reported, state, reason, evidence)
+
+
+def _other_image(name: str, reported: ReportedModule | None) -> tuple[ModuleState, Reason]:
+    if reported is None or reported.image is None:
+        if name == EDGE_AGENT:  # only what it runs is not known
+            return ModuleState.UNKNOWN, Reason.NOT_REPORTED
+        return ModuleState.MISSING, Reason.SETTLING
+    return ModuleState.UPDATING, Reason.AGENT_UPDATING if name == EDGE_AGENT else Reason.SETTLING
+
+
+def _status(desired: DesiredModule, reported: ReportedModule) -> tuple[ModuleState, Reason]:
+    """Whether a module with the desired image is in its desired status, and how or why not.
+
+    A desired `stopped` is met by `failed` too: a process that ends by SIGTERM or SIGKILL reports `failed` with
+    exit code 143 or 137 (edgelet-docker/src/module.rs).
+    """
+    status = reported.runtime_status
+    if _is_finished_job(desired, reported):
+        return ModuleState.SETTLED, Reason.FINISHED
+    if status == desired.status or (desired.status == STOPPED and status == FAILED):
+        return ModuleState.SETTLED, Reason.AS_DESIRED
+    if status == RUNNING:
+        return ModuleState.WRONG_STATUS, Reason.STILL_RUNNING
+    return ModuleState.WRONG_STATUS, _UNMET.get(status or "", Reason.STATUS_UNKNOWN)
+
+
+def _is_finished_job(desired: DesiredModule, reported: ReportedModule) -> bool:
+    """A module that runs once and ended well: the agent leaves it stopped (HealthRestartPlanner.cs)."""
+    return (
+        desired.status == RUNNING
+        and reported.runtime_status == STOPPED
+        and reported.exit_code == 0
+        and desired.restart_policy == NEVER
+        and reported.started
+    )
+
+
+def _image_evidence(desired: DesiredModule, reported: ReportedModule | None) -> Evidence:
+    path = f"{reported.path if reported else desired.path.replace('desired', 'reported', 1)}.settings.image"
+    found = reported.image if reported else None
+    return Evidence(path, scalar(found), scalar(desired.image), f"{desired.path}.settings.image")
+
+
+def _status_evidence(desired: DesiredModule, reported: ReportedModule) -> Evidence:
+    return Evidence(
+        f"{reported.path}.runtimeStatus",
+        scalar(reported.runtime_status),
+        scalar(desired.status),
+        f"{desired.path}.status",
+    )

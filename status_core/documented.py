@@ -1,0 +1,83 @@
+"""The rules of reported_states_during_deployment.md, literally, so that a difference from them is visible.
+
+What the document leaves open is read thus: without a configurations section, or with an empty one, the clause
+`status: "Applied"` is left out ("may be ignored"); a section in which nothing is Applied meets no rule; an
+absent operand equals only another absent one. The agent's 406 and 417 stand in a note of the document, and a
+device without a deployment in its table of codes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from status_core.reading import object_at
+from status_core.twin import Twin
+
+
+def documented_rules(source: Any, twin: Twin) -> tuple[str, ...]:
+    """Names of the document's rules that hold for a twin, in the order of the document.
+
+    Args:
+        source: The twin's JSON. The rules compare its values as they stand.
+        twin: The same twin, read.
+    """
+    no_deployment = ("no_deployment",) if twin.nothing_desired else ()
+    if twin.has_configurations and not twin.applied:
+        return no_deployment
+    desired = object_at(source, "properties", "desired")
+    reported = object_at(source, "properties", "reported")
+    if not _equal(desired.get("$version"), reported.get("lastDesiredVersion")):
+        return (*no_deployment, "pending")
+    code = twin.raw_code
+    held = {
+        "successful": _is(code, 200) and _edge_hub_equal(desired, reported) and _all_right(desired, reported),
+        "invalid": _is(code, 400) or _is(code, 412),
+        "module_failed": _is(code, 200) and _any_failed(desired, reported),
+        "in_progress": _is(code, 500) and _any_image_differs(desired, reported),
+        "agent_unavailable": _is(code, 406),
+        "empty": _is(code, 417),
+    }
+    return (*no_deployment, *(name for name, holds in held.items() if holds))
+
+
+def _edge_hub_equal(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
+    path = ("systemModules", "edgeHub")
+    return _equal(object_at(desired, *path).get("status"), object_at(reported, *path).get("status"))
+
+
+def _all_right(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
+    return all(status and image for status, image in _modules(desired, reported))
+
+
+def _any_failed(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
+    return any(image and not status for status, image in _modules(desired, reported))
+
+
+def _any_image_differs(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
+    return any(not image for _, image in _modules(desired, reported))
+
+
+def _modules(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> list[tuple[bool, bool]]:
+    """For each desired module: whether its status, and whether its image, is as reported."""
+    modules, found = object_at(desired, "modules"), object_at(reported, "modules")
+    return [
+        (
+            _equal(object_at(modules, name).get("status"), object_at(found, name).get("runtimeStatus")),
+            _equal(_image(modules, name), _image(found, name)),
+        )
+        for name in modules
+    ]
+
+
+def _image(modules: Mapping[str, Any], name: str) -> Any:
+    return object_at(modules, name, "settings").get("image")
+
+
+def _is(code: Any, number: int) -> bool:
+    return _equal(code, number)
+
+
+def _equal(left: Any, right: Any) -> bool:
+    """Equality of JSON scalars; objects and lists, which no operand of a rule is, equal nothing."""
+    if isinstance(left, dict | list) or isinstance(left, bool) is not isinstance(right, bool):
+        return False
+    return bool(left == right)

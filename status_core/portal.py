@@ -1,0 +1,18 @@
+"""What IoT Hub's own system metrics say of a device: they look at no module and no image.
+
+The queries behind appliedCount, reportedSuccessfulCount and reportedFailedCount stand in
+azure-iot-cli-extension (test_config_modules_show.json).
+"""
+
+from status_core.states import Portal
+from status_core.twin import Twin
+
+
+def portal_count(twin: Twin) -> Portal | None:
+    """The furthest counter that counts the device; None where no configuration is Applied."""
+    if not twin.applied:
+        return None
+    versions_equal = twin.desired_version is not None and twin.desired_version == twin.last_desired_version
+    if not versions_equal or twin.raw_code is None:
+        return Portal.APPLIED
+    return Portal.SUCCESSFUL if twin.code == 200 else Portal.FAILED  # noqa: PLR2004 (the metric's own number)

@@ -1,0 +1,71 @@
+"""Total readers of JSON: any value in any place gives an answer, never an exception."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+LARGEST: Final = 2**63 - 1
+"""The largest number that a table column holds."""
+TEXT_LIMIT: Final = 256
+"""Characters of a value that are kept in evidence."""
+
+_NOTHING: Final[Mapping[str, Any]] = {}
+
+type Scalar = str | int | float | bool | None
+"""A JSON value without parts."""
+
+
+def object_at(value: Any, *path: str) -> Mapping[str, Any]:
+    """The JSON object at a path, or an empty one where there is none."""
+    for key in path:
+        if not isinstance(value, dict):
+            return _NOTHING
+        value = value.get(key)
+    return value if isinstance(value, dict) else _NOTHING
+
+
+def text(value: Any) -> str | None:
+    """The value where it is a string."""
+    return value if isinstance(value, str) else None
+
+
+def integer(value: Any) -> int | None:
+    """The value where it is a whole number that a column can hold. `true` is none; `11.0` is 11, as in JSON."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+        return None
+    return int(value) if value == int(value) else None
+
+
+def word(value: Any) -> str | None:
+    """A status word, folded: agents read them without regard to case (Newtonsoft's StringEnumConverter)."""
+    return value.strip().lower() if isinstance(value, str) else None
+
+
+def timestamp(value: Any) -> datetime | None:
+    """An ISO 8601 time in UTC, cut to microseconds. The hub's "never" (year 1) is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        time = datetime.fromisoformat(value)
+        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+    return time if time.year > 1 else None
+
+
+def clean(value: str, limit: int) -> str:
+    """A string that any row, log or terminal can hold: one line, no control characters, at most `limit` long."""
+    kept = "".join(character if character.isprintable() else " " for character in value[: limit + 1])
+    return kept if len(kept) <= limit else kept[: limit - 3] + "..."
+
+
+def scalar(value: Any) -> Scalar:
+    """A value as evidence shows it: an object or a list only by its kind, so nothing inside it can leak."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return clean(value, TEXT_LIMIT)
+    if isinstance(value, int | float):
+        # NaN and infinity are no JSON, and nothing holds a number of a thousand digits.
+        return value if abs(value) <= LARGEST else "<number>"
+    return "<object>" if isinstance(value, dict) else "<array>"

@@ -1,0 +1,59 @@
+"""What is kept of a device between two looks at its twin."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from status_core.clocks import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleRecord:
+    """The kept state of one module. States and reasons are plain words: an older release may have kept others."""
+
+    state: str
+    reason: str
+    message: str
+    since: datetime
+    desired_status: str | None
+    runtime_status: str | None
+    desired_image: str | None
+    reported_image: str | None
+    exit_code: int | None
+    clock: Clock
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceRecord:
+    """The kept state of one device. The device's own clock stands for `$edgeAgent`.
+
+    Attributes:
+        sequence: Number of the device's last transition; they count from 1 without a gap.
+        at: Hub time of the last change, never before that of an earlier one.
+        observed: When the twin was read that this record comes from.
+    """
+
+    state: str
+    reason: str
+    message: str
+    rule: str
+    since: datetime
+    desired_version: int | None
+    last_desired_version: int | None
+    status_code: int | None
+    deployments: tuple[str, ...]
+    targeted: tuple[str, ...]
+    flags: tuple[str, ...]
+    portal: str | None
+    agent_version: str | None
+    twin_version: int | None
+    sequence: int
+    at: datetime
+    observed: datetime
+    clock: Clock
+    modules: Mapping[str, ModuleRecord] = field(default_factory=dict)
+
+    def due(self, stable_after: timedelta) -> datetime | None:
+        """When the device needs a look though nothing may have changed; None where it needs none."""
+        clocks = (self.clock, *(module.clock for module in self.modules.values()))
+        return min((due for clock in clocks if (due := clock.due(stable_after))), default=None)

@@ -1,0 +1,254 @@
+"""The rules that decide the state of a deployment, in their order: the first that holds wins.
+
+D is `properties.desired`, R `properties.reported`, V `D.$version`, L `R.lastDesiredVersion`, C
+`R.lastDesiredStatus.code`. Where a rule says more than reported_states_during_deployment.md, its docstring
+gives the part of the agent that makes it so.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from status_core.comparison import Comparison
+from status_core.descriptions import Explanation, explain
+from status_core.reading import scalar
+from status_core.reasons import SEVERITY, Reason
+from status_core.states import Flag, ModuleState, State
+from status_core.status import Evidence
+from status_core.twin import EDGE_AGENT, Twin
+
+OK: Final = 200
+CONFIG_FORMAT_ERROR: Final = 400
+UNKNOWN: Final = 406
+INVALID_SCHEMA_VERSION: Final = 412
+CONFIG_EMPTY_ERROR: Final = 417
+FAILED: Final = 500
+
+_CODE_PATH: Final = "properties.reported.lastDesiredStatus.code"
+_OUTSTANDING: Final = (ModuleState.MISSING, ModuleState.UPDATING)
+
+type Comparisons = dict[str, Comparison]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rule decided: the state, its cause, and the values that were compared.
+
+    `explanation` is what the agent's description of a failed plan says, of the modules too.
+    """
+
+    state: State
+    reason: Reason
+    evidence: tuple[Evidence, ...]
+    flags: tuple[Flag, ...] = ()
+    explanation: Explanation | None = None
+
+
+type Rule = Callable[[Twin, Comparisons], Verdict | None]
+
+
+def nothing_desired(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
+    """D holds nothing but `$` keys. Comes first: the modules of an earlier deployment keep running."""
+    if not twin.nothing_desired:
+        return None
+    evidence = Evidence("properties.desired", "<empty>", "<deployment>")
+    return Verdict(State.NO_DEPLOYMENT, Reason.NOTHING_DESIRED, (evidence,))
+
+
+def rejected(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
+    """Document: "The IoT Edge runtime has received a deployment, but the deployment was invalid".
+
+    The document asks for V == L. The agent throws before it stores the version (Core/Agent.cs, ReconcileAsync),
+    so a rejection carries the previous one: it is about V if it was reported after D changed.
+    """
+    if twin.code not in (CONFIG_FORMAT_ERROR, INVALID_SCHEMA_VERSION):
+        return None
+    evidence = [_code_evidence(twin, OK), _version_evidence(twin)]
+    if not _version_taken(twin):
+        reported, desired = twin.status_updated, twin.desired_updated
+        if reported is None or desired is None or reported < desired:
+            return None
+        evidence.append(
+            Evidence(
+                "properties.reported.$metadata.lastDesiredStatus.$lastUpdated",
+                reported.isoformat(),
+                desired.isoformat(),
+                "properties.desired.$metadata.$lastUpdated",
+            ),
+        )
+    reason = Reason.CONFIG_REJECTED if twin.code == CONFIG_FORMAT_ERROR else Reason.SCHEMA_VERSION_REJECTED
+    return Verdict(State.INVALID, reason, tuple(evidence))
+
+
+def version_not_taken(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
+    """Document: "The IoT Hub has applied a deployment, but the IoT Edge has not received and processed it".
+
+    L is absent or differs from V. Never compared with `<`: an identity that was created anew starts at 1.
+    """
+    if _version_taken(twin):
+        return None
+    flags = []
+    reason = Reason.WAITING_FOR_DEVICE if twin.last_desired_version is not None else Reason.NEVER_REPORTED
+    taken, desired = twin.last_desired_version, twin.desired_version
+    if taken is not None and desired is not None and taken > desired:
+        flags.append(Flag.VERSION_REGRESSED)
+        reason = Reason.VERSION_REGRESSED
+    evidence = [_version_evidence(twin)]
+    if twin.code == UNKNOWN:
+        flags.append(Flag.AGENT_UNAVAILABLE)
+        reason = Reason.AGENT_STOPPED
+        evidence.append(_code_evidence(twin, OK))
+    return Verdict(State.PENDING, reason, tuple(evidence), tuple(sorted(flags)))
+
+
+def agent_alive_without_a_result(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
+    """Agents 1.0.8.3 to 1.0.9 start each reconcile as 406, and show it while a failed step cools off.
+
+    A stopping agent describes itself and reports every runtimeStatus as `unknown`, the default that a first
+    report leaves out (IoTHub/reporters/IoTHubReporter.cs).
+    """
+    agent = twin.reported.get(EDGE_AGENT)
+    status = agent.runtime_status if agent else None
+    if twin.code != UNKNOWN or twin.description.strip() or status in (None, "unknown"):
+        return None
+    path = "properties.reported.systemModules.edgeAgent.runtimeStatus"
+    evidence = (_code_evidence(twin, OK), Evidence(path, scalar(status), "unknown"))
+    return Verdict(State.IN_PROGRESS, Reason.RETRYING, evidence)
+
+
+def agent_stopped(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
+    """Document: the code "will be set to `406` when $edgeAgent shuts down"."""
+    if twin.code != UNKNOWN:
+        return None
+    return Verdict(State.AGENT_UNAVAILABLE, Reason.AGENT_STOPPED, (_code_evidence(twin, OK),))
+
+
+def empty_reported(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
+    """Document: "ConfigEmptyError - no deployment has been send to IoT Edge", of a version that holds one."""
+    if twin.code != CONFIG_EMPTY_ERROR:
+        return None
+    return Verdict(State.EMPTY, Reason.EMPTY_REPORTED, (_code_evidence(twin, OK),))
+
+
+def plan_failed(twin: Twin, comparisons: Comparisons) -> Verdict | None:
+    """Document: "One of the steps that the IoT Edge runtime attempted to apply the current desired state failed".
+
+    The document asks for another image too; a start that fails, or a failure of the agent's or edgeHub's own
+    image, has none (Core/Agent.cs reports 500 for any failed step, and retries it).
+    """
+    if twin.code != FAILED:
+        return None
+    outstanding = any(item.state in _OUTSTANDING for item in comparisons.values())
+    explanation = explain(twin.description, image_outstanding=outstanding)
+    reason = Reason.RUNTIME_UNREACHABLE if runtime_wiped(twin) else explanation.reason
+    evidence = (_code_evidence(twin, OK), *_evidence_of(_unsettled(comparisons)))
+    return Verdict(State.IN_PROGRESS, reason, evidence, explanation=explanation)
+
+
+def status_missing(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
+    """The version is taken and `lastDesiredStatus` is absent: the gap of one patch."""
+    if not twin.status_missing:
+        return None
+    evidence = Evidence("properties.reported.lastDesiredStatus", None, "<object>")
+    return Verdict(State.IN_PROGRESS, Reason.STATUS_MISSING, (evidence,))
+
+
+def images_outstanding(twin: Twin, comparisons: Comparisons) -> Verdict | None:
+    """Code 200 and a desired module is missing or has another image, or edgeAgent has another image.
+
+    The first report after a plan holds the modules from before it (Core/Agent.cs takes the snapshot first), and
+    a 200 can hide a plan that skipped modules. Not in the document.
+    """
+    if twin.code != OK:
+        return None
+    outstanding = [item for item in comparisons.values() if item.state in _OUTSTANDING]
+    if not outstanding:
+        return None
+    reason = min((item.reason for item in outstanding), key=SEVERITY.__getitem__)
+    return Verdict(State.IN_PROGRESS, reason, (_code_evidence(twin, OK), *_evidence_of(outstanding)))
+
+
+def wrong_status(twin: Twin, comparisons: Comparisons) -> Verdict | None:
+    """Document: it "has successfuly deployed all modules, but the modules went into an incorrect state".
+
+    edgeHub is judged by `runtimeStatus`: its `status` is an echo of desired (Docker/DockerEnvironment.cs).
+    """
+    if twin.code != OK:
+        return None
+    wrong = [item for item in comparisons.values() if item.state is ModuleState.WRONG_STATUS]
+    if not wrong:
+        return None
+    reason = min((item.reason for item in wrong), key=SEVERITY.__getitem__)
+    return Verdict(State.MODULE_FAILED, reason, (_code_evidence(twin, OK), *_evidence_of(wrong)))
+
+
+def as_desired(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
+    """Document: "completed all deployment reconciliation steps, and all modules have come into the correct state"."""
+    if twin.code != OK:
+        return None
+    return Verdict(State.SUCCESSFUL, Reason.AS_DESIRED, (_version_evidence(twin), _code_evidence(twin, OK)))
+
+
+def unknown_code(twin: Twin, _comparisons: Comparisons) -> Verdict:
+    """Anything else: no agent is known to report it (Core/DeploymentStatusCode.cs holds six codes)."""
+    return Verdict(State.UNCLASSIFIED, Reason.UNKNOWN_CODE, (_code_evidence(twin, OK),))
+
+
+RULES: Final[tuple[Rule, ...]] = (
+    nothing_desired,
+    rejected,
+    version_not_taken,
+    agent_alive_without_a_result,
+    agent_stopped,
+    empty_reported,
+    plan_failed,
+    status_missing,
+    images_outstanding,
+    wrong_status,
+    as_desired,
+)
+
+
+def decide(twin: Twin, comparisons: Comparisons) -> tuple[str, Verdict]:
+    """The id of the first rule that holds, and what it decided. Exactly one state results, always."""
+    for rule in RULES:
+        verdict = rule(twin, comparisons)
+        if verdict is not None:
+            return rule.__name__, verdict
+    return unknown_code.__name__, unknown_code(twin, comparisons)
+
+
+def runtime_wiped(twin: Twin) -> bool:
+    """The agent could not list the containers: it nulls every module and reports itself as type `Unknown`.
+
+    The modules may well be running (IoTHub/reporters/IoTHubReporter.cs).
+    """
+    agent = twin.reported.get(EDGE_AGENT)
+    user_modules = any(not name.startswith("$") for name in twin.reported)
+    return twin.code == FAILED and agent is not None and agent.type_unknown and not user_modules
+
+
+def _version_taken(twin: Twin) -> bool:
+    return twin.last_desired_version is not None and twin.last_desired_version == twin.desired_version
+
+
+def _version_evidence(twin: Twin) -> Evidence:
+    return Evidence(
+        "properties.reported.lastDesiredVersion",
+        scalar(twin.last_desired_version),
+        scalar(twin.desired_version),
+        "properties.desired.$version",
+    )
+
+
+def _code_evidence(twin: Twin, expected: int) -> Evidence:
+    return Evidence(_CODE_PATH, scalar(twin.raw_code), expected)
+
+
+def _unsettled(comparisons: Comparisons) -> Iterable[Comparison]:
+    return [item for item in comparisons.values() if item.state not in (ModuleState.SETTLED, ModuleState.EXTRA)]
+
+
+def _evidence_of(items: Iterable[Comparison]) -> Iterable[Evidence]:
+    """The last comparison of each module: the one that failed."""
+    return (item.evidence[-1] for item in items)

@@ -1,0 +1,69 @@
+"""What of a twin is secret, and how a text that may quote it is made safe.
+
+Secret are the values of a module's `env`, all of its createOptions, and the registry credentials; the agent
+reports them in clear (edge-agent: Docker/DockerEnvironment.cs, and runtime.settings.registryCredentials).
+Nothing in this package reads them into a status. The agent's free text could quote one, so it is searched.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, Final
+
+from status_core.reading import object_at
+
+REDACTED: Final = "***"
+SHORTEST: Final = 4
+"""Shorter values are not searched: `1` or `on` would blank ordinary words."""
+
+
+def redact(description: str, twin: Any) -> str:
+    """Replace each secret value of the twin that the text quotes by `***`."""
+    if not description:
+        return description
+    for secret in sorted({value for value in _secrets(twin) if len(value) >= SHORTEST}, key=len, reverse=True):
+        description = description.replace(secret, REDACTED)
+    return description
+
+
+def _secrets(twin: Any) -> Iterator[str]:
+    for section in ("desired", "reported"):
+        properties = object_at(twin, "properties", section)
+        registries = object_at(properties, "runtime", "settings", "registryCredentials")
+        for name in registries:
+            credentials = object_at(registries, name)
+            address = str(credentials.get("address"))
+            # An admin user is named like its registry: what the address shows anyway is none.
+            yield from (value for value in _texts(credentials) if value not in address)
+        for group in ("modules", "systemModules"):
+            modules = object_at(properties, group)
+            for name in modules:
+                module = object_at(modules, name)
+                yield from _texts(module.get("env"))
+                settings = object_at(module, "settings")
+                options = [settings[key] for key in sorted(settings) if key.startswith("createOptions")]
+                yield from _texts(options)
+                yield from _inside("".join(option for option in options if isinstance(option, str)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every string and number in a JSON value, and the right side of each `NAME=value`."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            waiting.extend(part.values())
+        elif isinstance(part, list):
+            waiting.extend(part)
+        elif isinstance(part, str):
+            yield part
+            yield part.partition("=")[2]
+        elif isinstance(part, int | float):
+            yield str(part)
+
+
+def _inside(create_options: str) -> Iterator[str]:
+    """The strings in createOptions: JSON in a string, split in parts of 512 characters where long."""
+    try:
+        yield from _texts(json.loads(create_options))
+    except (ValueError, RecursionError):
+        return  # not JSON: the whole text is searched as it stands

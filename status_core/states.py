@@ -1,0 +1,67 @@
+"""The words of a verdict: states of a deployment and of a module, flags, and IoT Hub's own counters."""
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """The state of the deployment on one device."""
+
+    NO_DEPLOYMENT = "no_deployment"
+    """Nothing is desired of the device."""
+    INVALID = "invalid"
+    """The agent rejected the manifest; what ran before keeps running."""
+    PENDING = "pending"
+    """The device has not taken the desired version."""
+    AGENT_UNAVAILABLE = "agent_unavailable"
+    """The agent said that it stops; nothing it reported before says what runs now."""
+    EMPTY = "empty"
+    """The agent says that it has no deployment, of a version that holds one."""
+    IN_PROGRESS = "in_progress"
+    """The agent works on the version, or fails to: the twin cannot tell them apart."""
+    MODULE_FAILED = "module_failed"
+    """Every module was deployed and at least one is not in its desired status."""
+    SUCCESSFUL = "successful"
+    """Every module is what the deployment wants."""
+    UNCLASSIFIED = "unclassified"
+    """The agent reported something that no known agent reports."""
+
+
+class ModuleState(StrEnum):
+    """The state of one module of the deployment."""
+
+    SETTLED = "settled"
+    """Desired image, desired status."""
+    PENDING = "pending"
+    """The device has not taken the version that asks for it."""
+    MISSING = "missing"
+    """Desired and not on the device."""
+    UPDATING = "updating"
+    """On the device with another image."""
+    WRONG_STATUS = "wrong_status"
+    """The desired image, not in the desired status."""
+    UNKNOWN = "unknown"
+    """The device cannot say: its agent is unavailable, or its container runtime did not answer."""
+    EXTRA = "extra"
+    """On the device and not desired."""
+
+
+class Flag(StrEnum):
+    """What stands beside the state and does not change it."""
+
+    AGENT_UNAVAILABLE = "agent_unavailable"
+    """The version is not taken, and the agent said that it stops."""
+    VERSION_REGRESSED = "version_regressed"
+    """The device reports a later version than the hub desires: the identity was created anew."""
+    NOT_CREDITED = "not_credited"
+    """Configurations target the device and none of them is applied to it."""
+
+
+class Portal(StrEnum):
+    """The furthest of IoT Hub's own counters that counts the device."""
+
+    APPLIED = "applied"
+    """`appliedCount`: a configuration is Applied."""
+    SUCCESSFUL = "successful"
+    """`reportedSuccessfulCount`: applied, versions equal, code 200."""
+    FAILED = "failed"
+    """`reportedFailedCount`: applied, versions equal, any other code."""
