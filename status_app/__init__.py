@@ -1,0 +1,1 @@
+"""Where the state of a deployment is read, kept and published."""

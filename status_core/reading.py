@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+EARLIEST: Final = 1970
+"""The first year that a table column, or a clock, can be expected to hold."""
 LARGEST: Final = 2**63 - 1
 """The largest number that a table column holds."""
 TEXT_LIMIT: Final = 256
@@ -42,7 +44,7 @@ def word(value: Any) -> str | None:
 
 
 def timestamp(value: Any) -> datetime | None:
-    """An ISO 8601 time in UTC, cut to microseconds. The hub's "never" (year 1) is none."""
+    """An ISO 8601 time in UTC, cut to microseconds. The hub's "never" (year 1) is none, nor is any before computers."""
     if not isinstance(value, str):
         return None
     try:
@@ -50,7 +52,7 @@ def timestamp(value: Any) -> datetime | None:
         time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
-    return time if time.year > 1 else None
+    return time if time.year >= EARLIEST else None
 
 
 def clean(value: str, limit: int) -> str:

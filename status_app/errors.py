@@ -1,0 +1,42 @@
+"""What can go wrong, and what follows from it.
+
+    Exception
+    +-- SettingError        a setting is missing or wrong: the app does not start
+    +-- BadEventError       an event that no retry can mend: dead-lettered at once
+    +-- UnavailableError    a service does not answer: raised, retried by the host, dead-lettered on the last attempt
+    +-- LostRaceError       another writer was first: looked at anew
+
+Anything else is a bug, and raised.
+"""
+
+
+class SettingError(Exception):
+    """A setting is missing or wrong. The text names the setting, its value unless secret, and what it takes."""
+
+
+class BadEventError(Exception):
+    """An event that can never be processed.
+
+    Attributes:
+        reason: One word of a closed set, kept in the dead letter's Reason.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+
+
+class UnavailableError(Exception):
+    """A service did not answer, or answered that it cannot now.
+
+    Attributes:
+        service: `iothub`, `tables` or `transitions`.
+    """
+
+    def __init__(self, service: str, detail: str) -> None:
+        super().__init__(f"{service} is unavailable: {detail}")
+        self.service = service
+
+
+class LostRaceError(Exception):
+    """The stored rows are no longer those that were read."""

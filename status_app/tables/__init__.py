@@ -1,0 +1,1 @@
+"""Table Storage: keys, rows, and the tables they stand in."""

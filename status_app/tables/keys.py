@@ -1,0 +1,65 @@
+"""Keys that Table Storage can hold, for any device id and any module name.
+
+What a key or a filter cannot hold is written `~XX`, the upper-case hex of its UTF-8 bytes; ordinary names stand as
+they are. `~` is written so too: two names never share a key.
+"""
+
+import hashlib
+import re
+from typing import Final
+
+DEVICE: Final = "device"
+MODULE: Final = "module:"
+TRANSITION: Final = "transition:"
+AFTER_STATE: Final = TRANSITION
+"""Row keys of a device's state sort before this one: `device`, then `module:<name>`."""
+AFTER_TRANSITIONS: Final = "transition;"
+
+_UNSAFE: Final = re.compile(r"[/\\#?%'~\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_ESCAPED: Final = re.compile(r"(?:~[0-9A-F]{2})+")
+_KEY_LIMIT: Final = 500
+"""Characters of a key: 1 KiB at two bytes each, and a few fewer."""
+_HASHED: Final = "~~"
+_LAST: Final = 2**63 - 1
+
+
+def escape(name: str) -> str:
+    """A name as part of a key. One that is too long keeps its beginning and ends with its hash."""
+    escaped = _UNSAFE.sub(lambda match: "".join(f"~{byte:02X}" for byte in _bytes(match[0])), name)
+    if len(escaped) <= _KEY_LIMIT:
+        return escaped
+    digest = hashlib.sha256(_bytes(name)).hexdigest()
+    kept = escaped[: _KEY_LIMIT - len(digest) - len(_HASHED)]
+    return re.sub(r"~[0-9A-F]?$", "", kept) + _HASHED + digest
+
+
+def unescape(key: str) -> str:
+    """The name that a key was made of; of one that was too long, the beginning."""
+    kept = key.partition(_HASHED)[0]
+    return _ESCAPED.sub(
+        lambda match: bytes.fromhex(match[0].replace("~", "")).decode("utf-8", "surrogatepass"), kept
+    )
+
+
+def module_key(name: str) -> str:
+    """RowKey of a module."""
+    return MODULE + escape(name)
+
+
+def module_name(row_key: str) -> str:
+    """The module that a RowKey stands for."""
+    return unescape(row_key.removeprefix(MODULE))
+
+
+def transition_key(sequence: int) -> str:
+    """RowKey of a transition: inverted, so that the newest comes first."""
+    return f"{TRANSITION}{_LAST - sequence:019d}"
+
+
+def transition_sequence(row_key: str) -> int:
+    """The sequence number in a transition's RowKey."""
+    return _LAST - int(row_key.removeprefix(TRANSITION))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

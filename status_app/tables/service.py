@@ -1,0 +1,56 @@
+"""The table service: one client for every table, and its failures in the app's own terms."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables.aio import TableServiceClient
+
+from status_app.errors import LostRaceError, UnavailableError
+from status_app.settings import is_connection_string
+
+TRANSACTION_LIMIT: Final = 100
+"""Entities that one transaction can hold."""
+
+_RETRIES: Final = {"retry_total": 3, "retry_backoff_factor": 0.3, "retry_backoff_max": 5}
+_TIMEOUTS: Final = {"connection_timeout": 5, "read_timeout": 20}
+_LOST: Final = (404, 409, 412)
+_BUSY: Final = (408, 429)
+_SERVER_ERROR: Final = 500
+
+
+def table_service(tables: str) -> TableServiceClient:
+    """A client of the service that `STATUS_TABLES` names: by connection string, or by the app's identity."""
+    # Proxy variables and netrc are not read for each request: this doubles the rate of single operations.
+    options = {"transport": AioHttpTransport(use_env_settings=False), **_RETRIES, **_TIMEOUTS}
+    if is_connection_string(tables):
+        return TableServiceClient.from_connection_string(tables, **options)
+    from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 (0.2 s, and only with an identity)
+
+    return TableServiceClient(tables, credential=DefaultAzureCredential(), **options)
+
+
+@contextmanager
+def table_errors(*, guarded: bool = False) -> Iterator[None]:
+    """Turn the SDK's failures into the app's.
+
+    Args:
+        guarded: The call has a condition, so that a conflict means that another writer was first.
+
+    Raises:
+        LostRaceError: The condition of a guarded call did not hold.
+        UnavailableError: The service did not answer, or is busy, after the SDK's own retries.
+    """
+    try:
+        yield
+    except HttpResponseError as error:
+        status = error.status_code or 0
+        if guarded and status in _LOST:
+            raise LostRaceError from error
+        if status in _BUSY or status >= _SERVER_ERROR:
+            raise UnavailableError("tables", f"answer {status}") from error
+        raise
+    except AzureError as error:
+        raise UnavailableError("tables", type(error).__name__) from error

@@ -1,0 +1,248 @@
+"""The table DeploymentStatus: one partition a device, its state guarded by the ETag of the device's own row."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.data.tables import TransactionOperation, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from status_app.tables.keys import (
+    AFTER_STATE,
+    AFTER_TRANSITIONS,
+    DEVICE,
+    TRANSITION,
+    escape,
+    module_key,
+    transition_key,
+    transition_sequence,
+)
+from status_app.tables.rows import Row, device_row, long, module_row, read_record, transition_row
+from status_app.tables.service import TRANSACTION_LIMIT, table_errors
+from status_core import DeviceRecord, Transition
+
+TABLE: Final = "DeploymentStatus"
+
+type Operation = tuple[TransactionOperation, Row] | tuple[TransactionOperation, Row, Mapping[str, Any]]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDevice:
+    """A device as it is stored.
+
+    Attributes:
+        rows: Its state rows by RowKey; none for a device that is not known, or no longer.
+        etag: ETag of its own row; None where it has none.
+        last_sequence: The number of its last transition, of an earlier life too.
+    """
+
+    device_id: str
+    rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    etag: str | None = None
+    last_sequence: int = 0
+
+    def record(self, names: Sequence[str] = ()) -> DeviceRecord | None:
+        """What the core keeps of it. `names` are the modules of the twin that it is compared with."""
+        return read_record(self.rows, names)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What belongs together in a change: the row of one module, or of the device, and its transitions."""
+
+    operations: tuple[Operation, ...]
+    last: Transition | None
+
+
+class StatusTable:
+    """Reads and writes the state and the history of devices."""
+
+    def __init__(self, client: TableClient, *, hub: str, stable_after: timedelta, history_limit: int) -> None:
+        self._client = client
+        self._hub = hub
+        self._stable_after = stable_after
+        self._history_limit = history_limit
+
+    async def read(self, device_id: str) -> StoredDevice:
+        """A device as it is stored now. One request, and one more for a device without a state.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        key = escape(device_id)
+        with table_errors():
+            entities = [
+                entity
+                async for entity in self._client.query_entities(
+                    f"PartitionKey eq '{key}' and RowKey ge '{DEVICE}' and RowKey lt '{AFTER_STATE}'"
+                )
+            ]
+            rows = {entity["RowKey"]: entity for entity in entities}
+            if DEVICE in rows:
+                device = rows[DEVICE]
+                return StoredDevice(device_id, rows, device.metadata["etag"], device["Sequence"].value)
+            newest = self._client.query_entities(
+                f"PartitionKey eq '{key}' and RowKey ge '{TRANSITION}' and RowKey lt '{AFTER_TRANSITIONS}'",
+                results_per_page=1,
+                select=["RowKey"],
+            )
+            async for entity in newest:
+                return StoredDevice(device_id, last_sequence=transition_sequence(entity["RowKey"]))
+        return StoredDevice(device_id)
+
+    async def write(self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]) -> bool:
+        """Move a device from what is stored to its next record: state, modules and history together.
+
+        Only changed rows are written, and nothing where nothing changed.
+
+        Returns:
+            Whether anything was written.
+
+        Raises:
+            LostRaceError: The device is no longer stored as it was read. Nothing of the change stands, or its first
+                parts where it is larger than one transaction: each is whole in itself.
+            UnavailableError: The table service does not answer.
+        """
+        previous = stored.record(tuple(record.modules))
+        before = self._state_rows(stored.device_id, previous) if previous else {}
+        after = self._state_rows(stored.device_id, record)
+        changed = {key: row for key, row in after.items() if _differs(row, before.get(key))}
+        gone = [stored.rows[key] for key in before if key not in after]
+        if not changed and not gone:
+            return False
+        units = list(self._units(stored, record, transitions, changed, gone))
+        device = after[DEVICE]
+        if previous is None:
+            # A part of a first look that is too large for one transaction: not in any state yet.
+            partial = {name: value for name, value in device.items() if name != "TwinVersion"} | {"State": ""}
+        else:
+            partial = {"PartitionKey": device["PartitionKey"], "RowKey": DEVICE, "At": device["At"]}
+        await self._submit(stored, units, partial, (TransactionOperation.UPDATE, device))
+        await self._trim(stored.device_id, stored.last_sequence, record.sequence)
+        return True
+
+    async def remove(self, stored: StoredDevice, record: DeviceRecord, transition: Transition) -> None:
+        """Remove the state of a device that is gone, and leave its history, with one more transition.
+
+        Raises:
+            LostRaceError: The device is no longer stored as it was read.
+            UnavailableError: The table service does not answer.
+        """
+        rows = [row for key, row in stored.rows.items() if key != DEVICE]
+        units = [_Unit(((TransactionOperation.DELETE, _key(row)),), None) for row in rows]
+        units.append(_Unit((self._history(stored.device_id, transition, record),), transition))
+        device = _key(stored.rows[DEVICE])
+        await self._submit(stored, units, device, (TransactionOperation.DELETE, device))
+        await self._trim(stored.device_id, stored.last_sequence, transition.sequence)
+
+    def _state_rows(self, device_id: str, record: DeviceRecord) -> dict[str, Row]:
+        rows = {DEVICE: device_row(device_id, record, self._stable_after)}
+        for name, module in record.modules.items():
+            row = module_row(device_id, name, module)
+            rows[row["RowKey"]] = row
+        return rows
+
+    def _history(self, device_id: str, transition: Transition, record: DeviceRecord) -> Operation:
+        return TransactionOperation.CREATE, transition_row(self._hub, device_id, transition, record.observed)
+
+    def _units(
+        self,
+        stored: StoredDevice,
+        record: DeviceRecord,
+        transitions: Sequence[Transition],
+        changed: Mapping[str, Row],
+        gone: Sequence[Mapping[str, Any]],
+    ) -> Iterator[_Unit]:
+        """Each changed module with its transitions in their order, then the device's own transitions."""
+        rows: dict[str, Operation] = {key: (TransactionOperation.UPSERT, row, _REPLACE) for key, row in changed.items()}
+        rows |= {row["RowKey"]: (TransactionOperation.DELETE, _key(row)) for row in gone}
+        del rows[DEVICE]
+        history: dict[str, list[Transition]] = {}
+        for transition in transitions:
+            module = transition.change.module
+            history.setdefault(module_key(module) if module else DEVICE, []).append(transition)
+        for key in dict.fromkeys((*(key for key in history if key != DEVICE), *rows, DEVICE)):
+            moves = history.get(key, [])
+            operations = [rows[key]] if key in rows else []
+            operations += [self._history(stored.device_id, transition, record) for transition in moves]
+            yield _Unit(tuple(operations), moves[-1] if moves else None)
+
+    async def _submit(
+        self,
+        stored: StoredDevice,
+        units: Sequence[_Unit],
+        partial: Row,
+        final: tuple[TransactionOperation, Row],
+    ) -> None:
+        """Write units in as few transactions as they need, each guarded by the device's row, which comes last.
+
+        Every part is a change that is whole in itself: rows, their transitions, and the device's sequence. A crash
+        between two leaves a device whose next look goes on from there.
+        """
+        etag, part, last = stored.etag, list[Operation](), stored.last_sequence
+        for unit in units:
+            if len(part) + len(unit.operations) >= TRANSACTION_LIMIT:
+                row = {**partial, "Sequence": long(last)}
+                etag = await self._transact(part, _guarded((TransactionOperation.UPDATE, row), etag, UpdateMode.MERGE))
+                part = []
+            part.extend(unit.operations)
+            last = unit.last.sequence if unit.last else last
+        await self._transact(part, _guarded(final, etag, UpdateMode.REPLACE))
+
+    async def _transact(self, operations: Sequence[Operation], guard: Operation) -> str:
+        """Submit one transaction, its guard last.
+
+        Returns:
+            The new ETag of the device's row.
+        """
+        with table_errors(guarded=True):
+            if not operations and guard[0] is TransactionOperation.UPDATE:  # one row alone is cheaper by itself
+                _, row, condition = guard
+                return str((await self._client.update_entity(row, **condition))["etag"])
+            result = await self._client.submit_transaction([*operations, guard])
+        return str(result[-1].get("etag", ""))
+
+    async def _trim(self, device_id: str, before: int, after: int) -> None:
+        """Delete the transitions beyond the newest `history_limit`. What a crash leaves, the next change deletes."""
+        oldest = after - self._history_limit
+        if oldest < 1 or before == after:
+            return
+        bounds = f"RowKey ge '{transition_key(oldest)}' and RowKey lt '{AFTER_TRANSITIONS}'"
+        with table_errors():
+            old = self._client.query_entities(
+                f"PartitionKey eq '{escape(device_id)}' and {bounds}", select=["PartitionKey", "RowKey"]
+            )
+            rows = [_key(row) async for row in old]
+            for start in range(0, len(rows), TRANSACTION_LIMIT):
+                part = rows[start : start + TRANSACTION_LIMIT]
+                await self._client.submit_transaction([(TransactionOperation.DELETE, row) for row in part])
+
+
+_REPLACE: Final = {"mode": UpdateMode.REPLACE}
+
+
+def _guarded(operation: tuple[TransactionOperation, Row], etag: str | None, mode: UpdateMode) -> Operation:
+    """An operation on the device's row that holds only while the row is as it was read: absent, or of this ETag."""
+    kind, row = operation
+    if etag is None:
+        return TransactionOperation.CREATE, row
+    condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+    if kind is TransactionOperation.UPDATE:
+        return kind, row, {"mode": mode, **condition}
+    return kind, row, condition
+
+
+def _key(row: Mapping[str, Any]) -> Row:
+    return {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}
+
+
+def _differs(row: Row, other: Row | None) -> bool:
+    """Whether two rows differ in more than when they were looked at."""
+    if other is None:
+        return True
+    return {**row, "ObservedAt": None} != {**other, "ObservedAt": None}
