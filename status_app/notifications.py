@@ -31,13 +31,13 @@ class Notification:
     Attributes:
         version: Version of the whole twin that the change made; None where the event does not say.
         time: When the hub made the change, in UTC; None where the event does not say.
-        deleted: The device's identity, or its `$edgeAgent`'s, was deleted.
+        lifecycle: An identity was created or deleted, of any kind of device.
     """
 
     device_id: str
     version: int | None = None
     time: datetime | None = None
-    deleted: bool = False
+    lifecycle: bool = False
 
 
 def read_notification(event: IncomingEvent) -> Notification | None:
@@ -72,7 +72,7 @@ def read_notification(event: IncomingEvent) -> Notification | None:
         device_id=device_id,
         version=version if isinstance(version, int) and not isinstance(version, bool) and not is_lifecycle else None,
         time=_time(properties.get("operationTimestamp")),
-        deleted=is_lifecycle and str(operation).startswith("delete"),
+        lifecycle=is_lifecycle,
     )
 
 

@@ -68,7 +68,9 @@ def _hub(iot_hub: str) -> str:
     if is_connection_string(iot_hub):
         match = _HOST_NAME.search(iot_hub)
         if match is None:  # the value holds a key: it is not shown
-            raise SettingError("IOT_HUB is a connection string without HostName: it takes HostName=...;SharedAccessKey...")
+            raise SettingError(
+                "IOT_HUB is a connection string without HostName: it takes HostName=...;SharedAccessKey..."
+            )
         iot_hub = match[1]
     return re.split(r"[.:]", iot_hub, maxsplit=1)[0]
 

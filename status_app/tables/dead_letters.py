@@ -4,7 +4,6 @@ import json
 import re
 import zlib
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
 from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
@@ -125,19 +124,18 @@ def _column(number: int) -> str:
 
 
 def _read(row: Mapping[str, Any]) -> IncomingEvent:
-    parts = []
+    parts: list[bytes] = []
     while (part := row.get(_column(len(parts)))) is not None:
         parts.append(part.encode() if isinstance(part, str) else part)
     body = b"".join(parts)
     properties = json.loads(row["Properties"])
-    enqueued: datetime | None = row.get("EnqueuedTime")
     return IncomingEvent(
         body=zlib.decompress(body) if row["BodyEncoding"] == "deflate" else body,
         properties=properties["application"],
         system_properties=properties["system"],
         partition_id=row["PartitionId"],
         sequence_number=row["SequenceNumber"].value,
-        enqueued_time=enqueued,
+        enqueued_time=row.get("EnqueuedTime"),
     )
 
 

@@ -36,9 +36,7 @@ def escape(name: str) -> str:
 def unescape(key: str) -> str:
     """The name that a key was made of; of one that was too long, the beginning."""
     kept = key.partition(_HASHED)[0]
-    return _ESCAPED.sub(
-        lambda match: bytes.fromhex(match[0].replace("~", "")).decode("utf-8", "surrogatepass"), kept
-    )
+    return _ESCAPED.sub(lambda match: bytes.fromhex(match[0].replace("~", "")).decode("utf-8", "surrogatepass"), kept)
 
 
 def module_key(name: str) -> str:

@@ -116,9 +116,7 @@ def read_record(rows: Mapping[str, Mapping[str, Any]], names: Iterable[str] = ()
         return None
     device, known = rows[DEVICE], {module_key(name): name for name in names}
     modules = {
-        known.get(key) or module_name(key): _read_module(row)
-        for key, row in rows.items()
-        if key.startswith(MODULE)
+        known.get(key) or module_name(key): _read_module(row) for key, row in rows.items() if key.startswith(MODULE)
     }
     return DeviceRecord(
         state=device["State"],
@@ -192,7 +190,8 @@ def long(value: int | None) -> EntityProperty | None:
 
 def _number(value: Any) -> int | None:
     """A whole number, as a column of 32 or of 64 bits gives it."""
-    return value.value if isinstance(value, EntityProperty) else value
+    number: int | None = value.value if isinstance(value, EntityProperty) else value
+    return number
 
 
 def _names(names: Iterable[str]) -> str:

@@ -201,9 +201,9 @@ class StatusTable:
             The new ETag of the device's row.
         """
         with table_errors(guarded=True):
-            if not operations and guard[0] is TransactionOperation.UPDATE:  # one row alone is cheaper by itself
-                _, row, condition = guard
-                return str((await self._client.update_entity(row, **condition))["etag"])
+            if not operations and len(guard) > 2 and guard[0] is TransactionOperation.UPDATE:  # noqa: PLR2004
+                # One row alone is cheaper by itself.
+                return str((await self._client.update_entity(guard[1], **guard[2]))["etag"])
             result = await self._client.submit_transaction([*operations, guard])
         return str(result[-1].get("etag", ""))
 

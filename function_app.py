@@ -1,0 +1,37 @@
+"""The triggers of the app. Each calls one method of status_app."""
+
+import os
+from typing import List  # noqa: UP035 (the worker library does not load an annotation `list[EventHubEvent]`)
+
+import azure.functions as func
+
+from status_app.incoming import read_batch
+from status_app.services import services
+from status_app.settings import Settings
+from status_app.twin_changes import MAX_RETRIES
+
+Settings.read(os.environ)  # a wrong setting stops the app here, by its name
+
+app = func.FunctionApp()
+
+
+@app.function_name("on_twin_changes")
+@app.event_hub_message_trigger(
+    arg_name="events",
+    event_hub_name="%TWIN_CHANGES_HUB%",
+    connection="TwinChanges",
+    consumer_group="%CONSUMER_GROUP%",
+    cardinality=func.Cardinality.MANY,
+    data_type=func.DataType.BINARY,
+)
+@app.retry(
+    strategy="exponential_backoff",
+    max_retry_count=str(MAX_RETRIES),
+    minimum_interval="00:00:02",
+    maximum_interval="00:01:00",
+)
+async def on_twin_changes(events: List[func.EventHubEvent], context: func.Context) -> None:  # noqa: UP006 (as above)
+    """Look at every device that a batch of twin changes names."""
+    retry = context.retry_context
+    handler = await services().twin_changes()
+    await handler.handle(read_batch(events), attempt=retry.retry_count if retry else 0)

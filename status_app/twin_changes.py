@@ -1,0 +1,106 @@
+"""A batch of the hub `twin-changes`: decoded, joined per device, each device looked at once."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from typing import Final
+
+from status_app.errors import BadEventError, UnavailableError
+from status_app.incoming import IncomingEvent
+from status_app.notifications import Notification, read_notification
+from status_app.reconcile import Reconciler
+from status_app.tables.dead_letters import DeadLetters
+
+MAX_RETRIES: Final = 5
+"""Retries of a batch by the host. The first attempt has no retry context, so the app keeps the number itself."""
+DEVICES_AT_ONCE: Final = 16
+
+_log = logging.getLogger(__name__)
+
+
+class BatchError(Exception):
+    """Some devices of a batch could not be looked at now; the host runs the batch again."""
+
+
+class TwinChanges:
+    """Handles batches of twin-change and lifecycle events."""
+
+    def __init__(self, reconciler: Reconciler, dead_letters: DeadLetters) -> None:
+        self._reconciler = reconciler
+        self._dead_letters = dead_letters
+
+    async def handle(self, events: Sequence[IncomingEvent], *, attempt: int) -> None:
+        """Look at every device that the events name.
+
+        What can never succeed is dead-lettered at once. What failed for now is raised after the rest is done, and
+        dead-lettered on the last attempt.
+
+        Args:
+            events: One batch of one partition, in its order.
+            attempt: 0 for the first, `MAX_RETRIES` for the last.
+
+        Raises:
+            BatchError: Devices are left; run the batch again.
+            UnavailableError: An event could not even be dead-lettered.
+        """
+        counts: Counter[str] = Counter()
+        devices: dict[str, list[tuple[IncomingEvent, Notification]]] = {}
+        for event in events:
+            try:
+                notification = read_notification(event)
+            except BadEventError as error:
+                await self._give_up([event], error.reason, str(error))
+                counts["dead-lettered"] += 1
+                continue
+            if notification is None:
+                counts["other twins"] += 1
+            else:
+                devices.setdefault(notification.device_id, []).append((event, notification))
+        slots = asyncio.Semaphore(DEVICES_AT_ONCE)
+        last = attempt >= MAX_RETRIES
+        results = await asyncio.gather(*(self._device(joined, slots, last=last) for joined in devices.values()))
+        counts.update(results)
+        _log.info("batch of %d events, %d devices: %s", len(events), len(devices), dict(counts))
+        if counts["failed"]:
+            raise BatchError(f"{counts['failed']} of {len(devices)} devices are left for the next attempt")
+
+    async def _device(
+        self, joined: Sequence[tuple[IncomingEvent, Notification]], slots: asyncio.Semaphore, *, last: bool
+    ) -> str:
+        """Look at one device once, for all its events. The outcome in a word."""
+        events = [event for event, _ in joined]
+        async with slots:
+            try:
+                return await self._reconciler.look(_joined([notification for _, notification in joined]))
+            except BadEventError as error:
+                await self._give_up(events, error.reason, str(error))
+                return "dead-lettered"
+            except UnavailableError as error:
+                reason, detail = f"{error.service}_unavailable", str(error)
+                _log.warning("device %r: %s", joined[0][1].device_id, detail)
+            except Exception as error:  # noqa: BLE001 a bug: its neighbours go on, the host retries, and it is told loudly
+                reason, detail = "internal_error", type(error).__name__
+                _log.exception("device %r: %s", joined[0][1].device_id, detail)
+        if not last:
+            return "failed"
+        await self._give_up(events, reason, detail)
+        return "dead-lettered"
+
+    async def _give_up(self, events: Sequence[IncomingEvent], reason: str, detail: str) -> None:
+        for event in events:
+            await self._dead_letters.keep(event, reason, detail)
+            _log.error("event %s/%d dead-lettered: %s", event.partition_id, event.sequence_number, detail)
+
+
+def _joined(notifications: Sequence[Notification]) -> Notification:
+    """One notification for all of one device: the newest version and time, of those that say."""
+    versions = [notification.version for notification in notifications]
+    times = [notification.time for notification in notifications if notification.time is not None]
+    known = [version for version in versions if version is not None]
+    return Notification(
+        device_id=notifications[0].device_id,
+        version=max(known) if len(known) == len(versions) else None,
+        time=max(times, default=None),
+        lifecycle=any(notification.lifecycle for notification in notifications),
+    )

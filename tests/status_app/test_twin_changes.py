@@ -1,0 +1,284 @@
+"""Batches of notifications against real tables: what is written, skipped, dead-lettered and raised."""
+
+import copy
+import json
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.data.tables.aio import TableServiceClient
+
+from status_app.errors import UnavailableError
+from status_app.incoming import IncomingEvent
+from status_app.services import Services
+from status_app.settings import Settings
+from status_app.tables.keys import escape
+from status_app.twin_changes import MAX_RETRIES, BatchError
+
+CASES = Path(__file__).parents[1] / "cases"
+START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+SECRET = "hunter2-correct-horse"
+
+
+class Hub:
+    """Twins in memory, in the place of the hub: it counts reads, and fails where it is told to."""
+
+    def __init__(self) -> None:
+        self.twins: dict[str, dict[str, Any]] = {}
+        self.reads: list[str] = []
+        self.down: set[str] = set()
+
+    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+        self.reads.append(device_id)
+        if device_id in self.down:
+            raise UnavailableError("iothub", "answer 503")
+        return self.twins.get(device_id)
+
+
+class App:
+    """The app's services over Azurite, with a hub and a clock in memory."""
+
+    def __init__(self, tables: str) -> None:
+        self.hub = Hub()
+        self.now = START
+        self.sequence = 0
+        self.prefix = uuid.uuid4().hex[:8]
+        environment = {"STATUS_TABLES": tables, "IOT_HUB": "hub1.azure-devices.net", "HISTORY_LIMIT": "200"}
+        self.services = Services(Settings.read(environment), clock=lambda: self.now, twins=self.hub)
+        self.client = TableServiceClient.from_connection_string(tables)
+
+    def put(self, name: str, case: str, **changes: Any) -> str:
+        """Put the twin of a case into the hub, under a device id of this test's own."""
+        device = f"{self.prefix}-{name}"
+        path = next(CASES.glob(f"{case}_*.json"))
+        twin = json.loads(path.read_bytes())["twin"] | {"deviceId": device, "version": 7} | changes
+        self.hub.twins[device] = twin
+        return device
+
+    def event(self, device: str, body: bytes | None = None, **properties: str) -> IncomingEvent:
+        self.sequence += 1
+        twin = self.hub.twins.get(device, {})
+        known = {
+            "iothub-message-schema": "twinChangeNotification",
+            "opType": "updateTwin",
+            "hubName": "hub1",
+            "deviceId": device,
+            "moduleId": "$edgeAgent",
+            "operationTimestamp": self.now.isoformat(),
+        }
+        return IncomingEvent(
+            body=json.dumps({"version": twin.get("version", 1)}).encode() if body is None else body,
+            properties={key: value for key, value in (known | properties).items() if value},
+            system_properties={},
+            partition_id=self.prefix,
+            sequence_number=self.sequence,
+            enqueued_time=self.now,
+        )
+
+    async def handle(self, *events: IncomingEvent, attempt: int = 0) -> None:
+        await (await self.services.twin_changes()).handle(events, attempt=attempt)
+
+    async def rows(self, device: str) -> dict[str, Any]:
+        table = self.client.get_table_client("DeploymentStatus")
+        query = table.query_entities(f"PartitionKey eq '{escape(device)}'")
+        return {row["RowKey"]: row async for row in query}
+
+    async def dead_letters(self) -> list[Any]:
+        table = self.client.get_table_client("DeadLetter")
+        return [row async for row in table.query_entities(f"PartitionKey eq '{self.prefix}'")]
+
+
+@pytest.fixture
+async def app(tables: str) -> AsyncIterator[App]:
+    app = App(tables)
+    yield app
+    await app.services.close()
+    await app.client.close()
+
+
+def transitions(rows: Mapping[str, Any]) -> list[Any]:
+    """The transition rows of a device, oldest first."""
+    found = [row for key, row in rows.items() if key.startswith("transition:")]
+    return sorted(found, key=lambda row: row["Sequence"].value)
+
+
+async def test_a_twin_change_becomes_a_state_its_modules_and_its_history(app: App) -> None:
+    device = app.put("one", "048")
+    await app.handle(app.event(device))
+    rows = await app.rows(device)
+    assert rows["device"]["State"] == "module_failed"
+    assert rows["device"]["Reason"] == "backoff"
+    assert rows["device"]["Deployments"] == '["at-scale1"]'
+    assert rows["module:m1"]["State"] == "wrong_status"
+    assert rows["module:$edgeHub"]["State"] == "settled"
+    assert "module:$edgeAgent" not in rows
+    history = transitions(rows)
+    assert [row["Sequence"].value for row in history] == [1, 2, 3]
+    assert rows["device"]["Sequence"].value == 3
+    assert {row["EventId"] for row in history} == {f"hub1/{device}/{number}" for number in (1, 2, 3)}
+
+
+async def test_the_same_batch_again_reads_no_twin_and_writes_nothing(app: App) -> None:
+    devices = [app.put(f"d{number}", "003") for number in range(100)]
+    events = [app.event(device) for device in devices]
+    await app.handle(*events)
+    before = [await app.rows(device) for device in devices[:5]]
+    assert sorted(app.hub.reads) == sorted(devices)
+    app.hub.reads.clear()
+    app.now += timedelta(minutes=1)
+    await app.handle(*events)
+    assert app.hub.reads == []
+    after = [await app.rows(device) for device in devices[:5]]
+    assert [{key: row.metadata["etag"] for key, row in rows.items()} for rows in before] == [
+        {key: row.metadata["etag"] for key, row in rows.items()} for rows in after
+    ]
+
+
+async def test_several_events_of_a_device_are_one_look(app: App) -> None:
+    device = app.put("often", "003")
+    await app.handle(*[app.event(device) for _ in range(5)])
+    assert app.hub.reads == [device]
+
+
+async def test_only_the_module_that_changed_gets_a_transition(app: App) -> None:
+    device = app.put("m", "003")
+    await app.handle(app.event(device))
+    app.now += timedelta(minutes=1)
+    twin = app.hub.twins[device] = copy.deepcopy(app.hub.twins[device])
+    twin["version"] = 8
+    twin["properties"]["reported"]["modules"]["m1"]["runtimeStatus"] = "backoff"
+    await app.handle(app.event(device))
+    new = transitions(await app.rows(device))[3:]
+    assert [(row["Kind"], row["Module"], row["FromState"], row["ToState"]) for row in new] == [
+        ("module", "m1", "settled", "wrong_status"),
+        ("device", "", "successful", "module_failed"),
+    ]
+
+
+async def test_a_deleted_device_leaves_its_history_and_a_new_life_counts_on(app: App) -> None:
+    device = app.put("gone", "003")
+    await app.handle(app.event(device))
+    twin = app.hub.twins.pop(device)
+    lifecycle = {
+        "iothub-message-schema": "deviceLifecycleNotification",
+        "opType": "deleteDeviceIdentity",
+        "moduleId": "",
+    }
+    await app.handle(app.event(device, b"{}", **lifecycle))
+    rows = await app.rows(device)
+    assert all(key.startswith("transition:") for key in rows)
+    assert transitions(rows)[-1]["Kind"] == "deleted"
+    app.hub.twins[device] = twin | {"version": 1}
+    app.now += timedelta(minutes=1)
+    await app.handle(app.event(device))
+    history = transitions(await app.rows(device))
+    assert [row["Sequence"].value for row in history] == list(range(1, len(history) + 1))
+    assert await app.dead_letters() == []
+
+
+async def test_a_change_larger_than_a_transaction_is_written_whole(app: App) -> None:
+    device = app.put("large", "003")
+    modules = {
+        f"m{number}": {"settings": {"image": "x:1"}, "status": "running", "restartPolicy": "always"}
+        for number in range(80)
+    }
+    app.hub.twins[device]["properties"]["desired"]["modules"] = modules
+    await app.handle(app.event(device))
+    rows = await app.rows(device)
+    assert sum(key.startswith("module:m") for key in rows) == 80 + 1  # m1 of the case is one of them; $edgeHub is none
+    history = transitions(rows)
+    assert [row["Sequence"].value for row in history] == list(range(1, len(history) + 1))
+    assert rows["device"]["Sequence"].value == len(history)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b"", "empty_body"),
+        (b"{", "not_json"),
+        (b"\xff\xfe", "not_utf8"),
+        (b"[1]", "not_an_object"),
+        (b"[" * 100_000, "not_json"),
+        (b"x" * 1_000_000, "not_json"),
+    ],
+    ids=["empty", "broken", "not utf-8", "a list", "nested", "a megabyte"],
+)
+async def test_a_bad_body_is_dead_lettered_and_its_neighbours_are_not_affected(
+    app: App, body: bytes, reason: str
+) -> None:
+    device = app.put("good", "003")
+    await app.handle(app.event("bad", body), app.event(device))
+    assert [row["Reason"] for row in await app.dead_letters()] == [reason]
+    assert (await app.rows(device))["device"]["State"] == "successful"
+
+
+@pytest.mark.parametrize(
+    ("properties", "reason"),
+    [
+        ({"iothub-message-schema": "telemetry", "opType": ""}, "unknown_schema"),
+        ({"opType": "deleteTwin"}, "unknown_operation"),
+        ({"deviceId": ""}, "no_device_id"),
+        ({"deviceId": "x" * 129}, "device_id_too_long"),
+        ({"deviceId": "never-seen"}, "device_not_found"),
+    ],
+)
+async def test_an_event_that_names_nothing_known_is_dead_lettered(
+    app: App, properties: dict[str, str], reason: str
+) -> None:
+    await app.handle(app.event("any", b"{}", **properties))
+    assert [row["Reason"] for row in await app.dead_letters()] == [reason]
+
+
+async def test_other_modules_are_ignored_and_not_dead_lettered(app: App) -> None:
+    await app.handle(app.event("d", moduleId="$edgeHub"), app.event("d", moduleId=""))
+    assert app.hub.reads == []
+    assert await app.dead_letters() == []
+
+
+async def test_a_hub_that_is_down_fails_the_batch_after_the_rest_and_dead_letters_on_the_last_attempt(app: App) -> None:
+    good, bad = app.put("good", "003"), app.put("bad", "003")
+    app.hub.down.add(bad)
+    events = [app.event(bad), app.event(good)]
+    with pytest.raises(BatchError):
+        await app.handle(*events)
+    assert (await app.rows(good))["device"]["State"] == "successful"
+    assert await app.dead_letters() == []
+    await app.handle(*events, attempt=MAX_RETRIES)
+    assert [row["Reason"] for row in await app.dead_letters()] == ["iothub_unavailable"]
+
+
+async def test_device_and_module_names_that_no_key_can_hold_get_rows(app: App) -> None:
+    device = app.put("odd/\\#?%'~\u0007", "003")
+    modules = app.hub.twins[device]["properties"]["desired"]["modules"]
+    modules["a/b#c"] = modules["m1"]
+    modules["long" * 300] = modules["m1"]
+    await app.handle(app.event(device))
+    app.now += timedelta(minutes=1)
+    app.hub.twins[device] = app.hub.twins[device] | {"version": 8}
+    await app.handle(app.event(device))
+    rows = await app.rows(device)
+    assert rows["module:a~2Fb~23c"]["State"] == "missing"
+    assert len(transitions(rows)) == rows["device"]["Sequence"].value == 5
+
+
+async def test_no_secret_is_in_any_row_or_log(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("DEBUG", logger="status_app")
+    device = app.put("secret", "030")
+    twin = app.hub.twins[device] = copy.deepcopy(app.hub.twins[device])
+    for section in ("desired", "reported"):
+        module = twin["properties"][section]["modules"]["m1"]
+        module["env"] = {"P": {"value": SECRET}}
+        module["settings"]["createOptions"] = json.dumps({"Env": [f"T={SECRET}"]})
+        twin["properties"][section]["runtime"]["settings"]["registryCredentials"] = {"r": {"password": SECRET}}
+    twin["properties"]["reported"]["lastDesiredStatus"]["description"] = f"failed with {SECRET}"
+    broken = app.event("bad", json.dumps(twin).encode()[:-1])
+    unreadable = app.event("bad", json.dumps(twin).encode("utf-16"))
+    whole = app.event("never-seen", json.dumps(twin).encode())
+    await app.handle(app.event(device), broken, unreadable, whole)
+    seen = json.dumps([await app.rows(device), await app.dead_letters()], default=str)
+    assert len(await app.dead_letters()) == 3
+    assert SECRET not in seen
+    assert SECRET not in caplog.text
