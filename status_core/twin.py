@@ -130,8 +130,8 @@ def _entries(section: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, 
         if system.get(key) is not None:
             yield name, f"{path}.systemModules.{key}", system[key]
     for name, entry in object_at(section, "modules").items():
-        # A null is a key that was removed; `$` keys are the twin's own.
-        if entry is not None and not name.startswith("$"):
+        # A null is a key that was removed; `$` keys are the twin's own, and no module has an empty name.
+        if entry is not None and name and not name.startswith("$"):
             yield name, f"{path}.modules.{clean(name, NAME_LIMIT)}", entry
 
 

@@ -12,6 +12,7 @@ from status_app.incoming import IncomingEvent
 from status_app.tables.keys import escape
 from status_app.tables.rows import Row, long
 from status_app.tables.service import table_errors
+from status_core.secrets import redact
 
 TABLE: Final = "DeadLetter"
 
@@ -77,20 +78,18 @@ def safe_body(body: bytes) -> str | bytes:
         return _cut(text)
     if not isinstance(value, dict):
         return _cut(text)
-    return _json(_without_secrets(value))
+    return _json(_without_secrets(value, value))
 
 
-def _without_secrets(value: Any) -> Any:
+def _without_secrets(value: Any, twin: Any) -> Any:
+    """A part of a body: secret keys without their value, and texts that quote a secret of the twin without it."""
     if isinstance(value, dict):
         return {
-            key: REDACTED if _SECRET_KEY.match(key) and key != "$metadata" else _without_secrets(part)
-            for key, part in value.items()
+            key: REDACTED if _SECRET_KEY.match(key) else _without_secrets(part, twin) for key, part in value.items()
         }
     if isinstance(value, list):
-        return [_without_secrets(part) for part in value]
-    if isinstance(value, str) and _SECRET_WORD.search(value):  # JSON in a string, or words about a secret
-        return _cut(value)
-    return value
+        return [_without_secrets(part, twin) for part in value]
+    return _cut(redact(value, twin)) if isinstance(value, str) else value
 
 
 def _cut(text: str) -> str:

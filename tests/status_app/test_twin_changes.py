@@ -19,7 +19,8 @@ from status_app.tables.keys import escape
 from status_app.twin_changes import MAX_RETRIES, BatchError
 
 CASES = Path(__file__).parents[1] / "cases"
-START = datetime(2026, 11, 24, 12, tzinfo=UTC)
+START = datetime(2024, 5, 2, 9, 10, tzinfo=UTC)
+"""Soon after the times of the cases, so that nothing in them is stuck yet."""
 SECRET = "hunter2-correct-horse"
 
 
@@ -188,7 +189,7 @@ async def test_a_change_larger_than_a_transaction_is_written_whole(app: App) -> 
     app.hub.twins[device]["properties"]["desired"]["modules"] = modules
     await app.handle(app.event(device))
     rows = await app.rows(device)
-    assert sum(key.startswith("module:m") for key in rows) == 80 + 1  # m1 of the case is one of them; $edgeHub is none
+    assert sum(key.startswith("module:m") for key in rows) == 80
     history = transitions(rows)
     assert [row["Sequence"].value for row in history] == list(range(1, len(history) + 1))
     assert rows["device"]["Sequence"].value == len(history)
