@@ -1,0 +1,54 @@
+"""Settings: read once, and a wrong one is told by its name, its value and what it takes."""
+
+from datetime import timedelta
+
+import pytest
+
+from status_app.errors import SettingError
+from status_app.settings import Settings
+
+GOOD = {"STATUS_TABLES": "https://a.table.core.windows.net", "IOT_HUB": "hub1.azure-devices.net"}
+
+
+def test_what_is_not_set_has_its_default() -> None:
+    settings = Settings.read(GOOD)
+    assert settings.hub == "hub1"
+    assert settings.policy.default == timedelta(minutes=15)
+    assert settings.policy.stable_after == timedelta(seconds=60)
+    assert settings.history_limit == 500
+
+
+def test_the_hub_of_a_connection_string_is_its_host_name() -> None:
+    assert Settings.read(GOOD | {"IOT_HUB": "HostName=h2:8443;SharedAccessKeyName=k;SharedAccessKey=s"}).hub == "h2"
+
+
+def test_grace_periods_are_read() -> None:
+    periods = Settings.read(GOOD | {"GRACE_PERIODS": '{"camera": "PT1H"}'}).policy.periods
+    assert periods == {"camera": timedelta(hours=1)}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STATUS_TABLES", ""),
+        ("IOT_HUB", " "),
+        ("GRACE_DEFAULT", "soon"),
+        ("GRACE_PERIODS", "{"),
+        ("GRACE_PERIODS", "[]"),
+        ("GRACE_PERIODS", '{"m": 5}'),
+        ("STABLE_AFTER", "P1Y"),
+        ("HISTORY_LIMIT", "0"),
+        ("HISTORY_LIMIT", "many"),
+    ],
+)
+def test_a_wrong_value_names_the_setting_and_the_value(name: str, value: str) -> None:
+    with pytest.raises(SettingError, match=name) as raised:
+        Settings.read(GOOD | {name: value})
+    assert value.strip() in str(raised.value)
+    assert "it takes" in str(raised.value)
+
+
+def test_a_connection_string_is_never_shown() -> None:
+    with pytest.raises(SettingError) as raised:
+        Settings.read(GOOD | {"IOT_HUB": "SharedAccessKey=hunter2"})
+    assert "hunter2" not in str(raised.value)
