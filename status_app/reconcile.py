@@ -93,7 +93,7 @@ class Reconciler:
             if stored.last_sequence or notification.lifecycle:
                 return Outcome.UNCHANGED
             raise BadEventError("device_not_found", "neither the hub nor the table knows the device")
-        await self._table.remove(stored, record, deletion(record, self._clock()))
+        await self._table.remove(stored, deletion(record, self._clock()))
         return Outcome.REMOVED
 
 

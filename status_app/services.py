@@ -72,3 +72,9 @@ def services(environment: Mapping[str, str] = os.environ) -> Services:
     if _services is None:
         _services = Services(Settings.read(environment))
     return _services
+
+
+def use(chosen: Services) -> None:
+    """Make these the process's services: a host that brings its own clock puts them in before the app starts."""
+    global _services  # noqa: PLW0603 (as above)
+    _services = chosen

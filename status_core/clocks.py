@@ -83,6 +83,8 @@ def tick(  # noqa: PLR0913 (all keyword-only: the whole of what a clock depends 
             return Clock(grace=clock.grace)
         clock = replace(clock, settled_since=settled_since, is_watched=True)
     else:
+        if clock.settled_since is not None and at >= clock.settled_since + stable_after:
+            clock = Clock(grace=clock.grace)  # it was settled for the whole window, and nobody looked at its end
         started = clock.unsettled_since or at
         clock = replace(clock, unsettled_since=started, settled_since=None, is_watched=True)
     stuck_at = clock.stuck_at

@@ -90,7 +90,7 @@ def device_message(
         version=_shown(twin.desired_version),
         taken=_shown(twin.last_desired_version),
         modules=_name_all(comparisons),
-        code=code,
+        code="none" if code is None else code,
     )
     return _with_description(sentence, description)
 

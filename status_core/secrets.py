@@ -9,11 +9,14 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final
 
-from status_core.reading import object_at
+from status_core.reading import object_at, text
 
 REDACTED: Final = "***"
 SHORTEST: Final = 4
 """Shorter values are not searched: `1` or `on` would blank ordinary words."""
+
+_UNWRITABLE: Final = 10**4300
+"""The first number that Python refuses to write in digits."""
 
 
 def redact(description: str, twin: Any) -> str:
@@ -31,7 +34,7 @@ def _secrets(twin: Any) -> Iterator[str]:
         registries = object_at(properties, "runtime", "settings", "registryCredentials")
         for name in registries:
             credentials = object_at(registries, name)
-            address = str(credentials.get("address"))
+            address = text(credentials.get("address")) or ""
             # An admin user is named like its registry: what the address shows anyway is none.
             yield from (value for value in _texts(credentials) if value not in address)
         for group in ("modules", "systemModules"):
@@ -55,9 +58,9 @@ def _texts(value: Any) -> Iterator[str]:
         elif isinstance(part, list):
             waiting.extend(part)
         elif isinstance(part, str):
-            yield part
-            yield part.partition("=")[2]
-        elif isinstance(part, int | float):
+            yield part.strip()
+            yield part.partition("=")[2].strip()
+        elif isinstance(part, int | float) and not isinstance(part, bool) and abs(part) < _UNWRITABLE:
             yield str(part)
 
 

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -126,7 +126,7 @@ class StatusTable:
         await self._trim(stored.device_id, stored.last_sequence, record.sequence)
         return True
 
-    async def remove(self, stored: StoredDevice, record: DeviceRecord, transition: Transition) -> None:
+    async def remove(self, stored: StoredDevice, transition: Transition) -> None:
         """Remove the state of a device that is gone, and leave its history, with one more transition.
 
         Raises:
@@ -135,7 +135,7 @@ class StatusTable:
         """
         rows = [row for key, row in stored.rows.items() if key != DEVICE]
         units = [_Unit(((TransactionOperation.DELETE, _key(row)),), None) for row in rows]
-        units.append(_Unit((self._history(stored.device_id, transition, record),), transition))
+        units.append(_Unit((self._history(stored.device_id, transition, transition.at),), transition))
         device = _key(stored.rows[DEVICE])
         await self._submit(stored, units, device, (TransactionOperation.DELETE, device))
         await self._trim(stored.device_id, stored.last_sequence, transition.sequence)
@@ -147,8 +147,8 @@ class StatusTable:
             rows[row["RowKey"]] = row
         return rows
 
-    def _history(self, device_id: str, transition: Transition, record: DeviceRecord) -> Operation:
-        return TransactionOperation.CREATE, transition_row(self._hub, device_id, transition, record.observed)
+    def _history(self, device_id: str, transition: Transition, observed: datetime) -> Operation:
+        return TransactionOperation.CREATE, transition_row(self._hub, device_id, transition, observed)
 
     def _units(
         self,
@@ -169,7 +169,7 @@ class StatusTable:
         for key in dict.fromkeys((*(key for key in history if key != DEVICE), *rows, DEVICE)):
             moves = history.get(key, [])
             operations = [rows[key]] if key in rows else []
-            operations += [self._history(stored.device_id, transition, record) for transition in moves]
+            operations += [self._history(stored.device_id, transition, record.observed) for transition in moves]
             yield _Unit(tuple(operations), moves[-1] if moves else None)
 
     async def _submit(

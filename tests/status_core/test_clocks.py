@@ -1,204 +1,145 @@
-"""Clocks and grace: when something counts as stuck, and when as recovered."""
+"""One clock: when it starts, ends, becomes stuck, and when the next look is due."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 
-from status_core import DeviceRecord, GracePolicy, Kind, Transition, advance, evaluate
-from status_core.durations import format_duration, parse_duration
-from status_core.grace import grace_label
+from status_core import Clock
+from status_core.clocks import Sight, tick
 
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
-OLD, NEW = "r/x:1", "r/x:2"
+GRACE, WINDOW = timedelta(minutes=15), timedelta(seconds=60)
+OFF = Clock(grace=GRACE)
 
 
-class Device:
-    """A device with the modules m1 and m2, looked at again and again."""
-
-    def __init__(self, policy: GracePolicy | None = None) -> None:
-        self.record: DeviceRecord | None = None
-        self.history: list[Transition] = []
-        self.policy = policy or GracePolicy()
-        self.desired = {"m1": OLD, "m2": OLD}
-        self.version, self.taken, self.code = 1, 1, 200
-        self.status = {"m1": "running", "m2": "running"}
-        self.options = ""
-
-    def look(self, seconds: float, **status: str) -> None:
-        """Look at the device `seconds` after the start, with new runtime statuses."""
-        now = T0 + timedelta(seconds=seconds)
-        self.status |= status
-        stamp = {"$lastUpdated": now.isoformat()}
-        desired = {
-            name: {"settings": {"image": image, "createOptions": self.options}, "status": "running"}
-            for name, image in self.desired.items()
-        }
-        reported: dict[str, Any] = {
-            name: {"settings": {"image": self.desired.get(name, OLD)}, "runtimeStatus": word}
-            for name, word in self.status.items()
-        }
-        agent = {"edgeAgent": {"settings": {"image": "a:1"}, "runtimeStatus": "running"}}
-        twin = {
-            "properties": {
-                "desired": {"$version": self.version, "modules": desired, "systemModules": agent, "$metadata": stamp},
-                "reported": {
-                    "lastDesiredVersion": self.taken,
-                    "lastDesiredStatus": {"code": self.code},
-                    "modules": reported,
-                    "systemModules": agent,
-                    "$metadata": stamp,
-                },
-            }
-        }
-        self.record, transitions = advance(self.record, evaluate(twin), now, self.policy)
-        self.history += transitions
-
-    def turns(self) -> list[tuple[Kind, str]]:
-        """Each time something became stuck or recovered."""
-        kinds = (Kind.STUCK, Kind.RECOVERED)
-        return [(item.change.kind, item.change.module) for item in self.history if item.change.kind in kinds]
-
-    def unsettled_since(self, module: str) -> datetime | None:
-        assert self.record is not None
-        return self.record.modules[module].clock.unsettled_since
+def after(seconds: float) -> datetime:
+    return T0 + timedelta(seconds=seconds)
 
 
-def test_a_crash_loop_keeps_its_clock_and_is_flagged_once() -> None:
-    device = Device()
-    device.look(0)
-    for minute in range(1, 30):
-        device.look(60 * minute, m1="backoff")
-        device.look(60 * minute + 50, m1="running")
-    assert device.unsettled_since("m1") == T0 + timedelta(seconds=60)
-    assert device.turns() == [(Kind.STUCK, "m1")]
-    assert device.record is not None
-    assert device.record.modules["m1"].clock.stuck_since == T0 + timedelta(seconds=60, minutes=15)
+def look(
+    clock: Clock, sight: Sight, seconds: float, *, at: float | None = None, restart: bool = False
+) -> Clock:
+    """The clock after a look `seconds` after the start, at a change of that moment or of `at`."""
+    changed = seconds if at is None else at
+    return tick(clock, sight, at=after(changed), now=after(seconds), stable_after=WINDOW, restart=restart)
 
 
-def test_recovery_clears_the_flag_once_after_the_stability_window() -> None:
-    device = Device()
-    device.look(0, m1="backoff")
-    device.look(1000)
-    device.look(1100, m1="running")
-    device.look(1159)
-    assert device.turns() == [(Kind.STUCK, "m1")]
-    device.look(1160)
-    device.look(5000)
-    assert device.turns() == [(Kind.STUCK, "m1"), (Kind.RECOVERED, "m1")]
-    assert device.unsettled_since("m1") is None
+def seen(*sights: tuple[float, Sight], clock: Clock = OFF) -> Clock:
+    """The clock after looks at the given seconds."""
+    for seconds, sight in sights:
+        clock = look(clock, sight, seconds)
+    return clock
 
 
-def test_a_flapping_reason_moves_nothing() -> None:
-    device = Device()
-    device.look(0, m1="backoff")
-    before = len(device.history)
-    for second in range(10, 800, 10):
-        device.look(second, m1=("dead", "backoff", "unhealthy")[second % 3])
-    assert len(device.history) == before
-    assert device.unsettled_since("m1") == T0
+def test_a_clock_is_off_while_it_is_settled() -> None:
+    assert seen((0, Sight.SETTLED), (1000, Sight.SETTLED)) == OFF
+    assert OFF.stuck_at is None
+    assert OFF.due(WINDOW) is None
 
 
-def test_a_new_version_restarts_the_device_and_the_touched_modules_alone() -> None:
-    device = Device()
-    device.look(0, m1="backoff", m2="backoff")
-    device.version, device.desired["m2"] = 2, NEW
-    device.look(100)
-    assert device.record is not None
-    assert device.record.clock.unsettled_since == T0 + timedelta(seconds=100)
-    assert device.unsettled_since("m1") == T0
-    assert device.unsettled_since("m2") == T0 + timedelta(seconds=100)
+def test_a_clock_starts_at_the_hub_time_of_the_change_and_not_at_the_look() -> None:
+    clock = look(OFF, Sight.UNSETTLED, 30, at=10)
+    assert clock.unsettled_since == after(10)
+    assert clock.stuck_at == after(10) + GRACE
 
 
-def test_a_device_that_is_off_gets_one_flag_on_itself_and_none_on_its_modules() -> None:
-    device = Device()
-    device.look(0)
-    device.version, device.desired["m1"] = 2, NEW
-    for second in range(100, 10_000, 500):
-        device.look(second)
-    assert device.turns() == [(Kind.STUCK, "")]
+def test_looks_and_changes_while_it_is_unsettled_never_restart_a_clock() -> None:
+    clock = seen(*((seconds, Sight.UNSETTLED) for seconds in range(0, 5000, 7)))
+    assert clock.unsettled_since == T0
 
 
-def test_a_module_that_stays_though_it_was_removed_gets_a_flag_unless_nothing_is_deployed() -> None:
-    device = Device()
-    device.look(0)
-    device.status["gone"] = "running"
-    device.look(10)
-    device.look(2000)
-    assert device.turns() == [(Kind.STUCK, "gone")]
-    twin = {"properties": {"reported": {"modules": {"old": {"runtimeStatus": "running"}}}}}
-    record, _ = advance(None, evaluate(twin), T0, GracePolicy())
-    assert record.modules["old"].clock.unsettled_since is None
+def test_a_crash_loop_that_runs_ten_seconds_at_a_time_keeps_its_clock() -> None:
+    clock = OFF
+    for crash in range(0, 1500, 60):
+        clock = seen((crash, Sight.UNSETTLED), (crash + 50, Sight.SETTLED), clock=clock)
+    assert clock.unsettled_since == T0
+    assert clock.stuck_since == T0 + GRACE
 
 
-def test_a_modules_own_label_wins() -> None:
-    device = Device()
-    device.options = '{"Labels": {"deployment-status.grace": "PT1H"}}'
-    device.look(0, m1="backoff")
-    device.look(3599)
-    assert device.turns() == []
-    device.look(3600)
-    assert device.turns() == [(Kind.STUCK, "m1")]
+def test_a_clock_ends_once_it_was_settled_for_the_whole_window_and_not_before() -> None:
+    settled = seen((0, Sight.UNSETTLED), (100, Sight.SETTLED))
+    assert settled.unsettled_since == T0
+    assert settled.settled_since == after(100)
+    assert look(settled, Sight.SETTLED, 159.9, at=100).unsettled_since == T0
+    assert look(settled, Sight.SETTLED, 160, at=100) == OFF
 
 
-def test_the_next_look_is_due_at_the_deadline_or_at_the_end_of_the_window() -> None:
-    device = Device()
-    window = device.policy.stable_after
-    device.look(0, m1="backoff")
-    assert device.record is not None
-    assert device.record.due(window) == T0 + timedelta(minutes=15)
-    device.look(100, m1="running")
-    assert device.record.due(window) == T0 + timedelta(seconds=160)
-    device.look(200)
-    assert device.record.due(window) is None
-    device.look(300, m1="backoff")
-    device.look(2000)
-    assert device.record.due(window) is None
-    device.look(2100, m1="running")
-    assert device.record.due(window) == T0 + timedelta(seconds=2160)
+def test_other_changes_inside_the_window_do_not_begin_it_anew() -> None:
+    assert seen((0, Sight.UNSETTLED), (100, Sight.SETTLED), (130, Sight.SETTLED), (160, Sight.SETTLED)) == OFF
 
 
-def test_grace_comes_from_the_label_then_the_name_then_the_longest_prefix_then_the_default() -> None:
-    hour, minute = timedelta(hours=1), timedelta(minutes=1)
-    policy = GracePolicy(periods={"camera": hour, "r/": minute, "r/big/": 2 * hour})
-    assert policy.grace("camera", "r/big/x", minute) == minute
-    assert policy.grace("camera", "r/big/x", None) == hour
-    assert policy.grace("m", "r/big/x", None) == 2 * hour
-    assert policy.grace("m", "r/x", None) == minute
-    assert policy.grace("m", None, None) == policy.default
+def test_a_window_that_is_broken_begins_anew() -> None:
+    clock = seen((0, Sight.UNSETTLED), (100, Sight.SETTLED), (110, Sight.UNSETTLED), (120, Sight.SETTLED))
+    assert clock.settled_since == after(120)
+    assert clock.unsettled_since == T0
+
+
+def test_a_change_that_is_seen_late_counts_from_its_own_time() -> None:
+    unsettled = seen((0, Sight.UNSETTLED))
+    assert look(unsettled, Sight.SETTLED, 200, at=100) == OFF
+
+
+def test_a_window_that_nobody_looked_at_ends_the_clock_all_the_same() -> None:
+    settled = seen((0, Sight.UNSETTLED), (100, Sight.SETTLED))
+    assert look(settled, Sight.UNSETTLED, 159).unsettled_since == T0
+    assert look(settled, Sight.UNSETTLED, 160).unsettled_since == after(160)
+    assert look(settled, Sight.UNSETTLED, 500, at=150).unsettled_since == T0
+
+
+def test_it_becomes_stuck_when_the_grace_period_is_over_whenever_it_is_looked_at() -> None:
+    assert seen((0, Sight.UNSETTLED), (899, Sight.UNSETTLED)).stuck_since is None
+    assert seen((0, Sight.UNSETTLED), (900, Sight.UNSETTLED)).stuck_since == T0 + GRACE
+    assert seen((0, Sight.UNSETTLED), (9000, Sight.UNSETTLED)).stuck_since == T0 + GRACE
+    assert look(OFF, Sight.UNSETTLED, 9000, at=0).stuck_since == T0 + GRACE
+
+
+def test_it_stays_stuck_since_the_same_moment_until_it_recovers() -> None:
+    stuck = seen((0, Sight.UNSETTLED), (900, Sight.UNSETTLED), (5000, Sight.UNSETTLED), (5100, Sight.SETTLED))
+    assert stuck.stuck_since == T0 + GRACE
+    assert look(stuck, Sight.SETTLED, 5160) == OFF
+
+
+def test_a_restart_begins_a_new_clock_that_is_not_stuck() -> None:
+    stuck = seen((0, Sight.UNSETTLED), (900, Sight.UNSETTLED))
+    assert look(stuck, Sight.UNSETTLED, 1000, restart=True) == Clock(grace=GRACE, unsettled_since=after(1000))
+    assert look(stuck, Sight.SETTLED, 1000, restart=True) == OFF
+
+
+def test_a_look_that_says_nothing_keeps_the_clock_and_flags_nothing() -> None:
+    clock = seen((0, Sight.UNSETTLED), (5000, Sight.UNSAID))
+    assert clock == Clock(grace=GRACE, unsettled_since=T0, is_watched=False)
+    assert clock.due(WINDOW) is None
+    assert look(clock, Sight.UNSETTLED, 5100).stuck_since == T0 + GRACE
+
+
+def test_a_look_that_says_nothing_starts_no_clock_unless_something_new_is_asked() -> None:
+    assert look(OFF, Sight.UNSAID, 100).unsettled_since is None
+    assert look(OFF, Sight.UNSAID, 100, restart=True).unsettled_since == after(100)
+
+
+def test_a_look_that_says_nothing_breaks_a_window_and_keeps_what_is_stuck() -> None:
+    stuck = seen((0, Sight.UNSETTLED), (900, Sight.UNSETTLED), (950, Sight.SETTLED), (960, Sight.UNSAID))
+    assert stuck.stuck_since == T0 + GRACE
+    assert stuck.settled_since is None
+    assert stuck.due(WINDOW) is None
+
+
+def test_a_longer_grace_moves_the_moment_it_becomes_stuck_and_keeps_the_clock() -> None:
+    clock = Clock(grace=timedelta(hours=1), unsettled_since=T0)
+    assert look(clock, Sight.UNSETTLED, 3599).stuck_since is None
+    assert look(clock, Sight.UNSETTLED, 3600).stuck_since == after(3600)
 
 
 @pytest.mark.parametrize(
-    ("settings", "grace"),
+    ("clock", "due"),
     [
-        ({"createOptions": '{"Labels": {"deployment-status.grace": "PT2H"}}'}, timedelta(hours=2)),
-        ({"createOptions": '{"Labels": {"deployment-sta', "createOptions01": 'tus.grace": "P1D"}}'}, timedelta(days=1)),
-        ({"createOptions": '{"Labels": {"deployment-status.grace": "soon"}}'}, None),
-        ({"createOptions": '{"Labels": {"deployment-status.grace": 5}}'}, None),
-        ({"createOptions": '{"deployment-status.grace'}, None),
-        ({"createOptions": 5}, None),
+        (Clock(grace=GRACE, unsettled_since=T0), T0 + GRACE),
+        (Clock(grace=GRACE, unsettled_since=T0, settled_since=after(100)), after(160)),
+        (Clock(grace=GRACE, unsettled_since=T0, settled_since=after(880)), T0 + GRACE),
+        (Clock(grace=GRACE, unsettled_since=T0, stuck_since=T0 + GRACE), None),
+        (Clock(grace=GRACE, unsettled_since=T0, stuck_since=T0 + GRACE, settled_since=after(2000)), after(2060)),
+        (Clock(grace=GRACE, unsettled_since=T0, is_watched=False), None),
     ],
 )
-def test_a_label_is_read_from_create_options(settings: dict[str, Any], grace: timedelta | None) -> None:
-    assert grace_label(settings) == grace
-
-
-@pytest.mark.parametrize(
-    ("text", "duration"),
-    [
-        ("PT15M", timedelta(minutes=15)),
-        ("P1DT12H", timedelta(hours=36)),
-        ("pt90s", timedelta(seconds=90)),
-        ("P2W", timedelta(weeks=2)),
-        ("PT0.5S", timedelta(seconds=0.5)),
-    ],
-)
-def test_a_duration_is_read_and_written(text: str, duration: timedelta) -> None:
-    assert parse_duration(text) == duration
-    assert parse_duration(format_duration(duration)) == duration
-
-
-@pytest.mark.parametrize("text", ["", "P", "PT", "P1DT", "15M", "P1Y", "PT-5M", "P9999W", "PT1M5"])
-def test_what_is_no_duration_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=r"is no ISO|is longer"):
-        parse_duration(text)
+def test_a_look_is_due_at_the_deadline_or_at_the_end_of_the_window(clock: Clock, due: datetime | None) -> None:
+    assert due == clock.due(WINDOW)

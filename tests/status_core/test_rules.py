@@ -1,131 +1,284 @@
-"""The borders between rules that no golden case crosses."""
+"""The rules in their order, and the borders between them. V is 12 in the healthy twin."""
 
-import copy
-import json
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from twins import AGENT, ASKED, DESIRED_AT, GONE, MODULE, STATUS, judged
 
-from status_core import DeploymentStatus, GracePolicy, Kind, ModuleState, Reason, State, advance, deletion, evaluate
+from status_core import Flag, Reason, State
+from status_core.rules import RULES
 
-SUCCESS = json.loads(next((Path(__file__).parents[1] / "cases").glob("003_*.json")).read_bytes())["twin"]
-BEFORE, AFTER = "2024-05-02T08:00:00Z", "2024-05-02T10:00:00Z"
-
-
-def judge(
-    code: Any = 200, description: str = "", version: int = 11, agent: str | None = "running", reported: str = AFTER
-) -> DeploymentStatus:
-    """The status of the document's successful twin with another report."""
-    twin = copy.deepcopy(SUCCESS)
-    properties = twin["properties"]
-    properties["desired"]["$version"] = version
-    properties["reported"]["lastDesiredStatus"] = {"code": code, "description": description}
-    properties["reported"]["$metadata"]["lastDesiredStatus"]["$lastUpdated"] = reported
-    properties["reported"]["systemModules"]["edgeAgent"]["runtimeStatus"] = agent
-    return evaluate(twin)
+EARLIER = {"reported.lastDesiredVersion": 11}
+OTHER_IMAGE = {f"{MODULE}.settings.image": "registry.example/m1:0.9"}
+CRASHED = {f"{MODULE}.runtimeStatus": "failed", f"{MODULE}.exitCode": 139}
+STOPPING = {f"{STATUS}.code": 406, f"{STATUS}.description": "Agent is not running", f"{AGENT}.runtimeStatus": "unknown"}
 
 
-def test_a_rejection_from_before_the_version_is_about_an_older_one() -> None:
-    assert judge(400, version=12, reported=BEFORE).state is State.PENDING
-    assert judge(400, version=12, reported="").state is State.PENDING
-    assert judge(412, version=12).state is State.INVALID
-    assert judge(412, version=12).reason is Reason.SCHEMA_VERSION_REJECTED
+def code(number: Any) -> dict[str, Any]:
+    return {f"{STATUS}.code": number}
 
 
-def test_a_later_version_than_the_desired_is_pending_and_flagged() -> None:
-    status = judge(version=10)
-    assert (status.state, status.reason, status.flags) == (State.PENDING, "version_regressed", ("version_regressed",))
+FIRST_TO_HOLD: dict[str, tuple[dict[str, Any], State, Reason]] = {
+    "nothing_desired": (
+        {"desired": {"$version": 12, "$metadata": {}}, **code(400)},
+        State.NO_DEPLOYMENT,
+        Reason.NOTHING_DESIRED,
+    ),
+    "rejected": ({**EARLIER, **code(400)}, State.INVALID, Reason.CONFIG_REJECTED),
+    "version_not_taken": ({**EARLIER, **OTHER_IMAGE}, State.PENDING, Reason.WAITING_FOR_DEVICE),
+    "agent_alive_without_a_result": (code(406), State.IN_PROGRESS, Reason.RETRYING),
+    "agent_stopped": (STOPPING, State.AGENT_UNAVAILABLE, Reason.AGENT_STOPPED),
+    "empty_reported": (code(417), State.EMPTY, Reason.EMPTY_REPORTED),
+    "plan_failed": ({**code(500), **OTHER_IMAGE}, State.IN_PROGRESS, Reason.PLAN_FAILED),
+    "status_missing": ({STATUS: GONE}, State.IN_PROGRESS, Reason.STATUS_MISSING),
+    "images_outstanding": ({**OTHER_IMAGE, **CRASHED}, State.IN_PROGRESS, Reason.SETTLING),
+    "wrong_status": (CRASHED, State.MODULE_FAILED, Reason.EXITED),
+    "as_desired": ({}, State.SUCCESSFUL, Reason.AS_DESIRED),
+    "unknown_code": (code(418), State.UNCLASSIFIED, Reason.UNKNOWN_CODE),
+}
 
 
-def test_406_without_description_from_an_agent_that_runs_is_an_old_agent_between_two_tries() -> None:
-    assert judge(406).state is State.IN_PROGRESS
-    assert judge(406).reason is Reason.RETRYING
-    assert judge(406, agent="unknown").state is State.AGENT_UNAVAILABLE
-    assert judge(406, agent=None).state is State.AGENT_UNAVAILABLE
-    assert judge(406, "Agent is not running").state is State.AGENT_UNAVAILABLE
+@pytest.mark.parametrize("rule", FIRST_TO_HOLD)
+def test_each_rule_decides_where_it_is_the_first_that_holds(rule: str) -> None:
+    changes, state, reason = FIRST_TO_HOLD[rule]
+    status = judged(changes)
+    assert (rule, state, reason) == (status.rule, status.state, status.reason)
+    assert status.flags == ()
+    assert status.evidence
 
 
-def test_417_for_a_version_that_is_not_empty_is_empty() -> None:
-    assert judge(417).state is State.EMPTY
+def test_every_rule_has_an_example_in_the_order_of_the_rules() -> None:
+    assert [*(rule.__name__ for rule in RULES), "unknown_code"] == list(FIRST_TO_HOLD)
 
 
-@pytest.mark.parametrize("code", [True, "200", 201, None, {}, 200.5])
-def test_a_code_that_no_agent_reports_is_unclassified(code: Any) -> None:
-    assert judge(code).state is State.UNCLASSIFIED
+@pytest.mark.parametrize("number", [200, 400, 406, 412, 417, 500])
+def test_without_a_deployment_no_code_counts(number: int) -> None:
+    for desired in ({"$version": 12}, {}, None, "text", [1]):
+        assert judged({"desired": desired, **code(number)}).state is State.NO_DEPLOYMENT
 
 
-def test_a_missing_status_of_a_version_that_is_taken_is_in_progress() -> None:
-    twin = copy.deepcopy(SUCCESS)
-    del twin["properties"]["reported"]["lastDesiredStatus"]
-    status = evaluate(twin)
-    assert (status.state, status.reason) == (State.IN_PROGRESS, Reason.STATUS_MISSING)
+def test_any_key_that_is_not_the_twins_own_makes_a_deployment() -> None:
+    assert judged({"desired": {"schemaVersion": "1.1", "$version": 12}}).state is not State.NO_DEPLOYMENT
 
 
-def test_an_agent_whose_image_is_not_reported_does_not_keep_the_device_from_success() -> None:
-    twin = copy.deepcopy(SUCCESS)
-    del twin["properties"]["reported"]["systemModules"]["edgeAgent"]["settings"]
-    status = evaluate(twin)
-    assert status.state is State.SUCCESSFUL
-    assert status.modules["$edgeAgent"].state is ModuleState.UNKNOWN
+@pytest.mark.parametrize(("number", "reason"), [(400, Reason.CONFIG_REJECTED), (412, Reason.SCHEMA_VERSION_REJECTED)])
+def test_a_rejection_of_this_version_is_invalid_whatever_its_times(number: int, reason: Reason) -> None:
+    status = judged({**code(number), "reported.$metadata": GONE})
+    assert (State.INVALID, reason) == (status.state, status.reason)
 
 
-def test_a_job_that_ran_once_and_ended_well_is_settled() -> None:
-    twin = copy.deepcopy(SUCCESS)
-    twin["properties"]["desired"]["modules"]["m1"]["restartPolicy"] = "Never"
-    module = twin["properties"]["reported"]["modules"]["m1"]
-    module |= {"runtimeStatus": "stopped", "exitCode": 0}
-    assert evaluate(twin).modules["m1"].reason is Reason.FINISHED
-    module["lastStartTimeUtc"] = "0001-01-01T00:00:00"
-    assert evaluate(twin).state is State.MODULE_FAILED
-
-
-def test_a_module_that_asks_for_no_image_and_is_not_there_is_missing() -> None:
-    twin = copy.deepcopy(SUCCESS)
-    twin["properties"]["desired"]["modules"]["m2"] = {"status": "running"}
-    assert evaluate(twin).modules["m2"].state is ModuleState.MISSING
+@pytest.mark.parametrize("number", [400, 412])
+@pytest.mark.parametrize(("seconds", "state"), [(-1, State.PENDING), (0, State.INVALID), (1, State.INVALID)])
+def test_a_rejection_with_another_version_counts_from_the_moment_the_hub_changed(
+    number: int, seconds: int, state: State
+) -> None:
+    updated = (DESIRED_AT + timedelta(seconds=seconds)).isoformat()
+    times = {"reported.$metadata.lastDesiredStatus.$lastUpdated": updated}
+    assert judged({**EARLIER, **code(number), **times}).state is state
+    never_taken = {"reported.lastDesiredVersion": GONE}
+    assert judged({**never_taken, **code(number), **times}).state is state
 
 
 @pytest.mark.parametrize(
-    ("description", "reason"),
+    "missing",
     [
-        ("Error calling prepare update for module m1: A task was canceled.", Reason.PULL_TIMED_OUT),
-        ("Error calling prepare update for module m1: denied", Reason.PULL_FAILED),
-        ("Error calling stop module m1: No such container", Reason.STOP_FAILED),
-        ("Error calling List modules: no answer", Reason.RUNTIME_UNREACHABLE),
-        ("ModuleStatus unknown is not a valid status.", Reason.STATUS_UNREADABLE),
-        ("The operation was canceled.", Reason.STEP_TIMED_OUT),
-        ("something else", Reason.PLAN_FAILED),
+        "reported.$metadata",
+        "reported.$metadata.lastDesiredStatus",
+        "reported.$metadata.lastDesiredStatus.$lastUpdated",
+        "desired.$metadata",
+        "desired.$metadata.$lastUpdated",
     ],
 )
-def test_a_text_of_the_agent_gives_a_reason(description: str, reason: Reason) -> None:
-    status = judge(500, description)
-    assert (status.state, status.reason) == (State.IN_PROGRESS, reason)
+def test_a_rejection_without_its_times_is_not_held_against_another_version(missing: str) -> None:
+    assert judged({**EARLIER, **code(400), missing: GONE}).state is State.PENDING
 
 
-def test_what_can_be_no_module_is_none() -> None:
-    twin = copy.deepcopy(SUCCESS)
-    twin["properties"]["desired"]["modules"] |= {"": {}, "$metadata": {}, "removed": None}
-    assert set(evaluate(twin).modules) == {"$edgeAgent", "$edgeHub", "m1"}
+@pytest.mark.parametrize("number", [200, 417, 418, 500])
+def test_the_version_comes_before_any_other_code(number: int) -> None:
+    status = judged({**EARLIER, **code(number)})
+    assert status.state is State.PENDING
+    assert status.flags == ()
 
 
-@pytest.mark.parametrize("stamp", ["yesterday", 5, "9999-12-31T23:59:59-14:00", "0500-01-01T00:00:00Z"])
-def test_a_stamp_that_is_no_time_of_a_hub_reads_as_absent(stamp: Any) -> None:
-    twin = copy.deepcopy(SUCCESS)
-    for section in ("desired", "reported"):
-        twin["properties"][section]["$metadata"]["$lastUpdated"] = stamp
-    assert evaluate(twin).changed is None
+@pytest.mark.parametrize("version", [GONE, None, "12", True, [], 12.5])
+def test_a_version_that_is_no_whole_number_was_never_reported(version: Any) -> None:
+    status = judged({"reported.lastDesiredVersion": version})
+    assert (status.state, status.reason) == (State.PENDING, Reason.NEVER_REPORTED)
 
 
-def test_a_number_that_no_column_holds_is_shown_by_its_kind() -> None:
-    assert judge(10**400).evidence[0].value == "<number>"
+def test_two_absent_versions_are_not_equal() -> None:
+    status = judged({"reported.lastDesiredVersion": GONE, "desired.$version": GONE})
+    assert (status.state, status.reason) == (State.PENDING, Reason.NEVER_REPORTED)
 
 
-def test_a_deletion_is_the_last_transition_of_a_device() -> None:
-    now = datetime(2024, 5, 2, 12, tzinfo=UTC)
-    record, transitions = advance(None, judge(), now, GracePolicy(), last_sequence=7)
-    last = deletion(record, now)
-    assert [item.sequence for item in transitions] == [8, 9, 10]
-    assert (last.sequence, last.change.kind, last.change.to_state) == (11, Kind.DELETED, "")
-    assert last.duration == (now - record.since).total_seconds()
+def test_a_reported_version_without_a_desired_one_is_pending_and_no_regression() -> None:
+    status = judged({"desired.$version": GONE})
+    assert (status.state, status.reason) == (State.PENDING, Reason.WAITING_FOR_DEVICE)
+    assert status.flags == ()
+
+
+def test_a_version_of_twelve_point_zero_is_twelve() -> None:
+    assert judged({"reported.lastDesiredVersion": 12.0}).state is State.SUCCESSFUL
+
+
+def test_a_later_reported_version_is_pending_with_a_flag() -> None:
+    status = judged({"reported.lastDesiredVersion": 13})
+    assert (status.state, status.reason) == (State.PENDING, Reason.VERSION_REGRESSED)
+    assert status.flags == (Flag.VERSION_REGRESSED,)
+
+
+def test_a_stopped_agent_with_another_version_is_pending_with_a_flag() -> None:
+    status = judged({**EARLIER, **STOPPING})
+    assert (status.state, status.reason) == (State.PENDING, Reason.AGENT_STOPPED)
+    assert status.flags == (Flag.AGENT_UNAVAILABLE,)
+    both = judged({"reported.lastDesiredVersion": 13, **STOPPING})
+    assert both.flags == (Flag.AGENT_UNAVAILABLE, Flag.VERSION_REGRESSED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, State.IN_PROGRESS),
+        ({f"{STATUS}.description": GONE}, State.IN_PROGRESS),
+        ({f"{STATUS}.description": " \n"}, State.IN_PROGRESS),
+        ({f"{STATUS}.description": None}, State.IN_PROGRESS),
+        ({f"{STATUS}.description": "Agent is not running"}, State.AGENT_UNAVAILABLE),
+        ({f"{AGENT}.runtimeStatus": "unknown"}, State.AGENT_UNAVAILABLE),
+        ({f"{AGENT}.runtimeStatus": "Unknown"}, State.AGENT_UNAVAILABLE),
+        ({f"{AGENT}.runtimeStatus": GONE}, State.AGENT_UNAVAILABLE),
+        ({f"{AGENT}.runtimeStatus": 1}, State.AGENT_UNAVAILABLE),
+        ({AGENT: GONE}, State.AGENT_UNAVAILABLE),
+        ({"reported.systemModules": None}, State.AGENT_UNAVAILABLE),
+    ],
+)
+def test_a_406_is_a_live_agent_only_without_description_and_with_a_known_status(
+    changes: dict[str, Any], state: State
+) -> None:
+    assert judged({**code(406), **changes}).state is state
+
+
+@pytest.mark.parametrize("absent", [GONE, None])
+def test_a_status_that_is_absent_is_in_progress_and_one_without_a_known_code_is_unclassified(absent: Any) -> None:
+    assert judged({STATUS: absent}).rule == "status_missing"
+    for odd in ({}, "Ok", [], 200, {"code": None}, {"code": "200"}, {"code": True}, {"code": 200.5}):
+        assert judged({STATUS: odd}).state is State.UNCLASSIFIED
+
+
+def test_a_500_is_in_progress_though_every_module_is_as_desired() -> None:
+    status = judged(code(500))
+    assert (status.state, status.reason) == (State.IN_PROGRESS, Reason.PLAN_FAILED)
+
+
+def test_a_wiped_module_list_is_an_unreachable_runtime_whatever_the_text() -> None:
+    wiped = {**code(500), f"{AGENT}.type": "Unknown", "reported.modules": GONE}
+    assert judged({**wiped, f"{STATUS}.description": "odd"}).reason is Reason.RUNTIME_UNREACHABLE
+    assert judged({**wiped, "reported.modules": {"m1": None}}).reason is Reason.RUNTIME_UNREACHABLE
+    assert judged({**wiped, f"{AGENT}.type": "docker"}).reason is Reason.PLAN_FAILED
+    assert judged({**wiped, "reported.modules": {"m1": {}}}).reason is Reason.PLAN_FAILED
+
+
+def test_with_a_200_another_image_of_the_agent_alone_is_in_progress() -> None:
+    status = judged({f"{AGENT}.settings.image": "registry.example/agent:1.4"})
+    assert (
+        status.state,
+        status.rule,
+        status.reason,
+    ) == (State.IN_PROGRESS, "images_outstanding", Reason.AGENT_UPDATING)
+
+
+def test_an_agent_whose_image_is_not_reported_does_not_hold_a_deployment_back() -> None:
+    assert judged({AGENT: GONE}).state is State.SUCCESSFUL
+    assert judged({f"{AGENT}.settings": GONE, f"{AGENT}.runtimeStatus": "unknown"}).state is State.SUCCESSFUL
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {MODULE: GONE},
+        {MODULE: None},
+        {MODULE: "running"},
+        {"reported.modules": GONE},
+        {"reported.systemModules.edgeHub": GONE},
+        {"reported.systemModules.edgeHub": {"type": "Unknown", "status": "unknown"}},
+    ],
+)
+def test_with_a_200_a_desired_module_that_is_missing_is_in_progress(changes: dict[str, Any]) -> None:
+    status = judged(changes)
+    assert (status.state, status.reason) == (State.IN_PROGRESS, Reason.SETTLING)
+
+
+def test_edge_hub_is_judged_by_its_runtime_status_and_not_by_the_echo() -> None:
+    hub = "reported.systemModules.edgeHub"
+    assert judged({f"{hub}.status": "stopped"}).state is State.SUCCESSFUL
+    status = judged({f"{hub}.runtimeStatus": "backoff"})
+    assert (status.state, status.reason) == (State.MODULE_FAILED, Reason.BACKOFF)
+
+
+def test_the_most_severe_module_gives_a_failed_device_its_reason() -> None:
+    other = {"type": "docker", "status": "running", "settings": {"image": "m2"}}
+    changes = {
+        **CRASHED,
+        "desired.modules.m2": other,
+        "reported.modules.m2": {**other, "settings": {"image": "m2:latest"}, "runtimeStatus": "backoff"},
+    }
+    assert judged(changes).reason is Reason.BACKOFF
+
+
+def test_a_deployment_without_user_modules_is_successful_by_its_system_modules() -> None:
+    assert judged({"desired.modules": {}, "reported.modules": {}}).state is State.SUCCESSFUL
+    assert judged({"desired.modules": GONE, "reported.modules": GONE}).state is State.SUCCESSFUL
+
+
+def test_a_module_that_is_not_desired_changes_no_state() -> None:
+    extra = {"type": "docker", "status": "unknown", "runtimeStatus": "failed", "settings": {"image": "old:1"}}
+    assert judged({"reported.modules.old": extra}).state is State.SUCCESSFUL
+
+
+@pytest.mark.parametrize(
+    "configurations",
+    [GONE, None, {}, [], {"a": {"status": "Targeted"}}, {"a": {"status": "Rolled"}}, {"a": 5}],
+)
+def test_configurations_never_change_the_state(configurations: Any) -> None:
+    for changes, state, reason in FIRST_TO_HOLD.values():
+        status = judged({**changes, "configurations": configurations})
+        assert (state, reason) == (status.state, status.reason)
+
+
+def test_a_section_in_which_nothing_is_applied_is_flagged_and_no_section_is_not() -> None:
+    targeted = judged({"configurations": {"b": {"status": "Targeted"}, "a": {"status": "TARGETED "}}})
+    assert targeted.flags == (Flag.NOT_CREDITED,)
+    assert targeted.targeted == ("a", "b")
+    assert targeted.deployments == ()
+    for individual in (GONE, {}, None):
+        assert judged({"configurations": individual}).flags == ()
+
+
+def test_all_applied_names_are_credited() -> None:
+    layers = {name: {"status": "applied"} for name in ("layer2", "base", "layer1")}
+    assert judged({"configurations": layers}).deployments == ("base", "layer1", "layer2")
+
+
+def test_the_evidence_of_a_verdict_names_both_paths_and_both_values() -> None:
+    status = judged({**EARLIER, **code(400)})
+    assert [item.as_json() for item in status.evidence] == [
+        {"path": f"properties.{STATUS}.code", "value": 400, "expected": 200, "expectedPath": None},
+        {
+            "path": "properties.reported.lastDesiredVersion",
+            "value": 11,
+            "expected": 12,
+            "expectedPath": "properties.desired.$version",
+        },
+        {
+            "path": "properties.reported.$metadata.lastDesiredStatus.$lastUpdated",
+            "value": "2026-01-01T09:02:00+00:00",
+            "expected": "2026-01-01T09:00:00+00:00",
+            "expectedPath": "properties.desired.$metadata.$lastUpdated",
+        },
+    ]
+    image = judged(OTHER_IMAGE).evidence[-1]
+    assert (f"properties.{MODULE}.settings.image", f"properties.{ASKED}.settings.image") == (
+        image.path,
+        image.expected_path,
+    )
+    assert (image.value, image.expected) == ("registry.example/m1:0.9", "registry.example/m1:1.0")

@@ -1,0 +1,54 @@
+"""Azurite's table service, from the project's npm packages, on a free port of this machine."""
+
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+PROGRAM: Final = Path(__file__).parents[1] / "node_modules/.bin/azurite-table"
+ACCOUNT: Final = "devstoreaccount1"
+# Azurite's published development key: it opens nothing but an Azurite.
+KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+
+
+class AzuriteError(Exception):
+    """Azurite did not start. The text says what it printed, or how to install it."""
+
+
+@contextmanager
+def azurite_tables() -> Iterator[str]:
+    """Run a table service in memory; gives its connection string.
+
+    Raises:
+        AzuriteError: It is not installed, or does not start.
+    """
+    if not PROGRAM.exists():
+        raise AzuriteError("Azurite is missing: run `npm ci`")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [str(PROGRAM), "--tablePort", str(port), "--inMemoryPersistence", "--skipApiVersionCheck"]
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(  # noqa: S603 (a fixed command)
+            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        ) as azurite,
+    ):
+        try:
+            _wait_for_start(azurite)
+            endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
+            yield f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};TableEndpoint={endpoint};"
+        finally:
+            azurite.terminate()
+
+
+def _wait_for_start(azurite: subprocess.Popen[str]) -> None:
+    printed = []
+    for line in azurite.stdout or ():
+        printed.append(line)
+        if "successfully started" in line:
+            return
+    raise AzuriteError("Azurite did not start: " + "".join(printed))

@@ -1,0 +1,185 @@
+"""One client's connection: protocol headers, login, heartbeats, and the way of each frame to its session."""
+
+import asyncio
+import logging
+
+from local.eventhubs.codec import Symbol, Ubyte, Uint, Ushort
+from local.eventhubs.errors import AmqpError, Condition
+from local.eventhubs.frames import (
+    AMQP_FRAME,
+    AMQP_HEADER,
+    EMPTY_FRAME,
+    FRAME_HEADER_SIZE,
+    SASL_FRAME,
+    SASL_HEADER,
+    Begin,
+    Close,
+    End,
+    Open,
+    Performative,
+    SaslInit,
+    SaslMechanisms,
+    SaslOutcome,
+    described_error,
+    frame,
+    read_performative,
+)
+from local.eventhubs.nodes import Broker
+from local.eventhubs.session import WINDOW, Session
+
+MAX_FRAME_SIZE = 64 * 1024
+_MECHANISMS = (Symbol("MSSBCBS"), Symbol("ANONYMOUS"), Symbol("PLAIN"))
+_OK, _BAD_LOGIN = Ubyte(0), Ubyte(1)
+
+logger = logging.getLogger(__name__)
+
+
+class Connection(asyncio.Protocol):
+    """Speaks AMQP 1.0 with one client.
+
+    A client that breaks the protocol is told so and cut; other connections do not notice.
+
+    Attributes:
+        max_frame_size: The largest frame that the client takes.
+        writable: Whether the client keeps up with reading.
+    """
+
+    def __init__(self, broker: Broker) -> None:
+        self._broker = broker
+        self._transport: asyncio.Transport
+        self._received = bytearray()
+        self._header_expected = True
+        self._open = False
+        self._sessions: dict[int, Session | None] = {}  # None: ended
+        self._heartbeat: asyncio.TimerHandle | None = None
+        self.max_frame_size = MAX_FRAME_SIZE
+        self.writable = True
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker: a stream server's is
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Act on all that has arrived in full."""
+        self._received += data
+        try:
+            while not self._transport.is_closing() and self._take_next():
+                pass
+        except AmqpError as error:
+            logger.warning("A client broke the protocol and is cut: %s", error)
+            self._close(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End all sessions."""
+        logger.debug("A connection is over: %s", exc or "closed")
+        if self._heartbeat:
+            self._heartbeat.cancel()
+        for session in filter(None, self._sessions.values()):
+            session.end()
+
+    def pause_writing(self) -> None:
+        """Hold messages back: the client does not keep up."""
+        self.writable = False
+
+    def resume_writing(self) -> None:
+        """Go on: the client has caught up."""
+        self.writable = True
+        for session in filter(None, self._sessions.values()):
+            session.pump()
+
+    def send(self, channel: int, performative: Performative, payload: bytes = b"") -> None:
+        """Send one frame."""
+        self._transport.write(frame(AMQP_FRAME, channel, performative, payload))
+
+    def _take_next(self) -> bool:
+        """Act on the next header or frame; False if it has not arrived in full."""
+        if len(self._received) < FRAME_HEADER_SIZE:
+            return False
+        if self._header_expected:
+            self._answer_header(self._take(len(AMQP_HEADER)))
+            return True
+        size = int.from_bytes(self._received[:4])
+        if not FRAME_HEADER_SIZE <= size <= MAX_FRAME_SIZE:
+            raise AmqpError(Condition.FRAMING_ERROR, f"A frame claims to have {size} bytes.")
+        if len(self._received) < size:
+            return False
+        self._on_frame(self._take(size))
+        return True
+
+    def _take(self, size: int) -> bytes:
+        taken = bytes(self._received[:size])
+        del self._received[:size]
+        return taken
+
+    def _answer_header(self, header: bytes) -> None:
+        self._header_expected = False
+        if header == SASL_HEADER:
+            self._transport.write(SASL_HEADER + frame(SASL_FRAME, 0, SaslMechanisms(_MECHANISMS)))
+        else:
+            self._transport.write(AMQP_HEADER)
+            if header != AMQP_HEADER:
+                raise AmqpError(Condition.FRAMING_ERROR, f"{header!r} begins no protocol that is spoken here.")
+
+    def _on_frame(self, data: bytes) -> None:
+        body_start, frame_type, channel = data[4] * 4, data[5], int.from_bytes(data[6:8])
+        if not FRAME_HEADER_SIZE <= body_start <= len(data):
+            raise AmqpError(Condition.FRAMING_ERROR, f"The body of a frame begins at byte {body_start}.")
+        if body_start == len(data):
+            return  # a heartbeat
+        performative, payload = read_performative(data[body_start:])
+        if frame_type == SASL_FRAME:
+            self._log_in(performative)
+        else:
+            self._on_performative(channel, performative, payload)
+
+    def _log_in(self, performative: Performative) -> None:
+        if not isinstance(performative, SaslInit):
+            raise AmqpError(Condition.NOT_ALLOWED, f"{type(performative).__name__} begins no login.")
+        known = performative.mechanism in _MECHANISMS
+        self._transport.write(frame(SASL_FRAME, 0, SaslOutcome(_OK if known else _BAD_LOGIN)))
+        if not known:
+            self._transport.close()
+        self._header_expected = True
+
+    def _on_performative(self, channel: int, performative: Performative, payload: bytes) -> None:
+        match performative:
+            case Open():
+                self._on_open(performative)
+            case Begin():
+                self._sessions[channel] = Session(channel, performative, self, self._broker)
+                self.send(channel, Begin(Ushort(channel), Uint(0), WINDOW, WINDOW))
+            case Close():
+                self._close()
+            case _:
+                self._on_session_performative(channel, performative, payload)
+
+    def _on_session_performative(self, channel: int, performative: Performative, payload: bytes) -> None:
+        if channel not in self._sessions:
+            raise AmqpError(Condition.NOT_ALLOWED, f"No session has begun on channel {channel}.")
+        session = self._sessions[channel]
+        if session is None:
+            return  # the SDK for Python detaches the links of a session after it has ended it
+        if isinstance(performative, End):
+            session.end()
+            self._sessions[channel] = None
+            self.send(channel, End())
+        else:
+            session.receive(performative, payload)
+
+    def _on_open(self, opened: Open) -> None:
+        self._open = True
+        self.max_frame_size = min(opened.max_frame_size, MAX_FRAME_SIZE)
+        self.send(0, Open("eventhubs-stand-in", max_frame_size=Uint(MAX_FRAME_SIZE)))
+        if opened.idle_time_out:
+            self._beat(opened.idle_time_out / 1000 / 2)
+
+    def _beat(self, interval: float) -> None:
+        """Send an empty frame now and then, or the client would take the connection for dead."""
+        self._transport.write(EMPTY_FRAME)
+        self._heartbeat = asyncio.get_running_loop().call_later(interval, self._beat, interval)
+
+    def _close(self, error: AmqpError | None = None) -> None:
+        if self._open:
+            self.send(0, Close(described_error(error) if error else None))
+        self._transport.close()

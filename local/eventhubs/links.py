@@ -1,0 +1,162 @@
+"""The two kinds of link of a session: one that takes a client's messages, one that brings messages to it."""
+
+from typing import TYPE_CHECKING, Protocol
+
+from local.eventhubs.errors import AmqpError, Condition
+from local.eventhubs.frames import Flow, Transfer
+
+if TYPE_CHECKING:
+    from local.eventhubs.session import Session
+
+MAX_MESSAGE_SIZE = 1024 * 1024
+_CREDIT = 1000
+
+
+class Target(Protocol):
+    """Where the messages of a client go."""
+
+    def receive(self, message_format: int, payload: bytes) -> None:
+        """Take one delivery.
+
+        Raises:
+            AmqpError: The delivery is refused.
+        """
+
+
+class Source(Protocol):
+    """Where the messages for a client come from."""
+
+    def open(self, link: "OutgoingLink") -> None:
+        """Let a link read; its `pump` is called when there is something new.
+
+        Raises:
+            AmqpError: The link may not read.
+        """
+
+    def next(self) -> bytes | None:
+        """The next message, None as long as there is none."""
+
+    def close(self, link: "OutgoingLink") -> None:
+        """Forget a link."""
+
+
+class IncomingLink:
+    """Puts the deliveries of a client together and hands them to a target."""
+
+    def __init__(self, session: "Session", handle: int, target: Target) -> None:
+        self._session = session
+        self._handle = handle
+        self._target = target
+        self._first: Transfer | None = None
+        self._payload = bytearray()
+        self._delivery_count = 0
+        self._credit = 0
+
+    def opened(self) -> None:
+        """The attach was answered: give the client credit to send."""
+        self._credit = _CREDIT
+        self._tell_state()
+
+    def on_flow(self, flow: Flow) -> None:
+        """Answer a client that asks for the state of the link."""
+        if flow.echo:
+            self._tell_state()
+
+    def on_transfer(self, transfer: Transfer, payload: bytes) -> None:
+        """Take one frame of a delivery.
+
+        Raises:
+            AmqpError: The delivery gets too large, which ends the link, or has no id, which ends the connection.
+        """
+        first = self._first or transfer
+        if transfer.aborted:
+            self._delivered()
+            return
+        self._payload += payload
+        if len(self._payload) > MAX_MESSAGE_SIZE:
+            size = f"more than {MAX_MESSAGE_SIZE} bytes"
+            error = AmqpError(Condition.MESSAGE_SIZE_EXCEEDED, f"Delivery {first.delivery_id} has {size}.")
+            self._session.detach(self._handle, error)
+            return
+        if transfer.more:
+            self._first = first
+            return
+        if first.delivery_id is None:
+            raise AmqpError(Condition.NOT_ALLOWED, "A delivery has no id.")
+        received = bytes(self._payload)
+        self._delivered()
+        refusal: AmqpError | None = None
+        try:
+            self._target.receive(first.message_format or 0, received)
+        except AmqpError as error:
+            refusal = error
+        if not (first.settled or transfer.settled):
+            self._session.settle(first.delivery_id, refusal)
+
+    def closed(self) -> None:
+        """The link is gone."""
+
+    def pump(self) -> None:
+        """Nothing waits here to be sent."""
+
+    def _delivered(self) -> None:
+        self._first = None
+        self._payload.clear()
+        self._delivery_count += 1
+        self._credit -= 1
+        if self._credit <= _CREDIT // 2:
+            self._credit = _CREDIT
+            self._tell_state()
+
+    def _tell_state(self) -> None:
+        self._session.send_flow(self._handle, self._delivery_count, self._credit)
+
+
+class OutgoingLink:
+    """Sends the messages of a source as the client's credit allows: settled, as nobody keeps the state of readers."""
+
+    def __init__(self, session: "Session", handle: int, source: Source) -> None:
+        self._session = session
+        self._handle = handle
+        self._source = source
+        self._delivery_count = 0
+        self._credit = 0
+        source.open(self)
+
+    def opened(self) -> None:
+        """The attach was answered: now the client has to give credit."""
+
+    def on_flow(self, flow: Flow) -> None:
+        """Take over the client's credit."""
+        if flow.link_credit is not None:
+            self._credit = (flow.delivery_count or 0) + flow.link_credit - self._delivery_count
+        self.pump()
+        if flow.drain and self._credit > 0:
+            self._delivery_count += self._credit
+            self._credit = 0
+        if flow.echo or flow.drain:
+            self._session.send_flow(self._handle, self._delivery_count, self._credit, drain=flow.drain)
+
+    def on_transfer(self, transfer: Transfer, payload: bytes) -> None:
+        """Refuse a message from the client.
+
+        Raises:
+            AmqpError: Always.
+        """
+        size = len(payload)
+        raise AmqpError(Condition.NOT_ALLOWED, f"{size} bytes were sent to a source, handle {transfer.handle}.")
+
+    def pump(self) -> None:
+        """Send what there is."""
+        while self._credit > 0 and self._session.ready and (payload := self._source.next()) is not None:
+            self._credit -= 1
+            self._delivery_count += 1
+            self._session.send_message(self._handle, payload)
+
+    def stolen(self, description: str) -> None:
+        """End the link in favour of another reader."""
+        self._session.detach(self._handle, AmqpError(Condition.LINK_STOLEN, description))
+
+    def closed(self) -> None:
+        """The link is gone."""
+        self._source.close(self)

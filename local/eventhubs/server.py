@@ -1,0 +1,135 @@
+"""The Event Hubs stand-in as its users see it: start, stop, addresses, events, faults."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from local.eventhubs.connection import Connection
+from local.eventhubs.log import PARTITION_KEY, Hub, StoredEvent
+from local.eventhubs.message import build_message
+from local.eventhubs.nodes import Broker
+from local.routed_event import RoutedEvent
+
+
+def utc_now() -> datetime:
+    """The time of this machine."""
+    return datetime.now(UTC)
+
+
+class EventHubsFaults:
+    """Makes the stand-in fail as Event Hubs does."""
+
+    def __init__(self, broker: Broker, abort_connections: Callable[[], None]) -> None:
+        self._broker = broker
+        self._abort_connections = abort_connections
+
+    def refuse(self, hub: str, count: int) -> None:
+        """Refuse the next sends (an event or a batch each) with com.microsoft:server-busy.
+
+        Args:
+            hub: The name of the event hub.
+            count: How many, in place of any number that was set before.
+
+        Raises:
+            AmqpError: There is no such event hub.
+        """
+        self._broker.refusals[self._broker.hub(hub).name] = count
+
+    def drop_connections(self) -> None:
+        """Cut every connection now, without a word to the clients."""
+        self._abort_connections()
+
+
+class EventHubs:
+    """An Event Hubs namespace on 127.0.0.1, for the SDKs of Azure as they are: AMQP 1.0 over plain TCP.
+
+    It keeps all events in memory until it is thrown away, knows any consumer group, and takes any credentials.
+    Everything here runs on one event loop, the one that `start` is awaited on. The synchronous methods are called from
+    that loop, too; a caller on another thread hands them over, for instance with `loop.call_soon_threadsafe`.
+
+    Attributes:
+        faults: Makes it fail on purpose.
+    """
+
+    def __init__(self, hubs: Mapping[str, int], *, port: int = 0, now: Callable[[], datetime] = utc_now) -> None:
+        """Prepare a namespace; nothing listens before `start`.
+
+        Args:
+            hubs: The number of partitions of each event hub, by name.
+            port: The port to listen on; 0 takes a free one.
+            now: Tells the time that events are stamped with, with a time zone.
+        """
+        self._broker = Broker({name: Hub(name, partitions, now) for name, partitions in hubs.items()})
+        self._wanted_port = port
+        self._server: asyncio.Server | None = None
+        self.faults = EventHubsFaults(self._broker, self._abort_connections)
+
+    @property
+    def port(self) -> int:
+        """The port that is listened on.
+
+        Raises:
+            RuntimeError: The namespace has not been started.
+        """
+        if self._server is None:
+            raise RuntimeError("The Event Hubs stand-in has no port: it is not running.")
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(lambda: Connection(self._broker), "127.0.0.1", self._wanted_port)
+
+    async def stop(self) -> None:
+        """Stop listening and cut all connections. Events stay, and it can be started again."""
+        if self._server is None:
+            return
+        server, self._server = self._server, None
+        server.close()
+        server.abort_clients()
+        await server.wait_closed()
+
+    def connection_string(self, hub: str | None = None) -> str:
+        """The connection string of the namespace, or of one event hub."""
+        entity = f";EntityPath={hub}" if hub else ""
+        key = "SharedAccessKeyName=local;SharedAccessKey=local"
+        return f"Endpoint=sb://localhost:{self.port};{key};UseDevelopmentEmulator=true{entity}"
+
+    def append(self, hub: str, event: RoutedEvent) -> tuple[str, int]:
+        """Store an event as a route of IoT Hub does: with its properties, in the partition of its key.
+
+        Returns:
+            The partition id and the sequence number that it has now.
+
+        Raises:
+            AmqpError: There is no such event hub.
+        """
+        annotations = {**event.system_properties, PARTITION_KEY: event.partition_key}
+        message = build_message(event.body, event.properties, annotations)
+        log = self._broker.hub(hub).store([message])
+        return log.partition_id, log.last_sequence_number
+
+    def last_sequence(self, hub: str) -> dict[str, int]:
+        """The newest sequence number of each partition, by partition id; -1 where there is no event.
+
+        Raises:
+            AmqpError: There is no such event hub.
+        """
+        return {log.partition_id: log.last_sequence_number for log in self._broker.hub(hub).partitions.values()}
+
+    def events(self, hub: str) -> list[StoredEvent]:
+        """All events, partition by partition, each in its order.
+
+        Raises:
+            AmqpError: There is no such event hub.
+        """
+        return [event for log in self._broker.hub(hub).partitions.values() for event in log.stored()]
+
+    def _abort_connections(self) -> None:
+        if self._server:
+            self._server.abort_clients()

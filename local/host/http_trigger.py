@@ -1,0 +1,96 @@
+"""The HTTP trigger: a server on 127.0.0.1 for the app's HTTP functions."""
+
+import hmac
+import socket
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from local.host.invocation import Function, HostStoppedError, Invoker
+from local.host.messages import RpcHttp, TypedData
+from local.host.route import Route, parse_route
+from local.host.worker import AppLoadError
+
+_LONGEST_BODY = 100 * 1024 * 1024
+
+
+class HttpServer:
+    """Serves the routes of the app's HTTP functions.
+
+    A function of auth level `function` (or `admin`) asks for the host's key; a host without a key asks for none, as
+    Core Tools do on a developer's machine.
+    """
+
+    def __init__(self, functions: Iterable[Function], invoker: Invoker, *, prefix: str, key: str | None) -> None:
+        self._invoker = invoker
+        self._key = key
+        routes = [(_route(function, prefix), function) for function in functions]
+        self._routes = sorted(routes, key=lambda entry: entry[0].rank)
+
+    async def start(self, port: int) -> int:
+        """Listen on 127.0.0.1:`port`, 0 for a free one; returns the port."""
+        app = web.Application(client_max_size=_LONGEST_BODY)
+        app.router.add_route("*", "/{path:.*}", self._serve)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        listening = socket.create_server(("127.0.0.1", port))
+        await web.SockSite(self._runner, listening).start()
+        bound: int = listening.getsockname()[1]
+        return bound
+
+    async def stop(self) -> None:
+        """Finish the requests that run, then close."""
+        await self._runner.cleanup()
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        for route, function in self._routes:
+            params = route.match(request.rel_url.raw_path)
+            if params is not None and _allows(function, request.method):
+                break
+        else:
+            return web.Response(status=404)
+        if not self._authorized(function, request):
+            return web.Response(status=401)
+        try:
+            outcome = await self._invoker.run(function, TypedData(http=await _request(request, params)))
+        except HostStoppedError:
+            return web.Response(status=503)
+        return _response(outcome.return_value) if outcome.ok else web.Response(status=500)
+
+    def _authorized(self, function: Function, request: web.Request) -> bool:
+        if self._key is None or str(function.trigger.get("authLevel")).lower() == "anonymous":
+            return True
+        key = request.headers.get("x-functions-key") or request.query.get("code", "")
+        return hmac.compare_digest(key.encode(), self._key.encode())
+
+
+def _route(function: Function, prefix: str) -> Route:
+    try:
+        return parse_route(f"{prefix}/{(function.trigger.get('route') or function.name).strip('/')}")
+    except ValueError as error:
+        raise AppLoadError(f"function {function.name}: route {error}") from error
+
+
+def _allows(function: Function, method: str) -> bool:
+    methods = function.trigger.get("methods")
+    return not methods or method.upper() in {str(allowed).upper() for allowed in methods}
+
+
+async def _request(request: web.Request, params: dict[str, str]) -> RpcHttp:
+    """The request as the host sends it: repeated headers and query values are joined, empty query values left out."""
+    body = await request.read()
+    return RpcHttp(
+        method=request.method,
+        url=str(request.url),
+        headers={name.lower(): ",".join(request.headers.getall(name)) for name in request.headers},
+        params=params,
+        query={name: ",".join(request.query.getall(name)) for name, value in request.query.items() if value},
+        body=TypedData(bytes=body) if body else TypedData(),
+    )
+
+
+def _response(value: TypedData | None) -> web.Response:
+    """What an HTTP function returned: a response, or a plain text."""
+    if value is None or value.http is None:
+        return web.Response(text=value.string if value else None)
+    return web.Response(status=int(value.http.status_code), headers=value.http.headers, body=value.http.body.bytes)

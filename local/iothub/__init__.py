@@ -1,0 +1,8 @@
+"""An IoT Hub of this machine: a twin registry, what a route makes of its changes, and the service API over HTTPS."""
+
+from local.iothub.faults import Faults
+from local.iothub.hub import IotHub
+from local.iothub.registry import Change, Operation, Registry, Twin
+from local.iothub.routes import routed_event
+
+__all__ = ["Change", "Faults", "IotHub", "Operation", "Registry", "Twin", "routed_event"]

@@ -1,0 +1,37 @@
+"""Shared access signatures: who may call."""
+
+import hmac
+import time
+from base64 import b64decode, b64encode
+from typing import Final
+from urllib.parse import parse_qs, unquote_plus
+
+_SCHEME: Final = "SharedAccessSignature "
+
+
+def refusal_of(header: str | None, *, host: str, key_name: str, key: str) -> str | None:
+    """Why an Authorization header is refused; None where it is good.
+
+    A signature covers the quoted resource and the time of its end, and that time is the clock's on the wall: clients
+    sign with it whatever time a scenario plays in.
+
+    Args:
+        header: `SharedAccessSignature sr=...&sig=...&se=...&skn=...`.
+        host: The hub, with its port where it has one.
+        key_name: The only policy there is.
+        key: Its key, base64.
+    """
+    if header is None or not header.startswith(_SCHEME):
+        return "the request carries no shared access signature"
+    fields = {name: values[0] for name, values in parse_qs(header.removeprefix(_SCHEME)).items()}
+    # The signed text is the resource as it stands in the header, so it is cut out and not decoded.
+    quoted = next((part[3:] for part in header.removeprefix(_SCHEME).split("&") if part.startswith("sr=")), "")
+    end = fields.get("se", "")
+    if not end.isdecimal():
+        return "the signature does not say when it ends"
+    expected = b64encode(hmac.digest(b64decode(key), f"{quoted}\n{end}".encode(), "sha256")).decode()
+    if fields.get("skn") != key_name or not hmac.compare_digest(fields.get("sig", "").encode(), expected.encode()):
+        return "the signature is wrong"
+    if unquote_plus(quoted).lower() != host.lower():
+        return "the signature is for another hub"
+    return "the signature has expired" if int(end) <= time.time() else None

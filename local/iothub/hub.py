@@ -1,0 +1,123 @@
+"""An IoT hub on this machine."""
+
+import asyncio
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_bytes
+from typing import Final, cast
+
+from aiohttp import web
+
+from local.certificates import issue_certificates
+from local.iothub.authorization import refusal_of
+from local.iothub.faults import Faults
+from local.iothub.registry import Change, Registry
+from local.iothub.routes import routed_event
+from local.iothub.server import TwinService
+from local.routed_event import RoutedEvent
+
+_KEY_NAME: Final = "iothubowner"
+_SHUTDOWN_SECONDS: Final = 0.5
+
+
+def _utcnow() -> datetime:
+    return datetime.now(UTC)
+
+
+def _discard(_event: RoutedEvent) -> None:
+    """The route of a hub that has none."""
+
+
+class IotHub:
+    """Twins behind HTTPS on 127.0.0.1; each change of one goes to the route.
+
+    Args:
+        certificate_folder: Gets the file of the certificate authority that a client has to trust.
+        name: The hub's short name in its events.
+        port: Where it listens; 0: any free port, kept over a stop and a new start.
+        now: The hub's clock.
+        route: Takes the event of every change, in order, at once.
+
+    Attributes:
+        ca_file: The file that a client needs, for instance in `REQUESTS_CA_BUNDLE`.
+        registry: The twins.
+        faults: Orders for the next answers.
+        port: 0 until the first start where any free one was asked for.
+    """
+
+    def __init__(
+        self,
+        certificate_folder: Path,
+        *,
+        name: str = "local-hub",
+        port: int = 0,
+        now: Callable[[], datetime] = _utcnow,
+        route: Callable[[RoutedEvent], object] = _discard,
+    ) -> None:
+        self.name = name
+        self.port = port
+        self.registry = Registry(now, self._notify)
+        self.faults = Faults()
+        self._route = route
+        self._key = b64encode(token_bytes(32)).decode()
+        self._service = TwinService(self.registry, self.faults, self._refusal_of)
+        certificates = issue_certificates(certificate_folder)
+        self.ca_file = certificates.ca_file
+        self._tls = certificates.server
+        self._running: tuple[web.AppRunner, asyncio.Server] | None = None
+
+    @property
+    def reads(self) -> Counter[str]:
+        """Twin reads that came in, by device id, refused ones included."""
+        return self._service.reads
+
+    @property
+    def queries(self) -> int:
+        """Pages of queries that were asked for."""
+        return self._service.requests["query"]
+
+    @property
+    def connection_string(self) -> str:
+        """What the SDK's `from_connection_string` takes. It holds the port, so it is asked for after the start."""
+        return f"HostName=localhost:{self.port};SharedAccessKeyName={_KEY_NAME};SharedAccessKey={self._key}"
+
+    async def start(self) -> None:
+        """Listens.
+
+        Raises:
+            OSError: The port is taken.
+        """
+        runner = web.AppRunner(self._service.application(), access_log=None, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await runner.setup()
+        handler = cast("web.Server", runner.server)  # there is one after setup()
+        try:
+            server = await asyncio.get_running_loop().create_server(handler, "127.0.0.1", self.port, ssl=self._tls)
+        except OSError:
+            await runner.cleanup()
+            raise
+        self._running = runner, server
+        self.port = server.sockets[0].getsockname()[1]
+
+    async def stop(self) -> None:
+        """Closes every connection. The twins stay."""
+        if self._running is not None:
+            runner, server = self._running
+            self._running = None
+            server.close()
+            await runner.cleanup()
+            # A TLS connection closes only after its client's last word, which may never come.
+            server.abort_clients()
+            await server.wait_closed()
+
+    def event(self, change: Change) -> RoutedEvent:
+        """The event of a change, for whoever wants to send it once more or in another shape."""
+        return routed_event(change, self.name)
+
+    def _notify(self, change: Change) -> None:
+        self._route(self.event(change))
+
+    def _refusal_of(self, header: str | None) -> str | None:
+        return refusal_of(header, host=f"localhost:{self.port}", key_name=_KEY_NAME, key=self._key)

@@ -1,0 +1,211 @@
+"""The `$edgeAgent` twins of a hub, as its service side sees them."""
+
+import bisect
+import hashlib
+import itertools
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+from local.iothub.sections import NEVER, hub_time, merge, new_section, replace
+
+type Twin = Mapping[str, Any]
+"""A whole twin. A change never touches it, it puts another in its place: what was read stays as it was read."""
+
+EDGE_AGENT: Final = "$edgeAgent"
+
+
+class Operation(StrEnum):
+    """What an event of the hub says has happened (`opType`)."""
+
+    UPDATE_TWIN = "updateTwin"
+    REPLACE_TWIN = "replaceTwin"
+    CREATE_DEVICE = "createDeviceIdentity"
+    DELETE_DEVICE = "deleteDeviceIdentity"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One change that a route would notify.
+
+    Attributes:
+        twin: The twin after the change; of a deleted device, the last one.
+        at: The hub's time of the change.
+        reported_patch: What a device sent; None where something else than the reported section changed.
+    """
+
+    operation: Operation
+    device_id: str
+    twin: Twin
+    at: datetime
+    reported_patch: Mapping[str, Any] | None = None
+
+
+class Registry:
+    """The identities of a hub, one `$edgeAgent` twin each.
+
+    Args:
+        now: The hub's clock.
+        notify: Called with every change, after it is visible to readers.
+    """
+
+    def __init__(self, now: Callable[[], datetime], notify: Callable[[Change], object]) -> None:
+        self._now = now
+        self._notify = notify
+        self._twins: dict[str, Twin] = {}
+        self._identities = itertools.count(100_000_001)
+
+    def __len__(self) -> int:
+        return len(self._twins)
+
+    def get(self, device_id: str) -> Twin | None:
+        """The twin of a device's `$edgeAgent`; None where the hub knows no such device."""
+        return self._twins.get(device_id)
+
+    def page(self, size: int, after: str | None = None) -> list[Twin]:
+        """The next `size` twins in the order of their device ids, those after the device `after`."""
+        ids = sorted(self._twins)
+        start = 0 if after is None else bisect.bisect_right(ids, after)
+        return [self._twins[device_id] for device_id in ids[start : start + size]]
+
+    def create(self, device_id: str) -> Change:
+        """A new identity, whose versions start at 1, also where one of that name was deleted before.
+
+        Raises:
+            ValueError: The hub has such a device.
+        """
+        if device_id in self._twins:
+            raise ValueError(f"device {device_id!r} exists")
+        twin = {
+            "deviceId": device_id,
+            "moduleId": EDGE_AGENT,
+            "etag": _etag(1),
+            "deviceEtag": b64encode(str(next(self._identities)).encode()).decode(),
+            "status": "enabled",
+            "statusUpdateTime": NEVER,
+            "connectionState": "Disconnected",
+            "lastActivityTime": NEVER,
+            "cloudToDeviceMessageCount": 0,
+            "authenticationType": "sas",
+            "x509Thumbprint": {"primaryThumbprint": None, "secondaryThumbprint": None},
+            "modelId": "",
+            "version": 1,
+            "properties": {"desired": new_section(), "reported": new_section()},
+        }
+        return self._store(Change(Operation.CREATE_DEVICE, device_id, twin, self._now()))
+
+    def delete(self, device_id: str) -> Change:
+        """Deletes an identity with all its twins.
+
+        Raises:
+            KeyError: The hub has no such device.
+        """
+        change = Change(Operation.DELETE_DEVICE, device_id, self._twins.pop(device_id), self._now())
+        self._notify(change)
+        return change
+
+    def put(self, twin: Twin, *, notify: bool = True) -> Change:
+        """Takes a whole twin as it stands, notified as a replacement.
+
+        Args:
+            twin: Any JSON object; nothing but its `deviceId` is looked at.
+            notify: False where the notification gets lost.
+
+        Raises:
+            ValueError: It names no device.
+        """
+        device_id = twin.get("deviceId")
+        if not isinstance(device_id, str) or not device_id:
+            raise ValueError(f"a twin needs the id of its device, not {device_id!r}")
+        return self._store(Change(Operation.REPLACE_TWIN, device_id, twin, self._now()), notify=notify)
+
+    def apply_desired(
+        self,
+        device_id: str,
+        content: Mapping[str, Any],
+        configuration: str | None = None,
+        *,
+        at: datetime | None = None,
+    ) -> Change:
+        """Replaces the desired properties.
+
+        Args:
+            device_id: An existing device.
+            content: All desired properties, without `$` keys.
+            configuration: The deployment that is named in `$lastUpdatedBy`; None for an individual one.
+            at: When it happens; now by default.
+
+        Raises:
+            KeyError: The hub has no such device.
+        """
+        twin, at = self._twins[device_id], at or self._now()
+        desired = twin["properties"]["desired"]
+        stamp = {"$lastUpdated": hub_time(at), "$lastUpdatedVersion": desired["$version"] + 1}
+        if configuration is not None:
+            stamp |= {"$lastUpdatedBy": configuration, "$lastUpdatedByDigest": _digest(configuration, content)}
+        return self._store(
+            Change(Operation.UPDATE_TWIN, device_id, _next(twin, desired=replace(desired, content, stamp)), at)
+        )
+
+    def patch_reported(self, device_id: str, patch: Mapping[str, Any], *, at: datetime | None = None) -> Change:
+        """Merges what a device reports.
+
+        Args:
+            device_id: An existing device.
+            patch: Nulls remove keys.
+            at: When it happens; now by default.
+
+        Raises:
+            KeyError: The hub has no such device.
+        """
+        twin, at = self._twins[device_id], at or self._now()
+        reported = merge(twin["properties"]["reported"], patch, {"$lastUpdated": hub_time(at)})
+        return self._store(Change(Operation.UPDATE_TWIN, device_id, _next(twin, reported=reported), at, patch))
+
+    def set_configurations(self, device_id: str, configurations: Mapping[str, Any]) -> None:
+        """Says which deployments target a device. It changes no version and is not notified.
+
+        Args:
+            device_id: An existing device.
+            configurations: Deployment id to `{"status": "Applied"}` or `{"status": "Targeted"}`; empty: no section.
+
+        Raises:
+            KeyError: The hub has no such device.
+        """
+        twin = {key: value for key, value in self._twins[device_id].items() if key != "configurations"}
+        self._twins[device_id] = twin | {"configurations": configurations} if configurations else twin
+
+    def _store(self, change: Change, *, notify: bool = True) -> Change:
+        self._twins[change.device_id] = change.twin
+        if notify:
+            self._notify(change)
+        return change
+
+
+def device_twin(twin: Twin) -> Twin:
+    """The twin of the device itself, which nobody writes: as new as on the first day."""
+    kept = {key: value for key, value in twin.items() if key not in ("moduleId", "configurations", "tags")}
+    return kept | {
+        "etag": _etag(1),
+        "version": 1,
+        "properties": {"desired": new_section(), "reported": new_section()},
+    }
+
+
+def _next(twin: Twin, **sections: Mapping[str, Any]) -> Twin:
+    version = twin["version"] + 1
+    return {**twin, "etag": _etag(version), "version": version, "properties": {**twin["properties"], **sections}}
+
+
+def _etag(version: int) -> str:
+    return b64encode(version.to_bytes(8)).decode()
+
+
+def _digest(configuration: str, content: Mapping[str, Any]) -> str:
+    """Eighteen digits that are the same for the same content of the same deployment."""
+    text = json.dumps([configuration, content], sort_keys=True)
+    return str(int.from_bytes(hashlib.sha256(text.encode()).digest()) % 10**18).zfill(18)

@@ -1,0 +1,139 @@
+"""The part of IoT Hub's service API that reads twins."""
+
+import asyncio
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+from uuid import uuid4
+
+from aiohttp import web
+
+from local.iothub.faults import Fault, Faults, Operation
+from local.iothub.registry import EDGE_AGENT, Registry, Twin, device_twin
+
+_QUERY: Final = re.compile(
+    r"\s*select\s+\*\s+from\s+devices\.modules\s+where\s+(?-i:moduleId)\s*=\s*'(?-i:\$edgeAgent)'\s*", re.IGNORECASE
+)
+_PAGE_SIZE: Final = 100
+_CODES: Final = {HTTPStatus.TOO_MANY_REQUESTS: "ThrottlingException", HTTPStatus.INTERNAL_SERVER_ERROR: "ServerError"}
+
+type _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class TwinService:
+    """Answers for a registry.
+
+    Args:
+        registry: The twins.
+        faults: Orders that come before every answer.
+        refusal_of: Says why an Authorization header is refused, or None.
+
+    Attributes:
+        reads: Twin reads that came in, by device id, whatever became of them.
+        requests: Requests that came in, by operation.
+    """
+
+    def __init__(self, registry: Registry, faults: Faults, refusal_of: Callable[[str | None], str | None]) -> None:
+        self._registry = registry
+        self._faults = faults
+        self._refusal_of = refusal_of
+        self.reads: Counter[str] = Counter()
+        self.requests: Counter[Operation] = Counter()
+
+    def application(self) -> web.Application:
+        """The service as a web application."""
+        application = web.Application()
+        application.router.add_get("/twins/{device}/modules/{module}", self._guarded("read", self._read_module))
+        application.router.add_get("/twins/{device}", self._guarded("read", self._read_device))
+        application.router.add_post("/devices/query", self._guarded("query", self._query))
+        return application
+
+    def _guarded(self, op: Operation, answer: _Handler) -> _Handler:
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            self.requests[op] += 1
+            if op == "read":
+                self.reads[request.match_info["device"]] += 1
+            fault = self._faults.take(op)
+            if fault is not None:
+                await asyncio.sleep(fault.delay)
+                if fault.cut and request.transport is not None:
+                    request.transport.abort()  # whatever is answered from here on goes nowhere
+                if fault.status is not None:
+                    return _refusal_by(fault.status, fault)
+            refused = self._refusal_of(request.headers.get("Authorization"))
+            if refused is not None:
+                return _refusal(HTTPStatus.UNAUTHORIZED, "IotHubUnauthorizedAccess", f"Unauthorized: {refused}.")
+            if not request.query.get("api-version"):
+                return _refusal(HTTPStatus.BAD_REQUEST, "InvalidProtocolVersion", "The api-version is missing.")
+            return await answer(request)
+
+        return guarded
+
+    async def _read_module(self, request: web.Request) -> web.Response:
+        device_id, module_id = request.match_info["device"], request.match_info["module"]
+        twin = self._registry.get(device_id)
+        if twin is None:
+            return _no_device(device_id)
+        if module_id != EDGE_AGENT:
+            message = f"Unable to find module with ID [{device_id}/{module_id}]."
+            return _refusal(HTTPStatus.NOT_FOUND, "ModuleNotFound", message)
+        return _twin(twin)
+
+    async def _read_device(self, request: web.Request) -> web.Response:
+        device_id = request.match_info["device"]
+        twin = self._registry.get(device_id)
+        return _no_device(device_id) if twin is None else _twin(device_twin(twin))
+
+    async def _query(self, request: web.Request) -> web.Response:
+        try:
+            query = await request.json()
+            size = int(request.headers.get("x-ms-max-item-count", _PAGE_SIZE))
+            after = urlsafe_b64decode(request.headers.get("x-ms-continuation", "")).decode() or None
+        except ValueError as error:
+            return _refusal(HTTPStatus.BAD_REQUEST, "ArgumentInvalid", f"The request cannot be read: {error}.")
+        text = query.get("query") if isinstance(query, Mapping) else None
+        if not isinstance(text, str) or _QUERY.fullmatch(text) is None or size < 1:
+            message = (
+                "This stand-in answers one query, in pages of at least one twin: "
+                "SELECT * FROM devices.modules WHERE moduleId = '$edgeAgent'."
+            )
+            return _refusal(HTTPStatus.BAD_REQUEST, "ArgumentInvalid", message)
+        # One more than asked for tells whether there is a next page.
+        twins = self._registry.page(min(size, _PAGE_SIZE) + 1, after)
+        page = twins[: min(size, _PAGE_SIZE)]
+        headers = {"x-ms-item-type": "twin"}
+        if len(twins) > len(page):
+            headers["x-ms-continuation"] = urlsafe_b64encode(page[-1]["deviceId"].encode()).decode()
+        return web.json_response(page, headers=headers)
+
+
+def _twin(twin: Twin) -> web.Response:
+    return web.json_response(twin, headers={"ETag": f'"{twin.get("etag", "")}"'})
+
+
+def _no_device(device_id: str) -> web.Response:
+    return _refusal(HTTPStatus.NOT_FOUND, "DeviceNotFound", f"Unable to find device with ID [{device_id}].")
+
+
+def _refusal_by(status: int, fault: Fault) -> web.Response:
+    phrase = HTTPStatus(status).phrase
+    headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
+    return _refusal(status, _CODES.get(HTTPStatus(status), phrase.replace(" ", "")), f"{phrase}.", headers)
+
+
+def _refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
+    body: dict[str, Any] = {
+        "Message": f"ErrorCode:{code};{message}",
+        "ExceptionMessage": f"Tracking ID:{uuid4().hex}-TimeStamp:{datetime.now(UTC):%m/%d/%Y %H:%M:%S}",
+    }
+    return web.Response(
+        status=status,
+        text=json.dumps(body),
+        content_type="application/json",
+        headers={"iothub-errorcode": code, **(headers or {})},
+    )

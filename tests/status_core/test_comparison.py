@@ -1,0 +1,177 @@
+"""One module as desired beside the same module as reported."""
+
+from typing import Any
+
+import pytest
+from twins import AGENT, ASKED, GONE, MODULE, STATUS, judged, module
+
+from status_core import ModuleState, Reason
+
+STATUS_OF = f"{MODULE}.runtimeStatus"
+JOB = {f"{ASKED}.restartPolicy": "never", STATUS_OF: "stopped"}
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "reason"),
+    [
+        ("running", ModuleState.SETTLED, Reason.AS_DESIRED),
+        ("RUNNING", ModuleState.SETTLED, Reason.AS_DESIRED),
+        ("backoff", ModuleState.WRONG_STATUS, Reason.BACKOFF),
+        ("stopped", ModuleState.WRONG_STATUS, Reason.EXITED),
+        ("failed", ModuleState.WRONG_STATUS, Reason.EXITED),
+        ("dead", ModuleState.WRONG_STATUS, Reason.DEAD),
+        ("unhealthy", ModuleState.WRONG_STATUS, Reason.UNHEALTHY),
+        ("unknown", ModuleState.WRONG_STATUS, Reason.STATUS_UNKNOWN),
+        ("paused", ModuleState.WRONG_STATUS, Reason.STATUS_UNKNOWN),
+        (GONE, ModuleState.WRONG_STATUS, Reason.STATUS_UNKNOWN),
+        (5, ModuleState.WRONG_STATUS, Reason.STATUS_UNKNOWN),
+    ],
+)
+def test_a_desired_running_is_met_by_running_alone(status: Any, state: ModuleState, reason: Reason) -> None:
+    seen = module({STATUS_OF: status})
+    assert (state, reason) == (seen.state, seen.reason)
+
+
+@pytest.mark.parametrize(
+    ("status", "state", "reason"),
+    [
+        ("stopped", ModuleState.SETTLED, Reason.AS_DESIRED),
+        ("failed", ModuleState.SETTLED, Reason.AS_DESIRED),
+        ("running", ModuleState.WRONG_STATUS, Reason.STILL_RUNNING),
+        ("backoff", ModuleState.WRONG_STATUS, Reason.BACKOFF),
+        ("dead", ModuleState.WRONG_STATUS, Reason.DEAD),
+        ("unknown", ModuleState.WRONG_STATUS, Reason.STATUS_UNKNOWN),
+    ],
+)
+def test_a_desired_stopped_is_met_by_stopped_and_by_failed(status: str, state: ModuleState, reason: Reason) -> None:
+    seen = module({f"{ASKED}.status": "Stopped", STATUS_OF: status, f"{MODULE}.exitCode": 137})
+    assert (state, reason) == (seen.state, seen.reason)
+
+
+def test_a_job_that_runs_once_and_ended_well_is_settled() -> None:
+    seen = module(JOB)
+    assert (seen.state, seen.reason) == (ModuleState.SETTLED, Reason.FINISHED)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {f"{MODULE}.exitCode": 1},
+        {f"{MODULE}.exitCode": GONE},
+        {f"{MODULE}.exitCode": False},
+        {f"{MODULE}.lastStartTimeUtc": "0001-01-01T00:00:00"},
+        {f"{MODULE}.lastStartTimeUtc": GONE},
+        {f"{ASKED}.restartPolicy": "on-failure"},
+        {f"{ASKED}.restartPolicy": GONE},
+        {STATUS_OF: "failed"},
+    ],
+)
+def test_a_job_that_failed_never_started_or_is_started_again_is_not_settled(changes: dict[str, Any]) -> None:
+    seen = module({**JOB, **changes})
+    assert (seen.state, seen.reason) == (ModuleState.WRONG_STATUS, Reason.EXITED)
+
+
+def test_another_image_is_updating_whatever_the_status() -> None:
+    for status in ("running", "backoff", "failed"):
+        seen = module({f"{MODULE}.settings.image": "registry.example/m1:0.9", STATUS_OF: status})
+        assert (seen.state, seen.reason) == (ModuleState.UPDATING, Reason.SETTLING)
+
+
+def test_a_module_that_is_not_reported_or_without_image_is_missing() -> None:
+    for changes in ({MODULE: GONE}, {f"{MODULE}.settings": GONE}, {f"{MODULE}.settings.image": 5}):
+        seen = module(changes)
+        assert (seen.state, seen.reason) == (ModuleState.MISSING, Reason.SETTLING)
+
+
+def test_a_desired_module_without_anything_in_it_is_missing_until_it_is_reported() -> None:
+    assert module({ASKED: 5, MODULE: GONE}).state is ModuleState.MISSING
+    assert module({ASKED: {}, MODULE: {}}).state is ModuleState.SETTLED
+
+
+def test_the_agent_is_judged_by_its_image_alone() -> None:
+    for status in ("unknown", "failed", GONE):
+        assert module({f"{AGENT}.runtimeStatus": status}, "$edgeAgent").state is ModuleState.SETTLED
+    older = module({f"{AGENT}.settings.image": "registry.example/agent:1.4"}, "$edgeAgent")
+    assert (older.state, older.reason) == (ModuleState.UPDATING, Reason.AGENT_UPDATING)
+    for unsaid in ({AGENT: GONE}, {f"{AGENT}.settings": GONE}):
+        seen = module(unsaid, "$edgeAgent")
+        assert (seen.state, seen.reason) == (ModuleState.UNKNOWN, Reason.NOT_REPORTED)
+
+
+def test_a_module_that_is_not_desired_is_extra() -> None:
+    seen = module({"reported.modules.old": {"settings": {"image": "old:1"}}}, "old")
+    assert (seen.state, seen.reason) == (ModuleState.EXTRA, Reason.NOT_DESIRED)
+    assert (seen.desired_image, seen.desired_status, seen.reported_image) == (None, None, "old:1")
+
+
+def test_the_twins_own_keys_removed_keys_and_empty_names_are_no_modules() -> None:
+    odd = {"$metadata": {}, "gone": None, "": {"settings": {"image": "x"}}}
+    status = judged({"desired.modules": odd, "reported.modules": odd})
+    assert list(status.modules) == ["$edgeAgent", "$edgeHub"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"reported.lastDesiredVersion": 11}, Reason.WAITING_FOR_DEVICE),
+        ({f"{STATUS}.code": 400}, Reason.CONFIG_REJECTED),
+        ({f"{STATUS}.code": 417}, Reason.EMPTY_REPORTED),
+    ],
+)
+def test_before_the_device_takes_the_version_desired_modules_are_pending_and_extra_ones_extra(
+    changes: dict[str, Any], reason: Reason
+) -> None:
+    status = judged({**changes, "reported.modules.old": {"runtimeStatus": "running"}})
+    desired = [seen for name, seen in status.modules.items() if name != "old"]
+    assert {(ModuleState.PENDING, reason)} == {(seen.state, seen.reason) for seen in desired}
+    assert status.modules["old"].state is ModuleState.EXTRA
+
+
+def test_what_modules_do_is_unknown_while_the_agent_is_stopped() -> None:
+    status = judged({f"{STATUS}.code": 406, f"{STATUS}.description": "Agent is not running"})
+    assert {(ModuleState.UNKNOWN, Reason.AGENT_STOPPED)} == {
+        (seen.state, seen.reason) for seen in status.modules.values()
+    }
+
+
+def test_what_modules_do_is_unknown_after_the_module_list_was_wiped() -> None:
+    changes = {f"{STATUS}.code": 500, f"{AGENT}.type": "Unknown", "reported.modules": GONE}
+    status = judged(changes)
+    assert {(ModuleState.UNKNOWN, Reason.RUNTIME_UNREACHABLE)} == {
+        (seen.state, seen.reason) for seen in status.modules.values()
+    }
+
+
+def test_a_failed_step_is_the_reason_of_the_module_that_the_text_names_and_of_no_other() -> None:
+    second = {"status": "running", "settings": {"image": "m2:1"}}
+    changes = {
+        f"{STATUS}.code": 500,
+        f"{STATUS}.description": "One or more errors occurred. (Error calling start module M1: port is taken)",
+        STATUS_OF: "stopped",
+        "desired.modules.m2": second,
+        "desired.modules.m3": second,
+        "reported.modules.m3": {**second, "runtimeStatus": "running"},
+    }
+    modules = judged(changes).modules
+    assert (modules["m1"].state, modules["m1"].reason) == (ModuleState.WRONG_STATUS, Reason.START_FAILED)
+    assert (modules["m2"].state, modules["m2"].reason) == (ModuleState.MISSING, Reason.SETTLING)
+    assert (modules["m3"].state, modules["m3"].reason) == (ModuleState.SETTLED, Reason.AS_DESIRED)
+
+
+def test_a_failed_step_that_names_no_module_is_the_reason_of_every_module_that_is_not_settled() -> None:
+    changes = {
+        f"{STATUS}.code": 500,
+        f"{STATUS}.description": "The request was canceled due to the configured HttpClient.Timeout of 100 seconds",
+        MODULE: GONE,
+        "reported.systemModules.edgeHub.runtimeStatus": "stopped",
+    }
+    modules = judged(changes).modules
+    assert modules["m1"].reason is Reason.PULL_TIMED_OUT
+    assert modules["$edgeHub"].reason is Reason.PULL_TIMED_OUT
+    assert modules["$edgeAgent"].reason is Reason.AS_DESIRED
+
+
+def test_the_status_of_a_module_keeps_both_sides_and_the_exit_code() -> None:
+    seen = module({STATUS_OF: "Failed", f"{MODULE}.exitCode": 139, f"{ASKED}.settings.image": "registry.example/m1"})
+    assert (seen.desired_status, seen.runtime_status, seen.exit_code) == ("running", "failed", 139)
+    assert (seen.desired_image, seen.reported_image) == ("registry.example/m1", "registry.example/m1:1.0")
