@@ -76,6 +76,9 @@ class TwinReader:
                 from azure.identity import DefaultAzureCredential  # noqa: PLC0415 (only with an identity)
 
                 manager = IoTHubRegistryManager.from_token_credential(self._iot_hub, DefaultAzureCredential())
+            # Its AMQP client sends to devices, which this app never does; closed here, it is not closed at exit.
+            manager.amqp_svc_client.disconnect_sync()
+            manager.amqp_svc_client = None
             config = manager.protocol.config
             config.keep_alive = True
             config.connection.timeout = TIMEOUT

@@ -38,4 +38,4 @@ def format_duration(value: timedelta) -> str:
     for unit, length in (("H", 3600), ("M", 60)):
         if seconds and seconds % length == 0:
             return f"PT{seconds / length:.0f}{unit}"
-    return f"PT{seconds:g}S"
+    return f"PT{f'{seconds:.6f}'.rstrip('0').rstrip('.')}S"

@@ -16,9 +16,7 @@ def after(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
 
 
-def look(
-    clock: Clock, sight: Sight, seconds: float, *, at: float | None = None, restart: bool = False
-) -> Clock:
+def look(clock: Clock, sight: Sight, seconds: float, *, at: float | None = None, restart: bool = False) -> Clock:
     """The clock after a look `seconds` after the start, at a change of that moment or of `at`."""
     changed = seconds if at is None else at
     return tick(clock, sight, at=after(changed), now=after(seconds), stable_after=WINDOW, restart=restart)

@@ -161,7 +161,8 @@ def test_a_406_is_a_live_agent_only_without_description_and_with_a_known_status(
 @pytest.mark.parametrize("absent", [GONE, None])
 def test_a_status_that_is_absent_is_in_progress_and_one_without_a_known_code_is_unclassified(absent: Any) -> None:
     assert judged({STATUS: absent}).rule == "status_missing"
-    for odd in ({}, "Ok", [], 200, {"code": None}, {"code": "200"}, {"code": True}, {"code": 200.5}):
+    oddities: list[Any] = [{}, "Ok", [], 200, {"code": None}, {"code": "200"}, {"code": True}, {"code": 200.5}]
+    for odd in oddities:
         assert judged({STATUS: odd}).state is State.UNCLASSIFIED
 
 
