@@ -6,7 +6,7 @@ carries what the device sent, a desired one the whole section, and no body ever 
 
 import json
 from typing import Any, Final
-from uuid import NAMESPACE_URL, uuid5
+from uuid import NAMESPACE_OID, uuid5
 
 from local.iothub.registry import EDGE_AGENT, Change, Operation, device_twin
 from local.iothub.sections import excerpt, hub_time
@@ -71,5 +71,6 @@ def _body(change: Change) -> Any:
 
 
 def _correlation(change: Change, hub_name: str) -> str:
-    name = f"{hub_name}/{change.device_id}/{change.operation}/{change.twin.get('version')}/{hub_time(change.at)}"
-    return uuid5(NAMESPACE_URL, name).hex
+    """An id that is the same for the same change."""
+    parts = [hub_name, change.device_id, change.operation, change.twin.get("version"), hub_time(change.at)]
+    return uuid5(NAMESPACE_OID, json.dumps(parts)).hex

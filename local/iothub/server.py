@@ -3,18 +3,18 @@
 import asyncio
 import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 from uuid import uuid4
 
 from aiohttp import web
 
-from local.iothub.faults import Fault, Faults, Operation
-from local.iothub.registry import EDGE_AGENT, Registry, Twin, device_twin
+from local.iothub.faults import Faults, Operation
+from local.iothub.registry import EDGE_AGENT, Registry, device_twin
 
 _QUERY: Final = re.compile(
     r"\s*select\s+\*\s+from\s+devices\.modules\s+where\s+(?-i:moduleId)\s*=\s*'(?-i:\$edgeAgent)'\s*", re.IGNORECASE
@@ -64,7 +64,7 @@ class TwinService:
                 if fault.cut and request.transport is not None:
                     request.transport.abort()  # whatever is answered from here on goes nowhere
                 if fault.status is not None:
-                    return _refusal_by(fault.status, fault)
+                    return _ordered_refusal(fault.status, fault.retry_after)
             refused = self._refusal_of(request.headers.get("Authorization"))
             if refused is not None:
                 return _refusal(HTTPStatus.UNAUTHORIZED, "IotHubUnauthorizedAccess", f"Unauthorized: {refused}.")
@@ -82,18 +82,18 @@ class TwinService:
         if module_id != EDGE_AGENT:
             message = f"Unable to find module with ID [{device_id}/{module_id}]."
             return _refusal(HTTPStatus.NOT_FOUND, "ModuleNotFound", message)
-        return _twin(twin)
+        return web.json_response(twin)
 
     async def _read_device(self, request: web.Request) -> web.Response:
         device_id = request.match_info["device"]
         twin = self._registry.get(device_id)
-        return _no_device(device_id) if twin is None else _twin(device_twin(twin))
+        return _no_device(device_id) if twin is None else web.json_response(device_twin(twin))
 
     async def _query(self, request: web.Request) -> web.Response:
         try:
             query = await request.json()
             size = int(request.headers.get("x-ms-max-item-count", _PAGE_SIZE))
-            after = urlsafe_b64decode(request.headers.get("x-ms-continuation", "")).decode() or None
+            after = b64decode(request.headers.get("x-ms-continuation", ""), validate=True).decode() or None
         except ValueError as error:
             return _refusal(HTTPStatus.BAD_REQUEST, "ArgumentInvalid", f"The request cannot be read: {error}.")
         text = query.get("query") if isinstance(query, Mapping) else None
@@ -108,26 +108,22 @@ class TwinService:
         page = twins[: min(size, _PAGE_SIZE)]
         headers = {"x-ms-item-type": "twin"}
         if len(twins) > len(page):
-            headers["x-ms-continuation"] = urlsafe_b64encode(page[-1]["deviceId"].encode()).decode()
+            headers["x-ms-continuation"] = b64encode(page[-1]["deviceId"].encode()).decode()
         return web.json_response(page, headers=headers)
-
-
-def _twin(twin: Twin) -> web.Response:
-    return web.json_response(twin, headers={"ETag": f'"{twin.get("etag", "")}"'})
 
 
 def _no_device(device_id: str) -> web.Response:
     return _refusal(HTTPStatus.NOT_FOUND, "DeviceNotFound", f"Unable to find device with ID [{device_id}].")
 
 
-def _refusal_by(status: int, fault: Fault) -> web.Response:
+def _ordered_refusal(status: int, retry_after: float | None) -> web.Response:
     phrase = HTTPStatus(status).phrase
-    headers = {} if fault.retry_after is None else {"Retry-After": f"{fault.retry_after:g}"}
+    headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
     return _refusal(status, _CODES.get(HTTPStatus(status), phrase.replace(" ", "")), f"{phrase}.", headers)
 
 
 def _refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:
-    body: dict[str, Any] = {
+    body = {
         "Message": f"ErrorCode:{code};{message}",
         "ExceptionMessage": f"Tracking ID:{uuid4().hex}-TimeStamp:{datetime.now(UTC):%m/%d/%Y %H:%M:%S}",
     }
