@@ -9,9 +9,19 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from status_core.evaluation import evaluate
+
+# What stands in a twin's place is told by its kind, without a piece of it: it may hold a secret.
+_KINDS: Final[dict[type, str]] = {
+    list: "an array",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
 
 
 class BadInputError(Exception):
@@ -52,7 +62,7 @@ def _twins(content: str) -> Iterator[dict[str, Any] | BadInputError]:
     try:
         whole = json.loads(content)
     except (ValueError, RecursionError) as error:
-        lines = [(number, line) for number, line in enumerate(content.splitlines(), 1) if line.strip()]
+        lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
         # More than one line, and the first or the last is a twin by itself: these are JSON Lines.
         ends = (_line(*lines[0]), _line(*lines[-1]))
         if len(lines) > 1 and any(isinstance(end, dict) for end in ends):
@@ -78,11 +88,11 @@ def _line(number: int, line: str) -> dict[str, Any] | BadInputError:
 def _twin(value: Any, place: str) -> dict[str, Any] | BadInputError:
     if isinstance(value, dict):
         return value
-    return BadInputError(f"{place}: a twin is a JSON object, not {json.dumps(value)[:60]}")
+    return BadInputError(f"{place}: a twin is a JSON object, not {_KINDS[type(value)]}")
 
 
 def _not_json(error: Exception, line: int) -> str:
-    """The place and the cause, without a piece of the input: it may hold a secret."""
+    """The place and the cause, and again no piece of the input."""
     if isinstance(error, json.JSONDecodeError):
         return f"line {line + error.lineno - 1}: not JSON: {error.msg} (column {error.colno})"
     cause = "nested too deeply" if isinstance(error, RecursionError) else str(error)

@@ -64,11 +64,7 @@ def _signed(data: bytes) -> int:
     return int.from_bytes(data, signed=True)
 
 
-def _truth(data: bytes) -> bool:
-    return data != b"\0"
-
-
-# By constructor: how many bytes a value of it has is in the upper half of the constructor.
+# By constructor. Its upper half says how many bytes follow it.
 _SCALARS: dict[int, Callable[[bytes], object]] = {
     _NULL: lambda _: None,
     0x41: lambda _: True,
@@ -81,20 +77,20 @@ _SCALARS: dict[int, Callable[[bytes], object]] = {
     0x53: lambda data: Ulong(int.from_bytes(data)),
     0x54: _signed,
     0x55: _signed,
-    0x56: _truth,
+    0x56: any,
     0x60: int.from_bytes,
     0x61: _signed,
     0x70: int.from_bytes,
     0x71: _signed,
     0x72: lambda data: struct.unpack(">f", data)[0],
     0x73: lambda data: chr(int.from_bytes(data)),
-    0x74: bytes,  # decimals: nothing here computes with them
-    0x84: bytes,
-    0x94: bytes,
+    0x74: bytes,  # a decimal, as 0x84 and 0x94: nothing here computes with them
     0x80: lambda data: Ulong(int.from_bytes(data)),
     0x81: _signed,
     0x82: lambda data: struct.unpack(">d", data)[0],
     0x83: _timestamp,
+    0x84: bytes,
+    0x94: bytes,
     0x98: lambda data: UUID(bytes=data),
     0xA0: bytes,
     0xA1: lambda data: str(data, "utf-8"),
@@ -119,9 +115,9 @@ class Reader:
 
     __slots__ = ("at", "data")
 
-    def __init__(self, data: bytes, at: int = 0) -> None:
+    def __init__(self, data: bytes) -> None:
         self.data = data
-        self.at = at
+        self.at = 0
 
     def __bool__(self) -> bool:
         return self.at < len(self.data)
@@ -196,7 +192,7 @@ class Reader:
             return 0, Reader(b"")
         content = Reader(self._raw(constructor))
         count = int.from_bytes(content._take(_size_width(constructor)))
-        if count > len(content.data):  # an element has a byte at least, but for arrays of nothing, which nobody sends
+        if count > len(content.data):  # each has a byte at least
             raise AmqpError(Condition.DECODE_ERROR, f"{count} elements in {len(content.data)} bytes.")
         return count, content
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import socket
+import struct
 
 from local.eventhubs.codec import Symbol, Ubyte, Uint, Ushort
 from local.eventhubs.errors import AmqpError, Condition
@@ -27,8 +29,9 @@ from local.eventhubs.frames import (
 from local.eventhubs.nodes import Broker
 from local.eventhubs.session import WINDOW, Session
 
-MAX_FRAME_SIZE = 64 * 1024
+MIN_FRAME_SIZE, MAX_FRAME_SIZE = 512, 64 * 1024
 _MECHANISMS = (Symbol("MSSBCBS"), Symbol("ANONYMOUS"), Symbol("PLAIN"))
+_NO_LINGER = struct.pack("ii", 1, 0)
 _OK, _BAD_LOGIN = Ubyte(0), Ubyte(1)
 
 logger = logging.getLogger(__name__)
@@ -44,8 +47,10 @@ class Connection(asyncio.Protocol):
         writable: Whether the client keeps up with reading.
     """
 
-    def __init__(self, broker: Broker) -> None:
+    def __init__(self, broker: Broker, connections: "set[Connection]") -> None:
+        """Prepare for a client; while it is connected, `connections` holds its connection."""
         self._broker = broker
+        self._connections = connections
         self._transport: asyncio.Transport
         self._received = bytearray()
         self._header_expected = True
@@ -56,9 +61,10 @@ class Connection(asyncio.Protocol):
         self.writable = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
+        """Begin: a client has connected."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker: a stream server's is
         self._transport = transport
+        self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
         """Act on all that has arrived in full."""
@@ -73,6 +79,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """End all sessions."""
         logger.debug("A connection is over: %s", exc or "closed")
+        self._connections.discard(self)
         if self._heartbeat:
             self._heartbeat.cancel()
         for session in filter(None, self._sessions.values()):
@@ -91,6 +98,11 @@ class Connection(asyncio.Protocol):
     def send(self, channel: int, performative: Performative, payload: bytes = b"") -> None:
         """Send one frame."""
         self._transport.write(frame(AMQP_FRAME, channel, performative, payload))
+
+    def reset(self) -> None:
+        """Cut the connection so that the client sees a reset, not an orderly end."""
+        self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self._transport.abort()
 
     def _take_next(self) -> bool:
         """Act on the next header or frame; False if it has not arrived in full."""
@@ -147,6 +159,8 @@ class Connection(asyncio.Protocol):
             case Open():
                 self._on_open(performative)
             case Begin():
+                if self._sessions.get(channel):
+                    raise AmqpError(Condition.NOT_ALLOWED, f"A session has begun on channel {channel} already.")
                 self._sessions[channel] = Session(channel, performative, self, self._broker)
                 self.send(channel, Begin(Ushort(channel), Uint(0), WINDOW, WINDOW))
             case Close():
@@ -168,6 +182,8 @@ class Connection(asyncio.Protocol):
             session.receive(performative, payload)
 
     def _on_open(self, opened: Open) -> None:
+        if opened.max_frame_size < MIN_FRAME_SIZE:
+            raise AmqpError(Condition.NOT_ALLOWED, f"Frames of {opened.max_frame_size} bytes are too small.")
         self._open = True
         self.max_frame_size = min(opened.max_frame_size, MAX_FRAME_SIZE)
         self.send(0, Open("eventhubs-stand-in", max_frame_size=Uint(MAX_FRAME_SIZE)))

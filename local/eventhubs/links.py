@@ -1,5 +1,6 @@
 """The two kinds of link of a session: one that takes a client's messages, one that brings messages to it."""
 
+import logging
 from typing import TYPE_CHECKING, Protocol
 
 from local.eventhubs.errors import AmqpError, Condition
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_SIZE = 1024 * 1024
 _CREDIT = 1000
+
+logger = logging.getLogger(__name__)
 
 
 class Target(Protocol):
@@ -63,10 +66,10 @@ class IncomingLink:
             self._tell_state()
 
     def on_transfer(self, transfer: Transfer, payload: bytes) -> None:
-        """Take one frame of a delivery.
+        """Take one frame of a delivery; a delivery that gets too large ends the link.
 
         Raises:
-            AmqpError: The delivery gets too large, which ends the link, or has no id, which ends the connection.
+            AmqpError: The delivery has no id.
         """
         first = self._first or transfer
         if transfer.aborted:
@@ -89,6 +92,7 @@ class IncomingLink:
         try:
             self._target.receive(first.message_format or 0, received)
         except AmqpError as error:
+            logger.info("Delivery %s is refused: %s", first.delivery_id, error)
             refusal = error
         if not (first.settled or transfer.settled):
             self._session.settle(first.delivery_id, refusal)

@@ -1,7 +1,7 @@
 """The Event Hubs stand-in as its users see it: start, stop, addresses, events, faults."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 
 from local.eventhubs.connection import Connection
@@ -19,12 +19,14 @@ def utc_now() -> datetime:
 class EventHubsFaults:
     """Makes the stand-in fail as Event Hubs does."""
 
-    def __init__(self, broker: Broker, abort_connections: Callable[[], None]) -> None:
+    def __init__(self, broker: Broker, connections: Collection[Connection]) -> None:
         self._broker = broker
-        self._abort_connections = abort_connections
+        self._connections = connections
 
     def refuse(self, hub: str, count: int) -> None:
         """Refuse the next sends (an event or a batch each) with com.microsoft:server-busy.
+
+        The clients of the SDK for Python make two attempts of a send before they raise: each of them counts.
 
         Args:
             hub: The name of the event hub.
@@ -36,8 +38,9 @@ class EventHubsFaults:
         self._broker.refusals[self._broker.hub(hub).name] = count
 
     def drop_connections(self) -> None:
-        """Cut every connection now, without a word to the clients."""
-        self._abort_connections()
+        """Reset every connection now, without a word to the clients."""
+        for connection in tuple(self._connections):
+            connection.reset()
 
 
 class EventHubs:
@@ -62,7 +65,8 @@ class EventHubs:
         self._broker = Broker({name: Hub(name, partitions, now) for name, partitions in hubs.items()})
         self._wanted_port = port
         self._server: asyncio.Server | None = None
-        self.faults = EventHubsFaults(self._broker, self._abort_connections)
+        self._connections: set[Connection] = set()
+        self.faults = EventHubsFaults(self._broker, self._connections)
 
     @property
     def port(self) -> int:
@@ -82,8 +86,9 @@ class EventHubs:
         Raises:
             OSError: The port is taken.
         """
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(lambda: Connection(self._broker), "127.0.0.1", self._wanted_port)
+        self._server = await asyncio.get_running_loop().create_server(
+            lambda: Connection(self._broker, self._connections), "127.0.0.1", self._wanted_port
+        )
 
     async def stop(self) -> None:
         """Stop listening and cut all connections. Events stay, and it can be started again."""
@@ -129,7 +134,3 @@ class EventHubs:
             AmqpError: There is no such event hub.
         """
         return [event for log in self._broker.hub(hub).partitions.values() for event in log.stored()]
-
-    def _abort_connections(self) -> None:
-        if self._server:
-            self._server.abort_clients()

@@ -88,8 +88,7 @@ class Session:
 
     def pump(self) -> None:
         """Send what waits, as far as the client's window and its reading allow."""
-        while self._outbox and self._window > 0:
-            self._send_transfer(*self._outbox.popleft())
+        self._send_outbox()
         for link in tuple(self._links.values()):
             if link:
                 link.pump()
@@ -145,8 +144,7 @@ class Session:
         for start in range(size, len(payload), size):
             part = Transfer(Uint(handle), settled=True, more=start + size < len(payload))
             self._outbox.append((part, payload[start : start + size]))
-        while self._outbox and self._window > 0:
-            self._send_transfer(*self._outbox.popleft())
+        self._send_outbox()
 
     def _attach(self, attach: Attach) -> None:
         handle = attach.handle
@@ -204,10 +202,11 @@ class Session:
         except KeyError:
             raise AmqpError(Condition.UNATTACHED_HANDLE, f"No link is attached at handle {handle}.") from None
 
-    def _send_transfer(self, transfer: Transfer, payload: bytes) -> None:
-        self._window -= 1
-        self._next_outgoing_id += 1
-        self._send(transfer, payload)
+    def _send_outbox(self) -> None:
+        while self._outbox and self._window > 0:
+            self._window -= 1
+            self._next_outgoing_id += 1
+            self._send(*self._outbox.popleft())
 
     def _send(self, performative: Performative, payload: bytes = b"") -> None:
         self._connection.send(self._channel, performative, payload)

@@ -55,6 +55,7 @@ class EventHubTrigger:
                     max_batch_size=limits.max_event_batch_size,
                     prefetch=limits.prefetch_count,
                     on_error=self._report,
+                    on_partition_initialize=receiver.on_partition_initialize,
                     on_partition_close=receiver.on_partition_close,
                 )
             )
@@ -109,6 +110,9 @@ class _Receiver:
 
     def start(self, receiving: Coroutine[None, None, None]) -> None:
         self._task = asyncio.create_task(receiving)
+
+    async def on_partition_initialize(self, _context: PartitionContext) -> None:
+        self._closed.clear()
 
     async def on_partition_close(self, _context: PartitionContext, _reason: CloseReason) -> None:
         self._closed.set()

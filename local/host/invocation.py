@@ -72,7 +72,8 @@ class Invoker:
         self._sleep = sleep
         self._stopping = asyncio.Event()
         self._running = 0
-        self._idle = asyncio.Condition()
+        self._idle = asyncio.Event()
+        self._idle.set()
         self.outcomes: deque[Outcome] = deque(maxlen=_KEPT_OUTCOMES)
 
     async def run(
@@ -86,6 +87,7 @@ class Invoker:
         self._check_running()
         metadata = {**(trigger_metadata or {}), "sys": self._system_metadata(function)}
         self._running += 1
+        self._idle.clear()
         try:
             retry = RetryContext()
             while True:
@@ -101,14 +103,13 @@ class Invoker:
                 await self._wait(function.retry.delay(attempt))
         finally:
             self._running -= 1
-            async with self._idle:
-                self._idle.notify_all()
+            if not self._running:
+                self._idle.set()
 
     async def stop(self) -> None:
         """End the waits between attempts, start no further ones, and wait for those that run."""
         self._stopping.set()
-        async with self._idle:
-            await self._idle.wait_for(lambda: self._running == 0)
+        await self._idle.wait()
 
     async def _attempt(
         self, function: Function, data: TypedData, metadata: Mapping[str, TypedData], retry: RetryContext

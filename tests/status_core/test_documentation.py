@@ -1,36 +1,58 @@
 """docs/states.md names every word that the core can say, and no other."""
 
-import re
 from enum import StrEnum
 from pathlib import Path
 
 import pytest
+from test_rules import FIRST_TO_HOLD
+from twins import load_cases
 
-from status_core import Flag, ModuleState, Portal, Reason, State
-from status_core.rules import RULES
+from status_core import Flag, ModuleState, Portal, Reason, State, evaluate
+from status_core.transitions import DELETED_REASON, REMOVED_REASON
 
 PAGE = (Path(__file__).parents[2] / "docs" / "states.md").read_text()
 
 
-def first_column(heading: str) -> set[str]:
-    section = PAGE.partition(heading)[2].partition("\n## ")[0]
-    return set(re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE))
+def section(heading: str) -> str:
+    return PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+
+
+def table(heading: str) -> list[list[str]]:
+    """The cells of each row of the section's table, without its head."""
+    lines = [line for line in section(heading).splitlines() if line.startswith("|")]
+    return [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
 @pytest.mark.parametrize(
     ("heading", "words"),
     [
-        ("## States\n", State),
-        ("## States of a module\n", ModuleState),
-        ("## Flags\n", Flag),
-        ("## What IoT Hub's own counters say\n", Portal),
-        ("## Reasons\n", Reason),
+        ("States", State),
+        ("States of a module", ModuleState),
+        ("Flags", Flag),
+        ("IoT Hub's own counters", Portal),
+        ("Reasons", Reason),
     ],
 )
-def test_a_table_lists_exactly_the_words_of_the_code(heading: str, words: type[StrEnum]) -> None:
-    assert first_column(heading) == set(words)
+def test_a_table_lists_the_words_of_the_code_in_their_order_and_says_something_of_each(
+    heading: str, words: type[StrEnum]
+) -> None:
+    rows = table(heading)
+    assert list(words) == [row[0] for row in rows]
+    assert all(len(cell) > 3 for row in rows for cell in row)
 
 
-def test_the_rules_stand_in_their_order() -> None:
-    rules = PAGE.partition("|---|---|---|\n")[2].partition("\n\n")[0]
-    assert re.findall(r"^\| `(\w+)`", rules, re.MULTILINE) == [rule.__name__ for rule in RULES] + ["unknown_code"]
+def test_the_rules_stand_in_their_order_with_the_states_that_they_give() -> None:
+    rows = [(row[0], row[2]) for row in table("Rules")]
+    assert [(rule, state) for rule, (_, state, _) in FIRST_TO_HOLD.items()] == rows
+
+
+def test_the_reasons_of_transitions_alone_are_named() -> None:
+    for reason in (REMOVED_REASON, DELETED_REASON):
+        assert f"`{reason}`" in section("Reasons")
+        assert reason not in set(Reason)
+
+
+def test_every_rule_of_the_document_that_can_hold_is_named() -> None:
+    named = section("Where the app differs from the document").partition(".\n")[0]
+    held = {rule for case in load_cases().values() for rule in evaluate(case["twin"]).documented}
+    assert {rule for rule in held if f"`{rule}`" not in named} == set()

@@ -73,10 +73,10 @@ _HEALTHY: Final[dict[str, Any]] = {
 }
 
 
-def twin_with(changes: dict[str, Any] | None = None) -> dict[str, Any]:
-    """The healthy twin with other values at dotted paths; `desired.` and `reported.` are under properties."""
-    twin = copy.deepcopy(_HEALTHY)
-    for path, value in (changes or {}).items():
+def changed(twin: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A copy with other values at dotted paths; `desired.` and `reported.` are under properties."""
+    twin = copy.deepcopy(twin)
+    for path, value in changes.items():
         keys = path.split(".")
         place: dict[str, Any] = twin["properties"] if keys[0] in {"desired", "reported"} else twin
         for key in keys[:-1]:
@@ -86,6 +86,11 @@ def twin_with(changes: dict[str, Any] | None = None) -> dict[str, Any]:
         else:
             place[keys[-1]] = value
     return twin
+
+
+def twin_with(changes: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The healthy twin with other values."""
+    return changed(_HEALTHY, changes or {})
 
 
 def judged(changes: dict[str, Any] | None = None) -> DeploymentStatus:
