@@ -58,7 +58,6 @@ def _take(stack: Stack, step: Step) -> None:
 
 
 def _body(body: Any) -> bytes:
-
     return body.encode() if isinstance(body, str) else json.dumps(body).encode()
 
 

@@ -6,11 +6,12 @@ whether what is stored already covers it.
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from status_app.errors import BadEventError
 from status_app.incoming import IncomingEvent
+from status_core.reading import timestamp
 from status_core.twin import EDGE_AGENT, NAME_LIMIT
 
 _TWIN_SCHEMA: Final = "twinChangeNotification"
@@ -71,7 +72,7 @@ def read_notification(event: IncomingEvent) -> Notification | None:
     return Notification(
         device_id=device_id,
         version=version if isinstance(version, int) and not isinstance(version, bool) and not is_lifecycle else None,
-        time=_time(properties.get("operationTimestamp")),
+        time=timestamp(properties.get("operationTimestamp")),
         lifecycle=is_lifecycle,
     )
 
@@ -102,13 +103,3 @@ def _body(body: bytes) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise BadEventError("not_an_object", f"the body is a JSON {type(value).__name__}")
     return value
-
-
-def _time(value: Any) -> datetime | None:
-    try:
-        time = datetime.fromisoformat(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-    if time is None:
-        return None
-    return time.replace(tzinfo=UTC) if time.tzinfo is None else time

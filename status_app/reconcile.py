@@ -66,14 +66,15 @@ class Reconciler:
 
     async def _settle(self, stored: StoredDevice, twin: Mapping[str, Any]) -> Outcome:
         status = evaluate(twin)
+        previous = stored.record(tuple(status.modules))
         record, transitions = advance(
-            stored.record(tuple(status.modules)),
+            previous,
             status,
             self._clock(),
             self._policy,
             last_sequence=stored.last_sequence,
         )
-        written = await self._table.write(stored, record, transitions)
+        written = await self._table.write(stored, previous, record, transitions)
         for transition in transitions:
             change = transition.change
             _log.info(
@@ -98,13 +99,13 @@ class Reconciler:
 
 
 def _covers(stored: StoredDevice, notification: Notification) -> bool:
-    """Whether the stored record was made of a twin that held the notified change already.
+    """Whether the stored state was made of a twin that held the notified change already.
 
     By version; and by time, since the versions of an identity that is created anew start again at 1.
     """
-    record = stored.record()
-    if record is None or notification.lifecycle or notification.version is None or record.twin_version is None:
+    known = stored.twin_version
+    if known is None or notification.lifecycle or notification.version is None:
         return False
-    if notification.time is not None and notification.time > record.observed:
+    if notification.time is not None and notification.time > stored.observed:
         return False
-    return notification.version <= record.twin_version
+    return notification.version <= known

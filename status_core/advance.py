@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from status_core.clocks import Clock, Sight, tick
 from status_core.grace import GracePolicy
 from status_core.record import DeviceRecord, ModuleRecord
-from status_core.states import ModuleState, State
+from status_core.states import NOT_TAKEN, ModuleState, State
 from status_core.status import DeploymentStatus, ModuleStatus
 from status_core.transitions import ABSENT, REMOVED_REASON, Change, Kind, Transition
 from status_core.twin import EDGE_AGENT
@@ -170,7 +170,7 @@ _MODULE_SIGHTS = {
     ModuleState.PENDING: Sight.UNSAID,
     ModuleState.UNKNOWN: Sight.UNSAID,
 }
-_REPORT_IS_OLD = (State.PENDING, State.INVALID, State.EMPTY, State.AGENT_UNAVAILABLE)
+_REPORT_IS_OLD = (*NOT_TAKEN, State.AGENT_UNAVAILABLE)
 
 
 def _sight(module: ModuleStatus, state: State) -> Sight:

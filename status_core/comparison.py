@@ -1,11 +1,12 @@
 """One module as desired beside the same module as reported, whatever the device says of the version."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from status_core.images import same_image
 from status_core.reading import scalar
-from status_core.reasons import Reason
+from status_core.reasons import SEVERITY, Reason
 from status_core.states import ModuleState
 from status_core.status import Evidence
 from status_core.twin import EDGE_AGENT, DesiredModule, ReportedModule, Twin
@@ -34,6 +35,16 @@ class Comparison:
     state: ModuleState
     reason: Reason
     evidence: tuple[Evidence, ...]
+
+    @property
+    def is_outstanding(self) -> bool:
+        """Whether the device does not have the desired image."""
+        return self.state in (ModuleState.MISSING, ModuleState.UPDATING)
+
+
+def most_severe(comparisons: Iterable[Comparison]) -> list[Comparison]:
+    """The comparisons, the one with the most severe reason first."""
+    return sorted(comparisons, key=lambda item: SEVERITY[item.reason])
 
 
 def compare_modules(twin: Twin) -> dict[str, Comparison]:

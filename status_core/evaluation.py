@@ -2,23 +2,20 @@
 
 from typing import Any, Final
 
-from status_core.comparison import Comparison, compare_modules
+from status_core.comparison import Comparison, compare_modules, most_severe
 from status_core.documented import documented_rules
 from status_core.messages import device_message, module_message
 from status_core.portal import portal_count
 from status_core.reading import clean, scalar
-from status_core.reasons import SEVERITY, Reason
+from status_core.reasons import Reason
 from status_core.rules import Verdict, decide, runtime_wiped
 from status_core.secrets import redact
-from status_core.states import Flag, ModuleState, State
+from status_core.states import NOT_TAKEN, Flag, ModuleState, State
 from status_core.status import DeploymentStatus, ModuleStatus
 from status_core.twin import NAME_LIMIT, Twin, read_twin
 
 IMAGE_LIMIT: Final = 1024
 """Characters of an image reference that a status keeps."""
-
-_NOT_TAKEN: Final = (State.PENDING, State.INVALID, State.EMPTY)
-"""While these hold, what is reported is from before the version and says nothing about it."""
 
 
 def evaluate(source: Any) -> DeploymentStatus:
@@ -57,7 +54,6 @@ def evaluate(source: Any) -> DeploymentStatus:
         agent_version=twin.agent_version,
         changed=max(times, default=None),
         twin_version=twin.version,
-        device_etag=twin.device_etag,
     )
 
 
@@ -82,7 +78,7 @@ def _module_state(twin: Twin, verdict: Verdict, comparison: Comparison) -> tuple
     """What the comparison says, unless the device's own state takes the ground from under it."""
     if comparison.state is ModuleState.EXTRA:
         return comparison.state, comparison.reason
-    if verdict.state in _NOT_TAKEN:
+    if verdict.state in NOT_TAKEN:
         return ModuleState.PENDING, verdict.reason
     if verdict.state is State.AGENT_UNAVAILABLE or runtime_wiped(twin):
         return ModuleState.UNKNOWN, verdict.reason
@@ -96,11 +92,12 @@ def _module_state(twin: Twin, verdict: Verdict, comparison: Comparison) -> tuple
 
 def _telling(comparisons: dict[str, Comparison], verdict: Verdict) -> list[Comparison]:
     """The modules that the device's message names, most severe first."""
-    wrong = [ModuleState.WRONG_STATUS]
-    if verdict.state is not State.MODULE_FAILED:
-        wrong = [ModuleState.MISSING, ModuleState.UPDATING]
-    found = [item for item in comparisons.values() if item.state in wrong]
-    return sorted(found, key=lambda item: SEVERITY[item.reason])
+    failed = verdict.state is State.MODULE_FAILED
+    return most_severe(
+        item
+        for item in comparisons.values()
+        if (item.state is ModuleState.WRONG_STATUS if failed else item.is_outstanding)
+    )
 
 
 def _kept(value: str | None, limit: int) -> str | None:

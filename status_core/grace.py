@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
+from status_core.create_options import create_options
 from status_core.durations import parse_duration
 from status_core.reading import object_at
 
@@ -43,13 +44,8 @@ class GracePolicy:
 
 
 def grace_label(settings: Mapping[str, Any]) -> timedelta | None:
-    """The grace period that a module's own createOptions ask for; None where they ask for none that is one.
-
-    createOptions are JSON in a string, split in createOptions, createOptions01, ... where longer than 512
-    characters (edge-agent: Docker/DockerConfig.cs).
-    """
-    parts = [settings[key] for key in sorted(settings) if key.startswith("createOptions")]
-    options = "".join(part for part in parts if isinstance(part, str))
+    """The grace period that a module's own createOptions ask for; None where they ask for none that is one."""
+    options = create_options(settings)
     if LABEL not in options:
         return None
     try:

@@ -12,7 +12,6 @@ def portal_count(twin: Twin) -> Portal | None:
     """The furthest counter that counts the device; None where no configuration is Applied."""
     if not twin.applied:
         return None
-    versions_equal = twin.desired_version is not None and twin.desired_version == twin.last_desired_version
-    if not versions_equal or twin.raw_code is None:
+    if not twin.version_taken or twin.raw_code is None:
         return Portal.APPLIED
     return Portal.SUCCESSFUL if twin.code == 200 else Portal.FAILED  # noqa: PLR2004 (the metric's own number)

@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from status_core.comparison import Comparison
+from status_core.comparison import Comparison, most_severe
 from status_core.descriptions import Explanation, explain
 from status_core.reading import scalar
-from status_core.reasons import SEVERITY, Reason
+from status_core.reasons import Reason
 from status_core.states import Flag, ModuleState, State
 from status_core.status import Evidence
 from status_core.twin import EDGE_AGENT, Twin
@@ -25,7 +25,6 @@ CONFIG_EMPTY_ERROR: Final = 417
 FAILED: Final = 500
 
 _CODE_PATH: Final = "properties.reported.lastDesiredStatus.code"
-_OUTSTANDING: Final = (ModuleState.MISSING, ModuleState.UPDATING)
 
 type Comparisons = dict[str, Comparison]
 
@@ -64,7 +63,7 @@ def rejected(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
     if twin.code not in (CONFIG_FORMAT_ERROR, INVALID_SCHEMA_VERSION):
         return None
     evidence = [_code_evidence(twin, OK), _version_evidence(twin)]
-    if not _version_taken(twin):
+    if not twin.version_taken:
         reported, desired = twin.status_updated, twin.desired_updated
         if reported is None or desired is None or reported < desired:
             return None
@@ -85,7 +84,7 @@ def version_not_taken(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
 
     L is absent or differs from V. Never compared with `<`: an identity that was created anew starts at 1.
     """
-    if _version_taken(twin):
+    if twin.version_taken:
         return None
     flags = []
     reason = Reason.WAITING_FOR_DEVICE if twin.last_desired_version is not None else Reason.NEVER_REPORTED
@@ -138,7 +137,7 @@ def plan_failed(twin: Twin, comparisons: Comparisons) -> Verdict | None:
     """
     if twin.code != FAILED:
         return None
-    outstanding = any(item.state in _OUTSTANDING for item in comparisons.values())
+    outstanding = any(item.is_outstanding for item in comparisons.values())
     explanation = explain(twin.description, image_outstanding=outstanding)
     reason = Reason.RUNTIME_UNREACHABLE if runtime_wiped(twin) else explanation.reason
     evidence = (_code_evidence(twin, OK), *_evidence_of(_unsettled(comparisons)))
@@ -161,10 +160,10 @@ def images_outstanding(twin: Twin, comparisons: Comparisons) -> Verdict | None:
     """
     if twin.code != OK:
         return None
-    outstanding = [item for item in comparisons.values() if item.state in _OUTSTANDING]
+    outstanding = [item for item in comparisons.values() if item.is_outstanding]
     if not outstanding:
         return None
-    reason = min((item.reason for item in outstanding), key=SEVERITY.__getitem__)
+    reason = most_severe(outstanding)[0].reason
     return Verdict(State.IN_PROGRESS, reason, (_code_evidence(twin, OK), *_evidence_of(outstanding)))
 
 
@@ -178,7 +177,7 @@ def wrong_status(twin: Twin, comparisons: Comparisons) -> Verdict | None:
     wrong = [item for item in comparisons.values() if item.state is ModuleState.WRONG_STATUS]
     if not wrong:
         return None
-    reason = min((item.reason for item in wrong), key=SEVERITY.__getitem__)
+    reason = most_severe(wrong)[0].reason
     return Verdict(State.MODULE_FAILED, reason, (_code_evidence(twin, OK), *_evidence_of(wrong)))
 
 
@@ -226,10 +225,6 @@ def runtime_wiped(twin: Twin) -> bool:
     agent = twin.reported.get(EDGE_AGENT)
     user_modules = any(not name.startswith("$") for name in twin.reported)
     return twin.code == FAILED and agent is not None and agent.type_unknown and not user_modules
-
-
-def _version_taken(twin: Twin) -> bool:
-    return twin.last_desired_version is not None and twin.last_desired_version == twin.desired_version
 
 
 def _version_evidence(twin: Twin) -> Evidence:

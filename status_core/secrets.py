@@ -6,9 +6,10 @@ Nothing in this package reads them into a status. The agent's free text could qu
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from status_core.create_options import create_options, create_options_parts
 from status_core.reading import object_at, text
 
 REDACTED: Final = "***"
@@ -21,11 +22,19 @@ _UNWRITABLE: Final = 10**4300
 
 def redact(description: str, twin: Any) -> str:
     """Replace each secret value of the twin that the text quotes by `***`."""
-    if not description:
-        return description
-    for secret in sorted({value for value in _secrets(twin) if len(value) >= SHORTEST}, key=len, reverse=True):
-        description = description.replace(secret, REDACTED)
-    return description
+    return blank(description, secret_values(twin)) if description else description
+
+
+def secret_values(twin: Any) -> list[str]:
+    """The secret values of a twin, longest first: one may be part of another."""
+    return sorted({value for value in _secrets(twin) if len(value) >= SHORTEST}, key=len, reverse=True)
+
+
+def blank(quoting: str, secrets: Iterable[str]) -> str:
+    """Replace each of the secrets that a text quotes by `***`."""
+    for secret in secrets:
+        quoting = quoting.replace(secret, REDACTED)
+    return quoting
 
 
 def _secrets(twin: Any) -> Iterator[str]:
@@ -43,9 +52,8 @@ def _secrets(twin: Any) -> Iterator[str]:
                 module = object_at(modules, name)
                 yield from _texts(module.get("env"))
                 settings = object_at(module, "settings")
-                options = [settings[key] for key in sorted(settings) if key.startswith("createOptions")]
-                yield from _texts(options)
-                yield from _inside("".join(option for option in options if isinstance(option, str)))
+                yield from _texts(create_options_parts(settings))
+                yield from _inside(create_options(settings))
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -64,9 +72,9 @@ def _texts(value: Any) -> Iterator[str]:
             yield str(part)
 
 
-def _inside(create_options: str) -> Iterator[str]:
-    """The strings in createOptions: JSON in a string, split in parts of 512 characters where long."""
+def _inside(options: str) -> Iterator[str]:
+    """The strings in createOptions, which are JSON in a string."""
     try:
-        yield from _texts(json.loads(create_options))
+        yield from _texts(json.loads(options))
     except (ValueError, RecursionError):
         return  # not JSON: the whole text is searched as it stands

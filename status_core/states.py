@@ -1,6 +1,7 @@
 """The words of a verdict: states of a deployment and of a module, flags, and IoT Hub's own counters."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class State(StrEnum):
@@ -24,6 +25,10 @@ class State(StrEnum):
     """Every module is what the deployment wants."""
     UNCLASSIFIED = "unclassified"
     """The agent reported something that no known agent reports."""
+
+
+NOT_TAKEN: Final = (State.PENDING, State.INVALID, State.EMPTY)
+"""While these hold, what is reported is from before the version and says nothing about it."""
 
 
 class ModuleState(StrEnum):

@@ -74,7 +74,6 @@ class DeploymentStatus:
         modules: By name; the system modules are `$edgeAgent` and `$edgeHub`.
         changed: The newest hub time of the desired and the reported section.
         twin_version: `version` of the twin that was judged.
-        device_etag: Changes when the identity is created anew.
     """
 
     device_id: str
@@ -95,7 +94,6 @@ class DeploymentStatus:
     agent_version: str | None
     changed: datetime | None
     twin_version: int | None
-    device_etag: str | None
 
     def as_json(self) -> dict[str, Any]:
         """The status as `python -m status_core` prints it."""

@@ -62,8 +62,6 @@ class Twin:
 
     device_id: str
     version: int | None
-    etag: str | None
-    device_etag: str | None
     nothing_desired: bool
     desired_version: int | None
     desired_updated: datetime | None
@@ -81,6 +79,11 @@ class Twin:
     desired: Mapping[str, DesiredModule]
     reported: Mapping[str, ReportedModule]
 
+    @property
+    def version_taken(self) -> bool:
+        """Whether L is V: both are there, and equal."""
+        return self.last_desired_version is not None and self.last_desired_version == self.desired_version
+
 
 def read_twin(twin: Any) -> Twin:
     """Read a twin as a service-side read gives it. Total: wrong types read as absent."""
@@ -93,8 +96,6 @@ def read_twin(twin: Any) -> Twin:
     return Twin(
         device_id=text(root.get("deviceId")) or "",
         version=integer(root.get("version")),
-        etag=text(root.get("etag")),
-        device_etag=text(root.get("deviceEtag")),
         nothing_desired=all(key.startswith("$") for key in desired),
         desired_version=integer(desired.get("$version")),
         desired_updated=timestamp(object_at(desired, "$metadata").get("$lastUpdated")),

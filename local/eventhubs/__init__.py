@@ -2,6 +2,6 @@
 
 from local.eventhubs.errors import AmqpError, Condition
 from local.eventhubs.log import StoredEvent
-from local.eventhubs.server import EventHubs, EventHubsFaults, utc_now
+from local.eventhubs.server import EventHubs, EventHubsFaults
 
-__all__ = ["AmqpError", "Condition", "EventHubs", "EventHubsFaults", "StoredEvent", "utc_now"]
+__all__ = ["AmqpError", "Condition", "EventHubs", "EventHubsFaults", "StoredEvent"]

@@ -2,18 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 
+from local.clock import utc_now
 from local.eventhubs.connection import Connection
 from local.eventhubs.log import PARTITION_KEY, Hub, StoredEvent
 from local.eventhubs.message import build_message
 from local.eventhubs.nodes import Broker
 from local.routed_event import RoutedEvent
-
-
-def utc_now() -> datetime:
-    """The time of this machine."""
-    return datetime.now(UTC)
 
 
 class EventHubsFaults:

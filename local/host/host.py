@@ -4,11 +4,12 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, suppress
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from azure.core.credentials_async import AsyncTokenCredential
 
+from local.clock import utc_now
 from local.host.checkpoints import Checkpoints
 from local.host.eventhub_trigger import EventHubTrigger, event_hub_client
 from local.host.host_json import read_host_json
@@ -19,11 +20,6 @@ from local.host.retry import retry_policy
 from local.host.settings import AppSettings
 from local.host.timer_trigger import TimerTrigger
 from local.host.worker import AppLoadError, Worker
-
-
-def utcnow() -> datetime:
-    """The time of this machine, in UTC."""
-    return datetime.now(UTC)
 
 
 class FunctionsHost:
@@ -53,7 +49,7 @@ class FunctionsHost:
         settings: Mapping[str, str],
         *,
         data_dir: Path,
-        clock: Callable[[], datetime] = utcnow,
+        clock: Callable[[], datetime] = utc_now,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         function_key: str | None = None,
         http_port: int = 0,

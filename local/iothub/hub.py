@@ -4,7 +4,7 @@ import asyncio
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from secrets import token_bytes
 from typing import Final, cast
@@ -12,6 +12,7 @@ from typing import Final, cast
 from aiohttp import web
 
 from local.certificates import issue_certificates
+from local.clock import utc_now
 from local.iothub.authorization import refusal_of
 from local.iothub.faults import Faults
 from local.iothub.registry import Change, Registry
@@ -21,10 +22,6 @@ from local.routed_event import RoutedEvent
 
 _KEY_NAME: Final = "iothubowner"
 _SHUTDOWN_SECONDS: Final = 0.5
-
-
-def _utcnow() -> datetime:
-    return datetime.now(UTC)
 
 
 def _discard(_event: RoutedEvent) -> None:
@@ -54,7 +51,7 @@ class IotHub:
         *,
         name: str = "local-hub",
         port: int = 0,
-        now: Callable[[], datetime] = _utcnow,
+        now: Callable[[], datetime] = utc_now,
         route: Callable[[RoutedEvent], object] = _discard,
     ) -> None:
         self.name = name

@@ -3,7 +3,7 @@
 import json
 import re
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Sequence
 from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
@@ -12,11 +12,10 @@ from status_app.incoming import IncomingEvent
 from status_app.tables.keys import escape
 from status_app.tables.rows import Row, long
 from status_app.tables.service import table_errors
-from status_core.secrets import redact
+from status_core.secrets import REDACTED, blank, secret_values
 
 TABLE: Final = "DeadLetter"
 
-REDACTED: Final = "***"
 _SECRET_KEY: Final = re.compile(r"^(?:env|createOptions\d*|registryCredentials)$", re.IGNORECASE)
 _SECRET_WORD: Final = re.compile(r"env\W|createOptions|registryCredentials|password", re.IGNORECASE)
 _PART: Final = 32_000
@@ -50,18 +49,6 @@ class DeadLetters:
         with table_errors():
             await self._client.upsert_entity({name: value for name, value in row.items() if value is not None})
 
-    async def read_all(self) -> AsyncIterator[tuple[IncomingEvent, str]]:
-        """Every event that is kept, with its reason."""
-        with table_errors():
-            async for row in self._client.list_entities():
-                yield _read(row), row["Reason"]
-
-    async def forget(self, event: IncomingEvent) -> None:
-        """Delete an event that was replayed."""
-        key = _key(event)
-        with table_errors():
-            await self._client.delete_entity(key["PartitionKey"], key["RowKey"])
-
 
 def safe_body(body: bytes) -> str | bytes:
     """A body without the secrets of a twin: JSON with its secret values replaced, else cut where one may begin."""
@@ -78,18 +65,18 @@ def safe_body(body: bytes) -> str | bytes:
         return _cut(text)
     if not isinstance(value, dict):
         return _cut(text)
-    return _json(_without_secrets(value, value))
+    return _json(_without_secrets(value, secret_values(value)))
 
 
-def _without_secrets(value: Any, twin: Any) -> Any:
-    """A part of a body: secret keys without their value, and texts that quote a secret of the twin without it."""
+def _without_secrets(value: Any, secrets: Sequence[str]) -> Any:
+    """A part of a body: secret keys without their value, and texts that quote one of the secrets without it."""
     if isinstance(value, dict):
         return {
-            key: REDACTED if _SECRET_KEY.match(key) else _without_secrets(part, twin) for key, part in value.items()
+            key: REDACTED if _SECRET_KEY.match(key) else _without_secrets(part, secrets) for key, part in value.items()
         }
     if isinstance(value, list):
-        return [_without_secrets(part, twin) for part in value]
-    return _cut(redact(value, twin)) if isinstance(value, str) else value
+        return [_without_secrets(part, secrets) for part in value]
+    return _cut(blank(value, secrets)) if isinstance(value, str) else value
 
 
 def _cut(text: str) -> str:
@@ -120,22 +107,6 @@ def _body_columns(body: str | bytes) -> Row:
 
 def _column(number: int) -> str:
     return f"Body{number:02d}" if number else "Body"
-
-
-def _read(row: Mapping[str, Any]) -> IncomingEvent:
-    parts: list[bytes] = []
-    while (part := row.get(_column(len(parts)))) is not None:
-        parts.append(part.encode() if isinstance(part, str) else part)
-    body = b"".join(parts)
-    properties = json.loads(row["Properties"])
-    return IncomingEvent(
-        body=zlib.decompress(body) if row["BodyEncoding"] == "deflate" else body,
-        properties=properties["application"],
-        system_properties=properties["system"],
-        partition_id=row["PartitionId"],
-        sequence_number=row["SequenceNumber"].value,
-        enqueued_time=row.get("EnqueuedTime"),
-    )
 
 
 def _json(value: Any) -> str:

@@ -123,19 +123,19 @@ def read_record(rows: Mapping[str, Mapping[str, Any]], names: Iterable[str] = ()
         reason=device["Reason"],
         message=device["Message"],
         rule=device["Rule"],
-        since=_time(device["Since"]),
-        desired_version=_number(device.get("DesiredVersion")),
-        last_desired_version=_number(device.get("LastDesiredVersion")),
-        status_code=_number(device.get("StatusCode")),
+        since=read_time(device["Since"]),
+        desired_version=read_number(device.get("DesiredVersion")),
+        last_desired_version=read_number(device.get("LastDesiredVersion")),
+        status_code=read_number(device.get("StatusCode")),
         deployments=tuple(json.loads(device["Deployments"])),
         targeted=tuple(json.loads(device["Targeted"])),
         flags=tuple(json.loads(device["Flags"])),
         portal=device.get("Portal"),
         agent_version=device.get("AgentVersion"),
-        twin_version=_number(device.get("TwinVersion")),
-        sequence=_number(device["Sequence"]) or 0,
-        at=_time(device["At"]),
-        observed=_time(device["ObservedAt"]),
+        twin_version=read_number(device.get("TwinVersion")),
+        sequence=read_number(device["Sequence"]) or 0,
+        at=read_time(device["At"]),
+        observed=read_time(device["ObservedAt"]),
         clock=_read_clock(device, timedelta(0)),
         modules=modules,
     )
@@ -146,12 +146,12 @@ def _read_module(row: Mapping[str, Any]) -> ModuleRecord:
         state=row["State"],
         reason=row["Reason"],
         message=row["Message"],
-        since=_time(row["Since"]),
+        since=read_time(row["Since"]),
         desired_status=row.get("DesiredStatus"),
         runtime_status=row.get("RuntimeStatus"),
         desired_image=row.get("DesiredImage"),
         reported_image=row.get("ReportedImage"),
-        exit_code=_number(row.get("ExitCode")),
+        exit_code=read_number(row.get("ExitCode")),
         clock=_read_clock(row, parse_duration(row["GracePeriod"])),
     )
 
@@ -188,7 +188,7 @@ def long(value: int | None) -> EntityProperty | None:
     return None if value is None else EntityProperty(value, EdmType.INT64)
 
 
-def _number(value: Any) -> int | None:
+def read_number(value: Any) -> int | None:
     """A whole number, as a column of 32 or of 64 bits gives it."""
     number: int | None = value.value if isinstance(value, EntityProperty) else value
     return number
@@ -198,10 +198,10 @@ def _names(names: Iterable[str]) -> str:
     return json.dumps(list(names), ensure_ascii=False)
 
 
-def _time(value: datetime) -> datetime:
+def read_time(value: datetime) -> datetime:
     """A plain datetime of one that the SDK has dressed."""
     return datetime.fromtimestamp(value.timestamp(), UTC).replace(microsecond=value.microsecond)
 
 
 def _maybe_time(value: datetime | None) -> datetime | None:
-    return None if value is None else _time(value)
+    return None if value is None else read_time(value)

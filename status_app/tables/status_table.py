@@ -1,6 +1,5 @@
 """The table DeploymentStatus: one partition a device, its state guarded by the ETag of the device's own row."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -20,15 +19,22 @@ from status_app.tables.keys import (
     transition_key,
     transition_sequence,
 )
-from status_app.tables.rows import Row, device_row, long, module_row, read_record, transition_row
+from status_app.tables.rows import (
+    Row,
+    device_row,
+    long,
+    module_row,
+    read_number,
+    read_record,
+    read_time,
+    transition_row,
+)
 from status_app.tables.service import TRANSACTION_LIMIT, table_errors
 from status_core import DeviceRecord, Transition
 
 TABLE: Final = "DeploymentStatus"
 
 type Operation = tuple[TransactionOperation, Row] | tuple[TransactionOperation, Row, Mapping[str, Any]]
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +51,16 @@ class StoredDevice:
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     etag: str | None = None
     last_sequence: int = 0
+
+    @property
+    def twin_version(self) -> int | None:
+        """Version of the twin that its state was made of; None where it has no state, or not a whole one."""
+        return read_number(self.rows[DEVICE].get("TwinVersion")) if DEVICE in self.rows else None
+
+    @property
+    def observed(self) -> datetime:
+        """When that twin was read. Only of a device that has a state."""
+        return read_time(self.rows[DEVICE]["ObservedAt"])
 
     def record(self, names: Sequence[str] = ()) -> DeviceRecord | None:
         """What the core keeps of it. `names` are the modules of the twin that it is compared with."""
@@ -95,10 +111,22 @@ class StatusTable:
                 return StoredDevice(device_id, last_sequence=transition_sequence(entity["RowKey"]))
         return StoredDevice(device_id)
 
-    async def write(self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]) -> bool:
+    async def write(
+        self,
+        stored: StoredDevice,
+        previous: DeviceRecord | None,
+        record: DeviceRecord,
+        transitions: Sequence[Transition],
+    ) -> bool:
         """Move a device from what is stored to its next record: state, modules and history together.
 
         Only changed rows are written, and nothing where nothing changed.
+
+        Args:
+            stored: The device as it was read.
+            previous: The record of it that `record` was made from.
+            record: The next record.
+            transitions: The transitions between the two.
 
         Returns:
             Whether anything was written.
@@ -108,7 +136,6 @@ class StatusTable:
                 parts where it is larger than one transaction: each is whole in itself.
             UnavailableError: The table service does not answer.
         """
-        previous = stored.record(tuple(record.modules))
         before = self._state_rows(stored.device_id, previous) if previous else {}
         after = self._state_rows(stored.device_id, record)
         changed = {key: row for key, row in after.items() if _differs(row, before.get(key))}

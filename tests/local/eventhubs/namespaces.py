@@ -9,7 +9,8 @@ from typing import Any
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, EventHubProducerClient
 
-from local.eventhubs import EventHubs, utc_now
+from local.clock import utc_now
+from local.eventhubs import EventHubs
 from local.routed_event import RoutedEvent
 
 PATIENCE = 30
