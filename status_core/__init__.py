@@ -12,6 +12,7 @@ from status_core.reasons import Reason
 from status_core.record import DeviceRecord, ModuleRecord
 from status_core.states import Flag, ModuleState, Portal, State
 from status_core.status import DeploymentStatus, Evidence, ModuleStatus
+from status_core.stuck import flag
 from status_core.transitions import Change, Kind, Transition, deletion
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "advance",
     "deletion",
     "evaluate",
+    "flag",
     "format_duration",
     "parse_duration",
 ]

@@ -7,8 +7,9 @@ from datetime import datetime, timedelta
 from status_core.clocks import Clock, Sight, tick
 from status_core.grace import GracePolicy
 from status_core.record import DeviceRecord, ModuleRecord
-from status_core.states import NOT_TAKEN, ModuleState, State
-from status_core.status import DeploymentStatus, ModuleStatus
+from status_core.sights import device_sight, module_sight
+from status_core.status import DeploymentStatus
+from status_core.stuck import recovery
 from status_core.transitions import ABSENT, REMOVED_REASON, Change, Kind, Transition
 from status_core.twin import EDGE_AGENT
 
@@ -88,6 +89,7 @@ class _Look:
         """The next record of one module."""
         kept, module = self.kept.get(name), self.status.modules[name]
         asked = (module.desired_image, module.desired_status)
+        sight = module_sight(module.state, self.status.state)
         return ModuleRecord(
             state=module.state,
             reason=module.reason,
@@ -100,9 +102,13 @@ class _Look:
             exit_code=module.exit_code,
             clock=self._tick(
                 kept.clock if kept is not None else None,
-                _sight(module, self.status.state),
+                sight,
                 self.policy.grace(name, module.desired_image, module.grace),
-                restart=kept is None or asked != (kept.desired_image, kept.desired_status),
+                restart=(
+                    kept is None
+                    or asked != (kept.desired_image, kept.desired_status)
+                    or (sight is not Sight.UNSAID and self._was_silent_for_its_grace(kept))
+                ),
             ),
         )
 
@@ -113,51 +119,45 @@ class _Look:
         previous = self.previous
         return self._tick(
             previous.clock if previous is not None else None,
-            _device_sight(self.status),
+            device_sight(self.status),
             self.policy.grace(EDGE_AGENT, image, label),
             restart=previous is None or previous.desired_version != self.status.desired_version,
         )
 
     def module_changes(self, modules: Mapping[str, ModuleRecord]) -> Iterator[Change]:
-        """The changes of each module that came, went, is in another state, became stuck or recovered."""
+        """The changes of each module that came, went, is in another state, or is asked something else while stuck."""
         for name, module in modules.items():
             kept, seen = self.kept.get(name), self.status.modules[name]
             left, since = (kept.state, kept.since) if kept is not None else (ABSENT, self.at)
             if left != seen.state:
                 yield Change(Kind.MODULE, name, left, seen.state, seen.reason, seen.message, seen.evidence, since)
-            yield from self._turn(kept.clock if kept is not None else None, module.clock, seen, name)
+            if kept is not None and _is_left(kept.clock, module.clock):
+                yield recovery(name, module, seen.evidence, kept.clock)
         for name, kept in self.kept.items():
             if name not in modules:
                 message = "The module is neither desired nor reported any more."
+                if kept.clock.stuck_since is not None:
+                    yield recovery(name, replace(kept, reason=REMOVED_REASON, message=message), (), kept.clock)
                 yield Change(Kind.MODULE, name, kept.state, ABSENT, REMOVED_REASON, message, (), kept.since)
 
     def device_changes(self, clock: Clock) -> Iterator[Change]:
-        """The changes of the device itself: its state, and its clock."""
+        """The changes of the device itself: another state, or something else is asked of it while it is stuck."""
         previous, seen = self.previous, self.status
         left, since = (previous.state, previous.since) if previous is not None else (ABSENT, self.at)
         if left != seen.state:
             yield Change(Kind.DEVICE, "", left, seen.state, seen.reason, seen.message, seen.evidence, since)
-        yield from self._turn(previous.clock if previous is not None else None, clock, seen)
+        if previous is not None and _is_left(previous.clock, clock):
+            yield recovery("", seen, seen.evidence, previous.clock)
 
-    def _turn(
-        self, kept: Clock | None, clock: Clock, seen: ModuleStatus | DeploymentStatus, module: str = ""
-    ) -> Iterator[Change]:
-        was_stuck = kept is not None and kept.stuck_since is not None
-        is_stuck = clock.stuck_since is not None
-        if was_stuck is not is_stuck:
-            kind = Kind.STUCK if is_stuck else Kind.RECOVERED
-            # One of the two runs: the new one where it became stuck, the kept one where it was.
-            since = clock.unsettled_since if is_stuck else kept and kept.unsettled_since
-            yield Change(
-                kind,
-                module,
-                seen.state,
-                seen.state,
-                seen.reason,
-                seen.message,
-                seen.evidence,
-                since or self.at,
-            )
+    def _was_silent_for_its_grace(self, kept: ModuleRecord) -> bool:
+        """Whether the grace period of a module went by while the device could not say anything about it.
+
+        The device was flagged for that. The first word about the module is no reason to flag it at once.
+        """
+        assert self.previous is not None  # noqa: S101 (a module was kept, so its device was)
+        silent = module_sight(kept.state, self.previous.state) is Sight.UNSAID
+        stuck_at = kept.clock.stuck_at
+        return silent and kept.clock.stuck_since is None and stuck_at is not None and stuck_at <= self.now
 
     def _tick(self, kept: Clock | None, sight: Sight, grace: timedelta, *, restart: bool) -> Clock:
         clock = replace(kept, grace=grace) if kept is not None else Clock(grace=grace)
@@ -165,34 +165,6 @@ class _Look:
         return tick(clock, sight, at=self.at, now=self.now, stable_after=stable_after, restart=restart)
 
 
-_MODULE_SIGHTS = {
-    ModuleState.SETTLED: Sight.SETTLED,
-    ModuleState.PENDING: Sight.UNSAID,
-    ModuleState.UNKNOWN: Sight.UNSAID,
-}
-_REPORT_IS_OLD = (*NOT_TAKEN, State.AGENT_UNAVAILABLE)
-
-
-def _sight(module: ModuleStatus, state: State) -> Sight:
-    """What a look at a module says to its clock: nothing, while the report is from before the version."""
-    if module.state is ModuleState.EXTRA:
-        if state is State.NO_DEPLOYMENT:  # nothing removes what no deployment follows
-            return Sight.SETTLED
-        return Sight.UNSAID if state in _REPORT_IS_OLD else Sight.UNSETTLED
-    return _MODULE_SIGHTS.get(module.state, Sight.UNSETTLED)
-
-
-def _device_sight(status: DeploymentStatus) -> Sight:
-    """What a look at a device says to its own clock.
-
-    A device whose modules alone are unsettled is settled itself: each of them has its own clock.
-    """
-    if status.state in (State.SUCCESSFUL, State.MODULE_FAILED, State.NO_DEPLOYMENT):
-        return Sight.SETTLED
-    if status.state is State.IN_PROGRESS:
-        agent = status.modules.get(EDGE_AGENT)
-        agent_settled = agent is None or agent.state is ModuleState.SETTLED
-        modules = (module for name, module in status.modules.items() if name != EDGE_AGENT)
-        if agent_settled and any(_sight(module, status.state) is Sight.UNSETTLED for module in modules):
-            return Sight.SETTLED
-    return Sight.UNSETTLED
+def _is_left(kept: Clock, clock: Clock) -> bool:
+    """Whether something was stuck and starts anew."""
+    return kept.stuck_since is not None and clock.stuck_since is None

@@ -17,7 +17,7 @@ class Sight(Enum):
     UNSETTLED = auto()
     """It is not."""
     UNSAID = auto()
-    """The report says nothing about the desired version: the clock keeps, and nothing is flagged."""
+    """The report says nothing about the desired version: the clock keeps, and is not looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,28 +27,28 @@ class Clock:
     Attributes:
         unsettled_since: When it left what was desired; None while the clock is off.
         settled_since: Since when it looks settled again, inside the stability window.
-        stuck_since: When it became stuck; None while it is not.
+        stuck_since: When it became stuck; None while it is not. `status_core.stuck` sets and clears it.
         grace: How long it may be unsettled.
-        is_watched: The last look said something about the desired version, so a due time counts.
     """
 
     grace: timedelta
     unsettled_since: datetime | None = None
     settled_since: datetime | None = None
     stuck_since: datetime | None = None
-    is_watched: bool = True
 
     @property
     def stuck_at(self) -> datetime | None:
         """When it becomes stuck, or became it."""
         return None if self.unsettled_since is None else self.unsettled_since + self.grace
 
+    def stable_at(self, stable_after: timedelta) -> datetime | None:
+        """When the stability window ends; None outside of it."""
+        return None if self.settled_since is None else self.settled_since + stable_after
+
     def due(self, stable_after: timedelta) -> datetime | None:
         """When the next look is needed though nothing may have changed; None where none is."""
-        if not self.is_watched or self.stuck_at is None:
-            return None
-        ends = None if self.settled_since is None else self.settled_since + stable_after
-        if self.stuck_since is not None:
+        ends = self.stable_at(stable_after)
+        if self.stuck_since is not None or self.stuck_at is None:
             return ends
         return self.stuck_at if ends is None else min(ends, self.stuck_at)
 
@@ -62,7 +62,7 @@ def tick(  # noqa: PLR0913 (all keyword-only: the whole of what a clock depends 
     stable_after: timedelta,
     restart: bool,
 ) -> Clock:
-    """The clock after one look.
+    """The clock after one look. Becoming stuck and recovering are steps of their own (`status_core.stuck`).
 
     Args:
         clock: The clock before, with the grace period that holds now.
@@ -70,24 +70,20 @@ def tick(  # noqa: PLR0913 (all keyword-only: the whole of what a clock depends 
         at: Hub time of the change that was seen.
         now: The time of the look.
         stable_after: The stability window.
-        restart: A new desired version asks something else of it: what it did before no longer counts.
+        restart: What it did before no longer counts.
     """
     if restart:
         clock = Clock(grace=clock.grace)
     if sight is Sight.UNSAID:
         started = at if restart else clock.unsettled_since
-        return replace(clock, unsettled_since=started, settled_since=None, is_watched=False)
+        return replace(clock, unsettled_since=started, settled_since=None)
     if sight is Sight.SETTLED:
         settled_since = clock.settled_since or at
-        if clock.unsettled_since is None or now >= settled_since + stable_after:
+        is_stable = clock.stuck_since is None and now >= settled_since + stable_after
+        if clock.unsettled_since is None or is_stable:
             return Clock(grace=clock.grace)
-        clock = replace(clock, settled_since=settled_since, is_watched=True)
-    else:
-        if clock.settled_since is not None and at >= clock.settled_since + stable_after:
-            clock = Clock(grace=clock.grace)  # it was settled for the whole window, and nobody looked at its end
-        started = clock.unsettled_since or at
-        clock = replace(clock, unsettled_since=started, settled_since=None, is_watched=True)
-    stuck_at = clock.stuck_at
-    if clock.stuck_since is None and stuck_at is not None and now >= stuck_at:
-        clock = replace(clock, stuck_since=stuck_at)
-    return clock
+        return replace(clock, settled_since=settled_since)
+    stable_at = clock.stable_at(stable_after)
+    if stable_at is not None and at >= stable_at:
+        clock = Clock(grace=clock.grace)  # it was settled for the whole window, and nobody looked at its end
+    return replace(clock, unsettled_since=clock.unsettled_since or at, settled_since=None)

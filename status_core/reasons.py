@@ -1,6 +1,7 @@
 """Why a device or a module is in its state: a closed set, documented in docs/states.md."""
 
 from enum import StrEnum
+from typing import Final
 
 
 class Reason(StrEnum):
@@ -86,6 +87,15 @@ class Reason(StrEnum):
 
     UNKNOWN_CODE = "unknown_code"
     """`lastDesiredStatus.code` is none of the six codes of the agent."""
+
+
+UNVERIFIED: Final = "_unverified"
+"""Ends the reason of what was flagged as stuck while IoT Hub did not answer, until a look can be taken."""
+
+
+def is_unverified(reason: str) -> bool:
+    """Whether a reason is of a flag that was set without a look."""
+    return reason.endswith(UNVERIFIED)
 
 
 SEVERITY: dict[Reason, int] = {reason: rank for rank, reason in enumerate(Reason)}

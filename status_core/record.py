@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from status_core.clocks import Clock
+from status_core.clocks import Clock, Sight
+from status_core.reasons import is_unverified
+from status_core.sights import module_sight
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,13 @@ class DeviceRecord:
     modules: Mapping[str, ModuleRecord] = field(default_factory=dict)
 
     def due(self, stable_after: timedelta) -> datetime | None:
-        """When the device needs a look though nothing may have changed; None where it needs none."""
-        clocks = (self.clock, *(module.clock for module in self.modules.values()))
-        return min((due for clock in clocks if (due := clock.due(stable_after))), default=None)
+        """When the device needs a look though nothing may have changed; None where it needs none.
+
+        What was flagged without a look stays due until a look can be taken.
+        """
+        parts: list[ModuleRecord | DeviceRecord] = [self]
+        parts += (
+            module for module in self.modules.values() if module_sight(module.state, self.state) is not Sight.UNSAID
+        )
+        times = [part.clock.stuck_at if is_unverified(part.reason) else part.clock.due(stable_after) for part in parts]
+        return min((time for time in times if time is not None), default=None)

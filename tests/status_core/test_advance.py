@@ -6,7 +6,7 @@ from typing import Any
 
 from twins import AGENT, ASKED, GONE, MODULE, STATUS, judged
 
-from status_core import DeviceRecord, GracePolicy, Kind, ModuleState, State, Transition, advance, deletion
+from status_core import DeviceRecord, GracePolicy, Kind, ModuleState, State, Transition, advance, deletion, flag
 
 T0 = datetime(2026, 1, 1, 10, tzinfo=UTC)
 STATUS_OF = f"{MODULE}.runtimeStatus"
@@ -30,13 +30,18 @@ class Device:
     def look(
         self, seconds: float, changes: dict[str, Any] | None = None, *, at: float | None = None
     ) -> tuple[Transition, ...]:
-        """Look `seconds` after the start; a change is of that moment, or of `at`. No changes: the same twin."""
+        """Look as a timer does, `seconds` after the start; no changes: the same twin.
+
+        A change is of that moment, or of `at`.
+        """
         if changes is not None:
             stamp = after(seconds if at is None else at).isoformat()
             self.changes |= {**changes, "reported.$metadata.$lastUpdated": stamp}
-        self.record, transitions = advance(self.record, judged(self.changes), after(seconds), self.policy)
-        self.history += transitions
-        return transitions
+        status, now = judged(self.changes), after(seconds)
+        record, transitions = advance(self.record, status, now, self.policy)
+        self.record, turns = flag(record, status, now, self.policy.stable_after)
+        self.history += [*transitions, *turns]
+        return (*transitions, *turns)
 
     @property
     def kept(self) -> DeviceRecord:
@@ -130,12 +135,13 @@ def test_a_module_that_comes_and_one_that_goes_are_told() -> None:
     assert "m2" not in device.kept.modules
 
 
-def test_a_stuck_module_that_is_removed_is_told_as_removed_and_leaves_no_clock() -> None:
+def test_a_stuck_module_that_is_removed_has_recovered_and_leaves_no_clock() -> None:
     device = Device()
     device.look(0, {STATUS_OF: "backoff"})
     device.look(1000)
     device.look(1100, {ASKED: GONE, MODULE: GONE})
-    assert told(device.history)[-2:] == [
+    assert told(device.history)[-3:] == [
+        ("recovered", "m1", "wrong_status", "wrong_status"),
         ("module", "m1", "wrong_status", ""),
         ("device", "", "module_failed", "successful"),
     ]
@@ -229,6 +235,47 @@ def test_a_device_that_is_off_has_one_flag_on_itself_and_none_on_its_modules() -
         device.look(second)
     assert turns(device) == [("stuck", "")]
     assert device.kept.clock.stuck_since == after(100) + timedelta(minutes=15)
+
+
+def test_a_module_of_which_nothing_was_heard_for_its_whole_grace_gets_a_new_one_with_the_first_word() -> None:
+    asked = {"desired.$version": 13, f"{ASKED}.settings.image": "registry.example/m1:2.0"}
+    taken = {"reported.lastDesiredVersion": 13}
+    device = Device()
+    device.look(0, {})
+    device.look(100, asked)
+    device.look(5000)
+    device.look(6000, taken)
+    assert device.unsettled_since() == after(6000)
+    device.look(6010, {f"{MODULE}.settings.image": "registry.example/m1:2.0"})
+    device.look(6100)
+    assert turns(device) == [("stuck", ""), ("recovered", "")]
+    assert device.unsettled_since() is None
+    sooner = Device()
+    sooner.look(0, {})
+    sooner.look(100, asked)
+    sooner.look(600, taken)
+    assert sooner.unsettled_since() == after(100)
+
+
+def test_a_module_that_was_stuck_before_its_agent_stopped_stays_so_when_the_agent_is_back() -> None:
+    device = Device()
+    device.look(0, {STATUS_OF: "backoff"})
+    device.look(900)
+    device.look(1000, STOPPING)
+    device.look(5000)
+    device.look(6000, {f"{STATUS}.code": 200, f"{AGENT}.runtimeStatus": "running"})
+    assert turns(device) == [("stuck", "m1"), ("stuck", "")]
+    assert device.kept.modules["m1"].clock.stuck_since == after(900)
+
+
+def test_a_stuck_device_of_which_another_version_is_desired_has_recovered_and_waits_anew() -> None:
+    device = Device()
+    device.look(0, {})
+    device.look(100, {"desired.$version": 13})
+    device.look(5000)
+    device.look(6000, {"desired.$version": 14})
+    assert turns(device) == [("stuck", ""), ("recovered", "")]
+    assert device.kept.clock.stuck_at == after(6000) + timedelta(minutes=15)
 
 
 def test_a_device_whose_agent_is_unavailable_has_one_flag_on_itself() -> None:

@@ -10,6 +10,7 @@ from status_core.clocks import Sight, tick
 T0 = datetime(2026, 1, 1, tzinfo=UTC)
 GRACE, WINDOW = timedelta(minutes=15), timedelta(seconds=60)
 OFF = Clock(grace=GRACE)
+STUCK = Clock(grace=GRACE, unsettled_since=T0, stuck_since=T0 + GRACE)
 
 
 def after(seconds: float) -> datetime:
@@ -50,8 +51,7 @@ def test_a_crash_loop_that_runs_ten_seconds_at_a_time_keeps_its_clock() -> None:
     clock = OFF
     for crash in range(0, 1500, 60):
         clock = seen((crash, Sight.UNSETTLED), (crash + 50, Sight.SETTLED), clock=clock)
-    assert clock.unsettled_since == T0
-    assert clock.stuck_since == T0 + GRACE
+    assert clock.stuck_at == T0 + GRACE
 
 
 def test_a_clock_ends_once_it_was_settled_for_the_whole_window_and_not_before() -> None:
@@ -84,30 +84,24 @@ def test_a_window_that_nobody_looked_at_ends_the_clock_all_the_same() -> None:
     assert look(settled, Sight.UNSETTLED, 500, at=150).unsettled_since == T0
 
 
-def test_it_becomes_stuck_when_the_grace_period_is_over_whenever_it_is_looked_at() -> None:
-    assert seen((0, Sight.UNSETTLED), (899, Sight.UNSETTLED)).stuck_since is None
-    assert seen((0, Sight.UNSETTLED), (900, Sight.UNSETTLED)).stuck_since == T0 + GRACE
-    assert seen((0, Sight.UNSETTLED), (9000, Sight.UNSETTLED)).stuck_since == T0 + GRACE
-    assert look(OFF, Sight.UNSETTLED, 9000, at=0).stuck_since == T0 + GRACE
+def test_what_is_stuck_stays_so_until_the_step_that_clears_it_though_it_is_settled_for_the_window() -> None:
+    settled = seen((5000, Sight.UNSETTLED), (5100, Sight.SETTLED), (9000, Sight.SETTLED), clock=STUCK)
+    assert (settled.stuck_since, settled.settled_since) == (T0 + GRACE, after(5100))
+    assert settled.due(WINDOW) == after(5160)
 
 
-def test_it_stays_stuck_since_the_same_moment_until_it_recovers() -> None:
-    stuck = seen((0, Sight.UNSETTLED), (900, Sight.UNSETTLED), (5000, Sight.UNSETTLED), (5100, Sight.SETTLED))
-    assert stuck.stuck_since == T0 + GRACE
-    assert look(stuck, Sight.SETTLED, 5160) == OFF
+def test_what_is_stuck_and_unsettled_again_after_its_window_has_a_new_clock() -> None:
+    clock = seen((5100, Sight.SETTLED), (5160, Sight.UNSETTLED), clock=STUCK)
+    assert clock == Clock(grace=GRACE, unsettled_since=after(5160))
 
 
 def test_a_restart_begins_a_new_clock_that_is_not_stuck() -> None:
-    stuck = seen((0, Sight.UNSETTLED), (900, Sight.UNSETTLED))
-    assert look(stuck, Sight.UNSETTLED, 1000, restart=True) == Clock(grace=GRACE, unsettled_since=after(1000))
-    assert look(stuck, Sight.SETTLED, 1000, restart=True) == OFF
+    assert look(STUCK, Sight.UNSETTLED, 1000, restart=True) == Clock(grace=GRACE, unsettled_since=after(1000))
+    assert look(STUCK, Sight.SETTLED, 1000, restart=True) == OFF
 
 
-def test_a_look_that_says_nothing_keeps_the_clock_and_flags_nothing() -> None:
-    clock = seen((0, Sight.UNSETTLED), (5000, Sight.UNSAID))
-    assert clock == Clock(grace=GRACE, unsettled_since=T0, is_watched=False)
-    assert clock.due(WINDOW) is None
-    assert look(clock, Sight.UNSETTLED, 5100).stuck_since == T0 + GRACE
+def test_a_look_that_says_nothing_keeps_the_clock() -> None:
+    assert seen((0, Sight.UNSETTLED), (5000, Sight.UNSAID)) == Clock(grace=GRACE, unsettled_since=T0)
 
 
 def test_a_look_that_says_nothing_starts_no_clock_unless_something_new_is_asked() -> None:
@@ -116,16 +110,12 @@ def test_a_look_that_says_nothing_starts_no_clock_unless_something_new_is_asked(
 
 
 def test_a_look_that_says_nothing_breaks_a_window_and_keeps_what_is_stuck() -> None:
-    stuck = seen((0, Sight.UNSETTLED), (900, Sight.UNSETTLED), (950, Sight.SETTLED), (960, Sight.UNSAID))
-    assert stuck.stuck_since == T0 + GRACE
-    assert stuck.settled_since is None
-    assert stuck.due(WINDOW) is None
+    assert seen((950, Sight.SETTLED), (960, Sight.UNSAID), clock=STUCK) == STUCK
 
 
 def test_a_longer_grace_moves_the_moment_it_becomes_stuck_and_keeps_the_clock() -> None:
-    clock = Clock(grace=timedelta(hours=1), unsettled_since=T0)
-    assert look(clock, Sight.UNSETTLED, 3599).stuck_since is None
-    assert look(clock, Sight.UNSETTLED, 3600).stuck_since == after(3600)
+    clock = look(Clock(grace=timedelta(hours=1), unsettled_since=T0), Sight.UNSETTLED, 600)
+    assert (clock.unsettled_since, clock.stuck_at) == (T0, after(3600))
 
 
 @pytest.mark.parametrize(
@@ -136,7 +126,6 @@ def test_a_longer_grace_moves_the_moment_it_becomes_stuck_and_keeps_the_clock() 
         (Clock(grace=GRACE, unsettled_since=T0, settled_since=after(880)), T0 + GRACE),
         (Clock(grace=GRACE, unsettled_since=T0, stuck_since=T0 + GRACE), None),
         (Clock(grace=GRACE, unsettled_since=T0, stuck_since=T0 + GRACE, settled_since=after(2000)), after(2060)),
-        (Clock(grace=GRACE, unsettled_since=T0, is_watched=False), None),
     ],
 )
 def test_a_look_is_due_at_the_deadline_or_at_the_end_of_the_window(clock: Clock, due: datetime | None) -> None:
