@@ -7,7 +7,7 @@ import azure.functions as func
 
 from status_app.incoming import read_batch
 from status_app.services import services
-from status_app.settings import Settings
+from status_app.settings import Settings, schedule
 from status_app.twin_changes import MAX_RETRIES
 
 Settings.read(os.environ)  # a wrong setting stops the app here, by its name
@@ -35,3 +35,17 @@ async def on_twin_changes(events: List[func.EventHubEvent], context: func.Contex
     retry = context.retry_context
     handler = await services().twin_changes()
     await handler.handle(read_batch(events), attempt=retry.retry_count if retry else 0)
+
+
+@app.function_name("flag_stuck")
+@app.timer_trigger(arg_name="timer", schedule=schedule(os.environ, "FLAG_STUCK_SCHEDULE"), run_on_startup=False)
+async def flag_stuck(timer: func.TimerRequest) -> None:  # noqa: ARG001 (a binding)
+    """Flag modules and devices that are past their grace period, and clear those that have recovered."""
+    await (await services().flag_stuck()).run()
+
+
+@app.function_name("resync")
+@app.timer_trigger(arg_name="timer", schedule=schedule(os.environ, "RESYNC_SCHEDULE"), run_on_startup=False)
+async def resync(timer: func.TimerRequest) -> None:  # noqa: ARG001 (a binding)
+    """Compare every device with its twin, and heal what lost notifications left behind."""
+    await (await services().resync()).run()

@@ -5,6 +5,7 @@
     +-- BadEventError       an event that no retry can mend: dead-lettered at once
     +-- UnavailableError    a service does not answer: raised, retried by the host, dead-lettered on the last attempt
     +-- LostRaceError       another writer was first: looked at anew
+    +-- ContinuationError   a query cannot go on where it stopped: it starts anew
 
 Anything else is a bug, and raised.
 """
@@ -40,3 +41,7 @@ class UnavailableError(Exception):
 
 class LostRaceError(Exception):
     """The stored rows are no longer those that were read."""
+
+
+class ContinuationError(Exception):
+    """The hub does not take the continuation of a query."""

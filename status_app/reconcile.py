@@ -1,15 +1,18 @@
 """One look at one device: read its twin once, compute, compare and set."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
 from status_app.errors import BadEventError, LostRaceError, UnavailableError
+from status_app.events.outbox import Outbox
 from status_app.notifications import Notification
+from status_app.tables.deployment_index import Pointer
 from status_app.tables.status_table import StatusTable, StoredDevice
-from status_core import GracePolicy, advance, deletion, evaluate
+from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition, advance, deletion, evaluate, flag
+from status_core.reading import integer
 
 RACES: Final = 5
 """Looks at one device before a writer that always comes second gives up until the next event."""
@@ -25,6 +28,10 @@ class Outcome(StrEnum):
     UNCHANGED = "unchanged"
     CHANGED = "changed"
     REMOVED = "removed"
+    STALE = "stale"
+    """The deadline is not, or no longer, that of the device: nothing was looked at."""
+    UNVERIFIED = "unverified"
+    """The hub did not answer: what is past its grace period was flagged as it was last seen."""
 
 
 class Twins(Protocol):
@@ -37,8 +44,16 @@ class Twins(Protocol):
 class Reconciler:
     """Makes what is stored of a device equal to what its twin says."""
 
-    def __init__(self, table: StatusTable, twins: Twins, policy: GracePolicy, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        table: StatusTable,
+        outbox: Outbox | None,
+        twins: Twins,
+        policy: GracePolicy,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._table = table
+        self._outbox = outbox
         self._twins = twins
         self._policy = policy
         self._clock = clock
@@ -50,42 +65,125 @@ class Reconciler:
             BadEventError: The device is not in the hub and was never seen.
             UnavailableError: A service does not answer, or other writers were always first.
         """
-        for _ in range(RACES):
+
+        async def once() -> Outcome:
             # The row first: a twin that is read after it is never older than what the row was made of.
             stored = await self._table.read(notification.device_id)
             if _covers(stored, notification):
                 return Outcome.COVERED
             twin = await self._twins.read(notification.device_id)
-            try:
-                if twin is None:
-                    return await self._remove(stored, notification)
-                return await self._settle(stored, twin)
-            except LostRaceError:
-                _log.info("device %r: another writer was first, looking again", notification.device_id)
-        raise UnavailableError("tables", f"{RACES} other writers were first")
+            if twin is None:
+                return await self._remove(stored, notification)
+            status = evaluate(twin)
+            return await self._write(stored, *self._advance(stored, status))
 
-    async def _settle(self, stored: StoredDevice, twin: Mapping[str, Any]) -> Outcome:
-        status = evaluate(twin)
+        return await _until_first(once, notification.device_id)
+
+    async def look_at(self, device_id: str, twin: Mapping[str, Any], queried: datetime) -> Outcome:
+        """Look at a device whose twin came with a query: it may be older than the twin that a read would give.
+
+        Args:
+            device_id: The device.
+            twin: The twin.
+            queried: When the query was sent.
+
+        Raises:
+            UnavailableError: A service does not answer, or other writers were always first.
+        """
+
+        async def once() -> Outcome:
+            stored = await self._table.read(device_id)
+            if stored.is_known and stored.observed >= queried:
+                return Outcome.COVERED
+            if _is_doubtful(stored, twin):
+                return await self.look(Notification(device_id, lifecycle=True))
+            return await self._write(stored, *self._advance(stored, evaluate(twin)))
+
+        return await _until_first(once, device_id)
+
+    async def look_due(self, deadline: Pointer, *, ask: bool = True) -> Outcome:
+        """Look at a device whose deadline is over: flag what is stuck by now, clear what has recovered.
+
+        Args:
+            deadline: The deadline.
+            ask: False where the hub is known not to answer.
+
+        Raises:
+            UnavailableError: The table service does not answer, or other writers were always first.
+        """
+        again = False
+
+        async def once() -> Outcome | None:
+            nonlocal again
+            stored = await self._table.read(deadline.device_id)
+            if not again and not stored.has(deadline):
+                return Outcome.STALE
+            if not ask:
+                return await self._flag_unverified(stored)
+            try:
+                twin = await self._twins.read(deadline.device_id)
+            except UnavailableError as error:
+                _log.warning("device %r: flagged as it was last seen: %s", deadline.device_id, error)
+                return await self._flag_unverified(stored)
+            if twin is None:
+                return await self._remove(stored, Notification(deadline.device_id))
+            status = evaluate(twin)
+            record, transitions = self._advance(stored, status)
+            flagged, turns = flag(record, status, self._clock(), self._policy.stable_after)
+            if not transitions or not turns:
+                return await self._write(stored, flagged, (*transitions, *turns))
+            await self._write(stored, record, transitions)
+            again = True
+            return None
+
+        return await _until_first(once, deadline.device_id)
+
+    async def has(self, pointer: Pointer) -> bool:
+        """Whether a row of the index belongs to the device that it names.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        return (await self._table.read(pointer.device_id)).has(pointer)
+
+    def _advance(self, stored: StoredDevice, status: DeploymentStatus) -> tuple[DeviceRecord, tuple[Transition, ...]]:
         previous = stored.record(tuple(status.modules))
-        record, transitions = advance(
-            previous,
-            status,
-            self._clock(),
-            self._policy,
-            last_sequence=stored.last_sequence,
-        )
-        written = await self._table.write(stored, previous, record, transitions)
+        return advance(previous, status, self._clock(), self._policy, last_sequence=stored.last_sequence)
+
+    async def _flag_unverified(self, stored: StoredDevice) -> Outcome:
+        record = stored.record()
+        if record is not None:
+            await self._write(stored, *flag(record, None, self._clock(), self._policy.stable_after))
+        return Outcome.UNVERIFIED
+
+    async def _write(self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]) -> Outcome:
+        written = await self._table.write(stored, record, transitions)
         for transition in transitions:
             change = transition.change
             _log.info(
-                "device %r %s: %s -> %s (%s)",
+                "device %r %s %s: %s -> %s (%s)",
                 stored.device_id,
-                change.module or change.kind,
+                change.kind,
+                change.module,
                 change.from_state or "absent",
                 change.to_state or "absent",
                 change.reason,
             )
+        if transitions:
+            await self._publish(stored.device_id, record.sequence)
         return Outcome.CHANGED if written else Outcome.UNCHANGED
+
+    async def _publish(self, device_id: str, sequence: int) -> None:
+        """Publish what was committed, then trim the history: no transition goes before its event.
+
+        What fails here is made good by the timer and by the next change: the change itself stands.
+        """
+        if self._outbox is not None and not await self._outbox.send(device_id):
+            return
+        try:
+            await self._table.trim(device_id, sequence)
+        except UnavailableError as error:
+            _log.warning("device %r: its history is trimmed later: %s", device_id, error)
 
     async def _remove(self, stored: StoredDevice, notification: Notification) -> Outcome:
         record = stored.record()
@@ -94,7 +192,9 @@ class Reconciler:
             if stored.last_sequence or notification.lifecycle:
                 return Outcome.UNCHANGED
             raise BadEventError("device_not_found", "neither the hub nor the table knows the device")
-        await self._table.remove(stored, deletion(record, self._clock()))
+        transition = deletion(record, self._clock())
+        await self._table.remove(stored, transition)
+        await self._publish(stored.device_id, transition.sequence)
         return Outcome.REMOVED
 
 
@@ -109,3 +209,27 @@ def _covers(stored: StoredDevice, notification: Notification) -> bool:
     if notification.time is not None and notification.time > stored.observed:
         return False
     return notification.version <= known
+
+
+def _is_doubtful(stored: StoredDevice, twin: Mapping[str, Any]) -> bool:
+    """Whether only a read can tell what the hub holds: the query gives an older version, or a device that was removed.
+
+    An older version is a query that lags, or an identity that was created anew, which wins.
+    """
+    if not stored.is_known:
+        return bool(stored.last_sequence)
+    version, known = integer(twin.get("version")), stored.twin_version
+    return version is None or (known is not None and version < known)
+
+
+async def _until_first(once: Callable[[], Awaitable[Outcome | None]], device_id: str) -> Outcome:
+    """Look until no other writer comes between, and the look is at its end."""
+    for _ in range(RACES):
+        try:
+            outcome = await once()
+        except LostRaceError:
+            _log.info("device %r: another writer was first, looking again", device_id)
+        else:
+            if outcome is not None:
+                return outcome
+    raise UnavailableError("tables", f"{RACES} other writers were first")

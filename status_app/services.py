@@ -1,15 +1,24 @@
 """The app put together: clients made once, at the first invocation that needs them."""
 
+import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
-from azure.data.tables.aio import TableClient, TableServiceClient
+from azure.data.tables.aio import TableClient
 
+from status_app.events.outbox import Outbox
+from status_app.events.publisher import TransitionPublisher
+from status_app.flag_stuck import FlagStuck
 from status_app.reconcile import Reconciler, Twins
+from status_app.resync import Resync, TwinPages
 from status_app.settings import Settings
-from status_app.tables import dead_letters, status_table
+from status_app.tables import dead_letters, deployment_index, status_table
 from status_app.tables.dead_letters import DeadLetters
+from status_app.tables.deployment_index import DeploymentIndex
+from status_app.tables.resync_position import ResyncPosition
 from status_app.tables.service import table_errors, table_service
 from status_app.tables.status_table import StatusTable
 from status_app.twin_changes import TwinChanges
@@ -21,37 +30,101 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+class TwinSource(Twins, TwinPages, Protocol):
+    """Where twins come from."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    index: DeploymentIndex
+    outbox: Outbox | None
+    reconciler: Reconciler
+    position: ResyncPosition
+    dead_letters: DeadLetters
+
+
 class Services:
     """What the functions call."""
 
     def __init__(
-        self, settings: Settings, *, clock: Callable[[], datetime] = utc_now, twins: Twins | None = None
+        self,
+        settings: Settings,
+        *,
+        clock: Callable[[], datetime] = utc_now,
+        twins: TwinSource | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        """Prepare clients; nothing is connected yet.
+
+        Args:
+            settings: The app's settings.
+            clock: The time, in UTC.
+            twins: Where twins come from; the hub of the settings by default.
+            sleep: Waits between two attempts to reach a service, in seconds.
+        """
         self._settings = settings
-        self._service: TableServiceClient = table_service(settings.tables)
-        self._twins = twins or TwinReader(settings.iot_hub)
         self._clock = clock
-        self._twin_changes: TwinChanges | None = None
+        self._service = table_service(settings.tables)
+        self._twins = twins or TwinReader(settings.iot_hub, sleep=sleep)
+        transitions = settings.transitions
+        self._publisher = TransitionPublisher(*transitions, sleep=sleep) if transitions else None
+        self._parts: _Parts | None = None
 
     async def twin_changes(self) -> TwinChanges:
-        """The handler of twin changes; the tables are created where they are not there yet."""
-        if self._twin_changes is None:
-            settings = self._settings
-            table = StatusTable(
-                await self._table(status_table.TABLE),
-                hub=settings.hub,
-                stable_after=settings.policy.stable_after,
-                history_limit=settings.history_limit,
-            )
-            reconciler = Reconciler(table, self._twins, settings.policy, self._clock)
-            self._twin_changes = TwinChanges(reconciler, DeadLetters(await self._table(dead_letters.TABLE)))
-        return self._twin_changes
+        """The handler of twin changes."""
+        parts = await self._made()
+        return TwinChanges(parts.reconciler, parts.dead_letters)
+
+    async def flag_stuck(self) -> FlagStuck:
+        """The timer of deadlines and of unsent events."""
+        parts = await self._made()
+        return FlagStuck(parts.index, parts.outbox, parts.reconciler, self._clock)
+
+    async def resync(self) -> Resync:
+        """The timer of the whole fleet."""
+        parts = await self._made()
+        return Resync(parts.index, parts.position, parts.reconciler, self._twins, self._clock)
+
+    async def reconciler(self) -> Reconciler:
+        """What looks at devices."""
+        return (await self._made()).reconciler
+
+    def dead_letters(self) -> DeadLetters:
+        """What was given up, as it stands: no table is created."""
+        return DeadLetters(self._service.get_table_client(dead_letters.TABLE))
 
     async def close(self) -> None:
         """Close every client."""
         await self._service.close()
+        if self._publisher is not None:
+            await self._publisher.close()
         if isinstance(self._twins, TwinReader):
             self._twins.close()
+
+    async def _made(self) -> _Parts:
+        """The parts, made once; the tables are created where they are not there yet."""
+        if self._parts is None:
+            settings = self._settings
+            index_table = await self._table(deployment_index.TABLE)
+            index = DeploymentIndex(index_table, self._clock)
+            table = StatusTable(
+                await self._table(status_table.TABLE),
+                index,
+                hub=settings.hub,
+                stable_after=settings.policy.stable_after,
+                history_limit=settings.history_limit,
+                publishes=self._publisher is not None,
+            )
+            publisher = self._publisher
+            outbox = Outbox(publisher, table, index, self._clock) if publisher else None
+            self._parts = _Parts(
+                index,
+                outbox,
+                Reconciler(table, outbox, self._twins, settings.policy, self._clock),
+                ResyncPosition(index_table),
+                DeadLetters(await self._table(dead_letters.TABLE)),
+            )
+        return self._parts
 
     async def _table(self, name: str) -> TableClient:
         with table_errors():

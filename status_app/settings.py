@@ -10,6 +10,10 @@ from typing import Final
 from status_app.errors import SettingError
 from status_core import GracePolicy, parse_duration
 
+SCHEDULES: Final = {"FLAG_STUCK_SCHEDULE": "0 * * * * *", "RESYNC_SCHEDULE": "0 0 * * * *"}
+"""The timers' settings and their defaults: each minute, each hour."""
+
+_SCHEDULE: Final = re.compile(r"[\w*,/-]+(?: +[\w*,/-]+){5}")
 _HOST_NAME: Final = re.compile(r"(?:^|;)\s*HostName=([^;]+)", re.IGNORECASE)
 
 
@@ -23,6 +27,8 @@ class Settings:
         hub: Short name of the hub: the first label of its host name. Part of every event id.
         policy: Grace periods and the stability window.
         history_limit: Transitions that are kept of each device.
+        transitions: Connection string or host name of an Event Hubs namespace (`Transitions`), and the event hub in it
+            (`TRANSITIONS_HUB`); None where no events are published.
     """
 
     tables: str
@@ -30,6 +36,7 @@ class Settings:
     hub: str
     policy: GracePolicy
     history_limit: int
+    transitions: tuple[str, str] | None
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -38,9 +45,11 @@ class Settings:
         Raises:
             SettingError: One is missing or wrong.
         """
+        for name in SCHEDULES:
+            _check_schedule(environment, name)
         iot_hub = _required(environment, "IOT_HUB", "the host name of an IoT hub, or a connection string")
         return cls(
-            tables=_required(environment, "STATUS_TABLES", "the endpoint of a table service, or a connection string"),
+            tables=_tables(environment),
             iot_hub=iot_hub,
             hub=_hub(iot_hub),
             policy=GracePolicy(
@@ -49,12 +58,29 @@ class Settings:
                 stable_after=_duration(environment, "STABLE_AFTER", "PT60S"),
             ),
             history_limit=_count(environment, "HISTORY_LIMIT", 500),
+            transitions=_transitions(environment),
         )
 
 
 def is_connection_string(value: str) -> bool:
     """Whether a setting holds a connection string; else it is an address, used with the app's identity."""
     return "=" in value
+
+
+def schedule(environment: Mapping[str, str], name: str) -> str:
+    """The schedule of a timer as its binding takes it: a reference that the host resolves, or the default.
+
+    A reference to a setting that is not there stops the host, and a binding has no default of its own.
+    """
+    return f"%{name}%" if environment.get(name) else SCHEDULES[name]
+
+
+def _check_schedule(environment: Mapping[str, str], name: str) -> None:
+    value = environment.get(name) or SCHEDULES[name]
+    if not _SCHEDULE.fullmatch(value.strip()):
+        raise SettingError(
+            f"{name} is {value!r}: it takes six fields, second to day of the week, such as {SCHEDULES[name]!r}"
+        )
 
 
 def _required(environment: Mapping[str, str], name: str, takes: str) -> str:
@@ -64,6 +90,30 @@ def _required(environment: Mapping[str, str], name: str, takes: str) -> str:
     return value
 
 
+def _tables(environment: Mapping[str, str]) -> str:
+    takes = "the https endpoint of a table service, or a connection string"
+    tables = _required(environment, "STATUS_TABLES", takes)
+    known = (
+        ("https://", "http://") if not is_connection_string(tables) else ("AccountName=", "TableEndpoint=", "UseDev")
+    )
+    if not any(word in tables for word in known):  # the value may hold a key: it is not shown
+        raise SettingError(f"STATUS_TABLES is neither: it takes {takes}")
+    return tables
+
+
+def _transitions(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    names = ("Transitions", "Transitions__fullyQualifiedNamespace")
+    connection = next((value for name in names if (value := environment.get(name, "").strip())), "")
+    hub = environment.get("TRANSITIONS_HUB", "").strip()
+    if hub and not connection:
+        raise SettingError(f"TRANSITIONS_HUB is {hub!r}, and neither {names[0]} nor {names[1]} is set")
+    if connection and not hub:
+        raise SettingError(f"TRANSITIONS_HUB is not set: beside {names[0]} it takes the name of an event hub")
+    if is_connection_string(connection) and "Endpoint=" not in connection:  # it may hold a key: it is not shown
+        raise SettingError(f"{names[0]} is a connection string without Endpoint: it takes Endpoint=sb://...")
+    return (connection, hub) if hub else None
+
+
 def _hub(iot_hub: str) -> str:
     if is_connection_string(iot_hub):
         match = _HOST_NAME.search(iot_hub)
@@ -71,6 +121,8 @@ def _hub(iot_hub: str) -> str:
             raise SettingError(
                 "IOT_HUB is a connection string without HostName: it takes HostName=...;SharedAccessKey..."
             )
+        if "SharedAccessKey=" not in iot_hub:
+            raise SettingError("IOT_HUB is a connection string without SharedAccessKey: it takes that of a policy")
         iot_hub = match[1]
     return re.split(r"[.:]", iot_hub, maxsplit=1)[0]
 

@@ -41,8 +41,7 @@ class TwinChanges:
             attempt: 0 for the first, `MAX_RETRIES` for the last.
 
         Raises:
-            BatchError: Devices are left; run the batch again.
-            UnavailableError: An event could not even be dead-lettered.
+            BatchError: Devices are left, or events that could not even be dead-lettered; run the batch again.
         """
         counts: Counter[str] = Counter()
         devices: dict[str, list[tuple[IncomingEvent, Notification]]] = {}
@@ -50,8 +49,7 @@ class TwinChanges:
             try:
                 notification = read_notification(event)
             except BadEventError as error:
-                await self._give_up([event], error.reason, str(error))
-                counts["dead-lettered"] += 1
+                counts[await self._give_up([event], error.reason, str(error))] += 1
                 continue
             if notification is None:
                 counts["other twins"] += 1
@@ -63,7 +61,7 @@ class TwinChanges:
         counts.update(results)
         _log.info("batch of %d events, %d devices: %s", len(events), len(devices), dict(counts))
         if counts["failed"]:
-            raise BatchError(f"{counts['failed']} of {len(devices)} devices are left for the next attempt")
+            raise BatchError(f"{counts['failed']} devices or bad events are left for the next attempt")
 
     async def _device(
         self, joined: Sequence[tuple[IncomingEvent, Notification]], slots: asyncio.Semaphore, *, last: bool
@@ -74,23 +72,25 @@ class TwinChanges:
             try:
                 return await self._reconciler.look(_joined([notification for _, notification in joined]))
             except BadEventError as error:
-                await self._give_up(events, error.reason, str(error))
-                return "dead-lettered"
+                return await self._give_up(events, error.reason, str(error))
             except UnavailableError as error:
                 reason, detail = f"{error.service}_unavailable", str(error)
                 _log.warning("device %r: %s", joined[0][1].device_id, detail)
             except Exception as error:  # noqa: BLE001 a bug: its neighbours go on, the host retries, and it is told loudly
                 reason, detail = "internal_error", type(error).__name__
                 _log.exception("device %r: %s", joined[0][1].device_id, detail)
-        if not last:
-            return "failed"
-        await self._give_up(events, reason, detail)
-        return "dead-lettered"
+        return await self._give_up(events, reason, detail) if last else "failed"
 
-    async def _give_up(self, events: Sequence[IncomingEvent], reason: str, detail: str) -> None:
+    async def _give_up(self, events: Sequence[IncomingEvent], reason: str, detail: str) -> str:
+        """Dead-letter events. What that came to in a word: an event that cannot be kept is not given up."""
         for event in events:
-            await self._dead_letters.keep(event, reason, detail)
+            try:
+                await self._dead_letters.keep(event, reason, detail)
+            except Exception:  # noqa: BLE001 (told loudly; the batch is run again, and its neighbours go on)
+                _log.exception("event %s/%d cannot be kept", event.partition_id, event.sequence_number)
+                return "failed"
             _log.error("event %s/%d dead-lettered: %s", event.partition_id, event.sequence_number, detail)
+        return "dead-lettered"
 
 
 def _joined(notifications: Sequence[Notification]) -> Notification:

@@ -3,25 +3,74 @@
 import json
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.incoming import IncomingEvent
 from status_app.tables.keys import escape
-from status_app.tables.rows import Row, long
+from status_app.tables.rows import Row, long, read_number, read_time
 from status_app.tables.service import table_errors
 from status_core.secrets import REDACTED, blank, secret_values
 
 TABLE: Final = "DeadLetter"
+PAGE: Final = 50
+"""Rows that are read at once: at most 50 MiB, since a row holds 1 MiB."""
 
 _SECRET_KEY: Final = re.compile(r"^(?:env|createOptions\d*|registryCredentials)$", re.IGNORECASE)
 _SECRET_WORD: Final = re.compile(r"env\W|createOptions|registryCredentials|password", re.IGNORECASE)
-_PART: Final = 32_000
-"""Characters of a text column, and half the bytes of a binary one; Table Storage takes 32,768 and 65,536."""
-_TEXT_LIMIT: Final = 400_000
-"""Characters of a body that is kept as text: an entity holds 1 MiB, at two bytes a character."""
+_PART: Final = 16_000
+"""Characters of a text column, and a quarter of the bytes of a binary one; Table Storage takes 32,768 UTF-16 units, of
+which a character may need two, and 65,536 bytes."""
+_TEXT_LIMIT: Final = 800_000
+"""Bytes of a body that is kept as text, as the SDK sends it (ASCII JSON): an entity holds 1 MiB."""
+_PACKED_LIMIT: Final = 700_000
+"""Bytes of a deflated body, for the same reason; what does not get smaller is cut, and cannot be replayed."""
+
+
+class UnreadableRowError(Exception):
+    """A row is not as `keep` writes it. The text names the column and quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event as it is kept: `row` is all of it, as it was read, with its ETag."""
+
+    row: TableEntity
+
+    @property
+    def name(self) -> str:
+        """`partition/sequence`, as the keys have it: a row is never without them."""
+        sequence = self.row["RowKey"].partition("-")[0]
+        return f"{self.row['PartitionKey']}/{sequence.lstrip('0') or '0'}"
+
+    @property
+    def reason(self) -> str:
+        """Why it was given up."""
+        return str(self.row.get("Reason", "without a reason"))
+
+    def event(self) -> IncomingEvent:
+        """The event, its body without secrets.
+
+        Raises:
+            UnreadableRowError: The row is not as `keep` writes it.
+        """
+        enqueued = self.row.get("EnqueuedTime")
+        properties = _properties(_checked("Properties", self.row.get("Properties"), str))
+        return IncomingEvent(
+            body=_body(self.row),
+            properties=_part_of(properties, "application"),
+            system_properties=_part_of(properties, "system"),
+            partition_id=_checked("PartitionId", self.row.get("PartitionId"), str),
+            sequence_number=_checked("SequenceNumber", read_number(self.row.get("SequenceNumber")), int),
+            enqueued_time=read_time(enqueued) if isinstance(enqueued, datetime) else None,
+        )
 
 
 class DeadLetters:
@@ -39,7 +88,7 @@ class DeadLetters:
         row: Row = {
             **_key(event),
             "Reason": reason,
-            "Detail": detail,
+            "Detail": detail[:_PART],
             "PartitionId": event.partition_id,
             "SequenceNumber": long(event.sequence_number),
             "EnqueuedTime": event.enqueued_time,
@@ -47,7 +96,60 @@ class DeadLetters:
             **_body_columns(safe_body(event.body)),
         }
         with table_errors():
-            await self._client.upsert_entity({name: value for name, value in row.items() if value is not None})
+            await self._client.upsert_entity(
+                {name: value for name, value in row.items() if value is not None}, mode=UpdateMode.REPLACE
+            )
+
+    async def pages(self, reason: str | None = None) -> AsyncIterator[list[DeadLetter]]:
+        """Everything that is kept, or what was given up for one reason; the oldest of a partition first.
+
+        What is kept meanwhile may or may not be among it. No table is as an empty one.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        if reason is None:
+            rows = self._client.list_entities(results_per_page=PAGE)
+        else:
+            rows = self._client.query_entities(
+                "Reason eq @reason", parameters={"reason": reason}, results_per_page=PAGE
+            )
+        with table_errors():
+            try:
+                async for page in rows.by_page():
+                    yield [DeadLetter(row) async for row in page]
+            except ResourceNotFoundError:
+                return
+
+    async def forget(self, letter: DeadLetter) -> None:
+        """Delete what was processed; it may be gone already.
+
+        Raises:
+            LostRaceError: It was kept anew since it was read.
+            UnavailableError: The table service does not answer.
+        """
+        with table_errors(guarded=True):
+            await self._client.delete_entity(letter.row, match_condition=MatchConditions.IfNotModified)
+
+    async def give_reason(self, letter: DeadLetter, reason: str, detail: str) -> None:
+        """Store why an event was given up once more, where that is another reason than before.
+
+        Raises:
+            LostRaceError: It was kept anew since it was read, or deleted.
+            UnavailableError: The table service does not answer.
+        """
+        row = letter.row
+        change = {"Reason": reason, "Detail": detail[:_PART]}
+        if change.items() <= row.items():
+            return
+        change |= {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}
+        with table_errors(guarded=True):
+            await self._client.update_entity(
+                change,
+                mode=UpdateMode.MERGE,
+                etag=row.metadata["etag"],
+                match_condition=MatchConditions.IfNotModified,
+            )
 
 
 def safe_body(body: bytes) -> str | bytes:
@@ -61,11 +163,9 @@ def safe_body(body: bytes) -> str | bytes:
         return text
     try:
         value = json.loads(text)
+        return _json(_without_secrets(value, secret_values(value))) if isinstance(value, dict) else _cut(text)
     except (ValueError, RecursionError):
         return _cut(text)
-    if not isinstance(value, dict):
-        return _cut(text)
-    return _json(_without_secrets(value, secret_values(value)))
 
 
 def _without_secrets(value: Any, secrets: Sequence[str]) -> Any:
@@ -95,18 +195,54 @@ def _key(event: IncomingEvent) -> dict[str, str]:
 
 def _body_columns(body: str | bytes) -> Row:
     """The body in Body, Body01, ...: as text, or deflated where it is no text or too long."""
-    if isinstance(body, str) and len(body) <= _TEXT_LIMIT:
+    if isinstance(body, str) and len(json.dumps(body)) <= _TEXT_LIMIT:
         parts: list[str | bytes] = [body[start : start + _PART] for start in range(0, len(body), _PART)] or [""]
         encoding = "text"
     else:
-        packed = zlib.compress(body.encode() if isinstance(body, str) else body, level=9)
-        parts = [packed[start : start + 2 * _PART] for start in range(0, len(packed), 2 * _PART)]
+        packed = zlib.compress(body.encode() if isinstance(body, str) else body, level=9)[:_PACKED_LIMIT]
+        parts = [packed[start : start + 4 * _PART] for start in range(0, len(packed), 4 * _PART)]
         encoding = "deflate"
     return {"BodyEncoding": encoding} | {_column(number): part for number, part in enumerate(parts)}
 
 
 def _column(number: int) -> str:
     return f"Body{number:02d}" if number else "Body"
+
+
+def _body(row: Mapping[str, Any]) -> bytes:
+    """The body of a row: its parts are text, or pieces of one deflated stream."""
+    encoding = row.get("BodyEncoding")
+    if encoding not in ("text", "deflate"):
+        raise UnreadableRowError("BodyEncoding is neither text nor deflate")
+    names = ["Body"]
+    while _column(len(names)) in row:
+        names.append(_column(len(names)))
+    if encoding == "text":
+        return "".join(_checked(name, row.get(name), str) for name in names).encode("utf-8", "surrogatepass")
+    try:
+        return zlib.decompress(b"".join(_checked(name, row.get(name), bytes) for name in names))
+    except zlib.error:
+        raise UnreadableRowError("Body cannot be inflated") from None
+
+
+def _properties(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise UnreadableRowError("Properties is not JSON") from None
+
+
+def _part_of(properties: Any, name: str) -> Mapping[str, Any]:
+    part = properties.get(name) if isinstance(properties, dict) else None
+    return _checked(f"Properties.{name}", part, dict)
+
+
+def _checked[Value](column: str, value: Any, kind: type[Value]) -> Value:
+    if value is None:
+        raise UnreadableRowError(f"{column} is missing")
+    if not isinstance(value, kind):
+        raise UnreadableRowError(f"{column} has the wrong type")
+    return value
 
 
 def _json(value: Any) -> str:

@@ -26,8 +26,10 @@ NAME_LIMIT: Final = 1024
 """Characters of a module's name in a column: a twin's keys have no more bytes."""
 
 
-def device_row(device_id: str, record: DeviceRecord, stable_after: timedelta) -> Row:
-    """The device's own row."""
+def device_row(device_id: str, record: DeviceRecord, stable_after: timedelta, stored: Mapping[str, Any]) -> Row:
+    """The device's own row; `stored` is the one that it replaces, empty where there is none."""
+    look_at = record.due(stable_after)
+    look_version = stored.get("LookVersion") if look_at == stored.get("LookAt") else long(record.twin_version)
     modules = record.modules.values()
     desired = [module for module in modules if module.state != "extra"]
     return _row(
@@ -46,7 +48,8 @@ def device_row(device_id: str, record: DeviceRecord, stable_after: timedelta) ->
         Flags=_names(record.flags),
         Portal=record.portal,
         **_clock_columns(record.clock),
-        LookAt=record.due(stable_after),
+        LookAt=look_at,
+        LookVersion=look_version if look_at is not None else None,
         ModulesTotal=len(desired),
         ModulesSettled=sum(module.state == "settled" for module in desired),
         ModulesStuck=sum(module.clock.stuck_since is not None for module in modules),

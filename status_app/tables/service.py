@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from azure.core.exceptions import AzureError, HttpResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, IncompleteReadError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
@@ -17,7 +17,8 @@ TRANSACTION_LIMIT: Final = 100
 _RETRIES: Final = {"retry_total": 3, "retry_backoff_factor": 0.3, "retry_backoff_max": 5}
 _TIMEOUTS: Final = {"connection_timeout": 5, "read_timeout": 20}
 _LOST: Final = (404, 409, 412)
-_BUSY: Final = (408, 429)
+_NOT_NOW: Final = (401, 403, 408, 429)
+"""A role takes minutes to hold, and a busy service says so."""
 _SERVER_ERROR: Final = 500
 
 
@@ -41,7 +42,7 @@ def table_errors(*, guarded: bool = False) -> Iterator[None]:
 
     Raises:
         LostRaceError: The condition of a guarded call did not hold.
-        UnavailableError: The service did not answer, or is busy, after the SDK's own retries.
+        UnavailableError: The service did not answer, is busy, or refuses the app, after the SDK's own retries.
     """
     try:
         yield
@@ -49,8 +50,10 @@ def table_errors(*, guarded: bool = False) -> Iterator[None]:
         status = error.status_code or 0
         if guarded and status in _LOST:
             raise LostRaceError from error
-        if status in _BUSY or status >= _SERVER_ERROR:
+        if status in _NOT_NOW or status >= _SERVER_ERROR:
             raise UnavailableError("tables", f"answer {status}") from error
+        if isinstance(error, IncompleteReadError):  # an answer that was cut off has no status
+            raise UnavailableError("tables", "the answer was cut off") from error
         raise
     except AzureError as error:
         raise UnavailableError("tables", type(error).__name__) from error

@@ -1,14 +1,17 @@
 """The table DeploymentStatus: one partition a device, its state guarded by the ETag of the device's own row."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from azure.core import MatchConditions
-from azure.data.tables import TransactionOperation, UpdateMode
+from azure.data.tables import TableEntity, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from status_app.errors import UnavailableError
+from status_app.tables.deployment_index import DeploymentIndex, IndexKey, Pointer, index_keys, unsent_key
 from status_app.tables.keys import (
     AFTER_STATE,
     AFTER_TRANSITIONS,
@@ -34,6 +37,8 @@ from status_core import DeviceRecord, Transition
 
 TABLE: Final = "DeploymentStatus"
 
+_log = logging.getLogger(__name__)
+
 type Operation = tuple[TransactionOperation, Row] | tuple[TransactionOperation, Row, Mapping[str, Any]]
 
 
@@ -53,14 +58,28 @@ class StoredDevice:
     last_sequence: int = 0
 
     @property
+    def is_known(self) -> bool:
+        """Whether it has a state, or a part of a first one."""
+        return DEVICE in self.rows
+
+    @property
     def twin_version(self) -> int | None:
         """Version of the twin that its state was made of; None where it has no state, or not a whole one."""
-        return read_number(self.rows[DEVICE].get("TwinVersion")) if DEVICE in self.rows else None
+        return read_number(self.rows[DEVICE].get("TwinVersion")) if self.is_known else None
 
     @property
     def observed(self) -> datetime:
         """When that twin was read. Only of a device that has a state."""
         return read_time(self.rows[DEVICE]["ObservedAt"])
+
+    @property
+    def index(self) -> frozenset[IndexKey]:
+        """Its rows in the index."""
+        return index_keys(self.device_id, self.rows[DEVICE]) if self.is_known else frozenset()
+
+    def has(self, pointer: Pointer) -> bool:
+        """Whether a row of the index is one of the device's."""
+        return pointer.key in self.index
 
     def record(self, names: Sequence[str] = ()) -> DeviceRecord | None:
         """What the core keeps of it. `names` are the modules of the twin that it is compared with."""
@@ -78,8 +97,19 @@ class _Unit:
 class StatusTable:
     """Reads and writes the state and the history of devices."""
 
-    def __init__(self, client: TableClient, *, hub: str, stable_after: timedelta, history_limit: int) -> None:
+    def __init__(  # noqa: PLR0913 (all keyword-only: what the app is told of the table)
+        self,
+        client: TableClient,
+        index: DeploymentIndex,
+        *,
+        hub: str,
+        stable_after: timedelta,
+        history_limit: int,
+        publishes: bool,
+    ) -> None:
         self._client = client
+        self._index = index
+        self._publishes = publishes
         self._hub = hub
         self._stable_after = stable_after
         self._history_limit = history_limit
@@ -111,20 +141,13 @@ class StatusTable:
                 return StoredDevice(device_id, last_sequence=transition_sequence(entity["RowKey"]))
         return StoredDevice(device_id)
 
-    async def write(
-        self,
-        stored: StoredDevice,
-        previous: DeviceRecord | None,
-        record: DeviceRecord,
-        transitions: Sequence[Transition],
-    ) -> bool:
+    async def write(self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]) -> bool:
         """Move a device from what is stored to its next record: state, modules and history together.
 
         Only changed rows are written, and nothing where nothing changed.
 
         Args:
             stored: The device as it was read.
-            previous: The record of it that `record` was made from.
             record: The next record.
             transitions: The transitions between the two.
 
@@ -136,21 +159,22 @@ class StatusTable:
                 parts where it is larger than one transaction: each is whole in itself.
             UnavailableError: The table service does not answer.
         """
-        before = self._state_rows(stored.device_id, previous) if previous else {}
-        after = self._state_rows(stored.device_id, record)
-        changed = {key: row for key, row in after.items() if _differs(row, before.get(key))}
-        gone = [stored.rows[key] for key in before if key not in after]
+        after = self._state_rows(stored, record)
+        changed = {key: row for key, row in after.items() if _differs(row, stored.rows.get(key))}
+        gone = [row for key, row in stored.rows.items() if key not in after]
         if not changed and not gone:
             return False
         units = list(self._units(stored, record, transitions, changed, gone))
         device = after[DEVICE]
-        if previous is None:
+        if DEVICE not in stored.rows:
             # A part of a first look that is too large for one transaction: not in any state yet.
             partial = {name: value for name, value in device.items() if name != "TwinVersion"} | {"State": ""}
         else:
             partial = {"PartitionKey": device["PartitionKey"], "RowKey": DEVICE, "At": device["At"]}
+        index = index_keys(stored.device_id, device)
+        await self._index.add({*(index - stored.index), *self._unsent(stored.device_id, transitions)})
         await self._submit(stored, units, partial, (TransactionOperation.UPDATE, device))
-        await self._trim(stored.device_id, stored.last_sequence, record.sequence)
+        await self._clear(stored, stored.index - index)
         return True
 
     async def remove(self, stored: StoredDevice, transition: Transition) -> None:
@@ -164,13 +188,55 @@ class StatusTable:
         units = [_Unit(((TransactionOperation.DELETE, _key(row)),), None) for row in rows]
         units.append(_Unit((self._history(stored.device_id, transition, transition.at),), transition))
         device = _key(stored.rows[DEVICE])
+        await self._index.add(self._unsent(stored.device_id, [transition]))
         await self._submit(stored, units, device, (TransactionOperation.DELETE, device))
-        await self._trim(stored.device_id, stored.last_sequence, transition.sequence)
+        await self._clear(stored, stored.index)
 
-    def _state_rows(self, device_id: str, record: DeviceRecord) -> dict[str, Row]:
-        rows = {DEVICE: device_row(device_id, record, self._stable_after)}
+    async def transitions(self, device_id: str, sequences: range) -> list[TableEntity]:
+        """Transitions of a device by their sequences, the oldest first; those that there are.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        newest, oldest = transition_key(sequences[-1]), transition_key(sequences[0])
+        with table_errors():
+            rows = self._client.query_entities(
+                f"PartitionKey eq '{escape(device_id)}' and RowKey ge '{newest}' and RowKey le '{oldest}'"
+            )
+            return [row async for row in rows][::-1]
+
+    async def trim(self, device_id: str, sequence: int) -> None:
+        """Delete the transitions beyond the newest `history_limit`.
+
+        Args:
+            device_id: The device.
+            sequence: Its newest one.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        oldest = sequence - self._history_limit
+        if oldest < 1:
+            return
+        bounds = f"RowKey ge '{transition_key(oldest)}' and RowKey lt '{AFTER_TRANSITIONS}'"
+        with table_errors():
+            old = self._client.query_entities(
+                f"PartitionKey eq '{escape(device_id)}' and {bounds}", select=["PartitionKey", "RowKey"]
+            )
+            rows = [_key(row) async for row in old]
+            for start in range(0, len(rows), TRANSACTION_LIMIT):
+                part = rows[start : start + TRANSACTION_LIMIT]
+                await self._client.submit_transaction([(TransactionOperation.DELETE, row) for row in part])
+
+    def _unsent(self, device_id: str, transitions: Sequence[Transition]) -> list[IndexKey]:
+        if not transitions or not self._publishes:
+            return []
+        return [unsent_key(device_id, transitions[0].sequence, transitions[-1].sequence)]
+
+    def _state_rows(self, stored: StoredDevice, record: DeviceRecord) -> dict[str, Row]:
+        rows = {DEVICE: device_row(stored.device_id, record, self._stable_after, stored.rows.get(DEVICE, {}))}
         for name, module in record.modules.items():
-            row = module_row(device_id, name, module)
+            row = module_row(stored.device_id, name, module)
             rows[row["RowKey"]] = row
         return rows
 
@@ -234,20 +300,12 @@ class StatusTable:
             result = await self._client.submit_transaction([*operations, guard])
         return str(result[-1].get("etag", ""))
 
-    async def _trim(self, device_id: str, before: int, after: int) -> None:
-        """Delete the transitions beyond the newest `history_limit`. What a crash leaves, the next change deletes."""
-        oldest = after - self._history_limit
-        if oldest < 1 or before == after:
-            return
-        bounds = f"RowKey ge '{transition_key(oldest)}' and RowKey lt '{AFTER_TRANSITIONS}'"
-        with table_errors():
-            old = self._client.query_entities(
-                f"PartitionKey eq '{escape(device_id)}' and {bounds}", select=["PartitionKey", "RowKey"]
-            )
-            rows = [_key(row) async for row in old]
-            for start in range(0, len(rows), TRANSACTION_LIMIT):
-                part = rows[start : start + TRANSACTION_LIMIT]
-                await self._client.submit_transaction([(TransactionOperation.DELETE, row) for row in part])
+    async def _clear(self, stored: StoredDevice, index: Iterable[IndexKey]) -> None:
+        """Take away index rows that a change leaves behind. The change stands: whoever reads one checks it."""
+        try:
+            await self._index.remove(index)
+        except UnavailableError as error:
+            _log.warning("device %r is written, old rows of the index stay for now: %s", stored.device_id, error)
 
 
 _REPLACE: Final = {"mode": UpdateMode.REPLACE}
@@ -268,7 +326,7 @@ def _key(row: Mapping[str, Any]) -> Row:
     return {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}
 
 
-def _differs(row: Row, other: Row | None) -> bool:
+def _differs(row: Row, other: Mapping[str, Any] | None) -> bool:
     """Whether two rows differ in more than when they were looked at."""
     if other is None:
         return True

@@ -1,0 +1,1 @@
+"""Transitions as events: what a subscriber gets, and how it is sent."""

@@ -1,0 +1,89 @@
+"""The event of a transition: CloudEvents 1.0 in JSON, made from its row and from nothing else.
+
+A row never changes, so each time that its event is sent it has the same id and the same bytes.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from status_app.tables.rows import read_number, read_time
+from status_core import Kind
+
+CONTENT_TYPE: Final = "application/cloudevents+json"
+SCHEMAS: Final = "urn:edge-deployment-status:1:"
+"""Before an event's type: the id of the schema of its data, which stands in `schemas/<type>.json`.
+
+The number is the version of all of them: it changes when a subscriber who knows them could not read an event any more.
+"""
+SEQUENCE_DIGITS: Final = 19
+"""Of the largest number that a column holds: with leading zeros, sequences compare as strings as they do as numbers."""
+
+_VERBS: Final[Mapping[str, str]] = {
+    Kind.DEVICE: "transitioned",
+    Kind.MODULE: "transitioned",
+    Kind.STUCK: "stuck",
+    Kind.RECOVERED: "recovered",
+    Kind.DELETED: "deleted",
+}
+_IN_A_PATH: Final = "!$&'()*+,;=:@"
+"""What a segment of a path may hold beside letters, digits and `-._~` (RFC 3986, `pchar`)."""
+
+
+def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
+    """The event of one row of a transition, as UTF-8.
+
+    `subject` is the module; of an event about the device itself, its credited deployments with a space between them
+    (no deployment's id holds one), and it is left out where there is none. `data.module`, `data.fromState` and
+    `data.toState` are empty where the row's columns are: there is no module, or no state.
+
+    Half a surrogate pair, which UTF-8 cannot hold, becomes `?`.
+
+    Args:
+        device_id: The device, as the hub names it.
+        row: An entity of DeploymentStatus, as it was written or as it is read.
+    """
+    hub = row["EventId"].partition("/")[0]  # not of a setting: equal ids are equal events
+    module, kind, sequence = row["Module"], row["Kind"], read_number(row["Sequence"])
+    deployments = json.loads(row["Deployments"])
+    part = "module" if module or kind == Kind.MODULE else "device"
+    event_type = f"edge.deployment.{part}.{_VERBS[kind]}"
+    subject = module if part == "module" else " ".join(deployments)
+    event = {
+        "specversion": "1.0",
+        "id": row["EventId"],
+        "source": f"/hubs/{_segment(hub)}/devices/{_segment(device_id)}",
+        "type": event_type,
+        **({"subject": subject} if subject else {}),
+        "time": _time(row["At"]),
+        "sequence": f"{sequence:0{SEQUENCE_DIGITS}d}",
+        "dataschema": SCHEMAS + event_type,
+        "datacontenttype": "application/json",
+        "data": {
+            "hub": hub,
+            "deviceId": device_id,
+            "kind": kind,
+            "module": module,
+            "fromState": row["FromState"],
+            "toState": row["ToState"],
+            "reason": row["Reason"],
+            "message": row["Message"],
+            "evidence": json.loads(row["Evidence"]),
+            "desiredVersion": read_number(row.get("DesiredVersion")),
+            "deployments": deployments,
+            "observedAt": _time(row["ObservedAt"]),
+            "durationSeconds": float(row["DurationSeconds"]),
+        },
+    }
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
+
+
+def _segment(name: str) -> str:
+    return quote(name, safe=_IN_A_PATH, errors="replace")
+
+
+def _time(value: datetime) -> str:
+    """RFC 3339 in UTC, always with six digits of a second."""
+    return read_time(value).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,0 +1,149 @@
+"""Sends events to the event hub of the transitions: in order for each device, at least once."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from status_app.errors import UnavailableError
+from status_app.events.cloud_event import CONTENT_TYPE
+from status_app.settings import is_connection_string
+
+if TYPE_CHECKING:
+    from azure.eventhub.aio import EventHubProducerClient
+    from azure.identity.aio import DefaultAzureCredential
+
+ATTEMPTS: Final = 4
+"""Of each batch, beside the second one that the SDK makes at once."""
+FIRST_WAIT: Final = 0.5
+"""Seconds before the second attempt; each further one waits twice as long, and at random up to half less."""
+TIMEOUT: Final = 15.0
+"""Seconds for one attempt, waiting for others' included: a connection that died in silence is never told of."""
+CLOSE_TIMEOUT: Final = 2.0
+
+# The waits between attempts are ours: the SDK's add up to 24 s where the hub is gone, and to none where it refuses.
+_RETRIES: Final[Mapping[str, Any]] = {"retry_total": 0, "retry_backoff_factor": 0.01}
+
+_log = logging.getLogger(__name__)
+
+
+class TooLargeError(Exception):
+    """An event alone is larger than the event hub takes. The columns that it is made of are bounded, so: a bug."""
+
+
+class TransitionPublisher:
+    """Publishes events over one connection, which is made at the first use and shared by all devices."""
+
+    def __init__(
+        self,
+        transitions: str,
+        hub: str,
+        *,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        timeout: float = TIMEOUT,
+    ) -> None:
+        """Prepare a publisher; nothing is connected yet.
+
+        Args:
+            transitions: Connection string of an Event Hubs namespace, or its host name for the app's identity.
+            hub: Name of the event hub.
+            sleep: Waits between attempts, in seconds.
+            timeout: Seconds for one attempt.
+        """
+        self._transitions = transitions
+        self._hub = hub
+        self._sleep = sleep
+        self._timeout = timeout
+        self._lock = asyncio.Lock()
+        self._client: EventHubProducerClient | None = None
+        self._credential: DefaultAzureCredential | None = None
+
+    async def publish(self, device_id: str, events: Sequence[bytes]) -> None:
+        """Send the events of one device in their order, in as few batches as they fit into.
+
+        The device is the partition key. A batch is stored whole or not at all, and one that fails stops those after
+        it. A batch whose answer is lost is sent again, so events can be stored twice. Order holds between two calls
+        for a device only where the second is made after the end of the first.
+
+        Raises:
+            UnavailableError: The event hub did not take a batch, after a few attempts.
+            TooLargeError: Some events can never be sent. All others were.
+        """
+        key = device_id.encode("utf-8", "replace").decode()
+        left, too_large = list(events), 0
+        while left:
+            taken = await self._send_with_retries(key, left)
+            too_large += not taken
+            left = left[taken or 1 :]
+        if too_large:
+            raise TooLargeError(f"{too_large} of {len(events)} events of device {device_id!r}")
+
+    async def close(self) -> None:
+        """Close the connection; it is made again at the next use."""
+        async with self._lock:
+            await self._disconnect()
+            if self._credential is not None:
+                await self._credential.close()
+                self._credential = None
+
+    async def _send_with_retries(self, key: str, events: Sequence[bytes]) -> int:
+        from azure.eventhub.exceptions import EventHubError  # noqa: PLC0415 (0.15 s, and only where events are sent)
+
+        for attempt in range(ATTEMPTS):
+            try:
+                async with asyncio.timeout(self._timeout), self._lock:
+                    return await self._send_batch(key, events)
+            except (EventHubError, TimeoutError) as error:
+                detail = str(error).partition("\n")[0] or type(error).__name__
+                if attempt == ATTEMPTS - 1:
+                    raise UnavailableError("transitions", detail) from error
+                _log.info("transitions: attempt %d failed, %s", attempt + 1, detail)
+            await self._sleep(FIRST_WAIT * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 (spreads retries)
+        raise AssertionError("unreachable: the last attempt returns or raises")
+
+    async def _send_batch(self, key: str, events: Sequence[bytes]) -> int:
+        """Send as many of the first events as one batch holds; returns how many, 0 where not even one fits."""
+        from azure.eventhub import EventData  # noqa: PLC0415 (as above)
+
+        try:
+            client = self._connected()
+            batch = await client.create_batch(partition_key=key)
+            for body in events:
+                event = EventData(body)
+                event.content_type = CONTENT_TYPE
+                try:
+                    batch.add(event)
+                except ValueError:  # it is full
+                    break
+            await client.send_batch(batch)
+            return len(batch)
+        except asyncio.CancelledError:
+            # It ended in the middle of a send: nothing says what state the connection is in, or whether it lives.
+            await self._disconnect()
+            raise
+
+    def _connected(self) -> "EventHubProducerClient":
+        if self._client is None:
+            from azure.eventhub.aio import EventHubProducerClient  # noqa: PLC0415 (as above)
+
+            if is_connection_string(self._transitions):
+                self._client = EventHubProducerClient.from_connection_string(
+                    self._transitions, eventhub_name=self._hub, **_RETRIES
+                )
+            else:
+                from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 (0.2 s, and only with an identity)
+
+                self._credential = self._credential or DefaultAzureCredential()
+                self._client = EventHubProducerClient(self._transitions, self._hub, self._credential, **_RETRIES)
+        return self._client
+
+    async def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            return
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await client.close()
+        except Exception as error:  # noqa: BLE001 (whatever a broken connection says at its end)
+            _log.info("transitions: the connection did not close, %s", type(error).__name__)

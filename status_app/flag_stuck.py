@@ -1,0 +1,58 @@
+"""The timer of each minute: looks at devices whose deadline is over, and sends events that are not sent.
+
+Its cost follows what is due, not the size of the fleet.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from status_app.errors import UnavailableError
+from status_app.events.outbox import Outbox
+from status_app.reconcile import Outcome, Reconciler
+from status_app.rounds import Round
+from status_app.tables.deployment_index import DeploymentIndex, Pointer
+
+SILENT: Final = 3
+"""Devices in a row for which the hub did not answer, before a run no longer asks it: each costs several attempts."""
+
+
+class FlagStuck:
+    """Flags what is stuck, and clears what has recovered."""
+
+    def __init__(
+        self, index: DeploymentIndex, outbox: Outbox | None, reconciler: Reconciler, clock: Callable[[], datetime]
+    ) -> None:
+        self._index = index
+        self._outbox = outbox
+        self._reconciler = reconciler
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Look at each device that is due, the oldest deadline first; then send what is unsent.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+            ExceptionGroup: Some devices could not be looked at, or events not be sent; both stay for the next run.
+        """
+        silent = 0
+
+        async def look(deadline: Pointer) -> str:
+            nonlocal silent
+            outcome = await self._reconciler.look_due(deadline, ask=silent < SILENT)
+            if outcome is Outcome.STALE:
+                await self._index.discard(deadline)
+            elif outcome is Outcome.UNVERIFIED:
+                silent += 1
+            elif silent < SILENT:
+                silent = 0
+            return outcome
+
+        due: Round[Pointer] = Round()
+        await due.go(await self._index.due(self._clock()), look)
+        if self._outbox is not None:
+            try:
+                await self._outbox.resend()
+            except UnavailableError as error:
+                due.errors.append(error)
+        due.finish("flag_stuck")

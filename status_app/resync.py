@@ -1,0 +1,115 @@
+"""The timer that compares the whole fleet with the table: it heals what a lost notification left behind.
+
+One query pages through the twins, a budget a run; the next run goes on where the last one stopped. After the last page
+each device of the table that no page held is looked at, and removed where the hub does not have it.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from functools import partial
+from typing import Any, Final, Protocol
+
+from status_app.errors import ContinuationError, UnavailableError
+from status_app.notifications import Notification
+from status_app.reconcile import Outcome, Reconciler
+from status_app.rounds import Round
+from status_app.tables.deployment_index import DeploymentIndex, Pointer
+from status_app.tables.resync_position import Cycle, ResyncPosition, digest
+from status_app.twins import TwinPage
+from status_core.twin import NAME_LIMIT
+
+TWINS_PER_RUN: Final = 10_000
+"""A hundred pages: IoT Hub lets an S1 unit ask for some twenty a minute, and a function may run for ten."""
+LOOKS_PER_RUN: Final = 2_000
+"""Devices that are looked at after the last page: each costs a twin read."""
+
+_log = logging.getLogger(__name__)
+
+
+class TwinPages(Protocol):
+    """Where the twins of the fleet are queried."""
+
+    async def page(self, continuation: str | None) -> TwinPage:
+        """One page of all `$edgeAgent` twins."""
+
+
+class Resync:
+    """Makes the table equal to what the hub holds, for every device."""
+
+    def __init__(
+        self,
+        index: DeploymentIndex,
+        position: ResyncPosition,
+        reconciler: Reconciler,
+        twins: TwinPages,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._index = index
+        self._position = position
+        self._reconciler = reconciler
+        self._twins = twins
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Go on with the cycle under way, or begin one.
+
+        Raises:
+            UnavailableError: A service does not answer. The next run goes on behind the last page.
+            ExceptionGroup: Some devices could not be looked at. The next cycle comes to them again.
+        """
+        cycle, looks = await self._position.read(), Round[Any]()
+        before, budget = set(cycle.seen), TWINS_PER_RUN
+        while budget > 0:
+            queried = self._clock()
+            try:
+                page = await self._twins.page(cycle.continuation)
+            except ContinuationError:
+                _log.warning("resync: the hub no longer knows where the last run stopped, and it begins anew")
+                await self._position.clear(cycle)
+                cycle, before = Cycle(), set()
+                continue
+            except UnavailableError:
+                if cycle.seen != before:
+                    await self._position.write(cycle, cycle.seen - before)
+                raise
+            devices = {device: twin for twin in page.twins if (device := _device(twin)) is not None}
+            await looks.go(devices.items(), partial(self._look, queried))
+            cycle.seen.update(map(digest, devices))
+            cycle.continuation = page.continuation
+            budget -= max(1, len(page.twins))
+            if cycle.continuation is None:
+                await self._look_for_the_gone(cycle.seen, looks)
+                await self._position.clear(cycle)
+                break
+        else:
+            await self._position.write(cycle, cycle.seen - before)
+        looks.finish("resync")
+
+    async def _look(self, queried: datetime, found: tuple[str, Mapping[str, Any]]) -> Outcome:
+        device_id, twin = found
+        return await self._reconciler.look_at(device_id, twin, queried)
+
+    async def _look_for_the_gone(self, seen: set[int], looks: Round[Any]) -> None:
+        """Look at each device of the table that was on no page: a query may lag, so a read decides."""
+        unseen: list[Pointer] = []
+        async for pointer in self._index.devices():
+            if digest(pointer.device_id) not in seen:
+                unseen.append(pointer)
+                if len(unseen) == LOOKS_PER_RUN:
+                    break
+        await looks.go(unseen, self._look_at_unseen)
+
+    async def _look_at_unseen(self, pointer: Pointer) -> str:
+        outcome = await self._reconciler.look(Notification(pointer.device_id, lifecycle=True))
+        if outcome is not Outcome.REMOVED and not await self._reconciler.has(pointer):
+            await self._index.discard(pointer)
+        return outcome
+
+
+def _device(twin: Mapping[str, Any]) -> str | None:
+    device_id = twin.get("deviceId")
+    if isinstance(device_id, str) and 0 < len(device_id) <= NAME_LIMIT:
+        return device_id
+    _log.error("resync: the hub sent a twin without the id of a device")
+    return None

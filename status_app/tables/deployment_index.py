@@ -1,0 +1,180 @@
+"""The table DeploymentIndex: other ways to find a device than by its id.
+
+A row only points to a device. It is written before the change that it belongs to and removed after it, so a crash
+leaves a row too many and never one too few; whoever reads one looks at the device. Rows of a kind are spread over
+shards by device, so that no partition takes the writes of the whole fleet.
+
+    deadline:<shard>        <due>|<twin version>|<device>       the device needs a look at that time
+    state:<state>:<shard>   <device>|<since>                    the device is in that state
+    unsent:<shard>          <device>|<first>-<last sequence>    these transitions are not published
+
+A key names one decision of one device and, once removed, never comes again: a writer who is late cannot remove the
+row of another.
+"""
+
+import asyncio
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceModifiedError
+from azure.data.tables import TableEntity
+from azure.data.tables.aio import TableClient
+
+from status_app.tables.keys import escape, unescape
+from status_app.tables.rows import read_number, read_time
+from status_app.tables.service import table_errors
+
+TABLE: Final = "DeploymentIndex"
+SHARDS: Final = 16
+"""A partition takes 2,000 writes a second; a due read asks each shard once."""
+WRITERS_END_AFTER: Final = timedelta(minutes=15)
+"""No writer is longer between an index row and its change: a function runs for ten minutes at most (host.json)."""
+PAGE: Final = 1000
+"""Rows of one answer, and deadlines of a shard that one run takes on; the others are next."""
+
+type IndexKey = tuple[str, str]
+"""PartitionKey and RowKey."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pointer:
+    """One row: look at this device.
+
+    Attributes:
+        written: When the row was written, by the clock of the app.
+    """
+
+    device_id: str
+    key: IndexKey
+    etag: str
+    written: datetime
+
+
+def index_keys(device_id: str, row: Mapping[str, Any]) -> frozenset[IndexKey]:
+    """The index rows of a device, by the columns of its own row in DeploymentStatus."""
+    device, shard = _place(device_id)
+    keys = {(f"state:{row['State']}:{shard}", f"{device}|{_text(row['Since'])}")}
+    if "LookAt" in row:
+        version = read_number(row.get("LookVersion"))
+        keys.add((f"deadline:{shard}", f"{_text(row['LookAt'])}|{version}|{device}"))
+    return frozenset(keys)
+
+
+def unsent_key(device_id: str, first: int, last: int) -> IndexKey:
+    """The index row of transitions that are not published, by their sequences."""
+    device, shard = _place(device_id)
+    return f"unsent:{shard}", f"{device}|{first:019d}-{last:019d}"
+
+
+def unsent_sequences(pointer: Pointer) -> range:
+    """The sequences that such a row speaks of."""
+    first, _, last = pointer.key[1].rpartition("|")[2].partition("-")
+    return range(int(first), int(last) + 1)
+
+
+class DeploymentIndex:
+    """Reads and writes the index."""
+
+    def __init__(self, client: TableClient, clock: Callable[[], datetime]) -> None:
+        self._client = client
+        self._clock = clock
+
+    async def add(self, keys: Iterable[IndexKey]) -> None:
+        """Write rows, before the change that they belong to.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        written = self._clock()
+        with table_errors():
+            await asyncio.gather(
+                *(
+                    self._client.upsert_entity({"PartitionKey": partition, "RowKey": row, "Written": written})
+                    for partition, row in keys
+                )
+            )
+
+    async def remove(self, keys: Iterable[IndexKey]) -> None:
+        """Delete rows, after the change that they no longer belong to. A row that is not there is none too many.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        with table_errors():
+            await asyncio.gather(*(self._client.delete_entity(partition, row) for partition, row in keys))
+
+    async def discard(self, pointer: Pointer) -> None:
+        """Delete a row that no device has, unless its writer may still be between the row and its change.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        if self._clock() - pointer.written < WRITERS_END_AFTER:
+            return
+        partition, row = pointer.key
+        with table_errors(), suppress(ResourceModifiedError):
+            await self._client.delete_entity(
+                partition, row, etag=pointer.etag, match_condition=MatchConditions.IfNotModified
+            )
+
+    async def due(self, now: datetime) -> list[Pointer]:
+        """The deadlines that are due, the oldest first: of each shard at most a page, in one request.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        shards = await asyncio.gather(*(self._due(f"deadline:{shard:x}", now) for shard in range(SHARDS)))
+        return sorted((pointer for shard in shards for pointer in shard), key=lambda pointer: pointer.key[1])
+
+    async def devices(self) -> AsyncIterator[Pointer]:
+        """Every device that has a state, and some that have it no longer. One request for each thousand.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        with table_errors():
+            async for row in self._client.query_entities("PartitionKey ge 'state:' and PartitionKey lt 'state;'"):
+                yield _pointer(row, row["RowKey"].rpartition("|")[0])
+
+    async def unsent(self, device_id: str | None = None) -> list[Pointer]:
+        """What is not published, in the order of its sequences: of one device, or, at most a page, of all.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        if device_id is None:
+            query = "PartitionKey ge 'unsent:' and PartitionKey lt 'unsent;'"
+        else:
+            device, shard = _place(device_id)
+            query = f"PartitionKey eq 'unsent:{shard}' and RowKey ge '{device}|' and RowKey lt '{device}}}'"
+        with table_errors():
+            rows = self._client.query_entities(query, results_per_page=PAGE)
+            return [_pointer(row, row["RowKey"].rpartition("|")[0]) async for row in await anext(rows.by_page())]
+
+    async def _due(self, partition: str, now: datetime) -> list[Pointer]:
+        with table_errors():
+            rows = self._client.query_entities(
+                f"PartitionKey eq '{partition}' and RowKey le '{_text(now)}|~'", results_per_page=PAGE
+            )
+            return [_pointer(row, row["RowKey"].split("|", 2)[2]) async for row in await anext(rows.by_page())]
+
+
+def _place(device_id: str) -> tuple[str, str]:
+    """A device as a part of a key, and its shard."""
+    device = escape(device_id).replace("|", "~7C")
+    return device, f"{zlib.crc32(device.encode('utf-8', 'surrogatepass')) % SHARDS:x}"
+
+
+def _pointer(row: TableEntity, device: str) -> Pointer:
+    key = row["PartitionKey"], row["RowKey"]
+    return Pointer(unescape(device), key, str(row.metadata["etag"]), read_time(row["Written"]))
+
+
+def _text(time: datetime) -> str:
+    """A time whose order is that of its text."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,456 @@
+"""Dead letters: what is kept of an event, and what its replay makes of it."""
+
+import asyncio
+import json
+import random
+import re
+import sys
+import zlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from app_over_azurite import SECRET, App
+
+from local.azurite import azurite_tables
+from local.iothub import IotHub
+from status_app.__main__ import main
+from status_app.dead_letter_replay import replay_dead_letters
+from status_app.errors import UnavailableError
+from status_app.incoming import IncomingEvent
+from status_app.tables.dead_letters import PAGE, DeadLetter, DeadLetters
+
+ROOT: Final = Path(__file__).parents[2]
+NOISE: Final = random.Random(1).randbytes(300_000)  # noqa: S311 (a body that does not get smaller)
+HALF_A_DEVICE: Final = (
+    r'{"system": {}, "application": {"opType": "updateTwin", "deviceId": "\ud800", "moduleId": "$edgeAgent"}}'
+)
+LIFECYCLE: Final = {
+    "iothub-message-schema": "deviceLifecycleNotification",
+    "opType": "deleteDeviceIdentity",
+    "moduleId": "",
+}
+
+type Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def tables() -> Iterator[str]:
+    """A table service of these tests alone: a replay takes every dead letter there is."""
+    with azurite_tables() as connection_string:
+        yield connection_string
+
+
+@pytest.fixture
+async def app(tables: str) -> AsyncIterator[App]:
+    app = App(tables)
+    yield app
+    await app.client.delete_table("DeadLetter")
+    await app.services.close()
+    await app.client.close()
+
+
+async def keep(app: App, *events: IncomingEvent, reason: str = "iothub_unavailable") -> DeadLetters:
+    await app.client.create_table_if_not_exists("DeadLetter")
+    letters = app.services.dead_letters()
+    for event in events:
+        await letters.keep(event, reason, "detail")
+    return letters
+
+
+async def kept(letters: DeadLetters) -> list[DeadLetter]:
+    return [letter async for page in letters.pages() for letter in page]
+
+
+async def replay(app: App, *, reason: str | None = None, dry_run: bool = False) -> tuple[bool, list[str]]:
+    """Whether nothing is left, and the lines."""
+    lines: list[str] = []
+    return await replay_dead_letters(app.services, lines.append, reason=reason, dry_run=dry_run), lines
+
+
+async def edit(app: App, event: IncomingEvent, change: Callable[[dict[str, Any]], object]) -> DeadLetter:
+    """Keep an event and change its row as a person would. What is stored then."""
+    letters = await keep(app, event)
+    row = dict((await kept(letters))[0].row)
+    change(row)
+    await app.client.get_table_client("DeadLetter").upsert_entity(row, mode="replace")
+    return (await kept(letters))[0]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b'{"version": 7}',
+        "\ufeff{\r\n\t\u00e9\u4e2d\x00 ~'%}".encode(),
+        ("\u00e9" * 100_000).encode(),
+        b"x" * 400_000,
+        b"x" * 1_000_000,
+        b"\xff\x00" * 500_000,
+        '{"version": 7}'.encode("utf-16"),
+        NOISE,
+    ],
+    ids=["empty", "text", "odd text", "parts", "the most text", "1 MB", "1 MB binary", "utf-16", "binary parts"],
+)
+async def test_an_event_comes_back_as_it_was_kept(app: App, body: bytes) -> None:
+    event = replace(app.event("d", body, zone="\u00e9'"), system_properties={"connection-device-id": "d"})
+    (letter,) = await kept(await keep(app, event))
+    assert letter.event() == event
+
+
+async def test_an_event_comes_back_without_the_secrets_of_its_twin(app: App) -> None:
+    twin = {"version": 7, "properties": {"desired": {"modules": {"m": {"env": {"P": {"value": SECRET}}}}}}}
+    whole = json.dumps(twin).encode()
+    letters = await keep(app, app.event("d", whole), app.event("d", whole[:-1]), app.event("d", whole * 20_000))
+    bodies = [letter.event().body for letter in await kept(letters)]
+    assert json.loads(bodies[0]) == json.loads(whole.replace(json.dumps({"P": {"value": SECRET}}).encode(), b'"***"'))
+    assert all(body.startswith(b'{"version": 7, "properties":') for body in bodies)
+    assert not any(SECRET.encode() in body for body in bodies)
+
+
+async def test_what_can_be_processed_now_leaves_the_table_and_the_rest_stays_with_its_new_reason(app: App) -> None:
+    good, down, gone = app.put("good", "003"), app.put("down", "003"), app.put("gone", "003")
+    await app.handle(app.event(gone))
+    del app.hub.twins[gone]
+    app.hub.down.add(down)
+    events = [
+        app.event(good),
+        app.event(down),
+        app.event(gone),
+        app.event("never-seen"),
+        app.event("d", b"{"),
+        app.event("leaf", b"{}", **LIFECYCLE),
+        app.event("d", moduleId="$edgeHub"),
+    ]
+    letters = await keep(app, *events, reason="internal_error")
+    done, lines = await replay(app)
+    assert [line.removeprefix(f"{app.prefix}/") for line in lines] == [
+        f"2 {good} processed: changed",
+        f"3 {down} stays: iothub is unavailable: answer 503",
+        f"4 {gone} processed: removed",
+        "5 never-seen stays: device_not_found: neither the hub nor the table knows the device",
+        "6 - stays: not_json: Expecting property name enclosed in double quotes at line 1, column 2",
+        "7 leaf processed: unchanged",
+        "8 - processed: about another twin",
+        "4 processed, 3 left",
+    ]
+    assert not done
+    left = await kept(letters)
+    assert [letter.reason for letter in left] == ["iothub_unavailable", "device_not_found", "not_json"]
+    assert left[0].row["Detail"] == "iothub is unavailable: answer 503"
+    assert [letter.event() for letter in left] == [events[1], events[3], events[4]]
+    assert (await app.rows(good))["device"]["State"] == "successful"
+
+    app.hub.down.clear()
+    assert await replay(app, reason="iothub_unavailable") == (
+        True,
+        [f"{app.prefix}/3 {down} processed: changed", "1 processed, 0 left"],
+    )
+    assert [letter.reason for letter in await kept(letters)] == ["device_not_found", "not_json"]
+
+
+async def test_many_events_are_told_in_their_order_and_a_device_is_read_once_a_page(app: App) -> None:
+    devices = [app.put(f"d{number}", "003") for number in range(3)]
+    letters = await keep(app, *[app.event(devices[number % 3]) for number in range(2 * PAGE + 5)])
+    done, lines = await replay(app)
+    numbers = [int(line.partition(" ")[0].partition("/")[2]) for line in lines[:-1]]
+    assert numbers == list(range(1, 2 * PAGE + 6))
+    assert lines[-1] == f"{2 * PAGE + 5} processed, 0 left"
+    assert sorted(app.hub.reads) == sorted(devices * 3)
+    assert done
+    assert await kept(letters) == []
+
+
+async def test_a_dry_run_tells_what_is_there_and_changes_nothing(app: App) -> None:
+    device = app.put("d", "003")
+    letters = await keep(app, app.event(device), app.event("d", b"{"), app.event("d", moduleId="$edgeHub"))
+    before = await kept(letters)
+    done, lines = await replay(app, dry_run=True)
+    assert [line.removeprefix(f"{app.prefix}/") for line in lines] == [
+        f"1 {device} stays: would be looked at (iothub_unavailable)",
+        "2 - stays: not_json: Expecting property name enclosed in double quotes at line 1, column 2",
+        "3 - stays: about another twin",
+        "0 processed, 3 left",
+    ]
+    assert not done
+    assert app.hub.reads == []
+    assert [letter.row.metadata for letter in await kept(letters)] == [letter.row.metadata for letter in before]
+
+
+async def test_an_event_that_is_kept_anew_during_the_look_is_not_lost(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = app.event(app.put("d", "003"))
+    letters = await keep(app, event)
+    read = app.hub.read
+
+    async def read_and_keep(device_id: str) -> Any:
+        await letters.keep(event, "internal_error", "KeyError")
+        return await read(device_id)
+
+    monkeypatch.setattr(app.hub, "read", read_and_keep)
+    done, lines = await replay(app)
+    assert lines[0].endswith("stays: its row was written anew meanwhile")
+    assert not done
+    assert [letter.reason for letter in await kept(letters)] == ["internal_error"]
+
+
+async def test_an_event_that_another_replay_took_is_processed(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    letters = await keep(app, app.event(app.put("d", "003")))
+    read = app.hub.read
+
+    async def read_and_forget(device_id: str) -> Any:
+        await letters.forget((await kept(letters))[0])
+        return await read(device_id)
+
+    monkeypatch.setattr(app.hub, "read", read_and_forget)
+    assert (await replay(app))[0]
+
+
+async def test_a_bug_is_told_by_its_name_alone_and_the_rest_goes_on(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, good = app.put("bad", "003"), app.put("good", "003")
+    letters = await keep(app, app.event(bad), app.event(good))
+    read = app.hub.read
+
+    async def read_or_fail(device_id: str) -> Any:
+        if device_id == bad:
+            raise KeyError(SECRET)
+        return await read(device_id)
+
+    monkeypatch.setattr(app.hub, "read", read_or_fail)
+    _, lines = await replay(app)
+    assert lines == [
+        f"{app.prefix}/1 {bad} stays: internal_error: KeyError",
+        f"{app.prefix}/2 {good} processed: changed",
+        "1 processed, 1 left",
+    ]
+    assert [letter.reason for letter in await kept(letters)] == ["internal_error"]
+
+
+async def test_an_event_that_fails_as_it_did_before_leaves_its_row_untouched(app: App) -> None:
+    letters = await keep(app, app.event("never-seen"))
+    await replay(app)
+    before = await kept(letters)
+    assert [letter.reason for letter in before] == ["device_not_found"]
+    await replay(app)
+    assert [letter.row.metadata for letter in await kept(letters)] == [letter.row.metadata for letter in before]
+
+
+async def test_an_event_that_cannot_be_taken_out_of_the_table_is_told_and_the_rest_goes_on(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = await keep(app, *[app.event(app.put(name, "003")) for name in ("a", "b")])
+    forget = DeadLetters.forget
+
+    async def forget_or_fail(self: DeadLetters, letter: DeadLetter) -> None:
+        if letter.name.endswith("/1"):
+            raise UnavailableError("tables", "answer 503")
+        await forget(self, letter)
+
+    monkeypatch.setattr(DeadLetters, "forget", forget_or_fail)
+    _, lines = await replay(app)
+    assert lines[0].endswith("stays: tables is unavailable: answer 503")
+    assert lines[2] == "1 processed, 1 left"
+    assert [letter.name for letter in await kept(letters)] == [f"{app.prefix}/1"]
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"Properties": None}, "Properties is missing"),
+        ({"Properties": 5}, "Properties has the wrong type"),
+        ({"Properties": '{"application": {"opType": "upd'}, "Properties is not JSON"),
+        ({"Properties": "[" * 30_000}, "Properties is not JSON"),
+        ({"Properties": "[]"}, "Properties.application is missing"),
+        ({"Properties": '{"application": [], "system": {}}'}, "Properties.application has the wrong type"),
+        ({"Properties": '{"application": {}}'}, "Properties.system is missing"),
+        ({"PartitionId": None}, "PartitionId is missing"),
+        ({"SequenceNumber": "twelve"}, "SequenceNumber has the wrong type"),
+        ({"Body": None}, "Body is missing"),
+        ({"Body": b"{}"}, "Body has the wrong type"),
+        ({"Body01": 5}, "Body01 has the wrong type"),
+        ({"BodyEncoding": None}, "BodyEncoding is neither text nor deflate"),
+        ({"BodyEncoding": SECRET}, "BodyEncoding is neither text nor deflate"),
+        ({"BodyEncoding": "deflate"}, "Body has the wrong type"),
+        ({"BodyEncoding": "deflate", "Body": b"no stream"}, "Body cannot be inflated"),
+        ({"BodyEncoding": "deflate", "Body": zlib.compress(b"{}")[:-5]}, "Body cannot be inflated"),
+    ],
+    ids=lambda value: value[:40] if isinstance(value, str) else "",
+)
+async def test_a_row_that_cannot_be_read_is_told_and_stays_as_it_is(
+    app: App, columns: dict[str, Any], words: str
+) -> None:
+    def change(row: dict[str, Any]) -> None:
+        row.update(columns)
+        for name in [name for name, value in row.items() if value is None]:
+            del row[name]
+
+    before = await edit(app, app.event(app.put("d", "003")), change)
+    good = app.put("good", "003")
+    letters = await keep(app, app.event(good))
+    done, lines = await replay(app)
+    assert lines[:2] == [
+        f"{app.prefix}/1 - stays: unreadable row: {words}",
+        f"{app.prefix}/2 {good} processed: changed",
+    ]
+    assert not done
+    (left,) = await kept(letters)
+    assert (left.row, left.row.metadata["etag"]) == (before.row, before.row.metadata["etag"])
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [{"Reason": 5}, {"Detail": None, "Reason": None}, {"EnqueuedTime": "soon"}, {"Extra": 1}, {"SequenceNumber": 1}],
+)
+async def test_a_column_that_the_look_does_not_need_may_be_wrong(app: App, columns: dict[str, Any]) -> None:
+    def change(row: dict[str, Any]) -> None:
+        row.update(columns)
+        for name in [name for name, value in row.items() if value is None]:
+            del row[name]
+
+    await edit(app, app.event(app.put("d", "003")), change)
+    assert not (await replay(app, dry_run=True))[0]
+    assert (await replay(app))[0]
+
+
+async def test_keys_that_a_person_made_are_told_as_they_are(app: App) -> None:
+    await edit(app, app.event("d"), lambda row: row.update(PartitionKey="~FF\u00e9", RowKey="mine", Properties="{}"))
+    _, lines = await replay(app)
+    assert "~FF\\xe9/mine - stays: unreadable row: Properties.application is missing" in lines
+
+
+async def test_a_device_id_cannot_change_the_terminal_or_add_a_line(app: App) -> None:
+    letters = await keep(app, app.event("a\n\x1b[2Jb\u202e\u00e9"))
+    _, lines = await replay(app)
+    assert lines[0].isascii()
+    assert lines[0].isprintable()
+    assert len(await kept(letters)) == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"Body": "\ud800"}, "not_utf8: byte 0 of 3"),
+        ({"Properties": r'{"application": {"opType": "\ud800"}, "system": {}}'}, "unknown_schema: "),
+        ({"Properties": HALF_A_DEVICE}, "device_not_found: "),
+    ],
+    ids=["body", "operation", "device"],
+)
+async def test_half_a_character_in_a_row_is_no_more_than_a_wrong_one(
+    app: App, columns: dict[str, str], words: str
+) -> None:
+    await edit(app, app.event("d"), lambda row: row.update(columns))
+    _, lines = await replay(app)
+    assert f" stays: {words}" in lines[0]
+    assert lines[1] == "0 processed, 1 left"
+
+
+async def test_a_reason_with_a_quotation_mark_chooses_nothing(app: App) -> None:
+    await keep(app, app.event("d", b"{"))
+    assert await replay(app, reason="x' or RowKey ge '") == (True, ["nothing to replay"])
+
+
+async def test_without_a_table_there_is_nothing_to_replay(app: App) -> None:
+    assert await replay(app) == (True, ["nothing to replay"])
+    assert "DeadLetter" not in [table.name async for table in app.client.list_tables()]
+
+
+async def command(environment: dict[str, str], *arguments: str) -> tuple[int | None, str, str]:
+    """The exit code, the output and the errors of the command in a process of its own."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "status_app", "replay-dead-letters", *arguments,
+        cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    out, err = await process.communicate()
+    return process.returncode, out.decode(), err.decode()
+
+
+async def test_the_command_replays_against_a_hub_and_says_by_its_exit_code_whether_something_is_left(
+    app: App, tables: str, tmp_path: Path
+) -> None:
+    hub = IotHub(tmp_path)
+    await hub.start()
+    try:
+        environment = {
+            "STATUS_TABLES": tables,
+            "IOT_HUB": hub.connection_string,
+            "REQUESTS_CA_BUNDLE": str(hub.ca_file),
+        }
+        device, late = app.put("d", "003"), app.put("late", "003")
+        hub.registry.put(app.hub.twins[device])
+        await keep(app, app.event(device), app.event(late), reason="internal_error")
+        listed = await command(environment, "--dry-run", "--reason", "internal_error")
+        assert (listed[0], listed[1].count("would be looked at"), listed[2]) == (1, 2, "")
+        assert hub.reads.total() == 0
+        found = "device_not_found: neither the hub nor the table knows the device"
+        assert await command(environment) == (
+            1,
+            f"{app.prefix}/1 {device} processed: changed\n{app.prefix}/2 {late} stays: {found}\n1 processed, 1 left\n",
+            "",
+        )
+        hub.registry.put(app.hub.twins[late])
+        assert await command(environment) == (
+            0,
+            f"{app.prefix}/2 {late} processed: changed\n1 processed, 0 left\n",
+            "",
+        )
+        assert await command(environment) == (0, "nothing to replay\n", "")
+    finally:
+        await hub.stop()
+    assert (await app.rows(late))["device"]["State"] == "successful"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("IOT_HUB", "", "IOT_HUB is not set"),
+        ("STABLE_AFTER", "soon", "STABLE_AFTER is 'soon'"),
+        ("STATUS_TABLES", f"AccountKey={SECRET}", "STATUS_TABLES is neither"),
+    ],
+)
+def test_a_wrong_setting_is_told_and_the_exit_code_is_2(
+    name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    for key, good in {"STATUS_TABLES": "https://a.example", "IOT_HUB": "hub1", name: value}.items():
+        monkeypatch.setenv(key, good)
+    assert main(["replay-dead-letters"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(told)
+    assert SECRET not in printed.err
+    assert printed.out == ""
+
+
+async def test_a_table_service_that_refuses_the_key_or_does_not_answer_is_told(tables: str) -> None:
+    refused = re.sub("AccountKey=[^;]+", "AccountKey=aHVudGVyMg==", tables)
+    assert await command({"STATUS_TABLES": refused, "IOT_HUB": "hub1"}) == (
+        1,
+        "",
+        "tables is unavailable: answer 403\n",
+    )
+    silent = re.sub(r"127.0.0.1:\d+", "127.0.0.1:1", tables)
+    assert await command({"STATUS_TABLES": silent, "IOT_HUB": "hub1"}) == (
+        1,
+        "",
+        "tables is unavailable: ServiceRequestError\n",
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["nothing"], ["replay-dead-letters", "--reason"]])
+def test_wrong_arguments_are_told_and_the_exit_code_is_2(arguments: list[str], capsys: Output) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+def test_the_page_lists_every_reason_that_the_code_gives_and_no_other() -> None:
+    code = "".join(path.read_text() for path in (ROOT / "status_app").rglob("*.py"))
+    reasons = set(re.findall(r'BadEventError\(\s*"(\w+)"', code))
+    services = re.findall(r"`(\w+)`", (UnavailableError.__doc__ or "").partition("service:")[2])
+    reasons |= {f"{service}_unavailable" for service in services}
+    page = (ROOT / "docs" / "dead-letters.md").read_text().partition("\n## Reasons\n")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line[:3] == "| `"]
+    assert sorted(row[0].strip("`") for row in rows) == sorted(reasons | {"internal_error"})
+    assert all(len(row) == 3 and all(row) for row in rows)
