@@ -1,12 +1,18 @@
 # Every command sets up what it needs.
-.PHONY: test lint types clean
+.PHONY: demo test start lint types clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
 
+demo: $(READY) node_modules/.package-lock.json
+	@$(PYTHON) -m local demo
+
 test: $(READY) node_modules/.package-lock.json lint types
 	$(PYTHON) -m coverage run --source=status_core,status_app -m pytest
 	$(PYTHON) -m coverage report --include='status_core/*' --fail-under=100
+
+start: $(READY) node_modules/.package-lock.json
+	@sh scripts/start
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .

@@ -1,31 +1,87 @@
-"""`python -m local replay FILE.jsonl`: a scenario through the real app; prints what came of it as JSON."""
+"""The app on one machine: the demo, and scenarios replayed through the real app."""
 
 import argparse
 import asyncio
 import json
+import logging
 import sys
 from pathlib import Path
 
-from local.azurite import AzuriteError
-from local.replay import replay
-from local.scenario import ScenarioError, read_scenario
+_INTERRUPTED = 130
 
 
 def main() -> int:
-    """Run one command; 2 where its input is bad or something it needs is missing."""
+    """Run one command.
+
+    Returns:
+        1 where it does not come to its end, 2 where its input is bad or something it needs is missing, 130 where it is
+        interrupted.
+    """
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("replay", help="replay a scenario through the app")
-    command.add_argument("file", type=Path)
-    file = parser.parse_args().file
+    demo = commands.add_parser("demo", help="roll a deployment out to a simulated fleet")
+    demo.add_argument("--devices", type=_count, default=40, help="size of the fleet, 1 to 1000")
+    demo.add_argument("--seed", type=int, default=1, help="the same seed gives the same story")
+    demo.set_defaults(run=_demo)
+    replay = commands.add_parser("replay", help="replay a scenario, print what came of it as JSON")
+    replay.add_argument("file", type=Path)
+    replay.set_defaults(run=_replay)
+    arguments = parser.parse_args()
     try:
-        steps = list(read_scenario(file.read_text(encoding="utf-8")))
+        code: int = arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("\nstopped", file=sys.stderr)
+        return _INTERRUPTED
+    return code
+
+
+# What a command needs is imported by it: that takes a second, in which an interrupt counts as well.
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from local.azurite import AzuriteError  # noqa: PLC0415 (as above)
+    from local.demo import demo  # noqa: PLC0415 (as above)
+    from local.host import AppLoadError, MissingSettingError  # noqa: PLC0415 (as above)
+    from status_app.errors import SettingError  # noqa: PLC0415 (as above)
+
+    try:
+        demo(arguments.devices, arguments.seed)
+    except (OSError, AzuriteError, AppLoadError, MissingSettingError, SettingError) as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _replay(arguments: argparse.Namespace) -> int:
+    from local.azurite import AzuriteError  # noqa: PLC0415 (as above)
+    from local.host import AppLoadError, MissingSettingError  # noqa: PLC0415 (as above)
+    from local.replay import ReplayError, replay  # noqa: PLC0415 (as above)
+    from local.scenario import ScenarioError, read_scenario  # noqa: PLC0415 (as above)
+    from status_app.errors import SettingError  # noqa: PLC0415 (as above)
+
+    file: Path = arguments.file
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        steps = list(read_scenario(file.read_text(encoding="utf-8-sig")))
         result = asyncio.run(replay(steps))
-    except (OSError, ScenarioError, AzuriteError) as error:
+    except UnicodeDecodeError:
+        print(f"{file}: not UTF-8", file=sys.stderr)
+        return 2
+    except (OSError, ScenarioError, AzuriteError, AppLoadError, MissingSettingError, SettingError) as error:
         print(f"{file}: {error}", file=sys.stderr)
         return 2
+    except ReplayError as error:
+        print(f"{file}: {error}", file=sys.stderr)
+        return 1
     print(json.dumps(result, indent=1))
     return 0
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= 1000:  # noqa: PLR2004 (the bounds that are told)
+        raise argparse.ArgumentTypeError(f"{number} is not from 1 to 1000")
+    return number
 
 
 if __name__ == "__main__":

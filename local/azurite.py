@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,8 @@ PROGRAM: Final = Path(__file__).parents[1] / "node_modules/.bin/azurite-table"
 ACCOUNT: Final = "devstoreaccount1"
 # Azurite's published development key: it opens nothing but an Azurite.
 KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+_OPTIONS: Final = ("--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry")
+_START_SECONDS: Final = 60
 
 
 class AzuriteError(Exception):
@@ -30,7 +33,7 @@ def azurite_tables() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [str(PROGRAM), "--tablePort", str(port), "--inMemoryPersistence", "--skipApiVersionCheck"]
+    command = [str(PROGRAM), "--tablePort", str(port), *_OPTIONS]
     with (
         tempfile.TemporaryDirectory() as folder,
         subprocess.Popen(  # noqa: S603 (a fixed command)
@@ -46,9 +49,14 @@ def azurite_tables() -> Iterator[str]:
 
 
 def _wait_for_start(azurite: subprocess.Popen[str]) -> None:
+    end = threading.Timer(_START_SECONDS, azurite.kill)  # what it prints ends with it
+    end.start()
     printed = []
-    for line in azurite.stdout or ():
-        printed.append(line)
-        if "successfully started" in line:
-            return
+    try:
+        for line in azurite.stdout or ():
+            printed.append(line)
+            if "successfully started" in line:
+                return
+    finally:
+        end.cancel()
     raise AzuriteError("Azurite did not start: " + "".join(printed))

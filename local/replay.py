@@ -1,69 +1,147 @@
 """Replays a scenario through the real app, and gives what came of it."""
 
+import asyncio
 import base64
 import json
 import tempfile
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import EntityProperty
 from azure.data.tables.aio import TableServiceClient
 
 from local.azurite import azurite_tables
+from local.clock import utc_now
+from local.published import published
 from local.routed_event import RoutedEvent
 from local.scenario import Step
-from local.stack import Stack, running_stack
+from local.stack import TRANSITIONS, Stack, running_stack
+from local.tables import TableProxy, table_proxy
+
+PATIENCE: Final = 120.0
+"""Seconds for all that follows from one line. The app's own attempts come to an end well within them."""
 
 
-async def replay(steps: Iterable[Step]) -> dict[str, list[Any]]:
+class ReplayError(Exception):
+    """A replay that does not come to its end. The text says where it stands."""
+
+
+async def replay(steps: Iterable[Step], *, patience: float = PATIENCE) -> dict[str, list[Any]]:
     """Run the steps, each to its end before the next.
+
+    What a function of the app raises is logged and does not end the replay: so it is in Azure.
+
+    Args:
+        steps: What happens.
+        patience: Seconds for each step, and for what is read at the end.
 
     Returns:
         `rows` and `deadLetters`, the entities of both tables, and `events`, what was published.
+
+    Raises:
+        AzuriteError: Azurite does not start.
+        ReplayError: A step has not come to its end in time.
     """
     steps = list(steps)
-    times = [step.at for step in steps[:1]]
+    times = [steps[0].at if steps else utc_now()]
     with azurite_tables() as tables, tempfile.TemporaryDirectory() as folder:
-        async with running_stack(Path(folder), tables, lambda: times[-1], routes=False) as stack:
+        async with (
+            table_proxy(tables) as proxy,
+            running_stack(Path(folder), proxy.connection_string, lambda: times[-1], routes=False) as stack,
+        ):
             for step in steps:
                 times.append(step.at)
-                _take(stack, step)
-                await stack.host.drained()
-        async with TableServiceClient.from_connection_string(tables) as service:
+                async with _within(patience, f"line {step.line}: the app is not done with it"):
+                    await _take(stack, proxy, step)
+                    await stack.drained()
+            async with _within(patience, f"the events of {TRANSITIONS} have not been received"):
+                events = await published(stack.event_hubs, TRANSITIONS)
+        async with (
+            _within(patience, "the tables have not been read"),
+            TableServiceClient.from_connection_string(tables) as service,
+        ):
             rows = await _entities(service, "DeploymentStatus")
             dead_letters = await _entities(service, "DeadLetter")
-    return {"rows": rows, "events": [], "deadLetters": dead_letters}
+    return {"rows": rows, "events": events, "deadLetters": dead_letters}
 
 
-def _take(stack: Stack, step: Step) -> None:
-    """Do what a line says: change the hub, and send what its route would have sent, or what the line says."""
-    content, before = step.content, len(stack.sent)
-    if step.kind == "raw":
-        properties = {key: str(value) for key, value in content.get("properties", {}).items()}
-        stack.send(RoutedEvent(content["raw"].encode(), properties.get("deviceId", ""), properties))
-        return
-    if step.kind == "delete":
-        stack.iot_hub.registry.delete(content["delete"])
+@asynccontextmanager
+async def _within(seconds: float, otherwise: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError:
+        raise ReplayError(f"{otherwise} after {seconds:g} seconds") from None
+
+
+async def _take(stack: Stack, proxy: TableProxy, step: Step) -> None:
+    """Do what a line says."""
+    content = step.content
+    match step.kind:
+        case "run":
+            await stack.host.run_timer(content["run"])
+        case "fault":
+            _order(stack, proxy, content["fault"])
+        case "raw":
+            properties = content.get("properties", {})
+            event = RoutedEvent(_body(content["raw"]), properties.get("deviceId", ""), properties)
+            _send(stack, [event], content)
+        case _:
+            _change(stack, content)
+
+
+def _change(stack: Stack, content: Mapping[str, Any]) -> None:
+    """Change the hub, and send what its route would have sent, or what the line says."""
+    registry, before = stack.iot_hub.registry, len(stack.sent)
+    if "twin" in content:
+        registry.put(content["twin"])
     else:
-        stack.iot_hub.registry.put(content["twin"])
-    if not content.get("notify", True):
-        return
-    for event in stack.sent[before:]:
-        sent = replace(event, body=_body(content["body"])) if "body" in content else event
+        if registry.get(content["delete"]) is None:  # it is gone already, and that is told once more
+            registry.put({"deviceId": content["delete"]}, notify=False)
+        registry.delete(content["delete"])
+    events = stack.sent[before:]
+    if "body" in content:
+        events = [replace(event, body=_body(content["body"])) for event in events]
+    if content.get("notify", True):
+        _send(stack, events, content)
+
+
+def _send(stack: Stack, events: Iterable[RoutedEvent], content: Mapping[str, Any]) -> None:
+    for event in events:
         for _ in range(content.get("repeat", 1)):
-            stack.send(sent)
+            stack.send(event)
+
+
+def _order(stack: Stack, proxy: TableProxy, fault: Mapping[str, Any]) -> None:
+    """Let the next calls of a service fail."""
+    op, count = fault["op"], fault.get("count", 1)
+    if fault["service"] == "transitions":
+        stack.event_hubs.faults.refuse_calls(TRANSITIONS, count)
+        return
+    faults: Any = proxy.faults if fault["service"] == "tables" else stack.iot_hub.faults
+    if fault.get("cut"):
+        faults.cut(op, count)
+    else:
+        faults.add(op, fault.get("status", HTTPStatus.SERVICE_UNAVAILABLE), count, retry_after=fault.get("retryAfter"))
 
 
 def _body(body: Any) -> bytes:
-    return body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    return body.encode(errors="surrogatepass") if isinstance(body, str) else json.dumps(body).encode()
 
 
 async def _entities(service: TableServiceClient, name: str) -> list[dict[str, Any]]:
+    """All rows of a table; none of one that the app had no reason to create."""
     entities = service.get_table_client(name).list_entities()
-    return [{key: _plain(value) for key, value in entity.items()} async for entity in entities]
+    try:
+        return [{key: _plain(value) for key, value in entity.items()} async for entity in entities]
+    except ResourceNotFoundError:
+        return []
 
 
 def _plain(value: Any) -> Any:

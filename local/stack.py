@@ -1,9 +1,10 @@
 """The whole app on one machine: IoT Hub, Event Hubs, the functions host and the app, over a table service."""
 
 import asyncio
+import logging
 import os
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,11 +15,16 @@ from local.host import FunctionsHost
 from local.iothub import IotHub
 from local.routed_event import RoutedEvent
 from status_app import services
-from status_app.settings import Settings
+from status_app.settings import SCHEDULES, Settings
 
 ROOT: Final = Path(__file__).parents[1]
 TWIN_CHANGES: Final = "twin-changes"
+TRANSITIONS: Final = "transitions"
 PARTITIONS: Final = 2
+_STOP_SECONDS: Final = 30
+"""Until functions that do not come to an end are left behind."""
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +40,16 @@ class Stack:
         """Put an event on twin-changes, as the hub's route would."""
         self.event_hubs.append(TWIN_CHANGES, event)
 
+    async def drained(self) -> None:
+        """Wait until the app is done with every event of twin-changes."""
+        await self.host.processed(TWIN_CHANGES, self.event_hubs.last_sequence(TWIN_CHANGES))
+
 
 @asynccontextmanager
 async def running_stack(
     folder: Path, tables: str, clock: Callable[[], datetime], *, routes: bool = True
 ) -> AsyncIterator[Stack]:
-    """Run the app over a table service.
+    """Run the app over a table service. No timer fires by itself: `host.run_timer` fires one.
 
     Args:
         folder: For certificates and checkpoints.
@@ -47,7 +57,7 @@ async def running_stack(
         clock: The clock of everything.
         routes: Whether the hub's route sends on what it makes; else it only keeps it in `sent`.
     """
-    event_hubs = EventHubs({TWIN_CHANGES: PARTITIONS}, now=clock)
+    event_hubs = EventHubs({TWIN_CHANGES: PARTITIONS, TRANSITIONS: PARTITIONS}, now=clock)
     sent: list[RoutedEvent] = []
 
     def route(event: RoutedEvent) -> None:
@@ -56,25 +66,53 @@ async def running_stack(
             event_hubs.append(TWIN_CHANGES, event)
 
     iot_hub = IotHub(folder, now=clock, route=route)
-    await event_hubs.start()
-    await iot_hub.start()
-    os.environ["REQUESTS_CA_BUNDLE"] = str(iot_hub.ca_file)
-    settings = {
-        "TwinChanges": event_hubs.connection_string(),
-        "TWIN_CHANGES_HUB": TWIN_CHANGES,
-        "CONSUMER_GROUP": "$Default",
-        "STATUS_TABLES": tables,
-        "IOT_HUB": iot_hub.connection_string,
-    }
-    app = services.Services(Settings.read({**os.environ, **settings}), clock=clock)
-    services.use(app)
-    # Time is the clock's: a retry does not wait.
-    host = FunctionsHost(ROOT, settings, data_dir=folder, clock=clock, sleep=lambda _seconds: asyncio.sleep(0))
-    await host.start()
-    try:
+    async with AsyncExitStack() as running:
+        await event_hubs.start()
+        running.push_async_callback(event_hubs.stop)
+        await iot_hub.start()
+        running.push_async_callback(iot_hub.stop)
+        running.enter_context(_trusting(iot_hub.ca_file))
+        settings = {
+            "TwinChanges": event_hubs.connection_string(),
+            "TWIN_CHANGES_HUB": TWIN_CHANGES,
+            "CONSUMER_GROUP": "$Default",
+            "Transitions": event_hubs.connection_string(),
+            "TRANSITIONS_HUB": TRANSITIONS,
+            "STATUS_TABLES": tables,
+            "IOT_HUB": iot_hub.connection_string,
+            **SCHEDULES,
+        }
+        app = services.Services(Settings.read({**os.environ, **settings}), clock=clock, sleep=_no_wait)
+        running.push_async_callback(app.close)
+        services.use(app)
+        host = FunctionsHost(ROOT, settings, data_dir=folder, clock=clock, sleep=_no_wait)
+        await host.start()
+        running.push_async_callback(_stop, host)
         yield Stack(event_hubs, iot_hub, host, sent)
+
+
+async def _stop(host: FunctionsHost) -> None:
+    try:
+        async with asyncio.timeout(_STOP_SECONDS):
+            await host.stop()
+    except TimeoutError:
+        _log.error("a function still runs, and is left behind")
+
+
+async def _no_wait(_seconds: float) -> None:
+    """The wait before a retry: time is the clock's, and passes for nobody who waits."""
+    await asyncio.sleep(0)
+
+
+@contextmanager
+def _trusting(ca_file: Path) -> Iterator[None]:
+    """Let clients of this process believe the certificates of an authority."""
+    before = os.environ.get("REQUESTS_CA_BUNDLE")
+    os.environ["REQUESTS_CA_BUNDLE"] = str(ca_file)
+    try:
+        yield
     finally:
-        await host.stop()
-        await app.close()
-        await iot_hub.stop()
-        await event_hubs.stop()
+        if before is None:
+            del os.environ["REQUESTS_CA_BUNDLE"]
+        else:
+            os.environ["REQUESTS_CA_BUNDLE"] = before

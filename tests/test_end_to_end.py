@@ -5,12 +5,15 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from azure.data.tables.aio import TableServiceClient
 
+from local.__main__ import main
+from local.replay import replay
 from local.stack import Stack, running_stack
 from status_app.tables.keys import escape
 
@@ -42,8 +45,8 @@ async def test_a_hundred_twin_changes_become_rows_and_the_same_batch_again_reads
         device = f"{stamp}-{number}"
         stack.iot_hub.registry.put(case["twin"] | {"deviceId": device})
         expected[device] = case["expected"]["state"]
-    assert set(stack.host.functions) == {"on_twin_changes"}
-    await stack.host.drained()
+    assert set(stack.host.functions) == {"on_twin_changes", "flag_stuck", "resync"}
+    await stack.drained()
     before = {device: await rows_of(tables, device) for device in expected}
     assert expected == {device: rows["device"]["State"] for device, rows in before.items()}
     assert all(outcome.ok for outcome in stack.host.invocations)
@@ -52,7 +55,7 @@ async def test_a_hundred_twin_changes_become_rows_and_the_same_batch_again_reads
     reads = stack.iot_hub.reads.total()
     for event in list(stack.sent):
         stack.send(event)
-    await stack.host.drained()
+    await stack.drained()
     after = {device: await rows_of(tables, device) for device in expected}
     etags = [
         {(device, key): row.metadata["etag"] for device, rows in found.items() for key, row in rows.items()}
@@ -67,7 +70,7 @@ async def test_a_throttled_hub_and_one_that_drops_the_connection_are_asked_again
     stack.iot_hub.faults.add("read", 429, 1)
     stack.iot_hub.faults.add("read", 503, 1)
     stack.iot_hub.registry.put(CASES[2]["twin"] | {"deviceId": device})
-    await stack.host.drained()
+    await stack.drained()
     assert (await rows_of(tables, device))["device"]["State"] == "successful"
 
 
@@ -76,11 +79,11 @@ async def test_a_twin_with_wrong_types_gets_a_state(stack: Stack, tables: str) -
     twin = CASES[2]["twin"] | {"deviceId": device, "tags": 5, "configurations": "x"}
     twin["properties"] = twin["properties"] | {"desired": [1]}
     stack.iot_hub.registry.put(twin)
-    await stack.host.drained()
+    await stack.drained()
     assert (await rows_of(tables, device))["device"]["State"] == "no_deployment"
 
 
-def test_a_scenario_is_replayed_through_the_real_app(tmp_path: Path) -> None:
+def test_two_replays_of_a_scenario_at_the_same_time_come_to_the_same(tmp_path: Path) -> None:
     twin = CASES[2]["twin"]
     steps: list[dict[str, Any]] = [
         {"at": "2024-05-02T09:05:00Z", "twin": twin, "repeat": 3},
@@ -88,23 +91,53 @@ def test_a_scenario_is_replayed_through_the_real_app(tmp_path: Path) -> None:
         {"at": "2024-05-02T09:07:00Z", "twin": twin | {"deviceId": "hint"}, "body": {}},
         {"at": "2024-05-02T09:08:00Z", "raw": "garbage", "properties": {"opType": "updateTwin"}},
         {"at": "2024-05-02T09:09:00Z", "delete": "hint"},
+        {"at": "2024-05-02T09:10:00Z", "fault": {"service": "iothub", "op": "query", "status": 503, "count": 100}},
+        {"at": "2024-05-02T09:11:00Z", "run": "resync"},
     ]
     file = tmp_path / "scenario.jsonl"
-    file.write_text("\n".join(json.dumps(step) for step in steps))
+    file.write_text("\n".join(json.dumps(step) for step in steps), encoding="utf-8-sig")
     command = [sys.executable, "-m", "local", "replay", str(file)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 (a fixed command)
-    found = json.loads(result.stdout)
+    both = [
+        subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)  # noqa: S603 (a fixed command)
+        for _ in range(2)
+    ]
+    results = [process.communicate() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert [error for _, error in results if "resync failed in attempt 1" not in error] == []
+    found, other = (json.loads(output) for output, _ in results)
+    assert found == other
     states = {row["PartitionKey"]: row["State"] for row in found["rows"] if row["RowKey"] == "device"}
     assert states == {"edge-device-01": "successful"}
     kinds = [row["Kind"] for row in found["rows"] if row["PartitionKey"] == "hint"]
     assert sorted(kinds) == ["deleted", "device", "module", "module"]
     assert [row["Reason"] for row in found["deadLetters"]] == ["not_json"]
+    told = [(event["data"]["deviceId"], event["sequence"].lstrip("0")) for event in found["events"]]
+    assert told == [("edge-device-01", number) for number in "123"] + [("hint", number) for number in "1234"]
 
 
-def test_a_step_that_is_none_is_told_by_its_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("content", "code", "told"),
+    [
+        (b'\n{"at": "noon", "twin": {}}', 2, "line 2: `at` takes an ISO 8601 time"),
+        (b'{"at": "2024-05-02T09:05:00Z", "delete": "\xff"}', 2, "not UTF-8"),
+        (
+            b'\n{"at": "2024-05-02T09:05:00Z", "run": "resync"}',
+            1,
+            "line 2: the app is not done with it after 0 seconds",
+        ),
+    ],
+)
+def test_what_is_no_scenario_and_what_does_not_end_is_told(  # noqa: PLR0913, PLR0917 (fixtures)
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    content: bytes,
+    code: int,
+    told: str,
+) -> None:
     file = tmp_path / "scenario.jsonl"
-    file.write_text('\n{"at": "noon", "twin": {}}')
-    command = [sys.executable, "-m", "local", "replay", str(file)]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (a fixed command)
-    assert result.returncode == 2
-    assert "line 2: `at` takes an ISO 8601 time" in result.stderr
+    file.write_bytes(content)
+    monkeypatch.setattr("sys.argv", ["local", "replay", str(file)])
+    monkeypatch.setattr("local.replay.replay", partial(replay, patience=0))
+    assert main() == code
+    assert capsys.readouterr() == ("", f"{file}: {told}\n")

@@ -33,6 +33,18 @@ class EventHubsFaults:
         """
         self._broker.refusals[self._broker.hub(hub).name] = count
 
+    def refuse_calls(self, hub: str, count: int) -> None:
+        """Refuse the next calls of a client of the SDK for Python that makes one at a time: both attempts of each.
+
+        Args:
+            hub: The name of the event hub.
+            count: How many, after what is refused anyway.
+
+        Raises:
+            AmqpError: There is no such event hub.
+        """
+        self._broker.refusals[self._broker.hub(hub).name] += 2 * count
+
     def drop_connections(self) -> None:
         """Reset every connection now, without a word to the clients."""
         for connection in tuple(self._connections):

@@ -112,6 +112,22 @@ class FunctionsHost:
         """Wait until every event that the event hubs hold now has been processed and checkpointed."""
         await asyncio.gather(*(trigger.drained() for trigger in self._event_hubs))
 
+    async def processed(self, hub: str, newest: Mapping[str, int]) -> None:
+        """Wait until events of an event hub have been processed and checkpointed: `drained` for whoever sent them.
+
+        Args:
+            hub: The name of the event hub.
+            newest: The sequence number of the last event that is waited for, by partition id; -1 for none.
+        """
+        groups = {
+            function.trigger.get("consumerGroup") or "$Default"
+            for function in self.functions.values()
+            if function.trigger.get("eventHubName") == hub
+        }
+        for group in groups:
+            for partition, number in newest.items():
+                await self._checkpoints.reached(group, hub, partition, number)
+
     def _function(self, metadata: RpcFunctionMetadata) -> Function:
         bindings = [json.loads(binding) for binding in metadata.raw_bindings]
         for binding in bindings:

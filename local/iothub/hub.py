@@ -14,7 +14,7 @@ from aiohttp import web
 from local.certificates import issue_certificates
 from local.clock import utc_now
 from local.iothub.authorization import refusal_of
-from local.iothub.faults import Faults
+from local.iothub.faults import Faults, Operation
 from local.iothub.registry import Change, Registry
 from local.iothub.routes import routed_event
 from local.iothub.server import TwinService
@@ -57,7 +57,7 @@ class IotHub:
         self.name = name
         self.port = port
         self.registry = Registry(now, self._notify)
-        self.faults = Faults()
+        self.faults = Faults[Operation]()
         self._route = route
         self._key = b64encode(token_bytes(32)).decode()
         self._service = TwinService(self.registry, self.faults, self._refusal_of)

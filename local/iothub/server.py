@@ -13,7 +13,7 @@ from uuid import uuid4
 
 from aiohttp import web
 
-from local.iothub.faults import Faults, Operation
+from local.iothub.faults import Fault, Faults, Operation
 from local.iothub.registry import EDGE_AGENT, Registry, device_twin
 
 _QUERY: Final = re.compile(
@@ -38,7 +38,9 @@ class TwinService:
         requests: Requests that came in, by operation.
     """
 
-    def __init__(self, registry: Registry, faults: Faults, refusal_of: Callable[[str | None], str | None]) -> None:
+    def __init__(
+        self, registry: Registry, faults: Faults[Operation], refusal_of: Callable[[str | None], str | None]
+    ) -> None:
         self._registry = registry
         self._faults = faults
         self._refusal_of = refusal_of
@@ -61,10 +63,12 @@ class TwinService:
             fault = self._faults.take(op)
             if fault is not None:
                 await asyncio.sleep(fault.delay)
-                if fault.cut and request.transport is not None:
+                if (fault.cut or fault.lost) and request.transport is not None:  # reading leaves nothing behind
                     request.transport.abort()  # whatever is answered from here on goes nowhere
                 if fault.status is not None:
-                    return _ordered_refusal(fault.status, fault.retry_after)
+                    return _ordered_refusal(fault.status, fault)
+                if fault.body is not None:
+                    return web.Response(body=fault.body, content_type="application/json")
             refused = self._refusal_of(request.headers.get("Authorization"))
             if refused is not None:
                 return _refusal(HTTPStatus.UNAUTHORIZED, "IotHubUnauthorizedAccess", f"Unauthorized: {refused}.")
@@ -116,10 +120,11 @@ def _no_device(device_id: str) -> web.Response:
     return _refusal(HTTPStatus.NOT_FOUND, "DeviceNotFound", f"Unable to find device with ID [{device_id}].")
 
 
-def _ordered_refusal(status: int, retry_after: float | None) -> web.Response:
+def _ordered_refusal(status: int, fault: Fault) -> web.Response:
     phrase = HTTPStatus(status).phrase
-    headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-    return _refusal(status, _CODES.get(HTTPStatus(status), phrase.replace(" ", "")), f"{phrase}.", headers)
+    code = fault.code or _CODES.get(HTTPStatus(status), phrase.replace(" ", ""))
+    headers = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}
+    return _refusal(status, code, f"{phrase}.", headers)
 
 
 def _refusal(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> web.Response:

@@ -1,0 +1,107 @@
+"""What the demo prints: the story, its progress, and the tables at its end."""
+
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from local.demo.answers import Row, name_of
+
+_MARKS: Final = {"successful": "#", "in_progress": "~", "pending": ".", "module_failed": "!", "invalid": "x"}
+"""In the order in which they stand in the bar; any other state comes last."""
+_OTHER: Final = "?"
+_ORDER: Final = (*_MARKS.values(), _OTHER)
+_BAR: Final = 30
+_WIDTH_OF_A_FILE: Final = 120
+_CLEAR_LINE: Final = "\r\x1b[K"
+
+
+class Screen:
+    """Standard output: on a terminal the progress is one line that is rewritten, else a line each time."""
+
+    def __init__(self) -> None:
+        self._is_terminal = sys.stdout.isatty()
+
+    def say(self, text: str = "", at: datetime | None = None) -> None:
+        """Prints a line, with the simulated time where it tells what happens."""
+        line = text if at is None else f"{at:%H:%M}  {text}"
+        print(f"{self._clear}{line}", flush=True)
+
+    def legend(self) -> None:
+        """Says what the marks of the bar stand for."""
+        self.say("  ".join(f"{mark} {state}" for state, mark in (*_MARKS.items(), ("another state", _OTHER))))
+
+    def progress(self, at: datetime, devices: Sequence[Row], stuck: Sequence[Row]) -> None:
+        """Shows how many devices are in which state, and how many rows are stuck."""
+        marks = sorted((_mark(row) for row in devices), key=_ORDER.index)
+        bar = "".join(marks[cell * len(marks) // _BAR] for cell in range(_BAR if marks else 0))
+        counts = "  ".join(f"{mark} {count}" for mark, count in Counter(marks).items())
+        line = _cut(f"{at:%H:%M}  [{bar}]  {counts}" + (f"  {len(stuck)} stuck" if stuck else ""))
+        print(f"{self._clear}{line}", end="" if self._is_terminal else "\n", flush=True)
+
+    def turn(self, row: Row) -> None:
+        """Tells that something got stuck, or is not any more."""
+        unsettled = _length(timedelta(seconds=row["DurationSeconds"]))
+        words = f"{name_of(row)}: {row['Reason']}, unsettled for {unsettled}"
+        self.say(f"{row['Kind'].upper():9}  {words}", row["ObservedAt"])
+
+    def states(self, devices: Sequence[Row], now: datetime) -> None:
+        """The status table: states with their counts, and every device that is not successful."""
+        counts = Counter(row["State"] for row in sorted(devices, key=lambda row: _ORDER.index(_mark(row))))
+        self._table(("STATE", "DEVICES"), [(state, str(count)) for state, count in counts.items()])
+        counters = Counter(row.get("Portal", "none") for row in devices)
+        numbers = ", ".join(f"{count} {counter}" for counter, count in counters.most_common())
+        self.say(f"(IoT Hub's own counters say of the same devices: {numbers})")
+        self._table(
+            ("DEVICE", "STATE", "REASON", "SINCE", "FOR", "MESSAGE"),
+            [
+                (
+                    name_of(row),
+                    row["State"],
+                    row["Reason"],
+                    _time(row["Since"]),
+                    _length(now - row["Since"]),
+                    row["Message"],
+                )
+                for row in devices
+                if row["State"] != "successful"
+            ],
+        )
+
+    def stuck(self, rows: Sequence[Row]) -> None:
+        """The stuck list."""
+        self._table(
+            ("STUCK", "STUCK SINCE", "UNSETTLED SINCE", "REASON"),
+            [(name_of(row), _time(row["StuckSince"]), _time(row["UnsettledSince"]), row["Reason"]) for row in rows],
+        )
+
+    @property
+    def _clear(self) -> str:
+        return _CLEAR_LINE if self._is_terminal else ""
+
+    def _table(self, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+        widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+        self.say()
+        for row in (head, *rows):
+            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            self.say(_cut("  ".join(cells).rstrip()))
+
+
+def _mark(row: Row) -> str:
+    return _MARKS.get(row["State"], _OTHER)
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%H:%M}"
+
+
+def _length(length: timedelta) -> str:
+    return f"{length // timedelta(minutes=1)} min"
+
+
+def _cut(line: str) -> str:
+    """A line that fits: on a terminal one that is longer would not be rewritten."""
+    width = shutil.get_terminal_size((_WIDTH_OF_A_FILE, 0)).columns
+    return line if len(line) <= width else f"{line[: width - 3]}..."

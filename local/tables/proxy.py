@@ -1,0 +1,156 @@
+"""What stands between the app and Azurite: it hands requests on as they are, counts them, and fails on purpose."""
+
+import asyncio
+import re
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final, Literal
+from uuid import uuid4
+
+import aiohttp
+from aiohttp import web
+from multidict import CIMultiDict
+from yarl import URL
+
+from local.faults import Fault, Faults
+
+type Operation = Literal["read", "write"]
+"""A GET reads, anything else writes: a transaction is one write, and so is the creation of a table."""
+
+_ENDPOINT: Final = re.compile(r"(?<=TableEndpoint=)(http://[^/;]+)(/[^/;]+)")
+_OF_ONE_CONNECTION: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
+"""Headers that each side of the proxy has for itself."""
+_CODES: Final = {
+    HTTPStatus.INTERNAL_SERVER_ERROR: ("InternalError", "The server encountered an internal error."),
+    HTTPStatus.SERVICE_UNAVAILABLE: ("ServerBusy", "The server is currently unable to receive requests."),
+}
+_KEEP_ALIVE_SECONDS: Final = 2.0
+"""Azurite closes what is idle for 5 seconds: no request may meet that."""
+_SHUTDOWN_SECONDS: Final = 0.5
+
+
+class TableProxy:
+    """A table service on 127.0.0.1 that is another one behind it.
+
+    Args:
+        tables: Connection string of the one behind it, over plain HTTP.
+
+    Attributes:
+        faults: Orders for the next answers.
+        requests: Requests that came in, whatever became of them; what the SDK repeats counts each time.
+        requests_of: The same of each table by its name; `Tables` stands for those that create or list tables.
+        before: Called with the operation and the path of each request that is about to be handed on, which waits for
+            it. Where it raises ConnectionError, the request is not done and its connection closed.
+    """
+
+    def __init__(self, tables: str) -> None:
+        match = _ENDPOINT.search(tables)
+        if match is None:
+            raise ValueError("the connection string has no TableEndpoint over plain HTTP")
+        self.faults = Faults[Operation]()
+        self.requests: Counter[Operation] = Counter()
+        self.requests_of: defaultdict[str, Counter[Operation]] = defaultdict(Counter)
+        self.before: Callable[[Operation, str], Awaitable[object]] | None = None
+        self._tables = tables
+        self._origin, account = match.groups()
+        # A transaction names its table in its body, the only one that it may be about.
+        self._table = re.compile(rf"{account}/(\w+)".encode())
+        self._port = 0
+
+    @property
+    def connection_string(self) -> str:
+        """What the SDK's `from_connection_string` takes. It holds the port, so it is asked for after the start."""
+        return _ENDPOINT.sub(rf"http://127.0.0.1:{self._port}\2", self._tables)
+
+    async def start(self) -> None:
+        """Listen on a free port."""
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=aiohttp.ClientTimeout(total=None),
+            skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
+            auto_decompress=False,
+        )
+        # A request whose client is gone is given up: what was killed before a call does not make it later on.
+        server = web.Server(self._answer, access_log=None, handler_cancellation=True)
+        self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        self._port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Close every connection."""
+        await self._runner.cleanup()
+        await self._session.close()
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        op: Operation = "read" if request.method == "GET" else "write"
+        body = await request.content.read()
+        table = self._table.search(request.raw_path.encode()) or self._table.search(body)
+        self.requests[op] += 1
+        self.requests_of[table[1].decode() if table else ""][op] += 1
+        fault = self.faults.take(op) or Fault()
+        await asyncio.sleep(fault.delay)
+        if fault.status is not None:
+            return _refusal(fault.status, fault)
+        try:
+            if fault.cut:
+                raise ConnectionResetError
+            if self.before is not None:
+                await self.before(op, request.path)
+            answer = await self._hand_on(request, body)
+            if fault.lost:
+                raise ConnectionResetError
+        except (ConnectionError, aiohttp.ClientError):
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response()  # it goes nowhere
+        return answer
+
+    async def _hand_on(self, request: web.BaseRequest, body: bytes) -> web.Response:
+        url = URL(self._origin + request.raw_path, encoded=True)  # as it was signed
+        headers = _between_ends(request.headers.items())
+        async with self._session.request(
+            request.method, url, headers=headers, data=body or None, allow_redirects=False
+        ) as answer:
+            content = await answer.read()
+            headers = _between_ends(answer.headers.items())
+            return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=content)
+
+
+@asynccontextmanager
+async def table_proxy(tables: str) -> AsyncIterator[TableProxy]:
+    """Run a proxy before the table service of a connection string.
+
+    Raises:
+        ValueError: The connection string names no table service over plain HTTP.
+    """
+    proxy = TableProxy(tables)
+    await proxy.start()
+    try:
+        yield proxy
+    finally:
+        await proxy.stop()
+
+
+def _between_ends(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
+    return CIMultiDict((name, value) for name, value in headers if name.lower() not in _OF_ONE_CONNECTION)
+
+
+def _refusal(status: int, fault: Fault) -> web.Response:
+    """A refusal as Table Storage puts it."""
+    phrase = HTTPStatus(status).phrase
+    code, text = _CODES.get(HTTPStatus(status), (phrase.replace(" ", ""), f"{phrase}."))
+    request_id = str(uuid4())
+    value = f"{text}\nRequestId:{request_id}\nTime:{datetime.now(UTC).isoformat()}"
+    headers = {"x-ms-request-id": request_id, "x-ms-version": "2019-02-02"}
+    if fault.retry_after is not None:
+        headers["Retry-After"] = str(fault.retry_after)
+    return web.json_response(
+        {"odata.error": {"code": fault.code or code, "message": {"lang": "en-US", "value": value}}},
+        status=status,
+        headers=headers,
+    )

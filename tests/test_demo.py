@@ -1,0 +1,91 @@
+"""`make demo`: what it prints is what the fleet's troubles come to, and it leaves nothing behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local.demo.rollout import START
+from local.fleet import Trouble, mixed_fleet
+from local.iothub import Registry
+
+ROOT = Path(__file__).parents[1]
+DEVICES = 12
+# Where release 2 still meets its trouble at the end: the state, the reason, and what of the device is stuck.
+UNSOLVED = {
+    Trouble.CRASHING_MODULE: ("module_failed", "backoff", "/vision"),
+    Trouble.HANGING_PULL: ("in_progress", "pull_timed_out", "/vision"),
+    Trouble.OLD_AGENT: ("invalid", "schema_version_rejected", ""),
+}
+# What is repaired after it was stuck.
+SOLVED = {Trouble.OFF: "", Trouble.REFUSED_PULL: "/vision"}
+
+
+def start(folder: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
+    """Starts the demo; its temporary files are in the folder."""
+    return subprocess.Popen(  # noqa: S603 (a fixed command)
+        [sys.executable, "-m", "local", "demo", *arguments],
+        cwd=cwd,
+        env={**os.environ, "TMPDIR": str(folder), "COLUMNS": "200"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def table(out: str, head: str) -> list[list[str]]:
+    """The cells of the table whose head begins with a word."""
+    lines = out.partition(f"\n{head} ")[2].partition("\n\n")[0].splitlines()[1:]
+    return [re.split(r"  +", line) for line in lines if not line.startswith("(")]
+
+
+def test_the_demo_tells_what_the_troubles_of_the_fleet_come_to(tmp_path: Path) -> None:
+    registry = Registry(lambda: START, lambda _change: None)
+    _, troubles = mixed_fleet(registry, DEVICES, START)
+    assert set(troubles.values()) == set(Trouble)
+    with start(tmp_path, "--devices", str(DEVICES)) as process:
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+
+    unsolved = {device: UNSOLVED[trouble] for device, trouble in troubles.items() if trouble in UNSOLVED}
+    solved = {device + SOLVED[trouble] for device, trouble in troubles.items() if trouble in SOLVED}
+    stuck = {device + part for device, (_, _, part) in unsolved.items()}
+    assert {row[0]: row[1:3] for row in table(out, "DEVICE")} == {
+        device: [state, reason] for device, (state, reason, _) in unsolved.items()
+    }
+    counts = dict(table(out, "STATE"))
+    assert counts.pop("successful") == str(DEVICES - len(unsolved))
+    assert sorted(counts) == sorted(state for state, _, _ in unsolved.values())
+    assert {row[0]: row[-1] for row in table(out, "STUCK")} == {
+        device + part: reason for device, (_, reason, part) in unsolved.items()
+    }
+    turns = re.findall(r"^\d\d:\d\d  (STUCK|RECOVERED) +(\S+):", out, re.MULTILINE)
+    assert {name for turn, name in turns if turn == "STUCK"} == stuck | solved
+    assert {name for turn, name in turns if turn == "RECOVERED"} == solved
+    assert len(turns) == len(stuck) + 2 * len(solved)
+
+
+@pytest.mark.parametrize("moment", ["Starting Azurite", "08:00", "08:01"])
+def test_an_interrupt_stops_all_of_the_demo(tmp_path: Path, moment: str) -> None:
+    with start(tmp_path) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith(moment):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate()
+    assert (process.returncode, err) == (130, "\nstopped\n")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)  # none of its processes is left
+
+
+def test_missing_npm_packages_are_told(tmp_path: Path) -> None:
+    for folder in ("local", "status_app", "status_core"):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    with start(tmp_path, cwd=tmp_path) as process:
+        _, err = process.communicate()
+    assert (process.returncode, err) == (2, "demo: Azurite is missing: run `npm ci`\n")

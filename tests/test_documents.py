@@ -1,0 +1,213 @@
+"""What README and docs say is so: their examples run, and their lists are those of the code."""
+
+import asyncio
+import json
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from azure.core.credentials import AzureNamedKeyCredential
+from azure.data.tables import TableServiceClient
+from azure.data.tables.aio import TableServiceClient as AsyncTableServiceClient
+
+from local.azurite import ACCOUNT, KEY
+from local.routed_event import RoutedEvent
+from local.scenario import read_scenario
+from local.stack import running_stack
+from status_app.settings import Settings
+from status_app.tables import rows
+from status_app.tables.resync_position import Cycle, ResyncPosition
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+EXAMPLE = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
+TWIN = json.loads((ROOT / "tests/cases/048_200_module_backoff.json").read_text())["twin"]
+# A device whose name is the one in the examples.
+DEVICE = "DEVICE"
+# What the functions host reads for itself.
+OF_THE_HOST = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
+FLAGS = {
+    "az storage entity query": {"--account-name", "--table-name", "--auth-mode", "--filter", "--select"},
+    "az storage entity delete": {"--account-name", "--table-name", "--auth-mode", "--partition-key", "--row-key"},
+    "az iot hub module-twin show": {"--hub-name", "--device-id", "--module-id"},
+}
+
+
+@pytest.fixture(scope="module")
+def written(tables: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, set[str]]:
+    """The app has seen one device and one event that is none: the columns that it has for each kind of row."""
+    columns: dict[str, set[str]] = {}
+    write = rows._row  # noqa: SLF001 (the one place that knows the columns without a value too)
+
+    def record(device_id: str, row_key: str, /, **values: Any) -> rows.Row:
+        columns.setdefault(row_key.partition(":")[0], {"PartitionKey", "RowKey"}).update(values)
+        return write(device_id, row_key, **values)
+
+    async def run() -> None:
+        folder = tmp_path_factory.mktemp("stack")
+        async with running_stack(folder, tables, lambda: datetime.now(UTC)) as stack:
+            stack.iot_hub.registry.put(TWIN | {"deviceId": DEVICE})
+            stack.send(RoutedEvent(b"x" * 100_000, "", {"opType": "updateTwin"}))
+            await stack.host.drained()
+        async with AsyncTableServiceClient.from_connection_string(tables) as service:
+            position = ResyncPosition(service.get_table_client("DeploymentIndex"))
+            await position.write(Cycle("continuation"), [1])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rows, "_row", record)
+        asyncio.run(run())
+    with TableServiceClient.from_connection_string(tables) as service:
+        letters = service.get_table_client("DeadLetter").list_entities()
+        names = {name for letter in letters for name in letter}
+        index = service.get_table_client("DeploymentIndex").list_entities()
+        columns["DeploymentIndex"] = {re.sub(r"^Digests\d+$", "Digests", name) for row in index for name in row}
+    columns["DeadLetter"] = {re.sub(r"^Body\d+$", "Body", name) for name in names}
+    return columns
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of README in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def shell_commands(page: Path) -> list[str]:
+    """The indented commands of a page, each in one line."""
+    text = page.read_text().replace("\\\n", " ")
+    return [line.strip() for line in re.findall(r"^    (?! )(.+)$", text, re.MULTILINE)]
+
+
+def az_commands() -> list[tuple[str, dict[str, list[str]]]]:
+    """Each az command of the documents: its name, and its flags with their values."""
+    found = []
+    for command in (command for page in PAGES for command in shell_commands(page) if command.startswith("az ")):
+        name, *flags = re.split(r" +(?=--)", command.partition(" | ")[0])
+        words = [shlex.split(flag) for flag in flags]
+        found.append((name, {flag: values for flag, *values in words}))
+    return found
+
+
+def cells(text: str, heading: str) -> list[str]:
+    """The first cell of each row of the table under a heading."""
+    section = text.partition(f"{heading}\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `([^`]+)` \|", section, re.MULTILINE)
+
+
+def test_the_python_example_prints_a_device_and_its_modules(
+    tables: str, written: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert written
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", lambda: AzureNamedKeyCredential(ACCOUNT, KEY))
+    (example,) = blocks("python")
+    endpoint = dict(part.partition("=")[::2] for part in tables.split(";"))["TableEndpoint"]
+    names: dict[str, Any] = {}
+    exec(example.replace("https://ACCOUNT.table.core.windows.net", endpoint), names)  # noqa: S102 (our own example)
+    names["table"].close()
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("device module_failed backoff ")
+    assert {line.split()[0] for line in printed[1:]} == {"module:$edgeHub", "module:m1"}
+
+
+def test_the_commands_of_az_have_flags_that_exist_each_with_its_value() -> None:
+    assert {name for name, _ in az_commands()} <= set(FLAGS)
+    for name, flags in az_commands():
+        assert set(flags) <= FLAGS[name]
+        assert all(len(values) == 1 or (flag == "--select" and values) for flag, values in flags.items())
+
+
+def test_the_query_of_az_finds_the_device_with_its_columns(tables: str, written: object) -> None:
+    assert written
+    flags = next(flags for name, flags in az_commands() if name == "az storage entity query")
+    with TableServiceClient.from_connection_string(tables) as service:
+        table = service.get_table_client(*flags["--table-name"])
+        found = list(table.query_entities(*flags["--filter"], select=flags["--select"]))
+    assert [set(row) for row in found if row["PartitionKey"] == DEVICE] == [set(flags["--select"])]
+
+
+def test_the_twin_that_az_shows_gets_a_state() -> None:
+    (command,) = (command for command in shell_commands(PAGES[0]) if " | " in command)
+    _, *arguments = shlex.split(command.partition(" | ")[2])
+    result = subprocess.run(  # noqa: S603 (our own example)
+        [sys.executable, *arguments], cwd=ROOT, input=json.dumps(TWIN), capture_output=True, text=True, check=True
+    )
+    assert json.loads(result.stdout)["state"] == "module_failed"
+
+
+def test_the_lines_of_the_replay_example_are_steps() -> None:
+    (example,) = blocks("json lines")
+    assert [step.kind for step in read_scenario(example)] == ["twin", "delete"]
+
+
+def test_every_make_command_is_a_target() -> None:
+    named = set(re.findall(r"(?:^ +|`)make (\w+)", README, re.MULTILINE))
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"demo", "test", "start"} <= named <= set(targets)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+class Recorder(dict[str, str]):
+    """Settings that know which of them were read."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        super().__init__(values)
+        self.read: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.read.add(key)
+        return super().get(key, default)
+
+    def __getitem__(self, key: str) -> str:
+        self.read.add(key)
+        return super().__getitem__(key)
+
+
+def settings_of_the_code() -> set[str]:
+    recorder = Recorder(EXAMPLE)
+    Settings.read(recorder)
+    source = (ROOT / "function_app.py").read_text()
+    bindings = re.findall(r'connection="(\w+)"|"%?([A-Z]+(?:_[A-Z]+)+)%?"', source)
+    names = recorder.read.union(*bindings) - {""}
+    return {name.partition("__")[0] for name in names}
+
+
+def test_the_settings_page_and_the_example_name_what_the_code_reads_and_nothing_else() -> None:
+    code = settings_of_the_code()
+    assert set(cells((ROOT / "docs/settings.md").read_text(), "# Settings")) == code
+    assert set(EXAMPLE) - OF_THE_HOST == code
+
+
+def test_the_defaults_of_the_settings_page_are_those_of_the_code_and_of_the_example() -> None:
+    page = (ROOT / "docs/settings.md").read_text()
+    defaults = dict(re.findall(r"^\| `(\w+)` \|.*\| `([^`]+)` \|$", page, re.MULTILINE))
+    assert defaults == {name: EXAMPLE[name] for name in defaults}
+    required = {"IOT_HUB": "hub.example.com", "STATUS_TABLES": "https://tables.example.com"}
+    assert Settings.read(required) == Settings.read({**required, **defaults})
+
+
+@pytest.mark.parametrize(
+    ("heading", "kind"),
+    [
+        ("## DeploymentStatus, row `device`", "device"),
+        ("## DeploymentStatus, rows `module:<name>`", "module"),
+        ("## DeploymentStatus, rows `transition:<inverted sequence>`", "transition"),
+        ("## DeploymentIndex", "DeploymentIndex"),
+        ("## DeadLetter", "DeadLetter"),
+    ],
+)
+def test_the_tables_page_lists_the_columns_that_the_app_writes(
+    written: Mapping[str, set[str]], heading: str, kind: str
+) -> None:
+    listed = cells((ROOT / "docs/tables.md").read_text(), heading)
+    assert len(listed) == len(set(listed))
+    assert set(listed) == written[kind]
