@@ -96,6 +96,8 @@ class TableProxy:
         await asyncio.sleep(fault.delay)
         if fault.status is not None:
             return _refusal(fault.status, fault)
+        if fault.body is not None:
+            return web.Response(body=fault.body, content_type="application/json")
         try:
             if fault.cut:
                 raise ConnectionResetError

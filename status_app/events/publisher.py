@@ -97,7 +97,7 @@ class TransitionPublisher:
             except (EventHubError, TimeoutError) as error:
                 detail = str(error).partition("\n")[0] or type(error).__name__
                 if attempt == ATTEMPTS - 1:
-                    raise UnavailableError("transitions", detail) from error
+                    raise UnavailableError("transitions", detail) from None
                 _log.info("transitions: attempt %d failed, %s", attempt + 1, detail)
             await self._sleep(FIRST_WAIT * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 (spreads retries)
         raise AssertionError("unreachable: the last attempt returns or raises")

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from azure.core.exceptions import AzureError, HttpResponseError, IncompleteReadError
+from azure.core.pipeline import PipelineResponse
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
@@ -14,7 +15,10 @@ from status_app.settings import is_connection_string
 TRANSACTION_LIMIT: Final = 100
 """Entities that one transaction can hold."""
 
-_RETRIES: Final = {"retry_total": 3, "retry_backoff_factor": 0.3, "retry_backoff_max": 5}
+LONGEST_WAIT: Final = 5
+"""Seconds before another attempt, whatever a Retry-After says: the host, or the next run, tries again later."""
+
+_RETRIES: Final = {"retry_total": 3, "retry_backoff_factor": 0.3, "retry_backoff_max": LONGEST_WAIT}
 _TIMEOUTS: Final = {"connection_timeout": 5, "read_timeout": 20}
 _LOST: Final = (404, 409, 412)
 _NOT_NOW: Final = (401, 403, 408, 429)
@@ -24,13 +28,26 @@ _SERVER_ERROR: Final = 500
 
 def table_service(tables: str) -> TableServiceClient:
     """A client of the service that `STATUS_TABLES` names: by connection string, or by the app's identity."""
-    # Proxy variables and netrc are not read for each request: this doubles the rate of single operations.
-    options = {"transport": AioHttpTransport(use_env_settings=False), **_RETRIES, **_TIMEOUTS}
+    options: dict[str, Any] = {
+        # Proxy variables and netrc are not read for each request: this doubles the rate of single operations.
+        "transport": AioHttpTransport(use_env_settings=False),
+        "raw_response_hook": _cap_wait,
+        **_RETRIES,
+        **_TIMEOUTS,
+    }
     if is_connection_string(tables):
         return TableServiceClient.from_connection_string(tables, **options)
     from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 (0.2 s, and only with an identity)
 
     return TableServiceClient(tables, credential=DefaultAzureCredential(), **options)
+
+
+def _cap_wait(response: PipelineResponse[Any, Any]) -> None:
+    """Lower a Retry-After: the SDK waits for as long as it says, be it an hour."""
+    headers = response.http_response.headers
+    wait = headers.get("Retry-After", "0")
+    if not wait.isdecimal() or int(wait) > LONGEST_WAIT:
+        headers["Retry-After"] = str(LONGEST_WAIT)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """Failures of the table service, as the real client meets them, in the app's own terms."""
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -9,6 +10,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import LostRaceError, UnavailableError
+from status_app.tables import service
 from status_app.tables.service import table_errors, table_service
 
 ENTITY = {"PartitionKey": "p", "RowKey": "r"}
@@ -26,6 +28,8 @@ class Answers:
 
     def __init__(self) -> None:
         self.status: int | None = None
+        # The SDK waits as long as it is told to: no test waits for its back-off.
+        self.wait = {"retry-after-ms": "1"}
         self.requests = 0
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._answer)
@@ -47,8 +51,7 @@ class Answers:
             assert request.transport is not None
             request.transport.abort()
         error = {"odata.error": {"code": "Any", "message": {"lang": "en-US", "value": "Refused."}}}
-        # The SDK waits as long as it is told to: no test waits for its back-off.
-        return web.json_response(error, status=self.status or 500, headers={"retry-after-ms": "1"})
+        return web.json_response(error, status=self.status or 500, headers=self.wait)
 
 
 @pytest.fixture
@@ -60,8 +63,8 @@ async def answers() -> AsyncIterator[Answers]:
 
 @pytest.fixture
 async def table(answers: Answers) -> AsyncIterator[TableClient]:
-    async with table_service(await answers.start()) as service:
-        yield service.get_table_client("T")
+    async with table_service(await answers.start()) as client:
+        yield client.get_table_client("T")
 
 
 def connection_string(port: int) -> str:
@@ -135,9 +138,22 @@ async def test_a_connection_that_is_cut_is_a_service_that_does_not_answer(
 async def test_a_service_that_is_not_there_does_not_answer(answers: Answers) -> None:
     closed = await answers.start()
     await answers.stop()
-    async with table_service(closed) as service:
+    async with table_service(closed) as client:
         with pytest.raises(UnavailableError, match="ServiceRequestError"), table_errors():
-            await service.create_table_if_not_exists("T", retry_total=0)
+            await client.create_table_if_not_exists("T", retry_total=0)
+
+
+@pytest.mark.parametrize("wait", ["3600", "Fri, 31 Dec 2999 23:59:59 GMT", "soon"])
+@pytest.mark.parametrize("call", CALLS)
+async def test_nobody_waits_longer_than_the_limit_whatever_the_service_says(
+    answers: Answers, table: TableClient, call: str, wait: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "LONGEST_WAIT", 0.001)
+    answers.status, answers.wait = 503, {"Retry-After": wait}
+    async with asyncio.timeout(60):
+        with pytest.raises(UnavailableError), table_errors():
+            await CALLS[call](table)
+    assert answers.requests == ATTEMPTS
 
 
 def test_what_is_no_failure_of_the_service_passes_as_it_is() -> None:
@@ -146,8 +162,8 @@ def test_what_is_no_failure_of_the_service_passes_as_it_is() -> None:
 
 
 async def test_a_transaction_whose_row_another_writer_made_first_is_a_lost_race(tables: str) -> None:
-    async with table_service(tables) as service:
-        table = await service.create_table_if_not_exists("TableService")
+    async with table_service(tables) as client:
+        table = await client.create_table_if_not_exists("TableService")
         row = {"PartitionKey": uuid.uuid4().hex, "RowKey": "r"}
         await table.create_entity(row)
         with pytest.raises(LostRaceError), table_errors(guarded=True):

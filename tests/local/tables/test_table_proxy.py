@@ -276,6 +276,14 @@ async def test_a_kept_connection_that_breaks_is_opened_anew_by_the_client_before
     assert proxy.requests == {"read": 3, "write": 2}
 
 
+async def test_an_answer_can_be_given_in_place_of_the_service_behind(
+    proxy: TableProxy, table: TableClient, behind: TableClient
+) -> None:
+    await behind.create_entity(ROW)
+    proxy.faults.answer("read", b'{"value": []}')
+    assert (await rows(table), await rows(table)) == ([], ["1"])
+
+
 async def test_a_late_answer_is_an_answer(proxy: TableProxy, table: TableClient) -> None:
     proxy.faults.delay("write", 0.01)
     await table.upsert_entity(ROW)
