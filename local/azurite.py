@@ -13,7 +13,7 @@ PROGRAM: Final = Path(__file__).parents[1] / "node_modules/.bin/azurite-table"
 ACCOUNT: Final = "devstoreaccount1"
 # Azurite's published development key: it opens nothing but an Azurite.
 KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
-_OPTIONS: Final = ("--inMemoryPersistence", "--skipApiVersionCheck", "--silent", "--disableTelemetry")
+_OPTIONS: Final = ("--skipApiVersionCheck", "--silent", "--disableTelemetry")
 _START_SECONDS: Final = 60
 
 
@@ -22,8 +22,11 @@ class AzuriteError(Exception):
 
 
 @contextmanager
-def azurite_tables() -> Iterator[str]:
-    """Run a table service in memory; gives its connection string.
+def azurite_tables(folder: Path | None = None) -> Iterator[str]:
+    """Run a table service; gives its connection string.
+
+    Args:
+        folder: Where its database is; None: in memory.
 
     Raises:
         AzuriteError: It is not installed, or does not start.
@@ -33,11 +36,12 @@ def azurite_tables() -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [str(PROGRAM), "--tablePort", str(port), *_OPTIONS]
+    place = ["--location", str(folder)] if folder is not None else ["--inMemoryPersistence"]
+    command = [str(PROGRAM), "--tablePort", str(port), *place, *_OPTIONS]
     with (
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory() as work,
         subprocess.Popen(  # noqa: S603 (a fixed command)
-            command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            command, cwd=work, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as azurite,
     ):
         try:

@@ -1,0 +1,1 @@
+"""How fast the app is, as ratios that are measured side by side in one run."""

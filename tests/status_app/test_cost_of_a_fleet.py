@@ -1,0 +1,61 @@
+"""What a timer costs follows what is due, and not how many devices there are."""
+
+import copy
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from app_over_azurite import App
+
+from benchmarks.seeding import seed
+from local.azurite import azurite_tables
+from local.tables import table_proxy
+from status_app.tables.deployment_index import SHARDS
+
+DEVICES = 20_000
+DUE = 100
+
+
+async def requests_of_a_run(app: App, requests: Mapping[Any, int]) -> dict[str, int]:
+    """Let a hundred modules get stuck. The table requests of the run that flags them."""
+    devices = [app.put(f"due-{number}", "048") for number in range(DUE)]
+    for device in devices:
+        twin = app.hub.twins[device] = copy.deepcopy(app.hub.twins[device])
+        twin["properties"]["reported"]["$metadata"]["$lastUpdated"] = app.now.isoformat()
+    await app.handle(*map(app.event, devices))
+    app.now += timedelta(minutes=15)
+    before = dict(requests)
+    await (await app.services.flag_stuck()).run()
+    made = {op: count - before[op] for op, count in requests.items()}
+    assert [(await app.rows(device))["module:m1"]["Stuck"] for device in devices[:3]] == [True] * 3
+    return made
+
+
+@asynccontextmanager
+async def running(tables: str) -> AsyncIterator[tuple[App, Mapping[Any, int]]]:
+    """The app, and the table requests that it makes."""
+    async with table_proxy(tables) as proxy:
+        app = App(proxy.connection_string)
+        yield app, proxy.requests
+        await app.services.close()
+        await app.client.close()
+
+
+async def test_a_run_over_a_hundred_due_devices_makes_the_same_requests_in_a_fleet_of_twenty_thousand(
+    tables: str, tmp_path: Path
+) -> None:
+    async with running(tables) as (app, _):
+        device = app.put("one", "048")
+        await app.handle(app.event(device))
+        row = (await app.rows(device))["device"]
+        waits = {**row, "LookAt": app.now + timedelta(hours=2)}
+    seed(tmp_path, [waits], (f"fleet-{number}" for number in range(DEVICES - DUE)))
+    with azurite_tables(tmp_path) as fleet:
+        async with running(fleet) as (app, requests):
+            # A page of each shard, and the rows of each device; a transaction, and the deadline that is over.
+            assert await requests_of_a_run(app, requests) == {"read": SHARDS + DUE, "write": 2 * DUE}
+            table = app.client.get_table_client("DeploymentStatus")
+            devices = table.query_entities("RowKey eq 'device'", select=["RowKey"])
+            assert len([device async for device in devices]) == DEVICES
