@@ -91,20 +91,36 @@ class Resync:
         return await self._reconciler.look_at(device_id, twin, queried)
 
     async def _look_for_the_gone(self, seen: set[int], looks: Round[Any]) -> None:
-        """Look at each device of the table that was on no page: a query may lag, so a read decides."""
-        unseen: list[Pointer] = []
+        """Look at each device of the table that was on no page: a query may lag, so a read decides.
+
+        Of a device that was on one, a state that it has left is discarded: it has another one, so it has several.
+        """
+        unseen, once, several = list[Pointer](), set[int](), set[int]()
         async for pointer in self._index.devices():
-            if digest(pointer.device_id) not in seen:
+            device = digest(pointer.device_id)
+            if device not in seen:
                 unseen.append(pointer)
                 if len(unseen) == LOOKS_PER_RUN:
                     break
+            elif device in once:
+                several.add(device)
+            once.add(device)
         await looks.go(unseen, self._look_at_unseen)
+        if several:  # after a crash
+            left = [pointer async for pointer in self._index.devices() if digest(pointer.device_id) in several]
+            await looks.go(left[:LOOKS_PER_RUN], self._discard_if_left)
 
     async def _look_at_unseen(self, pointer: Pointer) -> str:
         outcome = await self._reconciler.look(Notification(pointer.device_id, lifecycle=True))
-        if outcome is not Outcome.REMOVED and not await self._reconciler.has(pointer):
-            await self._index.discard(pointer)
+        if outcome is not Outcome.REMOVED:
+            await self._discard_if_left(pointer)
         return outcome
+
+    async def _discard_if_left(self, pointer: Pointer) -> str:
+        if await self._reconciler.has(pointer):
+            return Outcome.UNCHANGED
+        await self._index.discard(pointer)
+        return Outcome.STALE
 
 
 def _device(twin: Mapping[str, Any]) -> str | None:
