@@ -56,6 +56,12 @@ class StoredDevice:
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     etag: str | None = None
     last_sequence: int = 0
+    last_at: datetime | None = None
+
+    @property
+    def at(self) -> datetime:
+        """Hub time of its last change. Only of a device that has a state."""
+        return read_time(self.rows[DEVICE]["At"])
 
     @property
     def is_known(self) -> bool:
@@ -135,10 +141,11 @@ class StatusTable:
             newest = self._client.query_entities(
                 f"PartitionKey eq '{key}' and RowKey ge '{TRANSITION}' and RowKey lt '{AFTER_TRANSITIONS}'",
                 results_per_page=1,
-                select=["RowKey"],
+                select=["RowKey", "At"],
             )
             async for entity in newest:
-                return StoredDevice(device_id, last_sequence=transition_sequence(entity["RowKey"]))
+                sequence = transition_sequence(entity["RowKey"])
+                return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(entity["At"]))
         return StoredDevice(device_id)
 
     async def write(self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]) -> bool:
@@ -171,6 +178,9 @@ class StatusTable:
             partial = {name: value for name, value in device.items() if name != "TwinVersion"} | {"State": ""}
         else:
             partial = {"PartitionKey": device["PartitionKey"], "RowKey": DEVICE, "At": device["At"]}
+            waits, look_at = stored.rows[DEVICE].get("LookAt"), device.get("LookAt")
+            if look_at is not None and (waits is None or look_at < waits):
+                partial |= {"LookAt": look_at, "LookVersion": device["LookVersion"]}
         index = index_keys(stored.device_id, device)
         await self._index.add({*(index - stored.index), *self._unsent(stored.device_id, transitions)})
         await self._submit(stored, units, partial, (TransactionOperation.UPDATE, device))

@@ -457,9 +457,6 @@ def test_a_deadline_names_the_version_at_which_it_was_set_and_a_state_its_beginn
     assert len(index_keys("a|b", row)) == 1
 
 
-@pytest.mark.xfail(
-    reason="a part of a change keeps the deadline from before it, and the timer takes no other", strict=True
-)
 async def test_a_device_whose_change_was_killed_between_two_parts_is_looked_at_in_time(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -238,7 +238,6 @@ async def test_a_device_that_is_off_is_flagged_unverified_itself(app: App) -> No
     assert rows["device"]["Reason"] == "waiting_for_device"
 
 
-@pytest.mark.xfail(reason="without a twin only the beginning of such a name is known", strict=True)
 async def test_a_module_whose_name_no_key_holds_keeps_its_row_while_the_hub_is_silent(app: App) -> None:
     device = app.put("d", BACKOFF)
     modules = app.hub.twins[device]["properties"]["desired"]["modules"]
