@@ -184,8 +184,8 @@ class Reconciler:
             return
         try:
             await self._table.trim(device_id, sequence)
-        except UnavailableError as error:
-            _log.warning("device %r: its history is trimmed later: %s", device_id, error)
+        except (UnavailableError, LostRaceError) as error:
+            _log.info("device %r: its history is trimmed later, or by another: %r", device_id, error)
 
     async def _remove(self, stored: StoredDevice, notification: Notification) -> Outcome:
         record = stored.record()

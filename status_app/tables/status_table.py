@@ -223,13 +223,14 @@ class StatusTable:
             sequence: Its newest one.
 
         Raises:
+            LostRaceError: Another process trims the same rows.
             UnavailableError: The table service does not answer.
         """
         oldest = sequence - self._history_limit
         if oldest < 1:
             return
         bounds = f"RowKey ge '{transition_key(oldest)}' and RowKey lt '{AFTER_TRANSITIONS}'"
-        with table_errors():
+        with table_errors(guarded=True):
             old = self._client.query_entities(
                 f"PartitionKey eq '{escape(device_id)}' and {bounds}", select=["PartitionKey", "RowKey"]
             )
