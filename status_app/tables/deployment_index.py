@@ -4,15 +4,18 @@ A row only points to a device. It is written before the change that it belongs t
 leaves a row too many and never one too few; whoever reads one looks at the device. Rows of a kind are spread over
 shards by device, so that no partition takes the writes of the whole fleet.
 
-    deadline:<shard>        <due>|<twin version>|<device>       the device needs a look at that time
-    state:<state>:<shard>   <device>|<since>                    the device is in that state
-    unsent:<shard>          <device>|<first>-<last sequence>    these transitions are not published
+    deadline:<shard>          <due>|<device>|<generation>              the device needs a look at that time
+    stuck:<shard>             <since>|<device>|<generation>            something of the device is stuck
+    state:<state>:<shard>     <device>|<generation>                    the device is in that state
+    deployment:<id>:<shard>   <device>|<what is asked>|<generation>    the deployment is credited on the device
+    unsent:<shard>            <device>|<first>-<last sequence>         these transitions are not published
 
-A key names one decision of one device and, once removed, never comes again: a writer who is late cannot remove the
-row of another.
+A device's generation counts the changes of its rows here, so a key that was removed never comes again: a writer who is
+late cannot remove the row of another.
 """
 
 import asyncio
+import json
 import zlib
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
@@ -55,13 +58,37 @@ class Pointer:
     written: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A device on which a deployment is credited, as its index row tells.
+
+    Attributes:
+        portal: What IoT Hub's own counters say; empty for nothing.
+        stuck_since: Since when something of it is stuck.
+        generation: Of two rows of a device the one with the greater is the newer.
+    """
+
+    device_id: str
+    state: str
+    reason: str
+    portal: str
+    stuck_since: datetime | None
+    generation: int
+
+
 def index_keys(device_id: str, row: Mapping[str, Any]) -> frozenset[IndexKey]:
     """The index rows of a device, by the columns of its own row in DeploymentStatus."""
     device, shard = _place(device_id)
-    keys = {(f"state:{row['State']}:{shard}", f"{device}|{_text(row['Since'])}")}
+    generation = read_number(row.get("Generation")) or 0
+    keys = {(f"state:{row['State']}:{shard}", f"{device}|{generation}")}
     if "LookAt" in row:
-        version = read_number(row.get("LookVersion"))
-        keys.add((f"deadline:{shard}", f"{_text(row['LookAt'])}|{version}|{device}"))
+        keys.add((f"deadline:{shard}", f"{_text(row['LookAt'])}|{device}|{generation}"))
+    stuck_since = _text(row["FirstStuckSince"]) if "FirstStuckSince" in row else ""
+    if stuck_since:
+        keys.add((f"stuck:{shard}", f"{stuck_since}|{device}|{generation}"))
+    asked = "|".join((row["State"], row["Reason"], row.get("Portal", ""), stuck_since))
+    for deployment in json.loads(row["Deployments"]):
+        keys.add((f"deployment:{_part(deployment)}:{shard}", f"{device}|{asked}|{generation}"))
     return frozenset(keys)
 
 
@@ -128,8 +155,24 @@ class DeploymentIndex:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        shards = await asyncio.gather(*(self._due(f"deadline:{shard:x}", now) for shard in range(SHARDS)))
-        return sorted((pointer for shard in shards for pointer in shard), key=lambda pointer: pointer.key[1])
+        return await self._by_time("deadline", now)
+
+    async def stuck(self) -> list[Pointer]:
+        """The devices of which something is stuck, the longest first: of each shard at most a page, in one request.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        return await self._by_time("stuck", datetime.max.replace(tzinfo=UTC))
+
+    async def members(self, deployment: str) -> list[Member]:
+        """The devices on which a deployment is credited, each once. A request for each thousand, at least one a shard.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        shards = await asyncio.gather(*(self._members(deployment, shard) for shard in range(SHARDS)))
+        return [member for shard in shards for member in shard]
 
     async def devices(self) -> AsyncIterator[Pointer]:
         """Every device that has a state, and some that have it no longer. One request for each thousand.
@@ -139,7 +182,7 @@ class DeploymentIndex:
         """
         with table_errors():
             async for row in self._client.query_entities("PartitionKey ge 'state:' and PartitionKey lt 'state;'"):
-                yield _pointer(row, row["RowKey"].rpartition("|")[0])
+                yield _pointer(row, row["RowKey"].partition("|")[0])
 
     async def unsent(self, device_id: str | None = None) -> list[Pointer]:
         """What is not published, in the order of its sequences: of one device, or, at most a page, of all.
@@ -154,19 +197,43 @@ class DeploymentIndex:
             query = f"PartitionKey eq 'unsent:{shard}' and RowKey ge '{device}|' and RowKey lt '{device}}}'"
         with table_errors():
             rows = self._client.query_entities(query, results_per_page=PAGE)
-            return [_pointer(row, row["RowKey"].rpartition("|")[0]) async for row in await anext(rows.by_page())]
+            return [_pointer(row, row["RowKey"].partition("|")[0]) async for row in await anext(rows.by_page())]
 
-    async def _due(self, partition: str, now: datetime) -> list[Pointer]:
+    async def _by_time(self, kind: str, until: datetime) -> list[Pointer]:
+        shards = await asyncio.gather(*(self._until(f"{kind}:{shard:x}", until) for shard in range(SHARDS)))
+        return sorted((pointer for shard in shards for pointer in shard), key=lambda pointer: pointer.key[1])
+
+    async def _until(self, partition: str, until: datetime) -> list[Pointer]:
         with table_errors():
             rows = self._client.query_entities(
-                f"PartitionKey eq '{partition}' and RowKey le '{_text(now)}|~'", results_per_page=PAGE
+                f"PartitionKey eq '{partition}' and RowKey le '{_text(until)}|~'", results_per_page=PAGE
             )
-            return [_pointer(row, row["RowKey"].split("|", 2)[2]) async for row in await anext(rows.by_page())]
+            return [_pointer(row, row["RowKey"].split("|")[1]) async for row in await anext(rows.by_page())]
+
+    async def _members(self, deployment: str, shard: int) -> list[Member]:
+        newest: dict[str, Member] = {}
+        with table_errors():
+            rows = self._client.query_entities(
+                f"PartitionKey eq 'deployment:{_part(deployment)}:{shard:x}'", select=["RowKey"]
+            )
+            async for row in rows:
+                device, state, reason, portal, since, generation = row["RowKey"].split("|")
+                stuck_since = datetime.fromisoformat(since) if since else None
+                member = Member(unescape(device), state, reason, portal, stuck_since, int(generation))
+                known = newest.get(device)
+                if known is None or known.generation < member.generation:
+                    newest[device] = member
+        return list(newest.values())
+
+
+def _part(name: str) -> str:
+    """A name as a part of a key whose parts are set apart by `|` and `:`."""
+    return escape(name).replace("|", "~7C").replace(":", "~3A")
 
 
 def _place(device_id: str) -> tuple[str, str]:
     """A device as a part of a key, and its shard."""
-    device = escape(device_id).replace("|", "~7C")
+    device = _part(device_id)
     return device, f"{zlib.crc32(device.encode('utf-8', 'surrogatepass')) % SHARDS:x}"
 
 

@@ -234,7 +234,12 @@ class StatusTable:
         return [unsent_key(device_id, transitions[0].sequence, transitions[-1].sequence)]
 
     def _state_rows(self, stored: StoredDevice, record: DeviceRecord) -> dict[str, Row]:
-        rows = {DEVICE: device_row(stored.device_id, record, self._stable_after, stored.rows.get(DEVICE, {}))}
+        device = device_row(stored.device_id, record, self._stable_after, stored.rows.get(DEVICE, {}))
+        if not index_keys(stored.device_id, device) <= stored.index:
+            # Not from 1 again in another life of the device.
+            generation = read_number(device.get("Generation")) or stored.last_sequence
+            device["Generation"] = long(generation + 1)
+        rows = {DEVICE: device}
         for name, module in record.modules.items():
             row = module_row(stored.device_id, name, module)
             rows[row["RowKey"]] = row
