@@ -28,7 +28,7 @@ from azure.core.exceptions import ResourceModifiedError
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient
 
-from status_app.tables.keys import escape, unescape
+from status_app.tables.keys import key_part, unescape
 from status_app.tables.rows import read_number, read_time
 from status_app.tables.service import table_errors
 
@@ -88,8 +88,14 @@ def index_keys(device_id: str, row: Mapping[str, Any]) -> frozenset[IndexKey]:
         keys.add((f"stuck:{shard}", f"{stuck_since}|{device}|{generation}"))
     asked = "|".join((row["State"], row["Reason"], row.get("Portal", ""), stuck_since))
     for deployment in json.loads(row["Deployments"]):
-        keys.add((f"deployment:{_part(deployment)}:{shard}", f"{device}|{asked}|{generation}"))
+        keys.add((f"deployment:{key_part(deployment)}:{shard}", f"{device}|{asked}|{generation}"))
     return frozenset(keys)
+
+
+def deployments_of(keys: Iterable[IndexKey]) -> set[str]:
+    """The deployments that rows speak of."""
+    parts = (partition.split(":") for partition, _ in keys)
+    return {unescape(part[1]) for part in parts if part[0] == "deployment"}
 
 
 def unsent_key(device_id: str, first: int, last: int) -> IndexKey:
@@ -214,7 +220,7 @@ class DeploymentIndex:
         newest: dict[str, Member] = {}
         with table_errors():
             rows = self._client.query_entities(
-                f"PartitionKey eq 'deployment:{_part(deployment)}:{shard:x}'", select=["RowKey"]
+                f"PartitionKey eq 'deployment:{key_part(deployment)}:{shard:x}'", select=["RowKey"]
             )
             async for row in rows:
                 device, state, reason, portal, since, generation = row["RowKey"].split("|")
@@ -226,14 +232,9 @@ class DeploymentIndex:
         return list(newest.values())
 
 
-def _part(name: str) -> str:
-    """A name as a part of a key whose parts are set apart by `|` and `:`."""
-    return escape(name).replace("|", "~7C").replace(":", "~3A")
-
-
 def _place(device_id: str) -> tuple[str, str]:
     """A device as a part of a key, and its shard."""
-    device = _part(device_id)
+    device = key_part(device_id)
     return device, f"{zlib.crc32(device.encode('utf-8', 'surrogatepass')) % SHARDS:x}"
 
 

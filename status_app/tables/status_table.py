@@ -11,7 +11,15 @@ from azure.data.tables import TableEntity, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
-from status_app.tables.deployment_index import DeploymentIndex, IndexKey, Pointer, index_keys, unsent_key
+from status_app.tables.deployment_index import (
+    DeploymentIndex,
+    IndexKey,
+    Pointer,
+    deployments_of,
+    index_keys,
+    unsent_key,
+)
+from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.keys import (
     AFTER_STATE,
     AFTER_TRANSITIONS,
@@ -101,6 +109,7 @@ class StatusTable:
         self,
         client: TableClient,
         index: DeploymentIndex,
+        deployments: DeploymentRows,
         *,
         hub: str,
         stable_after: timedelta,
@@ -109,6 +118,7 @@ class StatusTable:
     ) -> None:
         self._client = client
         self._index = index
+        self._deployments = deployments
         self._publishes = publishes
         self._hub = hub
         self._stable_after = stable_after
@@ -172,6 +182,7 @@ class StatusTable:
         else:
             partial = {"PartitionKey": device["PartitionKey"], "RowKey": DEVICE, "At": device["At"]}
         index = index_keys(stored.device_id, device)
+        await self._deployments.mark(deployments_of(stored.index ^ index))
         await self._index.add({*(index - stored.index), *self._unsent(stored.device_id, transitions)})
         await self._submit(stored, units, partial, (TransactionOperation.UPDATE, device))
         await self._clear(stored, stored.index - index)
@@ -188,6 +199,7 @@ class StatusTable:
         units = [_Unit(((TransactionOperation.DELETE, _key(row)),), None) for row in rows]
         units.append(_Unit((self._history(stored.device_id, transition, transition.at),), transition))
         device = _key(stored.rows[DEVICE])
+        await self._deployments.mark(deployments_of(stored.index))
         await self._index.add(self._unsent(stored.device_id, [transition]))
         await self._submit(stored, units, device, (TransactionOperation.DELETE, device))
         await self._clear(stored, stored.index)
