@@ -38,16 +38,15 @@ class Deployments:
         self._clock = clock
 
     async def watch(self) -> None:
-        """Count each deployment of which a device changed, or which may stall; then send what is unsent.
+        """Count each deployment of which a device changed, or which is due; then send what is unsent.
 
         Raises:
             UnavailableError: A service does not answer. What is left is done by the next run.
         """
         deployments, _ = await self._rows.read()
         for stored in deployments:
-            rollout = stored.rollout
-            stalls_at = rollout.stalls_at(self._policy) if rollout is not None else None
-            if not stored.is_counted or (stalls_at is not None and stalls_at <= self._clock()):
+            due = stored.rollout.due(self._policy) if stored.rollout is not None else None
+            if not stored.is_counted or (due is not None and due <= self._clock()):
                 await self._count(stored)
         if self._publisher is not None:
             _, events = await self._rows.read()

@@ -20,7 +20,7 @@ class Milestone(StrEnum):
     FIRST_FAILURE = "first_failure"
     """The first device has failed, or something of it is stuck."""
     COMPLETED = "completed"
-    """Every credited device is successful, and none was credited anew for the stability window."""
+    """For the stability window all credited devices were successful, nothing of them stuck, and none was credited."""
     STALLED = "stalled"
     """It is not completed, and for the default grace period no further device became successful or was credited."""
 
@@ -34,16 +34,20 @@ class Counts:
     failing: int
 
 
+_NONE: Final = Counts(0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Rollout:
     """What is kept of a deployment between two counts.
 
     Attributes:
-        version: Counts the times that the deployment came into force. Its content never changes: IoT Hub lets nobody
-            edit the modules of a deployment, so another content is another deployment.
+        version: Counts the times that the deployment came into force; 0 where it never did. Its content never changes:
+            IoT Hub lets nobody edit the modules of a deployment, so another content is another deployment.
         counts: The last count.
         best: The most devices of this version that were successful at a time.
-        joined_at: When a device was credited last.
+        settled_since: Since when all devices are successful, nothing of them is stuck, and none was credited; None
+            where that is not so.
         progressed_at: When a further device became successful, or was credited.
         reached: The milestones so far, with their times.
     """
@@ -51,7 +55,7 @@ class Rollout:
     version: int
     counts: Counts
     best: int
-    joined_at: datetime
+    settled_since: datetime | None
     progressed_at: datetime
     reached: tuple[tuple[Milestone, datetime], ...] = ()
 
@@ -59,11 +63,13 @@ class Rollout:
         """Whether a milestone was reached."""
         return any(milestone is known for known, _ in self.reached)
 
-    def stalls_at(self, policy: GracePolicy) -> datetime | None:
-        """When it counts as stalled; None where it cannot any more."""
-        if self.has(Milestone.COMPLETED) or self.has(Milestone.STALLED) or not self.counts.devices:
+    def due(self, policy: GracePolicy) -> datetime | None:
+        """When it is completed, or has stalled, if no device changes until then; None where neither comes."""
+        if self.has(Milestone.COMPLETED) or not self.counts.devices:
             return None
-        return self.progressed_at + policy.default
+        if self.settled_since is not None:
+            return self.settled_since + policy.stable_after
+        return None if self.has(Milestone.STALLED) else self.progressed_at + policy.default
 
 
 def progress(previous: Rollout | None, counts: Counts, now: datetime, policy: GracePolicy) -> Rollout:
@@ -75,33 +81,28 @@ def progress(previous: Rollout | None, counts: Counts, now: datetime, policy: Gr
         now: When it was made, in UTC.
         policy: The default grace period and the stability window.
     """
-    if previous is None or (not previous.counts.devices and counts.devices):
-        version = previous.version + 1 if previous is not None and previous.reached else 1
-        previous = Rollout(version, Counts(0, 0, 0), 0, now, now)
+    if previous is None:
+        previous = Rollout(0, _NONE, 0, None, now)
+    if counts.devices and not previous.counts.devices:
+        previous = Rollout(previous.version + 1, _NONE, 0, None, now)
     has_joined = counts.devices > previous.counts.devices
     has_progressed = has_joined or counts.successful > previous.best
+    is_settled = counts.successful == counts.devices and not counts.failing
+    settled_since = now if has_joined or previous.settled_since is None else previous.settled_since
     rollout = replace(
         previous,
         counts=counts,
         best=max(previous.best, counts.successful),
-        joined_at=now if has_joined else previous.joined_at,
+        settled_since=settled_since if is_settled else None,
         progressed_at=now if has_progressed else previous.progressed_at,
     )
-    for milestone in Milestone:
-        if not rollout.has(milestone) and _is_reached(milestone, rollout, now, policy):
-            rollout = replace(rollout, reached=(*rollout.reached, (milestone, now)))
-    return rollout
-
-
-def _is_reached(milestone: Milestone, rollout: Rollout, now: datetime, policy: GracePolicy) -> bool:
-    counts = rollout.counts
-    match milestone:
-        case Milestone.STARTED:
-            return counts.devices > 0
-        case Milestone.FIRST_FAILURE:
-            return counts.failing > 0
-        case Milestone.COMPLETED:
-            return 0 < counts.devices == counts.successful and now >= rollout.joined_at + policy.stable_after
-        case Milestone.STALLED:
-            stalls_at = rollout.stalls_at(policy)
-            return counts.successful < counts.devices and stalls_at is not None and now >= stalls_at
+    due = rollout.due(policy)
+    is_due = due is not None and now >= due
+    is_reached = {
+        Milestone.STARTED: counts.devices > 0,
+        Milestone.FIRST_FAILURE: counts.failing > 0,
+        Milestone.COMPLETED: is_due and is_settled,
+        Milestone.STALLED: is_due and not is_settled,
+    }
+    added = tuple((milestone, now) for milestone, so in is_reached.items() if so and not rollout.has(milestone))
+    return replace(rollout, reached=rollout.reached + added)

@@ -152,13 +152,14 @@ class DeploymentRows:
 
 
 def _columns(rollout: Rollout) -> dict[str, Any]:
+    since = {} if rollout.settled_since is None else {"SettledSince": rollout.settled_since}
     return {
+        **since,
         "Version": rollout.version,
         "Devices": rollout.counts.devices,
         "Successful": rollout.counts.successful,
         "Failing": rollout.counts.failing,
         "Best": rollout.best,
-        "JoinedAt": rollout.joined_at,
         "ProgressedAt": rollout.progressed_at,
         "Reached": json.dumps({milestone: at.isoformat() for milestone, at in rollout.reached}),
     }
@@ -169,7 +170,7 @@ def _read(row: Mapping[str, Any]) -> Rollout:
         version=row["Version"],
         counts=Counts(row["Devices"], row["Successful"], row["Failing"]),
         best=row["Best"],
-        joined_at=read_time(row["JoinedAt"]),
+        settled_since=read_time(row["SettledSince"]) if "SettledSince" in row else None,
         progressed_at=read_time(row["ProgressedAt"]),
         reached=tuple((Milestone(name), datetime.fromisoformat(at)) for name, at in json.loads(row["Reached"]).items()),
     )
