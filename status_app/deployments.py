@@ -43,20 +43,27 @@ class Deployments:
         Raises:
             UnavailableError: A service does not answer. What is left is done by the next run.
         """
-        deployments, _ = await self._rows.read()
-        for stored in deployments:
-            due = stored.rollout.due(self._policy) if stored.rollout is not None else None
-            if not stored.is_counted or (due is not None and due <= self._clock()):
-                await self._count(stored)
-        if self._publisher is not None:
+        deployments, events = await self._rows.read()
+        due = [stored for stored in deployments if self._is_due(stored)]
+        for stored in due:
+            await self._count(stored)
+        if self._publisher is None:
+            return
+        if due:
             _, events = await self._rows.read()
-            for event in events:
-                await self._publisher.publish(event.deployment, [event.body])
-                await self._rows.forget(event)
+        for event in events:
+            await self._publisher.publish(event.deployment, [event.body])
+            await self._rows.forget(event)
+
+    def _is_due(self, stored: StoredDeployment) -> bool:
+        if stored.rollout is None or not stored.is_counted:
+            return True
+        due = stored.rollout.due(self._policy)
+        return due is not None and due <= self._clock()
 
     async def _count(self, stored: StoredDeployment) -> None:
+        now, previous = self._clock(), stored.rollout  # before the read: what changes during it is counted again
         members = await self._index.members(stored.deployment)
-        now, previous = self._clock(), stored.rollout
         rollout = progress(previous, count(members), now, self._policy)
         known = previous.reached if previous is not None and previous.version == rollout.version else ()
         states = Counter(member.state for member in members)
@@ -66,7 +73,7 @@ class Deployments:
             for reached in rollout.reached[len(known) :]
         ]
         try:
-            await self._rows.write(stored, rollout, columns, events if self._publisher is not None else [])
+            await self._rows.write(stored, rollout, now, columns, events if self._publisher is not None else [])
         except LostRaceError:
             _log.info("deployment %r: another run has counted it", stored.deployment)
 

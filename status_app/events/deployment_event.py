@@ -13,7 +13,7 @@ def deployment_event(
 ) -> bytes:
     """The event as UTF-8.
 
-    `sequence` counts the milestones of one version of the deployment.
+    `sequence` counts the milestones of one version of the deployment, which is the `source`.
 
     Args:
         hub: Short name of the hub.
@@ -28,7 +28,7 @@ def deployment_event(
     event = {
         "specversion": "1.0",
         "id": f"{hub}/deployments/{deployment}/{rollout.version}/{milestone}",
-        "source": f"/hubs/{segment(hub)}/deployments/{segment(deployment)}",
+        "source": f"/hubs/{segment(hub)}/deployments/{segment(deployment)}/{rollout.version}",
         "type": event_type,
         "subject": deployment,
         "time": at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),

@@ -104,13 +104,19 @@ class DeploymentRows:
         return deployments, events
 
     async def write(
-        self, stored: StoredDeployment, rollout: Rollout, columns: Mapping[str, Any], events: Sequence[bytes]
+        self,
+        stored: StoredDeployment,
+        rollout: Rollout,
+        counted: datetime,
+        columns: Mapping[str, Any],
+        events: Sequence[bytes],
     ) -> None:
         """Keep a count, with the events of the milestones that it adds: together or not at all.
 
         Args:
             stored: The deployment as it was read.
             rollout: Its next record.
+            counted: When the count began.
             columns: Further columns, for whoever reads the table.
             events: One for each milestone that is new, in their order.
 
@@ -120,7 +126,7 @@ class DeploymentRows:
         """
         part = key_part(stored.deployment)
         row = {"PartitionKey": _PARTITION, "RowKey": f"deployment|{part}", **columns, **_columns(rollout)}
-        row |= {"CountedAt": self._clock()}
+        row |= {"CountedAt": counted}
         first = len(rollout.reached) - len(events)
         operations: list[Any] = [
             (
