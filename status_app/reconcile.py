@@ -12,7 +12,6 @@ from status_app.notifications import Notification
 from status_app.tables.deployment_index import Pointer
 from status_app.tables.status_table import StatusTable, StoredDevice
 from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition, advance, deletion, evaluate, flag
-from status_core.reading import integer
 
 RACES: Final = 5
 """Looks at one device before a writer that always comes second gives up until the next event."""
@@ -92,12 +91,13 @@ class Reconciler:
         """
 
         async def once() -> Outcome:
-            stored = await self._table.read(device_id)
-            if stored.is_known and stored.observed >= queried:
+            stored, status = await self._table.read(device_id), evaluate(twin)
+            is_later = stored.is_known and stored.observed >= queried
+            if is_later and not _is_newer(stored, status):
                 return Outcome.COVERED
-            if _is_doubtful(stored, twin):
+            if is_later or _is_doubtful(stored, status):
                 return await self.look(Notification(device_id, lifecycle=True))
-            return await self._write(stored, *self._advance(stored, evaluate(twin)))
+            return await self._write(stored, *self._advance(stored, status))
 
         return await _until_first(once, device_id)
 
@@ -148,7 +148,9 @@ class Reconciler:
 
     def _advance(self, stored: StoredDevice, status: DeploymentStatus) -> tuple[DeviceRecord, tuple[Transition, ...]]:
         previous = stored.record(tuple(status.modules))
-        return advance(previous, status, self._clock(), self._policy, last_sequence=stored.last_sequence)
+        return advance(
+            previous, status, self._clock(), self._policy, last_sequence=stored.last_sequence, last_at=stored.last_at
+        )
 
     async def _flag_unverified(self, stored: StoredDevice) -> Outcome:
         record = stored.record()
@@ -182,8 +184,8 @@ class Reconciler:
             return
         try:
             await self._table.trim(device_id, sequence)
-        except UnavailableError as error:
-            _log.warning("device %r: its history is trimmed later: %s", device_id, error)
+        except (UnavailableError, LostRaceError) as error:
+            _log.info("device %r: its history is trimmed later, or by another: %r", device_id, error)
 
     async def _remove(self, stored: StoredDevice, notification: Notification) -> Outcome:
         record = stored.record()
@@ -211,15 +213,25 @@ def _covers(stored: StoredDevice, notification: Notification) -> bool:
     return notification.version <= known
 
 
-def _is_doubtful(stored: StoredDevice, twin: Mapping[str, Any]) -> bool:
-    """Whether only a read can tell what the hub holds: the query gives an older version, or a device that was removed.
+def _is_newer(stored: StoredDevice, status: DeploymentStatus) -> bool:
+    """Whether a query gives a later version than the stored one."""
+    version, known = status.twin_version, stored.twin_version
+    return version is not None and (known is None or version > known)
 
-    An older version is a query that lags, or an identity that was created anew, which wins.
+
+def _is_doubtful(stored: StoredDevice, status: DeploymentStatus) -> bool:
+    """Whether only a read can tell what the hub holds.
+
+    So it is where the query gives an older version: it lags, or the identity was created anew, which wins. So it is
+    where a newer one was changed before the stored one: it lags, and the identity was created anew. And so it is of a
+    device that was removed.
     """
     if not stored.is_known:
         return bool(stored.last_sequence)
-    version, known = integer(twin.get("version")), stored.twin_version
-    return version is None or (known is not None and version < known)
+    version, known = status.twin_version, stored.twin_version
+    if version is None or known is None or version == known:
+        return version is None
+    return version < known or (status.changed is not None and status.changed < stored.at)
 
 
 async def _until_first(once: Callable[[], Awaitable[Outcome | None]], device_id: str) -> Outcome:

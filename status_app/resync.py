@@ -5,6 +5,7 @@ each device of the table that no page held is looked at, and removed where the h
 """
 
 import logging
+import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -14,15 +15,15 @@ from status_app.errors import ContinuationError, UnavailableError
 from status_app.notifications import Notification
 from status_app.reconcile import Outcome, Reconciler
 from status_app.rounds import Round
-from status_app.tables.deployment_index import DeploymentIndex, Pointer
+from status_app.tables.deployment_index import INDEX_KINDS, DeploymentIndex, Pointer
 from status_app.tables.resync_position import Cycle, ResyncPosition, digest
 from status_app.twins import TwinPage
 from status_core.twin import NAME_LIMIT
 
 TWINS_PER_RUN: Final = 10_000
 """A hundred pages: IoT Hub lets an S1 unit ask for some twenty a minute, and a function may run for ten."""
-LOOKS_PER_RUN: Final = 2_000
-"""Devices that are looked at after the last page: each costs a twin read."""
+LOOKS_PER_RUN: Final = 20_000
+"""Devices that are looked at after the last page: each costs a twin read, of which S1 allows a hundred a second."""
 
 _log = logging.getLogger(__name__)
 
@@ -55,8 +56,9 @@ class Resync:
         """Go on with the cycle under way, or begin one.
 
         Raises:
-            UnavailableError: A service does not answer. The next run goes on behind the last page.
-            ExceptionGroup: Some devices could not be looked at. The next cycle comes to them again.
+            UnavailableError: The table service does not answer.
+            ExceptionGroup: The hub did not answer, and the next run goes on behind the last page; or some devices could
+                not be looked at, and the next cycle comes to them again.
         """
         cycle, looks = await self._position.read(), Round[Any]()
         before, budget = set(cycle.seen), TWINS_PER_RUN
@@ -69,10 +71,11 @@ class Resync:
                 await self._position.clear(cycle)
                 cycle, before = Cycle(), set()
                 continue
-            except UnavailableError:
+            except UnavailableError as error:
+                looks.errors.append(error)
                 if cycle.seen != before:
                     await self._position.write(cycle, cycle.seen - before)
-                raise
+                break
             devices = {device: twin for twin in page.twins if (device := _device(twin)) is not None}
             await looks.go(devices.items(), partial(self._look, queried))
             cycle.seen.update(map(digest, devices))
@@ -91,20 +94,34 @@ class Resync:
         return await self._reconciler.look_at(device_id, twin, queried)
 
     async def _look_for_the_gone(self, seen: set[int], looks: Round[Any]) -> None:
-        """Look at each device of the table that was on no page: a query may lag, so a read decides."""
-        unseen: list[Pointer] = []
-        async for pointer in self._index.devices():
-            if digest(pointer.device_id) not in seen:
+        """Look at each device of the table that was on no page: a query may lag, so a read decides.
+
+        Then discard rows of the index that a crash has left: each row of a device is of its newest generation.
+        """
+        unseen, newest = list[Pointer](), dict[int, int]()
+        async for pointer in self._index.rows("state"):
+            device = digest(pointer.device_id)
+            if device in seen:
+                newest[device] = max(pointer.generation, newest.get(device, 0))
+            elif len(unseen) < LOOKS_PER_RUN:
                 unseen.append(pointer)
-                if len(unseen) == LOOKS_PER_RUN:
-                    break
         await looks.go(unseen, self._look_at_unseen)
+        left = [
+            pointer
+            for kind in INDEX_KINDS
+            async for pointer in self._index.rows(kind)
+            if pointer.generation < newest.get(digest(pointer.device_id), math.inf)
+        ]
+        await looks.go(left[:LOOKS_PER_RUN], self._discard_if_left)
 
     async def _look_at_unseen(self, pointer: Pointer) -> str:
-        outcome = await self._reconciler.look(Notification(pointer.device_id, lifecycle=True))
-        if outcome is not Outcome.REMOVED and not await self._reconciler.has(pointer):
-            await self._index.discard(pointer)
-        return outcome
+        return await self._reconciler.look(Notification(pointer.device_id, lifecycle=True))
+
+    async def _discard_if_left(self, pointer: Pointer) -> str:
+        if await self._reconciler.has(pointer):
+            return Outcome.UNCHANGED
+        await self._index.discard(pointer)
+        return Outcome.STALE
 
 
 def _device(twin: Mapping[str, Any]) -> str | None:

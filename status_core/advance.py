@@ -14,13 +14,14 @@ from status_core.transitions import ABSENT, REMOVED_REASON, Change, Kind, Transi
 from status_core.twin import EDGE_AGENT
 
 
-def advance(
+def advance(  # noqa: PLR0913 (the last two are the end of an earlier life)
     previous: DeviceRecord | None,
     status: DeploymentStatus,
     now: datetime,
     policy: GracePolicy,
     *,
     last_sequence: int = 0,
+    last_at: datetime | None = None,
 ) -> tuple[DeviceRecord, tuple[Transition, ...]]:
     """One step of a device: pure, and the same for a notification, a timer and a resync.
 
@@ -30,6 +31,7 @@ def advance(
         now: When the twin was read, in UTC.
         policy: Grace periods and the stability window.
         last_sequence: At a first look, the number of the last transition of an earlier life of the device.
+        last_at: At a first look, the time of that transition.
 
     Returns:
         The next record, and the transitions in the order of their sequence: each module's, then the device's.
@@ -38,6 +40,8 @@ def advance(
     if previous is not None:
         last_sequence = previous.sequence
         at = max(at, previous.at)
+    elif last_at is not None:
+        at = max(at, last_at)
     look = _Look(previous, status, at, now, policy)
     # The device's own record stands for $edgeAgent.
     modules = {name: look.module(name) for name in status.modules if name != EDGE_AGENT}

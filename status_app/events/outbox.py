@@ -1,15 +1,15 @@
 """What is committed and not yet published: sent at once where that is possible, and by the timer where it was not."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
 from status_app.errors import UnavailableError
 from status_app.events.cloud_event import cloud_event
 from status_app.events.publisher import TooLargeError, TransitionPublisher
-from status_app.tables.deployment_index import DeploymentIndex, unsent_sequences
-from status_app.tables.rows import read_number
+from status_app.tables.deployment_index import PAGE, DeploymentIndex, Pointer, unsent_key, unsent_sequences
+from status_app.tables.keys import transition_sequence
 from status_app.tables.status_table import StatusTable
 
 PAUSE: Final = timedelta(seconds=30)
@@ -67,18 +67,26 @@ class Outbox:
     async def _send(self, device_id: str) -> None:
         """Send what is unsent of a device in its order: what an earlier call could not send goes first."""
         pointers = await self._index.unsent(device_id)
-        if not pointers:
-            return
-        first, last = unsent_sequences(pointers[0])[0], unsent_sequences(pointers[-1])[-1]
-        rows = await self._table.transitions(device_id, range(first, last + 1))
+        while pointers and await self._send_page(device_id, pointers) and len(pointers) >= PAGE:
+            pointers = await self._index.unsent(device_id)
+
+    async def _send_page(self, device_id: str, pointers: Sequence[Pointer]) -> int:
+        """Send what the first unsent rows of a device speak of. Returns how many of them that is the end of."""
+        spans = [unsent_sequences(pointer) for pointer in pointers]
+        # A row can speak of less than one before it: another writer came between the parts of a large change.
+        rows = await self._table.transitions(device_id, range(spans[0][0], max(span[-1] for span in spans) + 1))
         if rows:
             await self._publish(device_id, [cloud_event(device_id, row) for row in rows])
-        sent = {read_number(row["Sequence"]) for row in rows}
-        done = [pointer for pointer in pointers if sent.issuperset(unsent_sequences(pointer))]
-        await self._index.remove(pointer.key for pointer in done)
-        for pointer in pointers:
-            if pointer not in done:  # its change is not committed, or not whole, and may never be
+        newest = transition_sequence(rows[-1]["RowKey"]) if rows else 0
+        done = [pointer.key for pointer, span in zip(pointers, spans, strict=True) if span[-1] <= newest]
+        await self._index.remove(done)
+        for pointer, span in zip(pointers, spans, strict=True):
+            if span[0] <= newest < span[-1]:  # a part of its change stands, and is not sent again for the other's sake
+                await self._index.add([unsent_key(device_id, newest + 1, span[-1])])
+                await self._index.remove([pointer.key])
+            elif newest < span[0]:  # its change is not committed, and may never be
                 await self._index.discard(pointer)
+        return len(done)
 
     async def _publish(self, device_id: str, events: list[bytes]) -> None:
         try:

@@ -21,7 +21,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError
@@ -40,6 +40,10 @@ WRITERS_END_AFTER: Final = timedelta(minutes=15)
 PAGE: Final = 1000
 """Rows of one answer, and deadlines of a shard that one run takes on; the others are next."""
 
+type IndexKind = Literal["state", "deployment", "stuck"]
+INDEX_KINDS: Final[tuple[IndexKind, ...]] = ("state", "deployment", "stuck")
+"""The rows that say what a device is, and not what is to be done."""
+
 type IndexKey = tuple[str, str]
 """PartitionKey and RowKey."""
 
@@ -56,6 +60,11 @@ class Pointer:
     key: IndexKey
     etag: str
     written: datetime
+
+    @property
+    def generation(self) -> int:
+        """The generation of the device that wrote it; not of rows of unsent transitions."""
+        return int(self.key[1].rpartition("|")[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,15 +189,15 @@ class DeploymentIndex:
         shards = await asyncio.gather(*(self._members(deployment, shard) for shard in range(SHARDS)))
         return [member for shard in shards for member in shard]
 
-    async def devices(self) -> AsyncIterator[Pointer]:
-        """Every device that has a state, and some that have it no longer. One request for each thousand.
+    async def rows(self, kind: IndexKind) -> AsyncIterator[Pointer]:
+        """All rows of a kind, those that no device has any more among them. One request for each thousand.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
         with table_errors():
-            async for row in self._client.query_entities("PartitionKey ge 'state:' and PartitionKey lt 'state;'"):
-                yield _pointer(row, row["RowKey"].partition("|")[0])
+            async for row in self._client.query_entities(f"PartitionKey ge '{kind}:' and PartitionKey lt '{kind};'"):
+                yield _pointer(row, row["RowKey"].split("|")[kind == "stuck"])
 
     async def unsent(self, device_id: str | None = None) -> list[Pointer]:
         """What is not published, in the order of its sequences: of one device, or, at most a page, of all.

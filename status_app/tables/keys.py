@@ -20,11 +20,17 @@ _ESCAPED: Final = re.compile(r"(?:~[0-9A-F]{2})+")
 _KEY_LIMIT: Final = 500
 """Characters of a key: 1 KiB at two bytes each, and a few fewer."""
 _HASHED: Final = "~~"
+_HASHED_KEY: Final = re.compile(r"~~[0-9a-f]{64}$")
 _LAST: Final = 2**63 - 1
 
 
 def escape(name: str) -> str:
-    """A name as part of a key. One that is too long keeps its beginning and ends with its hash."""
+    """A name as part of a key. One that is too long keeps its beginning and ends with its hash.
+
+    Such a key stands for its name wherever that is not known, and is not escaped again.
+    """
+    if _HASHED_KEY.search(name):
+        return name
     escaped = _UNSAFE.sub(lambda match: "".join(f"~{byte:02X}" for byte in _bytes(match[0])), name)
     if len(escaped) <= _KEY_LIMIT:
         return escaped
@@ -39,9 +45,10 @@ def key_part(name: str) -> str:
 
 
 def unescape(key: str) -> str:
-    """The name that a key was made of; of one that was too long, the beginning."""
-    kept = key.partition(_HASHED)[0]
-    return _ESCAPED.sub(lambda match: bytes.fromhex(match[0].replace("~", "")).decode("utf-8", "surrogatepass"), kept)
+    """The name that a key was made of; of one that was too long, the key itself."""
+    if _HASHED_KEY.search(key):
+        return key
+    return _ESCAPED.sub(lambda match: bytes.fromhex(match[0].replace("~", "")).decode("utf-8", "surrogatepass"), key)
 
 
 def module_key(name: str) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.tables.service import table_errors
@@ -77,8 +78,10 @@ class ResyncPosition:
             f"Digests{start // _COLUMN:02d}": packed[start : start + _COLUMN]
             for start in range(0, len(packed), _COLUMN)
         }
+        seen = {"PartitionKey": _PARTITION, "RowKey": _seen(cycle.runs), **columns}
         with table_errors():
-            await self._client.upsert_entity({"PartitionKey": _PARTITION, "RowKey": _seen(cycle.runs), **columns})
+            # Replaced: what a crash left in a longer row would count as seen by this cycle.
+            await self._client.upsert_entity(seen, UpdateMode.REPLACE)
             await self._client.upsert_entity(
                 {
                     "PartitionKey": _PARTITION,

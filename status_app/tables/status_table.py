@@ -64,6 +64,12 @@ class StoredDevice:
     rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     etag: str | None = None
     last_sequence: int = 0
+    last_at: datetime | None = None
+
+    @property
+    def at(self) -> datetime:
+        """Hub time of its last change. Only of a device that has a state."""
+        return read_time(self.rows[DEVICE]["At"])
 
     @property
     def is_known(self) -> bool:
@@ -145,10 +151,11 @@ class StatusTable:
             newest = self._client.query_entities(
                 f"PartitionKey eq '{key}' and RowKey ge '{TRANSITION}' and RowKey lt '{AFTER_TRANSITIONS}'",
                 results_per_page=1,
-                select=["RowKey"],
+                select=["RowKey", "At"],
             )
             async for entity in newest:
-                return StoredDevice(device_id, last_sequence=transition_sequence(entity["RowKey"]))
+                sequence = transition_sequence(entity["RowKey"])
+                return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(entity["At"]))
         return StoredDevice(device_id)
 
     async def write(self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]) -> bool:
@@ -181,11 +188,17 @@ class StatusTable:
             partial = {name: value for name, value in device.items() if name != "TwinVersion"} | {"State": ""}
         else:
             partial = {"PartitionKey": device["PartitionKey"], "RowKey": DEVICE, "At": device["At"]}
-        index = index_keys(stored.device_id, device)
-        await self._deployments.mark(deployments_of(stored.index ^ index))
-        await self._index.add({*(index - stored.index), *self._unsent(stored.device_id, transitions)})
+            waits, look_at = stored.rows[DEVICE].get("LookAt"), device.get("LookAt")
+            if look_at is not None and (waits is None or look_at < waits):
+                partial |= {"LookAt": look_at}
+        before, after_it = stored.index, index_keys(stored.device_id, device)
+        if stored.is_known and sum(len(unit.operations) for unit in units) >= TRANSACTION_LIMIT:
+            before |= index_keys(stored.device_id, {**stored.rows[DEVICE], **partial})  # between two parts
+        await self._deployments.mark(deployments_of(stored.index ^ after_it))
+        added = (before | after_it) - stored.index
+        await self._index.add({*added, *self._unsent(stored.device_id, transitions)})
         await self._submit(stored, units, partial, (TransactionOperation.UPDATE, device))
-        await self._clear(stored, stored.index - index)
+        await self._clear(stored, before - after_it)
         return True
 
     async def remove(self, stored: StoredDevice, transition: Transition) -> None:
@@ -225,13 +238,14 @@ class StatusTable:
             sequence: Its newest one.
 
         Raises:
+            LostRaceError: Another process trims the same rows.
             UnavailableError: The table service does not answer.
         """
         oldest = sequence - self._history_limit
         if oldest < 1:
             return
         bounds = f"RowKey ge '{transition_key(oldest)}' and RowKey lt '{AFTER_TRANSITIONS}'"
-        with table_errors():
+        with table_errors(guarded=True):
             old = self._client.query_entities(
                 f"PartitionKey eq '{escape(device_id)}' and {bounds}", select=["PartitionKey", "RowKey"]
             )

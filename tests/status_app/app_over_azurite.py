@@ -1,19 +1,25 @@
 """The app's services over a real Azurite, with a hub and a clock in memory."""
 
+import copy
 import json
 import uuid
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from azure.data.tables.aio import TableServiceClient
 
-from status_app.errors import UnavailableError
+from status_app.errors import ContinuationError, UnavailableError
 from status_app.incoming import IncomingEvent
 from status_app.services import Services
 from status_app.settings import Settings
-from status_app.tables.keys import escape
+from status_app.tables.deployment_index import index_keys
+from status_app.tables.keys import escape, unescape
+from status_app.tables.rows import event_id
 from status_app.twins import TwinPage
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -23,26 +29,56 @@ SECRET = "hunter2-correct-horse"
 
 
 class Hub:
-    """Twins in memory, in the place of the hub: it counts reads, and fails where it is told to."""
+    """Twins in memory, in the place of the hub: it counts reads, and fails where it is told to.
+
+    Attributes:
+        down: Devices whose twin cannot be read.
+        lagging: What a query gives in the place of a device's twin; None: it does not know the device yet.
+        strays: What a query gives beside twins.
+        pages_left: Pages that a query still gives before the hub does not answer; None: all of them.
+        refused: Continuations that the hub no longer takes.
+        asked: Continuations that it was asked for.
+        on_read: Called when a twin is read and has not arrived.
+        on_page: Called with a page that is made and has not arrived.
+    """
 
     def __init__(self) -> None:
         self.twins: dict[str, dict[str, Any]] = {}
         self.reads: list[str] = []
         self.down: set[str] = set()
         self.page_size = 1000
-        self.pages = 0
+        self.lagging: dict[str, dict[str, Any] | None] = {}
+        self.strays: list[dict[str, Any]] = []
+        self.pages_left: int | None = None
+        self.refused: set[str] = set()
+        self.asked: list[str | None] = []
+        self.on_read: Callable[[], Awaitable[object]] | None = None
+        self.on_page: Callable[[TwinPage], Awaitable[object]] | None = None
 
     async def read(self, device_id: str) -> Mapping[str, Any] | None:
         self.reads.append(device_id)
+        twin = self.twins.get(device_id)
+        if self.on_read is not None:
+            await self.on_read()
         if device_id in self.down:
             raise UnavailableError("iothub", "answer 503")
-        return self.twins.get(device_id)
+        return twin
 
     async def page(self, continuation: str | None) -> TwinPage:
-        devices = sorted(device for device in self.twins if device > (continuation or ""))
-        page = [self.twins[device] for device in devices[: self.page_size]]
-        self.pages += 1
-        return TwinPage(page, devices[self.page_size - 1] if len(devices) > self.page_size else None)
+        self.asked.append(continuation)
+        if continuation in self.refused:
+            raise ContinuationError
+        if self.pages_left is not None:
+            if self.pages_left == 0:
+                raise UnavailableError("iothub", "answer 429")
+            self.pages_left -= 1
+        known = {device: twin for device, twin in (self.twins | self.lagging).items() if twin is not None}
+        devices = sorted(device for device in known if device > (continuation or ""))
+        twins = [known[device] for device in devices[: self.page_size]]
+        page = TwinPage(self.strays + twins, devices[self.page_size - 1] if len(devices) > self.page_size else None)
+        if self.on_page is not None:
+            await self.on_page(page)
+        return page
 
 
 class App:
@@ -53,9 +89,36 @@ class App:
         self.now = START
         self.sequence = 0
         self.prefix = uuid.uuid4().hex[:8]
-        environment = {"STATUS_TABLES": tables, "IOT_HUB": "hub1.azure-devices.net", "HISTORY_LIMIT": "200"}
-        self.services = Services(Settings.read(environment | settings), clock=lambda: self.now, twins=self.hub)
+        self.environment = {"STATUS_TABLES": tables, "IOT_HUB": "hub1.azure-devices.net", "HISTORY_LIMIT": "200"}
+        self.others: list[Services] = []
+        self.services = self._services(settings)
         self.client = TableServiceClient.from_connection_string(tables)
+
+    def another(self, **settings: str) -> Services:
+        """Another process of the app: over the same tables, the same hub and the same clock."""
+        self.others.append(self._services(settings))
+        return self.others[-1]
+
+    def restart(self, **settings: str) -> None:
+        """Go on with another process, as after a deployment of the app."""
+        self.others.append(self.services)
+        self.services = self._services(settings)
+
+    async def empty(self) -> None:
+        """Begin anew: empty tables, an empty hub, the clock at its start."""
+        for name in ("DeploymentStatus", "DeploymentIndex"):
+            await self.client.delete_table(name)
+            await self.client.create_table(name)
+        self.hub.twins.clear()
+        self.now = START
+
+    async def close(self) -> None:
+        for services in (self.services, *self.others):
+            await services.close()
+        await self.client.close()
+
+    def _services(self, settings: dict[str, str]) -> Services:
+        return Services(Settings.read(self.environment | settings), clock=lambda: self.now, twins=self.hub)
 
     def put(self, name: str, case: str, **changes: Any) -> str:
         """Put the twin of a case into the hub, under a device id of this test's own."""
@@ -65,7 +128,24 @@ class App:
         self.hub.twins[device] = twin
         return device
 
-    def event(self, device: str, body: bytes | None = None, **properties: str) -> IncomingEvent:
+    @contextmanager
+    def edit(self, device: str, after: timedelta, section: str = "reported") -> Iterator[dict[str, Any]]:
+        """Change a section of a device's twin, after a while: a new twin, one version later."""
+        self.now += after
+        twin = copy.deepcopy(self.hub.twins[device])
+        changed = twin["properties"][section]
+        yield changed
+        twin["version"] += 1
+        changed["$version"] += 1
+        changed["$metadata"]["$lastUpdated"] = self.now.isoformat()
+        self.hub.twins[device] = twin
+
+    def report(self, device: str, after: timedelta, **m1: Any) -> None:
+        """Change what a device reports of its module m1."""
+        with self.edit(device, after) as reported:
+            reported["modules"]["m1"] |= m1
+
+    def event(self, device: str, body: bytes | None = None, /, **properties: str) -> IncomingEvent:
         self.sequence += 1
         twin = self.hub.twins.get(device, {})
         known = {
@@ -88,10 +168,52 @@ class App:
     async def handle(self, *events: IncomingEvent, attempt: int = 0) -> None:
         await (await self.services.twin_changes()).handle(events, attempt=attempt)
 
+    async def flag_stuck(self, after: timedelta = timedelta(0)) -> None:
+        """Fire the timer of deadlines, after a while."""
+        self.now += after
+        await (await self.services.flag_stuck()).run()
+
+    async def resync(self, after: timedelta = timedelta(0)) -> None:
+        """Fire the timer of the whole fleet, after a while."""
+        self.now += after
+        await (await self.services.resync()).run()
+
+    async def etags(self) -> dict[tuple[str, ...], Any]:
+        """The ETags of all rows of both tables: they are equal as long as nothing is written."""
+        found: dict[tuple[str, ...], Any] = {}
+        for name in ("DeploymentStatus", "DeploymentIndex"):
+            async for row in self.client.get_table_client(name).list_entities():
+                found[name, row["PartitionKey"], row["RowKey"]] = row.metadata["etag"]
+        return found
+
     async def rows(self, device: str) -> dict[str, Any]:
         table = self.client.get_table_client("DeploymentStatus")
         query = table.query_entities(f"PartitionKey eq '{escape(device)}'")
         return {row["RowKey"]: row async for row in query}
+
+    async def index(self, kind: str = "") -> list[str]:
+        """The row keys of a kind of index rows."""
+        return [row for partition, row in await self.index_keys() if partition.startswith(kind)]
+
+    async def index_keys(self) -> list[tuple[str, str]]:
+        """The keys of the rows that point to devices."""
+        table = self.client.get_table_client("DeploymentIndex")
+        rows = table.query_entities("PartitionKey ne 'deployments'")
+        return [(row["PartitionKey"], row["RowKey"]) async for row in rows]
+
+    async def broken_promises(self) -> list[str]:
+        """What is wrong with any device of the tables: its history, and what points to it."""
+        table = self.client.get_table_client("DeploymentStatus")
+        devices: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        async for row in table.list_entities():
+            devices[row["PartitionKey"]][row["RowKey"]] = row
+        index = set(await self.index_keys())
+        found = []
+        for key, rows in devices.items():
+            device = unescape(key)
+            broken = (*_history(device, rows), *_chain(rows), *_pointers(device, rows, index))
+            found += [f"{device}: {text}" for text in broken]
+        return found
 
     async def dead_letters(self) -> list[Any]:
         table = self.client.get_table_client("DeadLetter")
@@ -102,3 +224,89 @@ def transitions(rows: Mapping[str, Any]) -> list[Any]:
     """The transition rows of a device, oldest first."""
     found = [row for key, row in rows.items() if key.startswith("transition:")]
     return sorted(found, key=lambda row: row["Sequence"].value)
+
+
+def flags(rows: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What became stuck and recovered, oldest first, with the module."""
+    return [(row["Kind"], row["Module"]) for row in transitions(rows) if row["Kind"] in ("stuck", "recovered")]
+
+
+def states(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows of a device without what no two devices share, and no two looks."""
+    own = ("PartitionKey", "EventId", "ObservedAt")
+    return {key: {name: value for name, value in row.items() if name not in own} for key, row in rows.items()}
+
+
+@asynccontextmanager
+async def fresh_app(tables: str, **settings: str) -> AsyncIterator[App]:
+    """An app over empty tables; at the end no device has a broken promise."""
+    app = App(tables, **settings)
+    try:
+        await app.services.reconciler()  # it creates the tables
+        yield app
+        broken = await app.broken_promises()
+        if broken:
+            raise AssertionError("\n".join(broken))
+    finally:
+        for name in ("DeploymentStatus", "DeploymentIndex"):
+            await app.client.delete_table(name)
+        await app.close()
+
+
+def _history(device: str, rows: Mapping[str, Any]) -> Iterator[str]:
+    """Sequences without a gap that the device's row ends, ids of their own, and times that never run back."""
+    history = transitions(rows)
+    sequences = [row["Sequence"].value for row in history]
+    if sequences != list(range(1, len(history) + 1)):
+        yield f"the sequences are {sequences}"
+    if "device" in rows and rows["device"]["Sequence"].value != len(history):
+        yield f"the device's sequence is {rows['device']['Sequence'].value} of {sequences}"
+    if [row["EventId"] for row in history] != [event_id("hub1", device, sequence) for sequence in sequences]:
+        yield "an event has not the id of its sequence"
+    for before, row in pairwise(history):
+        if row["At"] < before["At"]:
+            yield f"{row['Sequence'].value}: {row['At']} is before {before['At']}"
+
+
+def _chain(rows: Mapping[str, Any]) -> Iterator[str]:
+    """Each state is entered where the one before was left, and the rows are what the history came to."""
+    states: dict[str, str] = {}
+    stuck: set[str] = set()
+    for row in transitions(rows):
+        sequence, module, kind = row["Sequence"].value, row["Module"], row["Kind"]
+        if row["FromState"] != states.get(module, ""):
+            yield f"{sequence}: {module} left {row['FromState']!r}, and was {states.get(module, '')!r}"
+        states[module] = row["ToState"]
+        if kind in ("stuck", "recovered"):
+            if (module in stuck) is (kind == "stuck"):
+                yield f"{sequence}: {module} {kind} twice"
+            stuck ^= {module}
+        if kind == "deleted":
+            states, stuck = {}, set()
+    for name, row in _parts(rows).items():
+        told = (states.pop(name, ""), name in stuck)
+        if (row["State"], row["Stuck"]) != told:
+            yield f"{name or 'the device'} is {row['State']}, {row['Stuck']}, and its history says {told}"
+    if any(states.values()):
+        yield f"there are no rows of {states}"
+
+
+def _pointers(device: str, rows: Mapping[str, Any], index: set[tuple[str, str]]) -> Iterator[str]:
+    """Every row that points to the device, and a deadline no later than what it waits for."""
+    if "device" not in rows:
+        return
+    missing = index_keys(device, rows["device"]) - index
+    if missing and rows["device"]["State"]:  # a part of a first look is in no state yet
+        yield f"the index does not hold {missing}"
+    look_at = rows["device"].get("LookAt")
+    for name, row in _parts(rows).items():
+        waits = row["State"] not in ("pending", "unknown", "extra") or not name
+        due = row.get("StuckAt") if not row["Stuck"] else row.get("SettledSince")
+        if waits and due is not None and (look_at is None or (look_at > due and not row["Stuck"])):
+            yield f"{name or 'the device'} waits for {due}, and is looked at {look_at}"
+
+
+def _parts(rows: Mapping[str, Any]) -> dict[str, Any]:
+    """The rows of the modules by name, and of the device under none."""
+    keys = (key for key in rows if not key.startswith("transition:"))
+    return {key.removeprefix("module:").removeprefix("device"): rows[key] for key in keys}

@@ -1,18 +1,25 @@
 """The timer of deadlines over real tables: what it flags, clears, leaves, and how much it asks."""
 
-import copy
+import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import START, App, transitions
+from app_over_azurite import START, App, flags, fresh_app, transitions
 
 from local.azurite import azurite_tables
+from status_app.errors import UnavailableError
+from status_app.flag_stuck import SILENT
+from status_app.tables.deployment_index import WRITERS_END_AFTER
+from status_app.tables.status_table import StatusTable, StoredDevice
 
 BACKOFF = "048"
-CHANGED = START
-"""The cases were changed before the tests begin."""
+SUCCESSFUL = "003"
+NOW = timedelta(0)
+SECOND = timedelta(seconds=1)
+MINUTE = timedelta(minutes=1)
+GRACE = 15 * MINUTE
 
 
 @pytest.fixture(scope="module")
@@ -24,83 +31,383 @@ def tables() -> Iterator[str]:
 
 @pytest.fixture
 async def app(tables: str) -> AsyncIterator[App]:
-    app = App(tables)
-    yield app
-    for name in ("DeploymentStatus", "DeploymentIndex"):
-        await app.client.delete_table(name)
-    await app.services.close()
-    await app.client.close()
+    async with fresh_app(tables) as app:
+        yield app
 
 
-async def flag_stuck(app: App, after: timedelta) -> None:
-    app.now += after
-    await (await app.services.flag_stuck()).run()
+async def failing(app: App, name: str = "d") -> str:
+    """A device whose module m1 fails from now on, and was seen to."""
+    device = app.put(name, BACKOFF)
+    app.report(device, NOW)
+    await app.handle(app.event(device))
+    return device
 
 
-async def index(app: App, kind: str) -> list[str]:
-    """The row keys of a kind of index rows."""
-    table = app.client.get_table_client("DeploymentIndex")
-    query = table.query_entities(f"PartitionKey ge '{kind}:' and PartitionKey lt '{kind};'")
-    return [row["RowKey"] async for row in query]
-
-
-def kinds(rows: dict[str, Any]) -> list[tuple[str, str]]:
-    return [(row["Kind"], row["Module"]) for row in transitions(rows) if row["Kind"] in ("stuck", "recovered")]
-
-
-def change(app: App, device: str, at: timedelta, **m1: Any) -> None:
-    """Change what the device reports of its module m1."""
-    app.now += at
-    twin = app.hub.twins[device] = copy.deepcopy(app.hub.twins[device])
-    twin["version"] += 1
-    twin["properties"]["reported"]["modules"]["m1"] |= m1
-    twin["properties"]["reported"]["$metadata"]["$lastUpdated"] = app.now.isoformat()
+async def notified(app: App, device: str, after: timedelta, **m1: Any) -> None:
+    """A change of the module m1 that the app is told of."""
+    app.report(device, after, **m1)
+    await app.handle(app.event(device))
 
 
 async def test_a_module_that_is_past_its_grace_is_flagged_once_and_its_deadline_is_gone(app: App) -> None:
-    device = app.put("d", BACKOFF)
-    change(app, device, timedelta(0))
-    await app.handle(app.event(device))
-    assert len(await index(app, "deadline")) == 1
+    device = await failing(app)
+    assert len(await app.index("deadline")) == 1
     row = (await app.rows(device))["module:m1"]
-    assert (row["StuckAt"], row["Stuck"]) == (START + timedelta(minutes=15), False)
-    await flag_stuck(app, timedelta(minutes=14))
-    assert kinds(await app.rows(device)) == []
-    await flag_stuck(app, timedelta(minutes=5))
-    await flag_stuck(app, timedelta(minutes=5))
+    assert (row["StuckAt"], row["Stuck"]) == (START + GRACE, False)
+    await app.flag_stuck(14 * MINUTE)
+    assert flags(await app.rows(device)) == []
+    await app.flag_stuck(5 * MINUTE)
+    await app.flag_stuck(5 * MINUTE)
     rows = await app.rows(device)
-    assert kinds(rows) == [("stuck", "m1")]
+    assert flags(rows) == [("stuck", "m1")]
     assert rows["module:m1"]["Stuck"] is True
-    assert rows["module:m1"]["StuckSince"] == transitions(rows)[-1]["At"] == START + timedelta(minutes=15)
+    assert rows["module:m1"]["StuckSince"] == transitions(rows)[-1]["At"] == START + GRACE
     assert rows["device"]["ModulesStuck"] == 1
-    assert await index(app, "deadline") == []
+    assert await app.index("deadline") == []
 
 
 async def test_what_has_recovered_is_cleared_once_at_the_end_of_the_window(app: App) -> None:
-    device = app.put("d", BACKOFF)
-    change(app, device, timedelta(0))
-    await app.handle(app.event(device))
-    await flag_stuck(app, timedelta(minutes=15))
-    change(app, device, timedelta(minutes=5), runtimeStatus="running")
-    await app.handle(app.event(device))
-    await flag_stuck(app, timedelta(seconds=59))
-    assert kinds(await app.rows(device)) == [("stuck", "m1")]
-    await flag_stuck(app, timedelta(seconds=30))
-    await flag_stuck(app, timedelta(minutes=30))
+    device = await failing(app)
+    await app.flag_stuck(GRACE)
+    await notified(app, device, 5 * MINUTE, runtimeStatus="running")
+    await app.flag_stuck(59 * SECOND)
+    assert flags(await app.rows(device)) == [("stuck", "m1")]
+    await app.flag_stuck(30 * SECOND)
+    await app.flag_stuck(30 * MINUTE)
     rows = await app.rows(device)
-    assert kinds(rows) == [("stuck", "m1"), ("recovered", "m1")]
-    assert transitions(rows)[-1]["At"] == START + timedelta(minutes=21)
+    assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
+    assert transitions(rows)[-1]["At"] == START + 21 * MINUTE
     assert rows["module:m1"]["Stuck"] is False
-    assert await index(app, "deadline") == []
+    assert await app.index("deadline") == []
 
 
 async def test_a_timer_looks_before_it_flags_and_heals_a_lost_notification(app: App) -> None:
-    device = app.put("d", BACKOFF)
-    change(app, device, timedelta(0))
-    await app.handle(app.event(device))
-    change(app, device, timedelta(minutes=10), runtimeStatus="running")
-    await flag_stuck(app, timedelta(minutes=5))
+    device = await failing(app)
+    app.report(device, 10 * MINUTE, runtimeStatus="running")
+    await app.flag_stuck(5 * MINUTE)
     rows = await app.rows(device)
     assert rows["device"]["State"] == "successful"
-    assert rows["device"]["Since"] == START + timedelta(minutes=10)
-    assert kinds(rows) == []
+    assert rows["device"]["Since"] == START + 10 * MINUTE
+    assert flags(rows) == []
+
+
+async def test_a_notification_never_flags_and_leaves_what_is_due_to_the_timer(app: App) -> None:
+    device = await failing(app)
+    await notified(app, device, 2 * GRACE, exitCode=1)
+    rows = await app.rows(device)
+    assert flags(rows) == []
+    assert rows["device"]["LookAt"] == START + GRACE
+    await app.flag_stuck()
+    assert flags(await app.rows(device)) == [("stuck", "m1")]
+
+
+async def test_a_crash_loop_that_runs_ten_seconds_at_a_time_is_flagged_once_when_its_grace_ends(app: App) -> None:
+    device = app.put("d", SUCCESSFUL)
+    await app.handle(app.event(device))
+    for minute in range(20):
+        await notified(app, device, 50 * SECOND if minute else NOW, runtimeStatus="backoff", exitCode=minute)
+        await notified(app, device, 10 * SECOND, runtimeStatus="running")
+        await app.flag_stuck()
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "m1")]
+    assert rows["module:m1"]["StuckSince"] == rows["module:m1"]["StuckAt"] == START + GRACE
+    assert rows["module:m1"]["UnsettledSince"] == START
+    stuck = next(row for row in transitions(rows) if row["Kind"] == "stuck")
+    assert stuck["At"] == START + GRACE + 10 * SECOND, "the change that was seen before the timer came"
+
+
+async def test_the_grace_of_a_modules_own_label_is_kept(app: App) -> None:
+    device = app.put("d", BACKOFF)
+    with app.edit(device, NOW) as reported:
+        reported["modules"]["m1"]["exitCode"] = 1
+    labels = {"Labels": {"deployment-status.grace": "PT2H"}}
+    settings = app.hub.twins[device]["properties"]["desired"]["modules"]["m1"]["settings"]
+    settings["createOptions"] = json.dumps(labels)
+    await app.handle(app.event(device))
+    await app.flag_stuck(119 * MINUTE)
+    rows = await app.rows(device)
+    assert (flags(rows), rows["module:m1"]["GracePeriod"]) == ([], "PT2H")
+    await app.flag_stuck(MINUTE)
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "m1")]
+    assert rows["module:m1"]["StuckSince"] == START + 120 * MINUTE
+
+
+async def test_a_device_that_is_off_after_a_new_version_has_one_flag_on_itself_and_none_on_its_modules(
+    app: App,
+) -> None:
+    device = app.put("d", SUCCESSFUL)
+    await app.handle(app.event(device))
+    with app.edit(device, NOW, "desired") as desired:
+        desired["modules"]["m1"]["settings"]["image"] = "sensor:2"
+        desired["modules"]["m2"] = desired["modules"]["m1"]
+    await app.handle(app.event(device))
+    for _ in range(8):
+        await app.flag_stuck(10 * MINUTE)
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "")]
+    assert rows["device"]["StuckSince"] == START + GRACE
+    assert (rows["device"]["State"], rows["device"]["ModulesStuck"]) == ("pending", 0)
+    assert await app.index("deadline") == []
+
+
+async def test_a_version_that_leaves_a_module_alone_keeps_its_clock(app: App) -> None:
+    device = await failing(app)
+    with app.edit(device, 5 * MINUTE, "desired") as desired:
+        desired["modules"]["m2"] = desired["modules"]["m1"]
+    await app.handle(app.event(device))
+    with app.edit(device, 5 * MINUTE) as reported:
+        reported["lastDesiredVersion"] += 1
+        reported["modules"]["m2"] = reported["modules"]["m1"] | {"runtimeStatus": "running"}
+    await app.handle(app.event(device))
+    await app.flag_stuck(5 * MINUTE)
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "m1")]
+    assert rows["module:m1"]["UnsettledSince"] == START
+
+
+async def test_a_stuck_module_has_recovered_when_a_new_version_wants_another_image(app: App) -> None:
+    device = await failing(app)
+    await app.flag_stuck(GRACE)
+    with app.edit(device, MINUTE, "desired") as desired:
+        desired["modules"]["m1"]["settings"]["image"] = "sensor:2"
+    await app.handle(app.event(device))
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
+    assert (rows["module:m1"]["Stuck"], rows["device"]["ModulesStuck"]) == (False, 0)
+    assert rows["module:m1"]["UnsettledSince"] == START + GRACE + MINUTE
+    with app.edit(device, MINUTE) as reported:
+        reported["lastDesiredVersion"] += 1
+        reported["modules"]["m1"]["settings"]["image"] = "sensor:2"
+    await app.handle(app.event(device))
+    await app.flag_stuck(GRACE)
+    rows = await app.rows(device)
+    assert flags(rows)[2:] == [("stuck", "m1")]
+    assert rows["module:m1"]["StuckSince"] == START + 2 * GRACE + MINUTE
+
+
+async def test_what_is_due_while_the_hub_is_silent_is_flagged_unverified_and_told_once(app: App) -> None:
+    device = await failing(app)
+    app.hub.down.add(device)
+    for _ in range(3):
+        await app.flag_stuck(GRACE)
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "m1")]
+    assert rows["module:m1"]["Reason"] == transitions(rows)[-1]["Reason"] == "backoff_unverified"
+    assert rows["module:m1"]["Message"].startswith("IoT Hub did not answer; as last seen: ")
+    assert (rows["module:m1"]["Stuck"], rows["module:m1"]["StuckSince"]) == (True, START + GRACE)
+    (deadline,) = await app.index("deadline")
+    assert deadline.startswith((START + GRACE).isoformat(timespec="microseconds"))
+    app.hub.down.clear()
+    await app.flag_stuck(MINUTE)
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "m1")]
+    assert (rows["module:m1"]["Reason"], rows["module:m1"]["Stuck"]) == ("backoff", True)
+    assert await app.index("deadline") == []
+    app.hub.reads.clear()
+    await app.flag_stuck(MINUTE)
+    assert app.hub.reads == []
+
+
+async def test_a_flag_without_a_look_is_taken_back_after_the_window_where_it_was_wrong(app: App) -> None:
+    device = await failing(app)
+    app.hub.down.add(device)
+    app.report(device, GRACE - 2 * MINUTE, runtimeStatus="running")
+    await app.flag_stuck(2 * MINUTE)
+    app.hub.down.clear()
+    await app.flag_stuck(MINUTE)
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
+    assert (rows["module:m1"]["State"], rows["module:m1"]["Reason"]) == ("settled", "as_desired")
+    assert await app.index("deadline") == []
+
+
+async def test_a_device_that_is_off_is_flagged_unverified_itself(app: App) -> None:
+    device = app.put("d", SUCCESSFUL)
+    with app.edit(device, NOW, "desired"):
+        pass
+    await app.handle(app.event(device))
+    app.hub.down.add(device)
+    await app.flag_stuck(GRACE)
+    row = (await app.rows(device))["device"]
+    assert (row["Stuck"], row["Reason"]) == (True, "waiting_for_device_unverified")
+    app.hub.down.clear()
+    await app.flag_stuck(MINUTE)
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "")]
+    assert rows["device"]["Reason"] == "waiting_for_device"
+
+
+async def test_a_module_whose_name_no_key_holds_keeps_its_row_while_the_hub_is_silent(app: App) -> None:
+    device = app.put("d", BACKOFF)
+    modules = app.hub.twins[device]["properties"]["desired"]["modules"]
+    modules["long" * 150] = modules["m1"]
+    await app.handle(app.event(device))
+    before = await app.rows(device)
+    app.hub.down.add(device)
+    await app.flag_stuck(2 * GRACE)
+    after = await app.rows(device)
+    await app.empty()
+    assert [key for key in after if key.startswith("module:")] == [key for key in before if key.startswith("module:")]
+
+
+async def test_nothing_is_cleared_while_the_hub_is_silent(app: App) -> None:
+    device = await failing(app)
+    await app.flag_stuck(GRACE)
+    await notified(app, device, MINUTE, runtimeStatus="running")
+    app.hub.down.add(device)
+    await app.flag_stuck(GRACE)
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "m1")]
+    assert rows["module:m1"]["Stuck"] is True
+    app.hub.down.clear()
+    await app.flag_stuck(MINUTE)
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
+    assert transitions(rows)[-1]["At"] == START + GRACE + 2 * MINUTE
+
+
+async def test_a_hub_that_is_silent_is_not_asked_for_every_device_and_each_is_flagged_all_the_same(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("status_app.rounds.AT_ONCE", 4)
+    devices = [app.put(f"d{number:02d}", BACKOFF) for number in range(20)]
+    await app.handle(*(app.event(device) for device in devices))
+    app.hub.down.update(devices)
+    app.hub.reads.clear()
+    await app.flag_stuck(2 * GRACE)
+    assert SILENT <= len(app.hub.reads) < 4 + SILENT
+    reasons = [(await app.rows(device))["module:m1"]["Reason"] for device in devices]
+    assert set(reasons) == {"backoff_unverified"}
+    app.hub.down.clear()
+    app.hub.reads.clear()
+    await app.flag_stuck(MINUTE)
+    assert sorted(app.hub.reads) == devices
+
+
+async def test_a_hub_that_is_silent_for_some_devices_with_others_between_is_asked_for_all(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("status_app.rounds.AT_ONCE", 1)
+    devices = [app.put(f"d{number:02d}", BACKOFF) for number in range(10)]
+    await app.handle(*(app.event(device) for device in devices))
+    app.hub.down.update(devices[number] for number in (0, 1, 3, 4, 6, 7))
+    app.hub.reads.clear()
+    await app.flag_stuck(2 * GRACE)
+    assert sorted(app.hub.reads) == devices
+
+
+async def test_a_device_that_is_gone_at_its_deadline_is_removed_and_nothing_points_to_it(app: App) -> None:
+    device = await failing(app)
+    del app.hub.twins[device]
+    await app.flag_stuck(GRACE)
+    await app.flag_stuck(MINUTE)
+    rows = await app.rows(device)
+    assert [key for key in rows if not key.startswith("transition:")] == []
+    assert [row["Kind"] for row in transitions(rows)][3:] == ["deleted"]
+    assert await app.index() == []
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["of no device", "of another look"])
+async def test_a_deadline_that_no_device_has_is_left_while_its_writer_may_live_and_then_discarded(
+    app: App, known: bool
+) -> None:
+    device = await failing(app) if known else "nobody"
+    kept = await app.index("deadline")
+    await app.flag_stuck()  # nothing is due
+    index = app.client.get_table_client("DeploymentIndex")
+    row = {"PartitionKey": "deadline:3", "RowKey": f"{app.now.isoformat(timespec='microseconds')}|{device}|5"}
+    await index.create_entity({**row, "Written": app.now})
+    app.hub.reads.clear()
+    await app.flag_stuck(WRITERS_END_AFTER - 2 * SECOND)
+    await app.flag_stuck(SECOND)
+    assert sorted(await app.index("deadline")) == sorted([*kept, row["RowKey"]])
+    assert app.hub.reads == []
+    await app.flag_stuck(SECOND)
+    assert row["RowKey"] not in await app.index("deadline")
+
+
+async def test_what_one_device_fails_at_the_others_do_not_and_the_next_run_finishes_it(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = [await failing(app, f"d{number}") for number in range(5)]
+    write = StatusTable.write
+
+    async def refused(table: StatusTable, stored: StoredDevice, *change: Any) -> bool:
+        if stored.device_id == devices[2]:
+            raise UnavailableError("tables", "answer 503")
+        return await write(table, stored, *change)
+
+    monkeypatch.setattr(StatusTable, "write", refused)
+    with pytest.raises(ExceptionGroup, match="flag_stuck: 1 failed, left for the next run") as raised:
+        await app.flag_stuck(GRACE)
+    assert raised.group_contains(UnavailableError, match="answer 503")
+    assert [len(flags(await app.rows(device))) for device in devices] == [1, 1, 0, 1, 1]
+    monkeypatch.setattr(StatusTable, "write", write)
+    await app.flag_stuck(MINUTE)
+    assert [len(flags(await app.rows(device))) for device in devices] == [1, 1, 1, 1, 1]
+    assert (await app.rows(devices[2]))["module:m1"]["StuckSince"] == START + GRACE
+
+
+async def test_a_bug_at_one_device_is_told_and_costs_no_other_its_turn(
+    app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    devices = [await failing(app, name) for name in ("a", "b")]
+    app.hub.twins[devices[0]] = None  # type: ignore[assignment] # in the place of whatever the core cannot take
+    monkeypatch.setattr("status_app.reconcile.deletion", None)
+    with pytest.raises(ExceptionGroup, match="1 failed"):
+        await app.flag_stuck(GRACE)
+    assert [len(flags(await app.rows(device))) for device in devices] == [0, 1]
+    assert "a look failed" in caplog.text
+
+
+async def test_a_longer_grace_moves_the_look_once_and_no_device_is_looked_at_each_minute(app: App) -> None:
+    device = await failing(app)
+    app.restart(GRACE_DEFAULT="PT40M")
+    app.hub.reads.clear()
+    for _ in range(39):
+        await app.flag_stuck(MINUTE)
+    assert app.hub.reads == [device]
+    rows = await app.rows(device)
+    assert (flags(rows), rows["device"]["LookAt"]) == ([], START + 40 * MINUTE)
+    for _ in range(5):
+        await app.flag_stuck(MINUTE)
+    assert app.hub.reads == [device, device]
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "m1")]
+    assert rows["module:m1"]["StuckSince"] == START + 40 * MINUTE
+
+
+async def test_a_shorter_grace_holds_from_the_next_look_on(app: App) -> None:
+    device = await failing(app)
+    app.restart(GRACE_DEFAULT="PT5M")
+    await app.flag_stuck(10 * MINUTE)
+    assert flags(await app.rows(device)) == []
+    await app.resync()
+    assert (await app.rows(device))["device"]["LookAt"] == START + 5 * MINUTE
+    app.hub.reads.clear()
+    for _ in range(5):
+        await app.flag_stuck(MINUTE)
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "m1")]
+    assert rows["module:m1"]["StuckSince"] == START + 5 * MINUTE
+    assert app.hub.reads == [device]
+
+
+@pytest.mark.parametrize(("stable_after", "cleared"), [("PT10M", 10), ("PT10S", 2)])
+async def test_another_window_holds_from_the_next_look_on_and_no_device_is_looked_at_each_minute(
+    app: App, stable_after: str, cleared: int
+) -> None:
+    device = await failing(app)
+    app.restart(STABLE_AFTER="PT2M")
+    await app.flag_stuck(GRACE)
+    await notified(app, device, NOW, runtimeStatus="running")
+    app.restart(STABLE_AFTER=stable_after)
+    app.hub.reads.clear()
+    for minute in range(15):
+        assert (flags(await app.rows(device)) == [("stuck", "m1")]) is (minute < cleared)
+        await app.flag_stuck(MINUTE)
+    rows = await app.rows(device)
+    assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
+    assert len(app.hub.reads) <= 2
+    assert await app.index("deadline") == []

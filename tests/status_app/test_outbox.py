@@ -2,14 +2,17 @@
 
 import asyncio
 import copy
-import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
+import pytest_asyncio
 from app_over_azurite import App, transitions
-from transition_hub import TRANSITIONS, body, received, running_hub, stored
+from azure.eventhub import EventData
+from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from transition_hub import PATIENCE, TRANSITIONS, body, running_hub, stored
 
 from local.azurite import azurite_tables
 from local.clock import utc_now
@@ -18,53 +21,90 @@ from local.tables import Operation, TableProxy, table_proxy
 from status_app.events.cloud_event import cloud_event
 from status_app.events.outbox import PAUSE
 from status_app.events.publisher import TransitionPublisher
+from status_app.services import Services
 from status_app.tables.deployment_index import WRITERS_END_AFTER
 from status_app.twin_changes import BatchError
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 BACKOFF = "048"
 FOR_EVER = 10**6
+NOW = timedelta(0)
+SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 DELETION = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
 
 
-class World:
-    """What the app runs in: a table service and an event hub that fail as they are told to.
+class Transitions:
+    """The event hub of these tests, and a consumer that reads it all the time.
 
     Attributes:
-        publications: How many events of a device each call of a publisher was about, in order.
-        on_store: Called when the event hub is about to store a batch.
+        on_store: Called when a batch is about to be stored.
     """
 
-    def __init__(self, proxy: TableProxy) -> None:
-        self.proxy = proxy
-        self.event_hubs = EventHubs({})
-        self.publications: list[int] = []
+    def __init__(self) -> None:
+        self.namespace = EventHubs({})
         self.on_store: Callable[[], object] | None = None
-        self.apps: list[App] = []
+        self._received: dict[tuple[str, int | None], EventData] = {}
+        self._news = asyncio.Event()
 
     def now(self) -> datetime:
         if self.on_store is not None:
             self.on_store()
         return utc_now()
 
-    def app(self, *, publishes: bool = True, **settings: str) -> App:
-        """The app with a clock of its own: one process."""
-        if publishes:
-            settings |= {"Transitions": self.event_hubs.connection_string(), "TRANSITIONS_HUB": TRANSITIONS}
-        self.apps.append(App(self.proxy.connection_string, **settings))
-        return self.apps[-1]
-
     def refuse(self, count: int = FOR_EVER) -> None:
-        self.event_hubs.faults.refuse(TRANSITIONS, count)
+        self.namespace.faults.refuse(TRANSITIONS, count)
+
+    async def on_event(self, partition: PartitionContext, event: EventData | None) -> None:
+        if event is not None:  # a connection that was cut begins anew, and brings it again
+            self._received[partition.partition_id, event.sequence_number] = event
+            self._news.set()
+
+    async def of(self, app: App) -> dict[str, list[bytes]]:
+        """What the consumer got of the devices of an app, by device, once it has got all."""
+        async with asyncio.timeout(PATIENCE):
+            while len(self._received) < len(stored(self.namespace)):
+                self._news.clear()
+                await self._news.wait()
+        found = defaultdict(list)
+        for _, event in sorted(self._received.items()):
+            device = (event.partition_key or b"").decode()
+            if device.startswith(app.prefix):
+                found[device].append(body(event))
+        return found
+
+
+class World:
+    """What the app runs in: a table service and an event hub that fail as they are told to.
+
+    Attributes:
+        publications: How many events each call of a publisher was about, in order.
+    """
+
+    def __init__(self, proxy: TableProxy, transitions: Transitions, publications: list[int]) -> None:
+        self.proxy = proxy
+        self.transitions = transitions
+        self.publications = publications
+        self._apps: list[App] = []
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """That the app publishes."""
+        return {"Transitions": self.transitions.namespace.connection_string(), "TRANSITIONS_HUB": TRANSITIONS}
+
+    def app(self, **settings: str) -> App:
+        self._apps.append(App(self.proxy.connection_string, **settings))
+        return self._apps[-1]
 
     async def clean(self) -> None:
-        self.proxy.before = None
+        self.transitions.on_store = self.proxy.before = None
+        self.transitions.refuse(0)
         self.proxy.faults.clear()
-        for app in self.apps:
-            await app.services.close()
+        for app in self._apps:
             for name in ("DeploymentStatus", "DeploymentIndex"):
                 await app.client.delete_table(name)
-            await app.client.close()
+            await app.close()
 
 
 @pytest.fixture(scope="module")
@@ -74,206 +114,206 @@ def tables() -> Iterator[str]:
         yield connection_string
 
 
-@pytest.fixture
-async def world(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    publish = TransitionPublisher.publish
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def consumed() -> AsyncIterator[Transitions]:
+    """One consumer for all tests: to come and go takes it two seconds."""
+    transitions = Transitions()
+    async with running_hub(transitions.now) as transitions.namespace:
+        client = EventHubConsumerClient.from_connection_string(
+            transitions.namespace.connection_string(TRANSITIONS),
+            "$Default",
+            load_balancing_interval=0.05,
+            retry_backoff_factor=0.01,
+        )
+        receiving = asyncio.create_task(client.receive(transitions.on_event, starting_position="-1"))
+        yield transitions
+        await client.close()
+        await receiving
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def world(tables: str, consumed: Transitions, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    publish, publications = TransitionPublisher.publish, list[int]()
+
+    async def counted(publisher: TransitionPublisher, device_id: str, events: Sequence[bytes]) -> None:
+        publications.append(len(events))
+        await publish(publisher, device_id, events)
+
+    monkeypatch.setattr(TransitionPublisher, "publish", counted)
     monkeypatch.setattr("status_app.events.publisher.FIRST_WAIT", 0)  # nobody waits for an attempt
     async with table_proxy(tables) as proxy:
-        world = World(proxy)
-
-        async def counted(publisher: TransitionPublisher, key: str, events: Sequence[bytes]) -> None:
-            if is_of_a_device(events[0]):
-                world.publications.append(len(events))
-            await publish(publisher, key, events)
-
-        monkeypatch.setattr(TransitionPublisher, "publish", counted)
-        async with running_hub(world.now) as world.event_hubs:
-            yield world
-            await world.clean()
+        world = World(proxy, consumed, publications)
+        yield world
+        await world.clean()
 
 
-def is_of_a_device(event: bytes) -> bool:
-    """Whether an event is about one device, and not about a deployment."""
-    return "deviceId" in json.loads(event)["data"]
+@pytest.fixture
+def app(world: World) -> App:
+    return world.app(**world.settings)
 
 
 def turn(app: App, *devices: str, after: timedelta = MINUTE) -> None:
     """Let time pass, and the module m1 of devices fail where it ran, and run where it failed: two transitions each."""
     app.now += after
     for device in devices:
-        twin = app.hub.twins[device] = copy.deepcopy(app.hub.twins[device])
-        twin["version"] += 1
-        reported = twin["properties"]["reported"]
-        reported["$metadata"]["$lastUpdated"] = app.now.isoformat()
-        module = reported["modules"]["m1"]
-        module["runtimeStatus"] = "running" if module["runtimeStatus"] == "backoff" else "backoff"
+        status = app.hub.twins[device]["properties"]["reported"]["modules"]["m1"]["runtimeStatus"]
+        app.report(device, NOW, runtimeStatus="running" if status == "backoff" else "backoff")
 
 
 async def change(app: App, *devices: str, after: timedelta = MINUTE) -> None:
+    """The same, and notify the app."""
     turn(app, *devices, after=after)
     await app.handle(*(app.event(device) for device in devices))
 
 
-async def timer(app: App, after: timedelta = MINUTE) -> None:
-    app.now += after
-    await (await app.services.flag_stuck()).run()
-
-
-async def unsent(app: App) -> list[str]:
-    """The row keys of the index rows of events that are not sent."""
-    table = app.client.get_table_client("DeploymentIndex")
-    return [
-        row["RowKey"] async for row in table.query_entities("PartitionKey ge 'unsent:' and PartitionKey lt 'unsent;'")
-    ]
+async def handle(services: Services, app: App, device: str) -> None:
+    """Notify another process of the app."""
+    await (await services.twin_changes()).handle([app.event(device)], attempt=0)
 
 
 async def events_of_rows(app: App, device: str) -> list[bytes]:
     return [cloud_event(device, row) for row in transitions(await app.rows(device))]
 
 
-async def events(world: World) -> dict[str, list[bytes]]:
-    """What a consumer gets now, by device."""
-    found = defaultdict(list)
-    for event in await received(world.event_hubs, len(stored(world.event_hubs))):
-        assert event.partition_key is not None
-        if is_of_a_device(body(event)):
-            found[event.partition_key.decode()].append(body(event))
-    return found
+def put_large(app: App, count: int) -> str:
+    """A device whose first look is larger than a transaction."""
+    device = app.put("large", BACKOFF)
+    desired = app.hub.twins[device]["properties"]["desired"]
+    desired["modules"] = {f"m{number}": desired["modules"]["m1"] for number in range(count)}
+    return device
 
 
-async def test_each_row_of_a_change_is_one_event_in_order_and_nothing_is_left_unsent(world: World) -> None:
-    app = world.app()
+def shrunk(twin: dict[str, Any], count: int) -> dict[str, Any]:
+    """The next version of a twin, with fewer modules."""
+    twin = copy.deepcopy(twin) | {"version": twin["version"] + 1}
+    modules = twin["properties"]["desired"]["modules"]
+    twin["properties"]["desired"]["modules"] = dict(list(modules.items())[:count])
+    return twin
+
+
+async def test_each_row_of_a_change_is_one_event_in_order_and_nothing_is_left_unsent(world: World, app: App) -> None:
     devices = [app.put("one", BACKOFF), app.put("two", BACKOFF), app.put("o/d|d'é", BACKOFF)]
     await app.handle(*(app.event(device) for device in devices))
     await change(app, *devices)
     await change(app, devices[0])
     expected = {device: await events_of_rows(app, device) for device in devices}
     assert [len(sent) for sent in expected.values()] == [7, 5, 5]
-    assert await events(world) == expected
-    assert await unsent(app) == []
+    assert await world.transitions.of(app) == expected
+    assert await app.index("unsent") == []
     assert len(world.publications) == 7
 
 
-async def test_what_is_flagged_by_the_timer_is_published_too(world: World) -> None:
-    app = world.app()
+async def test_what_the_timer_flags_is_published_too(world: World, app: App) -> None:
     device = app.put("d", BACKOFF)
     await change(app, device)
     await change(app, device)
-    await timer(app, 20 * MINUTE)
-    rows = await app.rows(device)
-    assert transitions(rows)[-1]["Kind"] == "stuck"
-    assert await events(world) == {device: await events_of_rows(app, device)}
-    assert await unsent(app) == []
+    await app.flag_stuck(20 * MINUTE)
+    assert transitions(await app.rows(device))[-1]["Kind"] == "stuck"
+    assert await world.transitions.of(app) == {device: await events_of_rows(app, device)}
+    assert await app.index("unsent") == []
 
 
 async def test_while_the_event_hub_refuses_states_are_on_time_and_later_every_event_comes_once_in_order(
-    world: World,
+    world: World, app: App
 ) -> None:
-    app = world.app()
     devices = [app.put(name, BACKOFF) for name in "abc"]
-    world.refuse()
+    world.transitions.refuse()
     for number in range(5):
         await change(app, *devices)
         for device in devices:
             row = (await app.rows(device))["device"]
             assert row["State"] == ("module_failed" if number % 2 else "successful")
             assert row["ObservedAt"] == app.now
-        with pytest.raises(ExceptionGroup, match="flag_stuck: 2 failed"):
-            await timer(app, timedelta(0))
-    assert stored(world.event_hubs) == []
-    assert len(await unsent(app)) == 15
-    world.refuse(0)
-    await timer(app)
+        with pytest.raises(ExceptionGroup, match="flag_stuck: 1 failed"):
+            await app.flag_stuck()
+    assert await world.transitions.of(app) == {}
+    assert len(await app.index("unsent")) == 15
+    world.transitions.refuse(0)
+    await app.flag_stuck(MINUTE)
     expected = {device: await events_of_rows(app, device) for device in devices}
     assert [len(sent) for sent in expected.values()] == [11, 11, 11]
-    assert await events(world) == expected
-    assert await unsent(app) == []
+    assert await world.transitions.of(app) == expected
+    assert await app.index("unsent") == []
     before = len(world.publications)
-    await timer(app)
+    await app.flag_stuck(MINUTE)
     assert len(world.publications) == before
 
 
-async def test_after_a_refusal_nothing_is_tried_for_the_length_of_the_pause(world: World) -> None:
-    app = world.app()
+async def test_after_a_refusal_nothing_is_tried_for_the_length_of_the_pause(world: World, app: App) -> None:
     first, second = app.put("first", BACKOFF), app.put("second", BACKOFF)
-    world.refuse()
+    world.transitions.refuse()
     await change(app, first)
     assert len(world.publications) == 1
-    await change(app, second, after=timedelta(0))
-    await change(app, first, after=PAUSE - timedelta(seconds=1))
+    await change(app, second, after=NOW)
+    await change(app, first, after=PAUSE - SECOND)
     assert len(world.publications) == 1
-    assert len(await unsent(app)) == 3
-    await change(app, first, after=timedelta(seconds=1))
+    assert len(await app.index("unsent")) == 3
+    await change(app, first, after=SECOND)
     assert len(world.publications) == 2
-    world.refuse(0)
+    world.transitions.refuse(0)
     await change(app, first, after=PAUSE)
-    await change(app, first, after=timedelta(0))
+    await change(app, first, after=NOW)
     assert world.publications[2:] == [9, 2]
-    assert await events(world) == {first: await events_of_rows(app, first)}
+    assert await world.transitions.of(app) == {first: await events_of_rows(app, first)}
 
 
-async def test_a_timer_tries_one_device_where_the_event_hub_refuses(world: World) -> None:
-    app = world.app()
+async def test_a_timer_tries_one_device_where_the_event_hub_refuses(world: World, app: App) -> None:
     devices = [app.put(f"d{number}", BACKOFF) for number in range(5)]
-    world.refuse()
+    world.transitions.refuse()
     await change(app, *devices)
     world.publications.clear()
     with pytest.raises(ExceptionGroup):
-        await timer(app)
+        await app.flag_stuck(MINUTE)
     assert len(world.publications) == 1
 
 
-async def test_a_change_sends_what_is_unsent_of_its_device_first(world: World) -> None:
-    app = world.app()
+async def test_a_change_sends_what_is_unsent_of_its_device_first(world: World, app: App) -> None:
     device, other = app.put("d", BACKOFF), app.put("other", BACKOFF)
-    world.refuse()
+    world.transitions.refuse()
     await change(app, device, other)
-    world.refuse(0)
+    world.transitions.refuse(0)
     await change(app, device, after=PAUSE)
-    assert await events(world) == {device: await events_of_rows(app, device)}
-    assert [key.partition("|")[0] for key in await unsent(app)] == [other]
+    assert await world.transitions.of(app) == {device: await events_of_rows(app, device)}
+    assert [key.partition("|")[0] for key in await app.index("unsent")] == [other]
 
 
-async def test_a_deletion_is_published_after_the_rest_and_a_new_life_after_it(world: World) -> None:
-    app = world.app()
+async def test_a_deletion_is_published_after_the_rest_and_a_new_life_after_it(world: World, app: App) -> None:
     device = app.put("d", BACKOFF)
-    world.refuse()
+    world.transitions.refuse()
     await change(app, device)
-    world.refuse(0)
+    world.transitions.refuse(0)
     twin = app.hub.twins.pop(device)
     app.now += MINUTE
     await app.handle(app.event(device, b"{}", **DELETION))
-    found = (await events(world))[device]
-    assert found == await events_of_rows(app, device)
-    assert b'"type":"edge.deployment.device.deleted"' in found[-1]
+    found = await world.transitions.of(app)
+    assert found == {device: await events_of_rows(app, device)}
+    assert b'"type":"edge.deployment.device.deleted"' in found[device][3]
     app.hub.twins[device] = twin
     await change(app, device)
     expected = await events_of_rows(app, device)
     assert len(expected) == 7
-    assert await events(world) == {device: expected}
-    assert await unsent(app) == []
+    assert await world.transitions.of(app) == {device: expected}
+    assert await app.index("unsent") == []
 
 
-async def test_where_the_answer_of_a_send_is_lost_the_same_events_come_again(world: World) -> None:
-    app = world.app()
+async def test_where_the_answer_of_a_send_is_lost_the_same_events_come_again(world: World, app: App) -> None:
     device = app.put("d", BACKOFF)
 
     def lose_the_answer() -> None:
-        world.on_store = None
-        world.event_hubs.faults.drop_connections()
+        world.transitions.on_store = None
+        world.transitions.namespace.faults.drop_connections()
 
-    world.on_store = lose_the_answer
+    world.transitions.on_store = lose_the_answer
     await change(app, device)
     await change(app, device)
     expected = await events_of_rows(app, device)
-    assert await events(world) == {device: [*expected[:3], *expected]}
-    assert await unsent(app) == []
+    assert await world.transitions.of(app) == {device: [*expected[:3], *expected]}
+    assert await app.index("unsent") == []
 
 
-async def test_an_unsent_row_whose_change_was_never_committed_sends_nothing_and_goes_after_its_writer(
-    world: World,
+async def test_the_unsent_row_of_a_change_that_was_never_committed_sends_nothing_and_stays_while_its_writer_may_live(
+    world: World, app: App
 ) -> None:
-    app = world.app()
     device = app.put("d", BACKOFF)
 
     async def stop_the_change(_op: Operation, path: str) -> None:
@@ -284,19 +324,20 @@ async def test_an_unsent_row_whose_change_was_never_committed_sends_nothing_and_
     with pytest.raises(BatchError):
         await change(app, device)
     world.proxy.before = None
-    assert len(await unsent(app)) == 1
-    await timer(app, WRITERS_END_AFTER - timedelta(seconds=1))
-    assert len(await unsent(app)) == 1
-    await timer(app, timedelta(seconds=1))
-    assert await unsent(app) == []
+    assert len(await app.index("unsent")) == 1
+    await app.flag_stuck(WRITERS_END_AFTER - SECOND)
+    assert len(await app.index("unsent")) == 1
+    await app.flag_stuck(SECOND)
+    assert await app.index("unsent") == []
     assert world.publications == []
     await change(app, device)
-    assert await events(world) == {device: await events_of_rows(app, device)}
+    assert await world.transitions.of(app) == {device: await events_of_rows(app, device)}
 
 
 @pytest.mark.parametrize("reads", [1, 2], ids=["the index", "the transitions"])
-async def test_where_the_tables_fail_between_change_and_send_the_timer_sends(world: World, reads: int) -> None:
-    app = world.app()
+async def test_where_the_tables_fail_between_change_and_send_the_timer_sends(
+    world: World, app: App, reads: int
+) -> None:
     device = app.put("d", BACKOFF)
     await change(app, device)
 
@@ -310,52 +351,188 @@ async def test_where_the_tables_fail_between_change_and_send_the_timer_sends(wor
     await change(app, device)
     world.proxy.before = None
     world.proxy.faults.clear()
-    assert len(await events_of_rows(app, device)) == 5
-    assert len(stored(world.event_hubs)) == 3
-    assert len(await unsent(app)) == 1
-    await timer(app)
-    assert await events(world) == {device: await events_of_rows(app, device)}
-    assert await unsent(app) == []
+    expected = await events_of_rows(app, device)
+    assert len(expected) == 5
+    assert await world.transitions.of(app) == {device: expected[:3]}
+    assert len(await app.index("unsent")) == 1
+    await app.flag_stuck(MINUTE)
+    assert await world.transitions.of(app) == {device: expected}
+    assert await app.index("unsent") == []
 
 
-async def test_where_the_tables_fail_after_a_send_the_timer_sends_the_same_events_again(world: World) -> None:
-    app = world.app()
+async def test_where_the_tables_fail_after_a_send_the_timer_sends_the_same_events_again(world: World, app: App) -> None:
     device = app.put("d", BACKOFF)
     await change(app, device)
 
     def fail_the_next_write() -> None:
-        world.on_store = None
+        world.transitions.on_store = None
         world.proxy.faults.add("write", 403)
 
-    world.on_store = fail_the_next_write
+    world.transitions.on_store = fail_the_next_write
     await change(app, device)
-    assert len(await unsent(app)) == 1
-    await timer(app)
-    await timer(app)
+    assert len(await app.index("unsent")) == 1
+    await app.flag_stuck(MINUTE)
+    await app.flag_stuck(MINUTE)
     expected = await events_of_rows(app, device)
-    assert await events(world) == {device: [*expected, *expected[3:]]}
-    assert await unsent(app) == []
+    assert await world.transitions.of(app) == {device: [*expected, *expected[3:]]}
+    assert await app.index("unsent") == []
 
 
 async def test_no_transition_goes_before_its_event_was_sent(world: World) -> None:
-    app = world.app(HISTORY_LIMIT="4")
+    app = world.app(HISTORY_LIMIT="4", **world.settings)
     device = app.put("d", BACKOFF)
-    world.refuse()
+    world.transitions.refuse()
     for _ in range(6):
         await change(app, device)
     expected = await events_of_rows(app, device)
     assert len(expected) == 13
-    world.refuse(0)
-    await timer(app)
-    assert await events(world) == {device: expected}
+    world.transitions.refuse(0)
+    await app.flag_stuck(MINUTE)
+    assert await world.transitions.of(app) == {device: expected}
     await change(app, device)
-    expected += (await events_of_rows(app, device))[-2:]
-    assert len(await events_of_rows(app, device)) == 4
-    assert await events(world) == {device: expected}
+    left = await events_of_rows(app, device)
+    assert len(left) == 4
+    assert await world.transitions.of(app) == {device: expected + left[-2:]}
+
+
+async def test_more_unsent_rows_than_a_page_holds_are_all_sent_before_the_history_is_trimmed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("tables.deployment_index", "events.outbox"):
+        monkeypatch.setattr(f"status_app.{module}.PAGE", 3)
+    app = world.app(HISTORY_LIMIT="4", **world.settings)
+    device = app.put("d", BACKOFF)
+    world.transitions.refuse()
+    for _ in range(6):
+        await change(app, device)
+    expected = await events_of_rows(app, device)
+    world.transitions.refuse(0)
+    await change(app, device)
+    left = await events_of_rows(app, device)
+    assert len(left) == 4
+    assert await world.transitions.of(app) == {device: expected + left[-2:]}
+    assert await app.index("unsent") == []
+
+
+async def test_a_part_of_a_change_is_sent_once_and_the_rest_when_it_is_there(world: World, app: App) -> None:
+    device = put_large(app, 80)
+    batches = 0
+
+    async def stop_the_second_part(_op: Operation, path: str) -> None:
+        nonlocal batches
+        batches += "$batch" in path
+        if "$batch" in path and batches == 2:
+            raise ConnectionResetError
+
+    world.proxy.before = stop_the_second_part
+    with pytest.raises(BatchError):
+        await app.handle(app.event(device))
+    world.proxy.before = None
+    part = await events_of_rows(app, device)
+    for _ in range(3):
+        await app.flag_stuck(MINUTE)
+    assert await world.transitions.of(app) == {device: part}
+    assert len(await app.index("unsent")) == 1
+    await app.handle(app.event(device))
+    expected = await events_of_rows(app, device)
+    assert expected[: len(part)] == part
+    assert len(expected) > len(part) > 0
+    assert await world.transitions.of(app) == {device: expected}
+    assert await app.index("unsent") == []
+
+
+async def test_what_a_writer_that_lost_leaves_does_not_send_what_another_wrote_again_and_again(
+    world: World, app: App
+) -> None:
+    device = app.put("d", BACKOFF)
+    await change(app, device)
+    before = app.hub.twins[device]
+    turn(app, device)
+
+    async def be_first_with_less(_op: Operation, path: str) -> None:
+        if "$batch" in path:
+            world.proxy.before = None
+            app.hub.twins[device] = before
+            with app.edit(device, SECOND) as reported:
+                reported["modules"]["other"] = reported["modules"]["m1"]
+            await handle(app.another(**world.settings), app, device)
+
+    world.proxy.before = be_first_with_less
+    await app.handle(app.event(device))
+    assert len(await app.index("unsent")) == 1
+    for _ in range(3):
+        await app.flag_stuck(MINUTE)
+    expected = await events_of_rows(app, device)
+    assert len(expected) == 4
+    assert await world.transitions.of(app) == {device: expected}
+
+
+async def test_a_writer_that_comes_between_two_parts_and_loses_hides_no_event_of_the_second(world: World) -> None:
+    app = world.app(HISTORY_LIMIT="10", **world.settings)
+    device = put_large(app, 80)
+    batches = 0
+
+    async def come_between(_op: Operation, path: str) -> None:
+        nonlocal batches
+        if "$batch" not in path:
+            return
+        batches += 1
+        if batches == 2:
+            app.hub.twins[device] = shrunk(app.hub.twins[device], 60)
+            with pytest.raises(BatchError):
+                await handle(app.another(**world.settings, HISTORY_LIMIT="10"), app, device)
+        elif batches == 3:
+            raise ConnectionResetError
+
+    world.proxy.before = come_between
+    await app.handle(app.event(device))
+    world.proxy.before = None
+    left = await events_of_rows(app, device)
+    assert len(left) == 10
+    found = (await world.transitions.of(app))[device]
+    assert len(found) == 82
+    assert found[-10:] == left
+    assert await app.index("unsent") == []
+
+
+async def test_two_processes_that_trim_one_history_do_not_fail_each_other(world: World) -> None:
+    app = world.app(HISTORY_LIMIT="3", **world.settings)
+    device = app.put("d", BACKOFF)
+    await change(app, device)
+    batches = 0
+
+    async def trim_first(_op: Operation, path: str) -> None:
+        nonlocal batches
+        batches += "$batch" in path
+        if batches == 2:
+            world.proxy.before = None
+            turn(app, device)
+            await handle(app.another(**world.settings, HISTORY_LIMIT="3"), app, device)
+
+    world.proxy.before = trim_first
+    await change(app, device)
+    assert len(await events_of_rows(app, device)) == 3
+    assert len((await world.transitions.of(app))[device]) == 7
+
+
+async def test_two_processes_that_look_at_one_device_send_its_events_in_order(world: World, app: App) -> None:
+    device = app.put("d", BACKOFF)
+    processes = [app.services, app.another(**world.settings)]
+    for _ in range(15):
+        turn(app, device)
+        looks = [handle(services, app, device) for services in processes]
+        timers = [(await services.flag_stuck()).run() for services in processes]
+        await asyncio.gather(*looks, *timers)
+    await app.flag_stuck(WRITERS_END_AFTER)
+    await app.flag_stuck(WRITERS_END_AFTER)
+    expected = await events_of_rows(app, device)
+    assert len(expected) >= 31
+    assert list(dict.fromkeys((await world.transitions.of(app))[device])) == expected
+    assert await app.index("unsent") == []
 
 
 async def test_without_the_setting_nothing_is_unsent_and_the_history_is_trimmed(world: World) -> None:
-    app = world.app(publishes=False, HISTORY_LIMIT="4")
+    app = world.app(HISTORY_LIMIT="4")
     device = app.put("d", BACKOFF)
     written: list[str] = []
 
@@ -366,25 +543,8 @@ async def test_without_the_setting_nothing_is_unsent_and_the_history_is_trimmed(
     world.proxy.before = note
     for _ in range(4):
         await change(app, device)
-    await timer(app)
+    await app.flag_stuck(MINUTE)
     assert len(await events_of_rows(app, device)) == 4
+    assert any("deadline" in path or "state" in path for path in written)
     assert not any("unsent" in path for path in written)
-    assert await unsent(app) == []
-    assert stored(world.event_hubs) == []
-
-
-async def test_two_processes_that_look_at_one_device_send_its_events_in_order(world: World) -> None:
-    apps = [world.app(), world.app()]
-    device = apps[0].put("d", BACKOFF)
-    apps[1].hub.twins = apps[0].hub.twins
-    for _ in range(15):
-        turn(apps[0], device)
-        apps[1].now = apps[0].now
-        looks = [app.handle(app.event(device)) for app in apps]
-        timers = [timer(app, timedelta(0)) for app in apps]
-        await asyncio.gather(*looks, *timers)
-    await timer(apps[0], WRITERS_END_AFTER)
-    expected = await events_of_rows(apps[0], device)
-    assert len(expected) == 31
-    assert list(dict.fromkeys((await events(world))[device])) == expected
-    assert await unsent(apps[0]) == []
+    assert await world.transitions.of(app) == {}

@@ -84,9 +84,10 @@ def test_the_first_look_tells_each_module_and_then_the_device() -> None:
 
 
 def test_a_first_look_goes_on_after_an_earlier_life_of_the_device() -> None:
-    record, transitions = advance(None, judged(), T0, GracePolicy(), last_sequence=41)
-    assert [item.sequence for item in transitions] == [42, 43, 44]
-    assert record.sequence == 44
+    end = after(60)
+    record, transitions = advance(None, judged(), after(90), GracePolicy(), last_sequence=41, last_at=end)
+    assert [(item.sequence, item.at) for item in transitions] == [(42, end), (43, end), (44, end)]
+    assert (record.sequence, record.at, record.since) == (44, end, end)
 
 
 def test_a_look_at_the_same_twin_tells_nothing_and_keeps_the_record_but_for_the_time_of_the_look() -> None:

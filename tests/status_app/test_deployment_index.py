@@ -1,0 +1,485 @@
+"""The index beside its devices: what is left of it when a writer is killed, late, or not alone."""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from app_over_azurite import START, App, flags, fresh_app, states
+from azure.core.pipeline.transport import AioHttpTransport
+
+from local.azurite import azurite_tables
+from status_app.services import Services
+from status_app.tables.deployment_index import WRITERS_END_AFTER, DeploymentIndex, index_keys
+
+BACKOFF = "048"
+SUCCESSFUL = "003"
+DELETED = {
+    "iothub-message-schema": "deviceLifecycleNotification",
+    "opType": "deleteDeviceIdentity",
+    "moduleId": "",
+}
+NOW = timedelta(0)
+MINUTE = timedelta(minutes=1)
+GRACE = 15 * MINUTE
+ROW = {"State": "pending", "Reason": "waiting_for_device", "Deployments": "[]"}
+"""The columns of a device of which each index has something."""
+LIMIT = 10
+"""Entities of a transaction, in these tests."""
+MANY = 8
+"""Modules that a device has beside m1, so that a change of all of them needs more than one."""
+
+
+class Killed(BaseException):
+    """The process is gone: nothing catches it."""
+
+
+class Wire(AioHttpTransport):  # type: ignore[misc] # the SDK does not tell the type of what it loads lazily
+    """The connection of one process to its tables.
+
+    Attributes:
+        kill_after: Writes that are still served before the process is killed; None: it lives.
+        killed: Whether it was.
+        before: Awaited with the method and the address of each request before it is made.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(use_env_settings=False)
+        self.kill_after: int | None = None
+        self.killed = False
+        self.before: Callable[[str, str], Awaitable[object]] | None = None
+
+    async def send(self, request: Any, **options: Any) -> Any:
+        if self.before is not None:
+            await self.before(request.method, request.url)
+        if self.kill_after is not None:
+            self.killed = self.killed or (self.kill_after == 0 and request.method != "GET")
+            self.kill_after -= request.method != "GET"
+            if self.killed:
+                raise Killed
+        return await super().send(request, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process of the app of its own."""
+
+    services: Services
+    wire: Wire
+
+    async def look(self, app: App, device: str) -> None:
+        """What a notification makes it do."""
+        properties = {} if device in app.hub.twins else DELETED
+        await (await self.services.twin_changes()).handle([app.event(device, **properties)], attempt=0)
+
+    async def timer(self, _app: App, _device: str) -> None:
+        await (await self.services.flag_stuck()).run()
+
+    async def resync(self, _app: App, _device: str) -> None:
+        await (await self.services.resync()).run()
+
+    @asynccontextmanager
+    async def killed_after(self, writes: int) -> AsyncIterator[None]:
+        """Kill the process after it has written so often, and start it again."""
+        self.wire.kill_after = writes
+        self.wire.killed = False
+        with suppress(Killed):
+            yield
+        left = asyncio.all_tasks() - {asyncio.current_task()}
+        if left:
+            await asyncio.wait(left)
+        self.wire.kill_after = None
+
+
+@pytest.fixture(scope="module")
+def tables() -> Iterator[str]:
+    """A table service of these tests alone: a timer takes every deadline there is."""
+    with azurite_tables() as connection_string:
+        yield connection_string
+
+
+@pytest.fixture
+async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
+    monkeypatch.setattr("status_app.tables.deployment_index.SHARDS", 2)  # the numbers are no part of what is tested
+    monkeypatch.setattr("status_app.tables.status_table.TRANSACTION_LIMIT", LIMIT)
+    async with fresh_app(tables) as app:
+        yield app
+
+
+async def process(app: App, monkeypatch: pytest.MonkeyPatch) -> Process:
+    wire = Wire()
+    with monkeypatch.context() as patch:
+        patch.setattr("status_app.tables.service.AioHttpTransport", lambda **_: wire)
+        services = app.another()
+    await services.reconciler()  # the tables are there
+    return Process(services, wire)
+
+
+def many(app: App, device: str) -> None:
+    """Give a device very many modules, each like its m1."""
+    app.hub.twins[device] = copy.deepcopy(app.hub.twins[device])
+    for section in ("desired", "reported"):
+        modules = app.hub.twins[device]["properties"][section]["modules"]
+        modules |= {f"n{number:02d}": copy.deepcopy(modules["m1"]) for number in range(MANY)}
+
+
+def all_report(app: App, device: str, after: timedelta = MINUTE, **module: Any) -> None:
+    with app.edit(device, after) as reported:
+        reported["modules"] = {name: old | module for name, old in reported["modules"].items()}
+
+
+def wants(app: App, device: str, image: str) -> None:
+    with app.edit(device, MINUTE, "desired") as desired:
+        desired["modules"]["m1"]["settings"]["image"] = image
+        desired["modules"]["m2"] = desired["modules"]["m1"]
+
+
+def pass_time(app: App, time: timedelta) -> None:
+    app.now += time
+
+
+def vanish(app: App, device: str, after: timedelta) -> None:
+    app.now += after
+    del app.hub.twins[device]
+
+
+def edge_hub_fails(app: App, device: str) -> None:
+    with app.edit(device, GRACE) as reported:
+        reported["systemModules"]["edgeHub"]["runtimeStatus"] = "backoff"
+
+
+type Step = Callable[[App, str], Awaitable[object]]
+
+
+async def new(_app: App, _device: str) -> None:
+    """Nobody has seen it."""
+
+
+async def seen(app: App, device: str) -> None:
+    await app.handle(app.event(device))
+
+
+async def failing(app: App, device: str) -> None:
+    app.report(device, NOW, runtimeStatus="backoff")
+    await seen(app, device)
+
+
+async def stuck(app: App, device: str) -> None:
+    await failing(app, device)
+    await app.flag_stuck(GRACE)
+
+
+async def recovering(app: App, device: str) -> None:
+    await stuck(app, device)
+    app.report(device, MINUTE, runtimeStatus="running")
+    await seen(app, device)
+
+
+async def deleted(app: App, device: str) -> None:
+    await failing(app, device)
+    twin = app.hub.twins.pop(device)
+    await app.flag_stuck(GRACE)
+    app.hub.twins[device] = twin
+    app.report(device, MINUTE)
+
+
+async def large(app: App, device: str) -> None:
+    many(app, device)
+    await seen(app, device)
+
+
+async def large_and_failing(app: App, device: str) -> None:
+    many(app, device)
+    all_report(app, device, runtimeStatus="backoff")
+    await seen(app, device)
+
+
+async def large_and_stuck(app: App, device: str) -> None:
+    await large_and_failing(app, device)
+    await app.flag_stuck(GRACE)
+
+
+type Act = Callable[[Process, App, str], Awaitable[None]]
+
+CHANGES: dict[str, tuple[Step, Callable[[App, str], object], Act]] = {
+    "a first look": (new, lambda app, device: app.report(device, NOW, runtimeStatus="backoff"), Process.look),
+    "a module fails": (seen, lambda app, device: app.report(device, MINUTE, runtimeStatus="backoff"), Process.look),
+    "another reason": (failing, lambda app, device: app.report(device, MINUTE, runtimeStatus="failed"), Process.look),
+    "it runs again": (failing, lambda app, device: app.report(device, MINUTE, runtimeStatus="running"), Process.look),
+    "a new version": (stuck, lambda app, device: wants(app, device, "sensor:2"), Process.look),
+    "a deletion": (recovering, lambda app, device: app.hub.twins.pop(device), Process.look),
+    "a new life": (deleted, lambda _app, _device: None, Process.look),
+    "it gets stuck": (failing, lambda app, _device: pass_time(app, GRACE), Process.timer),
+    "it recovers": (recovering, lambda app, _device: pass_time(app, MINUTE), Process.timer),
+    "a timer sees another failure and a flag": (
+        failing,
+        lambda app, device: app.report(device, GRACE, runtimeStatus="failed", exitCode=3),
+        Process.timer,
+    ),
+    "a timer sees another module fail too": (failing, edge_hub_fails, Process.timer),
+    "a timer sees a deletion": (
+        failing,
+        lambda app, device: vanish(app, device, GRACE),
+        Process.timer,
+    ),
+    "a resync sees a failure": (
+        seen,
+        lambda app, device: app.report(device, MINUTE, runtimeStatus="backoff"),
+        Process.resync,
+    ),
+    "a resync sees a deletion": (
+        failing,
+        lambda app, device: vanish(app, device, MINUTE),
+        Process.resync,
+    ),
+    "a large first look": (new, many, Process.look),
+    "a large failure": (large, lambda app, device: all_report(app, device, runtimeStatus="backoff"), Process.look),
+    "a large recovery": (
+        large_and_failing,
+        lambda app, device: all_report(app, device, runtimeStatus="running"),
+        Process.look,
+    ),
+    "many get stuck": (large_and_failing, lambda app, _device: pass_time(app, GRACE), Process.timer),
+    "a timer sees a large change and flags": (
+        large_and_failing,
+        lambda app, device: all_report(app, device, GRACE, settings={"image": "sensor:0"}),
+        Process.timer,
+    ),
+    "a large deletion": (large_and_stuck, lambda app, device: app.hub.twins.pop(device), Process.look),
+}
+
+
+async def heal_by_repeating(process: Process, app: App, device: str, act: Act) -> None:
+    """As the host does with a batch that is not at its end, and with a timer."""
+    await act(process, app, device)
+
+
+async def heal_by_resync(process: Process, app: App, device: str, _act: Act) -> None:
+    app.now += MINUTE
+    await process.resync(app, device)
+    await process.timer(app, device)
+
+
+async def outcome(app: App, device: str) -> dict[str, Any]:
+    """The rows of a device, without the times at which they were seen."""
+    rows = states(await app.rows(device))
+    for row in rows.values():
+        row.pop("Generation", None)  # it counts the ways, not the ends
+        if row.get("Kind") == "deleted":  # its time is when it was seen
+            del row["At"], row["DurationSeconds"]
+    return rows
+
+
+REPEATED = (
+    *("a first look", "a module fails", "it runs again", "a new version", "a deletion", "it gets stuck"),
+    *("a timer sees another module fail too", "a resync sees a failure", "a large failure"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "heal"),
+    [*((name, heal_by_resync) for name in CHANGES), *((name, heal_by_repeating) for name in REPEATED)],
+)
+async def test_a_change_that_is_killed_between_any_two_writes_comes_to_the_same_end(
+    app: App, monkeypatch: pytest.MonkeyPatch, name: str, heal: Callable[..., Awaitable[None]]
+) -> None:
+    prepare, change, act = CHANGES[name]
+    victim = await process(app, monkeypatch)
+
+    async def story(writes: int) -> tuple[Any, ...]:
+        await app.empty()
+        device = app.put("d", SUCCESSFUL)
+        await prepare(app, device)
+        change(app, device)
+        async with victim.killed_after(writes):
+            await act(victim, app, device)
+        assert "large" in name or await app.broken_promises() == []
+        await heal(victim, app, device, act)
+        assert await app.broken_promises() == []
+        healed = await outcome(app, device)
+        app.now += 2 * WRITERS_END_AFTER  # what was left behind goes once its writer cannot live any more
+        await victim.timer(app, device)
+        await victim.resync(app, device)
+        index = sorted((partition, row.rpartition("|")[0]) for partition, row in await app.index_keys())
+        return healed, await outcome(app, device), index
+
+    expected = await story(10**6)
+    for writes in count():
+        assert await story(writes) == expected
+        if not victim.wire.killed:
+            assert writes
+            break
+
+
+class Gate:
+    """Holds the first request of a process that matches, until it is opened."""
+
+    def __init__(self, process: Process, method: str, part: str) -> None:
+        self._asked = method, part
+        self._reached, self._opened = asyncio.Event(), asyncio.Event()
+        process.wire.before = self._wait
+
+    async def hold(self, act: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start something, up to that request."""
+        task, reached = asyncio.create_task(act), asyncio.create_task(self._reached.wait())
+        await asyncio.wait([task, reached], return_when=asyncio.FIRST_COMPLETED)
+        assert reached.done(), "it came to its end without such a request"
+        return task
+
+    async def let(self, task: asyncio.Task[None]) -> None:
+        """Let it come to its end."""
+        self._opened.set()
+        await task
+
+    async def _wait(self, method: str, url: str) -> None:
+        if method == self._asked[0] and self._asked[1] in url and not self._reached.is_set():
+            self._reached.set()
+            await self._opened.wait()
+
+
+async def test_two_writers_with_one_deadline_leave_one_and_its_device_has_it(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await process(app, monkeypatch), await process(app, monkeypatch)
+    device = app.put("d", SUCCESSFUL)
+    await seen(app, device)
+    app.report(device, MINUTE, runtimeStatus="backoff")
+    for method, part in (("POST", "$batch"), ("PATCH", "deadline"), ("DELETE", "state")):
+        gate = Gate(first, method, part)
+        slow = await gate.hold(first.look(app, device))
+        await second.look(app, device)
+        await gate.let(slow)
+        assert await app.broken_promises() == []
+        assert len(await app.index("deadline")) == 1
+        app.report(device, MINUTE, runtimeStatus="running")
+        await seen(app, device)
+        await app.flag_stuck(2 * MINUTE)
+        assert await app.index("deadline") == []
+        app.report(device, MINUTE, runtimeStatus="backoff")
+
+
+@pytest.mark.parametrize("kind", ["deadline", "state"])
+async def test_a_late_removal_takes_nothing_that_the_device_has_by_then(
+    app: App, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    slow, quick = await process(app, monkeypatch), await process(app, monkeypatch)
+    device = app.put("d", SUCCESSFUL)
+    await failing(app, device)
+    before = set(await app.index_keys())
+    app.report(device, MINUTE, runtimeStatus="running")
+    gate = Gate(slow, "DELETE", kind)
+    late = await gate.hold(slow.look(app, device))
+    app.report(device, NOW, runtimeStatus="backoff", exitCode=1)  # it fails again, and waits for the same time
+    await quick.look(app, device)
+    due = (START + GRACE).isoformat(timespec="microseconds")
+    assert [row.partition("|")[0] for row in await app.index("deadline")] == [due] * (2 if kind == "deadline" else 1)
+    await gate.let(late)
+    assert await app.broken_promises() == []
+    assert before.isdisjoint(await app.index_keys())
+    await app.flag_stuck(GRACE - MINUTE)
+    assert flags(await app.rows(device)) == [("stuck", "m1")]
+
+
+async def test_a_row_that_its_writer_writes_again_is_not_discarded_by_who_read_it_before(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer, timer = await process(app, monkeypatch), await process(app, monkeypatch)
+    device = app.put("d", SUCCESSFUL)
+    await seen(app, device)
+    app.report(device, MINUTE, runtimeStatus="backoff")
+    async with writer.killed_after(4):  # the mark and the rows of the index are written, and the change is not
+        await writer.look(app, device)
+    assert len(await app.index("deadline")) == 1
+    app.now += WRITERS_END_AFTER
+    gate = Gate(timer, "DELETE", "deadline")
+    discarding = await gate.hold(timer.timer(app, device))
+    await writer.look(app, device)
+    await gate.let(discarding)
+    assert await app.broken_promises() == []
+    assert len(await app.index("deadline")) == 1
+    await app.flag_stuck()
+    assert flags(await app.rows(device)) == [("stuck", "m1")]
+
+
+async def test_a_change_that_moves_no_deadline_and_no_state_leaves_the_index_alone(app: App) -> None:
+    device = app.put("d", SUCCESSFUL)
+    await failing(app, device)
+    before = {key: etag for key, etag in (await app.etags()).items() if key[0] == "DeploymentIndex"}
+    app.report(device, MINUTE, exitCode=3)
+    await seen(app, device)
+    assert (await app.rows(device))["module:m1"]["ExitCode"].value == 3
+    assert {key: etag for key, etag in (await app.etags()).items() if key[0] == "DeploymentIndex"} == before
+
+
+async def test_a_deadline_is_found_when_it_is_due_and_the_oldest_comes_first(app: App) -> None:
+    index = DeploymentIndex(app.client.get_table_client("DeploymentIndex"), lambda: app.now)
+    ids = [f"device-{number}" for number in range(40)] + ["Odd |device'~#?%/\\", "é|", "|", "\x00"]
+    rows = {name: ROW | {"LookAt": START + number * MINUTE, "Generation": number} for number, name in enumerate(ids)}
+    for name, row in rows.items():
+        await index.add(index_keys(name, row))
+    due = await index.due(START + 20 * MINUTE)
+    assert [pointer.device_id for pointer in due] == ids[:21]
+    assert {pointer.written for pointer in due} == {app.now}
+    assert [pointer.device_id for pointer in await index.due(START + 100 * MINUTE)] == ids
+    assert sorted([pointer.device_id async for pointer in index.rows("state")]) == sorted(ids)
+    assert all(pointer.key in index_keys(pointer.device_id, rows[pointer.device_id]) for pointer in due)
+    for name, row in rows.items():
+        await index.remove(index_keys(name, row))
+        await index.remove(index_keys(name, row))  # what is not there is none too many
+    assert await app.index() == []
+
+
+async def test_one_run_takes_a_page_of_deadlines_of_each_shard_and_the_next_run_the_others(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("status_app.tables.deployment_index.SHARDS", 1)
+    monkeypatch.setattr("status_app.tables.deployment_index.PAGE", 3)
+    devices = [app.put(f"d{number}", BACKOFF) for number in range(7)]
+    await app.handle(*(app.event(device) for device in devices))
+    for left in (4, 1, 0):
+        await app.flag_stuck(GRACE)
+        assert len(await app.index("deadline")) == left
+
+
+@pytest.mark.parametrize("generation", [0, 7, 2**62])
+def test_every_row_of_a_device_ends_with_its_generation(generation: int) -> None:
+    row = ROW | {
+        "LookAt": START + GRACE,
+        "FirstStuckSince": START,
+        "Portal": "applied",
+        "Deployments": '["a|b:c"]',
+        "Generation": generation,
+    }
+    keys = index_keys("a|b", row)
+    assert {(partition.rpartition(":")[0], key) for partition, key in keys} == {
+        ("state:pending", f"a~7Cb|{generation}"),
+        ("deadline", f"2024-05-02T09:25:00.000000+00:00|a~7Cb|{generation}"),
+        ("stuck", f"2024-05-02T09:10:00.000000+00:00|a~7Cb|{generation}"),
+        (
+            "deployment:a~7Cb~3Ac",
+            f"a~7Cb|pending|waiting_for_device|applied|2024-05-02T09:10:00.000000+00:00|{generation}",
+        ),
+    }
+    assert len(index_keys("a|b", ROW)) == 1
+
+
+async def test_a_device_whose_change_was_killed_between_two_parts_is_looked_at_in_time(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    victim = await process(app, monkeypatch)
+    device = app.put("d", SUCCESSFUL)
+    await large(app, device)
+    all_report(app, device, runtimeStatus="backoff")
+    async with victim.killed_after(6):  # the mark of the deployment, four rows of the index, and one transaction
+        await victim.look(app, device)
+    waits = await app.broken_promises()
+    for _ in range(20):
+        await app.flag_stuck(MINUTE)
+    stuck = flags(await app.rows(device))
+    await app.resync()  # the rest of the change, so that nothing else is broken
+    assert (len(stuck), waits) == (MANY + 1, [])

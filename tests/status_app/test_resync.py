@@ -1,0 +1,483 @@
+"""The timer of the whole fleet over real tables: what it heals, what it leaves, and how it goes on."""
+
+import copy
+from collections.abc import AsyncIterator, Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from app_over_azurite import START, App, flags, fresh_app, states, transitions
+from azure.data.tables.aio import TableClient
+
+from local.azurite import azurite_tables
+from status_app.errors import UnavailableError
+from status_app.tables.deployment_index import WRITERS_END_AFTER
+from status_app.tables.resync_position import Cycle, ResyncPosition, digest
+from status_app.tables.status_table import StatusTable, StoredDevice
+from status_app.twins import TwinPage
+
+BACKOFF = "048"
+SUCCESSFUL = "003"
+NOW = timedelta(0)
+MINUTE = timedelta(minutes=1)
+GRACE = 15 * MINUTE
+LIFECYCLE = {"iothub-message-schema": "deviceLifecycleNotification", "moduleId": ""}
+DELETED = LIFECYCLE | {"opType": "deleteDeviceIdentity"}
+CREATED = LIFECYCLE | {"opType": "createDeviceIdentity"}
+
+
+@pytest.fixture(scope="module")
+def tables() -> Iterator[str]:
+    """A table service of these tests alone: a resync removes every device that its hub does not have."""
+    with azurite_tables() as connection_string:
+        yield connection_string
+
+
+@pytest.fixture
+async def app(tables: str) -> AsyncIterator[App]:
+    async with fresh_app(tables) as app:
+        yield app
+
+
+async def fleet(app: App, count: int) -> list[str]:
+    """Devices that the app has seen."""
+    devices = [app.put(f"d{number:02d}", SUCCESSFUL) for number in range(count)]
+    await app.handle(*(app.event(device) for device in devices))
+    return devices
+
+
+async def known(app: App) -> list[str]:
+    """The devices that have a state."""
+    table = app.client.get_table_client("DeploymentStatus")
+    return sorted([row["PartitionKey"] async for row in table.query_entities("RowKey eq 'device'")])
+
+
+def position(app: App) -> TableClient:
+    return app.client.get_table_client("DeploymentIndex")
+
+
+async def test_a_fleet_that_was_there_before_the_app_is_filled_by_one_run(app: App) -> None:
+    cases = {"successful": SUCCESSFUL, "module_failed": BACKOFF, "pending": "002", "no_deployment": "016"}
+    devices = {app.put(state, case): state for state, case in cases.items()}
+    app.hub.page_size = 3
+    await app.resync()
+    assert {device: (await app.rows(device))["device"]["State"] for device in devices} == devices
+    assert app.hub.reads == []
+    assert len(await app.index("state")) == len(devices)
+    assert await app.index("resync") == []
+
+
+def fails(app: App, device: str) -> dict[str, str]:
+    app.report(device, NOW, runtimeStatus="backoff", exitCode=1)
+    return {}
+
+
+def runs_again(app: App, device: str) -> dict[str, str]:
+    app.report(device, NOW, runtimeStatus="running", exitCode=0)
+    return {}
+
+
+def wants_another_version(app: App, device: str) -> dict[str, str]:
+    with app.edit(device, NOW, "desired") as desired:
+        desired["modules"]["m1"]["settings"]["image"] = "sensor:2"
+        desired["modules"]["m2"] = desired["modules"].pop("m1")
+    return {}
+
+
+def is_credited_to_another_deployment(app: App, device: str) -> dict[str, str]:
+    app.hub.twins[device] = app.hub.twins[device] | {"configurations": {"other": {"status": "Applied"}}}
+    return {"operationTimestamp": (app.now + MINUTE).isoformat()}  # its version says nothing new
+
+
+def is_deleted(app: App, device: str) -> dict[str, str]:
+    del app.hub.twins[device]
+    return DELETED
+
+
+def is_created_anew(app: App, device: str) -> dict[str, str]:
+    app.put(device.partition("-")[2], "005", version=2)
+    for section in ("desired", "reported"):
+        app.hub.twins[device]["properties"][section]["$metadata"]["$lastUpdated"] = app.now.isoformat()
+    return CREATED
+
+
+@pytest.mark.parametrize("case", [SUCCESSFUL, BACKOFF])
+@pytest.mark.parametrize(
+    "change",
+    [
+        fails,
+        runs_again,
+        wants_another_version,
+        is_credited_to_another_deployment,
+        is_deleted,
+        is_created_anew,
+    ],
+)
+async def test_what_a_lost_notification_left_behind_becomes_what_its_arrival_would_have_made(
+    app: App, change: Callable[[App, str], dict[str, str]], case: str
+) -> None:
+    told, untold = app.put("told", case), app.put("untold", case)
+    for device in (told, untold):
+        app.report(device, NOW)
+    await app.handle(app.event(told), app.event(untold))
+    await app.flag_stuck(2 * GRACE)
+    app.now += MINUTE
+    for device in (told, untold):
+        properties = change(app, device)
+    await app.handle(app.event(told, **properties))
+    assert states(await app.rows(told)) != states(await app.rows(untold))
+    await app.resync()
+    assert states(await app.rows(untold)) == states(await app.rows(told))
+    for _ in range(3):
+        await app.flag_stuck(GRACE)
+    assert states(await app.rows(untold)) == states(await app.rows(told))
+    ends = {state.replace(untold, told) for state in await app.index("state") if untold in state}
+    assert ends == {state for state in await app.index("state") if told in state}
+
+
+async def test_a_recovery_that_is_seen_long_after_its_window_has_its_own_time(app: App) -> None:
+    told, untold = app.put("told", BACKOFF), app.put("untold", BACKOFF)
+    await app.handle(app.event(told), app.event(untold))
+    await app.flag_stuck(GRACE)
+    for device in (told, untold):
+        app.report(device, NOW, runtimeStatus="running")
+    await app.handle(app.event(told))
+    await app.flag_stuck(MINUTE)
+    await app.resync(10 * MINUTE)
+    await app.flag_stuck()
+    rows = await app.rows(untold)
+    assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
+    assert states(rows) == states(await app.rows(told))
+
+
+async def test_a_device_of_which_nothing_was_heard_is_created_by_a_resync(app: App) -> None:
+    told, untold = app.put("told", BACKOFF), app.put("untold", BACKOFF)
+    await app.handle(app.event(told))
+    await app.resync()
+    assert states(await app.rows(untold)) == states(await app.rows(told))
+    await app.flag_stuck(GRACE)
+    assert states(await app.rows(untold)) == states(await app.rows(told))
+    assert flags(await app.rows(untold)) == [("stuck", "m1")]
+
+
+async def test_a_query_that_lags_behind_the_table_does_not_win(app: App) -> None:
+    device = app.put("d", SUCCESSFUL)
+    app.hub.lagging[device] = app.hub.twins[device]
+    fails(app, device)
+    await app.handle(app.event(device))
+    before = await app.etags()
+    app.hub.reads.clear()
+    await app.resync(MINUTE)
+    assert app.hub.reads == [device], "only a read can tell"
+    assert await app.etags() == before
+
+
+async def test_a_device_that_was_deleted_stays_so_though_a_query_still_has_it(app: App) -> None:
+    device = app.put("d", SUCCESSFUL)
+    await app.handle(app.event(device))
+    app.hub.lagging[device] = app.hub.twins.pop(device)
+    await app.handle(app.event(device, b"{}", **DELETED))
+    before = await app.etags()
+    await app.resync(MINUTE)
+    assert await app.etags() == before
+    assert await known(app) == []
+
+
+async def test_a_device_that_no_query_has_yet_stays(app: App) -> None:
+    device = app.put("d", SUCCESSFUL)
+    app.hub.lagging[device] = None
+    await app.handle(app.event(device))
+    before = await app.etags()
+    await app.resync(MINUTE)
+    assert await app.etags() == before
+
+
+async def test_a_row_that_is_newer_than_the_query_is_left_alone(app: App) -> None:
+    device = app.put("d", SUCCESSFUL)
+    await app.handle(app.event(device))
+    app.now += MINUTE
+
+    async def changed_meanwhile(_page: TwinPage) -> None:
+        app.report(device, MINUTE, runtimeStatus="backoff")
+        await app.handle(app.event(device))
+        app.hub.reads.clear()
+
+    app.hub.on_page = changed_meanwhile
+    await app.resync()
+    assert (await app.rows(device))["device"]["State"] == "module_failed"
+    assert app.hub.reads == []
+
+
+async def test_a_query_that_is_newer_than_what_a_slow_look_has_read_wins(app: App) -> None:
+    device = app.put("d", SUCCESSFUL)
+    await app.handle(app.event(device))
+    app.report(device, MINUTE, exitCode=1)
+    read = app.hub.twins[device]
+    fails(app, device)
+    app.now += MINUTE
+
+    async def a_slow_look(_page: TwinPage) -> None:
+        twin, app.hub.twins[device] = app.hub.twins[device], read
+        app.now += MINUTE
+        await app.handle(app.event(device))
+        app.hub.twins[device] = twin
+
+    app.hub.on_page = a_slow_look
+    await app.resync()
+    assert (await app.rows(device))["device"]["State"] == "module_failed"
+
+
+async def test_a_query_that_still_has_an_earlier_life_of_a_device_does_not_win(app: App) -> None:
+    device = app.put("d", SUCCESSFUL, version=50)
+    await app.handle(app.event(device))
+    app.hub.lagging[device] = app.hub.twins[device]
+    app.now += MINUTE
+    is_created_anew(app, device)
+    await app.handle(app.event(device, b"{}", **CREATED))
+    before = await app.etags()
+    await app.resync(MINUTE)
+    assert await app.etags() == before
+
+
+async def test_the_times_of_a_new_life_do_not_begin_before_the_end_of_the_last_one(app: App) -> None:
+    device = app.put("d", SUCCESSFUL)
+    await app.handle(app.event(device))
+    del app.hub.twins[device]
+    app.now += MINUTE
+    await app.handle(app.event(device, b"{}", **DELETED))
+    is_created_anew(app, device)
+    for section in ("desired", "reported"):  # before its deletion was seen
+        app.hub.twins[device]["properties"][section]["$metadata"]["$lastUpdated"] = START.isoformat()
+    await app.resync(MINUTE)
+    times = [row["At"] for row in transitions(await app.rows(device))]
+    await app.empty()
+    assert len(times) > 4
+    assert times == sorted(times)
+
+
+async def test_the_same_resync_again_writes_nothing_and_reads_no_twin(app: App) -> None:
+    for number, case in enumerate((SUCCESSFUL, BACKOFF, "002", "006", "022", "032", "090")):
+        app.put(f"d{number}", case)
+    await app.resync()
+    before = await app.etags()
+    app.hub.reads.clear()
+    for _ in range(2):
+        await app.resync(MINUTE)
+    assert await app.etags() == before
+    assert app.hub.reads == []
+
+
+async def test_devices_that_are_gone_from_the_hub_are_removed_and_leave_their_history(app: App) -> None:
+    devices = await fleet(app, 4)
+    del app.hub.twins[devices[1]], app.hub.twins[devices[3]]
+    await app.resync(MINUTE)
+    assert await known(app) == [devices[0], devices[2]]
+    assert [row["Kind"] for row in transitions(await app.rows(devices[1]))][-1] == "deleted"
+    assert len(await app.index("state")) == 2
+    before = await app.etags()
+    await app.resync(MINUTE)
+    assert await app.etags() == before
+
+
+async def test_a_device_that_is_created_during_the_cycle_is_not_removed(app: App) -> None:
+    await fleet(app, 4)
+    app.hub.page_size = 2
+    created: list[str] = []
+
+    async def created_behind_the_query(page: TwinPage) -> None:
+        if page.continuation is None:
+            created.append(app.put("a", SUCCESSFUL))
+            await app.handle(app.event(created[0]))
+
+    app.hub.on_page = created_behind_the_query
+    await app.resync()
+    assert created[0] in await known(app)
+    assert [row["Kind"] for row in transitions(await app.rows(created[0]))] == ["module", "module", "device"]
+
+
+async def test_runs_of_a_small_budget_go_on_where_the_last_one_stopped(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("status_app.resync.TWINS_PER_RUN", 4)
+    devices = await fleet(app, 12)
+    app.hub.page_size = 2
+    gone = [devices.pop(9), devices.pop(0)]
+    for device in gone:
+        del app.hub.twins[device]
+    for device in devices:
+        fails(app, device)
+    for run, asked in enumerate([[None, devices[1]], [devices[3], devices[5]]]):
+        app.hub.asked.clear()
+        await app.resync(MINUTE)
+        assert app.hub.asked == asked
+        found = [(await app.rows(device))["device"]["State"] for device in devices]
+        assert found.count("module_failed") == 4 * (run + 1)
+        assert set(gone) < set(await known(app))
+        assert len(await app.index("resync")) == run + 2
+        if run == 0:
+            app.restart()
+    await app.resync(MINUTE)
+    assert app.hub.asked[2:] == [devices[7]]
+    assert await known(app) == devices
+
+
+async def test_a_cycle_ends_with_its_last_page_and_the_next_run_begins_another(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("status_app.resync.TWINS_PER_RUN", 4)
+    devices = await fleet(app, 6)
+    app.hub.page_size = 2
+    del app.hub.twins[devices[1]]
+    await app.resync(MINUTE)
+    assert len(await app.index("resync")) == 2
+    app.hub.asked.clear()
+    await app.resync(MINUTE)
+    assert app.hub.asked == [devices[4]]
+    assert await app.index("resync") == []
+    assert devices[1] not in await known(app)
+    await app.resync(MINUTE)
+    assert app.hub.asked[1:] == [None, devices[2]]
+
+
+async def test_where_the_hub_fails_the_next_run_goes_on_behind_the_last_page(app: App) -> None:
+    devices = await fleet(app, 6)
+    app.hub.page_size = 2
+    app.hub.pages_left = 2
+    del app.hub.twins[devices[0]]
+    for device in devices[1:]:
+        fails(app, device)
+    with pytest.RaisesGroup(pytest.RaisesExc(UnavailableError, match="answer 429")):
+        await app.resync(MINUTE)
+    assert devices[0] in await known(app)
+    with pytest.RaisesGroup(pytest.RaisesExc(UnavailableError, match="answer 429")):
+        await app.resync(MINUTE)
+    app.hub.pages_left = None
+    app.hub.asked.clear()
+    await app.resync(MINUTE)
+    assert app.hub.asked == [devices[4]]
+    assert await known(app) == devices[1:]
+    assert {(await app.rows(device))["device"]["State"] for device in devices[1:]} == {"module_failed"}
+
+
+async def test_a_hub_that_fails_at_once_leaves_nothing_behind(app: App) -> None:
+    await fleet(app, 2)
+    before = await app.etags()
+    app.hub.pages_left = 0
+    with pytest.RaisesGroup(UnavailableError):
+        await app.resync(MINUTE)
+    assert await app.etags() == before
+
+
+async def test_a_continuation_that_the_hub_refuses_begins_anew_and_forgets_what_was_seen(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = await fleet(app, 4)
+    app.hub.page_size = 2
+    with monkeypatch.context() as patch:
+        patch.setattr("status_app.resync.TWINS_PER_RUN", 2)
+        await app.resync(MINUTE)
+    app.hub.refused.add(devices[1])
+    del app.hub.twins[devices[0]]
+    app.hub.asked.clear()
+    await app.resync(MINUTE)
+    assert app.hub.asked == [devices[1], None, devices[2]]
+    assert await known(app) == devices[1:]
+    assert await app.index("resync") == []
+
+
+async def test_what_is_no_twin_of_a_device_is_skipped_and_told(app: App, caplog: pytest.LogCaptureFixture) -> None:
+    device = app.put("d", SUCCESSFUL)
+    twin = app.hub.twins[device]
+    without = {key: value for key, value in twin.items() if key != "deviceId"}
+    app.hub.strays = [{}, without, *(twin | {"deviceId": name} for name in ("", None, 7, "x" * 129))]
+    await app.resync()
+    assert await known(app) == [device]
+    assert caplog.text.count("a twin without the id of a device") == len(app.hub.strays)
+
+
+async def test_what_one_device_fails_at_the_others_do_not_and_the_next_cycle_heals_it(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = await fleet(app, 3)
+    for device in devices:
+        fails(app, device)
+    write = StatusTable.write
+
+    async def refused(table: StatusTable, stored: StoredDevice, *change: Any) -> bool:
+        if stored.device_id == devices[1]:
+            raise UnavailableError("tables", "answer 503")
+        return await write(table, stored, *change)
+
+    monkeypatch.setattr(StatusTable, "write", refused)
+    with pytest.raises(ExceptionGroup, match="resync: 1 failed"):
+        await app.resync(MINUTE)
+    found = [(await app.rows(device))["device"]["State"] for device in devices]
+    assert found == ["module_failed", "successful", "module_failed"]
+    monkeypatch.setattr(StatusTable, "write", write)
+    await app.resync(MINUTE)
+    assert (await app.rows(devices[1]))["device"]["State"] == "module_failed"
+
+
+async def test_of_very_many_that_are_gone_each_cycle_removes_its_share(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("status_app.resync.LOOKS_PER_RUN", 2)
+    await fleet(app, 5)
+    app.hub.twins.clear()
+    for left in (3, 1, 0):
+        await app.resync(MINUTE)
+        assert len(await known(app)) == left
+
+
+@pytest.mark.parametrize("state", ["a_state", "successful", "z_state"])
+@pytest.mark.parametrize("known_device", [True, False])
+async def test_a_state_that_no_device_has_is_left_while_its_writer_may_live_and_then_discarded(
+    app: App, state: str, known_device: bool
+) -> None:
+    device = (await fleet(app, 1))[0] if known_device else "nobody"
+    await app.resync()
+    before = await app.etags()
+    index = app.client.get_table_client("DeploymentIndex")
+    await index.create_entity({"PartitionKey": f"state:{state}:7", "RowKey": f"{device}|0", "Written": app.now})
+    await app.resync(WRITERS_END_AFTER - MINUTE)
+    assert len(await app.etags()) == len(before) + 1
+    await app.resync(MINUTE)
+    assert await app.etags() == before
+
+
+@pytest.fixture
+def kept(app: App) -> ResyncPosition:
+    return ResyncPosition(position(app))
+
+
+async def test_a_position_keeps_seventy_thousand_devices_of_several_runs(kept: ResyncPosition) -> None:
+    numbers = [digest(f"device-{number}") for number in range(70_000)]
+    cycle = await kept.read()
+    assert (cycle.continuation, cycle.seen) == (None, set())
+    for start in range(0, 70_000, 35_000):
+        cycle.continuation = f"after {start}"
+        await kept.write(cycle, numbers[start : start + 35_000])
+        cycle = await kept.read()
+    assert cycle == Cycle("after 35000", 2, set(numbers))
+    await kept.clear(cycle)
+    assert await kept.read() == Cycle()
+
+
+async def test_a_position_without_a_device_is_one_too(kept: ResyncPosition) -> None:
+    await kept.write(Cycle("next"), ())
+    assert await kept.read() == Cycle("next", 1)
+
+
+async def test_what_a_crash_left_of_an_earlier_cycle_counts_for_no_later_one(app: App, kept: ResyncPosition) -> None:
+    numbers = {digest(f"device-{number}") for number in range(10_000)}
+    await kept.write(Cycle("next"), numbers)
+    await position(app).delete_entity("resync", "position")  # it ended, and was killed while it cleared up
+    new = set(range(10))
+    await kept.write(Cycle("next"), new)
+    assert await kept.read() == Cycle("next", 1, new)
+
+
+def test_devices_have_numbers_of_their_own_whatever_their_names() -> None:
+    names = [*(f"device-{number}" for number in range(10_000)), "é", "\ud800", "", "Device-1"]
+    assert len({digest(name) for name in names}) == len(names)
+    assert copy.copy(digest("device-1")) == digest("device-1") < 2**64

@@ -1,0 +1,264 @@
+"""The app killed at every point between two of its calls, and what a new process makes of what is left."""
+
+import asyncio
+import copy
+import itertools
+import json
+import multiprocessing
+import signal
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import Any
+
+import killed_app
+import pytest
+from aiohttp import web
+from azure.data.tables.aio import TableServiceClient
+from killed_app import DEVICE, Step
+
+from local.azurite import ACCOUNT, KEY, azurite_tables
+from local.clock import utc_now
+from local.eventhubs import EventHubs
+from local.eventhubs.errors import AmqpError, Condition
+from local.tables import TableProxy
+from status_app.events.cloud_event import cloud_event
+
+AT_ONCE = 8
+MODULES = 50
+"""With a transition of each, and the device, more rows than a transaction holds."""
+LIVES = 1000
+"""Accounts of the table service: each life of the app has its own tables."""
+PATIENCE = 60
+"""Seconds after which a process that does not end has failed."""
+TRANSITIONS = "transitions"
+START = datetime(2024, 5, 2, 9, 10, tzinfo=UTC)
+TWIN = json.loads(next((Path(__file__).parent / "cases").glob("048_*.json")).read_bytes())["twin"]
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload(
+    ["azure.data.tables.aio", "azure.eventhub.aio", "azure.functions", "status_app.services"]
+)
+
+
+class Kill(Enum):
+    """The app is killed before a call of it is done, or after, so that the answer goes nowhere."""
+
+    BEFORE = "before"
+    AFTER = "after"
+
+
+@dataclass
+class Doom:
+    """The call that a process does not survive.
+
+    Attributes:
+        at: Its number, from 1 on.
+        calls: Calls of the process up to now: requests to the table service, and sends to the event hub.
+    """
+
+    kill: Kill
+    at: float
+    process: BaseProcess | None = None
+    calls: int = 0
+
+    @property
+    def is_over(self) -> bool:
+        return self.calls >= self.at
+
+    def count(self) -> bool:
+        """Count a call; whether it is the one."""
+        if self.process is None or self.is_over:
+            return False
+        self.calls += 1
+        return self.is_over
+
+    def end(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+
+    def storing(self) -> datetime:
+        """The clock of the event hub, which is asked for each send that is about to be stored."""
+        if self.count():
+            self.end()
+            if self.kill is Kill.BEFORE:
+                raise AmqpError(Condition.SERVER_BUSY, "Nobody is there who could hear this.")
+        return utc_now()
+
+
+class DoomedTables(TableProxy):
+    """A table service in whose calls the app is killed."""
+
+    def __init__(self, tables: str, doom: Doom) -> None:
+        super().__init__(tables)
+        self._doom = doom
+
+    async def _hand_on(self, request: web.BaseRequest, body: bytes) -> web.Response:
+        if not self._doom.count():
+            return await super()._hand_on(request, body)
+        if self._doom.kill is Kill.BEFORE:
+            self._doom.end()
+            raise ConnectionResetError
+        answer = await super()._hand_on(request, body)
+        self._doom.end()
+        return answer
+
+
+@dataclass
+class Remains:
+    """What the app has left: rows of the status table, keys of the index, dead letters, and events in their order."""
+
+    rows: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    index: set[tuple[str, str]] = field(default_factory=set)
+    dead_letters: list[Any] = field(default_factory=list)
+    events: list[bytes] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def accounts() -> Iterator[Iterator[str]]:
+    """Connection strings of table services without any table."""
+    names = [f"life{number}" for number in range(LIVES)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AZURITE_ACCOUNTS", ";".join(f"{name}:{KEY}" for name in names))
+        with azurite_tables() as tables:
+            yield (tables.replace(ACCOUNT, name) for name in names)
+
+
+def twin(version: int, at: datetime, **statuses: str) -> dict[str, Any]:
+    """A twin whose modules are asked to run, and report these statuses."""
+    found: dict[str, Any] = copy.deepcopy(TWIN) | {"deviceId": DEVICE, "version": version}
+    desired, reported = found["properties"]["desired"], found["properties"]["reported"]
+    asked, told = desired["modules"]["m1"], reported["modules"]["m1"]
+    desired["modules"] = dict.fromkeys(statuses, asked)
+    reported["modules"] = {name: told | {"runtimeStatus": status} for name, status in statuses.items()}
+    reported["$metadata"]["$lastUpdated"] = at.isoformat()
+    return found
+
+
+def life() -> list[Step]:
+    """A device comes, changes, gets stuck, goes, and comes back."""
+    times = [START + timedelta(minutes=minutes) for minutes in (0, 1, 30, 31, 32)]
+    first = twin(7, times[0], m1="backoff", m2="running", m3="running")
+    second = twin(8, times[1], m1="running", m2="backoff", m4="running")
+    third = twin(1, times[4], m1="backoff", m4="running")
+    return [
+        Step("notification", times[0], first),
+        Step("notification", times[1], second),
+        Step("flag_stuck", times[2], second),
+        Step("notification", times[3], None),
+        Step("notification", times[4], third),
+    ]
+
+
+def large_life() -> list[Step]:
+    """A device of more modules than a transaction holds, with more transitions than the history keeps."""
+    first = twin(7, START, **{f"m{number}": "running" for number in range(MODULES)})
+    second = twin(8, START + timedelta(minutes=1), **{f"m{number}": "backoff" for number in range(MODULES)})
+    return [Step("notification", START, first), Step("notification", START + timedelta(minutes=1), second)]
+
+
+async def live(tables: str, steps: Sequence[Step], doom: Doom, *, history_limit: int) -> Remains:
+    """Run the app until its doom; then let a new process begin with what was not done, and come to rest."""
+    async with AsyncExitStack() as running:
+        event_hubs = EventHubs({TRANSITIONS: 1}, now=doom.storing)
+        await event_hubs.start()
+        running.push_async_callback(event_hubs.stop)
+        doomed = DoomedTables(tables, doom)
+        await doomed.start()
+        running.push_async_callback(doomed.stop)
+        settings = {
+            "IOT_HUB": "hub1.azure-devices.net",
+            "Transitions": event_hubs.connection_string(),
+            "TRANSITIONS_HUB": TRANSITIONS,
+            "HISTORY_LIMIT": str(history_limit),
+        }
+        done = await process(settings | {"STATUS_TABLES": doomed.connection_string}, steps, doom)
+        last = steps[-1]
+        end = last.at + timedelta(minutes=20)
+        rest = [*steps[done:], Step("flag_stuck", end, last.twin), Step("resync", end, last.twin)]
+        assert await process(settings | {"STATUS_TABLES": tables}, rest) == len(rest)
+        return await remains(tables, event_hubs)
+
+
+async def process(settings: Mapping[str, str], steps: Sequence[Step], doom: Doom | None = None) -> int:
+    """Run the app in a process. How many steps it has done."""
+    done = PROCESSES.Value("i", 0)
+    running = PROCESSES.Process(target=killed_app.run, args=(settings, steps, done))
+    running.start()
+    if doom is not None:
+        doom.process = running
+    ended, loop = asyncio.Event(), asyncio.get_running_loop()
+    loop.add_reader(running.sentinel, ended.set)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await ended.wait()
+    finally:
+        loop.remove_reader(running.sentinel)
+        running.kill()
+        running.join()
+    killed = False
+    if doom is not None:
+        killed, doom.process = doom.is_over, None
+    assert running.exitcode == (-signal.SIGKILL if killed else 0)
+    return int(done.value)
+
+
+async def remains(tables: str, event_hubs: EventHubs) -> Remains:
+    found = Remains(events=[event.body for event in event_hubs.events(TRANSITIONS)])
+    async with TableServiceClient.from_connection_string(tables) as service:
+        async for row in service.get_table_client("DeploymentStatus").list_entities():
+            found.rows[row["RowKey"]] = row
+        async for row in service.get_table_client("DeploymentIndex").list_entities():
+            found.index.add((row["PartitionKey"], row["RowKey"]))
+        async for row in service.get_table_client("DeadLetter").list_entities():
+            found.dead_letters.append(row)
+    return found
+
+
+def check(found: Remains, expected: Remains) -> None:
+    """Whether what is left after a kill is what is left without one."""
+    assert without_times_of_looks(found) == without_times_of_looks(expected)
+    assert found.dead_letters == []
+    assert [key for key in found.index if key[0].startswith("unsent:")] == []
+    assert found.index >= expected.index
+    history = [row for key, row in sorted(found.rows.items(), reverse=True) if key.startswith("transition:")]
+    last = history[-1]["Sequence"].value
+    assert [row["Sequence"].value for row in history] == list(range(last + 1))[-len(history) :]
+    firsts = list(dict.fromkeys(found.events))
+    assert [json.loads(event)["id"] for event in firsts] == [f"hub1/{DEVICE}/{n}" for n in range(1, last + 1)]
+    assert firsts[-len(history) :] == [cloud_event(DEVICE, row) for row in history]
+
+
+def without_times_of_looks(found: Remains) -> dict[str, dict[str, Any]]:
+    return {key: {**row, "ObservedAt": None} for key, row in found.rows.items()}
+
+
+@pytest.mark.parametrize("kill", Kill)
+@pytest.mark.parametrize(("steps", "history_limit"), [(life(), 200), (large_life(), 20)], ids=["life", "large"])
+async def test_wherever_the_app_is_killed_a_new_process_comes_to_the_same(
+    accounts: Iterator[str], steps: Sequence[Step], history_limit: int, kill: Kill
+) -> None:
+    expected = await live(next(accounts), steps, Doom(kill, float("inf")), history_limit=history_limit)
+    check(expected, expected)
+    numbers, killed, failures = itertools.count(1), list[int](), list[Exception]()
+
+    async def kill_one_after_the_other() -> None:
+        for number in numbers:
+            doom = Doom(kill, number)
+            found = await live(next(accounts), steps, doom, history_limit=history_limit)
+            try:
+                check(found, expected)
+            except AssertionError as error:
+                error.add_note(f"killed {kill.value} call {number}")
+                failures.append(error)
+            if not doom.is_over:
+                return
+            killed.append(number)
+
+    await asyncio.gather(*(kill_one_after_the_other() for _ in range(AT_ONCE)))
+    if failures:
+        raise ExceptionGroup(f"{len(failures)} of {len(killed)} kills left something else", failures)
+    assert len(killed) >= len(steps)
