@@ -86,7 +86,7 @@ def deployment_events() -> list[dict[str, Any]]:
     events, rollout = [], None
     for minutes, successful in enumerate((1, 1, 9, 9)):
         counts = Counts(9, successful, 0 if successful == 9 else 2)
-        states = dict.fromkeys(State, 1) if successful == 1 else {State.SUCCESSFUL: 9}
+        states: dict[str, int] = dict.fromkeys(map(str, State), 1) if successful == 1 else {State.SUCCESSFUL: 9}
         known: tuple[Any, ...] = rollout.reached if rollout else ()
         rollout = progress(rollout, counts, START + minutes * timedelta(hours=1), POLICY)
         added = rollout.reached[len(known) :]
