@@ -1,10 +1,14 @@
 """Azurite, the real table service of the tests: started once, on a free port, stopped at the end."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from local.azurite import azurite_tables
+
+# A job in the background of a shell ignores Ctrl-C, and so would the processes that tests start and interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
