@@ -11,6 +11,7 @@ from status_app.events.deployment_event import deployment_event
 from status_app.events.publisher import TransitionPublisher
 from status_app.tables.deployment_index import DeploymentIndex, Member
 from status_app.tables.deployment_rows import DeploymentRows, StoredDeployment
+from status_app.tables.status_table import StatusTable
 from status_core import GracePolicy, State
 from status_core.rollout import FAILING, Counts, progress
 
@@ -24,6 +25,7 @@ class Deployments:
         self,
         rows: DeploymentRows,
         index: DeploymentIndex,
+        table: StatusTable,
         publisher: TransitionPublisher | None,
         policy: GracePolicy,
         *,
@@ -32,6 +34,7 @@ class Deployments:
     ) -> None:
         self._rows = rows
         self._index = index
+        self._table = table
         self._publisher = publisher
         self._policy = policy
         self._hub = hub
@@ -63,7 +66,7 @@ class Deployments:
 
     async def _count(self, stored: StoredDeployment) -> None:
         now, previous = self._clock(), stored.rollout  # before the read: what changes during it is counted again
-        members = await self._index.members(stored.deployment)
+        members = await self._index.members(stored.deployment, self._table.index_rows)
         rollout = progress(previous, count(members), now, self._policy)
         known = previous.reached if previous is not None and previous.version == rollout.version else ()
         states = Counter(member.state for member in members)

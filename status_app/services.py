@@ -39,6 +39,7 @@ class TwinSource(Twins, TwinPages, Protocol):
 @dataclass(frozen=True, slots=True)
 class _Parts:
     index: DeploymentIndex
+    rows: DeploymentRows
     deployments: Deployments
     outbox: Outbox | None
     reconciler: Reconciler
@@ -86,7 +87,7 @@ class Services:
     async def resync(self) -> Resync:
         """The timer of the whole fleet."""
         parts = await self._made()
-        return Resync(parts.index, parts.position, parts.reconciler, self._twins, self._clock)
+        return Resync(parts.index, parts.rows, parts.position, parts.reconciler, self._twins, self._clock)
 
     async def reconciler(self) -> Reconciler:
         """What looks at devices."""
@@ -122,12 +123,14 @@ class Services:
             )
             publisher = self._publisher
             outbox = Outbox(publisher, table, index, self._clock) if publisher else None
-            deployments = Deployments(rows, index, publisher, settings.policy, hub=settings.hub, clock=self._clock)
+            policy = settings.policy
+            deployments = Deployments(rows, index, table, publisher, policy, hub=settings.hub, clock=self._clock)
             self._parts = _Parts(
                 index,
+                rows,
                 deployments,
                 outbox,
-                Reconciler(table, outbox, self._twins, settings.policy, self._clock),
+                Reconciler(table, outbox, self._twins, policy, self._clock),
                 ResyncPosition(index_table),
                 DeadLetters(await self._table(dead_letters.TABLE)),
             )

@@ -17,11 +17,11 @@ late cannot remove the row of another.
 import asyncio
 import json
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError
@@ -40,10 +40,6 @@ WRITERS_END_AFTER: Final = timedelta(minutes=15)
 PAGE: Final = 1000
 """Rows of one answer, and deadlines of a shard that one run takes on; the others are next."""
 
-type IndexKind = Literal["state", "deployment", "stuck"]
-INDEX_KINDS: Final[tuple[IndexKind, ...]] = ("state", "deployment", "stuck")
-"""The rows that say what a device is, and not what is to be done."""
-
 type IndexKey = tuple[str, str]
 """PartitionKey and RowKey."""
 
@@ -61,11 +57,6 @@ class Pointer:
     etag: str
     written: datetime
 
-    @property
-    def generation(self) -> int:
-        """The generation of the device that wrote it; not of rows of unsent transitions."""
-        return int(self.key[1].rpartition("|")[2])
-
 
 @dataclass(frozen=True, slots=True)
 class Member:
@@ -74,7 +65,6 @@ class Member:
     Attributes:
         portal: What IoT Hub's own counters say; empty for nothing.
         stuck_since: Since when something of it is stuck.
-        generation: Of two rows of a device the one with the greater is the newer.
     """
 
     device_id: str
@@ -82,7 +72,6 @@ class Member:
     reason: str
     portal: str
     stuck_since: datetime | None
-    generation: int
 
 
 def index_keys(device_id: str, row: Mapping[str, Any]) -> frozenset[IndexKey]:
@@ -180,24 +169,53 @@ class DeploymentIndex:
         """
         return await self._by_time("stuck", datetime.max.replace(tzinfo=UTC))
 
-    async def members(self, deployment: str) -> list[Member]:
+    async def members(self, deployment: str, rows_of: Callable[[str], Awaitable[frozenset[IndexKey]]]) -> list[Member]:
         """The devices on which a deployment is credited, each once. A request for each thousand, at least one a shard.
+
+        Args:
+            deployment: The deployment.
+            rows_of: Asks a device for its rows: one that has two here, of which a change under way or a crash left one.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
         shards = await asyncio.gather(*(self._members(deployment, shard) for shard in range(SHARDS)))
-        return [member for shard in shards for member in shard]
+        found: list[Member] = []
+        for members in (members for shard in shards for members in shard.values()):
+            if len(members) == 1:
+                found += members.values()
+            else:
+                keys = await rows_of(next(iter(members.values())).device_id)
+                found += [member for key, member in members.items() if key in keys]
+        return found
 
-    async def rows(self, kind: IndexKind) -> AsyncIterator[Pointer]:
-        """All rows of a kind, those that no device has any more among them. One request for each thousand.
+    async def devices(self) -> AsyncIterator[Pointer]:
+        """Every device that has a state, and some that have it no longer. One request for each thousand.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
-        with table_errors():
-            async for row in self._client.query_entities(f"PartitionKey ge '{kind}:' and PartitionKey lt '{kind};'"):
-                yield _pointer(row, row["RowKey"].split("|")[kind == "stuck"])
+        async for pointer in self._all("state"):
+            yield pointer
+
+    async def doubtful(self) -> AsyncIterator[Pointer]:
+        """Rows that may be left behind, by a change or by a writer that never came to it.
+
+        All rows of a device are of one generation, so of the devices by state, by deployment, and of what is stuck
+        those rows are doubtful that are not of the only generation by state. One request for each thousand rows,
+        those by state twice.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        generations: dict[int, str] = {}  # by a hash: whole names of a large fleet take too much
+        async for pointer in self._all("state"):
+            device, generation = hash(pointer.device_id), _generation(pointer)
+            generations[device] = generation if generations.get(device, generation) == generation else ""
+        for kind in ("state", "deployment", "stuck"):
+            async for pointer in self._all(kind):
+                if generations.get(hash(pointer.device_id)) != _generation(pointer):
+                    yield pointer
 
     async def unsent(self, device_id: str | None = None) -> list[Pointer]:
         """What is not published, in the order of its sequences: of one device, or, at most a page, of all.
@@ -214,6 +232,11 @@ class DeploymentIndex:
             rows = self._client.query_entities(query, results_per_page=PAGE)
             return [_pointer(row, row["RowKey"].partition("|")[0]) async for row in await anext(rows.by_page())]
 
+    async def _all(self, kind: str) -> AsyncIterator[Pointer]:
+        with table_errors():
+            async for row in self._client.query_entities(f"PartitionKey ge '{kind}:' and PartitionKey lt '{kind};'"):
+                yield _pointer(row, row["RowKey"].split("|")[kind == "stuck"])
+
     async def _by_time(self, kind: str, until: datetime) -> list[Pointer]:
         shards = await asyncio.gather(*(self._until(f"{kind}:{shard:x}", until) for shard in range(SHARDS)))
         return sorted((pointer for shard in shards for pointer in shard), key=lambda pointer: pointer.key[1])
@@ -225,20 +248,17 @@ class DeploymentIndex:
             )
             return [_pointer(row, row["RowKey"].split("|")[1]) async for row in await anext(rows.by_page())]
 
-    async def _members(self, deployment: str, shard: int) -> list[Member]:
-        newest: dict[str, Member] = {}
+    async def _members(self, deployment: str, shard: int) -> dict[str, dict[IndexKey, Member]]:
+        """The rows of a shard, by device."""
+        found: dict[str, dict[IndexKey, Member]] = {}
+        partition = f"deployment:{key_part(deployment)}:{shard:x}"
         with table_errors():
-            rows = self._client.query_entities(
-                f"PartitionKey eq 'deployment:{key_part(deployment)}:{shard:x}'", select=["RowKey"]
-            )
-            async for row in rows:
-                device, state, reason, portal, since, generation = row["RowKey"].split("|")
+            async for row in self._client.query_entities(f"PartitionKey eq '{partition}'", select=["RowKey"]):
+                device, state, reason, portal, since, _ = row["RowKey"].split("|")
                 stuck_since = datetime.fromisoformat(since) if since else None
-                member = Member(unescape(device), state, reason, portal, stuck_since, int(generation))
-                known = newest.get(device)
-                if known is None or known.generation < member.generation:
-                    newest[device] = member
-        return list(newest.values())
+                member = Member(unescape(device), state, reason, portal, stuck_since)
+                found.setdefault(device, {})[partition, row["RowKey"]] = member
+        return found
 
 
 def _place(device_id: str) -> tuple[str, str]:
@@ -250,6 +270,10 @@ def _place(device_id: str) -> tuple[str, str]:
 def _pointer(row: TableEntity, device: str) -> Pointer:
     key = row["PartitionKey"], row["RowKey"]
     return Pointer(unescape(device), key, str(row.metadata["etag"]), read_time(row["Written"]))
+
+
+def _generation(pointer: Pointer) -> str:
+    return pointer.key[1].rpartition("|")[2]
 
 
 def _text(time: datetime) -> str:

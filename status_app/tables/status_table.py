@@ -158,6 +158,14 @@ class StatusTable:
                 return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(entity["At"]))
         return StoredDevice(device_id)
 
+    async def index_rows(self, device_id: str) -> frozenset[IndexKey]:
+        """The rows in the index of a device as it is stored now.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        return (await self.read(device_id)).index
+
     async def write(self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]) -> bool:
         """Move a device from what is stored to its next record: state, modules and history together.
 

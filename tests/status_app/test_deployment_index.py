@@ -426,7 +426,7 @@ async def test_a_deadline_is_found_when_it_is_due_and_the_oldest_comes_first(app
     assert [pointer.device_id for pointer in due] == ids[:21]
     assert {pointer.written for pointer in due} == {app.now}
     assert [pointer.device_id for pointer in await index.due(START + 100 * MINUTE)] == ids
-    assert sorted([pointer.device_id async for pointer in index.rows("state")]) == sorted(ids)
+    assert sorted([pointer.device_id async for pointer in index.devices()]) == sorted(ids)
     assert all(pointer.key in index_keys(pointer.device_id, rows[pointer.device_id]) for pointer in due)
     for name, row in rows.items():
         await index.remove(index_keys(name, row))
