@@ -42,7 +42,7 @@ def states(result: dict[str, list[Any]]) -> dict[str, str]:
 
 def told(result: dict[str, list[Any]], device: str) -> list[str]:
     """The types of a device's events, without what they have in common, and their numbers."""
-    events = [event for event in result["events"] if event["data"]["deviceId"] == device]
+    events = [event for event in result["events"] if event["data"].get("deviceId") == device]
     return [f"{int(event['sequence'])} {event['type'].removeprefix('edge.deployment.')}" for event in events]
 
 
