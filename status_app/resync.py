@@ -108,7 +108,10 @@ class Resync:
         await looks.go(unseen, self._look_at_unseen)
 
     async def _look_at_unseen(self, pointer: Pointer) -> str:
-        return await self._reconciler.look(Notification(pointer.device_id, lifecycle=True))
+        outcome = await self._reconciler.look(Notification(pointer.device_id, lifecycle=True))
+        if outcome is not Outcome.REMOVED and not await self._reconciler.has(pointer):
+            await self._index.discard(pointer)
+        return outcome
 
     async def _look_for_the_left_behind(self, looks: Round[Any]) -> None:
         """Remove rows of the index that no device has; the others are as they should be."""
