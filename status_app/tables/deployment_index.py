@@ -228,9 +228,7 @@ class DeploymentIndex:
         else:
             device, shard = _place(device_id)
             query = f"PartitionKey eq 'unsent:{shard}' and RowKey ge '{device}|' and RowKey lt '{device}}}'"
-        with table_errors():
-            rows = self._client.query_entities(query, results_per_page=PAGE)
-            return [_pointer(row, row["RowKey"].partition("|")[0]) async for row in await anext(rows.by_page())]
+        return [_pointer(row, row["RowKey"].partition("|")[0]) for row in await self._page(query)]
 
     async def _all(self, kind: str) -> AsyncIterator[Pointer]:
         with table_errors():
@@ -242,11 +240,18 @@ class DeploymentIndex:
         return sorted((pointer for shard in shards for pointer in shard), key=lambda pointer: pointer.key[1])
 
     async def _until(self, partition: str, until: datetime) -> list[Pointer]:
+        query = f"PartitionKey eq '{partition}' and RowKey le '{_text(until)}|~'"
+        return [_pointer(row, row["RowKey"].split("|")[1]) for row in await self._page(query)]
+
+    async def _page(self, query: str) -> list[TableEntity]:
+        """The first rows of a query; the service may give them in several answers, some of them empty."""
+        found: list[TableEntity] = []
         with table_errors():
-            rows = self._client.query_entities(
-                f"PartitionKey eq '{partition}' and RowKey le '{_text(until)}|~'", results_per_page=PAGE
-            )
-            return [_pointer(row, row["RowKey"].split("|")[1]) async for row in await anext(rows.by_page())]
+            async for row in self._client.query_entities(query, results_per_page=PAGE):
+                found.append(row)
+                if len(found) == PAGE:
+                    break
+        return found
 
     async def _members(self, deployment: str, shard: int) -> dict[str, dict[IndexKey, Member]]:
         """The rows of a shard, by device."""
