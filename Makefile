@@ -8,8 +8,9 @@ demo: $(READY) node_modules/.package-lock.json
 	@$(PYTHON) -m local demo
 
 test: $(READY) node_modules/.package-lock.json lint types
-	$(PYTHON) -m coverage run --source=status_core,status_app -m pytest
-	$(PYTHON) -m coverage report --include='status_core/*' --fail-under=100
+	$(PYTHON) -m coverage run --source=status_core -m pytest tests/status_core
+	$(PYTHON) -m coverage report --fail-under=100
+	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --ignore=tests/status_core
 
 start: $(READY) node_modules/.package-lock.json
 	@sh scripts/start

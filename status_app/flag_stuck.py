@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from status_app.deployments import Deployments
 from status_app.errors import UnavailableError
 from status_app.events.outbox import Outbox
 from status_app.reconcile import Outcome, Reconciler
@@ -21,15 +22,21 @@ class FlagStuck:
     """Flags what is stuck, and clears what has recovered."""
 
     def __init__(
-        self, index: DeploymentIndex, outbox: Outbox | None, reconciler: Reconciler, clock: Callable[[], datetime]
+        self,
+        index: DeploymentIndex,
+        deployments: Deployments,
+        outbox: Outbox | None,
+        reconciler: Reconciler,
+        clock: Callable[[], datetime],
     ) -> None:
         self._index = index
+        self._deployments = deployments
         self._outbox = outbox
         self._reconciler = reconciler
         self._clock = clock
 
     async def run(self) -> None:
-        """Look at each device that is due, the oldest deadline first; then send what is unsent.
+        """Look at each device that is due, the oldest deadline first; then send what is unsent, and count deployments.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -50,9 +57,13 @@ class FlagStuck:
 
         due: Round[Pointer] = Round()
         await due.go(await self._index.due(self._clock()), look)
-        if self._outbox is not None:
+        for work in (self._resend, self._deployments.watch):
             try:
-                await self._outbox.resend()
+                await work()
             except UnavailableError as error:
                 due.errors.append(error)
         due.finish("flag_stuck")
+
+    async def _resend(self) -> None:
+        if self._outbox is not None:
+            await self._outbox.resend()

@@ -1,7 +1,8 @@
 """The timer that compares the whole fleet with the table: it heals what a lost notification left behind.
 
 One query pages through the twins, a budget a run; the next run goes on where the last one stopped. After the last page
-each device of the table that no page held is looked at, and removed where the hub does not have it.
+each device of the table that no page held is looked at, and removed where the hub does not have it; and rows of the
+index that a crash has left behind are removed.
 """
 
 import logging
@@ -14,7 +15,8 @@ from status_app.errors import ContinuationError, UnavailableError
 from status_app.notifications import Notification
 from status_app.reconcile import Outcome, Reconciler
 from status_app.rounds import Round
-from status_app.tables.deployment_index import DeploymentIndex, Pointer
+from status_app.tables.deployment_index import DeploymentIndex, Pointer, deployments_of
+from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.resync_position import Cycle, ResyncPosition, digest
 from status_app.twins import TwinPage
 from status_core.twin import NAME_LIMIT
@@ -22,7 +24,7 @@ from status_core.twin import NAME_LIMIT
 TWINS_PER_RUN: Final = 10_000
 """A hundred pages: IoT Hub lets an S1 unit ask for some twenty a minute, and a function may run for ten."""
 LOOKS_PER_RUN: Final = 20_000
-"""Devices that are looked at after the last page: each costs a twin read, of which S1 allows a hundred a second."""
+"""Devices, and doubtful rows, that are looked at after the last page. S1 allows a hundred twin reads a second."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,15 +39,17 @@ class TwinPages(Protocol):
 class Resync:
     """Makes the table equal to what the hub holds, for every device."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (each is a part that it needs)
         self,
         index: DeploymentIndex,
+        deployments: DeploymentRows,
         position: ResyncPosition,
         reconciler: Reconciler,
         twins: TwinPages,
         clock: Callable[[], datetime],
     ) -> None:
         self._index = index
+        self._deployments = deployments
         self._position = position
         self._reconciler = reconciler
         self._twins = twins
@@ -82,6 +86,7 @@ class Resync:
             budget -= max(1, len(page.twins))
             if cycle.continuation is None:
                 await self._look_for_the_gone(cycle.seen, looks)
+                await self._look_for_the_left_behind(looks)
                 await self._position.clear(cycle)
                 break
         else:
@@ -93,36 +98,36 @@ class Resync:
         return await self._reconciler.look_at(device_id, twin, queried)
 
     async def _look_for_the_gone(self, seen: set[int], looks: Round[Any]) -> None:
-        """Look at each device of the table that was on no page: a query may lag, so a read decides.
-
-        Of a device that was on one, a state that it has left is discarded: it has another one, so it has several.
-        """
-        unseen, once, several = list[Pointer](), set[int](), set[int]()
+        """Look at each device of the table that was on no page: a query may lag, so a read decides."""
+        unseen: list[Pointer] = []
         async for pointer in self._index.devices():
-            device = digest(pointer.device_id)
-            if device not in seen:
+            if digest(pointer.device_id) not in seen:
                 unseen.append(pointer)
                 if len(unseen) == LOOKS_PER_RUN:
                     break
-            elif device in once:
-                several.add(device)
-            once.add(device)
         await looks.go(unseen, self._look_at_unseen)
-        if several:  # after a crash
-            left = [pointer async for pointer in self._index.devices() if digest(pointer.device_id) in several]
-            await looks.go(left[:LOOKS_PER_RUN], self._discard_if_left)
 
     async def _look_at_unseen(self, pointer: Pointer) -> str:
         outcome = await self._reconciler.look(Notification(pointer.device_id, lifecycle=True))
-        if outcome is not Outcome.REMOVED:
-            await self._discard_if_left(pointer)
+        if outcome is not Outcome.REMOVED and not await self._reconciler.has(pointer):
+            await self._index.discard(pointer)
         return outcome
 
-    async def _discard_if_left(self, pointer: Pointer) -> str:
+    async def _look_for_the_left_behind(self, looks: Round[Any]) -> None:
+        """Remove rows of the index that no device has; the others are as they should be."""
+        doubtful: list[Pointer] = []
+        async for pointer in self._index.doubtful():
+            doubtful.append(pointer)
+            if len(doubtful) == LOOKS_PER_RUN:
+                break
+        await looks.go(doubtful, self._look_at_doubtful)
+
+    async def _look_at_doubtful(self, pointer: Pointer) -> str:
         if await self._reconciler.has(pointer):
             return Outcome.UNCHANGED
+        await self._deployments.mark(deployments_of([pointer.key]))
         await self._index.discard(pointer)
-        return Outcome.STALE
+        return "left behind"
 
 
 def _device(twin: Mapping[str, Any]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from azure.data.tables.aio import TableClient
 
+from status_app.deployments import Deployments
 from status_app.events.outbox import Outbox
 from status_app.events.publisher import TransitionPublisher
 from status_app.flag_stuck import FlagStuck
@@ -18,6 +19,7 @@ from status_app.settings import Settings
 from status_app.tables import dead_letters, deployment_index, status_table
 from status_app.tables.dead_letters import DeadLetters
 from status_app.tables.deployment_index import DeploymentIndex
+from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.resync_position import ResyncPosition
 from status_app.tables.service import table_errors, table_service
 from status_app.tables.status_table import StatusTable
@@ -37,6 +39,8 @@ class TwinSource(Twins, TwinPages, Protocol):
 @dataclass(frozen=True, slots=True)
 class _Parts:
     index: DeploymentIndex
+    rows: DeploymentRows
+    deployments: Deployments
     outbox: Outbox | None
     reconciler: Reconciler
     position: ResyncPosition
@@ -78,12 +82,12 @@ class Services:
     async def flag_stuck(self) -> FlagStuck:
         """The timer of deadlines and of unsent events."""
         parts = await self._made()
-        return FlagStuck(parts.index, parts.outbox, parts.reconciler, self._clock)
+        return FlagStuck(parts.index, parts.deployments, parts.outbox, parts.reconciler, self._clock)
 
     async def resync(self) -> Resync:
         """The timer of the whole fleet."""
         parts = await self._made()
-        return Resync(parts.index, parts.position, parts.reconciler, self._twins, self._clock)
+        return Resync(parts.index, parts.rows, parts.position, parts.reconciler, self._twins, self._clock)
 
     async def reconciler(self) -> Reconciler:
         """What looks at devices."""
@@ -107,9 +111,11 @@ class Services:
             settings = self._settings
             index_table = await self._table(deployment_index.TABLE)
             index = DeploymentIndex(index_table, self._clock)
+            rows = DeploymentRows(index_table, self._clock)
             table = StatusTable(
                 await self._table(status_table.TABLE),
                 index,
+                rows,
                 hub=settings.hub,
                 stable_after=settings.policy.stable_after,
                 history_limit=settings.history_limit,
@@ -117,10 +123,14 @@ class Services:
             )
             publisher = self._publisher
             outbox = Outbox(publisher, table, index, self._clock) if publisher else None
+            policy = settings.policy
+            deployments = Deployments(rows, index, table, publisher, policy, hub=settings.hub, clock=self._clock)
             self._parts = _Parts(
                 index,
+                rows,
+                deployments,
                 outbox,
-                Reconciler(table, outbox, self._twins, settings.policy, self._clock),
+                Reconciler(table, outbox, self._twins, policy, self._clock),
                 ResyncPosition(index_table),
                 DeadLetters(await self._table(dead_letters.TABLE)),
             )

@@ -19,7 +19,7 @@ from azure.data.tables.aio import TableServiceClient as AsyncTableServiceClient
 from local.azurite import ACCOUNT, KEY
 from local.routed_event import RoutedEvent
 from local.scenario import read_scenario
-from local.stack import running_stack
+from local.stack import TRANSITIONS, running_stack
 from status_app.settings import Settings
 from status_app.tables import rows
 from status_app.tables.resync_position import Cycle, ResyncPosition
@@ -29,6 +29,7 @@ README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 EXAMPLE = json.loads((ROOT / "local.settings.example.json").read_text())["Values"]
 TWIN = json.loads((ROOT / "tests/cases/048_200_module_backoff.json").read_text())["twin"]
+SUCCESSFUL = json.loads((ROOT / "tests/cases/090_layers_all_applied.json").read_text())["twin"]
 # A device whose name is the one in the examples.
 DEVICE = "DEVICE"
 # What the functions host reads for itself.
@@ -42,7 +43,10 @@ FLAGS = {
 
 @pytest.fixture(scope="module")
 def written(tables: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, set[str]]:
-    """The app has seen one device and one event that is none: the columns that it has for each kind of row."""
+    """The app has seen two devices, has counted their deployments, and got one event that is none.
+
+    The columns that it has for each kind of row.
+    """
     columns: dict[str, set[str]] = {}
     write = rows._row  # noqa: SLF001 (the one place that knows the columns without a value too)
 
@@ -55,7 +59,10 @@ def written(tables: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
         async with running_stack(folder, tables, lambda: datetime.now(UTC)) as stack:
             stack.iot_hub.registry.put(TWIN | {"deviceId": DEVICE})
             stack.send(RoutedEvent(b"x" * 100_000, "", {"opType": "updateTwin"}))
+            stack.iot_hub.registry.put(SUCCESSFUL | {"deviceId": "successful"})
             await stack.host.drained()
+            stack.event_hubs.faults.refuse(TRANSITIONS, 10**6)
+            await stack.host.run_timer("flag_stuck")
         async with AsyncTableServiceClient.from_connection_string(tables) as service:
             position = ResyncPosition(service.get_table_client("DeploymentIndex"))
             await position.write(Cycle("continuation"), [1])

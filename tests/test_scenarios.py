@@ -38,6 +38,8 @@ TURNS: Final[Mapping[str, list[str]]] = {
     # Two runs of the timer get no answer, the next two do.
     "hub_does_not_answer": ["edge-01 stuck camera 08:16:00 backoff_unverified"],
     "event_hub_refuses": [],
+    # Three devices take a version; one fails, gets stuck, and recovers.
+    "deployment": ["edge-02 stuck camera 08:15:00 backoff", "edge-02 recovered camera 08:26:00 as_desired"],
 }
 
 
@@ -90,7 +92,8 @@ def test_each_transition_stands_once_in_order_and_is_published_in_order(
     result = results[name]
     ids: dict[str, list[str]] = defaultdict(list)
     for event in result["events"]:
-        ids[event["data"]["deviceId"]].append(event["id"])
+        if "deviceId" in event["data"]:
+            ids[event["data"]["deviceId"]].append(event["id"])
     for device, rows in history(result).items():
         assert [row["Sequence"] for row in rows] == list(range(1, len(rows) + 1))
         assert [row["At"] for row in rows] == sorted(row["At"] for row in rows)
@@ -148,3 +151,19 @@ def test_states_are_written_on_time_while_the_event_hub_refuses(results: Mapping
     rows = history(results["event_hub_refuses"])["edge-01"]
     assert all(row["ObservedAt"] == row["At"] for row in rows)
     assert len(rows) == 14
+
+
+def test_a_deployment_starts_fails_stalls_and_is_completed_each_once_at_its_time(
+    results: Mapping[str, Result],
+) -> None:
+    told = [
+        (event["type"], event["time"][11:19], event["data"]["version"], event["data"]["states"])
+        for event in results["deployment"]["events"]
+        if "deviceId" not in event["data"]
+    ]
+    assert told == [
+        ("edge.deployment.started", "08:00:30", 1, {"pending": 3}),
+        ("edge.deployment.first_failure", "08:04:00", 1, {"module_failed": 1, "pending": 1, "successful": 1}),
+        ("edge.deployment.stalled", "08:21:00", 1, {"module_failed": 1, "successful": 2}),
+        ("edge.deployment.completed", "08:27:00", 1, {"successful": 3}),
+    ]

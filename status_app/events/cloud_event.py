@@ -54,7 +54,7 @@ def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
     event = {
         "specversion": "1.0",
         "id": row["EventId"],
-        "source": f"/hubs/{_segment(hub)}/devices/{_segment(device_id)}",
+        "source": f"/hubs/{segment(hub)}/devices/{segment(device_id)}",
         "type": event_type,
         **({"subject": subject} if subject else {}),
         "time": _time(row["At"]),
@@ -80,7 +80,8 @@ def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
 
 
-def _segment(name: str) -> str:
+def segment(name: str) -> str:
+    """A name as a segment of a URI's path."""
     return quote(name, safe=_IN_A_PATH, errors="replace")
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from status_app.errors import UnavailableError
 from status_app.events.cloud_event import cloud_event
-from status_app.events.publisher import TooLargeError, TransitionPublisher
+from status_app.events.publisher import TransitionPublisher
 from status_app.tables.deployment_index import PAGE, DeploymentIndex, Pointer, unsent_key, unsent_sequences
 from status_app.tables.keys import transition_sequence
 from status_app.tables.status_table import StatusTable
@@ -60,8 +60,10 @@ class Outbox:
             for device_id in sorted(devices):
                 try:
                     await self._send(device_id)
-                except TooLargeError:  # a bug, and no reason to keep other devices waiting
-                    _log.exception("an event cannot be sent")
+                except UnavailableError:
+                    raise
+                except Exception:  # noqa: BLE001 (a bug, and no reason to keep other devices waiting)
+                    _log.exception("device %r: its events cannot be sent", device_id)
             tried |= devices
 
     async def _send(self, device_id: str) -> None:

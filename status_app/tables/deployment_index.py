@@ -4,17 +4,20 @@ A row only points to a device. It is written before the change that it belongs t
 leaves a row too many and never one too few; whoever reads one looks at the device. Rows of a kind are spread over
 shards by device, so that no partition takes the writes of the whole fleet.
 
-    deadline:<shard>        <due>|<twin version>|<device>       the device needs a look at that time
-    state:<state>:<shard>   <device>|<since>                    the device is in that state
-    unsent:<shard>          <device>|<first>-<last sequence>    these transitions are not published
+    deadline:<shard>          <due>|<device>|<generation>              the device needs a look at that time
+    stuck:<shard>             <since>|<device>|<generation>            something of the device is stuck
+    state:<state>:<shard>     <device>|<generation>                    the device is in that state
+    deployment:<id>:<shard>   <device>|<what is asked>|<generation>    the deployment is credited on the device
+    unsent:<shard>            <device>|<first>-<last sequence>         these transitions are not published
 
-A key names one decision of one device and, once removed, never comes again: a writer who is late cannot remove the
-row of another.
+A device's generation counts the changes of its rows here, so a key that was removed never comes again: a writer who is
+late cannot remove the row of another.
 """
 
 import asyncio
+import json
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -25,7 +28,7 @@ from azure.core.exceptions import ResourceModifiedError
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient
 
-from status_app.tables.keys import escape, unescape
+from status_app.tables.keys import key_part, unescape
 from status_app.tables.rows import read_number, read_time
 from status_app.tables.service import table_errors
 
@@ -55,14 +58,42 @@ class Pointer:
     written: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A device on which a deployment is credited, as its index row tells.
+
+    Attributes:
+        portal: What IoT Hub's own counters say; empty for nothing.
+        stuck_since: Since when something of it is stuck.
+    """
+
+    device_id: str
+    state: str
+    reason: str
+    portal: str
+    stuck_since: datetime | None
+
+
 def index_keys(device_id: str, row: Mapping[str, Any]) -> frozenset[IndexKey]:
     """The index rows of a device, by the columns of its own row in DeploymentStatus."""
     device, shard = _place(device_id)
-    keys = {(f"state:{row['State']}:{shard}", f"{device}|{_text(row['Since'])}")}
+    generation = read_number(row.get("Generation")) or 0
+    keys = {(f"state:{row['State']}:{shard}", f"{device}|{generation}")}
     if "LookAt" in row:
-        version = read_number(row.get("LookVersion"))
-        keys.add((f"deadline:{shard}", f"{_text(row['LookAt'])}|{version}|{device}"))
+        keys.add((f"deadline:{shard}", f"{_text(row['LookAt'])}|{device}|{generation}"))
+    stuck_since = _text(row["FirstStuckSince"]) if "FirstStuckSince" in row else ""
+    if stuck_since:
+        keys.add((f"stuck:{shard}", f"{stuck_since}|{device}|{generation}"))
+    asked = "|".join((row["State"], row["Reason"], row.get("Portal", ""), stuck_since))
+    for deployment in json.loads(row["Deployments"]):
+        keys.add((f"deployment:{key_part(deployment)}:{shard}", f"{device}|{asked}|{generation}"))
     return frozenset(keys)
+
+
+def deployments_of(keys: Iterable[IndexKey]) -> set[str]:
+    """The deployments that rows speak of."""
+    parts = (partition.split(":") for partition, _ in keys)
+    return {unescape(part[1]) for part in parts if part[0] == "deployment"}
 
 
 def unsent_key(device_id: str, first: int, last: int) -> IndexKey:
@@ -128,8 +159,35 @@ class DeploymentIndex:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        shards = await asyncio.gather(*(self._due(f"deadline:{shard:x}", now) for shard in range(SHARDS)))
-        return sorted((pointer for shard in shards for pointer in shard), key=lambda pointer: pointer.key[1])
+        return await self._by_time("deadline", now)
+
+    async def stuck(self) -> list[Pointer]:
+        """The devices of which something is stuck, the longest first: of each shard at most a page, in one request.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        return await self._by_time("stuck", datetime.max.replace(tzinfo=UTC))
+
+    async def members(self, deployment: str, rows_of: Callable[[str], Awaitable[frozenset[IndexKey]]]) -> list[Member]:
+        """The devices on which a deployment is credited, each once. A request for each thousand, at least one a shard.
+
+        Args:
+            deployment: The deployment.
+            rows_of: Asks a device for its rows: one that has two here, of which a change under way or a crash left one.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        shards = await asyncio.gather(*(self._members(deployment, shard) for shard in range(SHARDS)))
+        found: list[Member] = []
+        for members in (members for shard in shards for members in shard.values()):
+            if len(members) == 1:
+                found += members.values()
+            else:
+                keys = await rows_of(next(iter(members.values())).device_id)
+                found += [member for key, member in members.items() if key in keys]
+        return found
 
     async def devices(self) -> AsyncIterator[Pointer]:
         """Every device that has a state, and some that have it no longer. One request for each thousand.
@@ -137,9 +195,27 @@ class DeploymentIndex:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        with table_errors():
-            async for row in self._client.query_entities("PartitionKey ge 'state:' and PartitionKey lt 'state;'"):
-                yield _pointer(row, row["RowKey"].rpartition("|")[0])
+        async for pointer in self._all("state"):
+            yield pointer
+
+    async def doubtful(self) -> AsyncIterator[Pointer]:
+        """Rows that may be left behind, by a change or by a writer that never came to it.
+
+        All rows of a device are of one generation, so of the devices by state, by deployment, and of what is stuck
+        those rows are doubtful that are not of the only generation by state. One request for each thousand rows,
+        those by state twice.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        generations: dict[int, str] = {}  # by a hash: whole names of a large fleet take too much
+        async for pointer in self._all("state"):
+            device, generation = hash(pointer.device_id), _generation(pointer)
+            generations[device] = generation if generations.get(device, generation) == generation else ""
+        for kind in ("state", "deployment", "stuck"):
+            async for pointer in self._all(kind):
+                if generations.get(hash(pointer.device_id)) != _generation(pointer):
+                    yield pointer
 
     async def unsent(self, device_id: str | None = None) -> list[Pointer]:
         """What is not published, in the order of its sequences: of one device, or, at most a page, of all.
@@ -152,27 +228,57 @@ class DeploymentIndex:
         else:
             device, shard = _place(device_id)
             query = f"PartitionKey eq 'unsent:{shard}' and RowKey ge '{device}|' and RowKey lt '{device}}}'"
-        with table_errors():
-            rows = self._client.query_entities(query, results_per_page=PAGE)
-            return [_pointer(row, row["RowKey"].rpartition("|")[0]) async for row in await anext(rows.by_page())]
+        return [_pointer(row, row["RowKey"].partition("|")[0]) for row in await self._page(query)]
 
-    async def _due(self, partition: str, now: datetime) -> list[Pointer]:
+    async def _all(self, kind: str) -> AsyncIterator[Pointer]:
         with table_errors():
-            rows = self._client.query_entities(
-                f"PartitionKey eq '{partition}' and RowKey le '{_text(now)}|~'", results_per_page=PAGE
-            )
-            return [_pointer(row, row["RowKey"].split("|", 2)[2]) async for row in await anext(rows.by_page())]
+            async for row in self._client.query_entities(f"PartitionKey ge '{kind}:' and PartitionKey lt '{kind};'"):
+                yield _pointer(row, row["RowKey"].split("|")[kind == "stuck"])
+
+    async def _by_time(self, kind: str, until: datetime) -> list[Pointer]:
+        shards = await asyncio.gather(*(self._until(f"{kind}:{shard:x}", until) for shard in range(SHARDS)))
+        return sorted((pointer for shard in shards for pointer in shard), key=lambda pointer: pointer.key[1])
+
+    async def _until(self, partition: str, until: datetime) -> list[Pointer]:
+        query = f"PartitionKey eq '{partition}' and RowKey le '{_text(until)}|~'"
+        return [_pointer(row, row["RowKey"].split("|")[1]) for row in await self._page(query)]
+
+    async def _page(self, query: str) -> list[TableEntity]:
+        """The first rows of a query; the service may give them in several answers, some of them empty."""
+        found: list[TableEntity] = []
+        with table_errors():
+            async for row in self._client.query_entities(query, results_per_page=PAGE):
+                found.append(row)
+                if len(found) == PAGE:
+                    break
+        return found
+
+    async def _members(self, deployment: str, shard: int) -> dict[str, dict[IndexKey, Member]]:
+        """The rows of a shard, by device."""
+        found: dict[str, dict[IndexKey, Member]] = {}
+        partition = f"deployment:{key_part(deployment)}:{shard:x}"
+        with table_errors():
+            async for row in self._client.query_entities(f"PartitionKey eq '{partition}'", select=["RowKey"]):
+                device, state, reason, portal, since, _ = row["RowKey"].split("|")
+                stuck_since = datetime.fromisoformat(since) if since else None
+                member = Member(unescape(device), state, reason, portal, stuck_since)
+                found.setdefault(device, {})[partition, row["RowKey"]] = member
+        return found
 
 
 def _place(device_id: str) -> tuple[str, str]:
     """A device as a part of a key, and its shard."""
-    device = escape(device_id).replace("|", "~7C")
+    device = key_part(device_id)
     return device, f"{zlib.crc32(device.encode('utf-8', 'surrogatepass')) % SHARDS:x}"
 
 
 def _pointer(row: TableEntity, device: str) -> Pointer:
     key = row["PartitionKey"], row["RowKey"]
     return Pointer(unescape(device), key, str(row.metadata["etag"]), read_time(row["Written"]))
+
+
+def _generation(pointer: Pointer) -> str:
+    return pointer.key[1].rpartition("|")[2]
 
 
 def _text(time: datetime) -> str:

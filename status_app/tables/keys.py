@@ -39,6 +39,11 @@ def escape(name: str) -> str:
     return re.sub(r"~[0-9A-F]?$", "", kept) + _HASHED + digest
 
 
+def key_part(name: str) -> str:
+    """A name as a part of a key whose parts are set apart by `|` and `:`."""
+    return escape(name).replace("|", "~7C").replace(":", "~3A")
+
+
 def unescape(key: str) -> str:
     """The name that a key was made of; of one that was too long, the key itself."""
     if _HASHED_KEY.search(key):

@@ -28,10 +28,9 @@ NAME_LIMIT: Final = 1024
 
 def device_row(device_id: str, record: DeviceRecord, stable_after: timedelta, stored: Mapping[str, Any]) -> Row:
     """The device's own row; `stored` is the one that it replaces, empty where there is none."""
-    look_at = record.due(stable_after)
-    look_version = stored.get("LookVersion") if look_at == stored.get("LookAt") else long(record.twin_version)
     modules = record.modules.values()
     desired = [module for module in modules if module.state != "extra"]
+    stuck = [record.clock.stuck_since, *(module.clock.stuck_since for module in modules)]
     return _row(
         device_id,
         DEVICE,
@@ -48,8 +47,9 @@ def device_row(device_id: str, record: DeviceRecord, stable_after: timedelta, st
         Flags=_names(record.flags),
         Portal=record.portal,
         **_clock_columns(record.clock),
-        LookAt=look_at,
-        LookVersion=look_version if look_at is not None else None,
+        LookAt=record.due(stable_after),
+        Generation=stored.get("Generation"),
+        FirstStuckSince=min((time for time in stuck if time is not None), default=None),
         ModulesTotal=len(desired),
         ModulesSettled=sum(module.state == "settled" for module in desired),
         ModulesStuck=sum(module.clock.stuck_since is not None for module in modules),

@@ -11,7 +11,15 @@ from azure.data.tables import TableEntity, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
-from status_app.tables.deployment_index import DeploymentIndex, IndexKey, Pointer, index_keys, unsent_key
+from status_app.tables.deployment_index import (
+    DeploymentIndex,
+    IndexKey,
+    Pointer,
+    deployments_of,
+    index_keys,
+    unsent_key,
+)
+from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.keys import (
     AFTER_STATE,
     AFTER_TRANSITIONS,
@@ -107,6 +115,7 @@ class StatusTable:
         self,
         client: TableClient,
         index: DeploymentIndex,
+        deployments: DeploymentRows,
         *,
         hub: str,
         stable_after: timedelta,
@@ -115,6 +124,7 @@ class StatusTable:
     ) -> None:
         self._client = client
         self._index = index
+        self._deployments = deployments
         self._publishes = publishes
         self._hub = hub
         self._stable_after = stable_after
@@ -148,6 +158,14 @@ class StatusTable:
                 return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(entity["At"]))
         return StoredDevice(device_id)
 
+    async def index_rows(self, device_id: str) -> frozenset[IndexKey]:
+        """The rows in the index of a device as it is stored now.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        return (await self.read(device_id)).index
+
     async def write(self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]) -> bool:
         """Move a device from what is stored to its next record: state, modules and history together.
 
@@ -180,11 +198,15 @@ class StatusTable:
             partial = {"PartitionKey": device["PartitionKey"], "RowKey": DEVICE, "At": device["At"]}
             waits, look_at = stored.rows[DEVICE].get("LookAt"), device.get("LookAt")
             if look_at is not None and (waits is None or look_at < waits):
-                partial |= {"LookAt": look_at, "LookVersion": device["LookVersion"]}
-        index = index_keys(stored.device_id, device)
-        await self._index.add({*(index - stored.index), *self._unsent(stored.device_id, transitions)})
+                partial |= {"LookAt": look_at}
+        before, after_it = stored.index, index_keys(stored.device_id, device)
+        if stored.is_known and sum(len(unit.operations) for unit in units) >= TRANSACTION_LIMIT:
+            before |= index_keys(stored.device_id, {**stored.rows[DEVICE], **partial})  # between two parts
+        await self._deployments.mark(deployments_of(stored.index ^ after_it))
+        added = (before | after_it) - stored.index
+        await self._index.add({*added, *self._unsent(stored.device_id, transitions)})
         await self._submit(stored, units, partial, (TransactionOperation.UPDATE, device))
-        await self._clear(stored, stored.index - index)
+        await self._clear(stored, before - after_it)
         return True
 
     async def remove(self, stored: StoredDevice, transition: Transition) -> None:
@@ -198,6 +220,7 @@ class StatusTable:
         units = [_Unit(((TransactionOperation.DELETE, _key(row)),), None) for row in rows]
         units.append(_Unit((self._history(stored.device_id, transition, transition.at),), transition))
         device = _key(stored.rows[DEVICE])
+        await self._deployments.mark(deployments_of(stored.index))
         await self._index.add(self._unsent(stored.device_id, [transition]))
         await self._submit(stored, units, device, (TransactionOperation.DELETE, device))
         await self._clear(stored, stored.index)
@@ -245,7 +268,12 @@ class StatusTable:
         return [unsent_key(device_id, transitions[0].sequence, transitions[-1].sequence)]
 
     def _state_rows(self, stored: StoredDevice, record: DeviceRecord) -> dict[str, Row]:
-        rows = {DEVICE: device_row(stored.device_id, record, self._stable_after, stored.rows.get(DEVICE, {}))}
+        device = device_row(stored.device_id, record, self._stable_after, stored.rows.get(DEVICE, {}))
+        if not index_keys(stored.device_id, device) <= stored.index:
+            # Not from 1 again in another life of the device.
+            generation = read_number(device.get("Generation")) or stored.last_sequence
+            device["Generation"] = long(generation + 1)
+        rows = {DEVICE: device}
         for name, module in record.modules.items():
             row = module_row(stored.device_id, name, module)
             rows[row["RowKey"]] = row

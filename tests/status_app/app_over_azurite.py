@@ -196,8 +196,10 @@ class App:
         return [row for partition, row in await self.index_keys() if partition.startswith(kind)]
 
     async def index_keys(self) -> list[tuple[str, str]]:
+        """The keys of the rows that point to devices."""
         table = self.client.get_table_client("DeploymentIndex")
-        return [(row["PartitionKey"], row["RowKey"]) async for row in table.list_entities()]
+        rows = table.query_entities("PartitionKey ne 'deployments'")
+        return [(row["PartitionKey"], row["RowKey"]) async for row in rows]
 
     async def broken_promises(self) -> list[str]:
         """What is wrong with any device of the tables: its history, and what points to it."""

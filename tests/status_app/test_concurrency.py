@@ -20,7 +20,7 @@ WORLDS = 20
 ROUNDS = 10
 """Of each world: two hundred rounds in all."""
 OF_THE_PAST: Final = {
-    *("Since", "At", "ObservedAt", "Sequence", "LookAt", "LookVersion", "ModulesStuck"),
+    *("Since", "At", "ObservedAt", "Sequence", "LookAt", "Generation", "FirstStuckSince", "ModulesStuck"),
     *("UnsettledSince", "SettledSince", "StuckAt", "Stuck", "StuckSince", "GracePeriod"),
 }
 """Columns that depend on what the device was before."""

@@ -1,6 +1,7 @@
 """schemas/ says what the code says, and every event is as its schema tells."""
 
 import json
+from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
@@ -12,12 +13,14 @@ from azure.core.messaging import CloudEvent
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # as above
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
-from transition_rows import rows_of_every_kind
+from transition_rows import HUB, POLICY, START, rows_of_every_kind
 
 from status_app.events.cloud_event import SCHEMAS, cloud_event
+from status_app.events.deployment_event import deployment_event
 from status_app.tables.rows import EVIDENCE_LIMIT
 from status_core import Kind, ModuleState, Reason, State
 from status_core.reasons import UNVERIFIED
+from status_core.rollout import Counts, Milestone, progress
 from status_core.transitions import ABSENT, DELETED_REASON, REMOVED_REASON
 
 FOLDER = Path(__file__).parents[2] / "schemas"
@@ -77,6 +80,20 @@ def events() -> list[tuple[dict[str, Any], dict[str, Any]]]:
     ]
 
 
+@cache
+def deployment_events() -> list[dict[str, Any]]:
+    """The events of a deployment of nine devices, one in each state, that stalls and then is completed."""
+    events, rollout = [], None
+    for minutes, successful in enumerate((1, 1, 9, 9)):
+        counts = Counts(9, successful, 0 if successful == 9 else 2)
+        states: dict[str, int] = dict.fromkeys(map(str, State), 1) if successful == 1 else {State.SUCCESSFUL: 9}
+        known: tuple[Any, ...] = rollout.reached if rollout else ()
+        rollout = progress(rollout, counts, START + minutes * timedelta(hours=1), POLICY)
+        added = rollout.reached[len(known) :]
+        events += [json.loads(deployment_event(HUB, "camera 2/b", rollout, reached, states)) for reached in added]
+    return events
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_is_a_schema_whose_id_leads_to_its_name(name: str) -> None:
     Draft202012Validator.check_schema(FILES[name])
@@ -86,7 +103,10 @@ def test_a_file_is_a_schema_whose_id_leads_to_its_name(name: str) -> None:
 
 def test_there_is_a_schema_for_each_type_of_event_and_each_type_occurs() -> None:
     types = {event["type"] for _, event in events()}
-    assert set(TYPES) == {f"edge.deployment.{name}" for name in WORDS} == types
+    milestones = {event["type"] for event in deployment_events()}
+    assert {f"edge.deployment.{name}" for name in WORDS} == types
+    assert {f"edge.deployment.{milestone}" for milestone in Milestone} == milestones
+    assert set(TYPES) == types | milestones
 
 
 @pytest.mark.parametrize("name", WORDS)
@@ -108,12 +128,12 @@ def test_the_words_stand_in_the_order_of_the_code(name: str, enum: type[StrEnum]
 
 
 def test_every_event_of_real_rows_is_as_its_data_schema_tells() -> None:
-    for _, event in events():
+    for event in [*(event for _, event in events()), *deployment_events()]:
         validator(event["dataschema"]).validate(event["data"])
 
 
 def test_every_event_of_real_rows_is_as_the_message_of_its_type_tells() -> None:
-    for _, event in events():
+    for event in [*(event for _, event in events()), *deployment_events()]:
         validator(f"{ASYNCAPI_URI}#/components/messages/{event['type']}/payload/schema").validate(event)
 
 
@@ -124,6 +144,10 @@ def test_an_event_tells_what_the_schema_names_and_nothing_more() -> None:
         assert list(event["data"]) == list(data["properties"]) == data["required"]
         assert set(envelope["required"]) <= set(event) <= {*envelope["required"], "subject"}
     assert data["properties"]["evidence"]["maxItems"] == EVIDENCE_LIMIT
+    deployment = FILES["definitions"]["$defs"]["deployment"]
+    for event in deployment_events():
+        assert list(event["data"]) == list(deployment["properties"]) == deployment["required"]
+        assert set(event) == {*envelope["required"], "subject"}
 
 
 @pytest.mark.parametrize(
@@ -143,11 +167,25 @@ def test_a_value_that_the_code_never_gives_is_no_valid_event(place: str, value: 
     assert not validator(event["dataschema"]).is_valid({**event["data"], place: value})
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [("states", {"done": 1}), ("states", {"pending": 0}), ("version", 0), ("devices", -1), ("failing", None)],
+)
+def test_a_value_that_the_code_never_gives_is_no_valid_event_of_a_deployment(place: str, value: Any) -> None:
+    for event in deployment_events():
+        assert not validator(event["dataschema"]).is_valid({**event["data"], place: value})
+
+
 def test_the_sdk_reads_every_event() -> None:
     for row, event in events():
         read = CloudEvent[dict[str, Any]].from_dict(event)
         assert (read.id, read.time, read.data) == (row["EventId"], row["At"], event["data"])
         assert read.extensions == {"sequence": f"{row['Sequence'].value:019d}"}
+    for number, event in enumerate(deployment_events(), 1):
+        read = CloudEvent[dict[str, Any]].from_dict(event)
+        assert (read.id, read.source) == (event["id"], "/hubs/hub1/deployments/camera%202%2Fb/1")
+        assert (read.subject, read.data) == ("camera 2/b", event["data"])
+        assert read.extensions == {"sequence": f"{number:019d}"}
 
 
 def test_the_asyncapi_document_has_one_message_for_each_type_and_its_references_lead_somewhere() -> None:

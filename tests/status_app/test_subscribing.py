@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 from transition_hub import PATIENCE, TRANSITIONS, running_hub
@@ -15,21 +16,29 @@ from transition_rows import rows_of_one_device
 
 from local.eventhubs import EventHubs
 from status_app.events.cloud_event import cloud_event
+from status_app.events.deployment_event import deployment_event
 from status_app.events.publisher import TransitionPublisher
+from status_core.rollout import Counts, Milestone, Rollout
 
 ROOT = Path(__file__).parents[2]
 TIME = "2024-05-02T09:02:10.765432Z"
 PAGE = (ROOT / "docs/subscribing.md").read_text()
 
 
-def block(language: str) -> str:
-    """The one code block of a language."""
-    (code,) = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    return str(code)
+def blocks(language: str) -> list[str]:
+    """The code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def events_of(device_id: str, count: int) -> list[bytes]:
     return [cloud_event(device_id, row) for row in rows_of_one_device(device_id, count)]
+
+
+def deployment_events(version: int) -> list[bytes]:
+    """The events of a version of a deployment that came to its end."""
+    at, counts = datetime.fromisoformat(TIME), Counts(3, 3, 0)
+    rollout = Rollout(version, counts, 3, at, at, ((Milestone.STARTED, at), (Milestone.COMPLETED, at)))
+    return [deployment_event("hub1", "camera-2", rollout, reached, {"successful": 3}) for reached in rollout.reached]
 
 
 @asynccontextmanager
@@ -58,7 +67,8 @@ class Subscriber:
 async def subscribing(namespace: EventHubs, folder: Path) -> AsyncIterator[Subscriber]:
     """The block in a process of its own, which is interrupted at the end, as by Ctrl+C."""
     file = folder / "subscriber.py"
-    file.write_text(block("python"))
+    (code,) = blocks("python")
+    file.write_text(code)
     environment = {
         **os.environ,
         "TRANSITIONS": namespace.connection_string(),
@@ -102,15 +112,27 @@ async def test_the_subscriber_of_the_page_prints_each_transition_once_and_gaps_o
             ]
             await publish("edge-02", two)
             assert [line.split()[2] for line in await subscriber.lines(3)] == ["edge-02"] * 3
+            first, second = deployment_events(1), deployment_events(2)
+            await publish("camera-2", [*first, *first, *second])
+            assert await subscriber.lines(4) == [
+                f"{TIME} edge.deployment.{milestone} camera-2 {version} 3 of 3 successful, 0 failing"
+                for version, milestone in ((1, "started"), (1, "completed"), (2, "started"), (2, "completed"))
+            ]
 
 
 def test_the_event_that_the_page_shows_is_a_real_one() -> None:
-    shown = json.loads(block("json"))
+    shown = json.loads(blocks("json")[0])
     real = json.loads(events_of("edge-01", 4)[3])
     real["data"]["evidence"] = real["data"]["evidence"][1:]
     assert {**shown, "data": {**shown["data"], "message": ""}} == {**real, "data": {**real["data"], "message": ""}}
 
 
+def test_the_data_that_the_page_shows_are_those_of_a_deployment() -> None:
+    shown = json.loads(blocks("json")[1])
+    assert list(shown) == list(json.loads(deployment_events(1)[0])["data"])
+    assert sum(shown["states"].values()) == shown["devices"]
+
+
 def test_the_page_names_every_type_of_event_and_no_other() -> None:
-    named = re.findall(r"^\| `(edge\.deployment\.[a-z.]+)` \|", PAGE, re.MULTILINE)
+    named = re.findall(r"^\| `(edge\.deployment\.[a-z_.]+)` \|", PAGE, re.MULTILINE)
     assert sorted(named) == sorted(path.stem for path in (ROOT / "schemas").glob("edge.*.json"))

@@ -1,0 +1,48 @@
+"""The event of a milestone of a deployment: made once, kept until it is sent, so each time it has the same bytes."""
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from status_app.events.cloud_event import SCHEMAS, SEQUENCE_DIGITS, segment
+from status_core.rollout import Milestone, Rollout
+
+
+def deployment_event(
+    hub: str, deployment: str, rollout: Rollout, reached: tuple[Milestone, datetime], states: Mapping[str, int]
+) -> bytes:
+    """The event as UTF-8.
+
+    `sequence` counts the milestones of one version of the deployment, which is the `source`.
+
+    Args:
+        hub: Short name of the hub.
+        deployment: Its id.
+        rollout: What the count came to.
+        reached: The milestone, and when it was reached.
+        states: How many of its devices are in each state.
+    """
+    milestone, at = reached
+    event_type = f"edge.deployment.{milestone}"
+    sequence = [known for known, _ in rollout.reached].index(milestone) + 1
+    event = {
+        "specversion": "1.0",
+        "id": f"{hub}/deployments/{deployment}/{rollout.version}/{milestone}",
+        "source": f"/hubs/{segment(hub)}/deployments/{segment(deployment)}/{rollout.version}",
+        "type": event_type,
+        "subject": deployment,
+        "time": at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
+        "sequence": f"{sequence:0{SEQUENCE_DIGITS}d}",
+        "dataschema": SCHEMAS + event_type,
+        "datacontenttype": "application/json",
+        "data": {
+            "hub": hub,
+            "deployment": deployment,
+            "version": rollout.version,
+            "devices": rollout.counts.devices,
+            "successful": rollout.counts.successful,
+            "failing": rollout.counts.failing,
+            "states": dict(sorted(states.items())),
+        },
+    }
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")

@@ -1,0 +1,182 @@
+"""Deployments as wholes: one partition of DeploymentIndex, of as many rows as a hub has deployments.
+
+deployments   deployment|<id>          its last count and its milestones
+deployments   mark|<id>                when a device changed lately on which it is, or was, credited
+deployments   event|<id>|<sequence>    an event that is not sent yet, as it will be sent
+"""
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.data.tables import TableEntity, TransactionOperation, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from status_app.tables.deployment_index import WRITERS_END_AFTER
+from status_app.tables.keys import key_part, unescape
+from status_app.tables.rows import read_time
+from status_app.tables.service import table_errors
+from status_core.rollout import Counts, Milestone, Rollout
+
+_PARTITION: Final = "deployments"
+_MARK_AGAIN_AFTER: Final = timedelta(seconds=30)
+"""A process marks a deployment no more often: all devices of a rollout share its row."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDeployment:
+    """A deployment as it is stored.
+
+    Attributes:
+        row: Its row; None before the first count.
+        marked_at: When a device of it changed last, give or take the time that a writer needs.
+    """
+
+    deployment: str
+    row: TableEntity | None
+    marked_at: datetime
+
+    @property
+    def rollout(self) -> Rollout | None:
+        """What the core keeps of it."""
+        return None if self.row is None else _read(self.row)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether every change of a device is in its last count."""
+        return self.row is not None and self.marked_at + WRITERS_END_AFTER < read_time(self.row["CountedAt"])
+
+
+@dataclass(frozen=True, slots=True)
+class UnsentEvent:
+    """An event of a deployment that waits to be sent."""
+
+    deployment: str
+    row_key: str
+    body: bytes
+
+
+class DeploymentRows:
+    """Reads and writes what is kept of deployments."""
+
+    def __init__(self, client: TableClient, clock: Callable[[], datetime]) -> None:
+        self._client = client
+        self._clock = clock
+        self._marked: dict[str, datetime] = {}
+
+    async def mark(self, deployments: Iterable[str]) -> None:
+        """Say that devices change on which deployments are credited, before they do.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        now = self._clock()
+        for deployment in deployments:
+            known = self._marked.get(deployment)
+            if known is not None and timedelta(0) <= now - known < _MARK_AGAIN_AFTER:
+                continue
+            with table_errors():
+                await self._client.upsert_entity(
+                    {"PartitionKey": _PARTITION, "RowKey": f"mark|{key_part(deployment)}", "MarkedAt": now}
+                )
+            self._marked[deployment] = now
+
+    async def read(self) -> tuple[list[StoredDeployment], list[UnsentEvent]]:
+        """Every deployment, and every event that is not sent, those of a deployment in their order.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        with table_errors():
+            found = self._client.query_entities(f"PartitionKey eq '{_PARTITION}'")
+            rows = {row["RowKey"]: row async for row in found}
+        deployments, events = [], []
+        for key, row in rows.items():
+            kind, part, *_ = key.split("|")
+            if kind == "mark":
+                stored = rows.get(f"deployment|{part}")
+                deployments.append(StoredDeployment(unescape(part), stored, read_time(row["MarkedAt"])))
+            elif kind == "event":
+                events.append(UnsentEvent(unescape(part), key, row["Body"].encode()))
+        return deployments, events
+
+    async def write(
+        self,
+        stored: StoredDeployment,
+        rollout: Rollout,
+        counted: datetime,
+        columns: Mapping[str, Any],
+        events: Sequence[bytes],
+    ) -> None:
+        """Keep a count, with the events of the milestones that it adds: together or not at all.
+
+        Args:
+            stored: The deployment as it was read.
+            rollout: Its next record.
+            counted: When the count began.
+            columns: Further columns, for whoever reads the table.
+            events: One for each milestone that is new, in their order.
+
+        Raises:
+            LostRaceError: Another run has counted it.
+            UnavailableError: The table service does not answer.
+        """
+        part = key_part(stored.deployment)
+        row = {"PartitionKey": _PARTITION, "RowKey": f"deployment|{part}", **columns, **_columns(rollout)}
+        row |= {"CountedAt": counted}
+        first = len(rollout.reached) - len(events)
+        operations: list[Any] = [
+            (
+                TransactionOperation.CREATE,
+                {
+                    "PartitionKey": _PARTITION,
+                    "RowKey": f"event|{part}|{rollout.version:09d}-{number:02d}",
+                    "Body": body.decode(),
+                },
+            )
+            for number, body in enumerate(events, first + 1)
+        ]
+        if stored.row is None:
+            operations.append((TransactionOperation.CREATE, row))
+        else:
+            guard = {"etag": stored.row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
+            operations.append((TransactionOperation.UPDATE, row, {"mode": UpdateMode.REPLACE, **guard}))
+        with table_errors(guarded=True):
+            await self._client.submit_transaction(operations)
+
+    async def forget(self, event: UnsentEvent) -> None:
+        """Delete an event that was sent.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        with table_errors():
+            await self._client.delete_entity(_PARTITION, event.row_key)
+
+
+def _columns(rollout: Rollout) -> dict[str, Any]:
+    since = {} if rollout.settled_since is None else {"SettledSince": rollout.settled_since}
+    return {
+        **since,
+        "Version": rollout.version,
+        "Devices": rollout.counts.devices,
+        "Successful": rollout.counts.successful,
+        "Failing": rollout.counts.failing,
+        "Best": rollout.best,
+        "ProgressedAt": rollout.progressed_at,
+        "Reached": json.dumps({milestone: at.isoformat() for milestone, at in rollout.reached}),
+    }
+
+
+def _read(row: Mapping[str, Any]) -> Rollout:
+    return Rollout(
+        version=row["Version"],
+        counts=Counts(row["Devices"], row["Successful"], row["Failing"]),
+        best=row["Best"],
+        settled_since=read_time(row["SettledSince"]) if "SettledSince" in row else None,
+        progressed_at=read_time(row["ProgressedAt"]),
+        reached=tuple((Milestone(name), datetime.fromisoformat(at)) for name, at in json.loads(row["Reached"]).items()),
+    )

@@ -1,0 +1,559 @@
+"""Deployments as wholes over real tables and an event hub: what is counted, when it is told, and what nothing loses."""
+
+import asyncio
+import copy
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from app_over_azurite import CASES, App
+from transition_hub import TRANSITIONS, running_hub
+
+from benchmarks.seeding import seed
+from local.azurite import azurite_tables
+from local.eventhubs import EventHubs
+from local.tables import Operation, TableProxy, table_proxy
+from status_app.events.publisher import TransitionPublisher
+from status_app.tables.deployment_index import SHARDS, DeploymentIndex, IndexKey, Member, index_keys
+from status_app.tables.deployment_rows import DeploymentRows
+from status_app.tables.keys import unescape
+from status_app.twin_changes import BatchError
+
+SUCCESSFUL, BACKOFF, PULLING, PENDING, INVALID = "003", "048", "028", "002", "007"
+CAMERA: Final = "camera-2"
+MINUTE: Final = timedelta(minutes=1)
+GRACE: Final = timedelta(minutes=15)
+DELETION = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
+
+
+class World:
+    """What the app runs in: a table service and an event hub that fail as they are told to."""
+
+    def __init__(self, proxy: TableProxy, event_hubs: EventHubs) -> None:
+        self.proxy = proxy
+        self.event_hubs = event_hubs
+        self.apps: list[App] = []
+
+    def app(self, **settings: str) -> App:
+        """The app: one process. All of them have the hub and the time of the first."""
+        transitions = {"Transitions": self.event_hubs.connection_string(), "TRANSITIONS_HUB": TRANSITIONS}
+        app = App(self.proxy.connection_string, **transitions, **settings)
+        if self.apps:
+            app.now = self.apps[0].now
+            app.hub.twins = self.apps[0].hub.twins
+            app.prefix = self.apps[0].prefix
+        self.apps.append(app)
+        return app
+
+    def refuse(self, count: int) -> None:
+        self.event_hubs.faults.refuse(TRANSITIONS, count)
+
+    def events(self) -> list[bytes]:
+        """The events of deployments that the event hub holds, in their order."""
+        events = [event for event in self.event_hubs.events(TRANSITIONS) if b"/deployments/" in event.body]
+        assert all(event.partition_key == json.loads(event.body)["data"]["deployment"] for event in events)
+        return [event.body for event in events]
+
+    def told(self, deployment: str = CAMERA) -> list[tuple[str, int, int, int, int]]:
+        """Each event of a deployment: its milestone, its version, and devices, successful and failing."""
+        events = [json.loads(event) for event in self.events()]
+        return [
+            (event["type"].rpartition(".")[2], *(event["data"][name] for name in NUMBERS))
+            for event in events
+            if event["data"]["deployment"] == deployment
+        ]
+
+
+NUMBERS: Final = ("version", "devices", "successful", "failing")
+
+
+@pytest.fixture(scope="module")
+def tables() -> Iterator[str]:
+    """A table service of these tests alone: a timer counts every deployment there is."""
+    with azurite_tables() as connection_string:
+        yield connection_string
+
+
+@pytest.fixture
+async def world(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setattr("status_app.events.publisher.FIRST_WAIT", 0)  # nobody waits for an attempt
+    async with table_proxy(tables) as proxy, running_hub() as event_hubs:
+        world = World(proxy, event_hubs)
+        yield world
+        proxy.before = None
+        proxy.faults.clear()
+        for app in world.apps:
+            await app.services.close()
+            for name in ("DeploymentStatus", "DeploymentIndex"):
+                await app.client.delete_table(name)
+            await app.client.close()
+
+
+def put(app: App, name: str, case: str, *deployments: str) -> str:
+    """The hub holds the twin of a case, reported now, on which deployments are credited."""
+    configurations = {deployment: {"status": "Applied"} for deployment in deployments or (CAMERA,)}
+    known = app.hub.twins.get(f"{app.prefix}-{name}", {"version": 6})
+    twin = copy.deepcopy(json.loads(next(CASES.glob(f"{case}_*.json")).read_bytes())["twin"])
+    twin["properties"]["reported"]["$metadata"]["$lastUpdated"] = app.now.isoformat()
+    changes = {"configurations": configurations, "version": known["version"] + 1, "properties": twin["properties"]}
+    return app.put(name, case, **changes)
+
+
+async def show(app: App, name: str, case: str, *deployments: str) -> str:
+    """The same, and the app is told."""
+    device = put(app, name, case, *deployments)
+    await app.handle(app.event(device))
+    return device
+
+
+async def timer(app: App, after: timedelta = MINUTE) -> None:
+    app.now += after
+    await (await app.services.flag_stuck()).run()
+
+
+async def entities(app: App, table: str, query: str) -> list[Any]:
+    return [row async for row in app.client.get_table_client(table).query_entities(query)]
+
+
+async def index(app: App) -> list[tuple[str, ...]]:
+    """The rows of devices by deployment: deployment, device, state, reason, portal, stuck since."""
+    rows = await entities(app, "DeploymentIndex", "PartitionKey ge 'deployment:' and PartitionKey lt 'deployment;'")
+    return sorted(
+        (unescape(row["PartitionKey"].split(":")[1]), *map(unescape, row["RowKey"].split("|")[:-1])) for row in rows
+    )
+
+
+async def of_devices(app: App) -> list[tuple[str, ...]]:
+    """The same by the devices' own rows."""
+    return sorted(
+        (
+            deployment,
+            unescape(row["PartitionKey"]),
+            row["State"],
+            row["Reason"],
+            row.get("Portal", ""),
+            row["FirstStuckSince"].isoformat(timespec="microseconds") if "FirstStuckSince" in row else "",
+        )
+        for row in await entities(app, "DeploymentStatus", "RowKey eq 'device'")
+        for deployment in json.loads(row["Deployments"])
+    )
+
+
+async def members(app: App, deployment: str = CAMERA) -> tuple[list[Member], list[str]]:
+    """The devices of a deployment, and those that had to be asked."""
+    asked: list[str] = []
+
+    async def rows_of(device: str) -> frozenset[IndexKey]:
+        asked.append(device)
+        return index_keys(device, (await app.rows(device))["device"])
+
+    index = DeploymentIndex(app.client.get_table_client("DeploymentIndex"), lambda: app.now)
+    return await index.members(deployment, rows_of), asked
+
+
+async def stored(app: App, deployment: str = CAMERA) -> Any:
+    """The row of a deployment."""
+    (row,) = await entities(
+        app, "DeploymentIndex", f"PartitionKey eq 'deployments' and RowKey eq 'deployment|{deployment}'"
+    )
+    return row
+
+
+async def test_a_rollout_is_told_from_its_start_over_a_failure_to_its_end_each_once(world: World) -> None:
+    app = world.app()
+    await asyncio.gather(*(show(app, name, PENDING) for name in "abc"))
+    await timer(app)
+    await timer(app)
+    await show(app, "a", SUCCESSFUL)
+    await show(app, "b", INVALID)
+    await timer(app)
+    assert world.told() == [("started", 1, 3, 0, 0), ("first_failure", 1, 3, 1, 1)]
+    await show(app, "b", SUCCESSFUL)
+    await show(app, "c", SUCCESSFUL)
+    await timer(app)
+    for _ in range(20):
+        await timer(app)
+    assert world.told()[2:] == [("completed", 1, 3, 3, 0)]
+    await show(app, "c", BACKOFF)
+    await timer(app, GRACE)
+    await timer(app, GRACE)
+    assert len(world.told()) == 3
+    row = await stored(app)
+    assert [row[name] for name in ("Version", "Devices", "Successful", "Failing", "Stuck")] == [1, 3, 2, 1, 1]
+    assert list(json.loads(row["Reached"])) == ["started", "first_failure", "completed"]
+
+
+async def test_an_event_of_a_deployment_is_this(world: World) -> None:
+    app = world.app()
+    await show(app, "a", PENDING)
+    await show(app, "b", SUCCESSFUL)
+    await timer(app)
+    assert [json.loads(event) for event in world.events()] == [
+        {
+            "specversion": "1.0",
+            "id": "hub1/deployments/camera-2/1/started",
+            "source": "/hubs/hub1/deployments/camera-2/1",
+            "type": "edge.deployment.started",
+            "subject": "camera-2",
+            "time": "2024-05-02T09:11:00.000000Z",
+            "sequence": "0000000000000000001",
+            "dataschema": "urn:edge-deployment-status:1:edge.deployment.started",
+            "datacontenttype": "application/json",
+            "data": {
+                "hub": "hub1",
+                "deployment": "camera-2",
+                "version": 1,
+                "devices": 2,
+                "successful": 1,
+                "failing": 0,
+                "states": {"pending": 1, "successful": 1},
+            },
+        }
+    ]
+
+
+async def test_one_without_progress_has_stalled_once_and_a_completed_one_never(world: World) -> None:
+    app = world.app()
+    await show(app, "a", PENDING)
+    await show(app, "b", SUCCESSFUL)
+    await show(app, "c", SUCCESSFUL, "done")
+    await timer(app)
+    await timer(app, timedelta(minutes=14))
+    assert world.told() == [("started", 1, 2, 1, 0), ("first_failure", 1, 2, 1, 1)]
+    for _ in range(20):
+        await timer(app)
+    assert world.told()[2:] == [("stalled", 1, 2, 1, 1)]
+    assert [milestone for milestone, *_ in world.told("done")] == ["started", "completed"]
+
+
+async def test_a_stall_is_seen_long_after_the_last_change_of_a_device(world: World) -> None:
+    app = world.app(GRACE_DEFAULT="PT3H", STABLE_AFTER="PT2H")
+    await show(app, "a", PULLING)
+    await show(app, "b", SUCCESSFUL, "done")
+    for minutes in (1, 30, 88, 1, 1):
+        await timer(app, minutes * MINUTE)
+    assert [milestone for milestone, *_ in world.told("done")] == ["started", "completed"]
+    for minutes in (58, 1, 1):
+        assert "stalled" not in {milestone for milestone, *_ in world.told()}
+        await timer(app, minutes * MINUTE)
+    assert "stalled" in {milestone for milestone, *_ in world.told()}
+
+
+async def test_one_that_comes_back_from_no_device_is_another_version_with_its_own_events(world: World) -> None:
+    app = world.app()
+    await show(app, "a", SUCCESSFUL)
+    await timer(app)
+    await timer(app)
+    await show(app, "a", SUCCESSFUL, "camera-3")
+    await timer(app)
+    await timer(app, 60 * MINUTE)
+    await show(app, "a", SUCCESSFUL)
+    await timer(app)
+    await timer(app)
+    assert world.told() == [
+        ("started", 1, 1, 1, 0),
+        ("completed", 1, 1, 1, 0),
+        ("started", 2, 1, 1, 0),
+        ("completed", 2, 1, 1, 0),
+    ]
+    events = [json.loads(event) for event in world.events() if b'"camera-2"' in event]
+    assert len({event["id"] for event in events}) == 4
+    places = [(event["source"][-2:], int(event["sequence"])) for event in events]
+    assert places == [("/1", 1), ("/1", 2), ("/2", 1), ("/2", 2)]  # a subscriber drops none as a duplicate
+
+
+async def test_the_index_by_deployment_is_always_what_the_devices_rows_say(world: World) -> None:
+    app = world.app()
+
+    async def is_so(count: int) -> bool:
+        rows = await index(app)
+        return len(rows) == count and rows == await of_devices(app)
+
+    one = await show(app, "one", PENDING)
+    await show(app, "two", BACKOFF)
+    assert await is_so(2)
+    await timer(app, GRACE)
+    assert await is_so(2)
+    since = "2024-05-02T09:25:00.000000+00:00"
+    assert [row[2:] for row in await index(app)] == [
+        ("pending", "waiting_for_device", "applied", since),
+        ("module_failed", "backoff", "successful", since),
+    ]
+    await show(app, "two", SUCCESSFUL)
+    await timer(app, 2 * MINUTE)
+    assert await is_so(2)
+    await show(app, "layers", "090", "base", "layer-camera", "layer-motion")
+    assert await is_so(5)
+    await show(app, "layers", "090", "base", "layer-motion", CAMERA)
+    assert await is_so(5)
+    app.now += MINUTE
+    app.hub.twins[one]["configurations"] = {"camera-3": {"status": "Applied"}, CAMERA: {"status": "Targeted"}}
+    await app.handle(app.event(one))  # no other version of the twin
+    assert await is_so(5)
+    assert {row[0] for row in await index(app) if row[1] == one} == {"camera-3"}
+    del app.hub.twins[one]
+    await app.handle(app.event(one, b"{}", **DELETION))
+    assert await is_so(4)
+    put(app, "two", SUCCESSFUL, "camera-4")
+    app.now += MINUTE
+    await (await app.services.resync()).run()
+    assert await is_so(4)
+    assert {row[0] for row in await index(app)} == {"base", "layer-motion", CAMERA, "camera-4"}
+
+
+async def test_two_deployments_on_one_device_are_both_counted(world: World) -> None:
+    app = world.app()
+    await show(app, "a", BACKOFF, "base", "layer")
+    await show(app, "b", SUCCESSFUL, "base")
+    await timer(app)
+    assert world.told("base") == [("started", 1, 2, 1, 1), ("first_failure", 1, 2, 1, 1)]
+    assert world.told("layer") == [("started", 1, 1, 0, 1), ("first_failure", 1, 1, 0, 1)]
+
+
+async def test_a_device_is_one_member_while_two_rows_of_it_stand(world: World) -> None:
+    app = world.app()
+    device = await show(app, "a", PENDING)
+    found: list[str] = []
+
+    async def look(op: Operation, path: str) -> None:
+        if op == "write" and "PartitionKey='deployment:" in path and "|pending|" in path:  # the old row is to go
+            world.proxy.before = None
+            assert len(await index(app)) == 2
+            (member,), asked = await members(app)
+            assert (member.device_id, asked) == (device, [device])
+            found.append(member.state)
+
+    world.proxy.before = look
+    await show(app, "a", SUCCESSFUL)
+    assert found == ["successful"]
+    (member,), asked = await members(app)
+    assert (member.state, asked) == ("successful", [])
+
+
+async def test_the_devices_of_a_rollout_mark_it_twice_a_minute_for_each_process(world: World) -> None:
+    marks: list[str] = []
+
+    async def note(_op: Operation, path: str) -> None:
+        if "mark|" in path:
+            marks.append(path)
+
+    world.proxy.before = note
+    app = world.app()
+    await asyncio.gather(*(show(app, str(number), PENDING) for number in range(10)))
+    before = len(marks)
+    assert 1 <= before <= 10  # those of the first moment go side by side
+    await asyncio.gather(*(show(app, str(number), SUCCESSFUL) for number in range(10)))
+    assert len(marks) == before
+    app.now += timedelta(seconds=30)
+    await show(app, "1", BACKOFF)
+    await show(app, "2", BACKOFF)
+    assert len(marks) == before + 1
+    await show(world.app(), "3", BACKOFF)
+    assert len(marks) == before + 2
+
+
+async def test_a_change_is_counted_whose_writer_marked_early_and_committed_late(world: World) -> None:
+    app, writer = world.app(), world.app()
+    await show(app, "a", SUCCESSFUL)
+    await timer(app)
+    held, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(op: Operation, path: str) -> None:
+        if op == "write" and "PartitionKey='deployment:" in path:
+            held.set()
+            await goes_on.wait()
+
+    world.proxy.before = hold
+    writer.now = app.now
+    change = asyncio.create_task(show(writer, "a", BACKOFF))
+    await held.wait()
+    await timer(app, 10 * MINUTE)
+    assert world.told()[2:] == []
+    goes_on.set()
+    await change
+    await timer(app, 4 * MINUTE)
+    assert [milestone for milestone, *_ in world.told()] == ["started", "completed", "first_failure"]
+
+
+async def test_a_deployment_is_not_counted_again_when_no_device_of_it_changes_any_more(world: World) -> None:
+    app = world.app()
+    await show(app, "a", SUCCESSFUL)
+    for _ in range(18):
+        await timer(app)
+    before = world.proxy.requests_of["DeploymentIndex"].copy()
+    await timer(app)
+    # The deadlines of each shard, unsent events, and the deployments.
+    assert world.proxy.requests_of["DeploymentIndex"] - before == {"read": SHARDS + 2}
+
+
+async def test_where_another_run_counts_at_the_same_time_nothing_is_lost_or_doubled(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "status_app.deployments")
+    app, other = world.app(), world.app()
+    await show(app, "a", BACKOFF)
+    runs: list[int] = []
+
+    async def overtake(op: Operation, path: str) -> None:
+        if op == "write" and "$batch" in path and not runs:
+            runs.append(1)
+            other.now = app.now
+            await timer(other, timedelta(0))
+
+    world.proxy.before = overtake
+    await timer(app)
+    await show(app, "a", SUCCESSFUL)
+    runs.clear()
+    await timer(app)
+    runs.clear()
+    await timer(app)
+    assert caplog.messages == ["deployment 'camera-2': another run has counted it"] * 2
+    await asyncio.gather(timer(app), timer(other))
+    assert world.told() == [("started", 1, 1, 0, 1), ("first_failure", 1, 1, 0, 1), ("completed", 1, 1, 1, 0)]
+
+
+async def test_while_the_event_hub_refuses_milestones_are_kept_and_told_later_as_they_were(world: World) -> None:
+    app = world.app()
+    world.refuse(10**6)
+    await show(app, "a", BACKOFF)
+    await show(app, "b", PENDING)
+    for _ in range(2):
+        with pytest.raises(ExceptionGroup):
+            await timer(app)
+    await show(app, "a", SUCCESSFUL)
+    await show(app, "b", SUCCESSFUL)
+    for _ in range(2):
+        with pytest.raises(ExceptionGroup):
+            await timer(app)
+    assert list(json.loads((await stored(app))["Reached"])) == ["started", "first_failure", "completed"]
+    assert world.events() == []
+    world.refuse(0)
+    await timer(app)
+    await timer(app)
+    assert world.told() == [("started", 1, 2, 0, 1), ("first_failure", 1, 2, 0, 1), ("completed", 1, 2, 2, 0)]
+    assert await entities(app, "DeploymentIndex", "RowKey ge 'event|' and RowKey lt 'event}'") == []
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "times"), [(TransitionPublisher, "publish", 1), (DeploymentRows, "forget", 2)]
+)
+async def test_after_a_crash_each_event_comes_at_least_once_and_always_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, times: int
+) -> None:
+    app = world.app()
+    await show(app, "a", BACKOFF, "é\x7f'")
+
+    async def crash(*_: Any) -> None:
+        await asyncio.sleep(0)
+        raise AssertionError("the end of the process")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(owner, name, crash)
+        with pytest.raises(AssertionError, match="the end of the process"):
+            await timer(app)
+    await show(app, "a", SUCCESSFUL, "é\x7f'")
+    await timer(world.app())
+    assert list(Counter(world.events()).values()) == [times, 1]
+    assert [json.loads(event)["data"]["successful"] for event in world.events()] == [0] * (times + 1)
+
+
+async def test_without_an_event_hub_deployments_are_counted_and_no_event_waits(world: World) -> None:
+    app = App(world.proxy.connection_string)
+    world.apps.append(app)
+    await show(app, "a", SUCCESSFUL)
+    await timer(app)
+    await timer(app)
+    assert list(json.loads((await stored(app))["Reached"])) == ["started", "completed"]
+    assert await entities(app, "DeploymentIndex", "RowKey ge 'event|' and RowKey lt 'event}'") == []
+
+
+async def test_a_deployment_may_have_any_name(world: World) -> None:
+    app = world.app()
+    name = "a|b:c/d~%é#?"
+    await show(app, "a", SUCCESSFUL, name)
+    await show(app, "b", PENDING, "a", "b")
+    await timer(app)
+    await timer(app)
+    assert world.told(name) == [("started", 1, 1, 1, 0), ("completed", 1, 1, 1, 0)]
+    assert [json.loads(event)["source"] for event in world.events() if b"completed" in event] == [
+        "/hubs/hub1/deployments/a%7Cb:c%2Fd~%25%C3%A9%23%3F/1"
+    ]
+    assert await index(app) == await of_devices(app)
+
+
+async def test_counting_a_deployment_of_1500_devices_reads_no_device(world: World, tmp_path: Path) -> None:
+    app = world.app()
+    device = await show(app, "a", SUCCESSFUL)
+    (row,) = await entities(app, "DeploymentStatus", f"PartitionKey eq '{device}' and RowKey eq 'device'")
+    seed(tmp_path, [row], (f"fleet-{number}" for number in range(1500)))
+    with azurite_tables(tmp_path) as fleet:
+        async with table_proxy(fleet) as proxy:
+            app = App(proxy.connection_string)
+            await show(app, "last", PULLING)
+            before = proxy.requests_of["DeploymentStatus"].copy()
+            await timer(app)
+            assert proxy.requests_of["DeploymentStatus"] == before
+            counted = await stored(app)
+            assert [counted[name] for name in ("Devices", "Successful", "Failing")] == [1501, 1500, 0]
+            await app.services.close()
+            await app.client.close()
+
+
+@asynccontextmanager
+async def failing(world: World, part: str) -> AsyncIterator[None]:
+    """The table service fails from the first write on whose path holds a text."""
+
+    async def fail(op: Operation, path: str) -> None:
+        if op == "write" and part in path:
+            world.proxy.faults.add("write", 403, 10**6)
+            raise ConnectionResetError
+
+    world.proxy.before = fail
+    with suppress(BatchError):
+        yield
+    world.proxy.before = None
+    world.proxy.faults.clear()
+
+
+async def test_what_a_change_leaves_behind_that_was_never_committed_is_not_counted(world: World) -> None:
+    app = world.app()
+    await show(app, "a", SUCCESSFUL)
+    async with failing(world, "$batch"):
+        await show(app, "a", BACKOFF)
+    await show(app, "a", PENDING)
+    assert len(await index(app)) == 2
+    await timer(app)
+    assert world.told() == [("started", 1, 1, 0, 0)]
+    await show(app, "a", SUCCESSFUL)
+    await timer(app)
+    await timer(app)
+    assert world.told()[1:] == [("completed", 1, 1, 1, 0)]
+    app.now += GRACE
+    await (await app.services.resync()).run()
+    assert await index(app) == await of_devices(app)
+
+
+async def test_a_device_that_has_left_is_not_counted_for_ever_where_its_row_could_not_be_removed(world: World) -> None:
+    app = world.app()
+    await show(app, "a", SUCCESSFUL)
+    device = await show(app, "b", SUCCESSFUL)
+    await timer(app)
+    async with failing(world, "PartitionKey='deployment:camera-2"):
+        await show(app, "a", SUCCESSFUL, "camera-3")
+    del app.hub.twins[device]
+    async with failing(world, "PartitionKey='deployment:camera-2"):
+        await app.handle(app.event(device, b"{}", **DELETION))
+    for _ in range(20):
+        await timer(app)
+    assert (await stored(app))["Devices"] == 2
+    await (await app.services.resync()).run()
+    await timer(app)
+    assert await index(app) == await of_devices(app)
+    assert (await stored(app))["Devices"] == 0
+    keys = await entities(app, "DeploymentIndex", "PartitionKey ge 'state:' and PartitionKey lt 'stuck;'")
+    assert len(keys) == 1
