@@ -1,13 +1,21 @@
 """`make demo`: what it prints is what the fleet's troubles come to, and it leaves nothing behind."""
 
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+from azure.core.messaging import CloudEvent
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # as above
+from referencing import Registry as SchemaRegistry
+from referencing import Resource
 
 from local.demo.rollout import START
 from local.fleet import Trouble, mixed_fleet
@@ -48,9 +56,15 @@ def test_the_demo_tells_what_the_troubles_of_the_fleet_come_to(tmp_path: Path) -
     registry = Registry(lambda: START, lambda _change: None)
     _, troubles = mixed_fleet(registry, DEVICES, START)
     assert set(troubles.values()) == set(Trouble)
-    with start(tmp_path, "--devices", str(DEVICES)) as process:
+    published = tmp_path / "events.jsonl"
+    with start(tmp_path, "--devices", str(DEVICES), "--events", str(published)) as process:
         out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
+    events = [json.loads(line) for line in published.read_text().splitlines()]
+    assert dict(table(out, "PUBLISHED")) == {
+        name: str(count) for name, count in Counter(event["type"] for event in events).items()
+    }
+    assert_every_event_is_what_its_schema_says(events)
 
     unsolved = {device: UNSOLVED[trouble] for device, trouble in troubles.items() if trouble in UNSOLVED}
     solved = {device + SOLVED[trouble] for device, trouble in troubles.items() if trouble in SOLVED}
@@ -68,6 +82,17 @@ def test_the_demo_tells_what_the_troubles_of_the_fleet_come_to(tmp_path: Path) -
     assert {name for turn, name in turns if turn == "STUCK"} == stuck | solved
     assert {name for turn, name in turns if turn == "RECOVERED"} == solved
     assert len(turns) == len(stuck) + 2 * len(solved)
+
+
+def assert_every_event_is_what_its_schema_says(events: Sequence[Mapping[str, Any]]) -> None:
+    files = [json.loads(path.read_bytes()) for path in (ROOT / "schemas").glob("*.json")]
+    schemas: SchemaRegistry[Any] = SchemaRegistry().with_resources(
+        (schema["$id"], Resource.from_contents(schema)) for schema in files
+    )
+    assert len({event["id"] for event in events}) == len(events)
+    for event in events:
+        Draft202012Validator({"$ref": event["dataschema"]}, registry=schemas).validate(event["data"])
+        assert CloudEvent.from_dict(dict(event)).type == event["type"]
 
 
 @pytest.mark.parametrize("moment", ["Starting Azurite", "08:00", "08:01"])

@@ -234,7 +234,7 @@ def check(found: Remains, expected: Remains, history_limit: int) -> None:
 
 
 def compared(found: Remains, history_limit: int) -> dict[str, dict[str, Any]]:
-    """The rows without the times of looks and what counts the ways, and without transitions that the next change trims."""
+    """The rows without the times of looks and the count of ways, and without transitions that the next change trims."""
     history = sorted(key for key in found.rows if key.startswith("transition:"))
     trimmed = history[history_limit:]
     return {

@@ -1,16 +1,18 @@
 """The demo from start to end: everything it needs is started, and stopped whatever happens."""
 
 import asyncio
+import json
 import logging
 import tempfile
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from local.azurite import AzuriteError, azurite_tables
 from local.demo.answers import Answers
 from local.demo.rollout import Clock, Rollout
 from local.demo.screen import Screen
-from local.stack import running_stack
+from local.published import published
+from local.stack import TRANSITIONS, running_stack
 
 _GO_ON: Final = """
 Everything is stopped again. To go on:
@@ -21,26 +23,36 @@ Everything is stopped again. To go on:
 """
 
 
-def demo(devices: int, seed: int) -> None:
+def demo(devices: int, seed: int, events: Path | None = None) -> None:
     """Run the demo.
+
+    Args:
+        devices: Size of the fleet.
+        seed: The same seed gives the same story.
+        events: Gets what a subscriber of the event hub received, one event a line.
 
     Raises:
         AzuriteError: Azurite is not installed, or does not start.
     """
-    asyncio.run(_run(devices, seed))
+    received = asyncio.run(_run(devices, seed))
+    if events is not None:
+        events.write_text("".join(f"{json.dumps(event)}\n" for event in received))
 
 
-async def _run(devices: int, seed: int) -> None:
+async def _run(devices: int, seed: int) -> list[Any]:
     screen, clock = Screen(), Clock()
     screen.say(f"Starting Azurite, the stand-ins and the app. Their log: {_log_to_file()}")
     try:
         with azurite_tables() as tables, tempfile.TemporaryDirectory() as folder:
             async with running_stack(Path(folder), tables, clock) as stack, Answers(tables) as answers:
                 await Rollout(stack, clock, answers, screen, devices=devices, seed=seed).play()
+                received = await published(stack.event_hubs, TRANSITIONS)
+                screen.events(received)
     except AzuriteError:
         await asyncio.sleep(0)  # where an interrupt has stopped Azurite too, the interrupt is what counts
         raise
     screen.say(_GO_ON)
+    return received
 
 
 def _log_to_file() -> Path:

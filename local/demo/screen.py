@@ -3,9 +3,9 @@
 import shutil
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from local.demo.answers import Row, name_of
 
@@ -76,6 +76,11 @@ class Screen:
             ("STUCK", "STUCK SINCE", "UNSETTLED SINCE", "REASON"),
             [(name_of(row), _time(row["StuckSince"]), _time(row["UnsettledSince"]), row["Reason"]) for row in rows],
         )
+
+    def events(self, events: Sequence[Mapping[str, Any]]) -> None:
+        """What a subscriber received, by type."""
+        counts = Counter(event["type"] for event in events)
+        self._table(("PUBLISHED", "EVENTS"), [(name, str(count)) for name, count in sorted(counts.items())])
 
     @property
     def _clear(self) -> str:
