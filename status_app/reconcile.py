@@ -10,7 +10,8 @@ from status_app.errors import BadEventError, LostRaceError, UnavailableError
 from status_app.events.outbox import Outbox
 from status_app.notifications import Notification
 from status_app.tables.deployment_index import Pointer
-from status_app.tables.status_table import StatusTable, StoredDevice
+from status_app.tables.status_table import StatusTable
+from status_app.tables.stored_device import StoredDevice
 from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition, advance, deletion, evaluate, flag
 
 RACES: Final = 5

@@ -2,19 +2,17 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from azure.core import MatchConditions
-from azure.data.tables import TableEntity, TransactionOperation, UpdateMode
+from azure.data.tables import TableEntity, TransactionOperation
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
+from status_app.tables.change import REPLACE, Operation, Unit, key_of, submit
 from status_app.tables.deployment_index import (
     DeploymentIndex,
     IndexKey,
-    Pointer,
     deployments_of,
     index_keys,
     unsent_key,
@@ -36,76 +34,16 @@ from status_app.tables.rows import (
     long,
     module_row,
     read_number,
-    read_record,
     read_time,
     transition_row,
 )
 from status_app.tables.service import TRANSACTION_LIMIT, table_errors
+from status_app.tables.stored_device import StoredDevice
 from status_core import DeviceRecord, Transition
 
 TABLE: Final = "DeploymentStatus"
 
 _log = logging.getLogger(__name__)
-
-type Operation = tuple[TransactionOperation, Row] | tuple[TransactionOperation, Row, Mapping[str, Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDevice:
-    """A device as it is stored.
-
-    Attributes:
-        rows: Its state rows by RowKey; none for a device that is not known, or no longer.
-        etag: ETag of its own row; None where it has none.
-        last_sequence: The number of its last transition, of an earlier life too.
-    """
-
-    device_id: str
-    rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    etag: str | None = None
-    last_sequence: int = 0
-    last_at: datetime | None = None
-
-    @property
-    def at(self) -> datetime:
-        """Hub time of its last change. Only of a device that has a state."""
-        return read_time(self.rows[DEVICE]["At"])
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it has a state, or a part of a first one."""
-        return DEVICE in self.rows
-
-    @property
-    def twin_version(self) -> int | None:
-        """Version of the twin that its state was made of; None where it has no state, or not a whole one."""
-        return read_number(self.rows[DEVICE].get("TwinVersion")) if self.is_known else None
-
-    @property
-    def observed(self) -> datetime:
-        """When that twin was read. Only of a device that has a state."""
-        return read_time(self.rows[DEVICE]["ObservedAt"])
-
-    @property
-    def index(self) -> frozenset[IndexKey]:
-        """Its rows in the index."""
-        return index_keys(self.device_id, self.rows[DEVICE]) if self.is_known else frozenset()
-
-    def has(self, pointer: Pointer) -> bool:
-        """Whether a row of the index is one of the device's."""
-        return pointer.key in self.index
-
-    def record(self, names: Sequence[str] = ()) -> DeviceRecord | None:
-        """What the core keeps of it. `names` are the modules of the twin that it is compared with."""
-        return read_record(self.rows, names)
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """What belongs together in a change: the row of one module, or of the device, and its transitions."""
-
-    operations: tuple[Operation, ...]
-    last: Transition | None
 
 
 class StatusTable:
@@ -205,7 +143,7 @@ class StatusTable:
         await self._deployments.mark(deployments_of(stored.index ^ after_it))
         added = (before | after_it) - stored.index
         await self._index.add({*added, *self._unsent(stored.device_id, transitions)})
-        await self._submit(stored, units, partial, (TransactionOperation.UPDATE, device))
+        await submit(self._client, stored, units, partial, (TransactionOperation.UPDATE, device))
         await self._clear(stored, before - after_it)
         return True
 
@@ -217,12 +155,12 @@ class StatusTable:
             UnavailableError: The table service does not answer.
         """
         rows = [row for key, row in stored.rows.items() if key != DEVICE]
-        units = [_Unit(((TransactionOperation.DELETE, _key(row)),), None) for row in rows]
-        units.append(_Unit((self._history(stored.device_id, transition, transition.at),), transition))
-        device = _key(stored.rows[DEVICE])
+        units = [Unit(((TransactionOperation.DELETE, key_of(row)),), None) for row in rows]
+        units.append(Unit((self._history(stored.device_id, transition, transition.at),), transition))
+        device = key_of(stored.rows[DEVICE])
         await self._deployments.mark(deployments_of(stored.index))
         await self._index.add(self._unsent(stored.device_id, [transition]))
-        await self._submit(stored, units, device, (TransactionOperation.DELETE, device))
+        await submit(self._client, stored, units, device, (TransactionOperation.DELETE, device))
         await self._clear(stored, stored.index)
 
     async def transitions(self, device_id: str, sequences: range) -> list[TableEntity]:
@@ -257,7 +195,7 @@ class StatusTable:
             old = self._client.query_entities(
                 f"PartitionKey eq '{escape(device_id)}' and {bounds}", select=["PartitionKey", "RowKey"]
             )
-            rows = [_key(row) async for row in old]
+            rows = [key_of(row) async for row in old]
             for start in range(0, len(rows), TRANSACTION_LIMIT):
                 part = rows[start : start + TRANSACTION_LIMIT]
                 await self._client.submit_transaction([(TransactionOperation.DELETE, row) for row in part])
@@ -289,10 +227,10 @@ class StatusTable:
         transitions: Sequence[Transition],
         changed: Mapping[str, Row],
         gone: Sequence[Mapping[str, Any]],
-    ) -> Iterator[_Unit]:
+    ) -> Iterator[Unit]:
         """Each changed module with its transitions in their order, then the device's own transitions."""
-        rows: dict[str, Operation] = {key: (TransactionOperation.UPSERT, row, _REPLACE) for key, row in changed.items()}
-        rows |= {row["RowKey"]: (TransactionOperation.DELETE, _key(row)) for row in gone}
+        rows: dict[str, Operation] = {key: (TransactionOperation.UPSERT, row, REPLACE) for key, row in changed.items()}
+        rows |= {row["RowKey"]: (TransactionOperation.DELETE, key_of(row)) for row in gone}
         del rows[DEVICE]
         history: dict[str, list[Transition]] = {}
         for transition in transitions:
@@ -302,42 +240,7 @@ class StatusTable:
             moves = history.get(key, [])
             operations = [rows[key]] if key in rows else []
             operations += [self._history(stored.device_id, transition, record.observed) for transition in moves]
-            yield _Unit(tuple(operations), moves[-1] if moves else None)
-
-    async def _submit(
-        self,
-        stored: StoredDevice,
-        units: Sequence[_Unit],
-        partial: Row,
-        final: tuple[TransactionOperation, Row],
-    ) -> None:
-        """Write units in as few transactions as they need, each guarded by the device's row, which comes last.
-
-        Every part is a change that is whole in itself: rows, their transitions, and the device's sequence. A crash
-        between two leaves a device whose next look goes on from there.
-        """
-        etag, part, last = stored.etag, list[Operation](), stored.last_sequence
-        for unit in units:
-            if len(part) + len(unit.operations) >= TRANSACTION_LIMIT:
-                row = {**partial, "Sequence": long(last)}
-                etag = await self._transact(part, _guarded((TransactionOperation.UPDATE, row), etag, UpdateMode.MERGE))
-                part = []
-            part.extend(unit.operations)
-            last = unit.last.sequence if unit.last else last
-        await self._transact(part, _guarded(final, etag, UpdateMode.REPLACE))
-
-    async def _transact(self, operations: Sequence[Operation], guard: Operation) -> str:
-        """Submit one transaction, its guard last.
-
-        Returns:
-            The new ETag of the device's row.
-        """
-        with table_errors(guarded=True):
-            if not operations and len(guard) > 2 and guard[0] is TransactionOperation.UPDATE:  # noqa: PLR2004
-                # One row alone is cheaper by itself.
-                return str((await self._client.update_entity(guard[1], **guard[2]))["etag"])
-            result = await self._client.submit_transaction([*operations, guard])
-        return str(result[-1].get("etag", ""))
+            yield Unit(tuple(operations), moves[-1] if moves else None)
 
     async def _clear(self, stored: StoredDevice, index: Iterable[IndexKey]) -> None:
         """Take away index rows that a change leaves behind. The change stands: whoever reads one checks it."""
@@ -345,24 +248,6 @@ class StatusTable:
             await self._index.remove(index)
         except UnavailableError as error:
             _log.warning("device %r is written, old rows of the index stay for now: %s", stored.device_id, error)
-
-
-_REPLACE: Final = {"mode": UpdateMode.REPLACE}
-
-
-def _guarded(operation: tuple[TransactionOperation, Row], etag: str | None, mode: UpdateMode) -> Operation:
-    """An operation on the device's row that holds only while the row is as it was read: absent, or of this ETag."""
-    kind, row = operation
-    if etag is None:
-        return TransactionOperation.CREATE, row
-    condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-    if kind is TransactionOperation.UPDATE:
-        return kind, row, {"mode": mode, **condition}
-    return kind, row, condition
-
-
-def _key(row: Mapping[str, Any]) -> Row:
-    return {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}
 
 
 def _differs(row: Row, other: Mapping[str, Any] | None) -> bool:

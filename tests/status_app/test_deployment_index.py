@@ -106,7 +106,8 @@ def tables() -> Iterator[str]:
 @pytest.fixture
 async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
     monkeypatch.setattr("status_app.tables.deployment_index.SHARDS", 2)  # the numbers are no part of what is tested
-    monkeypatch.setattr("status_app.tables.status_table.TRANSACTION_LIMIT", LIMIT)
+    for module in ("change", "status_table"):
+        monkeypatch.setattr(f"status_app.tables.{module}.TRANSACTION_LIMIT", LIMIT)
     async with fresh_app(tables) as app:
         yield app
 

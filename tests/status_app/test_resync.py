@@ -13,7 +13,8 @@ from local.azurite import azurite_tables
 from status_app.errors import UnavailableError
 from status_app.tables.deployment_index import WRITERS_END_AFTER
 from status_app.tables.resync_position import Cycle, ResyncPosition, digest
-from status_app.tables.status_table import StatusTable, StoredDevice
+from status_app.tables.status_table import StatusTable
+from status_app.tables.stored_device import StoredDevice
 from status_app.twins import TwinPage
 
 BACKOFF = "048"

@@ -1,0 +1,90 @@
+"""A change of a device, written in as few transactions as it needs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.data.tables import TransactionOperation, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from status_app.tables.rows import Row, long
+from status_app.tables.service import TRANSACTION_LIMIT, table_errors
+from status_app.tables.stored_device import StoredDevice
+from status_core import Transition
+
+type Operation = tuple[TransactionOperation, Row] | tuple[TransactionOperation, Row, Mapping[str, Any]]
+
+REPLACE: Final = {"mode": UpdateMode.REPLACE}
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What belongs together in a change: the row of one module, or of the device, and its transitions."""
+
+    operations: tuple[Operation, ...]
+    last: Transition | None
+
+
+async def submit(
+    client: TableClient,
+    stored: StoredDevice,
+    units: Sequence[Unit],
+    partial: Row,
+    final: tuple[TransactionOperation, Row],
+) -> None:
+    """Write units in as few transactions as they need, each guarded by the device's row, which comes last.
+
+    Every part is a change that is whole in itself: rows, their transitions, and the device's sequence. A crash
+    between two leaves a device whose next look goes on from there.
+
+    Args:
+        client: The table.
+        stored: The device as it was read.
+        units: What is written, in the order of its transitions.
+        partial: What a part before the last one says of the device's row, beside its sequence.
+        final: What becomes of the device's row in the end.
+
+    Raises:
+        LostRaceError: The device is no longer stored as it was read.
+        UnavailableError: The table service does not answer.
+    """
+    etag, part, last = stored.etag, list[Operation](), stored.last_sequence
+    for unit in units:
+        if len(part) + len(unit.operations) >= TRANSACTION_LIMIT:
+            row = {**partial, "Sequence": long(last)}
+            etag = await _transact(client, part, _guarded((TransactionOperation.UPDATE, row), etag, UpdateMode.MERGE))
+            part = []
+        part.extend(unit.operations)
+        last = unit.last.sequence if unit.last else last
+    await _transact(client, part, _guarded(final, etag, UpdateMode.REPLACE))
+
+
+async def _transact(client: TableClient, operations: Sequence[Operation], guard: Operation) -> str:
+    """Submit one transaction, its guard last.
+
+    Returns:
+        The new ETag of the device's row.
+    """
+    with table_errors(guarded=True):
+        if not operations and len(guard) > 2 and guard[0] is TransactionOperation.UPDATE:  # noqa: PLR2004
+            # One row alone is cheaper by itself.
+            return str((await client.update_entity(guard[1], **guard[2]))["etag"])
+        result = await client.submit_transaction([*operations, guard])
+    return str(result[-1].get("etag", ""))
+
+
+def _guarded(operation: tuple[TransactionOperation, Row], etag: str | None, mode: UpdateMode) -> Operation:
+    """An operation on the device's row that holds only while the row is as it was read: absent, or of this ETag."""
+    kind, row = operation
+    if etag is None:
+        return TransactionOperation.CREATE, row
+    condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+    if kind is TransactionOperation.UPDATE:
+        return kind, row, {"mode": mode, **condition}
+    return kind, row, condition
+
+
+def key_of(row: Mapping[str, Any]) -> Row:
+    """The keys of a row."""
+    return {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}

@@ -1,0 +1,62 @@
+"""A device as it is stored: what a look begins with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from status_app.tables.deployment_index import IndexKey, Pointer, index_keys
+from status_app.tables.keys import DEVICE
+from status_app.tables.rows import read_number, read_record, read_time
+from status_core import DeviceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDevice:
+    """A device as it is stored.
+
+    Attributes:
+        rows: Its state rows by RowKey; none for a device that is not known, or no longer.
+        etag: ETag of its own row; None where it has none.
+        last_sequence: The number of its last transition, of an earlier life too.
+        last_at: The time of that transition, for a device without a state.
+    """
+
+    device_id: str
+    rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    etag: str | None = None
+    last_sequence: int = 0
+    last_at: datetime | None = None
+
+    @property
+    def at(self) -> datetime:
+        """Hub time of its last change. Only of a device that has a state."""
+        return read_time(self.rows[DEVICE]["At"])
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has a state, or a part of a first one."""
+        return DEVICE in self.rows
+
+    @property
+    def twin_version(self) -> int | None:
+        """Version of the twin that its state was made of; None where it has no state, or not a whole one."""
+        return read_number(self.rows[DEVICE].get("TwinVersion")) if self.is_known else None
+
+    @property
+    def observed(self) -> datetime:
+        """When that twin was read. Only of a device that has a state."""
+        return read_time(self.rows[DEVICE]["ObservedAt"])
+
+    @property
+    def index(self) -> frozenset[IndexKey]:
+        """Its rows in the index."""
+        return index_keys(self.device_id, self.rows[DEVICE]) if self.is_known else frozenset()
+
+    def has(self, pointer: Pointer) -> bool:
+        """Whether a row of the index is one of the device's."""
+        return pointer.key in self.index
+
+    def record(self, names: Sequence[str] = ()) -> DeviceRecord | None:
+        """What the core keeps of it. `names` are the modules of the twin that it is compared with."""
+        return read_record(self.rows, names)
