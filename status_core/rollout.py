@@ -45,7 +45,7 @@ class Rollout:
         version: Counts the times that the deployment came into force; 0 where it never did. Its content never changes:
             IoT Hub lets nobody edit the modules of a deployment, so another content is another deployment.
         counts: The last count.
-        best: The most devices of this version that were successful at a time.
+        best: The most devices of this version that were successful at a time, since one left.
         settled_since: Since when all devices are successful, nothing of them is stuck, and none was credited; None
             where that is not so.
         progressed_at: When a further device became successful, or was credited.
@@ -85,6 +85,8 @@ def progress(previous: Rollout | None, counts: Counts, now: datetime, policy: Gr
         previous = Rollout(0, _NONE, 0, None, now)
     if counts.devices and not previous.counts.devices:
         previous = Rollout(previous.version + 1, _NONE, 0, None, now)
+    if counts.devices < previous.counts.devices:  # those that left may have been successful
+        previous = replace(previous, best=min(previous.best, counts.successful))
     has_joined = counts.devices > previous.counts.devices
     has_progressed = has_joined or counts.successful > previous.best
     is_settled = counts.successful == counts.devices and not counts.failing

@@ -98,6 +98,12 @@ def test_a_device_that_leaves_is_no_progress_and_the_others_can_complete() -> No
     assert told((0, 3, 2, 1), (10, 2, 2, 0), (11, 2, 2, 0))[-1] == (COMPLETED, 11)
 
 
+def test_a_further_success_is_progress_after_successful_devices_have_left() -> None:
+    counts = [(0.0, 5, 3, 0), (5, 3, 1, 0), (14, 3, 2, 0)]
+    assert told(*counts, (16, 3, 2, 0)) == [(STARTED, 0)]
+    assert told(*counts, (29, 3, 2, 0)) == [(STARTED, 0), (STALLED, 29)]
+
+
 def test_without_devices_it_neither_completes_nor_stalls() -> None:
     rollout = led((0, 2, 1, 0), (1, 0, 0, 0), (60, 0, 0, 0))
     assert [known for known, _ in rollout.reached] == [STARTED]
