@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from status_core.clocks import Clock, Sight
-from status_core.reasons import UNVERIFIED
+from status_core.reasons import UNVERIFIED, is_unverified
 from status_core.record import DeviceRecord, ModuleRecord
 from status_core.sights import module_sight
 from status_core.status import DeploymentStatus, Evidence, ModuleStatus
@@ -103,6 +103,8 @@ def _turn(
     if evidence is None:
         reason = f"{reason}{UNVERIFIED}"
         message = f"IoT Hub did not answer; as last seen: {message}"
+    elif clock.settled_since is not None:
+        message = f"It was unsettled for its grace period, and is settled for less than the stability window: {message}"
     change = Change(Kind.STUCK, name, part.state, part.state, reason, message, evidence or (), clock.unsettled_since)
     return _Turn(clock.stuck_at, change, replace(clock, stuck_since=clock.stuck_at))
 
@@ -110,4 +112,6 @@ def _turn(
 def _turned[Part: (ModuleRecord, DeviceRecord)](part: Part, turn: _Turn | None) -> Part:
     if turn is None:
         return part
-    return replace(part, clock=turn.clock, reason=turn.change.reason, message=turn.change.message)
+    if is_unverified(turn.change.reason):
+        part = replace(part, reason=turn.change.reason, message=turn.change.message)
+    return replace(part, clock=turn.clock)

@@ -58,7 +58,10 @@ def test_it_has_recovered_at_the_end_of_the_window_whenever_the_timer_comes() ->
 
 def test_a_module_that_runs_for_a_moment_when_its_grace_ends_is_flagged_all_the_same() -> None:
     running = look(look(None, 0, BACKOFF), 890, {})
-    assert told(flag(running, judged(), after(900), WINDOW)[1]) == [("stuck", "m1", "as_desired", after(900))]
+    stuck, transitions = flag(running, judged(), after(900), WINDOW)
+    assert told(transitions) == [("stuck", "m1", "as_desired", after(900))]
+    assert transitions[0].change.message.startswith("It was unsettled for its grace period")
+    assert stuck.modules["m1"].message == running.modules["m1"].message
 
 
 def test_modules_are_told_in_the_order_of_their_times_and_the_device_last_and_no_time_runs_back() -> None:
