@@ -6,7 +6,7 @@ index that a crash has left behind are removed.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any, Final, Protocol
@@ -99,13 +99,8 @@ class Resync:
 
     async def _look_for_the_gone(self, seen: set[int], looks: Round[Any]) -> None:
         """Look at each device of the table that was on no page: a query may lag, so a read decides."""
-        unseen: list[Pointer] = []
-        async for pointer in self._index.devices():
-            if digest(pointer.device_id) not in seen:
-                unseen.append(pointer)
-                if len(unseen) == LOOKS_PER_RUN:
-                    break
-        await looks.go(unseen, self._look_at_unseen)
+        unseen = (pointer async for pointer in self._index.devices() if digest(pointer.device_id) not in seen)
+        await looks.go(await _first(unseen), self._look_at_unseen)
 
     async def _look_at_unseen(self, pointer: Pointer) -> str:
         outcome = await self._reconciler.look(Notification(pointer.device_id, lifecycle=True))
@@ -115,12 +110,7 @@ class Resync:
 
     async def _look_for_the_left_behind(self, looks: Round[Any]) -> None:
         """Remove rows of the index that no device has; the others are as they should be."""
-        doubtful: list[Pointer] = []
-        async for pointer in self._index.doubtful():
-            doubtful.append(pointer)
-            if len(doubtful) == LOOKS_PER_RUN:
-                break
-        await looks.go(doubtful, self._look_at_doubtful)
+        await looks.go(await _first(self._index.doubtful()), self._look_at_doubtful)
 
     async def _look_at_doubtful(self, pointer: Pointer) -> str:
         if await self._reconciler.has(pointer):
@@ -136,3 +126,13 @@ def _device(twin: Mapping[str, Any]) -> str | None:
         return device_id
     _log.error("resync: the hub sent a twin without the id of a device")
     return None
+
+
+async def _first(pointers: AsyncIterator[Pointer]) -> list[Pointer]:
+    """As many as a run looks at; the next cycle comes to the others."""
+    found: list[Pointer] = []
+    async for pointer in pointers:
+        found.append(pointer)
+        if len(found) == LOOKS_PER_RUN:
+            break
+    return found

@@ -1,20 +1,20 @@
 """A batch of the hub `twin-changes`: decoded, joined per device, each device looked at once."""
 
-import asyncio
 import logging
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from status_app.errors import BadEventError, UnavailableError
 from status_app.incoming import IncomingEvent
 from status_app.notifications import Notification, read_notification
 from status_app.reconcile import Reconciler
+from status_app.rounds import Round
 from status_app.tables.dead_letters import DeadLetters
 
 MAX_RETRIES: Final = 5
 """Retries of a batch by the host. The first attempt has no retry context, so the app keeps the number itself."""
-DEVICES_AT_ONCE: Final = 16
 
 _log = logging.getLogger(__name__)
 
@@ -55,30 +55,26 @@ class TwinChanges:
                 counts["other twins"] += 1
             else:
                 devices.setdefault(notification.device_id, []).append((event, notification))
-        slots = asyncio.Semaphore(DEVICES_AT_ONCE)
-        last = attempt >= MAX_RETRIES
-        results = await asyncio.gather(*(self._device(joined, slots, last=last) for joined in devices.values()))
-        counts.update(results)
+        looks: Round[list[tuple[IncomingEvent, Notification]]] = Round()
+        await looks.go(devices.values(), partial(self._device, last=attempt >= MAX_RETRIES))
+        counts += looks.outcomes
         _log.info("batch of %d events, %d devices: %s", len(events), len(devices), dict(counts))
         if counts["failed"]:
             raise BatchError(f"{counts['failed']} devices or bad events are left for the next attempt")
 
-    async def _device(
-        self, joined: Sequence[tuple[IncomingEvent, Notification]], slots: asyncio.Semaphore, *, last: bool
-    ) -> str:
+    async def _device(self, joined: Sequence[tuple[IncomingEvent, Notification]], *, last: bool) -> str:
         """Look at one device once, for all its events. The outcome in a word."""
         events = [event for event, _ in joined]
-        async with slots:
-            try:
-                return await self._reconciler.look(_joined([notification for _, notification in joined]))
-            except BadEventError as error:
-                return await self._give_up(events, error.reason, str(error))
-            except UnavailableError as error:
-                reason, detail = f"{error.service}_unavailable", str(error)
-                _log.warning("device %r: %s", joined[0][1].device_id, detail)
-            except Exception as error:  # noqa: BLE001 a bug: its neighbours go on, the host retries, and it is told loudly
-                reason, detail = "internal_error", type(error).__name__
-                _log.exception("device %r: %s", joined[0][1].device_id, detail)
+        try:
+            return await self._reconciler.look(_joined([notification for _, notification in joined]))
+        except BadEventError as error:
+            return await self._give_up(events, error.reason, str(error))
+        except UnavailableError as error:
+            reason, detail = f"{error.service}_unavailable", str(error)
+            _log.warning("device %r: %s", joined[0][1].device_id, detail)
+        except Exception as error:  # noqa: BLE001 a bug: its neighbours go on, the host retries, and it is told loudly
+            reason, detail = "internal_error", type(error).__name__
+            _log.exception("device %r: %s", joined[0][1].device_id, detail)
         return await self._give_up(events, reason, detail) if last else "failed"
 
     async def _give_up(self, events: Sequence[IncomingEvent], reason: str, detail: str) -> str:

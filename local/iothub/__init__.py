@@ -1,6 +1,6 @@
 """An IoT Hub of this machine: a twin registry, what a route makes of its changes, and the service API over HTTPS."""
 
-from local.iothub.faults import Faults
+from local.faults import Faults
 from local.iothub.hub import IotHub
 from local.iothub.registry import Change, Operation, Registry, Twin
 from local.iothub.routes import routed_event

@@ -13,11 +13,11 @@ from aiohttp import web
 
 from local.certificates import issue_certificates
 from local.clock import utc_now
+from local.faults import Faults
 from local.iothub.authorization import refusal_of
-from local.iothub.faults import Faults, Operation
 from local.iothub.registry import Change, Registry
 from local.iothub.routes import routed_event
-from local.iothub.server import TwinService
+from local.iothub.server import Operation, TwinService
 from local.routed_event import RoutedEvent
 
 _KEY_NAME: Final = "iothubowner"

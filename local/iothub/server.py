@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final
+from typing import Final, Literal
 from uuid import uuid4
 
 from aiohttp import web
 
-from local.iothub.faults import Fault, Faults, Operation
+from local.faults import Fault, Faults
 from local.iothub.registry import EDGE_AGENT, Registry, device_twin
 
 _QUERY: Final = re.compile(
@@ -21,6 +21,9 @@ _QUERY: Final = re.compile(
 )
 _PAGE_SIZE: Final = 100
 _CODES: Final = {HTTPStatus.TOO_MANY_REQUESTS: "ThrottlingException", HTTPStatus.INTERNAL_SERVER_ERROR: "ServerError"}
+
+type Operation = Literal["read", "query"]
+"""What can be made to fail."""
 
 type _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

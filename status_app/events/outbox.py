@@ -56,7 +56,7 @@ class Outbox:
             UnavailableError: The event hub, or the table service, does not answer. What is unsent stays so.
         """
         tried: set[str] = set()
-        while devices := {pointer.device_id: None for pointer in await self._index.unsent()}.keys() - tried:
+        while devices := {pointer.device_id for pointer in await self._index.unsent()} - tried:
             for device_id in sorted(devices):
                 try:
                     await self._send(device_id)

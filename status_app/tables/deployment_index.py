@@ -159,15 +159,8 @@ class DeploymentIndex:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        return await self._by_time("deadline", now)
-
-    async def stuck(self) -> list[Pointer]:
-        """The devices of which something is stuck, the longest first: of each shard at most a page, in one request.
-
-        Raises:
-            UnavailableError: The table service does not answer.
-        """
-        return await self._by_time("stuck", datetime.max.replace(tzinfo=UTC))
+        shards = await asyncio.gather(*(self._due(f"deadline:{shard:x}", now) for shard in range(SHARDS)))
+        return sorted((pointer for shard in shards for pointer in shard), key=lambda pointer: pointer.key[1])
 
     async def members(self, deployment: str, rows_of: Callable[[str], Awaitable[frozenset[IndexKey]]]) -> list[Member]:
         """The devices on which a deployment is credited, each once. A request for each thousand, at least one a shard.
@@ -235,12 +228,8 @@ class DeploymentIndex:
             async for row in self._client.query_entities(f"PartitionKey ge '{kind}:' and PartitionKey lt '{kind};'"):
                 yield _pointer(row, row["RowKey"].split("|")[kind == "stuck"])
 
-    async def _by_time(self, kind: str, until: datetime) -> list[Pointer]:
-        shards = await asyncio.gather(*(self._until(f"{kind}:{shard:x}", until) for shard in range(SHARDS)))
-        return sorted((pointer for shard in shards for pointer in shard), key=lambda pointer: pointer.key[1])
-
-    async def _until(self, partition: str, until: datetime) -> list[Pointer]:
-        query = f"PartitionKey eq '{partition}' and RowKey le '{_text(until)}|~'"
+    async def _due(self, partition: str, now: datetime) -> list[Pointer]:
+        query = f"PartitionKey eq '{partition}' and RowKey le '{_text(now)}|~'"
         return [_pointer(row, row["RowKey"].split("|")[1]) for row in await self._page(query)]
 
     async def _page(self, query: str) -> list[TableEntity]:

@@ -129,7 +129,7 @@ class StatusTable:
             return False
         units = list(self._units(stored, record, transitions, changed, gone))
         device = after[DEVICE]
-        if DEVICE not in stored.rows:
+        if not stored.is_known:
             # A part of a first look that is too large for one transaction: not in any state yet.
             partial = {name: value for name, value in device.items() if name != "TwinVersion"} | {"State": ""}
         else:
@@ -137,14 +137,14 @@ class StatusTable:
             waits, look_at = stored.rows[DEVICE].get("LookAt"), device.get("LookAt")
             if look_at is not None and (waits is None or look_at < waits):
                 partial |= {"LookAt": look_at}
-        before, after_it = stored.index, index_keys(stored.device_id, device)
+        before, then = stored.index, index_keys(stored.device_id, device)
+        between = before
         if stored.is_known and sum(len(unit.operations) for unit in units) >= TRANSACTION_LIMIT:
-            before |= index_keys(stored.device_id, {**stored.rows[DEVICE], **partial})  # between two parts
-        await self._deployments.mark(deployments_of(stored.index ^ after_it))
-        added = (before | after_it) - stored.index
-        await self._index.add({*added, *self._unsent(stored.device_id, transitions)})
+            between |= index_keys(stored.device_id, {**stored.rows[DEVICE], **partial})  # after a part of the change
+        await self._deployments.mark(deployments_of(before ^ then))
+        await self._index.add({*((between | then) - before), *self._unsent(stored.device_id, transitions)})
         await submit(self._client, stored, units, partial, (TransactionOperation.UPDATE, device))
-        await self._clear(stored, before - after_it)
+        await self._clear(stored, between - then)
         return True
 
     async def remove(self, stored: StoredDevice, transition: Transition) -> None:
@@ -158,10 +158,11 @@ class StatusTable:
         units = [Unit(((TransactionOperation.DELETE, key_of(row)),), None) for row in rows]
         units.append(Unit((self._history(stored.device_id, transition, transition.at),), transition))
         device = key_of(stored.rows[DEVICE])
-        await self._deployments.mark(deployments_of(stored.index))
+        index = stored.index
+        await self._deployments.mark(deployments_of(index))
         await self._index.add(self._unsent(stored.device_id, [transition]))
         await submit(self._client, stored, units, device, (TransactionOperation.DELETE, device))
-        await self._clear(stored, stored.index)
+        await self._clear(stored, index)
 
     async def transitions(self, device_id: str, sequences: range) -> list[TableEntity]:
         """Transitions of a device by their sequences, the oldest first; those that there are.
