@@ -1,4 +1,4 @@
-"""Azurite, the real table service of the tests: started once, on a free port, stopped at the end."""
+"""Azurite, the real table service of the tests: one for each module, since a timer takes all that is due."""
 
 import signal
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from local.azurite import azurite_tables
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def tables() -> Iterator[str]:
     """The connection string of a running table service."""
     with azurite_tables() as connection_string:

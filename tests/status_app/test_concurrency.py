@@ -3,14 +3,13 @@
 import asyncio
 import copy
 import random
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any, Final
 
 import pytest
 from app_over_azurite import App, fresh_app, transitions
 
-from local.azurite import azurite_tables
 from status_app.tables.keys import module_key
 from status_app.tables.rows import device_row, module_row
 from status_core import GracePolicy, advance, evaluate
@@ -25,13 +24,6 @@ OF_THE_PAST: Final = {
 }
 """Columns that depend on what the device was before."""
 LIFECYCLE: Final = {"iothub-message-schema": "deviceLifecycleNotification", "moduleId": ""}
-
-
-@pytest.fixture(scope="module")
-def tables() -> Iterator[str]:
-    """A table service of these tests alone: a timer takes every deadline there is."""
-    with azurite_tables() as connection_string:
-        yield connection_string
 
 
 @pytest.fixture

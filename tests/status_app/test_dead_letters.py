@@ -6,7 +6,7 @@ import random
 import re
 import sys
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +14,6 @@ from typing import Any, Final
 import pytest
 from app_over_azurite import SECRET, App
 
-from local.azurite import azurite_tables
 from local.iothub import IotHub
 from status_app.__main__ import main
 from status_app.dead_letter_replay import replay_dead_letters
@@ -34,13 +33,6 @@ LIFECYCLE: Final = {
 }
 
 type Output = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module")
-def tables() -> Iterator[str]:
-    """A table service of these tests alone: a replay takes every dead letter there is."""
-    with azurite_tables() as connection_string:
-        yield connection_string
 
 
 @pytest.fixture

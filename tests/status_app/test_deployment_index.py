@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,7 +13,6 @@ import pytest
 from app_over_azurite import START, App, flags, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
 
-from local.azurite import azurite_tables
 from status_app.services import Services
 from status_app.tables.deployment_index import WRITERS_END_AFTER, DeploymentIndex, index_keys
 
@@ -94,13 +93,6 @@ class Process:
         if left:
             await asyncio.wait(left)
         self.wire.kill_after = None
-
-
-@pytest.fixture(scope="module")
-def tables() -> Iterator[str]:
-    """A table service of these tests alone: a timer takes every deadline there is."""
-    with azurite_tables() as connection_string:
-        yield connection_string
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import asyncio
 import copy
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
@@ -70,13 +70,6 @@ class World:
 
 
 NUMBERS: Final = ("version", "devices", "successful", "failing")
-
-
-@pytest.fixture(scope="module")
-def tables() -> Iterator[str]:
-    """A table service of these tests alone: a timer counts every deployment there is."""
-    with azurite_tables() as connection_string:
-        yield connection_string
 
 
 @pytest.fixture

@@ -1,14 +1,13 @@
 """The timer of deadlines over real tables: what it flags, clears, leaves, and how much it asks."""
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from app_over_azurite import START, App, flags, fresh_app, transitions
 
-from local.azurite import azurite_tables
 from status_app.errors import UnavailableError
 from status_app.flag_stuck import SILENT
 from status_app.tables.deployment_index import WRITERS_END_AFTER
@@ -21,13 +20,6 @@ NOW = timedelta(0)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
-
-
-@pytest.fixture(scope="module")
-def tables() -> Iterator[str]:
-    """A table service of these tests alone: a timer takes every deadline there is."""
-    with azurite_tables() as connection_string:
-        yield connection_string
 
 
 @pytest.fixture

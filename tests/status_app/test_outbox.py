@@ -3,7 +3,7 @@
 import asyncio
 import copy
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,6 @@ from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from transition_hub import PATIENCE, TRANSITIONS, body, running_hub, stored
 
-from local.azurite import azurite_tables
 from local.clock import utc_now
 from local.eventhubs import EventHubs
 from local.tables import Operation, TableProxy, table_proxy
@@ -105,13 +104,6 @@ class World:
             for name in ("DeploymentStatus", "DeploymentIndex"):
                 await app.client.delete_table(name)
             await app.close()
-
-
-@pytest.fixture(scope="module")
-def tables() -> Iterator[str]:
-    """A table service of these tests alone: a timer sends every event that is unsent."""
-    with azurite_tables() as connection_string:
-        yield connection_string
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

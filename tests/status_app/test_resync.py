@@ -1,7 +1,7 @@
 """The timer of the whole fleet over real tables: what it heals, what it leaves, and how it goes on."""
 
 import copy
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +9,6 @@ import pytest
 from app_over_azurite import START, App, flags, fresh_app, states, transitions
 from azure.data.tables.aio import TableClient
 
-from local.azurite import azurite_tables
 from status_app.errors import UnavailableError
 from status_app.tables.deployment_index import WRITERS_END_AFTER
 from status_app.tables.resync_position import Cycle, ResyncPosition, digest
@@ -25,13 +24,6 @@ GRACE = 15 * MINUTE
 LIFECYCLE = {"iothub-message-schema": "deviceLifecycleNotification", "moduleId": ""}
 DELETED = LIFECYCLE | {"opType": "deleteDeviceIdentity"}
 CREATED = LIFECYCLE | {"opType": "createDeviceIdentity"}
-
-
-@pytest.fixture(scope="module")
-def tables() -> Iterator[str]:
-    """A table service of these tests alone: a resync removes every device that its hub does not have."""
-    with azurite_tables() as connection_string:
-        yield connection_string
 
 
 @pytest.fixture
