@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from status_app.tables.deployment_index import IndexKey, Pointer, index_keys
+from status_app.tables.index_rows import IndexRows, Pointer, index_rows
 from status_app.tables.keys import DEVICE
 from status_app.tables.rows import read_number, read_record, read_time
 from status_core import DeviceRecord
@@ -49,9 +49,9 @@ class StoredDevice:
         return read_time(self.rows[DEVICE]["ObservedAt"])
 
     @property
-    def index(self) -> frozenset[IndexKey]:
+    def index(self) -> IndexRows:
         """Its rows in the index."""
-        return index_keys(self.device_id, self.rows[DEVICE]) if self.is_known else frozenset()
+        return index_rows(self.device_id, self.rows)
 
     def has(self, pointer: Pointer) -> bool:
         """Whether a row of the index is one of the device's."""
