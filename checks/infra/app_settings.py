@@ -8,7 +8,7 @@ from typing import Final
 
 from tree_sitter import Node
 
-from checks.infra.syntax import BicepFile, Finding, properties, property_at, read_folder, text, walk
+from checks.infra.syntax import BicepFile, Finding, properties, property_at, read_folder, text
 from checks.infra.values import constant, frames
 from status_app.errors import SettingError
 from status_app.settings import Settings
@@ -139,11 +139,8 @@ def _site_config_findings(file: BicepFile) -> Iterator[Finding]:
     for resource in file.resources.values():
         if not resource.target.startswith("Microsoft.Web/sites@"):
             continue
-        for key, node, value in properties(property_at(resource.value, "properties", "siteConfig")):
+        for key, node, _ in properties(property_at(resource.value, "properties", "siteConfig")):
             if key in FORBIDDEN_PROPERTIES:
                 yield file.finding(node, f"Flex Consumption forbids siteConfig.{key}")
             elif key == "appSettings":
                 yield file.finding(node, "app settings stand in the resource config/appsettings, which replaces these")
-                for inner in walk(value):
-                    if text(inner).strip("'") in FORBIDDEN_SETTINGS and inner.type == "string":
-                        yield file.finding(inner, f"Flex Consumption forbids the setting {text(inner)}")

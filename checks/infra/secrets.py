@@ -20,7 +20,7 @@ def secret_findings(file: BicepFile) -> Iterator[Finding]:
             if _ASKS.fullmatch(function):
                 yield file.finding(node, f"{function}() answers with secrets")
     for output in file.outputs.values():
-        if "secure" in output.decorators or _SECRET.search(output.name):
+        if _SECRET.search(output.name):
             yield file.finding(output.node, f"output {output.name!r} is a secret by its name")
         if output.value is not None:
             for name in dict.fromkeys(_secrets(file, output.value, frozenset())):

@@ -57,11 +57,6 @@ class Declaration:
     decorators: frozenset[str]
 
     @property
-    def is_existing(self) -> bool:
-        """Whether a resource is only referred to, and not made."""
-        return any(child.type == "existing" or text(child) == "existing" for child in self.node.children)
-
-    @property
     def is_nullable(self) -> bool:
         """Whether a parameter can be left out without a default."""
         return self.target.endswith("?")
