@@ -91,6 +91,23 @@ class StatusTable:
                 return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(entity["At"]))
         return StoredDevice(device_id)
 
+    async def read_whole(self, device_id: str) -> tuple[StoredDevice, list[TableEntity]]:
+        """A device that has a state with all its transitions, the newest first. One request for each thousand rows.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        with table_errors():
+            found = self._client.query_entities(f"PartitionKey eq '{escape(device_id)}'")
+            rows = {entity["RowKey"]: entity async for entity in found}
+        history = [row for key, row in rows.items() if key.startswith(TRANSITION)]
+        state = {key: row for key, row in rows.items() if not key.startswith(TRANSITION)}
+        if DEVICE not in state:
+            return StoredDevice(device_id), history
+        last = read_number(state[DEVICE]["Sequence"]) or 0
+        stored = StoredDevice(device_id, state, str(state[DEVICE].metadata["etag"]), last)
+        return stored, [row for row in history if transition_sequence(row["RowKey"]) <= last]
+
     async def index_rows(self, device_id: str) -> IndexRows:
         """The rows in the index of a device as it is stored now.
 
