@@ -38,7 +38,7 @@ class Parameters:
     """
 
     def __init__(self, request: func.HttpRequest, known: Collection[str]) -> None:
-        self._values = request.params
+        self._values: Mapping[str, str] = request.params
         names = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True)).keys() | self._values.keys()
         names -= {_KEY}
         if not names <= set(known):
