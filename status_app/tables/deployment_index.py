@@ -99,7 +99,9 @@ class DeploymentIndex:
         """
         return await self._first(f"RowKey ge 'deadline|' and RowKey le 'deadline|{time_text(now)}|~'", PAGE)
 
-    async def page(self, prefix: str, after: str | None, limit: int, *, before: str | None = None) -> list[Pointer]:
+    async def page(
+        self, prefix: str, after: str | None, limit: int, *, before: str | None = None, where: str = ""
+    ) -> list[Pointer]:
         """The first rows of a kind, of the whole fleet, in the order of their keys. A request for each shard.
 
         Args:
@@ -107,13 +109,15 @@ class DeploymentIndex:
             after: The RowKey behind which to begin; None for the first.
             limit: How many, at most `PAGE`.
             before: The RowKey at which to end; None for the last.
+            where: What the columns have to be beside, as a filter.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
         end = f"RowKey lt '{before or _after(prefix)}'"
         begin = f"RowKey ge '{prefix}'" if after is None else f"RowKey gt '{after}'"
-        return (await self._first(f"{begin} and {end}", limit))[:limit]
+        query = f"{begin} and {end}" + (f" and {where}" if where else "")
+        return (await self._first(query, limit))[:limit]
 
     async def members(self, deployment: str, rows_of: Callable[[str], Awaitable[IndexRows]]) -> list[Member]:
         """The devices on which a deployment is credited, each once. A request for each thousand, at least one a shard.

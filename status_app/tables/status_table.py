@@ -12,7 +12,7 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
 from status_app.tables.change import REPLACE, Committed, Operation, Unit, key_of, submit
-from status_app.tables.deployment_index import DeploymentIndex
+from status_app.tables.deployment_index import PAGE, DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.index_rows import IndexRows, deployments_of, index_rows, unsent_row
 from status_app.tables.keys import (
@@ -92,6 +92,28 @@ class StatusTable:
                 sequence = transition_sequence(entity["RowKey"])
                 return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(entity["At"]))
         return StoredDevice(device_id, is_published=True)
+
+    async def read_whole(self, device_id: str) -> tuple[StoredDevice, list[TableEntity]]:
+        """A device that has a state, with its newest transitions, the newest first.
+
+        One request: as many transitions as have a place in an answer of a thousand rows.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        with table_errors():
+            rows: dict[str, TableEntity] = {}
+            async for entity in self._client.query_entities(f"PartitionKey eq '{escape(device_id)}'"):
+                rows[entity["RowKey"]] = entity
+                if len(rows) >= PAGE and entity["RowKey"].startswith(TRANSITION):
+                    break
+        history = [row for key, row in rows.items() if key.startswith(TRANSITION)]
+        state = {key: row for key, row in rows.items() if not key.startswith(TRANSITION)}
+        if DEVICE not in state:
+            return StoredDevice(device_id), history
+        last = read_number(state[DEVICE]["Sequence"]) or 0
+        stored = StoredDevice(device_id, state, str(state[DEVICE].metadata["etag"]), last)
+        return stored, [row for row in history if transition_sequence(row["RowKey"]) <= last]
 
     async def index_rows(self, device_id: str) -> IndexRows:
         """The rows in the index of a device as it is stored now.

@@ -41,6 +41,11 @@ class StoredDevice:
         return DEVICE in self.rows
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it has a state: a first one that is written in parts is none before the last of them."""
+        return self.is_known and bool(self.rows[DEVICE]["State"])
+
+    @property
     def twin_version(self) -> int | None:
         """Version of the twin that its state was made of; None where it has no state, or not a whole one."""
         return read_number(self.rows[DEVICE].get("TwinVersion")) if self.is_known else None
