@@ -52,11 +52,12 @@ COMMANDS: dict[str, set[str]] = {
     "az storage account show": OF_AZ | {"--name"},
     "az storage entity delete": {"--account-name", "--table-name", "--auth-mode", "--partition-key", "--row-key"},
     "az storage entity query": {"--account-name", "--table-name", "--auth-mode", "--filter", "--select"},
-    # The extension azure-iot: its own help (Azure/azure-iot-cli-extension) and Microsoft's page on routes by the CLI.
+    # The extension azure-iot, which could not be installed: its help texts (Azure/azure-iot-cli-extension) and
+    # Microsoft's page on routes by the CLI, for routes; the flags of the endpoint are those of scripts/route-iot-hub.
     "az iot hub message-endpoint delete": {"--hub-name", "--endpoint-name", "--force"},
     "az iot hub message-route delete": {"--hub-name", "--route-name"},
     "az iot hub module-twin show": {"--hub-name", "--device-id", "--module-id"},
-    # Reference of the Azure Developer CLI (MicrosoftDocs/azure-dev-docs).
+    # Excerpts of the reference of the Azure Developer CLI (MicrosoftDocs/azure-dev-docs), and public workflows.
     "azd auth login": {"--client-id", "--tenant-id", "--federated-credential-provider"},
     "azd deploy": {"--no-prompt"},
     "azd down": {"--force", "--purge"},
@@ -66,8 +67,8 @@ COMMANDS: dict[str, set[str]] = {
     "azd monitor": {"--logs", "--live", "--overview"},
     "azd provision": {"--preview", "--no-prompt"},
     "azd up": {"--no-prompt"},
-    # README of Core Tools (Azure/azure-functions-core-tools); manual of the GitHub CLI.
-    "func start": {"--port"},
+    # No flag of Core Tools is used; that of the GitHub CLI is in public set-up instructions.
+    "func start": set(),
     "gh variable set": {"--body"},
 }
 TOOLS = {name.split()[0] for name in COMMANDS}
