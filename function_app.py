@@ -5,6 +5,7 @@ from typing import List  # noqa: UP035 (the worker library does not load an anno
 
 import azure.functions as func
 
+from status_app.http.fleet import fleet_page
 from status_app.incoming import read_batch
 from status_app.services import services
 from status_app.settings import Settings, schedule
@@ -49,3 +50,11 @@ async def flag_stuck(timer: func.TimerRequest) -> None:  # noqa: ARG001 (a bindi
 async def resync(timer: func.TimerRequest) -> None:  # noqa: ARG001 (a binding)
     """Compare every device with its twin, and heal what lost notifications left behind."""
     await (await services().resync()).run()
+
+
+@app.function_name("fleet")
+@app.route(route="fleet", methods=["GET"], auth_level=func.AuthLevel.FUNCTION, trigger_arg_name="request")
+async def fleet(request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (a binding)
+    """The page of the fleet."""
+    page = fleet_page()
+    return func.HttpResponse(page.body, headers=dict(page.headers))
