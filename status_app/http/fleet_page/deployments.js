@@ -17,6 +17,7 @@ export function deployments(section, app) {
     path: "deployments",
     keyOf: (item) => item.deploymentId,
     makeRow: (item) => deployment(item.deploymentId, app),
+    order: (a, b) => (a.devices === 0) - (b.devices === 0), // what is in force comes first
     empty: "No deployment is credited on any device.",
     reload: () => app.updates.now(),
   });
@@ -33,15 +34,16 @@ function deployment(id, app) {
   const node = make("li", { class: "deployment" }, make("h3", {}, button), about, bar, legend, detail);
 
   function update({ version, devices, successful, stuck, states, countedAt }) {
-    const percent = devices ? ` (${Math.floor((100 * successful) / devices)} %)` : "";
+    const percent = ` (${Math.floor((100 * successful) / devices)} %)`;
     about.replaceChildren(
-      make("strong", {}, `${successful} of ${devices}`), ` successful${percent} `,
+      ...(devices ? [make("strong", {}, `${successful} of ${devices}`), ` successful${percent} `] : ["on no device "]),
       ...(stuck ? [stuckBadge(`${stuck} stuck`), " "] : []),
       make("span", { class: "aside" }, `${version > 1 ? `in force for the ${ordinal(version)} time, ` : ""}counted `, countedAt ? age(countedAt, "ago") : "never"),
     );
     const counts = inOrder(states);
     bar.setAttribute("aria-label", counts.map(([state, count]) => `${count} ${words(state)}`).join(", ") || "no device");
     bar.replaceChildren(...counts.map(segment));
+    bar.hidden = devices === 0;
     legend.replaceChildren(
       ...counts.map(([state, count]) => make("li", {}, mark(state), `${words(state)} `, make("b", {}, `${count}`))),
     );
@@ -107,9 +109,11 @@ function opening(id, detail, app) {
     if (mine !== round) return;
     setText(note, counted ? "" : "It is credited on no device any more.");
     note.hidden = counted !== null;
-    summary.hidden = devices.hidden = counted === null;
+    summary.hidden = counted === null;
+    devices.hidden = !counted?.devices;
     if (counted === null) return;
-    summary.replaceChildren(counters(counted), reasons(counted), milestones(counted, app));
+    const parts = counted.devices ? [counters(counted), reasons(counted)] : [];
+    summary.replaceChildren(...parts, milestones(counted, app));
     const states = [["", counted.devices], ...inOrder(counted.states)].map(([state, count]) => ({ state, count }));
     showRows(filters, states, (item) => item.state, (item) => filter(item.state, chosen, choose), devices.querySelector("h4"));
   }

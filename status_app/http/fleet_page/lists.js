@@ -11,6 +11,7 @@ import { make, setText, showRows } from "./dom.js";
  * @param path, parameters what is asked; `parameters` is called for each round
  * @param keyOf, makeRow as showRows takes them
  * @param empty the sentence that stands where there is no row
+ * @param order compares two items, where they are not shown in the order of the API
  * @param mayBeUnknown whether a 404 stands for an empty list
  * @param reload asks again, after one page more was asked for
  */
@@ -20,8 +21,9 @@ export class List {
   #parts;
   #more;
 
-  constructor({ section, rows, path, parameters = () => ({}), keyOf, makeRow, empty, reload, mayBeUnknown = false }) {
+  constructor({ section, rows, path, parameters = () => ({}), keyOf, makeRow, empty, reload, order, mayBeUnknown = false }) {
     this.path = path;
+    this.order = order;
     this.mayBeUnknown = mayBeUnknown;
     this.parameters = parameters;
     this.empty = empty;
@@ -53,6 +55,7 @@ export class List {
       next = answer.next;
     }
     if (round !== this.#round) return null;
+    if (this.order) items.sort(this.order);
     this.#show(items, next !== null);
     return items;
   }
@@ -61,7 +64,7 @@ export class List {
     const { rows, keyOf, makeRow, note, cut: more, number, heading } = this.#parts;
     showRows(rows, items, keyOf, makeRow, heading);
     setText(note, this.empty);
-    note.hidden = items.length > 0;
+    note.hidden = items.length > 0 || cut;
     rows.hidden = items.length === 0;
     if (number) setText(number, items.length ? `${items.length}${cut ? "+" : ""}` : "");
     if (!cut && more.contains(document.activeElement)) heading.focus();
