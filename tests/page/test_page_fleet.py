@@ -1,12 +1,13 @@
 """What the page shows of a fleet: deployments, what is stuck, what will be, and the history of a device."""
 
 import re
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import expect
-from shown_fleet import Shown
+from shown_fleet import Shown, shown_fleet
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CASES = {
@@ -21,19 +22,20 @@ CASES = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shown(fleet: Shown) -> Shown:
+async def shown() -> AsyncIterator[Shown]:
     """Devices in all sorts of states: four are stuck, another will be in 14 minutes."""
+    async with shown_fleet() as fleet:
 
-    def late(twin: dict[str, Any]) -> None:
-        for section in twin["properties"].values():
-            section["$metadata"]["$lastUpdated"] = fleet.now.isoformat()
+        def late(twin: dict[str, Any]) -> None:
+            for section in twin["properties"].values():
+                section["$metadata"]["$lastUpdated"] = fleet.now.isoformat()
 
-    for device, case in CASES.items():
-        await fleet.put(device, case)
-    await fleet.pass_time(minutes=20)
-    await fleet.put("edge-8", "052", late)
-    await fleet.pass_time(minutes=1)
-    return fleet
+        for device, case in CASES.items():
+            await fleet.put(device, case)
+        await fleet.pass_time(minutes=20)
+        await fleet.put("edge-8", "052", late)
+        await fleet.pass_time(minutes=1)
+        yield fleet
 
 
 async def test_each_deployment_has_a_bar_and_a_count_by_state(shown: Shown) -> None:

@@ -1,11 +1,12 @@
 """Strings of a twin that would do harm: a browser shows them as they are, and runs nothing."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
-from shown_fleet import Shown
+from shown_fleet import Shown, shown_fleet
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RUN = "window.harmed=1"
@@ -15,24 +16,25 @@ DEPLOYMENT = f"<svg onload={RUN}>"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shown(fleet: Shown) -> Shown:
+async def shown() -> AsyncIterator[Shown]:
     """A device all of whose strings are hostile: names, images, statuses, what the agent says, deployments."""
+    async with shown_fleet() as fleet:
 
-    def poison(twin: dict[str, Any]) -> None:
-        twin["configurations"] = {DEPLOYMENT: {"status": "Applied"}, HOSTILE: {"status": "Targeted"}}
-        desired, reported = twin["properties"]["desired"], twin["properties"]["reported"]
-        for section in (desired, reported):
-            section["modules"] = {HOSTILE: section["modules"]["m1"]}
-            section["modules"][HOSTILE]["settings"]["image"] = HOSTILE
-        reported["modules"][HOSTILE]["runtimeStatus"] = HOSTILE
-        reported["modules"][HOSTILE]["statusDescription"] = HOSTILE
-        reported["lastDesiredStatus"]["description"] = HOSTILE
-        reported["version"] = {"version": HOSTILE}
+        def poison(twin: dict[str, Any]) -> None:
+            twin["configurations"] = {DEPLOYMENT: {"status": "Applied"}, HOSTILE: {"status": "Targeted"}}
+            desired, reported = twin["properties"]["desired"], twin["properties"]["reported"]
+            for section in (desired, reported):
+                section["modules"] = {HOSTILE: section["modules"]["m1"]}
+                section["modules"][HOSTILE]["settings"]["image"] = HOSTILE
+            reported["modules"][HOSTILE]["runtimeStatus"] = HOSTILE
+            reported["modules"][HOSTILE]["statusDescription"] = HOSTILE
+            reported["lastDesiredStatus"]["description"] = HOSTILE
+            reported["version"] = {"version": HOSTILE}
 
-    await fleet.put(DEVICE, "048", poison)
-    await fleet.put(f"{DEVICE}2", "026", poison)
-    await fleet.pass_time(minutes=20)
-    return fleet
+        await fleet.put(DEVICE, "048", poison)
+        await fleet.put(f"{DEVICE}2", "026", poison)
+        await fleet.pass_time(minutes=20)
+        yield fleet
 
 
 async def assert_unharmed(page: Page) -> None:

@@ -5,17 +5,18 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
-from shown_fleet import Shown
+from shown_fleet import Shown, shown_fleet
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shown(fleet: Shown) -> Shown:
+async def shown() -> AsyncIterator[Shown]:
     """One device, a module of which is stuck."""
-    await fleet.put("edge-1", "048")
-    await fleet.pass_time(minutes=20)
-    return fleet
+    async with shown_fleet() as fleet:
+        await fleet.put("edge-1", "048")
+        await fleet.pass_time(minutes=20)
+        yield fleet
 
 
 @pytest_asyncio.fixture(loop_scope="module")

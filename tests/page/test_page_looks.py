@@ -3,13 +3,14 @@
 import os
 import struct
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, expect
-from shown_fleet import ROOT, Shown
+from shown_fleet import ROOT, Shown, shown_fleet
 
 from local.fleet import ImageBehaviour, Trouble, mixed_fleet, release
 from local.fleet.mixed import image
@@ -17,32 +18,33 @@ from local.fleet.mixed import image
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 WIDTHS = [1200, 400]
 AXE = ROOT / "node_modules/axe-core/axe.min.js"
-DEVICES = 24
+DEVICES = 16
 LOOKS = [{"width": width, "color_scheme": scheme} for width in WIDTHS for scheme in ("light", "dark")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shown(fleet: Shown) -> Shown:
+async def shown() -> AsyncIterator[Shown]:
     """A release that meets trouble on some devices, and a later one that hangs on two."""
-    devices, troubles = mixed_fleet(fleet.stack.iot_hub.registry, DEVICES, fleet.now)
+    async with shown_fleet() as fleet:
+        devices, troubles = mixed_fleet(fleet.stack.iot_hub.registry, DEVICES, fleet.now)
 
-    async def run(minutes: int) -> None:
-        for _ in range(minutes):
-            await fleet.pass_time(minutes=1)
-            devices.step(fleet.now)
+        async def run(minutes: int) -> None:
+            for _ in range(minutes):
+                fleet.now += timedelta(minutes=1)
+                devices.step(fleet.now)
             await fleet.stack.drained()
-        await fleet.pass_time(seconds=0)
+            await fleet.pass_time(seconds=0)
 
-    devices.deploy("release-1", release(1), troubles, fleet.now)
-    await run(2)
-    devices.deploy("release-2", release(2), troubles, fleet.now)
-    await run(20)
-    canaries = [device for device, trouble in troubles.items() if trouble is Trouble.NONE][:4]
-    for device in canaries[:2]:
-        devices.agents[device].runtime.images[image("uploader", 3)] = ImageBehaviour(pull_seconds=None)
-    devices.deploy("release-3-canary", release(3), canaries, fleet.now)
-    await run(6)
-    return fleet
+        devices.deploy("release-1", release(1), troubles, fleet.now)
+        await run(2)
+        devices.deploy("release-2", release(2), troubles, fleet.now)
+        await run(20)
+        canaries = [device for device, trouble in troubles.items() if trouble is Trouble.NONE][:4]
+        for device in canaries[:2]:
+            devices.agents[device].runtime.images[image("uploader", 3)] = ImageBehaviour(pull_seconds=None)
+        devices.deploy("release-3-canary", release(3), canaries, fleet.now)
+        await run(6)
+        yield fleet
 
 
 @pytest_asyncio.fixture(loop_scope="module", params=LOOKS, ids=lambda look: f"{look['width']} {look['color_scheme']}")
@@ -71,7 +73,9 @@ async def test_every_look_is_accessible_and_as_wide_as_its_window(page: Page) ->
 async def assert_fine(page: Page) -> None:
     found = await page.evaluate("axe.run({ resultTypes: ['violations'] })")
     assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == []
-    assert await page.evaluate("[...document.querySelectorAll('html, dialog')].every((e) => e.scrollWidth <= innerWidth)")
+    assert await page.evaluate(
+        "[...document.querySelectorAll('html, dialog')].every((e) => e.scrollWidth <= innerWidth)"
+    )
 
 
 async def test_a_dark_page_is_dark(shown: Shown) -> None:
@@ -102,6 +106,6 @@ async def test_the_screenshots_of_the_documents(shown: Shown, width: int, tmp_pa
         await page.locator(".modules .opener").first.click()
         await expect(page.locator(".modules .evidence")).to_be_visible()
         await page.mouse.move(0, 0)
-        await page.screenshot(path=folder / name, full_page=True)
+        await page.screenshot(path=folder / name)
     for picture in (folder / name, ROOT / "docs" / name):
         assert struct.unpack(">I", picture.read_bytes()[16:20]) == (width,)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page, Route, expect
-from shown_fleet import KEY, Shown, answered
+from shown_fleet import KEY, Shown, answered, shown_fleet
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 ROUND = 15_000
@@ -13,6 +13,13 @@ ROUND = 15_000
 SECOND_TRY = 24_000
 """Milliseconds in which it comes once more after the first failure: no request waits long in that time."""
 ALL = 10**6
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def fleet() -> AsyncIterator[Shown]:
+    """A fleet without a device, at first."""
+    async with shown_fleet() as shown:
+        yield shown
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -35,7 +42,7 @@ def requests_of(page: Page) -> list[str]:
     return addresses
 
 
-async def test_an_empty_fleet_is_said_to_be_empty(page: Page, fleet: Shown) -> None:
+async def test_an_empty_fleet_is_said_to_be_empty(page: Page) -> None:
     for sentence in (
         "No deployment is credited on any device.",
         "Nothing is stuck.",
@@ -110,7 +117,7 @@ async def test_tables_that_do_not_answer_are_told_and_asked_ever_more_rarely(tro
     await expect(troubled.locator("#banner")).to_be_hidden()
 
 
-async def test_an_app_that_cannot_be_reached_is_told(troubled: Page, fleet: Shown) -> None:
+async def test_an_app_that_cannot_be_reached_is_told(troubled: Page) -> None:
     await troubled.context.set_offline(True)
     await troubled.clock.run_for(ROUND)
     await expect(troubled.get_by_role("alert")).to_have_text("The API does not answer: it cannot be reached")
@@ -119,7 +126,7 @@ async def test_an_app_that_cannot_be_reached_is_told(troubled: Page, fleet: Show
     await expect(troubled.locator("#banner")).to_be_hidden()
 
 
-async def test_a_key_that_is_refused_is_told_and_not_tried_again(troubled: Page, fleet: Shown) -> None:
+async def test_a_key_that_is_refused_is_told_and_not_tried_again(troubled: Page) -> None:
     async def with_another_key(route: Route) -> None:
         await route.continue_(headers={**route.request.headers, "x-functions-key": "another"})
 
