@@ -5,6 +5,9 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+import azure.functions as func
 
 MOST: Final = 200
 """Items of the longest page."""
@@ -23,21 +26,28 @@ class ParameterError(Exception):
 
 
 class Parameters:
-    """What stands behind the `?` of a request. The host joins values of one name by a comma, and leaves out empty ones.
+    """What stands behind the `?` of a request. The host joins values of one name by a comma.
 
     Args:
-        values: The parameters.
-        known: The names that the request takes.
+        request: The request.
+        known: The names that it takes.
 
     Raises:
-        ParameterError: There is another one.
+        ParameterError: There is another one, or one is empty. The host leaves those out: a script whose variable is
+            empty would get the whole fleet for an answer.
     """
 
-    def __init__(self, values: Mapping[str, str], known: Collection[str]) -> None:
-        if not values.keys() <= {*known, _KEY}:
+    def __init__(self, request: func.HttpRequest, known: Collection[str]) -> None:
+        self._values: Mapping[str, str] = request.params
+        names = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True)).keys() | self._values.keys()
+        names -= {_KEY}
+        if not names <= set(known):
             takes = f"it takes {', '.join(known)}" if known else "it takes none"
             raise ParameterError(f"the request has a parameter that is not known: {takes}")
-        self._values = values
+        if not names <= self._values.keys():
+            raise ParameterError(
+                f"{', '.join(sorted(names - self._values.keys()))} is empty: leave it out, or say what"
+            )
 
     @property
     def question(self) -> Mapping[str, str]:

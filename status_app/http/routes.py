@@ -42,7 +42,7 @@ async def device(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
     """GET /devices/{deviceId}."""
 
     async def answer() -> Answer:
-        Parameters(request.params, ())
+        Parameters(request, ())
         return _found(await fleet.device(request.route_params["deviceId"]), _NO_DEVICE)
 
     return await answered(request, answer())
@@ -88,7 +88,7 @@ async def deployment(fleet: Fleet, request: func.HttpRequest) -> func.HttpRespon
     """GET /deployments/{deploymentId}."""
 
     async def answer() -> Answer:
-        Parameters(request.params, ())
+        Parameters(request, ())
         return _found(await fleet.deployment(request.route_params["deploymentId"]), _NO_DEPLOYMENT)
 
     return await answered(request, answer())
@@ -113,7 +113,7 @@ class _List:
     """
 
     def __init__(self, request: func.HttpRequest, path: str, names: Collection[str] = ()) -> None:
-        self.parameters = Parameters(request.params, (*names, *_PAGED))
+        self.parameters = Parameters(request, (*names, *_PAGED))
         self.limit = self.parameters.limit()
         self._path = path
         self.after: Place | None = read_token(request.params.get("next"), path, self.parameters.question)

@@ -81,7 +81,7 @@ def deployment_counted(stored: CountedDeployment) -> Answer:
     return {
         "deploymentId": stored.deployment,
         **_columns(row, _COUNTS),
-        "states": json.loads(row.get("States", "{}")),
+        "states": json.loads(row["States"]) if "States" in row else None,
         "milestones": milestones(stored.rollout),
         "countedAt": _value("CountedAt", row["CountedAt"]),
     }
@@ -94,7 +94,7 @@ def milestones(rollout: Rollout | None) -> Answer:
 
 def time_answer(time: datetime) -> str:
     """A time in UTC."""
-    return time.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
 def _name(key: str) -> str:

@@ -1,16 +1,22 @@
 """Modules of the whole fleet: those that are stuck, and those that soon will be."""
 
+import re
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Final
 
 from status_app.queries.answers import Answer, module_answer
-from status_app.queries.pages import Candidate, Items, Page, Place, begin, fill
+from status_app.queries.pages import Candidate, Items, Page, Place, PlaceError, begin, fill
 from status_app.tables.deployment_index import DeploymentIndex
 from status_app.tables.index_rows import time_text
-from status_app.tables.keys import key_part
+from status_app.tables.keys import DEVICE, key_part
 from status_app.tables.rows import read_time
 from status_app.tables.status_table import StatusTable
 from status_app.tables.stored_device import StoredDevice
+from status_core.clocks import Sight
+from status_core.sights import module_sight
+
+_DEADLINE: Final = re.compile(r"deadline\|[^|]+\|([^|]+)\|\d+")
 
 
 async def stuck_modules(table: StatusTable, index: DeploymentIndex, after: Place | None, limit: int) -> Page:
@@ -42,7 +48,10 @@ async def modules_due(
     """
     first = begin(after, "deadline|", parts=3)
     given = after[1:] if after is not None else ()
-    resumed = first.split("|")[2] if first is not None and given else None
+    deadline = _DEADLINE.fullmatch(first) if first is not None and given else None
+    if given and deadline is None:
+        raise PlaceError
+    resumed = deadline[1] if deadline is not None else None
     end = f"deadline|{time_text(before)}"
 
     async def candidates(after: str | None, count: int) -> list[Candidate]:
@@ -57,12 +66,14 @@ async def modules_due(
         return [((candidate.place, *place), answer) for place, answer in items if part != resumed or place > given]
 
     # The row of the device in the midst of which it goes on comes once more: it is behind its own beginning.
-    page = await fill(candidates, look, first[:-1] if first is not None and given else first, limit)
+    page = await fill(candidates, look, first[:-1] if first is not None and deadline is not None else first, limit)
     return Page(sorted(page.items, key=lambda item: (item["stuckAt"], item["deviceId"], item["module"])), page.after)
 
 
 def _due(stored: StoredDevice, before: datetime) -> Iterator[tuple[Place, Answer]]:
     for key, row in stored.rows.items():
+        if key != DEVICE and module_sight(row["State"], stored.rows[DEVICE]["State"]) is Sight.UNSAID:
+            continue  # the device is flagged, and not its modules
         if "StuckAt" in row and not row["Stuck"] and read_time(row["StuckAt"]) < before:
             answer = module_answer(stored.device_id, key, row)
             yield (time_text(row["StuckAt"]), key_part(answer["module"])), answer

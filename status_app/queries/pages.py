@@ -57,7 +57,7 @@ class Candidate:
 
     def holds(self, stored: StoredDevice) -> bool:
         """Whether the device is what the row says."""
-        return stored.is_known and (self.key is None or self.key in stored.index)
+        return stored.is_whole and (self.key is None or self.key in stored.index)
 
 
 def begin(after: Place | None, prefix: str, parts: int = 1) -> str | None:

@@ -10,7 +10,7 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
 from status_app.tables.change import REPLACE, Operation, Unit, key_of, submit
-from status_app.tables.deployment_index import DeploymentIndex
+from status_app.tables.deployment_index import PAGE, DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.index_rows import IndexKey, IndexRows, deployments_of, index_rows, unsent_row
 from status_app.tables.keys import (
@@ -92,14 +92,19 @@ class StatusTable:
         return StoredDevice(device_id)
 
     async def read_whole(self, device_id: str) -> tuple[StoredDevice, list[TableEntity]]:
-        """A device that has a state with all its transitions, the newest first. One request for each thousand rows.
+        """A device that has a state, with its newest transitions, the newest first.
+
+        One request: as many transitions as have a place in an answer of a thousand rows.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
         with table_errors():
-            found = self._client.query_entities(f"PartitionKey eq '{escape(device_id)}'")
-            rows = {entity["RowKey"]: entity async for entity in found}
+            rows: dict[str, TableEntity] = {}
+            async for entity in self._client.query_entities(f"PartitionKey eq '{escape(device_id)}'"):
+                rows[entity["RowKey"]] = entity
+                if len(rows) >= PAGE and entity["RowKey"].startswith(TRANSITION):
+                    break
         history = [row for key, row in rows.items() if key.startswith(TRANSITION)]
         state = {key: row for key, row in rows.items() if not key.startswith(TRANSITION)}
         if DEVICE not in state:
