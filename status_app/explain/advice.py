@@ -142,8 +142,8 @@ def steps(reason: str, device_id: str, module: str, image: str | None) -> list[s
     Args:
         reason: A reason, also one that ends with `_unverified`, or that this release does not know.
         device_id: The device.
-        module: The module that it is about; `$edgeAgent` for the device itself.
-        image: The image that it should have.
+        module: The module that it is about, or a word in its place.
+        image: The image that it should have; None where that is not known.
     """
     known = reason.removesuffix(UNVERIFIED)
     if known not in ADVICE:

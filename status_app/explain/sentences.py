@@ -45,7 +45,7 @@ def sentences(device: Answer, transitions: Sequence[Answer], now: datetime) -> I
     yield from _deployments(device)
     yield from _counters(device)
     yield ""
-    yield from _modules(device, now)
+    yield from _modules(device)
     if transitions:
         yield ""
         yield from history(transitions)
@@ -65,11 +65,13 @@ def history(transitions: Sequence[Answer]) -> Iterator[str]:
 def _state(device: Answer, now: datetime) -> Iterator[str]:
     yield f"{device['deviceId']} is {device['state']} since {_since(device['since'], now)}: {device['reason']}."
     yield f"  {device['message']}"
+    if device["state"] not in _AT_REST:
+        yield from _evidence(device, EDGE_AGENT)
     if device["stuckSince"] is not None:
         yield f"Something of it is stuck since {_since(device['stuckSince'], now)}."
     elif device["unsettledSince"] is not None and device["state"] not in _AT_REST:
         yield f"It is not what was desired since {_since(device['unsettledSince'], now)}; {_due(device)}."
-    yield from (f"{_FLAGS[flag]}" for flag in device["flags"] if flag in _FLAGS)
+    yield from (_FLAGS[flag] for flag in device["flags"] if flag in _FLAGS)
     if device["reason"].endswith(UNVERIFIED):
         yield "IoT Hub did not answer at the last look; this is as it was seen before."
     yield f"Last change {_since(device['at'], now)}; last look at its twin {_since(device['observedAt'], now)}."
@@ -99,28 +101,34 @@ def _counters(device: Answer) -> Iterator[str]:
         yield f"IoT Hub's own counters count it {_PORTAL_WHY[portal]}."
 
 
-def _modules(device: Answer, now: datetime) -> Iterator[str]:
+def _modules(device: Answer) -> Iterator[str]:
     counts = device["modules"]
     yield f"Modules: {counts['settled']} of {counts['total']} settled, {counts['stuck']} stuck."
+    unsaid = [module["module"] for module in device["moduleStates"] if _is_unsaid(module)]
+    if unsaid:
+        yield f"  {', '.join(unsaid)}: not known; what the device reports says nothing about them."
     for module in device["moduleStates"]:
-        if module["state"] == ModuleState.SETTLED and not module["stuck"]:
+        if _is_settled(module):
             yield f"  {module['module']}: settled."
-            continue
-        stuck = f", stuck since {_since(module['stuckSince'], now)}" if module["stuck"] else f", {_due(module)}"
-        since = f"{module['state']} since {_since(module['since'], now)}"
-        yield f"  {module['module']}: {since}, {module['reason']}{stuck}."
-        yield f"    {module['message']}"
-        yield from _evidence(device, module["module"])
-    if device["state"] not in _AT_REST:
-        yield "The device itself:"
-        yield from _evidence(device, EDGE_AGENT)
+        elif not _is_unsaid(module):
+            stuck = f"stuck since {_time(module['stuckSince'])}" if module["stuck"] else _due(module)
+            since = f"{module['state']} since {_time(module['since'])}"
+            yield f"  {module['module']}: {since}, {module['reason']}, {stuck}."
+            yield f"    {module['message']}"
+            yield from _evidence(device, module["module"])
 
 
-def _evidence(device: Answer, module: str) -> Iterator[str]:
-    for item in (device["evidence"].get(module) or [])[:_NAMED_EVIDENCE]:
-        wanted = json.dumps(item["expected"])
+def _evidence(device: Answer, part: str) -> Iterator[str]:
+    """What was compared and is not equal, or all of it where all is: of the device without what its modules tell."""
+    compared = device["evidence"].get(part) or []
+    if part == EDGE_AGENT:
+        told = [module["module"] for module in device["moduleStates"] if not _is_settled(module)]
+        paths = {item["path"] for name in told for item in device["evidence"].get(name) or []}
+        compared = [item for item in compared if item["path"] not in paths]
+    differing = [item for item in compared if item["value"] != item["expected"]]
+    for item in (differing or compared)[:_NAMED_EVIDENCE]:
         where = f" ({item['expectedPath']})" if item["expectedPath"] else ""
-        yield f"    {item['path']} is {json.dumps(item['value'])}; compared with {wanted}{where}"
+        yield f"    {item['path']} is {json.dumps(item['value'])}; compared with {json.dumps(item['expected'])}{where}"
 
 
 def _next_steps(device: Answer) -> Iterator[str]:
@@ -128,21 +136,24 @@ def _next_steps(device: Answer) -> Iterator[str]:
         yield "Nothing is to be done."
         return
     yield "What to do:"
-    about = {device["reason"]: [_part(EDGE_AGENT, device)]} if device["state"] not in _AT_REST else {}
+    about: dict[str, list[Answer]] = {} if device["state"] in _AT_REST else {device["reason"]: []}
     for module in device["moduleStates"]:
-        if module["state"] != ModuleState.SETTLED or module["stuck"]:
-            about.setdefault(module["reason"], []).append(_part(module["module"], module))
+        if not _is_settled(module) and not _is_unsaid(module):
+            about.setdefault(module["reason"], []).append(module)
     for reason in sorted(about, key=_severity):
-        # Of a module rather than of the device, where both have it: its name and its image are what is worked with.
-        parts = sorted(about[reason], key=lambda part: part[0] == EDGE_AGENT)
-        names = [name for name, _ in parts if name != EDGE_AGENT]
+        names = [module["module"] for module in about[reason]]
         yield f"  {reason}{f' ({", ".join(names)})' if names else ''}:"
-        name, image = parts[0]
+        name, image = (names[0], about[reason][0]["desiredImage"]) if names else ("MODULE", None)
         yield from (f"    {n}. {step}" for n, step in enumerate(steps(reason, device["deviceId"], name, image), 1))
 
 
-def _part(name: str, row: Answer) -> tuple[str, str | None]:
-    return name, row.get("desiredImage")
+def _is_settled(module: Answer) -> bool:
+    return module["state"] == ModuleState.SETTLED and not module["stuck"]
+
+
+def _is_unsaid(module: Answer) -> bool:
+    """Whether its state is the device's: the report says nothing about it."""
+    return module["state"] in (ModuleState.PENDING, ModuleState.UNKNOWN) and not module["stuck"]
 
 
 def _severity(reason: str) -> int:

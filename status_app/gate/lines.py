@@ -68,7 +68,7 @@ def progress_line(deployment: str, look: Look, judgement: Judgement, demand: Dem
     if look.devices < demand.min_devices:
         parts.append(f"at least {demand.min_devices} devices are waited for")
     if judgement.stable_since is not None:
-        parts.append(f"so since {judgement.stable_since:%H:%M:%SZ}")
+        parts.append(f"stable since {judgement.stable_since:%H:%M:%SZ}")
     return ", ".join(parts)
 
 

@@ -91,7 +91,7 @@ async def test_a_device_has_its_modules_evidence_and_history(kind: str, app: App
         assert modules["m1"]["stuck"] is True
         assert any("runtimeStatus" in item["path"] for item in found["evidence"]["m1"])
         history = await fleet.transitions(device, 2)
-        assert [item["kind"] for item in history][0] == "stuck"
+        assert history[0]["kind"] == "stuck"
         assert len(history) == 2
 
 

@@ -107,7 +107,7 @@ async def test_a_rollout_that_comes_through_passes_at_the_end_of_the_stability_w
         "08:00:00Z  r2: credited on no device yet",
         "08:00:15Z  r2: 0 of 1 devices successful, 1 pending",
         "08:00:30Z  r2: 1 of 2 devices successful, 1 in_progress",
-        "08:00:45Z  r2: 2 of 2 devices successful, so since 08:00:45Z",
+        "08:00:45Z  r2: 2 of 2 devices successful, stable since 08:00:45Z",
         "PASSED: 2 of 2 devices of r2 are successful, for PT1M.",
     ]
     assert story.now == NOW + timedelta(seconds=105)
