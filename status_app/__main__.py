@@ -34,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         One of the exit codes.
     """
-    options = _parser().parse_args(arguments)
+    options = parser().parse_args(arguments)
     try:
         return int(asyncio.run(options.run(options)))
     except Exception as error:  # noqa: BLE001 (Python's own code of a bug, 1, says that a deployment failed)
@@ -59,9 +59,10 @@ def _failure(error: Exception) -> tuple[str, ExitCode]:
     return f"a bug: {type(error).__name__}", ExitCode.SOFTWARE
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m status_app", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def parser() -> argparse.ArgumentParser:
+    """Reads the arguments of every command; `run` of what it gives is the command."""
+    all_commands = Parser(prog="python -m status_app", description=__doc__)
+    commands = all_commands.add_subparsers(required=True, metavar="COMMAND")
 
     replay = commands.add_parser(
         "replay-dead-letters",
@@ -99,17 +100,19 @@ def _parser() -> argparse.ArgumentParser:
     told.add_argument("--json", action="store_true", help="print the answer of the API in the place of sentences")
     _add_source(told)
     told.set_defaults(run=_explain)
-    return parser
+    return all_commands
 
 
-def _add_source(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--url", help="the app's address (else DEPLOYMENT_STATUS_URL, else the tables STATUS_TABLES)")
-    parser.add_argument("--key", help="a function key; better in DEPLOYMENT_STATUS_KEY, where no process list shows it")
+def _add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--url", help="the app's address (else DEPLOYMENT_STATUS_URL, else the tables STATUS_TABLES)")
+    command.add_argument(
+        "--key", help="a function key; better in DEPLOYMENT_STATUS_KEY, where no process list shows it"
+    )
 
 
-def _add_duration(parser: argparse.ArgumentParser, name: str, default: str, text: str, **bounds: timedelta) -> None:
+def _add_duration(command: argparse.ArgumentParser, name: str, default: str, text: str, **bounds: timedelta) -> None:
     read = duration(**bounds)
-    parser.add_argument(name, type=read, default=default, metavar="DURATION", help=f"{text} (default {default})")
+    command.add_argument(name, type=read, default=default, metavar="DURATION", help=f"{text} (default {default})")
 
 
 async def _replay_dead_letters(options: argparse.Namespace) -> int:

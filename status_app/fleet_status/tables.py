@@ -1,9 +1,11 @@
 """The status of a fleet, read from the tables: for whoever may read them, and has no API."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import batched
 from typing import Final
 
 from azure.core.exceptions import ResourceNotFoundError
@@ -24,6 +26,8 @@ from status_core.states import Portal
 
 _REFUSALS: Final = (401, 403)
 _TOP_REASONS: Final = 10
+_READERS: Final = 32
+"""Devices that are read at once."""
 
 
 class TableFleetStatus:
@@ -96,10 +100,10 @@ class TableFleetStatus:
         members = [member for member in members if state is None or member.state == state]
         members = [member for member in members if not stuck or member.stuck_since is not None]
         members.sort(key=lambda member: (member.stuck_since, member.device_id) if stuck else member.device_id)
-        for member in members:
-            stored = await self._read(member.device_id)
-            if stored is not None:
-                yield device_summary(member.device_id, stored.rows[DEVICE])
+        for some in batched(members, _READERS, strict=False):
+            for stored in await asyncio.gather(*(self._read(member.device_id) for member in some)):
+                if stored is not None:
+                    yield device_summary(stored.device_id, stored.rows[DEVICE])
 
     async def device(self, device_id: str) -> Answer | None:
         """As FleetStatus says."""

@@ -7,7 +7,7 @@ from status_app.fleet_status import Answer, FleetStatus
 from status_app.gate.rule import Demand, Device, Look
 from status_core import State
 
-READ_LIMIT: Final = 1000
+READ_LIMIT: Final = 200
 """Devices of a state that are read to be named: the longest of a larger number may not be among them."""
 
 
