@@ -135,8 +135,11 @@ def _next_steps(device: Answer) -> Iterator[str]:
     if is_all_right(device):
         yield "Nothing is to be done."
         return
+    if device["state"] in _AT_REST:
+        yield "Wait: what was stuck is as desired again, and has recovered at the end of the stability window."
+        return
     yield "What to do:"
-    about: dict[str, list[Answer]] = {} if device["state"] in _AT_REST else {device["reason"]: []}
+    about: dict[str, list[Answer]] = {device["reason"]: []}
     for module in device["moduleStates"]:
         if not _is_settled(module) and not _is_unsaid(module):
             about.setdefault(module["reason"], []).append(module)

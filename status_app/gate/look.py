@@ -8,7 +8,7 @@ from status_app.gate.rule import Demand, Device, Look
 from status_core import State
 
 READ_LIMIT: Final = 200
-"""Devices of a state that are read to be named: the longest of a larger number may not be among them."""
+"""Devices of a state that are read to be named at the timeout: the longest of a larger number may not be among them."""
 
 
 async def take_look(fleet: FleetStatus, deployment: str, demand: Demand) -> Look:
@@ -46,8 +46,9 @@ async def missing(fleet: FleetStatus, deployment: str, look: Look) -> list[Devic
     for state in (state for state in look.states if state != State.SUCCESSFUL):
         read = 0
         async for item in fleet.devices(deployment, state=state):
-            found.append(_device(item))
             read += 1
+            if item["state"] != State.SUCCESSFUL:  # it may be by now
+                found.append(_device(item))
             if read == READ_LIMIT:
                 break
     return found

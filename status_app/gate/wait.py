@@ -127,7 +127,7 @@ class Gate:
             async with asyncio.timeout(LOOK_SECONDS):
                 devices = longest_first(await missing(self._fleet, self._deployment, look))
         except (RefusedError, UnavailableError, TimeoutError) as error:
-            self._progress.say([f"The devices cannot be named: {error or 'no answer'}."])
+            self._progress.say([f"The devices cannot be named: {str(error) or 'no answer in time'}."])
             return ExitCode.TIMED_OUT
         total = look.devices - judgement.successful - judgement.recovering
         self._progress.say([*device_lines(devices, max(total, len(devices)))])

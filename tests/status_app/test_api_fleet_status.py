@@ -157,3 +157,10 @@ async def test_names_go_into_an_address_whole(world: World) -> None:
     assert await world.fleet.device(name) == {"deviceId": name}
     assert await world.fleet.deployment(name) == {"deploymentId": name}
     assert [item async for item in world.fleet.devices(name)] == [{"deviceId": name}]
+
+
+async def test_the_proxy_of_the_environment_is_used(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", world.api.url)
+    fleet = ApiFleetStatus("http://nowhere.invalid", KEY)
+    assert await fleet.device("d") == {"deviceId": "d"}
+    await fleet.close()

@@ -102,6 +102,7 @@ async def test_what_recovers_is_not_all_right_yet(app: App) -> None:
     assert code is ExitCode.FAILED
     assert f"{device} is successful since" in text
     assert "m1: settled since" in text
+    assert text.splitlines()[-1].startswith("Wait: what was stuck is as desired again")
     await app.flag_stuck(timedelta(minutes=2))
     assert (await told(app, device))[0] is ExitCode.OK
 

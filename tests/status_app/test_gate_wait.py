@@ -203,16 +203,19 @@ async def test_a_refusal_before_any_answer_is_not_waited_out(before: list[Except
         await Story(*before, REFUSED).wait()
 
 
+@pytest.mark.parametrize(
+    ("error", "told"), [(DOWN, "the API is unavailable: no connection"), (TimeoutError(), "no answer in time")]
+)
 async def test_devices_that_cannot_be_named_at_the_end_do_not_change_the_outcome(
-    monkeypatch: pytest.MonkeyPatch,
+    error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def missing(*_asked: object) -> None:
-        raise DOWN
+        raise error
 
     monkeypatch.setattr("status_app.gate.wait.missing", missing)
     story = Story(fleet_of("pending"))
     assert await story.wait() is ExitCode.TIMED_OUT
-    assert story.lines[-1] == "The devices cannot be named: the API is unavailable: no connection."
+    assert story.lines[-1] == f"The devices cannot be named: {told}."
 
 
 async def test_a_look_that_takes_too_long_is_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
