@@ -60,6 +60,15 @@ async def world(tables: str, tmp_path: Path) -> AsyncIterator[World]:
         yield world
 
 
+@pytest.fixture
+async def api(tables: str) -> AsyncIterator[Api]:
+    """An API without the app: its tables are as they are."""
+    reader = TableFleetStatus(tables)
+    async with running_api(reader) as api:
+        yield api
+    await reader.close()
+
+
 def good_fleet(world: World, name: str, count: int = 3) -> tuple[Fleet, list[str]]:
     """Devices without any trouble, with names of their own; they are on."""
     fleet = Fleet(world.stack.iot_hub.registry)
@@ -157,28 +166,29 @@ async def test_an_api_that_goes_and_comes_back_is_told_and_does_not_stop_the_pip
         assert await gate.end() == ExitCode.OK
 
 
-async def test_ctrl_c_ends_the_gate_with_a_code_of_its_own(world: World) -> None:
-    async with running(world.environment("tables"), "wait", "--deployment", "nobody's", *QUICK) as gate:
+async def test_ctrl_c_ends_the_gate_with_a_code_of_its_own(tables: str) -> None:
+    async with running({"STATUS_TABLES": tables}, "wait", "--deployment", "nobody's", *QUICK) as gate:
         await gate.until("credited on no device yet")
         gate.process.send_signal(signal.SIGINT)
         assert await gate.end() == ExitCode.INTERRUPTED
     assert "Traceback" not in "".join(gate.lines)
 
 
-async def test_a_key_that_is_wrong_is_told_at_once_and_never_shown(world: World) -> None:
-    environment = {"DEPLOYMENT_STATUS_URL": world.api.url, "DEPLOYMENT_STATUS_KEY": "hunter2-wrong"}
+async def test_a_key_that_is_wrong_is_told_at_once_and_never_shown(api: Api) -> None:
+    environment = {"DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": "hunter2-wrong"}
     for command in (("wait", "--deployment", "d"), ("explain", "d")):
         code, lines = await ended(environment, *command)
         assert code == ExitCode.CONFIG
         assert lines == ["the API refuses the key (answer 401): set DEPLOYMENT_STATUS_KEY to a function key of the app"]
 
 
-async def test_without_an_answer_all_the_time_nothing_is_decided(world: World) -> None:
-    await world.api.stop()
-    code, lines = await ended(world.environment("api"), "wait", "--deployment", "d", "--timeout", "PT0S")
+async def test_without_an_answer_all_the_time_nothing_is_decided(api: Api) -> None:
+    environment = {"DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": KEY}
+    await api.stop()
+    code, lines = await ended(environment, "wait", "--deployment", "d", "--timeout", "PT0S")
     assert (code, lines[-1]) == (
         ExitCode.UNAVAILABLE,
         "NO ANSWER, all the time: the API is unavailable: no connection.",
     )
-    code, lines = await ended(world.environment("api"), "explain", "d")
+    code, lines = await ended(environment, "explain", "d")
     assert (code, lines) == (ExitCode.UNAVAILABLE, ["the API is unavailable: no connection"])
