@@ -1,5 +1,5 @@
 # Every command sets up what it needs.
-.PHONY: demo test start lint types clean
+.PHONY: demo test start lint types check-infra clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -7,7 +7,7 @@ READY := .venv/.ready
 demo: $(READY) node_modules/.package-lock.json
 	@$(PYTHON) -m local demo
 
-test: $(READY) node_modules/.package-lock.json lint types
+test: $(READY) node_modules/.package-lock.json lint types check-infra
 	$(PYTHON) -m coverage run --source=status_core -m pytest tests/status_core
 	$(PYTHON) -m coverage report --fail-under=100
 	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --ignore=tests/status_core
@@ -21,6 +21,9 @@ lint: $(READY)
 
 types: $(READY)
 	$(PYTHON) -m mypy
+
+check-infra: $(READY)
+	$(PYTHON) -m checks.infra
 
 $(READY): requirements.txt requirements-dev.txt constraints.txt
 	sh scripts/python313 -m venv .venv

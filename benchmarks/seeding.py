@@ -13,7 +13,7 @@ from azure.data.tables import EntityProperty
 
 from local.azurite import ACCOUNT
 from status_app.tables import deployment_index, status_table
-from status_app.tables.deployment_index import index_keys
+from status_app.tables.index_rows import index_rows
 
 DATABASE: Final = "__azurite_db_table__.json"
 
@@ -28,13 +28,14 @@ def seed(folder: Path, rows: Sequence[Entity], devices: Iterable[str]) -> None:
         rows: Some rows of one device, its own among them, as they are read.
         devices: Ids that a key can hold as they stand.
     """
-    device = next(row for row in rows if row["RowKey"] == "device")
+    state = {row["RowKey"]: row for row in rows if not row["RowKey"].startswith("transition:")}
+    device = state["device"]
     tables: dict[str, list[Entity]] = {status_table.TABLE: [], deployment_index.TABLE: []}
     for name in devices:
         tables[status_table.TABLE] += [{**row, "PartitionKey": name} for row in rows]
         tables[deployment_index.TABLE] += [
-            {"PartitionKey": partition, "RowKey": key, "Written": device["ObservedAt"]}
-            for partition, key in index_keys(name, device)
+            {"PartitionKey": partition, "RowKey": key, **columns, "Written": device["ObservedAt"]}
+            for (partition, key), columns in index_rows(name, state).items()
         ]
     names = _collection("$TABLES_COLLECTION$", [{"account": ACCOUNT, "table": table} for table in tables], ("table",))
     services = _collection("$SERVICES_COLLECTION$", [], ())

@@ -22,11 +22,13 @@ class AzuriteError(Exception):
 
 
 @contextmanager
-def azurite_tables(folder: Path | None = None) -> Iterator[str]:
+def azurite_tables(folder: Path | None = None, *, certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
     """Run a table service; gives its connection string.
 
     Args:
         folder: Where its database is; None: in memory.
+        certificate: Files of a certificate and its key. With them it speaks HTTPS and takes tokens, too: any that are
+            of the right audience and not expired.
 
     Raises:
         AzuriteError: It is not installed, or does not start.
@@ -37,7 +39,8 @@ def azurite_tables(folder: Path | None = None) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     place = ["--location", str(folder)] if folder is not None else ["--inMemoryPersistence"]
-    command = [str(PROGRAM), "--tablePort", str(port), *place, *_OPTIONS]
+    secure = [] if certificate is None else ["--cert", *certificate[:1], "--key", *certificate[1:], "--oauth", "basic"]
+    command = [str(PROGRAM), "--tablePort", str(port), *place, *map(str, secure), *_OPTIONS]
     with (
         tempfile.TemporaryDirectory() as work,
         subprocess.Popen(  # noqa: S603 (a fixed command)
@@ -46,8 +49,9 @@ def azurite_tables(folder: Path | None = None) -> Iterator[str]:
     ):
         try:
             _wait_for_start(azurite)
-            endpoint = f"http://127.0.0.1:{port}/{ACCOUNT}"
-            yield f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={KEY};TableEndpoint={endpoint};"
+            scheme = "http" if certificate is None else "https"
+            endpoint = f"{scheme}://127.0.0.1:{port}/{ACCOUNT}"
+            yield f"DefaultEndpointsProtocol={scheme};AccountName={ACCOUNT};AccountKey={KEY};TableEndpoint={endpoint};"
         finally:
             azurite.terminate()
 

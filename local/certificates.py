@@ -1,10 +1,14 @@
 """A certificate authority of this machine and a server certificate for localhost."""
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import trustme
+
+NAMES: Final = ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,22 +17,36 @@ class LocalCertificates:
 
     Attributes:
         ca_file: The authority's certificate as PEM. `REQUESTS_CA_BUNDLE` and `SSL_CERT_FILE` take its path.
-        server: Presents a certificate for `localhost` and `127.0.0.1`.
+        server: Presents a certificate for the names of this machine.
+        issued: That certificate and its key, for a server in another process.
     """
 
     ca_file: Path
     server: ssl.SSLContext
+    issued: trustme.LeafCert
+
+    def write_server(self, folder: Path) -> tuple[Path, Path]:
+        """Write the certificate and its key; gives their paths."""
+        certificate, key = folder / "local-server.pem", folder / "local-server.key"
+        self.issued.cert_chain_pems[0].write_to_path(str(certificate))
+        self.issued.private_key_pem.write_to_path(str(key))
+        return certificate, key
 
 
-def issue_certificates(folder: Path) -> LocalCertificates:
+def issue_certificates(folder: Path, names: Sequence[str] = NAMES) -> LocalCertificates:
     """Makes an authority and a certificate; the authority's PEM file replaces an older one in `folder`.
 
-    The private keys stay in memory: no other process can sign for this authority.
+    The authority's private key stays in memory: no other process can sign for it.
+
+    Args:
+        folder: Gets the file of the authority.
+        names: Host names and addresses that the certificate is for.
     """
     authority = trustme.CA(organization_name="Local IoT Hub", organization_unit_name="Development only")
     folder.mkdir(parents=True, exist_ok=True)
     ca_file = folder / "local-ca.pem"
     authority.cert_pem.write_to_path(str(ca_file))
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("localhost", "127.0.0.1").configure_cert(server)
-    return LocalCertificates(ca_file, server)
+    issued = authority.issue_cert(*names)
+    issued.configure_cert(server)
+    return LocalCertificates(ca_file, server, issued)

@@ -12,7 +12,8 @@ from status_app.errors import UnavailableError
 from status_app.events.outbox import Outbox
 from status_app.reconcile import Outcome, Reconciler
 from status_app.rounds import Round
-from status_app.tables.deployment_index import DeploymentIndex, Pointer
+from status_app.tables.deployment_index import DeploymentIndex
+from status_app.tables.index_rows import Pointer
 
 SILENT: Final = 3
 """Devices in a row for which the hub did not answer, before a run no longer asks it: each costs several attempts."""

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 from status_app.errors import BadEventError, LostRaceError, UnavailableError
 from status_app.events.outbox import Outbox
 from status_app.notifications import Notification
-from status_app.tables.deployment_index import Pointer
+from status_app.tables.index_rows import Pointer
 from status_app.tables.status_table import StatusTable
 from status_app.tables.stored_device import StoredDevice
 from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition, advance, deletion, evaluate, flag

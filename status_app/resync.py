@@ -15,8 +15,9 @@ from status_app.errors import ContinuationError, UnavailableError
 from status_app.notifications import Notification
 from status_app.reconcile import Outcome, Reconciler
 from status_app.rounds import Round
-from status_app.tables.deployment_index import DeploymentIndex, Pointer, deployments_of
+from status_app.tables.deployment_index import DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
+from status_app.tables.index_rows import Pointer, deployments_of
 from status_app.tables.resync_position import Cycle, ResyncPosition, digest
 from status_app.twins import TwinPage
 from status_core.twin import NAME_LIMIT
@@ -115,7 +116,7 @@ class Resync:
     async def _look_at_doubtful(self, pointer: Pointer) -> str:
         if await self._reconciler.has(pointer):
             return Outcome.UNCHANGED
-        await self._deployments.mark(deployments_of([pointer.key]))
+        await self._deployments.mark(deployments_of([pointer.columns]))
         await self._index.discard(pointer)
         return "left behind"
 

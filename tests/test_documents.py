@@ -16,6 +16,7 @@ from azure.core.credentials import AzureNamedKeyCredential
 from azure.data.tables import TableServiceClient
 from azure.data.tables.aio import TableServiceClient as AsyncTableServiceClient
 
+from checks.settings import settings_of_the_code
 from local.azurite import ACCOUNT, KEY
 from local.routed_event import RoutedEvent
 from local.scenario import read_scenario
@@ -163,33 +164,8 @@ def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
     assert [link for link in links if not (page.parent / link).exists()] == []
 
 
-class Recorder(dict[str, str]):
-    """Settings that know which of them were read."""
-
-    def __init__(self, values: Mapping[str, str]) -> None:
-        super().__init__(values)
-        self.read: set[str] = set()
-
-    def get(self, key: str, default: Any = None) -> Any:
-        self.read.add(key)
-        return super().get(key, default)
-
-    def __getitem__(self, key: str) -> str:
-        self.read.add(key)
-        return super().__getitem__(key)
-
-
-def settings_of_the_code() -> set[str]:
-    recorder = Recorder(EXAMPLE)
-    Settings.read(recorder)
-    source = (ROOT / "function_app.py").read_text()
-    bindings = re.findall(r'connection="(\w+)"|"%?([A-Z]+(?:_[A-Z]+)+)%?"', source)
-    names = recorder.read.union(*bindings) - {""}
-    return {name.partition("__")[0] for name in names}
-
-
 def test_the_settings_page_and_the_example_name_what_the_code_reads_and_nothing_else() -> None:
-    code = settings_of_the_code()
+    code = settings_of_the_code(ROOT)
     assert set(cells((ROOT / "docs/settings.md").read_text(), "# Settings")) == code
     assert set(EXAMPLE) - OF_THE_HOST == code
 

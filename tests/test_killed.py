@@ -223,7 +223,7 @@ def check(found: Remains, expected: Remains, history_limit: int) -> None:
     """Whether what is left after a kill is what is left without one."""
     assert compared(found, history_limit) == compared(expected, history_limit)
     assert found.dead_letters == []
-    assert [key for key in found.index if key[0].startswith("unsent:")] == []
+    assert [key for key in found.index if key[1].startswith("unsent|")] == []
     assert found.index >= expected.index
     history = [row for key, row in sorted(found.rows.items(), reverse=True) if key.startswith("transition:")]
     last = history[-1]["Sequence"].value

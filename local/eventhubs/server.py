@@ -1,6 +1,7 @@
 """The Event Hubs stand-in as its users see it: start, stop, addresses, events, faults."""
 
 import asyncio
+import ssl
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 
@@ -52,7 +53,7 @@ class EventHubsFaults:
 
 
 class EventHubs:
-    """An Event Hubs namespace on 127.0.0.1, for the SDKs of Azure as they are: AMQP 1.0 over plain TCP.
+    """An Event Hubs namespace on 127.0.0.1, for the SDKs of Azure as they are: AMQP 1.0 over plain TCP, or over TLS.
 
     It keeps all events in memory until it is thrown away, knows any consumer group, and takes any credentials.
     Everything here runs on one event loop, the one that `start` is awaited on. The synchronous methods are called from
@@ -62,16 +63,27 @@ class EventHubs:
         faults: Makes it fail on purpose.
     """
 
-    def __init__(self, hubs: Mapping[str, int], *, port: int = 0, now: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self,
+        hubs: Mapping[str, int],
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        now: Callable[[], datetime] = utc_now,
+    ) -> None:
         """Prepare a namespace; nothing listens before `start`.
 
         Args:
             hubs: The number of partitions of each event hub, by name.
+            host: The address to listen on.
             port: The port to listen on; 0 takes a free one.
+            tls: Presents a certificate; None: plain TCP. With an identity the SDK for Python goes to port 5671, by TLS.
             now: Tells the time that events are stamped with, with a time zone.
         """
         self._broker = Broker({name: Hub(name, partitions, now) for name, partitions in hubs.items()})
-        self._wanted_port = port
+        self._wanted = host, port
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._connections: set[Connection] = set()
         self.faults = EventHubsFaults(self._broker, self._connections)
@@ -95,7 +107,7 @@ class EventHubs:
             OSError: The port is taken.
         """
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Connection(self._broker, self._connections), "127.0.0.1", self._wanted_port
+            lambda: Connection(self._broker, self._connections), *self._wanted, ssl=self._tls
         )
 
     async def stop(self) -> None:

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from azure.core.credentials_async import AsyncTokenCredential
+from azure.identity.aio import ManagedIdentityCredential
 
 from local.clock import utc_now
 from local.host.checkpoints import Checkpoints
@@ -36,7 +37,7 @@ class FunctionsHost:
         function_key: Opens HTTP functions of auth level `function`; None leaves them open.
         http_port: The port on 127.0.0.1, 0 for a free one.
         timers: Whether timers fire on their schedules; `run_timer` fires them in any case.
-        credential: Opens event hubs that have an identity connection.
+        credential: Opens event hubs that have an identity connection, in place of the identity in their settings.
 
     Attributes:
         functions: The functions of the app by name.
@@ -152,8 +153,12 @@ class FunctionsHost:
         }
         server = HttpServer(functions["httpTrigger"], self._invoker, prefix=limits.route_prefix, key=self._function_key)
         for function in functions["eventHubTrigger"]:
-            connection = self._settings.connection(function.trigger.get("connection", ""), function.name)
-            client = event_hub_client(function, connection, self._credential)
+            name = function.trigger.get("connection", "")
+            credential = self._credential
+            identity = self._settings.managed_identity(name)
+            if credential is None and identity is not None:
+                credential = await starting.enter_async_context(ManagedIdentityCredential(client_id=identity))
+            client = event_hub_client(function, self._settings.connection(name, function.name), credential)
             trigger = EventHubTrigger(function, client, checkpoints=self._checkpoints, invoker=self._invoker)
             starting.push_async_callback(trigger.stop)
             await trigger.start(limits)

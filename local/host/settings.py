@@ -59,3 +59,9 @@ class AppSettings:
         if self._values.get(identity):
             return None, self._values[identity]
         raise MissingSettingError(f"function {function} needs the app setting {name!r} or {identity!r}")
+
+    def managed_identity(self, name: str) -> str | None:
+        """The client id of the managed identity that opens the connection `name`; None where none is named."""
+        if self._values.get(f"{name}__credential") != "managedidentity":
+            return None
+        return self._values.get(f"{name}__clientId")

@@ -1,10 +1,15 @@
-"""Shared access signatures: who may call."""
+"""Shared access signatures and tokens: who may call."""
 
 import hmac
 import time
 from base64 import b64decode, b64encode
 from typing import Final
 from urllib.parse import parse_qs, unquote_plus
+
+from local.tokens import token_refusal
+
+AUDIENCE: Final = "https://iothubs.azure.net"
+"""What a token for an IoT hub is for."""
 
 _SCHEME: Final = "SharedAccessSignature "
 
@@ -21,6 +26,8 @@ def refusal_of(header: str | None, *, host: str, key_name: str, key: str) -> str
         key_name: The only policy there is.
         key: Its key, base64.
     """
+    if header is not None and header.startswith("Bearer "):
+        return token_refusal(header.removeprefix("Bearer "), AUDIENCE)
     if header is None or not header.startswith(_SCHEME):
         return "the request carries no shared access signature"
     fields = {name: values[0] for name, values in parse_qs(header.removeprefix(_SCHEME)).items()}

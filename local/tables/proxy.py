@@ -43,7 +43,8 @@ class TableProxy:
         requests: Requests that came in, whatever became of them; what the SDK repeats counts each time.
         requests_of: The same of each table by its name; `Tables` stands for those that create or list tables.
         before: Called with the operation and the path of each request that is about to be handed on, which waits for
-            it. Where it raises ConnectionError, the request is not done and its connection closed.
+            it; of a transaction with `$batch/` and its table. Where it raises ConnectionError, the request is not done
+            and its connection closed.
     """
 
     def __init__(self, tables: str) -> None:
@@ -89,9 +90,11 @@ class TableProxy:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         op: Operation = "read" if request.method == "GET" else "write"
         body = await request.content.read()
-        table = self._table.search(request.raw_path.encode()) or self._table.search(body)
+        named = self._table.search(request.raw_path.encode())
+        table = named or self._table.search(body)
+        name = table[1].decode() if table else ""
         self.requests[op] += 1
-        self.requests_of[table[1].decode() if table else ""][op] += 1
+        self.requests_of[name][op] += 1
         fault = self.faults.take(op) or Fault()
         await asyncio.sleep(fault.delay)
         if fault.status is not None:
@@ -102,7 +105,7 @@ class TableProxy:
             if fault.cut:
                 raise ConnectionResetError
             if self.before is not None:
-                await self.before(op, request.path)
+                await self.before(op, request.path if named else f"{request.path}/{name}")
             answer = await self._hand_on(request, body)
             if fault.lost:
                 raise ConnectionResetError

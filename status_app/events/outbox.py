@@ -8,7 +8,8 @@ from typing import Final
 from status_app.errors import UnavailableError
 from status_app.events.cloud_event import cloud_event
 from status_app.events.publisher import TransitionPublisher
-from status_app.tables.deployment_index import PAGE, DeploymentIndex, Pointer, unsent_key, unsent_sequences
+from status_app.tables.deployment_index import PAGE, DeploymentIndex
+from status_app.tables.index_rows import Pointer, unsent_row, unsent_sequences
 from status_app.tables.keys import transition_sequence
 from status_app.tables.status_table import StatusTable
 
@@ -84,7 +85,7 @@ class Outbox:
         await self._index.remove(done)
         for pointer, span in zip(pointers, spans, strict=True):
             if span[0] <= newest < span[-1]:  # a part of its change stands, and is not sent again for the other's sake
-                await self._index.add([unsent_key(device_id, newest + 1, span[-1])])
+                await self._index.add(unsent_row(device_id, newest + 1, span[-1]))
                 await self._index.remove([pointer.key])
             elif newest < span[0]:  # its change is not committed, and may never be
                 await self._index.discard(pointer)

@@ -1,61 +1,32 @@
-"""The table DeploymentIndex: other ways to find a device than by its id.
+"""The table DeploymentIndex: written beside each change of a device, asked by timers and of the whole fleet.
 
-A row only points to a device. It is written before the change that it belongs to and removed after it, so a crash
-leaves a row too many and never one too few; whoever reads one looks at the device. Rows of a kind are spread over
-shards by device, so that no partition takes the writes of the whole fleet.
-
-    deadline:<shard>          <due>|<device>|<generation>              the device needs a look at that time
-    stuck:<shard>             <since>|<device>|<generation>            something of the device is stuck
-    state:<state>:<shard>     <device>|<generation>                    the device is in that state
-    deployment:<id>:<shard>   <device>|<what is asked>|<generation>    the deployment is credited on the device
-    unsent:<shard>            <device>|<first>-<last sequence>         these transitions are not published
-
-A device's generation counts the changes of its rows here, so a key that was removed never comes again: a writer who is
-late cannot remove the row of another.
+Its rows, and what they promise, are those of `index_rows`.
 """
 
 import asyncio
-import json
-import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError
-from azure.data.tables import TableEntity
+from azure.data.tables import TableEntity, TableTransactionError, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from status_app.tables.keys import key_part, unescape
-from status_app.tables.rows import read_number, read_time
-from status_app.tables.service import table_errors
+from status_app.tables.index_rows import SHARDS, IndexKey, IndexRows, Pointer, place, time_text
+from status_app.tables.keys import joined, key_part, unescape
+from status_app.tables.rows import read_time
+from status_app.tables.service import TRANSACTION_LIMIT, table_errors
 
 TABLE: Final = "DeploymentIndex"
-SHARDS: Final = 16
-"""A partition takes 2,000 writes a second; a due read asks each shard once."""
 WRITERS_END_AFTER: Final = timedelta(minutes=15)
 """No writer is longer between an index row and its change: a function runs for ten minutes at most (host.json)."""
 PAGE: Final = 1000
 """Rows of one answer, and deadlines of a shard that one run takes on; the others are next."""
-
-type IndexKey = tuple[str, str]
-"""PartitionKey and RowKey."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pointer:
-    """One row: look at this device.
-
-    Attributes:
-        written: When the row was written, by the clock of the app.
-    """
-
-    device_id: str
-    key: IndexKey
-    etag: str
-    written: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,40 +45,6 @@ class Member:
     stuck_since: datetime | None
 
 
-def index_keys(device_id: str, row: Mapping[str, Any]) -> frozenset[IndexKey]:
-    """The index rows of a device, by the columns of its own row in DeploymentStatus."""
-    device, shard = _place(device_id)
-    generation = read_number(row.get("Generation")) or 0
-    keys = {(f"state:{row['State']}:{shard}", f"{device}|{generation}")}
-    if "LookAt" in row:
-        keys.add((f"deadline:{shard}", f"{_text(row['LookAt'])}|{device}|{generation}"))
-    stuck_since = _text(row["FirstStuckSince"]) if "FirstStuckSince" in row else ""
-    if stuck_since:
-        keys.add((f"stuck:{shard}", f"{stuck_since}|{device}|{generation}"))
-    asked = "|".join((row["State"], row["Reason"], row.get("Portal", ""), stuck_since))
-    for deployment in json.loads(row["Deployments"]):
-        keys.add((f"deployment:{key_part(deployment)}:{shard}", f"{device}|{asked}|{generation}"))
-    return frozenset(keys)
-
-
-def deployments_of(keys: Iterable[IndexKey]) -> set[str]:
-    """The deployments that rows speak of."""
-    parts = (partition.split(":") for partition, _ in keys)
-    return {unescape(part[1]) for part in parts if part[0] == "deployment"}
-
-
-def unsent_key(device_id: str, first: int, last: int) -> IndexKey:
-    """The index row of transitions that are not published, by their sequences."""
-    device, shard = _place(device_id)
-    return f"unsent:{shard}", f"{device}|{first:019d}-{last:019d}"
-
-
-def unsent_sequences(pointer: Pointer) -> range:
-    """The sequences that such a row speaks of."""
-    first, _, last = pointer.key[1].rpartition("|")[2].partition("-")
-    return range(int(first), int(last) + 1)
-
-
 class DeploymentIndex:
     """Reads and writes the index."""
 
@@ -115,20 +52,16 @@ class DeploymentIndex:
         self._client = client
         self._clock = clock
 
-    async def add(self, keys: Iterable[IndexKey]) -> None:
-        """Write rows, before the change that they belong to.
+    async def add(self, rows: IndexRows) -> None:
+        """Write rows, before the change that they belong to. One request for each hundred of a shard.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
         written = self._clock()
+        entities = [{**_entity(key), **columns, "Written": written} for key, columns in rows.items()]
         with table_errors():
-            await asyncio.gather(
-                *(
-                    self._client.upsert_entity({"PartitionKey": partition, "RowKey": row, "Written": written})
-                    for partition, row in keys
-                )
-            )
+            await asyncio.gather(*(self._add(part) for part in _transactions(entities)))
 
     async def remove(self, keys: Iterable[IndexKey]) -> None:
         """Delete rows, after the change that they no longer belong to. A row that is not there is none too many.
@@ -137,7 +70,7 @@ class DeploymentIndex:
             UnavailableError: The table service does not answer.
         """
         with table_errors():
-            await asyncio.gather(*(self._client.delete_entity(partition, row) for partition, row in keys))
+            await asyncio.gather(*(self._remove(part) for part in _transactions(map(_entity, keys))))
 
     async def discard(self, pointer: Pointer) -> None:
         """Delete a row that no device has, unless its writer may still be between the row and its change.
@@ -159,10 +92,29 @@ class DeploymentIndex:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        shards = await asyncio.gather(*(self._due(f"deadline:{shard:x}", now) for shard in range(SHARDS)))
-        return sorted((pointer for shard in shards for pointer in shard), key=lambda pointer: pointer.key[1])
+        return await self._first(f"RowKey ge 'deadline|' and RowKey le 'deadline|{time_text(now)}|~'", PAGE)
 
-    async def members(self, deployment: str, rows_of: Callable[[str], Awaitable[frozenset[IndexKey]]]) -> list[Member]:
+    async def page(
+        self, prefix: str, after: str | None, limit: int, *, before: str | None = None, where: str = ""
+    ) -> list[Pointer]:
+        """The first rows of a kind, of the whole fleet, in the order of their keys. A request for each shard.
+
+        Args:
+            prefix: With what the keys begin: some parts of a key, each with the `|` behind it.
+            after: The RowKey behind which to begin; None for the first.
+            limit: How many, at most `PAGE`.
+            before: The RowKey at which to end; None for the last.
+            where: What the columns have to be beside, as a filter.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        end = f"RowKey lt '{before or _after(prefix)}'"
+        begin = f"RowKey ge '{prefix}'" if after is None else f"RowKey gt '{after}'"
+        query = f"{begin} and {end}" + (f" and {where}" if where else "")
+        return (await self._first(query, limit))[:limit]
+
+    async def members(self, deployment: str, rows_of: Callable[[str], Awaitable[IndexRows]]) -> list[Member]:
         """The devices on which a deployment is credited, each once. A request for each thousand, at least one a shard.
 
         Args:
@@ -172,14 +124,15 @@ class DeploymentIndex:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        shards = await asyncio.gather(*(self._members(deployment, shard) for shard in range(SHARDS)))
+        prefix = joined("deployment", key_part(deployment), "")
+        shards = await asyncio.gather(*(self._members(shard, prefix) for shard in SHARDS))
         found: list[Member] = []
         for members in (members for shard in shards for members in shard.values()):
             if len(members) == 1:
                 found += members.values()
             else:
-                keys = await rows_of(next(iter(members.values())).device_id)
-                found += [member for key, member in members.items() if key in keys]
+                rows = await rows_of(next(iter(members.values())).device_id)
+                found += [member for key, member in members.items() if key in rows]
         return found
 
     async def devices(self) -> AsyncIterator[Pointer]:
@@ -188,8 +141,9 @@ class DeploymentIndex:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        async for pointer in self._all("state"):
-            yield pointer
+        for shard in SHARDS:
+            async for pointer in self._all(shard, "state|"):
+                yield pointer
 
     async def doubtful(self) -> AsyncIterator[Pointer]:
         """Rows that may be left behind, by a change or by a writer that never came to it.
@@ -201,75 +155,106 @@ class DeploymentIndex:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        generations: dict[int, str] = {}  # by a hash: whole names of a large fleet take too much
-        async for pointer in self._all("state"):
-            device, generation = hash(pointer.device_id), _generation(pointer)
-            generations[device] = generation if generations.get(device, generation) == generation else ""
-        for kind in ("state", "deployment", "stuck"):
-            async for pointer in self._all(kind):
-                if generations.get(hash(pointer.device_id)) != _generation(pointer):
-                    yield pointer
+        for shard in SHARDS:
+            generations = defaultdict[str, set[Any]](set)
+            async for pointer in self._all(shard, "state|"):
+                generations[pointer.device_id].add(pointer.columns["Generation"])
+            for prefix in ("state|", "deployment|", "stuck|", "module|"):
+                async for pointer in self._all(shard, prefix):
+                    if generations.get(pointer.device_id) != {pointer.columns["Generation"]}:
+                        yield pointer
 
     async def unsent(self, device_id: str | None = None) -> list[Pointer]:
-        """What is not published, in the order of its sequences: of one device, or, at most a page, of all.
+        """What is not published, in the order of its sequences: of one device, or, at most a page a shard, of all.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
         if device_id is None:
-            query = "PartitionKey ge 'unsent:' and PartitionKey lt 'unsent;'"
+            return await self._first(_within("unsent|"), PAGE)
+        device, shard = place(device_id)
+        with table_errors():
+            return await self._rows(shard, _within(joined("unsent", device, "")), PAGE)
+
+    async def _add(self, entities: list[dict[str, Any]]) -> None:
+        if len(entities) == 1:
+            await self._client.upsert_entity(entities[0], mode=UpdateMode.REPLACE)
         else:
-            device, shard = _place(device_id)
-            query = f"PartitionKey eq 'unsent:{shard}' and RowKey ge '{device}|' and RowKey lt '{device}}}'"
-        return [_pointer(row, row["RowKey"].partition("|")[0]) for row in await self._page(query)]
+            replace = {"mode": UpdateMode.REPLACE}
+            await self._client.submit_transaction(
+                [(TransactionOperation.UPSERT, entity, replace) for entity in entities]
+            )
 
-    async def _all(self, kind: str) -> AsyncIterator[Pointer]:
+    async def _remove(self, entities: list[dict[str, Any]]) -> None:
+        if len(entities) > 1:
+            try:
+                await self._client.submit_transaction([(TransactionOperation.DELETE, entity) for entity in entities])
+            except TableTransactionError as error:
+                if error.status_code != HTTPStatus.NOT_FOUND:  # of one row, and then none is deleted
+                    raise
+            else:
+                return
+        for entity in entities:
+            await self._client.delete_entity(entity)
+
+    async def _first(self, query: str, limit: int) -> list[Pointer]:
+        """The first rows of each shard, in the order of their keys."""
         with table_errors():
-            async for row in self._client.query_entities(f"PartitionKey ge '{kind}:' and PartitionKey lt '{kind};'"):
-                yield _pointer(row, row["RowKey"].split("|")[kind == "stuck"])
+            shards = await asyncio.gather(*(self._rows(shard, query, limit) for shard in SHARDS))
+        return sorted((pointer for shard in shards for pointer in shard), key=lambda pointer: pointer.key[1])
 
-    async def _due(self, partition: str, now: datetime) -> list[Pointer]:
-        query = f"PartitionKey eq '{partition}' and RowKey le '{_text(now)}|~'"
-        return [_pointer(row, row["RowKey"].split("|")[1]) for row in await self._page(query)]
-
-    async def _page(self, query: str) -> list[TableEntity]:
-        """The first rows of a query; the service may give them in several answers, some of them empty."""
-        found: list[TableEntity] = []
-        with table_errors():
-            async for row in self._client.query_entities(query, results_per_page=PAGE):
-                found.append(row)
-                if len(found) == PAGE:
-                    break
+    async def _rows(self, shard: str, query: str, limit: int) -> list[Pointer]:
+        """The first rows of a shard; the service may give them in several answers, some of them empty."""
+        found: list[Pointer] = []
+        async for row in self._client.query_entities(f"PartitionKey eq '{shard}' and {query}", results_per_page=limit):
+            found.append(_pointer(row))
+            if len(found) == limit:
+                break
         return found
 
-    async def _members(self, deployment: str, shard: int) -> dict[str, dict[IndexKey, Member]]:
+    async def _all(self, shard: str, prefix: str) -> AsyncIterator[Pointer]:
+        with table_errors():
+            async for row in self._client.query_entities(f"PartitionKey eq '{shard}' and {_within(prefix)}"):
+                yield _pointer(row)
+
+    async def _members(self, shard: str, prefix: str) -> dict[str, dict[IndexKey, Member]]:
         """The rows of a shard, by device."""
         found: dict[str, dict[IndexKey, Member]] = {}
-        partition = f"deployment:{key_part(deployment)}:{shard:x}"
+        columns = ["PartitionKey", "RowKey", "Device", "State", "Reason", "Portal", "StuckSince"]
+        query = f"PartitionKey eq '{shard}' and {_within(prefix)}"
         with table_errors():
-            async for row in self._client.query_entities(f"PartitionKey eq '{partition}'", select=["RowKey"]):
-                device, state, reason, portal, since, _ = row["RowKey"].split("|")
-                stuck_since = datetime.fromisoformat(since) if since else None
-                member = Member(unescape(device), state, reason, portal, stuck_since)
-                found.setdefault(device, {})[partition, row["RowKey"]] = member
+            async for row in self._client.query_entities(query, select=columns):
+                since = row.get("StuckSince")
+                stuck_since = None if since is None else read_time(since)
+                member = Member(unescape(row["Device"]), row["State"], row["Reason"], row["Portal"], stuck_since)
+                found.setdefault(row["Device"], {})[shard, row["RowKey"]] = member
         return found
 
 
-def _place(device_id: str) -> tuple[str, str]:
-    """A device as a part of a key, and its shard."""
-    device = key_part(device_id)
-    return device, f"{zlib.crc32(device.encode('utf-8', 'surrogatepass')) % SHARDS:x}"
+def _transactions(entities: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows by shard, and as many as a transaction can hold."""
+    shards = defaultdict[str, list[dict[str, Any]]](list)
+    for entity in entities:
+        shards[entity["PartitionKey"]].append(entity)
+    for found in shards.values():
+        for start in range(0, len(found), TRANSACTION_LIMIT):
+            yield found[start : start + TRANSACTION_LIMIT]
 
 
-def _pointer(row: TableEntity, device: str) -> Pointer:
+def _entity(key: IndexKey) -> dict[str, Any]:
+    partition, row = key
+    return {"PartitionKey": partition, "RowKey": row}
+
+
+def _pointer(row: TableEntity) -> Pointer:
     key = row["PartitionKey"], row["RowKey"]
-    return Pointer(unescape(device), key, str(row.metadata["etag"]), read_time(row["Written"]))
+    return Pointer(unescape(row["Device"]), key, row, str(row.metadata["etag"]), read_time(row["Written"]))
 
 
-def _generation(pointer: Pointer) -> str:
-    return pointer.key[1].rpartition("|")[2]
+def _within(prefix: str) -> str:
+    return f"RowKey ge '{prefix}' and RowKey lt '{_after(prefix)}'"
 
 
-def _text(time: datetime) -> str:
-    """A time whose order is that of its text."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds")
+def _after(prefix: str) -> str:
+    """The first key behind those that begin so: behind the `|` at its end comes `}`."""
+    return prefix[:-1] + "}"

@@ -19,8 +19,11 @@ _UNSAFE: Final = re.compile(r"[/\\#?%'~\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ESCAPED: Final = re.compile(r"(?:~[0-9A-F]{2})+")
 _KEY_LIMIT: Final = 500
 """Characters of a key: 1 KiB at two bytes each, and a few fewer."""
+_PART_LIMIT: Final = 400
+"""Characters of a part: whatever IoT Hub calls a device fits, and room for a kind, a time and a number is left."""
 _HASHED: Final = "~~"
-_HASHED_KEY: Final = re.compile(r"~~[0-9a-f]{64}$")
+_HASHED_KEY: Final = re.compile(rf"(?:[^{_UNSAFE.pattern[1:-1]}]|~[0-9A-F]{{2}})*~~[0-9a-f]{{64}}")
+"""Nothing that only ends like one: what comes from outside may."""
 _LAST: Final = 2**63 - 1
 
 
@@ -29,24 +32,26 @@ def escape(name: str) -> str:
 
     Such a key stands for its name wherever that is not known, and is not escaped again.
     """
-    if _HASHED_KEY.search(name):
+    if _HASHED_KEY.fullmatch(name):
         return name
     escaped = _UNSAFE.sub(lambda match: "".join(f"~{byte:02X}" for byte in _bytes(match[0])), name)
-    if len(escaped) <= _KEY_LIMIT:
-        return escaped
-    digest = hashlib.sha256(_bytes(name)).hexdigest()
-    kept = escaped[: _KEY_LIMIT - len(digest) - len(_HASHED)]
-    return re.sub(r"~[0-9A-F]?$", "", kept) + _HASHED + digest
+    return _shortened(escaped, name, _KEY_LIMIT)
 
 
 def key_part(name: str) -> str:
-    """A name as a part of a key whose parts are set apart by `|` and `:`."""
-    return escape(name).replace("|", "~7C").replace(":", "~3A")
+    """A name as a part of a key: without the `|` that sets its parts apart, and the `:` of other tables' keys."""
+    return _shortened(escape(name).replace("|", "~7C").replace(":", "~3A"), name, _PART_LIMIT)
+
+
+def joined(*parts: str) -> str:
+    """A key of several parts, in the order of the first of them. One that is too long ends with its hash."""
+    key = "|".join(parts)
+    return _shortened(key, key, _KEY_LIMIT)
 
 
 def unescape(key: str) -> str:
     """The name that a key was made of; of one that was too long, the key itself."""
-    if _HASHED_KEY.search(key):
+    if _HASHED_KEY.fullmatch(key):
         return key
     return _ESCAPED.sub(lambda match: bytes.fromhex(match[0].replace("~", "")).decode("utf-8", "surrogatepass"), key)
 
@@ -69,6 +74,14 @@ def transition_key(sequence: int) -> str:
 def transition_sequence(row_key: str) -> int:
     """The sequence number in a transition's RowKey."""
     return _LAST - int(row_key.removeprefix(TRANSITION))
+
+
+def _shortened(key: str, name: str, limit: int) -> str:
+    if len(key) <= limit:
+        return key
+    digest = hashlib.sha256(_bytes(name)).hexdigest()
+    kept = key[: limit - len(digest) - len(_HASHED)]
+    return re.sub(r"~[0-9A-F]?$", "", kept) + _HASHED + digest
 
 
 def _bytes(text: str) -> bytes:

@@ -10,14 +10,9 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
 from status_app.tables.change import REPLACE, Operation, Unit, key_of, submit
-from status_app.tables.deployment_index import (
-    DeploymentIndex,
-    IndexKey,
-    deployments_of,
-    index_keys,
-    unsent_key,
-)
+from status_app.tables.deployment_index import PAGE, DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
+from status_app.tables.index_rows import IndexKey, IndexRows, deployments_of, index_rows, unsent_row
 from status_app.tables.keys import (
     AFTER_STATE,
     AFTER_TRANSITIONS,
@@ -96,7 +91,29 @@ class StatusTable:
                 return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(entity["At"]))
         return StoredDevice(device_id)
 
-    async def index_rows(self, device_id: str) -> frozenset[IndexKey]:
+    async def read_whole(self, device_id: str) -> tuple[StoredDevice, list[TableEntity]]:
+        """A device that has a state, with its newest transitions, the newest first.
+
+        One request: as many transitions as have a place in an answer of a thousand rows.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        with table_errors():
+            rows: dict[str, TableEntity] = {}
+            async for entity in self._client.query_entities(f"PartitionKey eq '{escape(device_id)}'"):
+                rows[entity["RowKey"]] = entity
+                if len(rows) >= PAGE and entity["RowKey"].startswith(TRANSITION):
+                    break
+        history = [row for key, row in rows.items() if key.startswith(TRANSITION)]
+        state = {key: row for key, row in rows.items() if not key.startswith(TRANSITION)}
+        if DEVICE not in state:
+            return StoredDevice(device_id), history
+        last = read_number(state[DEVICE]["Sequence"]) or 0
+        stored = StoredDevice(device_id, state, str(state[DEVICE].metadata["etag"]), last)
+        return stored, [row for row in history if transition_sequence(row["RowKey"]) <= last]
+
+    async def index_rows(self, device_id: str) -> IndexRows:
         """The rows in the index of a device as it is stored now.
 
         Raises:
@@ -137,14 +154,18 @@ class StatusTable:
             waits, look_at = stored.rows[DEVICE].get("LookAt"), device.get("LookAt")
             if look_at is not None and (waits is None or look_at < waits):
                 partial |= {"LookAt": look_at}
-        before, then = stored.index, index_keys(stored.device_id, device)
-        between = before
+        before, then = stored.index, index_rows(stored.device_id, after)
+        between: IndexRows = {}
         if stored.is_known and sum(len(unit.operations) for unit in units) >= TRANSACTION_LIMIT:
-            between |= index_keys(stored.device_id, {**stored.rows[DEVICE], **partial})  # after a part of the change
-        await self._deployments.mark(deployments_of(before ^ then))
-        await self._index.add({*((between | then) - before), *self._unsent(stored.device_id, transitions)})
+            # After a part of the change: some modules are as they will be, the device itself is not.
+            parts = {**stored.rows, **after, DEVICE: {**stored.rows[DEVICE], **partial}}
+            between = index_rows(stored.device_id, parts)
+        added = {key: row for key, row in (between | then).items() if key not in before}
+        left = {key: row for key, row in (between | before).items() if key not in then}
+        await self._deployments.mark(deployments_of((*added.values(), *left.values())))
+        await self._index.add(added | self._unsent(stored.device_id, transitions))
         await submit(self._client, stored, units, partial, (TransactionOperation.UPDATE, device))
-        await self._clear(stored, between - then)
+        await self._clear(stored, left)
         return True
 
     async def remove(self, stored: StoredDevice, transition: Transition) -> None:
@@ -159,7 +180,7 @@ class StatusTable:
         units.append(Unit((self._history(stored.device_id, transition, transition.at),), transition))
         device = key_of(stored.rows[DEVICE])
         index = stored.index
-        await self._deployments.mark(deployments_of(index))
+        await self._deployments.mark(deployments_of(index.values()))
         await self._index.add(self._unsent(stored.device_id, [transition]))
         await submit(self._client, stored, units, device, (TransactionOperation.DELETE, device))
         await self._clear(stored, index)
@@ -201,21 +222,22 @@ class StatusTable:
                 part = rows[start : start + TRANSACTION_LIMIT]
                 await self._client.submit_transaction([(TransactionOperation.DELETE, row) for row in part])
 
-    def _unsent(self, device_id: str, transitions: Sequence[Transition]) -> list[IndexKey]:
+    def _unsent(self, device_id: str, transitions: Sequence[Transition]) -> IndexRows:
         if not transitions or not self._publishes:
-            return []
-        return [unsent_key(device_id, transitions[0].sequence, transitions[-1].sequence)]
+            return {}
+        return unsent_row(device_id, transitions[0].sequence, transitions[-1].sequence)
 
     def _state_rows(self, stored: StoredDevice, record: DeviceRecord) -> dict[str, Row]:
         device = device_row(stored.device_id, record, self._stable_after, stored.rows.get(DEVICE, {}))
-        if not index_keys(stored.device_id, device) <= stored.index:
-            # Not from 1 again in another life of the device.
-            generation = read_number(device.get("Generation")) or stored.last_sequence
-            device["Generation"] = long(generation + 1)
         rows = {DEVICE: device}
         for name, module in record.modules.items():
             row = module_row(stored.device_id, name, module)
             rows[row["RowKey"]] = row
+        before = stored.index
+        if any(before.get(key) != row for key, row in index_rows(stored.device_id, rows).items()):
+            # Not from 1 again in another life of the device.
+            generation = read_number(device.get("Generation")) or stored.last_sequence
+            device["Generation"] = long(generation + 1)
         return rows
 
     def _history(self, device_id: str, transition: Transition, observed: datetime) -> Operation:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from status_app.tables.deployment_index import IndexKey, Pointer, index_keys
+from status_app.tables.index_rows import IndexRows, Pointer, index_rows
 from status_app.tables.keys import DEVICE
 from status_app.tables.rows import read_number, read_record, read_time
 from status_core import DeviceRecord
@@ -39,6 +39,11 @@ class StoredDevice:
         return DEVICE in self.rows
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it has a state: a first one that is written in parts is none before the last of them."""
+        return self.is_known and bool(self.rows[DEVICE]["State"])
+
+    @property
     def twin_version(self) -> int | None:
         """Version of the twin that its state was made of; None where it has no state, or not a whole one."""
         return read_number(self.rows[DEVICE].get("TwinVersion")) if self.is_known else None
@@ -49,9 +54,9 @@ class StoredDevice:
         return read_time(self.rows[DEVICE]["ObservedAt"])
 
     @property
-    def index(self) -> frozenset[IndexKey]:
+    def index(self) -> IndexRows:
         """Its rows in the index."""
-        return index_keys(self.device_id, self.rows[DEVICE]) if self.is_known else frozenset()
+        return index_rows(self.device_id, self.rows)
 
     def has(self, pointer: Pointer) -> bool:
         """Whether a row of the index is one of the device's."""

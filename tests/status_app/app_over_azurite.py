@@ -17,7 +17,7 @@ from status_app.errors import ContinuationError, UnavailableError
 from status_app.incoming import IncomingEvent
 from status_app.services import Services
 from status_app.settings import Settings
-from status_app.tables.deployment_index import index_keys
+from status_app.tables.index_rows import index_rows
 from status_app.tables.keys import escape, unescape
 from status_app.tables.rows import event_id
 from status_app.twins import TwinPage
@@ -191,9 +191,16 @@ class App:
         query = table.query_entities(f"PartitionKey eq '{escape(device)}'")
         return {row["RowKey"]: row async for row in query}
 
+    async def state(self, device: str) -> dict[str, Any]:
+        """The rows of a device without its history."""
+        return {key: row for key, row in (await self.rows(device)).items() if not key.startswith("transition:")}
+
     async def index(self, kind: str = "") -> list[str]:
-        """The row keys of a kind of index rows."""
-        return [row for partition, row in await self.index_keys() if partition.startswith(kind)]
+        """The row keys of a kind of index rows, without the kind; of all kinds as they are."""
+        keys = [
+            row if partition.startswith("shard") else f"{partition}|{row}" for partition, row in await self.index_keys()
+        ]
+        return [key.removeprefix(f"{kind}|") for key in keys if key.startswith(kind)]
 
     async def index_keys(self) -> list[tuple[str, str]]:
         """The keys of the rows that point to devices."""
@@ -295,7 +302,8 @@ def _pointers(device: str, rows: Mapping[str, Any], index: set[tuple[str, str]])
     """Every row that points to the device, and a deadline no later than what it waits for."""
     if "device" not in rows:
         return
-    missing = index_keys(device, rows["device"]) - index
+    state = {key: row for key, row in rows.items() if not key.startswith("transition:")}
+    missing = index_rows(device, state).keys() - index
     if missing and rows["device"]["State"]:  # a part of a first look is in no state yet
         yield f"the index does not hold {missing}"
     look_at = rows["device"].get("LookAt")

@@ -14,7 +14,8 @@ from app_over_azurite import START, App, flags, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
 
 from status_app.services import Services
-from status_app.tables.deployment_index import WRITERS_END_AFTER, DeploymentIndex, index_keys
+from status_app.tables.deployment_index import WRITERS_END_AFTER, DeploymentIndex
+from status_app.tables.index_rows import SHARDS, index_rows
 
 BACKOFF = "048"
 SUCCESSFUL = "003"
@@ -44,7 +45,7 @@ class Wire(AioHttpTransport):  # type: ignore[misc] # the SDK does not tell the 
     Attributes:
         kill_after: Writes that are still served before the process is killed; None: it lives.
         killed: Whether it was.
-        before: Awaited with the method and the address of each request before it is made.
+        before: Awaited with the method of each request, and its address with its body, before it is made.
     """
 
     def __init__(self) -> None:
@@ -55,7 +56,7 @@ class Wire(AioHttpTransport):  # type: ignore[misc] # the SDK does not tell the 
 
     async def send(self, request: Any, **options: Any) -> Any:
         if self.before is not None:
-            await self.before(request.method, request.url)
+            await self.before(request.method, f"{request.url} {request.data!r}")
         if self.kill_after is not None:
             self.killed = self.killed or (self.kill_after == 0 and request.method != "GET")
             self.kill_after -= request.method != "GET"
@@ -97,11 +98,16 @@ class Process:
 
 @pytest.fixture
 async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
-    monkeypatch.setattr("status_app.tables.deployment_index.SHARDS", 2)  # the numbers are no part of what is tested
+    few_shards(monkeypatch, 2)  # the numbers are no part of what is tested
     for module in ("change", "status_table"):
         monkeypatch.setattr(f"status_app.tables.{module}.TRANSACTION_LIMIT", LIMIT)
     async with fresh_app(tables) as app:
         yield app
+
+
+def few_shards(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    for module in ("index_rows", "deployment_index"):
+        monkeypatch.setattr(f"status_app.tables.{module}.SHARDS", SHARDS[:number])
 
 
 async def process(app: App, monkeypatch: pytest.MonkeyPatch) -> Process:
@@ -329,8 +335,8 @@ class Gate:
         self._opened.set()
         await task
 
-    async def _wait(self, method: str, url: str) -> None:
-        if method == self._asked[0] and self._asked[1] in url and not self._reached.is_set():
+    async def _wait(self, method: str, request: str) -> None:
+        if method == self._asked[0] and self._asked[1] in request and not self._reached.is_set():
             self._reached.set()
             await self._opened.wait()
 
@@ -342,7 +348,7 @@ async def test_two_writers_with_one_deadline_leave_one_and_its_device_has_it(
     device = app.put("d", SUCCESSFUL)
     await seen(app, device)
     app.report(device, MINUTE, runtimeStatus="backoff")
-    for method, part in (("POST", "$batch"), ("PATCH", "deadline"), ("DELETE", "state")):
+    for method, part in (("POST", "transition:"), ("POST", "deadline|"), ("POST", "DELETE")):
         gate = Gate(first, method, part)
         slow = await gate.hold(first.look(app, device))
         await second.look(app, device)
@@ -356,21 +362,20 @@ async def test_two_writers_with_one_deadline_leave_one_and_its_device_has_it(
         app.report(device, MINUTE, runtimeStatus="backoff")
 
 
-@pytest.mark.parametrize("kind", ["deadline", "state"])
 async def test_a_late_removal_takes_nothing_that_the_device_has_by_then(
-    app: App, monkeypatch: pytest.MonkeyPatch, kind: str
+    app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     slow, quick = await process(app, monkeypatch), await process(app, monkeypatch)
     device = app.put("d", SUCCESSFUL)
     await failing(app, device)
     before = set(await app.index_keys())
     app.report(device, MINUTE, runtimeStatus="running")
-    gate = Gate(slow, "DELETE", kind)
+    gate = Gate(slow, "POST", "DELETE")
     late = await gate.hold(slow.look(app, device))
     app.report(device, NOW, runtimeStatus="backoff", exitCode=1)  # it fails again, and waits for the same time
     await quick.look(app, device)
     due = (START + GRACE).isoformat(timespec="microseconds")
-    assert [row.partition("|")[0] for row in await app.index("deadline")] == [due] * (2 if kind == "deadline" else 1)
+    assert [row.partition("|")[0] for row in await app.index("deadline")] == [due] * 2
     await gate.let(late)
     assert await app.broken_promises() == []
     assert before.isdisjoint(await app.index_keys())
@@ -385,7 +390,7 @@ async def test_a_row_that_its_writer_writes_again_is_not_discarded_by_who_read_i
     device = app.put("d", SUCCESSFUL)
     await seen(app, device)
     app.report(device, MINUTE, runtimeStatus="backoff")
-    async with writer.killed_after(4):  # the mark and the rows of the index are written, and the change is not
+    async with writer.killed_after(2):  # the mark and the rows of the index are written, and the change is not
         await writer.look(app, device)
     assert len(await app.index("deadline")) == 1
     app.now += WRITERS_END_AFTER
@@ -414,23 +419,23 @@ async def test_a_deadline_is_found_when_it_is_due_and_the_oldest_comes_first(app
     ids = [f"device-{number}" for number in range(40)] + ["Odd |device'~#?%/\\", "é|", "|", "\x00"]
     rows = {name: ROW | {"LookAt": START + number * MINUTE, "Generation": number} for number, name in enumerate(ids)}
     for name, row in rows.items():
-        await index.add(index_keys(name, row))
+        await index.add(index_rows(name, {"device": row}))
     due = await index.due(START + 20 * MINUTE)
     assert [pointer.device_id for pointer in due] == ids[:21]
     assert {pointer.written for pointer in due} == {app.now}
     assert [pointer.device_id for pointer in await index.due(START + 100 * MINUTE)] == ids
     assert sorted([pointer.device_id async for pointer in index.devices()]) == sorted(ids)
-    assert all(pointer.key in index_keys(pointer.device_id, rows[pointer.device_id]) for pointer in due)
+    assert all(pointer.key in index_rows(pointer.device_id, {"device": rows[pointer.device_id]}) for pointer in due)
     for name, row in rows.items():
-        await index.remove(index_keys(name, row))
-        await index.remove(index_keys(name, row))  # what is not there is none too many
+        await index.remove(index_rows(name, {"device": row}))
+        await index.remove(index_rows(name, {"device": row}))  # what is not there is none too many
     assert await app.index() == []
 
 
 async def test_one_run_takes_a_page_of_deadlines_of_each_shard_and_the_next_run_the_others(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("status_app.tables.deployment_index.SHARDS", 1)
+    few_shards(monkeypatch, 1)
     monkeypatch.setattr("status_app.tables.deployment_index.PAGE", 3)
     devices = [app.put(f"d{number}", BACKOFF) for number in range(7)]
     await app.handle(*(app.event(device) for device in devices))
@@ -448,17 +453,22 @@ def test_every_row_of_a_device_ends_with_its_generation(generation: int) -> None
         "Deployments": '["a|b:c"]',
         "Generation": generation,
     }
-    keys = index_keys("a|b", row)
-    assert {(partition.rpartition(":")[0], key) for partition, key in keys} == {
-        ("state:pending", f"a~7Cb|{generation}"),
-        ("deadline", f"2024-05-02T09:25:00.000000+00:00|a~7Cb|{generation}"),
-        ("stuck", f"2024-05-02T09:10:00.000000+00:00|a~7Cb|{generation}"),
-        (
-            "deployment:a~7Cb~3Ac",
-            f"a~7Cb|pending|waiting_for_device|applied|2024-05-02T09:10:00.000000+00:00|{generation}",
-        ),
+    module = {"StuckSince": START + MINUTE}
+    rows = index_rows("a|b", {"device": row, "module:m1": module, "module:m2": {}})
+    asked = {"State": "pending", "Reason": "waiting_for_device", "Portal": "applied", "StuckSince": START}
+    own = {"Device": "a|b", "Generation": generation}
+    said = "2024-05-02T09:10:00.000000+00:00"
+    assert {key: columns for (_, key), columns in rows.items()} == {
+        f"state|pending|a~7Cb|{generation}": own,
+        f"deadline|2024-05-02T09:25:00.000000+00:00|a~7Cb|{generation}": own,
+        f"stuck|2024-05-02T09:10:00.000000+00:00|a~7Cb|{generation}": own,
+        f"module|2024-05-02T09:11:00.000000+00:00|a~7Cb|m1|{generation}": own | {"Row": "module:m1"},
+        f"deployment|a~7Cb~3Ac|a~7Cb|pending|waiting_for_device|applied|{said}|{generation}": own
+        | {"Deployment": "a~7Cb~3Ac"}
+        | asked,
     }
-    assert len(index_keys("a|b", ROW)) == 1
+    assert len({shard for shard, _ in rows}) == 1
+    assert len(index_rows("a|b", {"device": ROW})) == 1
 
 
 async def test_a_device_whose_change_was_killed_between_two_parts_is_looked_at_in_time(
@@ -468,7 +478,7 @@ async def test_a_device_whose_change_was_killed_between_two_parts_is_looked_at_i
     device = app.put("d", SUCCESSFUL)
     await large(app, device)
     all_report(app, device, runtimeStatus="backoff")
-    async with victim.killed_after(6):  # the mark of the deployment, four rows of the index, and one transaction
+    async with victim.killed_after(3):  # the mark of the deployment, the rows of the index, and one transaction
         await victim.look(app, device)
     waits = await app.broken_promises()
     for _ in range(20):

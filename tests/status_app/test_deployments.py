@@ -19,8 +19,9 @@ from local.azurite import azurite_tables
 from local.eventhubs import EventHubs
 from local.tables import Operation, TableProxy, table_proxy
 from status_app.events.publisher import TransitionPublisher
-from status_app.tables.deployment_index import SHARDS, DeploymentIndex, IndexKey, Member, index_keys
+from status_app.tables.deployment_index import DeploymentIndex, Member
 from status_app.tables.deployment_rows import DeploymentRows
+from status_app.tables.index_rows import SHARDS, IndexRows, index_rows
 from status_app.tables.keys import unescape
 from status_app.twin_changes import BatchError
 
@@ -115,9 +116,17 @@ async def entities(app: App, table: str, query: str) -> list[Any]:
 
 async def index(app: App) -> list[tuple[str, ...]]:
     """The rows of devices by deployment: deployment, device, state, reason, portal, stuck since."""
-    rows = await entities(app, "DeploymentIndex", "PartitionKey ge 'deployment:' and PartitionKey lt 'deployment;'")
+    rows = await entities(app, "DeploymentIndex", "PartitionKey ne 'deployments' and Deployment ne ''")
     return sorted(
-        (unescape(row["PartitionKey"].split(":")[1]), *map(unescape, row["RowKey"].split("|")[:-1])) for row in rows
+        (
+            unescape(row["Deployment"]),
+            unescape(row["Device"]),
+            row["State"],
+            row["Reason"],
+            row["Portal"],
+            row["StuckSince"].isoformat(timespec="microseconds") if "StuckSince" in row else "",
+        )
+        for row in rows
     )
 
 
@@ -141,9 +150,9 @@ async def members(app: App, deployment: str = CAMERA) -> tuple[list[Member], lis
     """The devices of a deployment, and those that had to be asked."""
     asked: list[str] = []
 
-    async def rows_of(device: str) -> frozenset[IndexKey]:
+    async def rows_of(device: str) -> IndexRows:
         asked.append(device)
-        return index_keys(device, (await app.rows(device))["device"])
+        return index_rows(device, await app.state(device))
 
     index = DeploymentIndex(app.client.get_table_client("DeploymentIndex"), lambda: app.now)
     return await index.members(deployment, rows_of), asked
@@ -312,9 +321,12 @@ async def test_a_device_is_one_member_while_two_rows_of_it_stand(world: World) -
     app = world.app()
     device = await show(app, "a", PENDING)
     found: list[str] = []
+    committed: list[str] = []
 
     async def look(op: Operation, path: str) -> None:
-        if op == "write" and "PartitionKey='deployment:" in path and "|pending|" in path:  # the old row is to go
+        if op == "write" and "$batch/DeploymentStatus" in path:
+            committed.append(path)
+        elif committed and "$batch/DeploymentIndex" in path:  # the old rows are to go
             world.proxy.before = None
             assert len(await index(app)) == 2
             (member,), asked = await members(app)
@@ -357,7 +369,7 @@ async def test_a_change_is_counted_whose_writer_marked_early_and_committed_late(
     held, goes_on = asyncio.Event(), asyncio.Event()
 
     async def hold(op: Operation, path: str) -> None:
-        if op == "write" and "PartitionKey='deployment:" in path:
+        if op == "write" and "$batch/DeploymentIndex" in path and not held.is_set():
             held.set()
             await goes_on.wait()
 
@@ -380,8 +392,8 @@ async def test_a_deployment_is_not_counted_again_when_no_device_of_it_changes_an
         await timer(app)
     before = world.proxy.requests_of["DeploymentIndex"].copy()
     await timer(app)
-    # The deadlines of each shard, unsent events, and the deployments.
-    assert world.proxy.requests_of["DeploymentIndex"] - before == {"read": SHARDS + 2}
+    # The deadlines and the unsent events of each shard, and the deployments.
+    assert world.proxy.requests_of["DeploymentIndex"] - before == {"read": 2 * len(SHARDS) + 1}
 
 
 async def test_where_another_run_counts_at_the_same_time_nothing_is_lost_or_doubled(
@@ -393,7 +405,7 @@ async def test_where_another_run_counts_at_the_same_time_nothing_is_lost_or_doub
     runs: list[int] = []
 
     async def overtake(op: Operation, path: str) -> None:
-        if op == "write" and "$batch" in path and not runs:
+        if op == "write" and "$batch/DeploymentIndex" in path and not runs:
             runs.append(1)
             other.now = app.now
             await timer(other, timedelta(0))
@@ -401,11 +413,11 @@ async def test_where_another_run_counts_at_the_same_time_nothing_is_lost_or_doub
     world.proxy.before = overtake
     await timer(app)
     await show(app, "a", SUCCESSFUL)
-    runs.clear()
-    await timer(app)
+    world.proxy.before = overtake
     runs.clear()
     await timer(app)
     assert caplog.messages == ["deployment 'camera-2': another run has counted it"] * 2
+    await timer(app)
     await asyncio.gather(timer(app), timer(other))
     assert world.told() == [("started", 1, 1, 0, 1), ("first_failure", 1, 1, 0, 1), ("completed", 1, 1, 1, 0)]
 
@@ -513,10 +525,28 @@ async def failing(world: World, part: str) -> AsyncIterator[None]:
     world.proxy.faults.clear()
 
 
+@asynccontextmanager
+async def failing_after_the_change(world: World) -> AsyncIterator[None]:
+    """The table service fails from the first write on that comes after a change."""
+    committed: list[str] = []
+
+    async def fail(op: Operation, path: str) -> None:
+        if committed and op == "write":
+            world.proxy.faults.add("write", 403, 10**6)
+            raise ConnectionResetError
+        if op == "write" and "DeploymentStatus" in path:
+            committed.append(path)
+
+    world.proxy.before = fail
+    yield
+    world.proxy.before = None
+    world.proxy.faults.clear()
+
+
 async def test_what_a_change_leaves_behind_that_was_never_committed_is_not_counted(world: World) -> None:
     app = world.app()
     await show(app, "a", SUCCESSFUL)
-    async with failing(world, "$batch"):
+    async with failing(world, "$batch/DeploymentStatus"):
         await show(app, "a", BACKOFF)
     await show(app, "a", PENDING)
     assert len(await index(app)) == 2
@@ -536,10 +566,10 @@ async def test_a_device_that_has_left_is_not_counted_for_ever_where_its_row_coul
     await show(app, "a", SUCCESSFUL)
     device = await show(app, "b", SUCCESSFUL)
     await timer(app)
-    async with failing(world, "PartitionKey='deployment:camera-2"):
+    async with failing_after_the_change(world):
         await show(app, "a", SUCCESSFUL, "camera-3")
     del app.hub.twins[device]
-    async with failing(world, "PartitionKey='deployment:camera-2"):
+    async with failing_after_the_change(world):
         await app.handle(app.event(device, b"{}", **DELETION))
     for _ in range(20):
         await timer(app)
@@ -548,5 +578,7 @@ async def test_a_device_that_has_left_is_not_counted_for_ever_where_its_row_coul
     await timer(app)
     assert await index(app) == await of_devices(app)
     assert (await stored(app))["Devices"] == 0
-    keys = await entities(app, "DeploymentIndex", "PartitionKey ge 'state:' and PartitionKey lt 'stuck;'")
+    keys = await entities(
+        app, "DeploymentIndex", "RowKey ge 'state|' and RowKey lt 'stuck}' and PartitionKey ne 'deployments'"
+    )
     assert len(keys) == 1

@@ -11,6 +11,7 @@ from app_over_azurite import START, App, flags, fresh_app, transitions
 from status_app.errors import UnavailableError
 from status_app.flag_stuck import SILENT
 from status_app.tables.deployment_index import WRITERS_END_AFTER
+from status_app.tables.index_rows import place
 from status_app.tables.status_table import StatusTable
 from status_app.tables.stored_device import StoredDevice
 
@@ -309,15 +310,16 @@ async def test_a_deadline_that_no_device_has_is_left_while_its_writer_may_live_a
     kept = await app.index("deadline")
     await app.flag_stuck()  # nothing is due
     index = app.client.get_table_client("DeploymentIndex")
-    row = {"PartitionKey": "deadline:3", "RowKey": f"{app.now.isoformat(timespec='microseconds')}|{device}|5"}
+    key = f"{app.now.isoformat(timespec='microseconds')}|{device}|5"
+    row = {"PartitionKey": place(device)[1], "RowKey": f"deadline|{key}", "Device": device, "Generation": 5}
     await index.create_entity({**row, "Written": app.now})
     app.hub.reads.clear()
     await app.flag_stuck(WRITERS_END_AFTER - 2 * SECOND)
     await app.flag_stuck(SECOND)
-    assert sorted(await app.index("deadline")) == sorted([*kept, row["RowKey"]])
+    assert sorted(await app.index("deadline")) == sorted([*kept, key])
     assert app.hub.reads == []
     await app.flag_stuck(SECOND)
-    assert row["RowKey"] not in await app.index("deadline")
+    assert key not in await app.index("deadline")
 
 
 async def test_what_one_device_fails_at_the_others_do_not_and_the_next_run_finishes_it(

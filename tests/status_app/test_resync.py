@@ -11,6 +11,7 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
 from status_app.tables.deployment_index import WRITERS_END_AFTER
+from status_app.tables.index_rows import place
 from status_app.tables.resync_position import Cycle, ResyncPosition, digest
 from status_app.tables.status_table import StatusTable
 from status_app.tables.stored_device import StoredDevice
@@ -431,7 +432,8 @@ async def test_a_state_that_no_device_has_is_left_while_its_writer_may_live_and_
     await app.resync()
     before = await app.etags()
     index = app.client.get_table_client("DeploymentIndex")
-    await index.create_entity({"PartitionKey": f"state:{state}:7", "RowKey": f"{device}|0", "Written": app.now})
+    row = {"PartitionKey": place(device)[1], "RowKey": f"state|{state}|{device}|0"}
+    await index.create_entity({**row, "Device": device, "Generation": 0, "Written": app.now})
     await app.resync(WRITERS_END_AFTER - MINUTE)
     assert len(await app.etags()) == len(before) + 1
     await app.resync(MINUTE)

@@ -1,0 +1,1 @@
+"""Checks of what no test of the app can see. Never deployed."""

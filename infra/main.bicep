@@ -1,0 +1,225 @@
+targetScope = 'subscription'
+
+@description('Name of the azd environment. It names the resource group, and the names of all resources follow from it.')
+@minLength(1)
+@maxLength(64)
+param environmentName string
+
+@description('Region of everything that is made here: one that has Flex Consumption.')
+@minLength(1)
+param location string
+
+@description('Name of the IoT hub that the fleet is in. It keeps its settings and its other routes. Empty: a new hub is made.')
+param iotHubName string = ''
+
+@description('Resource group of that IoT hub, in the same subscription. Empty: the resource group of the app.')
+param iotHubResourceGroup string = ''
+
+@description('Size of a new IoT hub. Twin changes are routed by the sizes of the standard tier only.')
+@allowed([
+  'F1'
+  'S1'
+  'S2'
+  'S3'
+])
+param newIotHubSku string = 'S1'
+
+@description('Who is told of alerts. Empty: alerts are raised, and nobody is sent a mail.')
+param alertEmail string = ''
+
+@description('Partitions of the event hub of twin changes. Each can have an instance of its own that reads twins, and an S1 hub lets 100 twins a second be read: two instances come near that, and more would only be throttled. It cannot be changed later.')
+@minValue(1)
+@maxValue(32)
+param twinChangesPartitions int = 2
+
+@description('Partitions of the event hub of transitions: how many readers of one subscriber can share the work. It cannot be changed later.')
+@minValue(1)
+@maxValue(32)
+param transitionsPartitions int = 4
+
+@description('Throughput units of the Event Hubs namespace. One takes in 1,000 events or 1 MB a second, which is more than the app can read twins for.')
+@minValue(1)
+@maxValue(40)
+param throughputUnits int = 1
+
+@description('Most instances of each function. Partitions hold it lower: a function gets at most one instance for each. 40 is the lowest value that Flex Consumption has taken in every version.')
+@minValue(1)
+@maxValue(1000)
+param maximumInstanceCount int = 40
+
+@description('Memory of an instance. 2,048 MB is the smallest size with a whole core, which a start needs to be quick; an idle app has no instance, so the size costs nothing then.')
+@allowed([
+  512
+  2048
+  4096
+])
+param instanceMemoryMB int = 2048
+
+@description('Days that logs are kept. The first 31 cost nothing.')
+@minValue(30)
+@maxValue(730)
+param logRetentionDays int = 30
+
+@description('Grace period of what has none of its own: ISO 8601 duration.')
+param graceDefault string = 'PT15M'
+
+@description('Grace periods: JSON object of module name or image prefix to ISO 8601 duration.')
+param gracePeriods string = '{}'
+
+@description('How long something must be as desired until its clock ends: ISO 8601 duration.')
+param stableAfter string = 'PT60S'
+
+@description('When deadlines are looked at: six fields, second to day of the week, in UTC.')
+param flagStuckSchedule string = '0 * * * * *'
+
+@description('When every device is compared with its twin: the same six fields.')
+param resyncSchedule string = '0 0 * * * *'
+
+@description('Transitions that are kept of each device.')
+@minValue(1)
+@maxValue(100000)
+param historyLimit int = 500
+
+var tags = { 'azd-env-name': environmentName }
+var token = toLower(uniqueString(subscription().id, environmentName, location))
+var groupName = 'rg-${environmentName}'
+var makesIotHub = empty(iotHubName)
+var hubName = makesIotHub ? 'iot-${token}' : iotHubName
+var hubGroupName = makesIotHub || empty(iotHubResourceGroup) ? groupName : iotHubResourceGroup
+
+resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+  name: groupName
+  location: location
+  tags: tags
+}
+
+module identities 'modules/identities.bicep' = {
+  name: 'identities'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+  }
+}
+
+module monitoring 'modules/monitoring.bicep' = {
+  name: 'monitoring'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    appPrincipalId: identities.outputs.appPrincipalId
+    retentionDays: logRetentionDays
+  }
+}
+
+module storage 'modules/storage.bicep' = {
+  name: 'storage'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    appPrincipalId: identities.outputs.appPrincipalId
+  }
+}
+
+module eventHubs 'modules/event-hubs.bicep' = {
+  name: 'event-hubs'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    appPrincipalId: identities.outputs.appPrincipalId
+    routePrincipalId: identities.outputs.routePrincipalId
+    twinChangesPartitions: twinChangesPartitions
+    transitionsPartitions: transitionsPartitions
+    throughputUnits: throughputUnits
+  }
+}
+
+module iotHub 'modules/iot-hub.bicep' = if (makesIotHub) {
+  name: 'iot-hub'
+  scope: group
+  params: {
+    hubName: hubName
+    location: location
+    tags: tags
+    sku: newIotHubSku
+    routeIdentityId: identities.outputs.routeIdentityId
+    endpointUri: eventHubs.outputs.endpointUri
+    twinChangesHub: eventHubs.outputs.twinChangesHub
+  }
+}
+
+module iotHubReader 'modules/iot-hub-reader.bicep' = {
+  name: 'iot-hub-reader-${token}'
+  scope: resourceGroup(hubGroupName)
+  params: {
+    hubName: hubName
+    appPrincipalId: identities.outputs.appPrincipalId
+  }
+  dependsOn: [
+    iotHub
+  ]
+}
+
+module functionApp 'modules/function-app.bicep' = {
+  name: 'function-app'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    identityId: identities.outputs.appIdentityId
+    identityClientId: identities.outputs.appClientId
+    insightsName: monitoring.outputs.insightsName
+    storageName: storage.outputs.storageName
+    packageContainer: storage.outputs.packageContainer
+    eventHubsHost: eventHubs.outputs.hostName
+    twinChangesHub: eventHubs.outputs.twinChangesHub
+    consumerGroup: eventHubs.outputs.consumerGroup
+    transitionsHub: eventHubs.outputs.transitionsHub
+    iotHubHost: iotHubReader.outputs.hostName
+    maximumInstanceCount: maximumInstanceCount
+    instanceMemoryMB: instanceMemoryMB
+    graceDefault: graceDefault
+    gracePeriods: gracePeriods
+    stableAfter: stableAfter
+    flagStuckSchedule: flagStuckSchedule
+    resyncSchedule: resyncSchedule
+    historyLimit: historyLimit
+  }
+}
+
+module alerts 'modules/alerts.bicep' = {
+  name: 'alerts'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    workspaceId: monitoring.outputs.workspaceId
+    eventHubsId: eventHubs.outputs.namespaceId
+    twinChangesHub: eventHubs.outputs.twinChangesHub
+    email: alertEmail
+  }
+}
+
+// azd keeps outputs beside its inputs, by name: an output must not have the name of an input.
+output FUNCTION_APP string = functionApp.outputs.appName
+output STATUS_TABLES string = storage.outputs.tableEndpoint
+output EVENT_HUBS_HOST string = eventHubs.outputs.hostName
+output TRANSITIONS_HUB string = eventHubs.outputs.transitionsHub
+output IOT_HUB string = iotHubReader.outputs.hostName
+
+// What scripts/route-iot-hub needs. A hub that is made here has its route already, and none to name.
+output ROUTE_IOT_HUB string = makesIotHub ? '' : hubName
+output ROUTE_IOT_HUB_GROUP string = hubGroupName
+output ROUTE_IDENTITY string = identities.outputs.routeIdentityId
+output ROUTE_ENDPOINT_URI string = eventHubs.outputs.endpointUri
+output ROUTE_EVENT_HUB_GROUP string = groupName
+output ROUTE_EVENT_HUB string = eventHubs.outputs.twinChangesHub

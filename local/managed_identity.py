@@ -1,0 +1,63 @@
+"""The endpoint where a function app in Azure gets the tokens of its managed identity."""
+
+import time
+from collections.abc import Mapping
+from http import HTTPStatus
+from secrets import token_hex
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from local.tokens import LIFETIME, issue_token
+
+
+class ManagedIdentity:
+    """Gives tokens for one user-assigned identity, to whoever runs in its environment.
+
+    Args:
+        client_id: The identity. A request for another one is refused, as Azure refuses one that the app does not have.
+
+    Attributes:
+        audiences: What tokens were asked for, in order.
+    """
+
+    def __init__(self, client_id: str) -> None:
+        self._client_id = client_id
+        self._secret = token_hex()
+        self._port = 0
+        self.audiences: list[str] = []
+
+    async def __aenter__(self) -> Self:
+        """Listen on a free port."""
+        application = web.Application()
+        application.router.add_get("/msi/token", self._answer)
+        self._runner = web.AppRunner(application, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self._port = self._runner.addresses[0][1]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop."""
+        await self._runner.cleanup()
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What Azure sets beside the app settings."""
+        return {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{self._port}/msi/token", "IDENTITY_HEADER": self._secret}
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        if request.headers.get("X-IDENTITY-HEADER") != self._secret:
+            return web.json_response({"message": "the header is wrong"}, status=HTTPStatus.FORBIDDEN)
+        if request.query.get("client_id") != self._client_id:
+            return web.json_response({"message": "the app has no such identity"}, status=HTTPStatus.BAD_REQUEST)
+        audience = request.query["resource"]
+        self.audiences.append(audience)
+        end = str(int(time.time()) + LIFETIME)
+        return web.json_response(
+            {"access_token": issue_token(audience), "expires_on": end, "resource": audience, "token_type": "Bearer"}
+        )
