@@ -43,7 +43,7 @@ async def missing(fleet: FleetStatus, deployment: str, look: Look) -> list[Devic
         RefusedError: There is no use in asking.
     """
     found: list[Device] = []
-    for state in (state for state in look.states if state != State.SUCCESSFUL):
+    for state in (state for state in State if state is not State.SUCCESSFUL and look.states.get(state)):
         read = 0
         async for item in fleet.devices(deployment, state=state):
             read += 1

@@ -1,21 +1,20 @@
-"""The shapes of the API over real sockets, served from the tables, for those who ask it."""
+"""The app's HTTP API over a real socket, without the functions host: one that can be switched off and on again."""
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
 from urllib.parse import unquote
 
+import azure.functions as func
 from aiohttp import web
 
-from status_app.fleet_status import FleetStatus
+from status_app.http import routes
+from status_app.queries import Fleet
 
 KEY = "hunter2-function-key"
-PAGE = 2
-"""Devices of a page: few, so that one is not the last."""
 
 
 class Api:
-    """An API that can be switched off and on again.
+    """An API for a key.
 
     Attributes:
         port: Where it listens on 127.0.0.1, the same after each start.
@@ -23,7 +22,7 @@ class Api:
         requests: What it was asked, with its query.
     """
 
-    def __init__(self, fleet: FleetStatus) -> None:
+    def __init__(self, fleet: Fleet) -> None:
         self.port = 0
         self.answers: list[tuple[int, Mapping[str, str], str]] = []
         self.requests: list[str] = []
@@ -55,35 +54,31 @@ class Api:
         if self.answers:
             status, headers, body = self.answers.pop(0)
             return web.Response(status=status, headers=headers, text=body)
-        answer = await self._answer([unquote(part) for part in request.rel_url.raw_path.split("/")[2:]], request.query)
-        if answer is None:
-            problem = {"type": "about:blank", "title": "Not Found", "status": 404, "detail": "it is not known"}
-            return web.json_response(problem, status=404, content_type="application/problem+json")
-        return web.json_response(answer)
+        answer = await self._answer(request)
+        return web.Response(status=answer.status_code, headers=dict(answer.headers), body=answer.get_body(),
+                            content_type=answer.mimetype)  # fmt: skip
 
-    async def _answer(self, path: list[str], query: Mapping[str, str]) -> Mapping[str, Any] | None:
+    async def _answer(self, request: web.Request) -> func.HttpResponse:
+        path = [unquote(part) for part in request.rel_url.raw_path.split("/")[2:]]
+        names = {"deviceId": path[1], "deploymentId": path[1]} if len(path) > 1 else {}
+        asked = func.HttpRequest(
+            "GET", str(request.url), headers=request.headers, params=request.query, route_params=names, body=b""
+        )
         match path:
-            case ["deployments", deployment]:
-                return await self._fleet.deployment(deployment)
+            case ["deployments", _]:
+                return await routes.deployment(self._fleet, asked)
             case ["devices"]:
-                found = self._fleet.devices(
-                    query["deployment"], state=query.get("state"), stuck=query.get("stuck") == "true"
-                )
-                first = int(query.get("next", 0))
-                items = [item async for item in found]
-                more = str(first + PAGE) if len(items) > first + PAGE else None
-                return {"items": items[first : first + PAGE], "next": more}
-            case ["devices", device]:
-                return await self._fleet.device(device)
-            case ["devices", device, "transitions"]:
-                found_ = await self._fleet.transitions(device, int(query["limit"]))
-                return {"items": found_, "next": None} if found_ else None
-        return None
+                return await routes.devices(self._fleet, asked)
+            case ["devices", _]:
+                return await routes.device(self._fleet, asked)
+            case ["devices", _, "transitions"]:
+                return await routes.transitions(self._fleet, asked)
+        return func.HttpResponse(status_code=404)
 
 
 @asynccontextmanager
-async def running_api(fleet: FleetStatus) -> AsyncIterator[Api]:
-    """An API that answers as a fleet does."""
+async def running_api(fleet: Fleet) -> AsyncIterator[Api]:
+    """An API that answers for a fleet."""
     api = Api(fleet)
     await api.start()
     try:

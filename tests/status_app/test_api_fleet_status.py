@@ -1,8 +1,7 @@
 """The client of the API over real sockets: what it tries again, what it tells, and where the key does not go."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 from api_over_tables import KEY, Api, running_api
@@ -10,28 +9,26 @@ from api_over_tables import KEY, Api, running_api
 from status_app.errors import UnavailableError
 from status_app.fleet_status import RefusedError
 from status_app.fleet_status.api import ATTEMPTS, LONGEST_WAIT, ApiFleetStatus
+from status_app.queries import Answer, Devices, Fleet, Page, Place
 
 PROBLEM = {"Content-Type": "application/problem+json"}
 JSON = {"Content-Type": "application/json"}
 
 
-class OneDevice:
-    """A fleet of one device, in the place of tables."""
+class OneDevice(Fleet):
+    """A fleet in which every device and every deployment is known, in the place of tables."""
 
-    async def deployment(self, deployment: str) -> Mapping[str, Any] | None:
-        return {"deploymentId": deployment}
-
-    async def devices(self, deployment: str, **_asked: Any) -> AsyncIterator[Mapping[str, Any]]:
-        yield {"deviceId": deployment}
-
-    async def device(self, device_id: str) -> Mapping[str, Any] | None:
-        return {"deviceId": device_id}
-
-    async def transitions(self, _device_id: str, _limit: int) -> Sequence[Mapping[str, Any]]:
-        return []
-
-    async def close(self) -> None:
+    def __init__(self) -> None:
         pass
+
+    async def deployment(self, deployment_id: str) -> Answer | None:
+        return {"deploymentId": deployment_id}
+
+    async def devices(self, asked: Devices, _after: Place | None, _limit: int) -> Page:
+        return Page([{"deviceId": asked.deployment}])
+
+    async def device(self, device_id: str) -> Answer | None:
+        return {"deviceId": device_id}
 
 
 class World:
@@ -141,7 +138,7 @@ async def test_an_api_that_is_off_is_unavailable_and_answers_once_it_is_on(world
 async def test_an_api_that_is_silent_is_unavailable(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     over = asyncio.Event()
 
-    async def silent(_path: object, _query: object) -> None:
+    async def silent(_request: object) -> None:
         await over.wait()
 
     monkeypatch.setattr(world.api, "_answer", silent)

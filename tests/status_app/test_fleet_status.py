@@ -27,7 +27,7 @@ async def no_wait(_seconds: float) -> None:
 @asynccontextmanager
 async def source(kind: str, app: App, tables: str) -> AsyncIterator[FleetStatus]:
     reader = TableFleetStatus(tables, clock=lambda: app.now)
-    async with running_api(reader) as api:
+    async with running_api(app.services.fleet()) as api:
         asked = ApiFleetStatus(api.url, KEY, sleep=no_wait)
         try:
             yield reader if kind == "tables" else asked

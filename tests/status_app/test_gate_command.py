@@ -2,7 +2,6 @@
 
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +13,8 @@ from local.demo.rollout import START, Clock
 from local.fleet import Fleet, Trouble, mixed_fleet, release
 from local.stack import Stack, running_stack
 from status_app.exit_codes import ExitCode
-from status_app.fleet_status.tables import TableFleetStatus
+from status_app.services import Services
+from status_app.settings import Settings
 
 STEP = timedelta(seconds=10)
 QUICK = ("--interval", "PT1S", "--stable-after", "PT1S", "--timeout", "PT5M")
@@ -22,19 +22,18 @@ SOURCES = ["tables", "api"]
 
 
 class World:
-    """The running app with its fleet, and an API over its tables."""
+    """The running app with its fleet. Its API is the one of the functions host."""
 
-    def __init__(self, stack: Stack, clock: Clock, tables: str, api: Api) -> None:
+    def __init__(self, stack: Stack, clock: Clock, tables: str) -> None:
         self.stack = stack
         self.clock = clock
         self.tables = tables
-        self.api = api
 
     def environment(self, source: str) -> dict[str, str]:
         """How a command is told where to ask."""
         if source == "tables":
             return {"STATUS_TABLES": self.tables}
-        return {"DEPLOYMENT_STATUS_URL": self.api.url, "DEPLOYMENT_STATUS_KEY": KEY}
+        return {"DEPLOYMENT_STATUS_URL": self.stack.api, "DEPLOYMENT_STATUS_KEY": KEY}
 
     async def run(self, fleet: Fleet, minutes: int) -> None:
         """Let time pass: devices move, the app follows them, its timer fires every minute."""
@@ -46,27 +45,21 @@ class World:
             await self.stack.host.run_timer("flag_stuck")
 
 
-@asynccontextmanager
-async def running_world(folder: Path, tables: str) -> AsyncIterator[World]:
-    clock, reader = Clock(), TableFleetStatus(tables)
-    async with running_stack(folder, tables, clock) as stack, running_api(reader) as api:
-        yield World(stack, clock, tables, api)
-    await reader.close()
-
-
 @pytest.fixture
 async def world(tables: str, tmp_path: Path) -> AsyncIterator[World]:
-    async with running_world(tmp_path, tables) as world:
-        yield world
+    clock = Clock()
+    async with running_stack(tmp_path, tables, clock, function_key=KEY) as stack:
+        yield World(stack, clock, tables)
 
 
 @pytest.fixture
 async def api(tables: str) -> AsyncIterator[Api]:
-    """An API without the app: its tables are as they are."""
-    reader = TableFleetStatus(tables)
-    async with running_api(reader) as api:
+    """An API that can be switched off."""
+    settings = Settings.read({"STATUS_TABLES": tables, "IOT_HUB": "hub1"})
+    services = Services(settings)
+    async with running_api(services.fleet()) as api:
         yield api
-    await reader.close()
+    await services.close()
 
 
 def good_fleet(world: World, name: str, count: int = 3) -> tuple[Fleet, list[str]]:
@@ -152,16 +145,17 @@ async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_t
         assert "    1. Read the module's logs, on the device: `sudo iotedge logs vision --tail 200`" in lines
 
 
-async def test_an_api_that_goes_and_comes_back_is_told_and_does_not_stop_the_pipeline(world: World) -> None:
+async def test_an_api_that_goes_and_comes_back_is_told_and_does_not_stop_the_pipeline(world: World, api: Api) -> None:
     fleet, devices = good_fleet(world, "outage")
     fleet.deploy("outage", release(2), devices, world.clock.now)
     await world.stack.drained()
-    async with running(world.environment("api"), "wait", "--deployment", "outage", *QUICK) as gate:
+    environment = {"DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": KEY}
+    async with running(environment, "wait", "--deployment", "outage", *QUICK) as gate:
         await gate.until("0 of 3 devices successful, 3 pending")
-        await world.api.stop()
+        await api.stop()
         await gate.until("the API is unavailable: no connection; it is asked again")
         await world.run(fleet, 2)
-        await world.api.start()
+        await api.start()
         await gate.until("There are answers again.")
         assert await gate.end() == ExitCode.OK
 
