@@ -51,6 +51,20 @@ async def test_the_same_batch_again_reads_no_twin_and_writes_nothing(app: App) -
     ]
 
 
+async def test_another_twin_of_the_same_version_and_time_changes_the_modules_that_it_changes(app: App) -> None:
+    device = app.put("anew", "056")
+    await app.handle(app.event(device))
+    app.put("anew", "058")
+    await app.handle(app.event(device, opType="createModuleIdentity"))
+    app.put("other", "058")
+    await app.handle(app.event(f"{app.prefix}-other"))
+    modules = [
+        {(key, row["State"]) for key, row in (await app.rows(name)).items() if key.startswith("module:")}
+        for name in (device, f"{app.prefix}-other")
+    ]
+    assert modules[0] == modules[1]
+
+
 async def test_several_events_of_a_device_are_one_look(app: App) -> None:
     device = app.put("often", "003")
     await app.handle(*[app.event(device) for _ in range(5)])
