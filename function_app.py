@@ -6,6 +6,7 @@ from typing import List  # noqa: UP035 (the worker library does not load an anno
 import azure.functions as func
 
 from status_app.http import routes
+from status_app.http.page import fleet_page
 from status_app.incoming import read_batch
 from status_app.services import services
 from status_app.settings import Settings, schedule
@@ -99,3 +100,11 @@ async def deployment(req: func.HttpRequest) -> func.HttpResponse:
 async def health(req: func.HttpRequest) -> func.HttpResponse:
     """Whether the tables answer."""
     return await routes.health(services().fleet(), req)
+
+
+@app.function_name("fleet")
+@app.route(route="fleet", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
+async def fleet(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (a binding)
+    """The page that shows the fleet to a person."""
+    page = fleet_page()
+    return func.HttpResponse(page.body, headers=dict(page.headers))

@@ -5,6 +5,7 @@ deployments   mark|<id>                when a device changed lately on which it 
 deployments   event|<id>|<sequence>    an event that is not sent yet, as it will be sent
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -88,6 +89,7 @@ class DeploymentRows:
         self._client = client
         self._clock = clock
         self._marked: dict[str, datetime] = {}
+        self._marking = asyncio.Lock()
 
     async def mark(self, deployments: Iterable[str]) -> None:
         """Say that devices change on which deployments are credited, before they do.
@@ -97,14 +99,15 @@ class DeploymentRows:
         """
         now = self._clock()
         for deployment in deployments:
-            known = self._marked.get(deployment)
-            if known is not None and timedelta(0) <= now - known < _MARK_AGAIN_AFTER:
-                continue
-            with table_errors():
-                await self._client.upsert_entity(
-                    {"PartitionKey": _PARTITION, "RowKey": f"mark|{key_part(deployment)}", "MarkedAt": now}
-                )
-            self._marked[deployment] = now
+            async with self._marking:  # the looks of a batch come here at once, and one mark is for all of them
+                known = self._marked.get(deployment)
+                if known is not None and timedelta(0) <= now - known < _MARK_AGAIN_AFTER:
+                    continue
+                with table_errors():
+                    await self._client.upsert_entity(
+                        {"PartitionKey": _PARTITION, "RowKey": f"mark|{key_part(deployment)}", "MarkedAt": now}
+                    )
+                self._marked[deployment] = now
 
     async def read(self) -> tuple[list[StoredDeployment], list[UnsentEvent]]:
         """Every deployment, and every event that is not sent, those of a deployment in their order.
