@@ -69,7 +69,8 @@ class Services:
         self._settings = settings
         self._clock = clock
         self._service = table_service(settings.tables)
-        self._twins = twins or TwinReader(settings.iot_hub, sleep=sleep)
+        reads = settings.twin_reads_per_second
+        self._twins = twins or TwinReader(settings.iot_hub, reads_per_second=reads, sleep=sleep)
         transitions = settings.transitions
         self._publisher = TransitionPublisher(*transitions, sleep=sleep) if transitions else None
         self._parts: _Parts | None = None
