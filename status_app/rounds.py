@@ -1,16 +1,16 @@
 """A round over many devices: side by side within a bound, and one that fails costs no other its turn."""
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from status_app.errors import UnavailableError
+from status_app.telemetry.logs import log
 
 AT_ONCE: Final = 16
 
-_log = logging.getLogger(__name__)
+_log = log(__name__)
 
 
 class Round[Item]:

@@ -30,6 +30,7 @@ class Settings:
         twin_reads_per_second: Most twins that this process reads in a second; 0: no limit (`TWIN_READS_PER_SECOND`).
         transitions: Connection string or host name of an Event Hubs namespace (`Transitions`), and the event hub in it
             (`TRANSITIONS_HUB`); None where no events are published.
+        sends_metrics: Whether metrics go to Azure Monitor (`TELEMETRY`).
     """
 
     tables: str
@@ -39,6 +40,7 @@ class Settings:
     history_limit: int
     twin_reads_per_second: int
     transitions: tuple[str, str] | None
+    sends_metrics: bool
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -62,6 +64,7 @@ class Settings:
             history_limit=_count(environment, "HISTORY_LIMIT", 500, least=1),
             twin_reads_per_second=_count(environment, "TWIN_READS_PER_SECOND", 50, least=0),
             transitions=_transitions(environment),
+            sends_metrics=_sends_metrics(environment),
         )
 
 
@@ -115,6 +118,15 @@ def _transitions(environment: Mapping[str, str]) -> tuple[str, str] | None:
     if is_connection_string(connection) and "Endpoint=" not in connection:  # it may hold a key: it is not shown
         raise SettingError(f"{names[0]} is a connection string without Endpoint: it takes Endpoint=sb://...")
     return (connection, hub) if hub else None
+
+
+def _sends_metrics(environment: Mapping[str, str]) -> bool:
+    value = environment.get("TELEMETRY", "").strip() or "off"
+    if value not in ("off", "azure-monitor"):
+        raise SettingError(f"TELEMETRY is {value!r}: it takes off or azure-monitor")
+    if value == "azure-monitor" and not environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "").strip():
+        raise SettingError(f"TELEMETRY is {value!r}, and APPLICATIONINSIGHTS_CONNECTION_STRING is not set")
+    return value == "azure-monitor"
 
 
 def _hub(iot_hub: str) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import random
 import threading
 import time
@@ -17,6 +16,8 @@ from azure.core.exceptions import AzureError
 
 from status_app.errors import ContinuationError, UnavailableError
 from status_app.settings import is_connection_string
+from status_app.telemetry.logs import log
+from status_app.telemetry.meters import TWIN_READS, record
 from status_app.token_bucket import TokenBucket
 from status_core.twin import EDGE_AGENT
 
@@ -40,12 +41,13 @@ QUERY: Final = f"SELECT * FROM devices.modules WHERE moduleId = '{EDGE_AGENT}'" 
 _ABSENT: Final = ("DeviceNotFound", "ModuleNotFound")
 _BAD_REQUEST: Final = 400
 _SERVER_ERROR: Final = 500
-_TRANSIENT: Final = (408, 429)
+_THROTTLED: Final = 429
+_TRANSIENT: Final = (408, _THROTTLED)
 
 type _Request = Callable[[Any], Any]
 """A call of the SDK's protocol client, which gives a raw response."""
 
-_log = logging.getLogger(__name__)
+_log = log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +104,13 @@ class TwinReader:
             )
         except _AttemptError as error:
             # Any other 404 is not the hub's word on this device, and must not remove what is stored of it.
-            if error.code in _ABSENT:
+            absent = error.code in _ABSENT
+            outcome = "absent" if absent else "throttled" if error.status == _THROTTLED else "failed"
+            record(TWIN_READS, 1, {"outcome": outcome})
+            if absent:
                 return None
             raise
+        record(TWIN_READS, 1, {"outcome": "found"})
         return twin
 
     async def page(self, continuation: str | None) -> TwinPage:

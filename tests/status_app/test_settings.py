@@ -46,6 +46,7 @@ def test_grace_periods_are_read() -> None:
         ("HISTORY_LIMIT", "many"),
         ("TWIN_READS_PER_SECOND", "-1"),
         ("TWIN_READS_PER_SECOND", "2.5"),
+        ("TELEMETRY", "on"),
     ],
 )
 def test_a_wrong_value_names_the_setting_and_the_value(name: str, value: str) -> None:
@@ -53,6 +54,14 @@ def test_a_wrong_value_names_the_setting_and_the_value(name: str, value: str) ->
         Settings.read(GOOD | {name: value})
     assert value.strip() in str(raised.value)
     assert "it takes" in str(raised.value)
+
+
+def test_metrics_need_somewhere_to_go() -> None:
+    settings = GOOD | {"TELEMETRY": "azure-monitor"}
+    with pytest.raises(SettingError, match="APPLICATIONINSIGHTS_CONNECTION_STRING"):
+        Settings.read(settings)
+    assert Settings.read(settings | {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=k"}).sends_metrics
+    assert not Settings.read(GOOD).sends_metrics
 
 
 def test_a_connection_string_is_never_shown() -> None:
