@@ -1,15 +1,16 @@
 """Sends metrics to Azure Monitor, from a thread of its own: what fails there costs metrics, and nothing else."""
 
 import atexit
-import logging
 import os
 import threading
-from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from status_app.telemetry import meters
+from status_app.telemetry.logs import log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from opentelemetry.sdk.metrics import MeterProvider
     from opentelemetry.sdk.metrics.export import MetricExporter
 
@@ -20,13 +21,14 @@ CLOSING: Final = 5.0
 TIMEOUT: Final = 10.0
 """Seconds that Azure Monitor can be silent."""
 
-_NOTHING_ELSE: Final = {
-    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL": "true",
-    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED": "true",
-}
-"""The exporter's reports on itself, and its remote configuration: both ask hosts that are not the app's own."""
+_SWITCHES: Final = (
+    "APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL",
+    "APPLICATIONINSIGHTS_SDKSTATS_DISABLED",
+    "APPLICATIONINSIGHTS_CONTROLPLANE_DISABLED",
+)
+"""Of the exporter's reports on itself, to Microsoft and to the resource, and of its configuration by Microsoft."""
 
-_log = logging.getLogger(__name__)
+_log = log(__name__)
 
 
 class Exporter:
@@ -59,7 +61,8 @@ def azure_monitor() -> Exporter | None:
     With `APPLICATIONINSIGHTS_AUTHENTICATION_STRING` it asks for tokens of the identity that is named there. Nothing is
     stored: what cannot be sent, after one more attempt, is lost.
     """
-    os.environ.update({name: os.environ.get(name, value) for name, value in _NOTHING_ELSE.items()})
+    for name in _SWITCHES:
+        os.environ.setdefault(name, "true")
     try:
         from azure.monitor.opentelemetry.exporter import AzureMonitorMetricExporter  # noqa: PLC0415 (0.4 s)
 
@@ -69,7 +72,7 @@ def azure_monitor() -> Exporter | None:
             )
         )
     except Exception as error:  # noqa: BLE001 (told loudly; the app does its work without; the text may quote a key)
-        _log.error("no metrics are sent: %s", type(error).__name__)  # noqa: TRY400 (as above)
+        _log.error("no metrics are sent: %s", type(error).__name__)
         return None
 
 
