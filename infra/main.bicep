@@ -84,7 +84,7 @@ param historyLimit int = 500
 @minValue(0)
 param twinReadsPerSecond int = 50
 
-@description('Where traces and metrics of the app go.')
+@description('Where metrics of the app go. The alert of lag needs them.')
 @allowed([
   'azure-monitor'
   'off'
@@ -205,6 +205,16 @@ module functionApp 'modules/function-app.bicep' = {
     historyLimit: historyLimit
     twinReadsPerSecond: twinReadsPerSecond
     telemetry: telemetry
+  }
+}
+
+module workbook 'modules/workbook.bicep' = {
+  name: 'workbook'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 

@@ -8,7 +8,8 @@ from typing import Final
 from status_app.errors import UnavailableError
 from status_app.telemetry.logs import log
 
-AT_ONCE: Final = 16
+AT_ONCE: Final = 100
+"""As many as a batch has events, and a page twins: they write the index together."""
 
 _log = log(__name__)
 

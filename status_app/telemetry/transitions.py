@@ -3,6 +3,8 @@
 from status_app.telemetry.logs import log
 from status_app.telemetry.meters import TRANSITIONS, record
 from status_core import Transition
+from status_core.reading import clean
+from status_core.twin import NAME_LIMIT
 
 _log = log(__name__)
 
@@ -12,10 +14,10 @@ def tell_transition(device_id: str, transition: Transition) -> None:
     change = transition.change
     left, entered = change.from_state or "absent", change.to_state or "absent"
     _log.info(
-        "device %r %s %r: %s -> %s (%s)",
+        "device %r %s %s: %s -> %s (%s)",
         device_id,
         change.kind,
-        change.module,
+        clean(change.module, NAME_LIMIT),
         left,
         entered,
         change.reason,

@@ -30,6 +30,7 @@ from local.managed_identity import ManagedIdentity  # noqa: E402
 from status_app.services import services  # noqa: E402
 
 ROOT: Final = Path(__file__).parents[2]
+AUTHORITY: Final = Path(os.environ["SSL_CERT_FILE"]).read_bytes()
 CLIENT_ID: Final = "11111111-2222-3333-4444-555555555555"
 TWIN: Final = json.loads((ROOT / "tests/cases/048_200_module_backoff.json").read_text())["twin"]
 
@@ -44,7 +45,6 @@ async def run(folder: Path, event_hubs_host: str) -> dict[str, Any]:
     certificate = folder / "local-server.pem", folder / "local-server.key"
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(*certificate)
-    authority = Path(os.environ["SSL_CERT_FILE"]).read_bytes()
     async with AsyncExitStack() as running:
         ingestion = await running.enter_async_context(Ingestion(tls))
         tables = running.enter_context(azurite_tables(certificate=certificate))
@@ -56,7 +56,7 @@ async def run(folder: Path, event_hubs_host: str) -> dict[str, Any]:
             await server.start()
             running.push_async_callback(server.stop)
         bundle = folder / "both.pem"  # the IoT hub has an authority of its own
-        bundle.write_bytes(iot_hub.ca_file.read_bytes() + authority)
+        bundle.write_bytes(iot_hub.ca_file.read_bytes() + AUTHORITY)
         os.environ["REQUESTS_CA_BUNDLE"] = str(bundle)
         resources = {
             "storage.properties.primaryEndpoints.blob": "https://blobs-are-for-the-host.example.com/",
