@@ -33,7 +33,7 @@ class Round[Item]:
         async def one(item: Item) -> None:
             async with slots:
                 try:
-                    self.outcomes[await look(item)] += 1
+                    self.outcomes[str(await look(item))] += 1
                 except UnavailableError as error:
                     self._failed(error)
                 except Exception as error:  # noqa: BLE001 (a bug: the others go on, and it is raised at the end)
