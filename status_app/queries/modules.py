@@ -74,6 +74,8 @@ def _due(stored: StoredDevice, before: datetime) -> Iterator[tuple[Place, Answer
     for key, row in stored.rows.items():
         if key != DEVICE and module_sight(row["State"], stored.rows[DEVICE]["State"]) is Sight.UNSAID:
             continue  # the device is flagged, and not its modules
+        if "SettledSince" in row:
+            continue  # it is as desired again, and stays so unless something happens
         if "StuckAt" in row and not row["Stuck"] and read_time(row["StuckAt"]) < before:
             answer = module_answer(stored.device_id, key, row)
             yield (time_text(row["StuckAt"]), key_part(answer["module"])), answer

@@ -278,7 +278,7 @@ def _units(
     """Each changed module with its transitions in their order, then the device's own transitions."""
     states: dict[str, Operation] = {key: (TransactionOperation.UPSERT, row, REPLACE) for key, row in changed.items()}
     states |= {row["RowKey"]: (TransactionOperation.DELETE, key_of(row)) for row in gone}
-    del states[DEVICE]
+    states.pop(DEVICE, None)
     history: dict[str, list[tuple[Transition, Row]]] = {}
     for transition, row in zip(transitions, rows, strict=True):
         module = transition.change.module
