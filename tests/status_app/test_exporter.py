@@ -46,6 +46,7 @@ def test_an_endpoint_that_never_answers_does_not_keep_the_app_from_ending(silent
     result = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 (a fixed command)
     silent.close()
     assert (result.returncode, result.stdout) == (0, "the end\n"), result.stderr
+    assert "Traceback" not in result.stderr
 
 
 def test_a_connection_string_that_is_none_costs_the_metrics_and_is_not_told(
