@@ -12,7 +12,7 @@ from status_app.errors import UnavailableError
 from status_app.tables.change import REPLACE, Operation, Unit, key_of, submit
 from status_app.tables.deployment_index import DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
-from status_app.tables.index_rows import IndexKey, IndexRows, deployments_of, index_rows, unsent_row
+from status_app.tables.index_rows import IndexKey, IndexRows, deployments_of, index_rows, next_generation, unsent_row
 from status_app.tables.keys import (
     AFTER_STATE,
     AFTER_TRANSITIONS,
@@ -135,9 +135,12 @@ class StatusTable:
         before, then = stored.index, index_rows(stored.device_id, after)
         between: IndexRows = {}
         if stored.is_known and sum(len(unit.operations) for unit in units) >= TRANSACTION_LIMIT:
-            # After a part of the change: some modules are as they will be, the device itself is not.
-            parts = {**stored.rows, **after, DEVICE: {**stored.rows[DEVICE], **partial}}
-            between = index_rows(stored.device_id, parts)
+            # After a part of the change: some modules are as they will be, others and the device itself are not.
+            own = {**stored.rows[DEVICE], **partial}
+            generation = next_generation({**stored.rows, **after, DEVICE: own}, stored.last_sequence)
+            own["Generation"] = partial["Generation"] = long(generation)
+            for rows in (stored.rows, after):
+                between |= index_rows(stored.device_id, {**rows, DEVICE: own})
         added = {key: row for key, row in (between | then).items() if key not in before}
         left = {key: row for key, row in (between | before).items() if key not in then}
         await self._deployments.mark(deployments_of((*added.values(), *left.values())))
@@ -213,9 +216,7 @@ class StatusTable:
             rows[row["RowKey"]] = row
         before = stored.index
         if any(before.get(key) != row for key, row in index_rows(stored.device_id, rows).items()):
-            # Not from 1 again in another life of the device.
-            generation = read_number(device.get("Generation")) or stored.last_sequence
-            device["Generation"] = long(generation + 1)
+            device["Generation"] = long(next_generation(rows, stored.last_sequence))
         return rows
 
     def _history(self, device_id: str, transition: Transition, observed: datetime) -> Operation:
