@@ -36,6 +36,11 @@ class Stack:
     host: FunctionsHost
     sent: list[RoutedEvent]
 
+    @property
+    def api(self) -> str:
+        """The address of the app's HTTP functions, without a slash at its end."""
+        return f"http://127.0.0.1:{self.host.http_port}/api"
+
     def send(self, event: RoutedEvent) -> None:
         """Put an event on twin-changes, as the hub's route would."""
         self.event_hubs.append(TWIN_CHANGES, event)
@@ -47,7 +52,12 @@ class Stack:
 
 @asynccontextmanager
 async def running_stack(
-    folder: Path, tables: str, clock: Callable[[], datetime], *, routes: bool = True
+    folder: Path,
+    tables: str,
+    clock: Callable[[], datetime],
+    *,
+    routes: bool = True,
+    function_key: str | None = None,
 ) -> AsyncIterator[Stack]:
     """Run the app over a table service. No timer fires by itself: `host.run_timer` fires one.
 
@@ -56,6 +66,7 @@ async def running_stack(
         tables: Connection string of the table service.
         clock: The clock of everything.
         routes: Whether the hub's route sends on what it makes; else it only keeps it in `sent`.
+        function_key: Opens the HTTP functions; None leaves them open.
     """
     event_hubs = EventHubs({TWIN_CHANGES: PARTITIONS, TRANSITIONS: PARTITIONS}, now=clock)
     sent: list[RoutedEvent] = []
@@ -85,7 +96,7 @@ async def running_stack(
         app = services.Services(Settings.read({**os.environ, **settings}), clock=clock, sleep=_no_wait)
         running.push_async_callback(app.close)
         services.use(app)
-        host = FunctionsHost(ROOT, settings, data_dir=folder, clock=clock, sleep=_no_wait)
+        host = FunctionsHost(ROOT, settings, data_dir=folder, clock=clock, sleep=_no_wait, function_key=function_key)
         await host.start()
         running.push_async_callback(_stop, host)
         yield Stack(event_hubs, iot_hub, host, sent)

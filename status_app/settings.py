@@ -49,7 +49,7 @@ class Settings:
             _check_schedule(environment, name)
         iot_hub = _required(environment, "IOT_HUB", "the host name of an IoT hub, or a connection string")
         return cls(
-            tables=_tables(environment),
+            tables=read_tables(environment),
             iot_hub=iot_hub,
             hub=_hub(iot_hub),
             policy=GracePolicy(
@@ -90,7 +90,12 @@ def _required(environment: Mapping[str, str], name: str, takes: str) -> str:
     return value
 
 
-def _tables(environment: Mapping[str, str]) -> str:
+def read_tables(environment: Mapping[str, str]) -> str:
+    """`STATUS_TABLES`: the endpoint of the table service, or a connection string.
+
+    Raises:
+        SettingError: It is missing or wrong.
+    """
     takes = "the https endpoint of a table service, or a connection string"
     tables = _required(environment, "STATUS_TABLES", takes)
     known = (

@@ -8,13 +8,12 @@ import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import AzureError
 
 from status_app.errors import ContinuationError, UnavailableError
+from status_app.retry_after import retry_after
 from status_app.settings import is_connection_string
 from status_core.twin import EDGE_AGENT
 
@@ -189,18 +188,8 @@ class _AttemptError(UnavailableError):
 
 def _refusal(response: "Response") -> _AttemptError:
     status, code = response.status_code, response.headers.get("iothub-errorcode", "")
-    retry_after = _seconds(response.headers.get("Retry-After", ""))
-    return _AttemptError(f"answer {status} {code}".rstrip(), status=status, code=code, retry_after=retry_after)
-
-
-def _seconds(retry_after: str) -> float:
-    """What a Retry-After header asks for: a number of seconds, or a date. Less than 0 where that is past."""
-    if retry_after.isdecimal():
-        return float(retry_after)
-    try:
-        return (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-    except (TypeError, ValueError):  # no date, or one without a zone
-        return 0.0
+    wait = retry_after(response.headers.get("Retry-After", ""))
+    return _AttemptError(f"answer {status} {code}".rstrip(), status=status, code=code, retry_after=wait)
 
 
 def _manager(iot_hub: str, timeout: float) -> "IoTHubRegistryManager":

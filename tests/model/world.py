@@ -17,7 +17,7 @@ from status_app.errors import UnavailableError
 from status_app.incoming import IncomingEvent
 from status_app.settings import Settings
 from status_app.tables import change as change_of_tables
-from status_app.tables import deployment_index, index_rows, status_table
+from status_app.tables import deployment_index, index_rows, index_writes, status_table
 from status_app.tables.keys import escape
 from status_app.twin_changes import MAX_RETRIES, BatchError
 
@@ -206,7 +206,7 @@ def world(history: History) -> Iterator[World]:
     log = logging.getLogger("status_app")
     level, propagate = log.level, log.propagate
     with ExitStack() as stack:
-        for module in (change_of_tables, deployment_index, status_table):
+        for module in (change_of_tables, index_writes, status_table):
             stack.enter_context(patch.object(module, "TRANSACTION_LIMIT", history.transaction_limit))
         for module in (deployment_index, index_rows):  # each shard is asked by itself: two say as much as sixteen
             stack.enter_context(patch.object(module, "SHARDS", SHARDS))

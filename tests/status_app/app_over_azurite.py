@@ -18,6 +18,7 @@ from status_app.incoming import IncomingEvent
 from status_app.services import Services
 from status_app.settings import Settings
 from status_app.tables.keys import escape, unescape
+from status_app.tables.known_devices import KnownDevices
 from status_app.twins import TwinPage
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -107,6 +108,7 @@ class App:
         for name in ("DeploymentStatus", "DeploymentIndex"):
             await self.client.delete_table(name)
             await self.client.create_table(name)
+        await forget(self.services)
         self.hub.twins.clear()
         self.now = START
 
@@ -223,6 +225,11 @@ class App:
     async def dead_letters(self) -> list[Any]:
         table = self.client.get_table_client("DeadLetter")
         return [row async for row in table.query_entities(f"PartitionKey eq '{self.prefix}'")]
+
+
+async def forget(services: Services) -> None:
+    """Make of a process one that has just begun: it knows no device."""
+    (await services.reconciler())._known = KnownDevices()  # noqa: SLF001 (quicker than another process)
 
 
 def transitions(rows: Mapping[str, Any]) -> list[Any]:

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from app_over_azurite import START, App, flags, fresh_app, states
+from app_over_azurite import START, App, flags, forget, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables import EdmType, EntityProperty
 
@@ -87,6 +87,7 @@ class Process:
     @asynccontextmanager
     async def killed_after(self, writes: int) -> AsyncIterator[None]:
         """Kill the process after it has written so often, and start it again."""
+        await forget(self.services)
         self.wire.kill_after = writes
         self.wire.killed = False
         with suppress(Killed):
@@ -95,6 +96,7 @@ class Process:
         if left:
             await asyncio.wait(left)
         self.wire.kill_after = None
+        await forget(self.services)
 
 
 @pytest.fixture
