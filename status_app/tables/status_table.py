@@ -264,8 +264,10 @@ class StatusTable:
         for name, module in record.modules.items():
             row = module_row(stored.device_id, name, module)
             rows[row["RowKey"]] = row
-        before = stored.index
-        if any(before.get(key) != row for key, row in index_rows(stored.device_id, rows).items()):
+        before, then = stored.index, index_rows(stored.device_id, rows)
+        # A deadline that is left behind ends by itself; any other row is told by its generation from those that stay.
+        is_left = any(not key.startswith("deadline|") for _, key in before.keys() - then.keys())
+        if is_left or any(before.get(key) != row for key, row in then.items()):
             device["Generation"] = long(next_generation(rows, stored.last_sequence))
         return rows
 

@@ -29,6 +29,13 @@ def test_rows_of_a_writer_who_was_second_are_told_from_those_of_the_first() -> N
         check(history(Both(Run("resync", 0, lag=(lag,)), Run("delivery", 1, picks=(0,)))))
 
 
+def test_a_deployment_that_is_no_longer_credited_is_not_counted_though_its_row_could_not_be_removed() -> None:
+    """Nothing else of the device changed, so its rows kept their generation, and the one left behind was theirs."""
+    for gap in range(14):
+        fault = Fault(gap, Trouble.THROTTLED)
+        check(history(Run("resync"), Change(Act.CREDIT, 0), Run("flag_stuck"), Run("resync", 0, (fault,))))
+
+
 def test_a_device_that_crashed_and_was_never_heard_of_again_is_right_after_a_resync() -> None:
     check(history(Run("delivery", 0, picks=(0, 1, 2)), Change(Act.REPORT, 0, runs=(1, 2, 0)), Lose(0), Lose(0)))
 
