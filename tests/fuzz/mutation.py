@@ -10,7 +10,18 @@ TWINS: Final[tuple[Any, ...]] = tuple(
     json.loads(path.read_bytes())["twin"] for path in sorted((Path(__file__).parents[1] / "cases").glob("*.json"))
 )
 TEXTS: Final = (
-    *("running", "stopped", "failed", "backoff", "unknown", "never", "Applied", "Targeted", "$upstream:5000/a", "docker"),
+    *(
+        "running",
+        "stopped",
+        "failed",
+        "backoff",
+        "unknown",
+        "never",
+        "Applied",
+        "Targeted",
+        "$upstream:5000/a",
+        "docker",
+    ),
     *("", " ", "$", "|", "~", "/", "\ud800", "\udfff\ud800", "\x00\x1b[2J\r\n", "x" * 3000, "{version} %s", "é" * 300),
     *("2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "2026-02-30", "PT15M", "P-1D"),
     *('{"Labels":{"deployment-status.grace":"PT1S"}}', '{"Labels":{"deployment-status.grace":"P9999999D"}}', "{", "[]"),
@@ -20,8 +31,27 @@ NUMBERS: Final = (
     *(0.5, 11.0, float("nan"), float("inf"), -0.0, 1e308),
 )
 KEYS: Final = (
-    *("modules", "systemModules", "edgeAgent", "edgeHub", "settings", "image", "createOptions", "createOptions01", "env"),
-    *("status", "runtimeStatus", "code", "$version", "$metadata", "$lastUpdated", "lastDesiredStatus", "configurations"),
+    *(
+        "modules",
+        "systemModules",
+        "edgeAgent",
+        "edgeHub",
+        "settings",
+        "image",
+        "createOptions",
+        "createOptions01",
+        "env",
+    ),
+    *(
+        "status",
+        "runtimeStatus",
+        "code",
+        "$version",
+        "$metadata",
+        "$lastUpdated",
+        "lastDesiredStatus",
+        "configurations",
+    ),
     *("lastDesiredVersion", "exitCode", "version", "deviceId", "", "$x", "\udfff", "m" * 200),
 )
 

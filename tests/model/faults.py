@@ -59,8 +59,8 @@ class Fault:
     change: Any = None
 
 
-class Killed(BaseException):  # noqa: N818 (no error of the app: nothing of a process that is killed goes on)
-    """The process is no more: whatever it still calls raises this."""
+class Killed(BaseException):
+    """The process is no more: whatever it still calls raises this, and nothing of the app goes on from it."""
 
 
 def troubles(faults: tuple[Fault, ...]) -> Iterator[Fault | None]:

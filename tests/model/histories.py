@@ -23,9 +23,9 @@ credit = st.builds(Change, st.just(Act.CREDIT), _device, layers=_layers)
 come_or_go = st.builds(Change, st.sampled_from([Act.CREATE, Act.CREATE, Act.DELETE, Act.EMPTY]), _device)
 changes = st.one_of(deploy, report, report, report, credit, come_or_go)
 
-faults = st.lists(
-    st.builds(Fault, st.integers(0, 12), st.sampled_from(Trouble), _device, changes), max_size=3
-).map(tuple)
+faults = st.lists(st.builds(Fault, st.integers(0, 12), st.sampled_from(Trouble), _device, changes), max_size=3).map(
+    tuple
+)
 deliveries = st.builds(
     Run,
     st.just("delivery"),
@@ -45,7 +45,13 @@ timers = st.builds(
 runs = st.one_of(deliveries, deliveries, timers)
 waits = st.builds(Wait, st.sampled_from([1, 20, 45, 90, 600, 1000, 1900]))
 steps: st.SearchStrategy[Step] = st.one_of(
-    changes, changes, runs, runs, waits, st.builds(Lose, st.integers(0, 7)), st.builds(Restart, _process),
+    changes,
+    changes,
+    runs,
+    runs,
+    waits,
+    st.builds(Lose, st.integers(0, 7)),
+    st.builds(Restart, _process),
     st.builds(Both, runs, runs),
 )
 

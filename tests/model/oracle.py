@@ -125,9 +125,7 @@ def _expected(status: DeploymentStatus) -> dict[str, dict[str, Any]]:
     return rows
 
 
-def _times(
-    world: World, device: Device, state: Mapping[str, Any], history: list[Mapping[str, Any]]
-) -> Iterator[str]:
+def _times(world: World, device: Device, state: Mapping[str, Any], history: list[Mapping[str, Any]]) -> Iterator[str]:
     """Since when each part is in its state: by its history, and by the twins where the app has seen all of them."""
     entered = {row["Module"]: row["At"] for row in history if row["Kind"] in ("device", "module")}
     for name, row in parts(state).items():

@@ -33,8 +33,8 @@ class Surroundings(Protocol):
     now: datetime
     tables: Tables
     published: list[tuple[str, bytes]]
-    devices: Mapping[str, Device]
-    lag: Mapping[str, int]
+    devices: dict[str, Device]
+    lag: dict[str, int]
     page_size: int
     random: Random
 
@@ -53,8 +53,10 @@ class Process:
         self._world = world
         self._faults: Iterator[Fault | None] = troubles(())
         tables = TableService(world.tables, partial(self.call, "tables"))
-        made = {"table_service": lambda _: tables, "TransitionPublisher": lambda *_, **__: Publisher(self, world)}
-        with patch.multiple("status_app.services", **made):
+        with (
+            patch("status_app.services.table_service", lambda _: tables),
+            patch("status_app.services.TransitionPublisher", lambda *_, **__: Publisher(self, world)),
+        ):
             self.services = Services(settings, clock=lambda: world.now, twins=Hub(self, world))
 
     def expect(self, faults: tuple[Fault, ...]) -> None:
@@ -78,9 +80,9 @@ class Process:
             raise Killed
         world.now += CALL
         fault = next(self._faults)
-        match fault and fault.trouble:
-            case None:
-                return do()
+        if fault is None:
+            return do()
+        match fault.trouble:
             case Trouble.KILLED | Trouble.KILLED_AFTER as trouble:
                 self.is_alive = False
                 if trouble is Trouble.KILLED_AFTER:

@@ -9,7 +9,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import count
 from typing import Any, NoReturn
 
@@ -83,7 +83,7 @@ class Tables:
 
     def put(self, table: str, rows: dict[str, Stored], columns: Entity) -> str:
         """Write an entity among those of its partition; its ETag."""
-        etag = f"W/\"{next(self._etags)}\""
+        etag = f'W/"{next(self._etags)}"'
         rows[columns["RowKey"]] = Stored(columns, etag)
         self.written.append((table, columns))
         return etag
@@ -142,7 +142,12 @@ class Table:
         return await self._one("upsert", entity, mode=mode)
 
     async def update_entity(
-        self, entity: Entity, mode: UpdateMode = UpdateMode.MERGE, *, etag: str | None = None, match_condition: Any = None
+        self,
+        entity: Entity,
+        mode: UpdateMode = UpdateMode.MERGE,
+        *,
+        etag: str | None = None,
+        match_condition: Any = None,
     ) -> Mapping[str, Any]:
         return await self._one("update", entity, mode=mode, etag=etag, match_condition=match_condition)
 
@@ -157,7 +162,9 @@ class Table:
             return
 
     async def submit_transaction(self, operations: Iterable[Sequence[Any]]) -> list[Mapping[str, Any]]:
-        every: list[Sequence[Any]] = [(str(getattr(kind, "value", kind)), _kept(row), *rest) for kind, row, *rest in operations]
+        every: list[Sequence[Any]] = [
+            (str(getattr(kind, "value", kind)), _kept(row), *rest) for kind, row, *rest in operations
+        ]
         answer: list[Mapping[str, Any]] = await self._gate("submit_transaction", lambda: self._transact(every))
         return answer
 
@@ -166,17 +173,18 @@ class Table:
     ) -> tuple[list[TableEntity], tuple[str, str] | None]:
         terms = _terms(query_filter)
         found: list[TableEntity] = []
+        last = after
         partitions = self._tables.partitions(self._name)
         key = next((value for column, compare, value in terms if column == "PartitionKey" and compare == "eq"), None)
         for keys, row in _sorted(partitions if key is None else {key: partitions.get(key, {})}):
-            if keys <= after:
+            if keys <= after or not all(
+                _holds(row.columns.get(name), compare, value) for name, compare, value in terms
+            ):
                 continue
             if len(found) == size:
-                return found, (found[-1].metadata["keys"])
-            if all(_holds(row.columns.get(column), compare, value) for column, compare, value in terms):
-                entity = _given(row, select)
-                entity.metadata["keys"] = keys
-                found.append(entity)
+                return found, last
+            found.append(_given(row, select))
+            last = keys
         return found, None
 
     async def _one(self, kind: str, entity: Entity, **options: Any) -> Mapping[str, Any]:
@@ -245,8 +253,7 @@ class Paged:
     async def by_page(self) -> AsyncIterator[AsyncIterator[TableEntity]]:
         after: tuple[str, str] | None = ("", "")
         while after is not None:
-            position = after
-            rows, after = await self._gate("query_entities", lambda position=position: self._page(position))
+            rows, after = await self._gate("query_entities", partial(self._page, after))
             yield _each(rows)
 
     async def __aiter__(self) -> AsyncIterator[TableEntity]:
