@@ -3,7 +3,7 @@
 import pytest
 
 from status_app import resync
-from status_app.tables import status_table
+from status_app.events import outbox
 
 from .check import BrokenPromiseError, check
 from .faults import Fault, Trouble
@@ -41,7 +41,7 @@ def test_a_device_that_crashed_and_was_never_heard_of_again_is_right_after_a_res
 
 
 def test_the_model_sees_that_transitions_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(status_table.StatusTable, "_unsent", lambda *_: {})
+    monkeypatch.setattr(outbox.Outbox, "_publish", nothing)
     with pytest.raises(BrokenPromiseError, match="4 transitions are not sent"):
         check(history())
 
