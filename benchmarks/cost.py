@@ -45,7 +45,7 @@ NEWER_TWIN: Final = 2
 DEADLINE: Final = 4
 """Of a look when a clock ends."""
 IDLE_RUN: Final = 49
-"""Of a run of flag_stuck with nothing to do: three questions to each of 16 shards, of which one is for metrics, and one for
+"""Of a run of flag_stuck with nothing to do: three questions to each of 16 shards, one of them for metrics, and one for
 deployments."""
 
 
