@@ -7,7 +7,7 @@ version that it took, each download and start, each restart of a module that cra
 
 import json
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -57,6 +57,12 @@ def waves(devices: int, minutes: int, *, seed: int = 1) -> Iterator[Wave]:
             if changes:
                 yield _wave(now, changes, registry, repeats)
                 changes.clear()
+
+
+def backlog(story: Sequence[Wave]) -> Wave:
+    """The same as one wave: the app was down, or behind, and every notification of the rollout waits for it."""
+    twins = {device: twin for wave in story for device, twin in wave.twins.items()}
+    return Wave(story[-1].now, twins, tuple(event for wave in story for event in wave.events))
 
 
 def twins(devices: int, minutes: int) -> list[str]:

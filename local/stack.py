@@ -47,7 +47,7 @@ class Stack:
 
 @asynccontextmanager
 async def running_stack(
-    folder: Path, tables: str, clock: Callable[[], datetime], *, routes: bool = True
+    folder: Path, tables: str, clock: Callable[[], datetime], *, routes: bool = True, app_dir: Path = ROOT
 ) -> AsyncIterator[Stack]:
     """Run the app over a table service. No timer fires by itself: `host.run_timer` fires one.
 
@@ -56,6 +56,7 @@ async def running_stack(
         tables: Connection string of the table service.
         clock: The clock of everything.
         routes: Whether the hub's route sends on what it makes; else it only keeps it in `sent`.
+        app_dir: Where the function app is.
     """
     event_hubs = EventHubs({TWIN_CHANGES: PARTITIONS, TRANSITIONS: PARTITIONS}, now=clock)
     sent: list[RoutedEvent] = []
@@ -85,7 +86,7 @@ async def running_stack(
         app = services.Services(Settings.read({**os.environ, **settings}), clock=clock, sleep=_no_wait)
         running.push_async_callback(app.close)
         services.use(app)
-        host = FunctionsHost(ROOT, settings, data_dir=folder, clock=clock, sleep=_no_wait)
+        host = FunctionsHost(app_dir, settings, data_dir=folder, clock=clock, sleep=_no_wait)
         await host.start()
         running.push_async_callback(_stop, host)
         yield Stack(event_hubs, iot_hub, host, sent)
