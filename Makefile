@@ -1,5 +1,5 @@
 # Every command sets up what it needs.
-.PHONY: demo test start lint types check-infra clean
+.PHONY: demo test start lint types check-infra browser clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -7,7 +7,7 @@ READY := .venv/.ready
 demo: $(READY) node_modules/.package-lock.json
 	@$(PYTHON) -m local demo
 
-test: $(READY) node_modules/.package-lock.json lint types check-infra
+test: $(READY) node_modules/.package-lock.json lint types check-infra browser
 	$(PYTHON) -m coverage run --source=status_core -m pytest tests/status_core
 	$(PYTHON) -m coverage report --fail-under=100
 	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --ignore=tests/status_core
@@ -24,6 +24,9 @@ types: $(READY)
 
 check-infra: $(READY)
 	$(PYTHON) -m checks.infra
+
+browser: $(READY)
+	@sh scripts/chromium >/dev/null
 
 $(READY): requirements.txt requirements-dev.txt constraints.txt
 	sh scripts/python313 -m venv .venv

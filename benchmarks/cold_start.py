@@ -24,7 +24,9 @@ _TIMED: Final = "import time; s = time.perf_counter(); import {}; print(time.per
 def cold_start(*, short: bool) -> list[Row]:
     """Seconds to load the app beside its largest library alone, and from the start of the host to the first rows."""
     rounds = 1 if short else 7
-    found = [(_import("function_app"), _import("azure.functions, aiohttp, azure.data.tables.aio")) for _ in range(rounds)]
+    found = [
+        (_import("function_app"), _import("azure.functions, aiohttp, azure.data.tables.aio")) for _ in range(rounds)
+    ]
     app, libraries = (min(times) for times in zip(*found, strict=True))
     first = min(_first_batch() for _ in range(min(rounds, 3)))
     return [

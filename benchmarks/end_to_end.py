@@ -105,9 +105,7 @@ async def _counted_app(story: Sequence[Wave]) -> tuple[Counts, list[Recording]]:
                 parts.append(kept.take())
             calls = [call for part in parts[1:] for call in part.calls]
             entities = sum(call.entities for call in calls)
-            return Counts(
-                stack.iot_hub.reads.total() - before[1], proxy.requests.total() - before[0], entities
-            ), parts
+            return Counts(stack.iot_hub.reads.total() - before[1], proxy.requests.total() - before[0], entities), parts
 
 
 async def _counted_naive(story: Sequence[Wave]) -> Counts:

@@ -23,6 +23,12 @@ def main() -> int:
     demo.add_argument("--devices", type=_count, default=40, help="size of the fleet, 1 to 1000")
     demo.add_argument("--seed", type=int, default=1, help="the same seed gives the same story")
     demo.add_argument("--events", type=Path, help="a file for the events that were published, one a line")
+    demo.add_argument(
+        "--stay",
+        action=argparse.BooleanOptionalAction,
+        default=sys.stdin.isatty() and sys.stdout.isatty(),
+        help="keep the page up at the end, until Ctrl-C; so it is on a terminal",
+    )
     demo.set_defaults(run=_demo)
     replay = commands.add_parser("replay", help="replay a scenario, print what came of it as JSON")
     replay.add_argument("file", type=Path)
@@ -46,7 +52,7 @@ def _demo(arguments: argparse.Namespace) -> int:
     from status_app.errors import SettingError  # noqa: PLC0415 (as above)
 
     try:
-        demo(arguments.devices, arguments.seed, arguments.events)
+        demo(arguments.devices, arguments.seed, arguments.events, stay=arguments.stay)
     except (OSError, AzuriteError, AppLoadError, MissingSettingError, SettingError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 2

@@ -1,5 +1,6 @@
 """The part of the minute's timer that looks at deployments as wholes, and tells their milestones."""
 
+import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -70,7 +71,8 @@ class Deployments:
         rollout = progress(previous, count(members), now, self._policy)
         known = previous.reached if previous is not None and previous.version == rollout.version else ()
         states = Counter(member.state for member in members)
-        columns: dict[str, Any] = {"Stuck": sum(member.stuck_since is not None for member in members)}
+        stuck = sum(member.stuck_since is not None for member in members)
+        columns: dict[str, Any] = {"Stuck": stuck, "States": json.dumps(dict(sorted(states.items())))}
         events = [
             deployment_event(self._hub, stored.deployment, rollout, reached, states)
             for reached in rollout.reached[len(known) :]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, Protocol
@@ -9,7 +10,9 @@ from typing import Any, Final, Protocol
 from status_app.errors import BadEventError, LostRaceError, UnavailableError
 from status_app.events.outbox import Outbox
 from status_app.notifications import Notification
+from status_app.tables.change import Committed
 from status_app.tables.index_rows import Pointer
+from status_app.tables.known_devices import KnownDevices
 from status_app.tables.status_table import StatusTable
 from status_app.tables.stored_device import StoredDevice
 from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition, advance, deletion, evaluate, flag
@@ -57,6 +60,7 @@ class Reconciler:
         self._twins = twins
         self._policy = policy
         self._clock = clock
+        self._known = KnownDevices()
 
     async def look(self, notification: Notification) -> Outcome:
         """Look at a device because of a notification.
@@ -65,19 +69,7 @@ class Reconciler:
             BadEventError: The device is not in the hub and was never seen.
             UnavailableError: A service does not answer, or other writers were always first.
         """
-
-        async def once() -> Outcome:
-            # The row first: a twin that is read after it is never older than what the row was made of.
-            stored = await self._table.read(notification.device_id)
-            if _covers(stored, notification):
-                return Outcome.COVERED
-            twin = await self._twins.read(notification.device_id)
-            if twin is None:
-                return await self._remove(stored, notification)
-            status = evaluate(twin)
-            return await self._write(stored, *self._advance(stored, status))
-
-        return await _until_first(once, notification.device_id)
+        return await self._until_first(lambda: self._look(notification), notification.device_id)
 
     async def look_at(self, device_id: str, twin: Mapping[str, Any], queried: datetime) -> Outcome:
         """Look at a device whose twin came with a query: it may be older than the twin that a read would give.
@@ -97,10 +89,10 @@ class Reconciler:
             if is_later and not _is_newer(stored, status):
                 return Outcome.COVERED
             if is_later or _is_doubtful(stored, status):
-                return await self.look(Notification(device_id, lifecycle=True))
+                return await self._look(Notification(device_id, lifecycle=True))
             return await self._write(stored, *self._advance(stored, status))
 
-        return await _until_first(once, device_id)
+        return await self._until_first(once, device_id)
 
     async def look_due(self, deadline: Pointer, *, ask: bool = True) -> Outcome:
         """Look at a device whose deadline is over: flag what is stuck by now, clear what has recovered.
@@ -137,7 +129,7 @@ class Reconciler:
             again = True
             return None
 
-        return await _until_first(once, deadline.device_id)
+        return await self._until_first(once, deadline.device_id)
 
     async def has(self, pointer: Pointer) -> bool:
         """Whether a row of the index belongs to the device that it names.
@@ -146,6 +138,19 @@ class Reconciler:
             UnavailableError: The table service does not answer.
         """
         return (await self._table.read(pointer.device_id)).has(pointer)
+
+    async def _look(self, notification: Notification) -> Outcome:
+        # The row first: a twin that is read after it is never older than what the row was made of.
+        known = self._known.take(notification.device_id)
+        if known is None or notification.lifecycle:
+            known = await self._table.read(notification.device_id)
+        if _covers(known, notification):
+            self._known.keep(known)
+            return Outcome.COVERED
+        twin = await self._twins.read(notification.device_id)
+        if twin is None:
+            return await self._remove(known, notification)
+        return await self._write(known, *self._advance(known, evaluate(twin)))
 
     def _advance(self, stored: StoredDevice, status: DeploymentStatus) -> tuple[DeviceRecord, tuple[Transition, ...]]:
         previous = stored.record(tuple(status.modules))
@@ -160,7 +165,7 @@ class Reconciler:
         return Outcome.UNVERIFIED
 
     async def _write(self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]) -> Outcome:
-        written = await self._table.write(stored, record, transitions)
+        committed = await self._table.write(stored, record, transitions)
         for transition in transitions:
             change = transition.change
             _log.info(
@@ -172,21 +177,31 @@ class Reconciler:
                 change.to_state or "absent",
                 change.reason,
             )
-        if transitions:
-            await self._publish(stored.device_id, record.sequence)
-        return Outcome.CHANGED if written else Outcome.UNCHANGED
+        if committed is None:
+            self._known.keep(stored)
+            return Outcome.UNCHANGED
+        await self._publish(committed)
+        return Outcome.CHANGED
 
-    async def _publish(self, device_id: str, sequence: int) -> None:
+    async def _publish(self, committed: Committed) -> None:
         """Publish what was committed, then trim the history: no transition goes before its event.
 
         What fails here is made good by the timer and by the next change: the change itself stands.
         """
-        if self._outbox is not None and not await self._outbox.send(device_id):
+        stored, is_sent = committed.stored, False
+        try:
+            if committed.history:
+                is_sent = self._outbox is None or await self._outbox.send(committed)
+                stored = replace(stored, is_published=is_sent)
+        finally:
+            await self._table.clear(committed, sent=is_sent and committed.stored.is_published)
+        self._known.keep(stored)
+        if not is_sent:
             return
         try:
-            await self._table.trim(device_id, sequence)
+            await self._table.trim(stored.device_id, stored.last_sequence)
         except (UnavailableError, LostRaceError) as error:
-            _log.info("device %r: its history is trimmed later, or by another: %r", device_id, error)
+            _log.info("device %r: its history is trimmed later, or by another: %r", stored.device_id, error)
 
     async def _remove(self, stored: StoredDevice, notification: Notification) -> Outcome:
         record = stored.record()
@@ -196,9 +211,21 @@ class Reconciler:
                 return Outcome.UNCHANGED
             raise BadEventError("device_not_found", "neither the hub nor the table knows the device")
         transition = deletion(record, self._clock())
-        await self._table.remove(stored, transition)
-        await self._publish(stored.device_id, transition.sequence)
+        await self._publish(await self._table.remove(stored, transition))
         return Outcome.REMOVED
+
+    async def _until_first(self, once: Callable[[], Awaitable[Outcome | None]], device_id: str) -> Outcome:
+        """Look until no other writer comes between, and the look is at its end."""
+        with self._table.look():
+            for _ in range(RACES):
+                try:
+                    outcome = await once()
+                except LostRaceError:
+                    _log.info("device %r: another writer was first, looking again", device_id)
+                else:
+                    if outcome is not None:
+                        return outcome
+        raise UnavailableError("tables", f"{RACES} other writers were first")
 
 
 def _covers(stored: StoredDevice, notification: Notification) -> bool:
@@ -233,16 +260,3 @@ def _is_doubtful(stored: StoredDevice, status: DeploymentStatus) -> bool:
     if version is None or known is None or version == known:
         return version is None
     return version < known or (status.changed is not None and status.changed < stored.at)
-
-
-async def _until_first(once: Callable[[], Awaitable[Outcome | None]], device_id: str) -> Outcome:
-    """Look until no other writer comes between, and the look is at its end."""
-    for _ in range(RACES):
-        try:
-            outcome = await once()
-        except LostRaceError:
-            _log.info("device %r: another writer was first, looking again", device_id)
-        else:
-            if outcome is not None:
-                return outcome
-    raise UnavailableError("tables", f"{RACES} other writers were first")

@@ -8,7 +8,8 @@ from typing import Final
 
 from status_app.errors import UnavailableError
 
-AT_ONCE: Final = 16
+AT_ONCE: Final = 100
+"""As many as a batch has events, and a page twins: they write the index together."""
 
 _log = logging.getLogger(__name__)
 

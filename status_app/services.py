@@ -13,6 +13,7 @@ from status_app.deployments import Deployments
 from status_app.events.outbox import Outbox
 from status_app.events.publisher import TransitionPublisher
 from status_app.flag_stuck import FlagStuck
+from status_app.queries import Fleet
 from status_app.reconcile import Reconciler, Twins
 from status_app.resync import Resync, TwinPages
 from status_app.settings import Settings
@@ -73,6 +74,7 @@ class Services:
         transitions = settings.transitions
         self._publisher = TransitionPublisher(*transitions, sleep=sleep) if transitions else None
         self._parts: _Parts | None = None
+        self._fleet: Fleet | None = None
 
     async def twin_changes(self) -> TwinChanges:
         """The handler of twin changes."""
@@ -93,6 +95,15 @@ class Services:
         """What looks at devices."""
         return (await self._made()).reconciler
 
+    def fleet(self) -> Fleet:
+        """What is asked of the fleet: no table is created."""
+        if self._fleet is None:
+            index_table = self._service.get_table_client(deployment_index.TABLE)
+            index, rows = DeploymentIndex(index_table, self._clock), DeploymentRows(index_table, self._clock)
+            table = self._status_table(self._service.get_table_client(status_table.TABLE), index, rows)
+            self._fleet = Fleet(table, index, rows, self._clock)
+        return self._fleet
+
     def dead_letters(self) -> DeadLetters:
         """What was given up, as it stands: no table is created."""
         return DeadLetters(self._service.get_table_client(dead_letters.TABLE))
@@ -112,15 +123,7 @@ class Services:
             index_table = await self._table(deployment_index.TABLE)
             index = DeploymentIndex(index_table, self._clock)
             rows = DeploymentRows(index_table, self._clock)
-            table = StatusTable(
-                await self._table(status_table.TABLE),
-                index,
-                rows,
-                hub=settings.hub,
-                stable_after=settings.policy.stable_after,
-                history_limit=settings.history_limit,
-                publishes=self._publisher is not None,
-            )
+            table = self._status_table(await self._table(status_table.TABLE), index, rows)
             publisher = self._publisher
             outbox = Outbox(publisher, table, index, self._clock) if publisher else None
             policy = settings.policy
@@ -135,6 +138,18 @@ class Services:
                 DeadLetters(await self._table(dead_letters.TABLE)),
             )
         return self._parts
+
+    def _status_table(self, client: TableClient, index: DeploymentIndex, rows: DeploymentRows) -> StatusTable:
+        settings = self._settings
+        return StatusTable(
+            client,
+            index,
+            rows,
+            hub=settings.hub,
+            stable_after=settings.policy.stable_after,
+            history_limit=settings.history_limit,
+            publishes=self._publisher is not None,
+        )
 
     async def _table(self, name: str) -> TableClient:
         with table_errors():

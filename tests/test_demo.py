@@ -1,11 +1,13 @@
 """`make demo`: what it prints is what the fleet's troubles come to, and it leaves nothing behind."""
 
+import itertools
 import json
 import os
 import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -93,6 +95,23 @@ def assert_every_event_is_what_its_schema_says(events: Sequence[Mapping[str, Any
     for event in events:
         Draft202012Validator({"$ref": event["dataschema"]}, registry=schemas).validate(event["data"])
         assert CloudEvent.from_dict(dict(event)).type == event["type"]
+
+
+def test_the_page_stays_up_at_the_end_until_an_interrupt(tmp_path: Path) -> None:
+    with start(tmp_path, "--devices", "2", "--stay") as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        (page,) = (
+            re.findall(r"http:\S+", line)[0] for line in itertools.islice(lines, 2) if line.startswith("The page")
+        )
+        stays = next(line for line in lines if line.startswith("The page stays up"))
+        assert stays.endswith(f" {page}\n")
+        with urllib.request.urlopen(page) as answer:  # noqa: S310 (the demo's own address)
+            assert b"<h1>Edge deployments</h1>" in answer.read()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate()
+    assert (process.returncode, err) == (0, "")
+    assert "Everything is stopped again." in out
 
 
 @pytest.mark.parametrize("moment", ["Starting Azurite", "08:00", "08:01"])

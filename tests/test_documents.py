@@ -35,11 +35,6 @@ SUCCESSFUL = json.loads((ROOT / "tests/cases/090_layers_all_applied.json").read_
 DEVICE = "DEVICE"
 # What the functions host reads for itself.
 OF_THE_HOST = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
-FLAGS = {
-    "az storage entity query": {"--account-name", "--table-name", "--auth-mode", "--filter", "--select"},
-    "az storage entity delete": {"--account-name", "--table-name", "--auth-mode", "--partition-key", "--row-key"},
-    "az iot hub module-twin show": {"--hub-name", "--device-id", "--module-id"},
-}
 
 
 @pytest.fixture(scope="module")
@@ -120,13 +115,6 @@ def test_the_python_example_prints_a_device_and_its_modules(
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("device module_failed backoff ")
     assert {line.split()[0] for line in printed[1:]} == {"module:$edgeHub", "module:m1"}
-
-
-def test_the_commands_of_az_have_flags_that_exist_each_with_its_value() -> None:
-    assert {name for name, _ in az_commands()} <= set(FLAGS)
-    for name, flags in az_commands():
-        assert set(flags) <= FLAGS[name]
-        assert all(len(values) == 1 or (flag == "--select" and values) for flag, values in flags.items())
 
 
 def test_the_query_of_az_finds_the_device_with_its_columns(tables: str, written: object) -> None:

@@ -45,7 +45,7 @@ async def test_a_hundred_twin_changes_become_rows_and_the_same_batch_again_reads
         device = f"{stamp}-{number}"
         stack.iot_hub.registry.put(case["twin"] | {"deviceId": device})
         expected[device] = case["expected"]["state"]
-    assert set(stack.host.functions) == {"on_twin_changes", "flag_stuck", "resync"}
+    assert {"on_twin_changes", "flag_stuck", "resync"} <= set(stack.host.functions)
     await stack.drained()
     before = {device: await rows_of(tables, device) for device in expected}
     assert expected == {device: rows["device"]["State"] for device, rows in before.items()}

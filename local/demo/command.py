@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import secrets
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,8 @@ from local.demo.screen import Screen
 from local.published import published
 from local.stack import TRANSITIONS, running_stack
 
+_EVERY: Final = 1
+"""Seconds between two updates of the page: the story is over soon."""
 _GO_ON: Final = """
 Everything is stopped again. To go on:
   .venv/bin/python -m local demo --devices 200 --seed 7    another fleet
@@ -23,36 +26,55 @@ Everything is stopped again. To go on:
 """
 
 
-def demo(devices: int, seed: int, events: Path | None = None) -> None:
+def demo(devices: int, seed: int, events: Path | None = None, *, stay: bool = False) -> None:
     """Run the demo.
 
     Args:
         devices: Size of the fleet.
         seed: The same seed gives the same story.
         events: Gets what a subscriber of the event hub received, one event a line.
+        stay: Whether the page stays up at the end, until an interrupt.
 
     Raises:
         AzuriteError: Azurite is not installed, or does not start.
     """
-    received = asyncio.run(_run(devices, seed))
+    received = asyncio.run(_run(devices, seed, stay=stay))
     if events is not None:
         events.write_text("".join(f"{json.dumps(event)}\n" for event in received))
 
 
-async def _run(devices: int, seed: int) -> list[Any]:
-    screen, clock = Screen(), Clock()
+async def _run(devices: int, seed: int, *, stay: bool) -> list[Any]:
+    screen, clock, key = Screen(), Clock(), secrets.token_urlsafe(16)
     screen.say(f"Starting Azurite, the stand-ins and the app. Their log: {_log_to_file()}")
     try:
         with azurite_tables() as tables, tempfile.TemporaryDirectory() as folder:
-            async with running_stack(Path(folder), tables, clock) as stack, Answers(tables) as answers:
+            async with (
+                running_stack(Path(folder), tables, clock, function_key=key) as stack,
+                Answers(tables) as answers,
+            ):
+                page = f"{stack.api}/fleet?code={key}&every={_EVERY}"
+                screen.say(f"The page: {page}")
                 await Rollout(stack, clock, answers, screen, devices=devices, seed=seed).play()
                 received = await published(stack.event_hubs, TRANSITIONS)
                 screen.events(received)
+                if stay:
+                    screen.say(f"\nThe page stays up, its clock stands still, until Ctrl-C: {page}")
+                    await _interrupt()
     except AzuriteError:
         await asyncio.sleep(0)  # where an interrupt has stopped Azurite too, the interrupt is what counts
         raise
     screen.say(_GO_ON)
     return received
+
+
+async def _interrupt() -> None:
+    """Wait for Ctrl-C, which cancels the task that asyncio runs: here that is the end, and no failure."""
+    try:
+        await asyncio.Event().wait()
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is not None:
+            task.uncancel()
 
 
 def _log_to_file() -> Path:

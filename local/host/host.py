@@ -151,7 +151,13 @@ class FunctionsHost:
             function.name: TimerTrigger(function, self._invoker, clock=self._clock, sleep=self._sleep)
             for function in functions["timerTrigger"]
         }
-        server = HttpServer(functions["httpTrigger"], self._invoker, prefix=limits.route_prefix, key=self._function_key)
+        server = HttpServer(
+            functions["httpTrigger"],
+            self._invoker,
+            prefix=limits.route_prefix,
+            key=self._function_key,
+            clock=self._clock,
+        )
         for function in functions["eventHubTrigger"]:
             name = function.trigger.get("connection", "")
             credential = self._credential

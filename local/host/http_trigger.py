@@ -2,7 +2,9 @@
 
 import hmac
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from email.utils import format_datetime
 
 from aiohttp import web
 
@@ -18,12 +20,21 @@ class HttpServer:
     """Serves the routes of the app's HTTP functions.
 
     A function of auth level `function` (or `admin`) asks for the host's key; a host without a key asks for none, as
-    Core Tools do on a developer's machine.
+    Core Tools do on a developer's machine. The header Date of an answer is the time of the clock.
     """
 
-    def __init__(self, functions: Iterable[Function], invoker: Invoker, *, prefix: str, key: str | None) -> None:
+    def __init__(
+        self,
+        functions: Iterable[Function],
+        invoker: Invoker,
+        *,
+        prefix: str,
+        key: str | None,
+        clock: Callable[[], datetime],
+    ) -> None:
         self._invoker = invoker
         self._key = key
+        self._clock = clock
         routes = [(_route(function, prefix), function) for function in functions]
         self._routes = sorted(routes, key=lambda entry: entry[0].rank)
 
@@ -43,6 +54,11 @@ class HttpServer:
         await self._runner.cleanup()
 
     async def _serve(self, request: web.Request) -> web.Response:
+        response = await self._answer(request)
+        response.headers.setdefault("Date", format_datetime(self._clock(), usegmt=True))
+        return response
+
+    async def _answer(self, request: web.Request) -> web.Response:
         for route, function in self._routes:
             params = route.match(request.rel_url.raw_path)
             if params is not None and _allows(function, request.method):

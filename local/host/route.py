@@ -1,9 +1,11 @@
 """Route templates of HTTP triggers."""
 
+import codecs
 import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
+_AS_SENT = "local.host.route"
 _PARAMETER = re.compile(r"\{(\*?)(\w+)(\??)\}")
 
 
@@ -20,11 +22,13 @@ class Route:
         return [0 if "{" not in part else 2 if "{*" in part else 1 for part in self.template.split("/")]
 
     def match(self, raw_path: str) -> dict[str, str] | None:
-        """The parameters in a path as it was sent, URL-decoded, or None where the path does not fit.
+        """The parameters in a path as it was sent, URL-decoded once, or None where the path does not fit.
 
-        An encoded slash stays encoded, as in ASP.NET Core. Optional parameters that are not there are left out.
+        As in Kestrel, the web server of ASP.NET Core: an encoded slash stays encoded, and so does what is no UTF-8; a
+        `+` is a `+`; segments `.` and `..` are resolved, encoded or not. Optional parameters that are not there are
+        left out.
         """
-        found = self.pattern.fullmatch(raw_path.strip("/"))
+        found = self.pattern.fullmatch(_resolved(raw_path).strip("/"))
         if found is None:
             return None
         return {name: _decode(value) for name, value in found.groupdict().items() if value}
@@ -52,4 +56,27 @@ def parse_route(template: str) -> Route:
 
 
 def _decode(text: str) -> str:
-    return "".join(part if part.lower() == "%2f" else unquote(part) for part in re.split(r"(%2[fF])", text))
+    parts = re.split(r"(%2[fF])", text)
+    return "".join(part if part.lower() == "%2f" else unquote(part, errors=_AS_SENT) for part in parts)
+
+
+def _resolved(path: str) -> str:
+    """A path without the segments `.` and `..`."""
+    kept: list[str] = []
+    for segment in path.split("/"):
+        name = segment.replace("%2e", ".").replace("%2E", ".")
+        if name == "..":
+            del kept[-1:]
+        elif name != ".":
+            kept.append(segment)
+    return "/".join(kept)
+
+
+def _as_sent(error: UnicodeError) -> tuple[str, int]:
+    """Keep the percent-encoding of bytes that are no UTF-8."""
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_AS_SENT, _as_sent)

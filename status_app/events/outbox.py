@@ -8,6 +8,7 @@ from typing import Final
 from status_app.errors import UnavailableError
 from status_app.events.cloud_event import cloud_event
 from status_app.events.publisher import TransitionPublisher
+from status_app.tables.change import Committed
 from status_app.tables.deployment_index import PAGE, DeploymentIndex
 from status_app.tables.index_rows import Pointer, unsent_row, unsent_sequences
 from status_app.tables.keys import transition_sequence
@@ -35,16 +36,22 @@ class Outbox:
         self._clock = clock
         self._paused_until: datetime | None = None
 
-    async def send(self, device_id: str) -> bool:
+    async def send(self, committed: Committed) -> bool:
         """Send what a device has just committed, where the event hub takes events; else the timer sends it.
+
+        What is unsent of the device goes first. Where it is known that nothing is, the index is not asked.
 
         Returns:
             Whether nothing of the device is left.
         """
         if self._paused_until is not None and self._clock() < self._paused_until:
             return False
+        device_id = committed.stored.device_id
         try:
-            await self._send(device_id)
+            if committed.stored.is_published:
+                await self._publish(device_id, [cloud_event(device_id, row) for row in committed.history])
+            else:
+                await self._send(device_id)
         except UnavailableError as error:
             _log.info("device %r: its events are left for the timer: %s", device_id, error)
             return False

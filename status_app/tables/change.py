@@ -8,6 +8,7 @@ from azure.core import MatchConditions
 from azure.data.tables import TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from status_app.tables.index_rows import IndexRows
 from status_app.tables.rows import Row, long
 from status_app.tables.service import TRANSACTION_LIMIT, table_errors
 from status_app.tables.stored_device import StoredDevice
@@ -26,13 +27,30 @@ class Unit:
     last: Transition | None
 
 
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """A change that stands.
+
+    Attributes:
+        stored: The device as it is stored now.
+        history: The rows of its transitions, the oldest first.
+        left: Rows of the index that it leaves behind.
+        unsent: The row of the index that says that these transitions are not published; none where none are.
+    """
+
+    stored: StoredDevice
+    history: Sequence[Row]
+    left: IndexRows
+    unsent: IndexRows
+
+
 async def submit(
     client: TableClient,
     stored: StoredDevice,
     units: Sequence[Unit],
     partial: Row,
     final: tuple[TransactionOperation, Row],
-) -> None:
+) -> str:
     """Write units in as few transactions as they need, each guarded by the device's row, which comes last.
 
     Every part is a change that is whole in itself: rows, their transitions, and the device's sequence. A crash
@@ -44,6 +62,9 @@ async def submit(
         units: What is written, in the order of its transitions.
         partial: What a part before the last one says of the device's row, beside its sequence.
         final: What becomes of the device's row in the end.
+
+    Returns:
+        The new ETag of the device's row; empty where it was deleted.
 
     Raises:
         LostRaceError: The device is no longer stored as it was read.
@@ -57,7 +78,7 @@ async def submit(
             part = []
         part.extend(unit.operations)
         last = unit.last.sequence if unit.last else last
-    await _transact(client, part, _guarded(final, etag, UpdateMode.REPLACE))
+    return await _transact(client, part, _guarded(final, etag, UpdateMode.REPLACE))
 
 
 async def _transact(client: TableClient, operations: Sequence[Operation], guard: Operation) -> str:

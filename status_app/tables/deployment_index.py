@@ -5,22 +5,22 @@ Its rows, and what they promise, are those of `index_rows`.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from http import HTTPStatus
 from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceModifiedError
-from azure.data.tables import TableEntity, TableTransactionError, TransactionOperation, UpdateMode
+from azure.data.tables import TableEntity, TransactionOperation
 from azure.data.tables.aio import TableClient
 
 from status_app.tables.index_rows import SHARDS, IndexKey, IndexRows, Pointer, place, time_text
+from status_app.tables.index_writes import IndexWrites
 from status_app.tables.keys import joined, key_part, unescape
 from status_app.tables.rows import read_time
-from status_app.tables.service import TRANSACTION_LIMIT, table_errors
+from status_app.tables.service import table_errors
 
 TABLE: Final = "DeploymentIndex"
 WRITERS_END_AFTER: Final = timedelta(minutes=15)
@@ -51,17 +51,19 @@ class DeploymentIndex:
     def __init__(self, client: TableClient, clock: Callable[[], datetime]) -> None:
         self._client = client
         self._clock = clock
+        self._writes = IndexWrites(client)
 
     async def add(self, rows: IndexRows) -> None:
-        """Write rows, before the change that they belong to. One request for each hundred of a shard.
+        """Write rows, before the change that they belong to.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
         written = self._clock()
-        entities = [{**_entity(key), **columns, "Written": written} for key, columns in rows.items()]
-        with table_errors():
-            await asyncio.gather(*(self._add(part) for part in _transactions(entities)))
+        await self._submit(
+            TransactionOperation.UPSERT,
+            ({**_entity(key), **columns, "Written": written} for key, columns in rows.items()),
+        )
 
     async def remove(self, keys: Iterable[IndexKey]) -> None:
         """Delete rows, after the change that they no longer belong to. A row that is not there is none too many.
@@ -69,8 +71,11 @@ class DeploymentIndex:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        with table_errors():
-            await asyncio.gather(*(self._remove(part) for part in _transactions(map(_entity, keys))))
+        await self._submit(TransactionOperation.DELETE, map(_entity, keys))
+
+    def look(self) -> AbstractContextManager[None]:
+        """A look that may write: its rows are written together with those of the other looks."""
+        return self._writes.look()
 
     async def discard(self, pointer: Pointer) -> None:
         """Delete a row that no device has, unless its writer may still be between the row and its change.
@@ -94,7 +99,9 @@ class DeploymentIndex:
         """
         return await self._first(f"RowKey ge 'deadline|' and RowKey le 'deadline|{time_text(now)}|~'", PAGE)
 
-    async def page(self, prefix: str, after: str | None, limit: int, *, before: str | None = None) -> list[Pointer]:
+    async def page(
+        self, prefix: str, after: str | None, limit: int, *, before: str | None = None, where: str = ""
+    ) -> list[Pointer]:
         """The first rows of a kind, of the whole fleet, in the order of their keys. A request for each shard.
 
         Args:
@@ -102,13 +109,15 @@ class DeploymentIndex:
             after: The RowKey behind which to begin; None for the first.
             limit: How many, at most `PAGE`.
             before: The RowKey at which to end; None for the last.
+            where: What the columns have to be beside, as a filter.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
         end = f"RowKey lt '{before or _after(prefix)}'"
         begin = f"RowKey ge '{prefix}'" if after is None else f"RowKey gt '{after}'"
-        return (await self._first(f"{begin} and {end}", limit))[:limit]
+        query = f"{begin} and {end}" + (f" and {where}" if where else "")
+        return (await self._first(query, limit))[:limit]
 
     async def members(self, deployment: str, rows_of: Callable[[str], Awaitable[IndexRows]]) -> list[Member]:
         """The devices on which a deployment is credited, each once. A request for each thousand, at least one a shard.
@@ -172,26 +181,12 @@ class DeploymentIndex:
         with table_errors():
             return await self._rows(shard, _within(joined("unsent", device, "")), PAGE)
 
-    async def _add(self, entities: list[dict[str, Any]]) -> None:
-        if len(entities) == 1:
-            await self._client.upsert_entity(entities[0], mode=UpdateMode.REPLACE)
-        else:
-            replace = {"mode": UpdateMode.REPLACE}
-            await self._client.submit_transaction(
-                [(TransactionOperation.UPSERT, entity, replace) for entity in entities]
-            )
-
-    async def _remove(self, entities: list[dict[str, Any]]) -> None:
-        if len(entities) > 1:
-            try:
-                await self._client.submit_transaction([(TransactionOperation.DELETE, entity) for entity in entities])
-            except TableTransactionError as error:
-                if error.status_code != HTTPStatus.NOT_FOUND:  # of one row, and then none is deleted
-                    raise
-            else:
-                return
+    async def _submit(self, operation: TransactionOperation, entities: Iterable[dict[str, Any]]) -> None:
+        shards = defaultdict[str, list[dict[str, Any]]](list)
         for entity in entities:
-            await self._client.delete_entity(entity)
+            shards[entity["PartitionKey"]].append(entity)
+        with table_errors():
+            await asyncio.gather(*(self._writes.submit(operation, found) for found in shards.values()))
 
     async def _first(self, query: str, limit: int) -> list[Pointer]:
         """The first rows of each shard, in the order of their keys."""
@@ -225,16 +220,6 @@ class DeploymentIndex:
                 member = Member(unescape(row["Device"]), row["State"], row["Reason"], row["Portal"], stuck_since)
                 found.setdefault(row["Device"], {})[shard, row["RowKey"]] = member
         return found
-
-
-def _transactions(entities: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Rows by shard, and as many as a transaction can hold."""
-    shards = defaultdict[str, list[dict[str, Any]]](list)
-    for entity in entities:
-        shards[entity["PartitionKey"]].append(entity)
-    for found in shards.values():
-        for start in range(0, len(found), TRANSACTION_LIMIT):
-            yield found[start : start + TRANSACTION_LIMIT]
 
 
 def _entity(key: IndexKey) -> dict[str, Any]:

@@ -5,6 +5,7 @@ deployments   mark|<id>                when a device changed lately on which it 
 deployments   event|<id>|<sequence>    an event that is not sent yet, as it will be sent
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -51,6 +52,28 @@ class StoredDeployment:
 
 
 @dataclass(frozen=True, slots=True)
+class CountedDeployment:
+    """A deployment as it was counted last."""
+
+    row: TableEntity
+
+    @property
+    def key(self) -> str:
+        """Its place among all of them."""
+        return str(self.row["RowKey"]).partition("|")[2]
+
+    @property
+    def deployment(self) -> str:
+        """Its id."""
+        return unescape(self.key)
+
+    @property
+    def rollout(self) -> Rollout:
+        """What the core keeps of it."""
+        return _read(self.row)
+
+
+@dataclass(frozen=True, slots=True)
 class UnsentEvent:
     """An event of a deployment that waits to be sent."""
 
@@ -66,6 +89,7 @@ class DeploymentRows:
         self._client = client
         self._clock = clock
         self._marked: dict[str, datetime] = {}
+        self._marking = asyncio.Lock()
 
     async def mark(self, deployments: Iterable[str]) -> None:
         """Say that devices change on which deployments are credited, before they do.
@@ -75,14 +99,15 @@ class DeploymentRows:
         """
         now = self._clock()
         for deployment in deployments:
-            known = self._marked.get(deployment)
-            if known is not None and timedelta(0) <= now - known < _MARK_AGAIN_AFTER:
-                continue
-            with table_errors():
-                await self._client.upsert_entity(
-                    {"PartitionKey": _PARTITION, "RowKey": f"mark|{key_part(deployment)}", "MarkedAt": now}
-                )
-            self._marked[deployment] = now
+            async with self._marking:  # the looks of a batch come here at once, and one mark is for all of them
+                known = self._marked.get(deployment)
+                if known is not None and timedelta(0) <= now - known < _MARK_AGAIN_AFTER:
+                    continue
+                with table_errors():
+                    await self._client.upsert_entity(
+                        {"PartitionKey": _PARTITION, "RowKey": f"mark|{key_part(deployment)}", "MarkedAt": now}
+                    )
+                self._marked[deployment] = now
 
     async def read(self) -> tuple[list[StoredDeployment], list[UnsentEvent]]:
         """Every deployment, and every event that is not sent, those of a deployment in their order.
@@ -102,6 +127,33 @@ class DeploymentRows:
             elif kind == "event":
                 events.append(UnsentEvent(unescape(part), key, row["Body"].encode()))
         return deployments, events
+
+    async def counted(self, after: str | None, limit: int) -> list[CountedDeployment]:
+        """The first deployments that have been counted, in the order of their keys, behind one of these. One request.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        begin = "RowKey ge 'deployment|'" if after is None else f"RowKey gt 'deployment|{after}'"
+        query = f"PartitionKey eq '{_PARTITION}' and {begin} and RowKey lt 'deployment}}'"
+        found: list[CountedDeployment] = []
+        with table_errors():
+            async for row in self._client.query_entities(query, results_per_page=limit):
+                found.append(CountedDeployment(row))
+                if len(found) == limit:
+                    break
+        return found
+
+    async def one(self, deployment: str) -> CountedDeployment | None:
+        """A deployment as it was counted last; None before that. One request.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        query = f"PartitionKey eq '{_PARTITION}' and RowKey eq 'deployment|{key_part(deployment)}'"
+        with table_errors():
+            rows = [CountedDeployment(row) async for row in self._client.query_entities(query)]
+        return rows[0] if rows else None
 
     async def write(
         self,

@@ -22,7 +22,8 @@ _KEY_LIMIT: Final = 500
 _PART_LIMIT: Final = 400
 """Characters of a part: whatever IoT Hub calls a device fits, and room for a kind, a time and a number is left."""
 _HASHED: Final = "~~"
-_HASHED_KEY: Final = re.compile(r"~~[0-9a-f]{64}$")
+_HASHED_KEY: Final = re.compile(rf"(?:[^{_UNSAFE.pattern[1:-1]}]|~[0-9A-F]{{2}})*~~[0-9a-f]{{64}}")
+"""Nothing that only ends like one: what comes from outside may."""
 _LAST: Final = 2**63 - 1
 
 
@@ -31,7 +32,7 @@ def escape(name: str) -> str:
 
     Such a key stands for its name wherever that is not known, and is not escaped again.
     """
-    if _HASHED_KEY.search(name):
+    if _HASHED_KEY.fullmatch(name):
         return name
     escaped = _UNSAFE.sub(lambda match: "".join(f"~{byte:02X}" for byte in _bytes(match[0])), name)
     return _shortened(escaped, name, _KEY_LIMIT)
@@ -50,7 +51,7 @@ def joined(*parts: str) -> str:
 
 def unescape(key: str) -> str:
     """The name that a key was made of; of one that was too long, the key itself."""
-    if _HASHED_KEY.search(key):
+    if _HASHED_KEY.fullmatch(key):
         return key
     return _ESCAPED.sub(lambda match: bytes.fromhex(match[0].replace("~", "")).decode("utf-8", "surrogatepass"), key)
 

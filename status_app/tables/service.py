@@ -50,6 +50,12 @@ def _cap_wait(response: PipelineResponse[Any, Any]) -> None:
         headers["Retry-After"] = str(LONGEST_WAIT)
 
 
+def is_unavailable(error: HttpResponseError) -> bool:
+    """Whether the service did not answer, is busy, or refuses the app for now."""
+    status = error.status_code or 0
+    return status in _NOT_NOW or status >= _SERVER_ERROR
+
+
 @contextmanager
 def table_errors(*, guarded: bool = False) -> Iterator[None]:
     """Turn the SDK's failures into the app's.
@@ -67,7 +73,7 @@ def table_errors(*, guarded: bool = False) -> Iterator[None]:
         status = error.status_code or 0
         if guarded and status in _LOST:
             raise LostRaceError from error
-        if status in _NOT_NOW or status >= _SERVER_ERROR:
+        if is_unavailable(error):
             raise UnavailableError("tables", f"answer {status}") from error
         if isinstance(error, IncompleteReadError):  # an answer that was cut off has no status
             raise UnavailableError("tables", "the answer was cut off") from error

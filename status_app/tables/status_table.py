@@ -1,18 +1,20 @@
 """The table DeploymentStatus: one partition a device, its state guarded by the ETag of the device's own row."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any, Final
 
 from azure.data.tables import TableEntity, TransactionOperation
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
-from status_app.tables.change import REPLACE, Operation, Unit, key_of, submit
-from status_app.tables.deployment_index import DeploymentIndex
+from status_app.tables.change import REPLACE, Committed, Operation, Unit, key_of, submit
+from status_app.tables.deployment_index import PAGE, DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
-from status_app.tables.index_rows import IndexKey, IndexRows, deployments_of, index_rows, unsent_row
+from status_app.tables.index_rows import IndexRows, deployments_of, index_rows, unsent_row
 from status_app.tables.keys import (
     AFTER_STATE,
     AFTER_TRANSITIONS,
@@ -89,7 +91,29 @@ class StatusTable:
             async for entity in newest:
                 sequence = transition_sequence(entity["RowKey"])
                 return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(entity["At"]))
-        return StoredDevice(device_id)
+        return StoredDevice(device_id, is_published=True)
+
+    async def read_whole(self, device_id: str) -> tuple[StoredDevice, list[TableEntity]]:
+        """A device that has a state, with its newest transitions, the newest first.
+
+        One request: as many transitions as have a place in an answer of a thousand rows.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        with table_errors():
+            rows: dict[str, TableEntity] = {}
+            async for entity in self._client.query_entities(f"PartitionKey eq '{escape(device_id)}'"):
+                rows[entity["RowKey"]] = entity
+                if len(rows) >= PAGE and entity["RowKey"].startswith(TRANSITION):
+                    break
+        history = [row for key, row in rows.items() if key.startswith(TRANSITION)]
+        state = {key: row for key, row in rows.items() if not key.startswith(TRANSITION)}
+        if DEVICE not in state:
+            return StoredDevice(device_id), history
+        last = read_number(state[DEVICE]["Sequence"]) or 0
+        stored = StoredDevice(device_id, state, str(state[DEVICE].metadata["etag"]), last)
+        return stored, [row for row in history if transition_sequence(row["RowKey"]) <= last]
 
     async def index_rows(self, device_id: str) -> IndexRows:
         """The rows in the index of a device as it is stored now.
@@ -99,7 +123,9 @@ class StatusTable:
         """
         return (await self.read(device_id)).index
 
-    async def write(self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]) -> bool:
+    async def write(
+        self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]
+    ) -> Committed | None:
         """Move a device from what is stored to its next record: state, modules and history together.
 
         Only changed rows are written, and nothing where nothing changed.
@@ -110,7 +136,7 @@ class StatusTable:
             transitions: The transitions between the two.
 
         Returns:
-            Whether anything was written.
+            What was written; the caller clears what it leaves behind. None where nothing changed.
 
         Raises:
             LostRaceError: The device is no longer stored as it was read. Nothing of the change stands, or its first
@@ -121,8 +147,9 @@ class StatusTable:
         changed = {key: row for key, row in after.items() if _differs(row, stored.rows.get(key))}
         gone = [row for key, row in stored.rows.items() if key not in after]
         if not changed and not gone:
-            return False
-        units = list(self._units(stored, record, transitions, changed, gone))
+            return None
+        history = [transition_row(self._hub, stored.device_id, move, record.observed) for move in transitions]
+        units = list(_units(transitions, history, changed, gone))
         device = after[DEVICE]
         if not stored.is_known:
             # A part of a first look that is too large for one transaction: not in any state yet.
@@ -140,14 +167,18 @@ class StatusTable:
             between = index_rows(stored.device_id, parts)
         added = {key: row for key, row in (between | then).items() if key not in before}
         left = {key: row for key, row in (between | before).items() if key not in then}
+        unsent = self._unsent(stored.device_id, transitions)
         await self._deployments.mark(deployments_of((*added.values(), *left.values())))
-        await self._index.add(added | self._unsent(stored.device_id, transitions))
-        await submit(self._client, stored, units, partial, (TransactionOperation.UPDATE, device))
-        await self._clear(stored, left)
-        return True
+        await self._index.add(added | unsent)
+        etag = await submit(self._client, stored, units, partial, (TransactionOperation.UPDATE, device))
+        written = replace(stored, rows=after, etag=etag, last_sequence=record.sequence)
+        return Committed(written, history, left, unsent)
 
-    async def remove(self, stored: StoredDevice, transition: Transition) -> None:
+    async def remove(self, stored: StoredDevice, transition: Transition) -> Committed:
         """Remove the state of a device that is gone, and leave its history, with one more transition.
+
+        Returns:
+            What was written; the caller clears what it leaves behind.
 
         Raises:
             LostRaceError: The device is no longer stored as it was read.
@@ -155,13 +186,32 @@ class StatusTable:
         """
         rows = [row for key, row in stored.rows.items() if key != DEVICE]
         units = [Unit(((TransactionOperation.DELETE, key_of(row)),), None) for row in rows]
-        units.append(Unit((self._history(stored.device_id, transition, transition.at),), transition))
-        device = key_of(stored.rows[DEVICE])
-        index = stored.index
+        history = transition_row(self._hub, stored.device_id, transition, transition.at)
+        units.append(Unit(((TransactionOperation.CREATE, history),), transition))
+        device, index = key_of(stored.rows[DEVICE]), stored.index
+        unsent = self._unsent(stored.device_id, [transition])
         await self._deployments.mark(deployments_of(index.values()))
-        await self._index.add(self._unsent(stored.device_id, [transition]))
+        await self._index.add(unsent)
         await submit(self._client, stored, units, device, (TransactionOperation.DELETE, device))
-        await self._clear(stored, index)
+        gone = replace(stored, rows={}, etag=None, last_sequence=transition.sequence, last_at=transition.at)
+        return Committed(gone, [history], index, unsent)
+
+    async def clear(self, committed: Committed, *, sent: bool) -> None:
+        """Take away index rows that a change leaves behind. The change stands: whoever reads one checks it.
+
+        Args:
+            committed: The change.
+            sent: Whether its transitions are published, and the index still says that they are not.
+        """
+        try:
+            await self._index.remove(committed.left | (committed.unsent if sent else {}))
+        except UnavailableError as error:
+            device_id = committed.stored.device_id
+            _log.warning("device %r is written, old rows of the index stay for now: %s", device_id, error)
+
+    def look(self) -> AbstractContextManager[None]:
+        """A look that may write: its rows of the index are written together with those of the other looks."""
+        return self._index.look()
 
     async def transitions(self, device_id: str, sequences: range) -> list[TableEntity]:
         """Transitions of a device by their sequences, the oldest first; those that there are.
@@ -218,37 +268,26 @@ class StatusTable:
             device["Generation"] = long(generation + 1)
         return rows
 
-    def _history(self, device_id: str, transition: Transition, observed: datetime) -> Operation:
-        return TransactionOperation.CREATE, transition_row(self._hub, device_id, transition, observed)
 
-    def _units(
-        self,
-        stored: StoredDevice,
-        record: DeviceRecord,
-        transitions: Sequence[Transition],
-        changed: Mapping[str, Row],
-        gone: Sequence[Mapping[str, Any]],
-    ) -> Iterator[Unit]:
-        """Each changed module with its transitions in their order, then the device's own transitions."""
-        rows: dict[str, Operation] = {key: (TransactionOperation.UPSERT, row, REPLACE) for key, row in changed.items()}
-        rows |= {row["RowKey"]: (TransactionOperation.DELETE, key_of(row)) for row in gone}
-        del rows[DEVICE]
-        history: dict[str, list[Transition]] = {}
-        for transition in transitions:
-            module = transition.change.module
-            history.setdefault(module_key(module) if module else DEVICE, []).append(transition)
-        for key in dict.fromkeys((*(key for key in history if key != DEVICE), *rows, DEVICE)):
-            moves = history.get(key, [])
-            operations = [rows[key]] if key in rows else []
-            operations += [self._history(stored.device_id, transition, record.observed) for transition in moves]
-            yield Unit(tuple(operations), moves[-1] if moves else None)
-
-    async def _clear(self, stored: StoredDevice, index: Iterable[IndexKey]) -> None:
-        """Take away index rows that a change leaves behind. The change stands: whoever reads one checks it."""
-        try:
-            await self._index.remove(index)
-        except UnavailableError as error:
-            _log.warning("device %r is written, old rows of the index stay for now: %s", stored.device_id, error)
+def _units(
+    transitions: Sequence[Transition],
+    rows: Sequence[Row],
+    changed: Mapping[str, Row],
+    gone: Sequence[Mapping[str, Any]],
+) -> Iterator[Unit]:
+    """Each changed module with its transitions in their order, then the device's own transitions."""
+    states: dict[str, Operation] = {key: (TransactionOperation.UPSERT, row, REPLACE) for key, row in changed.items()}
+    states |= {row["RowKey"]: (TransactionOperation.DELETE, key_of(row)) for row in gone}
+    del states[DEVICE]
+    history: dict[str, list[tuple[Transition, Row]]] = {}
+    for transition, row in zip(transitions, rows, strict=True):
+        module = transition.change.module
+        history.setdefault(module_key(module) if module else DEVICE, []).append((transition, row))
+    for key in dict.fromkeys((*(key for key in history if key != DEVICE), *states, DEVICE)):
+        moves = history.get(key, [])
+        operations = [states[key]] if key in states else []
+        operations += [(TransactionOperation.CREATE, row) for _, row in moves]
+        yield Unit(tuple(operations), moves[-1][0] if moves else None)
 
 
 def _differs(row: Row, other: Mapping[str, Any] | None) -> bool:

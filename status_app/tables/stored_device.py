@@ -20,6 +20,7 @@ class StoredDevice:
         etag: ETag of its own row; None where it has none.
         last_sequence: The number of its last transition, of an earlier life too.
         last_at: The time of that transition, for a device without a state.
+        is_published: Whether all its transitions are known to be published.
     """
 
     device_id: str
@@ -27,6 +28,7 @@ class StoredDevice:
     etag: str | None = None
     last_sequence: int = 0
     last_at: datetime | None = None
+    is_published: bool = False
 
     @property
     def at(self) -> datetime:
@@ -37,6 +39,11 @@ class StoredDevice:
     def is_known(self) -> bool:
         """Whether it has a state, or a part of a first one."""
         return DEVICE in self.rows
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has a state: a first one that is written in parts is none before the last of them."""
+        return self.is_known and bool(self.rows[DEVICE]["State"])
 
     @property
     def twin_version(self) -> int | None:

@@ -19,6 +19,7 @@ from status_app.services import Services
 from status_app.settings import Settings
 from status_app.tables.index_rows import index_rows
 from status_app.tables.keys import escape, unescape
+from status_app.tables.known_devices import KnownDevices
 from status_app.tables.rows import event_id
 from status_app.twins import TwinPage
 
@@ -109,6 +110,7 @@ class App:
         for name in ("DeploymentStatus", "DeploymentIndex"):
             await self.client.delete_table(name)
             await self.client.create_table(name)
+        await forget(self.services)
         self.hub.twins.clear()
         self.now = START
 
@@ -225,6 +227,11 @@ class App:
     async def dead_letters(self) -> list[Any]:
         table = self.client.get_table_client("DeadLetter")
         return [row async for row in table.query_entities(f"PartitionKey eq '{self.prefix}'")]
+
+
+async def forget(services: Services) -> None:
+    """Make of a process one that has just begun: it knows no device."""
+    (await services.reconciler())._known = KnownDevices()  # noqa: SLF001 (quicker than another process)
 
 
 def transitions(rows: Mapping[str, Any]) -> list[Any]:

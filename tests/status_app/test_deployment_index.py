@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from app_over_azurite import START, App, flags, fresh_app, states
+from app_over_azurite import START, App, flags, forget, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
 
 from status_app.services import Services
@@ -86,6 +86,7 @@ class Process:
     @asynccontextmanager
     async def killed_after(self, writes: int) -> AsyncIterator[None]:
         """Kill the process after it has written so often, and start it again."""
+        await forget(self.services)
         self.wire.kill_after = writes
         self.wire.killed = False
         with suppress(Killed):
@@ -94,6 +95,7 @@ class Process:
         if left:
             await asyncio.wait(left)
         self.wire.kill_after = None
+        await forget(self.services)
 
 
 @pytest.fixture

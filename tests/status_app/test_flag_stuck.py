@@ -10,6 +10,7 @@ from app_over_azurite import START, App, flags, fresh_app, transitions
 
 from status_app.errors import UnavailableError
 from status_app.flag_stuck import SILENT
+from status_app.tables.change import Committed
 from status_app.tables.deployment_index import WRITERS_END_AFTER
 from status_app.tables.index_rows import place
 from status_app.tables.status_table import StatusTable
@@ -328,7 +329,7 @@ async def test_what_one_device_fails_at_the_others_do_not_and_the_next_run_finis
     devices = [await failing(app, f"d{number}") for number in range(5)]
     write = StatusTable.write
 
-    async def refused(table: StatusTable, stored: StoredDevice, *change: Any) -> bool:
+    async def refused(table: StatusTable, stored: StoredDevice, *change: Any) -> Committed | None:
         if stored.device_id == devices[2]:
             raise UnavailableError("tables", "answer 503")
         return await write(table, stored, *change)

@@ -333,6 +333,7 @@ async def test_where_the_tables_fail_between_change_and_send_the_timer_sends(
 ) -> None:
     device = app.put("d", BACKOFF)
     await change(app, device)
+    app.restart(**world.settings)  # another process, which has to ask what is unsent
 
     async def fail_after_the_change(op: Operation, path: str) -> None:
         nonlocal reads
@@ -500,6 +501,8 @@ async def test_a_writer_that_comes_between_two_parts_and_loses_hides_no_event_of
     found = (await world.transitions.of(app))[device]
     assert len(found) == 82
     assert found[-10:] == left
+    assert len(await app.index("unsent")) == 1  # of the writer that lost
+    await app.flag_stuck(WRITERS_END_AFTER)
     assert await app.index("unsent") == []
 
 

@@ -10,6 +10,7 @@ from app_over_azurite import START, App, flags, fresh_app, states, transitions
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
+from status_app.tables.change import Committed
 from status_app.tables.deployment_index import WRITERS_END_AFTER
 from status_app.tables.index_rows import place
 from status_app.tables.resync_position import Cycle, ResyncPosition, digest
@@ -397,7 +398,7 @@ async def test_what_one_device_fails_at_the_others_do_not_and_the_next_cycle_hea
         fails(app, device)
     write = StatusTable.write
 
-    async def refused(table: StatusTable, stored: StoredDevice, *change: Any) -> bool:
+    async def refused(table: StatusTable, stored: StoredDevice, *change: Any) -> Committed | None:
         if stored.device_id == devices[1]:
             raise UnavailableError("tables", "answer 503")
         return await write(table, stored, *change)

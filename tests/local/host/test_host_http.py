@@ -1,6 +1,7 @@
 """The HTTP trigger, over a real socket."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -53,6 +54,15 @@ async def test_a_host_without_a_key_asks_for_none(start_host: StartHost) -> None
         session.get(f"http://127.0.0.1:{host.http_port}/api/devices/d1") as response,
     ):
         assert response.status == 203
+
+
+async def test_the_date_of_an_answer_is_that_of_the_clock(start_host: StartHost) -> None:
+    host = await start_host(clock=lambda: datetime(2026, 1, 5, 8, tzinfo=UTC))
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"http://127.0.0.1:{host.http_port}/api/devices/d1") as response,
+    ):
+        assert response.headers["Date"] == "Mon, 05 Jan 2026 08:00:00 GMT"
 
 
 async def test_an_anonymous_function_gets_method_body_headers_query_and_params(client: aiohttp.ClientSession) -> None:

@@ -1,0 +1,199 @@
+"""`python -m benchmarks.cost [--devices N] ...`: what a fleet of some size asks of Azure, and what that costs.
+
+The table that it prints without arguments stands in docs/tuning.md, which says where the numbers come from.
+"""
+
+import argparse
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from status_app.resync import TWINS_PER_RUN
+from status_app.twins import PAGE_SIZE
+
+DAYS: Final = 365 / 12
+"""Days of a month, by which all money is told."""
+HOURS: Final = 730
+"""Hours of a month, as Azure counts them."""
+IDENTITIES_OF_A_HUB: Final = 1_000_000
+"""Devices and modules that one IoT hub takes."""
+MESSAGE_KB: Final = 4
+"""What IoT Hub counts as one message of its daily quota; twin reads and queries count as messages."""
+FLAG_STUCK_RUNS: Final = 24 * 60
+
+HUB_UNITS: Final = {"S1": (400_000, 25.0), "S2": (6_000_000, 250.0), "S3": (300_000_000, 2_500.0)}
+"""Messages a day of a unit, and dollars a month."""
+THROUGHPUT_UNIT_HOUR: Final = 0.03
+MILLION_EVENTS: Final = 0.028
+GB_SECOND: Final = 0.000026
+FREE_GB_SECONDS: Final = 100_000
+MILLION_EXECUTIONS: Final = 0.40
+FREE_EXECUTIONS: Final = 250_000
+TABLE_TRANSACTION: Final = 0.00036 / 10_000
+TABLE_GB: Final = 0.045
+BLOB_WRITE: Final = 0.05 / 10_000
+LOG_GB: Final = 2.30
+FREE_LOG_GB: Final = 5
+ALERTS: Final = 2 * 0.50 + 2 * 0.05 + 2 * 0.10
+"""Two rules over logs, one of them for three functions, and one over two metrics."""
+
+CHANGE: Final = 7
+"""Table transactions of a change that is published: three reads, and a write before, at, after, and when it is sent."""
+NEWER_TWIN: Final = 2
+"""Of a notification after which the state is the same."""
+DEADLINE: Final = 4
+"""Of a look when a clock ends."""
+IDLE_RUN: Final = 33
+"""Of a run of flag_stuck with nothing to do: two questions to each of 16 shards, and one for deployments."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A fleet, and the assumptions on it.
+
+    Attributes:
+        devices: Size of the fleet.
+        resyncs: Runs of resync a day, in each app.
+        changes: Changes of a device's state a day, rollouts and failures together.
+        notifications: Twin changes that IoT Hub tells of for each change; each costs a twin read at most.
+        transitions: Events that are published for each change: of the device, and of its modules.
+        modules: Modules of a device, beside $edgeAgent and $edgeHub.
+        twin_kb: Size of an $edgeAgent twin.
+        batch: Events that come in one execution.
+        memory_gb: Memory of an instance.
+        reads: Twin reads a second that the app allows itself (TWIN_READS_PER_SECOND).
+        history: Transitions that are kept of each device (HISTORY_LIMIT), all of them there.
+    """
+
+    devices: int
+    resyncs: int = 24
+    changes: float = 1.0
+    notifications: float = 3.0
+    transitions: float = 2.0
+    modules: int = 3
+    twin_kb: int = 8
+    batch: float = 4.0
+    memory_gb: float = 2.0
+    reads: float = 50.0
+    history: int = 500
+
+
+FLEETS: Final = (Load(1_000, resyncs=24), Load(100_000, resyncs=12), Load(1_000_000, resyncs=12))
+
+
+def usage(load: Load) -> Mapping[str, float]:
+    """What a fleet asks for: a day where nothing else is said, all apps together but for the lines of one hub."""
+    hubs = math.ceil(load.devices * (3 + load.modules) / IDENTITIES_OF_A_HUB)
+    of_one = load.devices / hubs
+    changes = load.devices * load.changes
+    events = changes * load.notifications
+    reads = events + changes  # and a look when the clock of the change ends
+    resynced = min(of_one, TWINS_PER_RUN) * load.resyncs * hubs
+    batches = events / load.batch
+    transactions = (
+        changes * (CHANGE + DEADLINE) + (events - changes) * NEWER_TWIN + resynced + FLAG_STUCK_RUNS * IDLE_RUN * hubs
+    )
+    # A short execution counts as one second; a run of flag_stuck as two; a page of twins as three, the rate of S1.
+    seconds = batches + 2 * FLAG_STUCK_RUNS * hubs + 3 * resynced / PAGE_SIZE
+    return {
+        "hubs": hubs,
+        "events": events,
+        "reads": reads,
+        "reads a second of one hub": reads / hubs / 86_400,
+        "rollout hours": of_one * (load.notifications + 1) / load.reads / 3_600,
+        "resynced": resynced,
+        "resync hours": math.ceil(of_one / TWINS_PER_RUN) * 24 / load.resyncs,
+        "messages": (reads + resynced) * math.ceil(load.twin_kb / MESSAGE_KB),
+        "transactions": transactions,
+        "executions": batches + (FLAG_STUCK_RUNS + load.resyncs) * hubs,
+        "GB-seconds": seconds * load.memory_gb,
+        "published": changes * load.transitions,
+        "batches": batches,
+        "table GB": load.devices * (load.history + load.modules + 2) / 1_000_000,  # rows of about 1 KB
+    }
+
+
+def money(load: Load) -> Mapping[str, float]:
+    """Dollars a month by service, IoT Hub last: its units serve the fleet itself too."""
+    used = usage(load)
+    hubs = used["hubs"]
+    executions, gb_seconds = used["executions"] * DAYS, used["GB-seconds"] * DAYS
+    log_gb = (used["executions"] * 3 + used["published"]) * DAYS / 1_000_000  # 3 KB an execution, 1 KB a transition
+    return {
+        "Functions": max(0.0, gb_seconds - FREE_GB_SECONDS) * GB_SECOND
+        + max(0.0, executions - FREE_EXECUTIONS) / 1e6 * MILLION_EXECUTIONS,
+        "Event Hubs": hubs * THROUGHPUT_UNIT_HOUR * HOURS
+        + (used["events"] + used["published"]) * DAYS / 1e6 * MILLION_EVENTS,
+        "Storage": used["transactions"] * DAYS * TABLE_TRANSACTION
+        + used["table GB"] * TABLE_GB
+        + used["batches"] * DAYS * BLOB_WRITE,  # the checkpoint of each batch
+        "Logs and alerts": max(0.0, log_gb - FREE_LOG_GB) * LOG_GB + hubs * ALERTS,
+        "IoT Hub": hubs * units(used["messages"] / hubs)[2],
+    }
+
+
+def units(messages: float) -> tuple[int, str, float]:
+    """The cheapest units that take so many messages a day: how many, of which size, dollars a month."""
+    offers = [
+        (math.ceil(messages / quota), size, math.ceil(messages / quota) * price)
+        for size, (quota, price) in HUB_UNITS.items()
+    ]
+    return min(offers, key=lambda offer: offer[2])
+
+
+def table(fleets: Sequence[Load]) -> str:
+    """A Markdown table with a column for each fleet."""
+    used = [usage(load) for load in fleets]
+    paid = [money(load) for load in fleets]
+
+    def row(name: str, tell: Callable[[int], str]) -> str:
+        return "| " + " | ".join([name, *map(tell, range(len(fleets)))]) + " |"
+
+    def rounded(key: str, digits: int = 0) -> Callable[[int], str]:
+        return lambda at: f"{used[at][key]:,.{digits}f}"
+
+    def dollars(key: str) -> Callable[[int], str]:
+        return lambda at: f"${paid[at][key]:,.0f}"
+
+    def hub_units(at: int) -> str:
+        count, size, _ = units(used[at]["messages"] / used[at]["hubs"])
+        return f"{count} {size}"
+
+    lines = [
+        row("devices", lambda at: f"{fleets[at].devices:,}"),
+        row("---", lambda _: "---:"),
+        row("IoT hubs, each with an app", rounded("hubs")),
+        row("runs of resync a day", lambda at: str(fleets[at].resyncs)),
+        row("hours of a resync of all devices", rounded("resync hours")),
+        row("twin changes a day", rounded("events")),
+        row("twin reads a day", rounded("reads")),
+        row("twin reads a second of one hub, on average", rounded("reads a second of one hub", 2)),
+        row("hours to follow a rollout to all at once", rounded("rollout hours", 2)),
+        row("twins by query a day", rounded("resynced")),
+        row("IoT Hub messages a day", rounded("messages")),
+        row("units that these alone would fill, of each hub", hub_units),
+        row("table transactions a day", rounded("transactions")),
+        row("executions a day", rounded("executions")),
+        row("GB-seconds a day", rounded("GB-seconds")),
+        row("table GB with a full history", rounded("table GB", 1)),
+        *(row(f"{service} a month", dollars(service)) for service in list(paid[0])[:-1]),
+        row("**together a month**", lambda at: f"**${sum(list(paid[at].values())[:-1]):,.0f}**"),
+        row("IoT Hub units a month", dollars("IoT Hub")),
+    ]
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table: of the three fleets of the page, or of one with numbers of your own."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__)
+    own = ("devices", "resyncs", "changes", "notifications", "transitions", "modules", "twin_kb", "batch", "memory_gb")
+    for name in (*own, "reads", "history"):
+        kind = type(getattr(FLEETS[0], name))
+        parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help="see docs/tuning.md")
+    given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    print(table([replace(FLEETS[0], **given)] if "devices" in given else [replace(load, **given) for load in FLEETS]))
+
+
+if __name__ == "__main__":
+    main()

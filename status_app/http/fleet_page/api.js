@@ -1,0 +1,66 @@
+// The API beside this page. What did not change is not sent again: each answer is kept with its ETag.
+
+import { setClock } from "./times.js";
+
+const KEPT = 200; // answers
+const PATIENCE = 20_000; // milliseconds
+const key = new URLSearchParams(location.search).get("code"); // stays in the address, and goes nowhere but the header
+const answers = new Map(); // by address, the one used last at the end
+
+/** An answer that is none. `status` is 0 where none came. */
+export class ApiError extends Error {
+  constructor(status, message, retryAfter = 0) {
+    super(message);
+    this.status = status;
+    this.retryAfter = retryAfter; // seconds
+  }
+}
+
+/** The path of a device or a deployment. */
+export const pathOf = (list, id) => `${list}/${encodeURIComponent(id)}`;
+
+/**
+ * What the API says. An answer that did not change is the same object as before.
+ *
+ * @throws {ApiError}
+ */
+export async function get(path, parameters = {}) {
+  const url = new URL(path, location.origin + location.pathname);
+  for (const [name, value] of Object.entries(parameters)) if (value !== null) url.searchParams.set(name, value);
+  const kept = answers.get(url.href);
+  const response = await answer(url, kept);
+  setClock(response.headers.get("Date"));
+  if (response.status === 304 && kept) return keep(url.href, kept);
+  if (!response.ok) throw await refusal(response);
+  try {
+    return keep(url.href, { etag: response.headers.get("ETag"), body: await response.json() });
+  } catch {
+    throw new ApiError(0, "what came is not JSON, or came in part");
+  }
+}
+
+async function answer(url, kept) {
+  const headers = { Accept: "application/json" };
+  if (key !== null) headers["x-functions-key"] = key;
+  if (kept?.etag) headers["If-None-Match"] = kept.etag;
+  try {
+    return await fetch(url, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+  } catch (error) {
+    throw new ApiError(0, error.name === "TimeoutError" ? `nothing came in ${PATIENCE / 1000} s` : "it cannot be reached");
+  }
+}
+
+function keep(href, kept) {
+  answers.delete(href);
+  answers.set(href, kept);
+  if (answers.size > KEPT) answers.delete(answers.keys().next().value);
+  return kept.body;
+}
+
+/** The error of an answer, with what its problem document says (RFC 9457). */
+async function refusal(response) {
+  const problem = await response.json().catch(() => ({})); // an error of the host itself has no document
+  const words = [problem?.title, problem?.detail].filter((word) => typeof word === "string");
+  const message = words.length ? words.join(": ") : response.statusText;
+  return new ApiError(response.status, message, Number(response.headers.get("Retry-After")) || 0);
+}

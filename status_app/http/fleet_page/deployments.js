@@ -1,0 +1,188 @@
+// The deployments: how far each has come, and, opened, IoT Hub's counters beside ours, the reasons and the devices.
+
+import { get, pathOf } from "./api.js";
+import { deviceButton } from "./device_button.js";
+import { disclosure } from "./disclosure.js";
+import { make, named, setText, showRows } from "./dom.js";
+import { facts } from "./facts.js";
+import { List } from "./lists.js";
+import { inOrder, mark, stateBadge, stuckBadge, words } from "./states.js";
+import { age, time } from "./times.js";
+
+/** The list of the deployments. `app` is {updates, openDevice}. */
+export function deployments(section, app) {
+  return new List({
+    section,
+    rows: section.querySelector(".deployments"),
+    path: "deployments",
+    keyOf: (item) => item.deploymentId,
+    makeRow: (item) => deployment(item.deploymentId, app),
+    order: (a, b) => (a.devices === 0) - (b.devices === 0), // what is in force comes first
+    empty: "No deployment is credited on any device.",
+    reload: () => app.updates.now(),
+  });
+}
+
+function deployment(id, app) {
+  const button = make("button", { type: "button", class: "opener" }, named(id));
+  const about = make("p", { class: "share" });
+  const bar = make("div", { class: "bar", role: "img" });
+  const legend = make("ul", { class: "legend" });
+  const detail = make("div", { class: "detail" });
+  const opened = opening(id, detail, app);
+  const { close } = disclosure(button, detail, { opened: opened.open, closed: opened.close });
+  const node = make("li", { class: "deployment" }, make("h3", {}, button), about, bar, legend, detail);
+
+  function update({ version, devices, successful, stuck, states, countedAt }) {
+    const percent = ` (${Math.floor((100 * successful) / devices)} %)`;
+    about.replaceChildren(
+      ...(devices ? [make("strong", {}, `${successful} of ${devices}`), ` successful${percent} `] : ["on no device "]),
+      ...(stuck ? [stuckBadge(`${stuck} stuck`), " "] : []),
+      make("span", { class: "aside" }, `${version > 1 ? `in force for the ${ordinal(version)} time, ` : ""}counted `, countedAt ? age(countedAt, "ago") : "never"),
+    );
+    const counts = inOrder(states);
+    bar.setAttribute("aria-label", counts.map(([state, count]) => `${count} ${words(state)}`).join(", ") || "no device");
+    bar.replaceChildren(...counts.map(segment));
+    bar.hidden = devices === 0;
+    legend.replaceChildren(
+      ...counts.map(([state, count]) => make("li", {}, mark(state), `${words(state)} `, make("b", {}, `${count}`))),
+    );
+  }
+  return { node, update, gone: close };
+}
+
+function segment([state, count]) {
+  const node = mark(state);
+  node.style.flexGrow = count;
+  return node;
+}
+
+function ordinal(number) {
+  const ending = { one: "st", two: "nd", few: "rd", other: "th" };
+  return `${number}${ending[new Intl.PluralRules("en", { type: "ordinal" }).select(number)]}`;
+}
+
+/** What an opened deployment shows: filled while it is open. */
+function opening(id, detail, app) {
+  const note = make("p", { class: "note" }, "Loading");
+  const summary = make("div", { class: "summary" });
+  const devices = make(
+    "section",
+    {},
+    make("h4", { tabindex: "-1" }, "Devices ", make("span", { class: "number" })),
+    make("div", { class: "filters", role: "group", "aria-label": "Devices in the state" }),
+    make("p", { class: "note" }, "Loading"),
+    make("table", { class: "devices" }, make("thead", {}, make("tr", {}, ...["Device", "State", "Reason", "For"].map((head) => make("th", { scope: "col" }, head))))),
+    make("p", { class: "more" }),
+  );
+  let chosen = null; // a state, or null for any
+  let round = 0;
+  const list = new List({
+    section: devices,
+    rows: devices.querySelector("table"),
+    path: "devices",
+    parameters: () => ({ deployment: id, state: chosen }),
+    keyOf: (item) => item.deviceId,
+    makeRow: (item) => deviceRow(item.deviceId, app),
+    empty: "No device.",
+    reload: () => app.updates.now(),
+  });
+  const loadDevices = () => list.load();
+  const filters = devices.querySelector(".filters");
+  detail.append(note, summary, devices);
+
+  function choose(state) {
+    chosen = state;
+    list.clear();
+    app.updates.add(loadDevices);
+    for (const button of filters.children) button.setAttribute("aria-pressed", String(button.dataset.state === `${state ?? ""}`));
+  }
+
+  async function load() {
+    const mine = ++round;
+    let counted = null;
+    try {
+      counted = await get(pathOf("deployments", id));
+    } catch (error) {
+      if (error.status !== 404) throw error;
+    }
+    if (mine !== round) return;
+    setText(note, counted ? "" : "It is credited on no device any more.");
+    note.hidden = counted !== null;
+    summary.hidden = counted === null;
+    devices.hidden = !counted?.devices;
+    if (counted === null) return;
+    const parts = counted.devices ? [counters(counted), reasons(counted)] : [];
+    summary.replaceChildren(...parts, milestones(counted, app));
+    const states = [["", counted.devices], ...inOrder(counted.states)].map(([state, count]) => ({ state, count }));
+    showRows(filters, states, (item) => item.state, (item) => filter(item.state, chosen, choose), devices.querySelector("h4"));
+  }
+
+  return {
+    open() {
+      app.updates.add(load, loadDevices);
+    },
+    close() {
+      app.updates.remove(load, loadDevices);
+    },
+  };
+}
+
+/** IoT Hub's own counters beside ours. */
+function counters({ devices, successful, failing, stuck, portal, countedAt }) {
+  const rows = [
+    ["applied", devices, portal.applied],
+    ["successful", successful, portal.successful],
+    ["failing", failing, portal.failed],
+    ["stuck", stuck, "not counted"],
+  ];
+  return make(
+    "table",
+    { class: "counters" },
+    make("caption", {}, "Counted ", age(countedAt, "ago")),
+    make("thead", {}, make("tr", {}, ...["Devices", "Here", "IoT Hub"].map((head) => make("th", { scope: "col" }, head)))),
+    make("tbody", {}, ...rows.map(([name, ours, hubs]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, `${ours}`), make("td", {}, `${hubs}`)))),
+  );
+}
+
+function reasons({ reasons: found }) {
+  const rows = found.map(({ state, reason, devices }) =>
+    make("tr", {}, make("td", {}, stateBadge(state)), make("td", {}, words(reason)), make("td", { class: "figure" }, `${devices}`)),
+  );
+  return make(
+    "table",
+    { class: "reasons" },
+    make("caption", {}, "Reasons"),
+    make("thead", {}, make("tr", {}, ...["State", "Reason"].map((head) => make("th", { scope: "col" }, head)), make("th", { scope: "col", class: "figure" }, "Devices"))),
+    make("tbody", {}, ...rows),
+  );
+}
+
+function milestones({ milestones: reached, longestStuck }, app) {
+  const since = longestStuck && make("span", {}, deviceButton(longestStuck.deviceId, app), " for ", age(longestStuck.since, "for"));
+  return facts([["stuck longest", since], ...Object.entries(reached).map(([name, at]) => [words(name), time(at)])]);
+}
+
+function filter(state, chosen, choose) {
+  const count = make("b");
+  const button = make(
+    "button",
+    { type: "button", "aria-pressed": String(state === `${chosen ?? ""}`), onclick: () => choose(state || null) },
+    ...(state ? [mark(state), `${words(state)} `] : ["all "]),
+    count,
+  );
+  button.dataset.state = state;
+  return { node: button, update: (item) => setText(count, `${item.count}`) };
+}
+
+function deviceRow(id, app) {
+  const cells = ["td", "td", "td"].map((tag) => make(tag));
+  const node = make("tbody", {}, make("tr", {}, make("td", {}, deviceButton(id, app)), ...cells));
+  const update = ({ state, reason, since, stuck }) => {
+    cells[0].replaceChildren(stateBadge(state), ...(stuck ? [" ", stuckBadge()] : []));
+    cells[1].replaceChildren(words(reason));
+    cells[2].replaceChildren(age(since, "for"));
+  };
+  return { node, update };
+}
+

@@ -1,0 +1,134 @@
+// One device in a dialog: what it is now, its modules, its timeline. The address names it, so that a link opens it.
+
+import { get, pathOf } from "./api.js";
+import { make, named, setText } from "./dom.js";
+import { facts } from "./facts.js";
+import { stateBadge, stuckBadge, words } from "./states.js";
+import { timeline } from "./timeline.js";
+import { age, time } from "./times.js";
+
+const FRAGMENT = "#device=";
+
+/** The address of a device, without what stands before its fragment. */
+export const fragmentOf = (id) => FRAGMENT + encodeURIComponent(id);
+
+/** Opens the device that the address names, and closes it where it names none. */
+export class DeviceDialog {
+  #dialog = document.getElementById("device");
+  #note = document.getElementById("device-note");
+  #now = document.getElementById("device-now");
+  #app;
+  #shown = null; // {id, list, sources}
+
+  constructor(app) {
+    this.#app = app;
+    document.getElementById("device-close").addEventListener("click", () => this.#dialog.close());
+    this.#dialog.addEventListener("close", () => this.#leave());
+    this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
+    addEventListener("hashchange", () => this.follow());
+  }
+
+  /** Shows what the address says. */
+  follow() {
+    const id = deviceIn(location.hash);
+    if (id === (this.#shown?.id ?? null)) return;
+    if (id === null) this.#dialog.close();
+    else this.#show(id);
+  }
+
+  #show(id) {
+    this.#forget();
+    const list = timeline(this.#dialog.querySelector("section"), id, this.#app);
+    list.clear();
+    const sources = [() => this.#load(id), () => list.load()];
+    this.#shown = { id, list, sources };
+    setText(document.getElementById("device-id"), id);
+    setText(this.#note, "Loading");
+    this.#note.hidden = false;
+    this.#now.replaceChildren();
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.#dialog.scrollTop = 0;
+    this.#app.updates.add(...sources);
+  }
+
+  async #load(id) {
+    let device = null;
+    try {
+      device = await get(pathOf("devices", id));
+    } catch (error) {
+      if (error.status !== 404) throw error;
+    }
+    if (this.#shown?.id !== id) return;
+    this.#note.hidden = device !== null;
+    setText(this.#note, "No such device is known now. What is kept of its history stands below.");
+    this.#now.replaceChildren(...(device ? [summary(device), factsOf(device), modules(device)] : []));
+  }
+
+  /** The dialog was closed: by its button, by Escape, or by the address. */
+  #leave() {
+    this.#forget();
+    if (deviceIn(location.hash) !== null) history.pushState(null, "", location.pathname + location.search);
+  }
+
+  #forget() {
+    if (this.#shown === null) return;
+    this.#app.updates.remove(...this.#shown.sources);
+    this.#shown.list.clear();
+    this.#shown = null;
+  }
+}
+
+function deviceIn(hash) {
+  if (!hash.startsWith(FRAGMENT)) return null;
+  try {
+    return decodeURIComponent(hash.slice(FRAGMENT.length)) || null;
+  } catch {
+    return null; // a cut escape
+  }
+}
+
+function summary({ state, stuck, stuckSince, reason, message, since }) {
+  const flagged = stuck ? [" ", stuckBadge("stuck"), " for ", age(stuckSince, "for")] : [];
+  return make(
+    "div",
+    {},
+    make("p", { class: "what" }, stateBadge(state), " for ", age(since, "for"), ...flagged),
+    make("p", { class: "why" }, make("b", {}, words(reason)), " ", named(message)),
+  );
+}
+
+function factsOf(device) {
+  const versions = device.desiredVersion === device.lastDesiredVersion ? "" : `, the device has ${device.lastDesiredVersion ?? "none"}`;
+  return facts([
+    ["deployments", device.deployments.join(", ")],
+    ["targeted, not applied", device.targeted.join(", ")],
+    ["version", device.desiredVersion === null ? null : `${device.desiredVersion}${versions}`],
+    ["flags", device.flags.map(words).join(", ")],
+    ["agent", device.agentVersion],
+    ["agent's code", device.statusCode],
+    ["counter of IoT Hub", device.portal],
+    ["last change", time(device.at)],
+    ["looked at", time(device.observedAt)],
+  ]);
+}
+
+function modules({ modules: { total, settled }, moduleStates }) {
+  const rows = moduleStates.map((item) =>
+    make(
+      "tr",
+      {},
+      make("td", {}, named(item.module)),
+      make("td", {}, stateBadge(item.state), ...(item.stuck ? [" ", stuckBadge()] : [])),
+      make("td", {}, words(item.reason)),
+      make("td", { class: "figure" }, age(item.since, "for")),
+    ),
+  );
+  const heads = ["Module", "State", "Reason"].map((head) => make("th", { scope: "col" }, head));
+  return make(
+    "table",
+    { class: "of-device" },
+    make("caption", {}, `Modules: ${settled} of ${total} settled`),
+    make("thead", {}, make("tr", {}, ...heads, make("th", { scope: "col", class: "figure" }, "For"))),
+    make("tbody", {}, ...rows),
+  );
+}

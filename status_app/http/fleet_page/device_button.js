@@ -1,0 +1,8 @@
+// The name of a device, wherever it stands, opens its timeline.
+
+import { make, named } from "./dom.js";
+
+export function deviceButton(id, app) {
+  const attributes = { type: "button", class: "device", title: "Show its timeline", onclick: () => app.openDevice(id) };
+  return make("button", attributes, named(id));
+}

@@ -1,0 +1,41 @@
+// What is known of something: names with values, and the comparisons that decided.
+
+import { make, named } from "./dom.js";
+
+/** A list of names and values; a value that is null or empty is left out. A value is a text or an element. */
+export function facts(entries) {
+  const list = make("dl", { class: "facts" });
+  for (const [name, value] of entries) {
+    if (value === null || value === undefined || value === "") continue;
+    list.append(make("div", {}, make("dt", {}, name), make("dd", {}, value instanceof Node ? value : named(`${value}`))));
+  }
+  return list;
+}
+
+/** Evidence: the paths that were compared, with what was found and what was expected there. */
+export function evidence(comparisons) {
+  if (!comparisons.length) return make("p", { class: "note" }, "No evidence is kept.");
+  const rows = comparisons.map(({ path, value, expected, expectedPath }) =>
+    make(
+      "tr",
+      {},
+      make("td", {}, label("Path"), named(path, "code")),
+      make("td", {}, label("Is"), scalar(value)),
+      make("td", {}, label("Expected"), scalar(expected), expectedPath ? named(expectedPath, "small") : null),
+    ),
+  );
+  const heads = ["Path", "Is", "Expected"].map((head) => make("th", { scope: "col" }, head));
+  return make(
+    "table",
+    { class: "evidence" },
+    make("caption", {}, "Evidence"),
+    make("thead", {}, make("tr", {}, ...heads)),
+    make("tbody", {}, ...rows),
+  );
+}
+
+// On a phone the head of the table is not shown.
+const label = (text) => make("span", { class: "label", "aria-hidden": "true" }, `${text} `);
+
+const scalar = (value) =>
+  value === null || value === undefined ? make("em", {}, "absent") : named(typeof value === "string" ? value : JSON.stringify(value), "code");

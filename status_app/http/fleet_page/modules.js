@@ -1,0 +1,93 @@
+// Modules that are stuck, and those that will be: a row each, which opens to the evidence.
+
+import { get, pathOf } from "./api.js";
+import { deviceButton } from "./device_button.js";
+import { disclosure } from "./disclosure.js";
+import { make, named, setText } from "./dom.js";
+import { evidence, facts } from "./facts.js";
+import { List } from "./lists.js";
+import { stateBadge, words } from "./states.js";
+import { age, serverNow, time } from "./times.js";
+
+const MINUTE = 60_000, HOUR = 60 * MINUTE; // milliseconds
+
+/** What is stuck, longest first. */
+export function stuckModules(section, app) {
+  return modules(section, app, () => ({ stuck: "true" }), (item) => age(item.stuckSince, "for"), "Nothing is stuck.");
+}
+
+/** What gets stuck within the hour, soonest first. */
+export function nextStuck(section, app) {
+  const parameters = () => {
+    const full = Math.ceil((serverNow() + HOUR) / MINUTE) * MINUTE; // one address for a minute: its answer has one ETag
+    return { stuckBefore: new Date(full).toISOString() };
+  };
+  return modules(section, app, parameters, (item) => age(item.stuckAt, "in"), "Nothing gets stuck within the hour.");
+}
+
+function modules(section, app, parameters, when, empty) {
+  return new List({
+    section,
+    rows: section.querySelector("table"),
+    path: "modules",
+    parameters,
+    keyOf: (item) => JSON.stringify([item.deviceId, item.module]),
+    makeRow: (item) => moduleRow(item, when, app),
+    empty,
+    reload: () => app.updates.now(),
+  });
+}
+
+function moduleRow({ deviceId, module }, when, app) {
+  const button = make("button", { type: "button", class: "opener" }, named(module));
+  // On a phone these are no boxes of a table any more: the roles say that they still are a row with its cells.
+  const cell = (kind) => make("td", { class: kind, role: "cell" });
+  const cells = { who: cell("who"), state: cell("of-state"), reason: cell("reason"), when: cell("figure") };
+  const row = make("tr", { role: "row" }, ...Object.values(cells));
+  cells.who.append(deviceButton(deviceId, app), " ", button);
+  const known = make("div"), compared = make("div");
+  const detail = make("tr", { class: "detail", role: "row" }, make("td", { colspan: "4", role: "cell" }, known, compared));
+  const source = evidenceOf(deviceId, module, compared);
+  const { toggle, close } = disclosure(button, detail, {
+    opened: () => app.updates.add(source),
+    closed: () => app.updates.remove(source),
+  });
+  row.addEventListener("click", (event) => event.target.closest("button") || toggle());
+
+  function update(item) {
+    cells.state.replaceChildren(stateBadge(item.state));
+    cells.reason.replaceChildren(make("span", {}, words(item.reason)), named(item.message, "small"));
+    cells.when.replaceChildren(when(item));
+    known.replaceChildren(make("p", { class: "message" }, named(item.message)), facts(factsOf(item)));
+  }
+  return { node: make("tbody", {}, row, detail), update, gone: close };
+}
+
+function factsOf(item) {
+  return [
+    ["state", stateBadge(item.state)],
+    ["unsettled since", item.unsettledSince && time(item.unsettledSince)],
+    ["in this state since", item.since && time(item.since)],
+    [item.stuck ? "stuck since" : "stuck at", (item.stuck ? item.stuckSince : item.stuckAt) && time(item.stuck ? item.stuckSince : item.stuckAt)],
+    ["desired status", item.desiredStatus],
+    ["reported status", item.runtimeStatus],
+    ["exit code", item.exitCode],
+    ["desired image", item.desiredImage],
+    ["reported image", item.reportedImage],
+    ["grace period", item.gracePeriod],
+  ];
+}
+
+/** A source: the evidence of the newest transition of a module, from the answer about its device. */
+function evidenceOf(deviceId, module, into) {
+  into.replaceChildren(make("p", { class: "note" }, "Loading"));
+  return async () => {
+    try {
+      const device = await get(pathOf("devices", deviceId));
+      into.replaceChildren(evidence(device.evidence[module] ?? []));
+    } catch (error) {
+      if (error.status !== 404) throw error;
+      into.replaceChildren(make("p", { class: "note" }, "The device is not known any more."));
+    }
+  };
+}

@@ -1,0 +1,62 @@
+// Times and ages, by the clock of the server: that of this machine may be wrong.
+
+const MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
+
+let ahead = 0; // of the server's clock, in milliseconds
+
+/** Takes the time from the header Date of an answer. */
+export function setClock(date) {
+  const time = Date.parse(date);
+  if (!Number.isNaN(time)) ahead = time - Date.now();
+}
+
+/** The server's time, in milliseconds. */
+export const serverNow = () => Date.now() + ahead;
+
+/** `45 s`, `12 min`, `3 h 20 min`, `5 d 4 h`. */
+export function length(seconds) {
+  const whole = Math.max(0, Math.floor(seconds));
+  if (whole < MINUTE) return `${whole} s`;
+  if (whole < HOUR) return `${Math.floor(whole / MINUTE)} min`;
+  if (whole < DAY) return pair(Math.floor(whole / HOUR), "h", Math.floor((whole % HOUR) / MINUTE), "min");
+  return pair(Math.floor(whole / DAY), "d", Math.floor((whole % DAY) / HOUR), "h");
+}
+
+function pair(large, largeUnit, small, smallUnit) {
+  return small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
+}
+
+/** `2026-01-05 08:17:00` of an ISO time. */
+export const clockTime = (iso) => iso.slice(0, 19).replace("T", " ");
+
+/** An element with a time as it is. */
+export function time(iso) {
+  const node = document.createElement("time");
+  node.dateTime = iso;
+  node.textContent = clockTime(iso);
+  return node;
+}
+
+const WORDS = {
+  for: (seconds) => length(seconds),
+  ago: (seconds) => `${length(seconds)} ago`,
+  in: (seconds) => (seconds < 0 ? length(-seconds) : "due"),
+};
+
+/** An element with the age of a time; `showAges` keeps it true. `manner` is `for`, `ago` or `in`. */
+export function age(iso, manner) {
+  const node = time(iso);
+  node.title = `${clockTime(iso)} UTC`;
+  node.dataset.age = manner;
+  showAge(node);
+  return node;
+}
+
+function showAge(node) {
+  const text = WORDS[node.dataset.age]((serverNow() - Date.parse(node.dateTime)) / 1000);
+  if (node.textContent !== text) node.textContent = text;
+}
+
+export function showAges() {
+  document.querySelectorAll("time[data-age]").forEach(showAge);
+}

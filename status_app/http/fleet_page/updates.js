@@ -1,0 +1,95 @@
+// When the API is asked: at an interval, not while nobody looks, and ever more rarely while it does not answer.
+
+const LONGEST = 300; // seconds between two tries
+
+/** Keeps what is shown up to date: asks its sources, each an async function that shows what it got. */
+export class Updates {
+  paused = false;
+  next = null; // when all are asked again (performance.now()); null: not by itself
+  #every;
+  #tell;
+  #sources = new Map(); // {answeredAt (performance.now(), null: never), error} by source
+  #timer = null;
+  #failures = 0;
+
+  /** `every`: seconds; `tell` is called after each change. */
+  constructor(every, tell) {
+    this.#every = every;
+    this.#tell = tell;
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) this.#stop();
+      else if (!this.paused) this.now();
+    });
+  }
+
+  /** When the oldest of what is shown was answered; null where something never was. */
+  get answeredAt() {
+    const times = [...this.#sources.values()].map((source) => source.answeredAt);
+    return times.includes(null) ? null : Math.min(...times);
+  }
+
+  /** What went wrong with a source, null where nothing did. */
+  get error() {
+    const errors = [...this.#sources.values()].map((source) => source.error).filter((error) => error !== null);
+    return errors.find((error) => error.status === 401) ?? errors[0] ?? null;
+  }
+
+  /** Asks these from now on. */
+  add(...sources) {
+    for (const source of sources) this.#sources.set(source, { answeredAt: null, error: null });
+    return this.#ask(sources);
+  }
+
+  remove(...sources) {
+    for (const source of sources) this.#sources.delete(source);
+  }
+
+  /** Asks all now. */
+  now() {
+    return this.#ask([...this.#sources.keys()]);
+  }
+
+  pause(paused) {
+    this.paused = paused;
+    if (!paused) return this.now();
+    this.#stop();
+    this.#tell();
+  }
+
+  async #ask(sources) {
+    this.#stop();
+    await Promise.all(sources.map((source) => this.#askOne(source)));
+    this.#failures = this.error ? this.#failures + 1 : 0;
+    this.#schedule();
+    this.#tell();
+  }
+
+  async #askOne(source) {
+    let error = null;
+    try {
+      await source();
+    } catch (thrown) {
+      error = thrown;
+    }
+    const known = this.#sources.get(source);
+    if (!known) return; // it was removed meanwhile
+    known.error = error;
+    if (error === null) known.answeredAt = performance.now();
+  }
+
+  #schedule() {
+    this.#stop();
+    const { error } = this;
+    if (this.paused || document.hidden || error?.status === 401) return; // a key gets no better by itself
+    const wait = Math.min(this.#every * 2 ** this.#failures, Math.max(this.#every, LONGEST));
+    const seconds = Math.max(wait * (0.9 + 0.2 * Math.random()), error?.retryAfter ?? 0); // not all viewers at once
+    this.next = performance.now() + seconds * 1000;
+    this.#timer = setTimeout(() => this.now(), seconds * 1000);
+  }
+
+  #stop() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    this.next = null;
+  }
+}

@@ -1,0 +1,99 @@
+"""The parameters of a request: each is checked, and what is wrong is told by its name."""
+
+import re
+from collections.abc import Collection, Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+import azure.functions as func
+
+MOST: Final = 200
+"""Items of the longest page."""
+DEFAULT: Final = 50
+"""Items of a page, where no limit is given."""
+
+_KEY: Final = "code"
+"""Holds a function key, which the host has checked."""
+_LONGEST: Final = 1024
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})", re.ASCII)
+
+
+class ParameterError(Exception):
+    """A parameter is wrong. The text names it and says what it takes; it quotes nothing of the request."""
+
+
+class Parameters:
+    """What stands behind the `?` of a request. The host joins values of one name by a comma.
+
+    Args:
+        request: The request.
+        known: The names that it takes.
+
+    Raises:
+        ParameterError: There is another one, or one is empty. The host leaves those out: a script whose variable is
+            empty would get the whole fleet for an answer.
+    """
+
+    def __init__(self, request: func.HttpRequest, known: Collection[str]) -> None:
+        self._values: Mapping[str, str] = request.params
+        names = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True)).keys() | self._values.keys()
+        names -= {_KEY}
+        if not names <= set(known):
+            takes = f"it takes {', '.join(known)}" if known else "it takes none"
+            raise ParameterError(f"the request has a parameter that is not known: {takes}")
+        if not names <= self._values.keys():
+            raise ParameterError(
+                f"{', '.join(sorted(names - self._values.keys()))} is empty: leave it out, or say what"
+            )
+
+    @property
+    def question(self) -> Mapping[str, str]:
+        """What is asked for, whatever page of it."""
+        return {name: value for name, value in self._values.items() if name not in (_KEY, "limit", "next")}
+
+    def text(self, name: str) -> str | None:
+        """A text; None where it is not given."""
+        value = self._values.get(name)
+        if value is not None and len(value) > _LONGEST:
+            raise ParameterError(f"{name} takes at most {_LONGEST} characters")
+        return value
+
+    def word[Word: StrEnum](self, name: str, words: type[Word]) -> Word | None:
+        """A word of a closed set."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        try:
+            return words(value)
+        except ValueError:
+            raise ParameterError(f"{name} takes one of {', '.join(words)}") from None
+
+    def flag(self, name: str) -> bool:
+        """Whether a parameter is given that takes nothing but `true`."""
+        value = self._values.get(name)
+        if value not in (None, "true"):
+            raise ParameterError(f"{name} takes true, or is left out")
+        return value is not None
+
+    def limit(self) -> int:
+        """How many items a page has at most."""
+        value = self._values.get("limit", str(DEFAULT))
+        if not _NUMBER.fullmatch(value) or not 1 <= int(value) <= MOST:
+            raise ParameterError(f"limit takes a whole number from 1 to {MOST}")
+        return int(value)
+
+    def time(self, name: str) -> datetime | None:
+        """A time, in UTC."""
+        value = self._values.get(name)
+        if value is None:
+            return None
+        takes = f"{name} takes a time such as 2026-01-31T12:00:00Z"
+        if not _TIME.fullmatch(value):
+            raise ParameterError(takes)
+        try:
+            return datetime.fromisoformat(value).astimezone(UTC)
+        except (ValueError, OverflowError):
+            raise ParameterError(takes) from None

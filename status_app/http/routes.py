@@ -1,0 +1,128 @@
+"""What each route asks of the fleet. The answers are those of schemas/openapi.yaml."""
+
+import asyncio
+import logging
+from collections.abc import Collection
+from http import HTTPStatus
+from typing import Final
+
+import azure.functions as func
+
+from status_app.errors import UnavailableError
+from status_app.http.answers import NotFoundError, answered, plain
+from status_app.http.next_token import next_token, read_token
+from status_app.http.parameters import ParameterError, Parameters
+from status_app.queries import Answer, Devices, Fleet, Page, Place
+from status_core import State
+
+PATIENCE: Final = 5.0
+"""Seconds in which the tables answer, or are said not to."""
+
+_PAGED: Final = ("limit", "next")
+_NO_DEVICE: Final = "no device of this id is known"
+_NO_DEPLOYMENT: Final = "no deployment of this id is known: no device is credited with it, and none ever was"
+
+_log = logging.getLogger(__name__)
+
+
+async def devices(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /devices."""
+
+    async def answer() -> Answer:
+        asked = _List(request, "devices", ("state", "deployment", "stuck"))
+        parameters = asked.parameters
+        state, stuck = parameters.word("state", State), parameters.flag("stuck")
+        which = Devices(state, parameters.text("deployment"), stuck)
+        return asked.answer(await fleet.devices(which, asked.after, asked.limit))
+
+    return await answered(request, answer())
+
+
+async def device(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /devices/{deviceId}."""
+
+    async def answer() -> Answer:
+        Parameters(request, ())
+        return _found(await fleet.device(request.route_params["deviceId"]), _NO_DEVICE)
+
+    return await answered(request, answer())
+
+
+async def transitions(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /devices/{deviceId}/transitions."""
+
+    async def answer() -> Answer:
+        device_id = request.route_params["deviceId"]
+        asked = _List(request, f"transitions of {device_id}")
+        return asked.answer(_found(await fleet.transitions(device_id, asked.after, asked.limit), _NO_DEVICE))
+
+    return await answered(request, answer())
+
+
+async def modules(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /modules."""
+
+    async def answer() -> Answer:
+        asked = _List(request, "modules", ("stuck", "stuckBefore"))
+        stuck, before = asked.parameters.flag("stuck"), asked.parameters.time("stuckBefore")
+        if stuck is (before is not None):
+            raise ParameterError("the request takes either stuck or stuckBefore")
+        if before is None:
+            return asked.answer(await fleet.stuck_modules(asked.after, asked.limit))
+        return asked.answer(await fleet.modules_due(before, asked.after, asked.limit))
+
+    return await answered(request, answer())
+
+
+async def deployments(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /deployments."""
+
+    async def answer() -> Answer:
+        asked = _List(request, "deployments")
+        return asked.answer(await fleet.deployments(asked.after, asked.limit))
+
+    return await answered(request, answer())
+
+
+async def deployment(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /deployments/{deploymentId}."""
+
+    async def answer() -> Answer:
+        Parameters(request, ())
+        return _found(await fleet.deployment(request.route_params["deploymentId"]), _NO_DEPLOYMENT)
+
+    return await answered(request, answer())
+
+
+async def health(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (as every route)
+    """GET /health: whoever asks, so it says nothing of the fleet."""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await fleet.ping()
+    except (TimeoutError, UnavailableError) as error:
+        _log.warning("health: %s", error or "the table service is too slow")
+        return plain(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "unavailable", "tables": "unavailable"})
+    return plain(HTTPStatus.OK, {"status": "ok", "tables": "ok"})
+
+
+class _List:
+    """A request for a page of a list.
+
+    Raises:
+        ParameterError: A parameter is wrong.
+    """
+
+    def __init__(self, request: func.HttpRequest, path: str, names: Collection[str] = ()) -> None:
+        self.parameters = Parameters(request, (*names, *_PAGED))
+        self.limit = self.parameters.limit()
+        self._path = path
+        self.after: Place | None = read_token(request.params.get("next"), path, self.parameters.question)
+
+    def answer(self, page: Page) -> Answer:
+        return {"items": page.items, "next": next_token(page.after, self._path, self.parameters.question)}
+
+
+def _found[Found: (Answer, Page)](found: Found | None, detail: str) -> Found:
+    if found is None:
+        raise NotFoundError(detail)
+    return found

@@ -1,0 +1,94 @@
+"""What can be asked of the fleet, in one place."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import datetime
+
+from azure.core.exceptions import ResourceNotFoundError
+
+from status_app.queries.answers import Answer, device_answer, transition_answer
+from status_app.queries.deployments import deployment, deployments
+from status_app.queries.devices import Devices, devices
+from status_app.queries.modules import modules_due, stuck_modules
+from status_app.queries.pages import Page, Place, PlaceError
+from status_app.tables.deployment_index import DeploymentIndex
+from status_app.tables.deployment_rows import DeploymentRows
+from status_app.tables.status_table import StatusTable
+
+
+class Fleet:
+    """Reads the tables. It creates none: where one is not there yet, there is no device.
+
+    Every method raises UnavailableError where the table service does not answer; those of lists raise PlaceError where
+    the place behind which they should begin is none of theirs.
+    """
+
+    def __init__(
+        self, table: StatusTable, index: DeploymentIndex, rows: DeploymentRows, clock: Callable[[], datetime]
+    ) -> None:
+        self._table = table
+        self._index = index
+        self._rows = rows
+        self._clock = clock
+
+    async def devices(self, asked: Devices, after: Place | None, limit: int) -> Page:
+        """A page of devices. A request for each, and some for the index; at most `pages.LOOKS` devices are read."""
+        with suppress(ResourceNotFoundError):
+            return await devices(self._table, self._index, asked, after, limit)
+        return Page()
+
+    async def device(self, device_id: str) -> Answer | None:
+        """A device with its modules and their evidence; None where it is not known. One request."""
+        with suppress(ResourceNotFoundError):
+            stored, history = await self._table.read_whole(device_id)
+            if stored.is_whole:
+                return device_answer(device_id, stored.rows, history)
+        return None
+
+    async def transitions(self, device_id: str, after: Place | None, limit: int) -> Page | None:
+        """A page of a device's transitions, newest first; None where it is not known and never was.
+
+        Two requests, and one more for a device that is deleted.
+        """
+        if after is not None and not (len(after) == 1 and after[0].isascii() and after[0].isdecimal()):
+            raise PlaceError
+        with suppress(ResourceNotFoundError):
+            last = (await self._table.read(device_id)).last_sequence
+            if not last:
+                return None
+            newest = min(last, int(after[0][:20]) - 1) if after is not None else last
+            if newest < 1:
+                return Page()
+            found = (await self._table.transitions(device_id, range(max(1, newest - limit), newest + 1)))[::-1]
+            items = [transition_answer(row) for row in found[:limit]]
+            return Page(items, (str(items[-1]["sequence"]),) if len(found) > limit else None)
+        return None
+
+    async def stuck_modules(self, after: Place | None, limit: int) -> Page:
+        """A page of modules that are stuck. Requests as of `devices`."""
+        with suppress(ResourceNotFoundError):
+            return await stuck_modules(self._table, self._index, after, limit)
+        return Page()
+
+    async def modules_due(self, before: datetime, after: Place | None, limit: int) -> Page:
+        """A page of modules that get stuck before a time. Requests as of `devices`."""
+        with suppress(ResourceNotFoundError):
+            return await modules_due(self._table, self._index, before, after, limit)
+        return Page()
+
+    async def deployments(self, after: Place | None, limit: int) -> Page:
+        """A page of deployments as they were counted last. One request."""
+        with suppress(ResourceNotFoundError):
+            return await deployments(self._rows, after, limit)
+        return Page()
+
+    async def deployment(self, deployment_id: str) -> Answer | None:
+        """A deployment, counted now; None where there is none and never was one."""
+        with suppress(ResourceNotFoundError):
+            return await deployment(self._table, self._index, self._rows, self._clock, deployment_id)
+        return None
+
+    async def ping(self) -> None:
+        """Ask the table service for a row. One request."""
+        with suppress(ResourceNotFoundError):
+            await self._rows.one("")

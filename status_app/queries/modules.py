@@ -1,0 +1,79 @@
+"""Modules of the whole fleet: those that are stuck, and those that soon will be."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Final
+
+from status_app.queries.answers import Answer, module_answer
+from status_app.queries.pages import Candidate, Items, Page, Place, PlaceError, begin, fill
+from status_app.tables.deployment_index import DeploymentIndex
+from status_app.tables.index_rows import time_text
+from status_app.tables.keys import DEVICE, key_part
+from status_app.tables.rows import read_time
+from status_app.tables.status_table import StatusTable
+from status_app.tables.stored_device import StoredDevice
+from status_core.clocks import Sight
+from status_core.sights import module_sight
+
+_DEADLINE: Final = re.compile(r"deadline\|[^|]+\|([^|]+)\|\d+")
+
+
+async def stuck_modules(table: StatusTable, index: DeploymentIndex, after: Place | None, limit: int) -> Page:
+    """A page of modules that are stuck, the longest first; a device that is stuck itself as its `$edgeAgent`."""
+    rows: dict[str, str] = {}
+
+    async def candidates(after: str | None, count: int) -> list[Candidate]:
+        pointers = await index.page("module|", after, count)
+        rows.update({pointer.key[1]: pointer.columns["Row"] for pointer in pointers})
+        return [Candidate.of(pointer) for pointer in pointers]
+
+    async def look(candidate: Candidate) -> Items:
+        stored = await table.read(candidate.device_id)
+        if not candidate.holds(stored):
+            return []
+        key = rows[candidate.place]
+        return [((candidate.place,), module_answer(stored.device_id, key, stored.rows[key]))]
+
+    return await fill(candidates, look, begin(after, "module|"), limit)
+
+
+async def modules_due(
+    table: StatusTable, index: DeploymentIndex, before: datetime, after: Place | None, limit: int
+) -> Page:
+    """A page of modules that get stuck before a time unless they settle.
+
+    The index has devices by their next deadline: pages go by that, and a page shows what is soonest first. A place in
+    the midst of a device's modules has three parts: its deadline, then the time and the name of the last module.
+    """
+    first = begin(after, "deadline|", parts=3)
+    given = after[1:] if after is not None else ()
+    deadline = _DEADLINE.fullmatch(first) if first is not None and given else None
+    if given and deadline is None:
+        raise PlaceError
+    resumed = deadline[1] if deadline is not None else None
+    end = f"deadline|{time_text(before)}"
+
+    async def candidates(after: str | None, count: int) -> list[Candidate]:
+        return [Candidate.of(pointer) for pointer in await index.page("deadline|", after, count, before=end)]
+
+    async def look(candidate: Candidate) -> Items:
+        stored = await table.read(candidate.device_id)
+        if not candidate.holds(stored):
+            return []
+        part = key_part(candidate.device_id)
+        items = sorted(_due(stored, before), key=lambda item: item[0])
+        return [((candidate.place, *place), answer) for place, answer in items if part != resumed or place > given]
+
+    # The row of the device in the midst of which it goes on comes once more: it is behind its own beginning.
+    page = await fill(candidates, look, first[:-1] if first is not None and deadline is not None else first, limit)
+    return Page(sorted(page.items, key=lambda item: (item["stuckAt"], item["deviceId"], item["module"])), page.after)
+
+
+def _due(stored: StoredDevice, before: datetime) -> Iterator[tuple[Place, Answer]]:
+    for key, row in stored.rows.items():
+        if key != DEVICE and module_sight(row["State"], stored.rows[DEVICE]["State"]) is Sight.UNSAID:
+            continue  # the device is flagged, and not its modules
+        if "StuckAt" in row and not row["Stuck"] and read_time(row["StuckAt"]) < before:
+            answer = module_answer(stored.device_id, key, row)
+            yield (time_text(row["StuckAt"]), key_part(answer["module"])), answer

@@ -1,0 +1,105 @@
+"""Pages of a list: rows of the index in their order, each checked against its device, in a bounded number of looks."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from itertools import batched
+from typing import Final
+
+from status_app.queries.answers import Answer
+from status_app.tables.index_rows import IndexKey, Pointer
+from status_app.tables.stored_device import StoredDevice
+
+LOOKS: Final = 400
+"""Devices that are read for a page at most: twice the longest page."""
+_FURTHER: Final = 16
+"""Devices that are read at least where a page is filled up: a round costs a request for each shard of the index."""
+_AT_ONCE: Final = 32
+"""Devices that are read side by side."""
+_KEY: Final = re.compile(r"[^'/\\#?%\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,500}")
+
+type Place = tuple[str, ...]
+"""Where a page ends: a key, and for some lists more. It comes back from outside, and is not trusted."""
+type Items = Sequence[tuple[Place, Answer]]
+"""Answers with the places behind which a list goes on."""
+
+
+class PlaceError(Exception):
+    """A list cannot begin behind a place: it is none of this list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A part of a list; `after` is the place of the next one, None at the end."""
+
+    items: Sequence[Answer] = ()
+    after: Place | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A device that may belong in a list.
+
+    Attributes:
+        place: Sorts the list.
+        key: The index row that says so; None where it is known that no other row names the device here.
+    """
+
+    place: str
+    device_id: str
+    key: IndexKey | None
+
+    @classmethod
+    def of(cls, pointer: Pointer) -> "Candidate":
+        """The device of an index row."""
+        return cls(pointer.key[1], pointer.device_id, pointer.key)
+
+    def holds(self, stored: StoredDevice) -> bool:
+        """Whether the device is what the row says."""
+        return stored.is_whole and (self.key is None or self.key in stored.index)
+
+
+def begin(after: Place | None, prefix: str, parts: int = 1) -> str | None:
+    """The key behind which a list begins.
+
+    Raises:
+        PlaceError: The place is not of this list, or nothing that can stand in a query.
+    """
+    if after is None:
+        return None
+    if not 1 <= len(after) <= parts or not after[0].startswith(prefix) or not all(map(_KEY.fullmatch, after)):
+        raise PlaceError
+    return after[0]
+
+
+async def fill(
+    candidates: Callable[[str | None, int], Awaitable[Sequence[Candidate]]],
+    look: Callable[[Candidate], Awaitable[Items]],
+    after: str | None,
+    limit: int,
+) -> Page:
+    """A page of what devices are found to be.
+
+    Args:
+        candidates: Gives the first so many candidates behind a place.
+        look: Reads the device of one, and gives what of it belongs in the list: nothing where the row was out of date.
+        after: The place behind which to begin.
+        limit: How many items a page has. It has fewer where the list ends, or where too many rows were out of date.
+    """
+    found: list[tuple[Place, Answer]] = []
+    looks, wanted = 0, limit
+    while True:
+        some = await candidates(after, wanted + 1)
+        for part in batched(some[:wanted], _AT_ONCE, strict=False):
+            for items in await asyncio.gather(*map(look, part)):
+                found += items
+        has_more = len(some) > wanted
+        if len(found) > limit or (len(found) == limit and has_more):
+            return Page([item for _, item in found[:limit]], found[limit - 1][0])
+        if not has_more:
+            return Page([item for _, item in found])
+        after, looks = some[wanted - 1].place, looks + wanted
+        if looks >= LOOKS:
+            return Page([item for _, item in found], (after,))
+        wanted = min(max(limit - len(found), _FURTHER), LOOKS - looks)

@@ -1,0 +1,123 @@
+"""Modules of the whole fleet: stuck, or soon to be."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from app_over_azurite import App, fresh_app
+from asking import ask, listed, pages
+
+from status_app.http import routes
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def app(tables: str) -> AsyncIterator[App]:
+    async with fresh_app(tables) as app:
+        yield app
+
+
+async def several(app: App) -> None:
+    """Devices whose clocks start an hour apart: with a module in backoff, not reached, and with a hanging pull."""
+    for number, case in enumerate(("048", "002", "026", "048")):
+        device = app.put(f"{9 - number}", case)
+        await app.handle(app.event(device))
+        if case == "048":
+            app.report(device, HOUR, runtimeStatus="running")
+            await app.handle(app.event(device))
+            app.report(device, HOUR, runtimeStatus="backoff")
+            await app.handle(app.event(device))
+
+
+async def expected(app: App) -> list[dict[str, Any]]:
+    """Every module, and every device as one, of what the devices tell of themselves."""
+    fleet = app.services.fleet()
+    found = []
+    for device in await listed(fleet, routes.devices):
+        answer = (await ask(fleet, routes.device, deviceId=device["deviceId"])).json
+        found += answer["moduleStates"]
+        rows = await app.rows(device["deviceId"])
+        own = {name: answer[name] for name in ("deviceId", "state", "reason", "message", "since")}
+        found.append(
+            dict.fromkeys(answer["moduleStates"][0])
+            | own
+            | {"module": "$edgeAgent", "stuck": rows["device"]["Stuck"]}
+            | {name: answer[name] for name in ("unsettledSince", "stuckAt")}
+            | {"stuckSince": answer["stuckAt"] if rows["device"]["Stuck"] else None}
+        )
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 200])
+async def test_stuck_modules_come_longest_stuck_first_and_a_stuck_device_as_its_agent(app: App, limit: int) -> None:
+    await several(app)
+    await app.flag_stuck(HOUR)
+    found = await listed(app.services.fleet(), routes.modules, stuck="true", limit=limit)
+    assert [item["stuckSince"] for item in found] == sorted(item["stuckSince"] for item in found)
+    key = ("stuckSince", "deviceId", "module")
+    stuck = [item for item in await expected(app) if item["stuck"]]
+    assert found == sorted(stuck, key=lambda item: [item[name] for name in key])
+    assert {item["module"] for item in found} == {"$edgeAgent", "m1"}
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 200])
+async def test_modules_that_will_be_stuck_are_those_before_the_time_and_no_other(app: App, limit: int) -> None:
+    await several(app)
+    everything = [item for item in await expected(app) if item["stuckAt"] is not None and not item["stuck"]]
+    fleet = app.services.fleet()
+    times = sorted({datetime.fromisoformat(item["stuckAt"]) for item in everything})
+    assert len(times) > 2
+    for time in (*times, times[-1] + timedelta(microseconds=1), times[-1] + HOUR):
+        before = time.isoformat().replace("+00:00", "Z")
+        found = await listed(fleet, routes.modules, stuckBefore=before, limit=limit)
+        waiting = [item for item in everything if datetime.fromisoformat(item["stuckAt"]) < time]
+        waiting = [item for item in waiting if item["module"] == "$edgeAgent" or item["state"] != "pending"]
+        assert len(found) == len(waiting)
+        assert all(item in waiting for item in found)
+        for page in await pages(fleet, routes.modules, stuckBefore=before, limit=limit):
+            assert [item["stuckAt"] for item in page] == sorted(item["stuckAt"] for item in page)
+
+
+async def test_a_module_that_is_stuck_does_not_become_it_and_one_that_settled_neither(app: App) -> None:
+    await several(app)
+    await app.flag_stuck(HOUR * 24)
+    late = (app.now + HOUR * 24).isoformat().replace("+00:00", "Z")
+    assert await listed(app.services.fleet(), routes.modules, stuckBefore=late) == []
+
+
+async def test_many_modules_of_one_device_go_over_pages(app: App) -> None:
+    device = app.put("many", "084")
+    twin = app.hub.twins[device]
+    for module in twin["properties"]["reported"]["modules"].values():
+        module["runtimeStatus"] = "backoff"
+    await app.handle(app.event(device))
+    late = (app.now + HOUR * 24 * 365).isoformat().replace("+00:00", "Z")
+    fleet = app.services.fleet()
+    found = await pages(fleet, routes.modules, stuckBefore=late, limit=4)
+    names = [item["module"] for page in found for item in page]
+    assert len(names) > 12
+    assert names == [item["module"] for item in await listed(fleet, routes.modules, stuckBefore=late, limit=200)]
+    assert [len(page) for page in found[:-1]] == [4] * (len(found) - 1)
+    await app.flag_stuck(HOUR * 24 * 365)
+    stuck = await listed(fleet, routes.modules, stuck="true", limit=4)
+    assert sorted(item["module"] for item in stuck) == sorted(names)
+    assert (await ask(fleet, routes.device, deviceId=device)).json["modules"]["stuck"] == len(names)
+
+
+async def test_an_index_row_of_a_module_that_has_recovered_is_skipped(app: App) -> None:
+    await several(app)
+    await app.flag_stuck(HOUR)
+    index = app.client.get_table_client("DeploymentIndex")
+    left = [row async for row in index.list_entities() if row["RowKey"].startswith("module|")]
+    device = f"{app.prefix}-9"
+    app.report(device, HOUR, runtimeStatus="running")
+    await app.handle(app.event(device))
+    await app.flag_stuck(HOUR)
+    for row in left:
+        await index.upsert_entity(row)
+    found = await listed(app.services.fleet(), routes.modules, stuck="true")
+    assert len(found) == len(left) - 1
+    assert device not in [item["deviceId"] for item in found]
+    await app.empty()
