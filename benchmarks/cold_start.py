@@ -22,7 +22,7 @@ _TIMED: Final = "import time; s = time.perf_counter(); import {}; print(time.per
 
 
 def cold_start(*, short: bool) -> list[Row]:
-    """Seconds to load the app beside its largest library alone, and from the start of the host to the first rows."""
+    """Seconds to load the app beside its libraries alone, and from the start of the host to the first rows."""
     rounds = 1 if short else 7
     found = [
         (_import("function_app"), _import("azure.functions, aiohttp, azure.data.tables.aio")) for _ in range(rounds)
@@ -32,7 +32,13 @@ def cold_start(*, short: bool) -> list[Row]:
     return [
         Row(_PART, "import of azure.functions, aiohttp and azure.data.tables.aio", f"{libraries:.2f} s"),
         Row(_PART, "import of function_app", f"{app:.2f} s", f"{app / libraries:.2f}", "these", f"<= {AIM} s"),
-        Row(_PART, "a fresh process to its first handled batch", f"{first:.2f} s", f"{first / app:.1f}", "the import"),
+        Row(
+            _PART,
+            "from the host's start to the first handled batch",
+            f"{first:.2f} s",
+            f"{first / app:.1f}",
+            "the import",
+        ),
     ]
 
 
@@ -44,7 +50,7 @@ def _import(what: str) -> float:
 
 
 def _first_batch() -> float:
-    """Seconds in which a fresh process loads the app, connects, and handles one event. Its stand-ins start before."""
+    """Seconds in which a fresh process starts stand-ins and host, loads the app, connects, and handles an event."""
     command = [sys.executable, "-m", "benchmarks.cold_start"]
     with azurite_tables() as tables:
         result = subprocess.run(  # noqa: S603 (a fixed command)

@@ -101,8 +101,9 @@ def recording() -> Iterator[Recording]:
             return await read(reader, device_id)
 
     async def kept_send(client: EventHubProducerClient, batch: EventDataBatch) -> None:
-        bodies = [event.body_as_str() for event in batch._internal_events]  # noqa: SLF001 (nothing public gives them)
-        with kept.call(Call("transitions", batch._partition_key, "send_batch", bodies)):  # noqa: SLF001 (as above)
+        events, key = batch._internal_events, batch._partition_key  # noqa: SLF001 (nothing public gives them)
+        bodies = [event.body_as_str() for event in events if isinstance(event, EventData)]
+        with kept.call(Call("transitions", str(key), "send_batch", bodies)):
             await send(client, batch)
 
     with (

@@ -28,7 +28,7 @@ tables = TableServiceClient.from_connection_string(os.environ["STATUS_TABLES"])
 def on_twin_changes(events: List[func.EventHubEvent]) -> None:  # noqa: UP006 (as above)
     """Look at the device of each event."""
     for event in events:
-        look(event.iothub_metadata["connection-device-id"])
+        look((event.iothub_metadata or {})["connection-device-id"])
 
 
 @cache
