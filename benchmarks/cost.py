@@ -35,8 +35,8 @@ TABLE_GB: Final = 0.045
 BLOB_WRITE: Final = 0.05 / 10_000
 LOG_GB: Final = 2.30
 FREE_LOG_GB: Final = 5
-ALERTS: Final = 2 * 0.50 + 2 * 0.05 + 2 * 0.10
-"""Two rules over logs, one of them for three functions, and one over two metrics."""
+ALERTS: Final = 3 * 0.50 + 2 * 0.05 + 2 * 0.10
+"""Three rules over logs, one of them for three functions, and one over two metrics."""
 
 CHANGE: Final = 7
 """Table transactions of a change that is published: three reads, and a write before, at, after, and when it is sent."""

@@ -1,58 +1,155 @@
-"""`python -m status_app COMMAND`: what an operator asks of a running app, with the app's own settings."""
+"""`python -m status_app COMMAND`: what an operator, or a pipeline, asks of a running app."""
 
 import argparse
 import asyncio
 import os
 import sys
+import traceback
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Final
 
 from azure.core.exceptions import HttpResponseError
 
+from status_app.arguments import Parser, duration, number
 from status_app.dead_letter_replay import replay_dead_letters
 from status_app.errors import SettingError, UnavailableError
-from status_app.services import Services
+from status_app.exit_codes import ExitCode
+from status_app.explain.command import explain
+from status_app.fleet_status import FleetStatus, RefusedError
+from status_app.fleet_status.choice import fleet_status
+from status_app.gate.lines import Progress
+from status_app.gate.rule import Demand
+from status_app.gate.wait import Gate, Patience
+from status_app.services import Services, utc_now
 from status_app.settings import Settings
+
+_INTERVALS: Final = {"least": timedelta(seconds=1), "longest": timedelta(minutes=1)}
+"""What a heartbeat once a minute allows."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The command's own exit code: 0 or 1; 1 where a service does not answer, 2 where a setting is wrong.
+        One of the exit codes.
     """
-    parser = argparse.ArgumentParser(prog="python -m status_app", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    options = parser().parse_args(arguments)
+    try:
+        return int(asyncio.run(options.run(options)))
+    except Exception as error:  # noqa: BLE001 (Python's own code of a bug, 1, says that a deployment failed)
+        message, code = _failure(error)
+        return _complain(message, code)
+    except KeyboardInterrupt:
+        return _complain("", ExitCode.INTERRUPTED)
 
-    command = commands.add_parser(
+
+def _failure(error: Exception) -> tuple[str, ExitCode]:
+    """What is said of an error. One that is not the app's own may quote a request, or an answer."""
+    match error:
+        case SettingError():
+            return str(error), ExitCode.USAGE
+        case RefusedError():
+            return str(error), ExitCode.CONFIG
+        case UnavailableError():
+            return str(error), ExitCode.UNAVAILABLE
+        case HttpResponseError():
+            return f"the table service refused: {error.status_code or type(error).__name__}", ExitCode.CONFIG
+    traceback.print_tb(error.__traceback__)
+    return f"a bug: {type(error).__name__}", ExitCode.SOFTWARE
+
+
+def parser() -> argparse.ArgumentParser:
+    """Reads the arguments of every command; `run` of what it gives is the command."""
+    all_commands = Parser(prog="python -m status_app", description=__doc__)
+    commands = all_commands.add_subparsers(required=True, metavar="COMMAND")
+
+    replay = commands.add_parser(
         "replay-dead-letters",
         help="look again at the devices of the events that could not be processed",
         description="Look again at the devices of the events in the table DeadLetter. What is processed now leaves "
         "the table, the rest stays. Exits with 0 where nothing is left, 1 where something is.",
     )
-    command.add_argument("--reason", help="only events with this reason, for instance iothub_unavailable")
-    command.add_argument("--dry-run", action="store_true", help="only tell what is there; nothing is changed")
-    command.set_defaults(run=_replay_dead_letters)
+    replay.add_argument("--reason", help="only events with this reason, for instance iothub_unavailable")
+    replay.add_argument("--dry-run", action="store_true", help="only tell what is there; nothing is changed")
+    replay.set_defaults(run=_replay_dead_letters)
 
-    options = parser.parse_args(arguments)
+    wait = commands.add_parser(
+        "wait",
+        help="wait until a deployment has come through on all its devices: a gate for pipelines",
+        description="Wait until every device on which a deployment is credited is successful. Exits with 0 where it "
+        "is so, 1 where more devices failed or got stuck than may, 2 at the timeout. docs/gate.md has the others.",
+    )
+    wait.add_argument("--deployment", required=True, metavar="ID", help="the deployment")
+    _add_duration(wait, "--timeout", "PT30M", "how long to wait")
+    wait.add_argument("--max-failed", type=number(0), default=0, metavar="N", help="devices that may fail (default 0)")
+    wait.add_argument("--min-devices", type=number(1), default=1, metavar="N", help="devices to wait for (default 1)")
+    wait.add_argument("--strict", action="store_true", help="a device has failed at the first failure of a module")
+    _add_duration(wait, "--stable-after", "PT60S", "how long all must be successful")
+    _add_duration(wait, "--interval", "PT15S", "between two looks, a minute at most", **_INTERVALS)
+    _add_source(wait)
+    wait.set_defaults(run=_wait)
+
+    told = commands.add_parser(
+        "explain",
+        help="tell what is wrong with a device, and what to do",
+        description="Tell the state of a device in sentences, with the evidence and the next steps. Exits with 0 where "
+        "nothing is wrong, 1 where something is or is not done yet, 3 where the device is not known.",
+    )
+    told.add_argument("device", metavar="DEVICE", help="the device id")
+    told.add_argument("--json", action="store_true", help="print the answer of the API in the place of sentences")
+    _add_source(told)
+    told.set_defaults(run=_explain)
+    return all_commands
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--url", help="the app's address (else DEPLOYMENT_STATUS_URL, else the tables STATUS_TABLES)")
+    command.add_argument(
+        "--key", help="a function key; better in DEPLOYMENT_STATUS_KEY, where no process list shows it"
+    )
+
+
+def _add_duration(command: argparse.ArgumentParser, name: str, default: str, text: str, **bounds: timedelta) -> None:
+    read = duration(**bounds)
+    command.add_argument(name, type=read, default=default, metavar="DURATION", help=f"{text} (default {default})")
+
+
+async def _replay_dead_letters(options: argparse.Namespace) -> int:
+    services = _services()
     try:
-        code: int = options.run(options)
-    except SettingError as error:
-        return _complain(str(error), 2)
+        done = await replay_dead_letters(services, print, reason=options.reason, dry_run=options.dry_run)
     except UnavailableError as error:
-        return _complain(str(error), 1)
-    except HttpResponseError as error:  # its text may quote a request
-        return _complain(f"the table service refused: {error.status_code or type(error).__name__}", 2)
-    return code
+        return _complain(str(error), ExitCode.FAILED)
+    finally:
+        await services.close()
+    return ExitCode.OK if done else ExitCode.FAILED
 
 
-def _replay_dead_letters(options: argparse.Namespace) -> int:
-    async def run() -> bool:
-        services = _services()
-        try:
-            return await replay_dead_letters(services, print, reason=options.reason, dry_run=options.dry_run)
-        finally:
-            await services.close()
+async def _wait(options: argparse.Namespace) -> int:
+    demand = Demand(options.max_failed, options.min_devices, options.strict, options.stable_after)
+    progress = Progress(sys.stdout, utc_now)
 
-    return 0 if asyncio.run(run()) else 1
+    async def run(fleet: FleetStatus) -> int:
+        gate = Gate(fleet, options.deployment, demand, progress, clock=utc_now)
+        return await gate.wait(Patience(options.timeout, options.interval))
+
+    return await _ask(options, run)
+
+
+async def _explain(options: argparse.Namespace) -> int:
+    async def run(fleet: FleetStatus) -> int:
+        return await explain(fleet, options.device, print, now=utc_now(), as_json=options.json)
+
+    return await _ask(options, run)
+
+
+async def _ask(options: argparse.Namespace, run: Callable[[FleetStatus], Awaitable[int]]) -> int:
+    fleet = fleet_status(os.environ, options.url, options.key)
+    try:
+        return await run(fleet)
+    finally:
+        await fleet.close()
 
 
 def _services() -> Services:
@@ -63,7 +160,7 @@ def _services() -> Services:
         raise SettingError("STATUS_TABLES is neither an https endpoint nor a connection string") from None
 
 
-def _complain(message: str, code: int) -> int:
+def _complain(message: str, code: ExitCode) -> ExitCode:
     print(message, file=sys.stderr)
     return code
 

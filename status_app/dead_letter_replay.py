@@ -4,17 +4,13 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Final
 
 from status_app.errors import BadEventError, LostRaceError, UnavailableError
 from status_app.notifications import Notification, read_notification
+from status_app.printed import printed
 from status_app.reconcile import Reconciler
 from status_app.services import Services
 from status_app.tables.dead_letters import DeadLetter, DeadLetters, UnreadableRowError
-from status_core.reading import clean
-
-_LINE_LIMIT: Final = 1000
-"""Characters of a line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +61,7 @@ async def replay_dead_letters(
                 verdict = await _settle(letters, letter, verdict)
             gone = verdict.processed and not dry_run
             counts[gone] += 1
-            tell(_line(f"{letter.name} {device} {'processed' if gone else 'stays'}: {verdict.words}"))
+            tell(printed(f"{letter.name} {device} {'processed' if gone else 'stays'}: {verdict.words}"))
     tell(f"{counts[True]} processed, {counts[False]} left" if counts else "nothing to replay")
     return not counts[False]
 
@@ -120,8 +116,3 @@ async def _settle(letters: DeadLetters, letter: DeadLetter, verdict: _Verdict) -
     except UnavailableError as error:
         return _Verdict(str(error))
     return verdict
-
-
-def _line(text: str) -> str:
-    """A line that any terminal can show, whatever a row holds."""
-    return clean(text, _LINE_LIMIT).encode("ascii", "backslashreplace").decode()

@@ -87,6 +87,16 @@ async def test_a_module_that_is_stuck_does_not_become_it_and_one_that_settled_ne
     assert await listed(app.services.fleet(), routes.modules, stuckBefore=late) == []
 
 
+async def test_a_module_that_runs_again_is_not_said_to_get_stuck(app: App) -> None:
+    device = app.put("again", "048")
+    late = (app.now + HOUR).isoformat().replace("+00:00", "Z")
+    for runtime_status, names in (("backoff", ["m1"]), ("running", [])):
+        app.report(device, timedelta(seconds=20), runtimeStatus=runtime_status)
+        await app.handle(app.event(device))
+        found = await listed(app.services.fleet(), routes.modules, stuckBefore=late)
+        assert [item["module"] for item in found if item["module"] == "m1"] == names
+
+
 async def test_many_modules_of_one_device_go_over_pages(app: App) -> None:
     device = app.put("many", "084")
     twin = app.hub.twins[device]

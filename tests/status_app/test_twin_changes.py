@@ -10,6 +10,8 @@ from app_over_azurite import SECRET, App, transitions
 
 from status_app.twin_changes import MAX_RETRIES, BatchError
 
+CREATED = "createModuleIdentity"
+
 
 @pytest.fixture
 async def app(tables: str) -> AsyncIterator[App]:
@@ -49,6 +51,14 @@ async def test_the_same_batch_again_reads_no_twin_and_writes_nothing(app: App) -
     assert [{key: row.metadata["etag"] for key, row in rows.items()} for rows in before] == [
         {key: row.metadata["etag"] for key, row in rows.items()} for rows in after
     ]
+
+
+async def test_a_module_changes_where_the_row_of_its_device_does_not(app: App) -> None:
+    device = app.put("anew", "056")
+    await app.handle(app.event(device))
+    app.put("anew", "058")  # of the same version and time: an identity that was created anew
+    await app.handle(app.event(device, **{"iothub-message-schema": "moduleLifecycleNotification", "opType": CREATED}))
+    assert (await app.rows(device))["module:m1"]["ExitCode"].value == 137
 
 
 async def test_several_events_of_a_device_are_one_look(app: App) -> None:

@@ -1,0 +1,26 @@
+"""The exit codes of `python -m status_app`: a pipeline tells by them what came of it (docs/gate.md)."""
+
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What came of a command. Those from 64 on are named as in sysexits.h: nothing was decided."""
+
+    OK = 0
+    """What was asked for is so."""
+    FAILED = 1
+    """It is not: too many devices failed, something is wrong with the device, or dead letters are left."""
+    TIMED_OUT = 2
+    """It is not so yet, and the time is over."""
+    UNKNOWN = 3
+    """The device is not known."""
+    USAGE = 64
+    """An argument or a setting is wrong."""
+    UNAVAILABLE = 69
+    """What was asked did not answer, all the time."""
+    SOFTWARE = 70
+    """A bug."""
+    CONFIG = 78
+    """What was asked refuses: the key, the role or the address is wrong."""
+    INTERRUPTED = 130
+    """Ctrl-C."""

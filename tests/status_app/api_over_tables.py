@@ -1,0 +1,87 @@
+"""The app's HTTP API over a real socket, without the functions host: one that can be switched off and on again."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from urllib.parse import unquote
+
+import azure.functions as func
+from aiohttp import web
+
+from status_app.http import routes
+from status_app.queries import Fleet
+
+KEY = "hunter2-function-key"
+
+
+class Api:
+    """An API for a key.
+
+    Attributes:
+        port: Where it listens on 127.0.0.1, the same after each start.
+        answers: Given first, in the place of its own: a status, headers and a body.
+        requests: What it was asked, with its query.
+    """
+
+    def __init__(self, fleet: Fleet) -> None:
+        self.port = 0
+        self.answers: list[tuple[int, Mapping[str, str], str]] = []
+        self.requests: list[str] = []
+        self._fleet = fleet
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        app = web.Application()
+        app.router.add_get("/api/{path:.*}", self._serve)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _serve(self, request: web.Request) -> web.Response:
+        self.requests.append(request.path_qs)
+        if request.headers.get("x-functions-key") != KEY:
+            return web.Response(status=401)
+        if self.answers:
+            status, headers, body = self.answers.pop(0)
+            return web.Response(status=status, headers=headers, text=body)
+        answer = await self._answer(request)
+        return web.Response(status=answer.status_code, headers=dict(answer.headers), body=answer.get_body(),
+                            content_type=answer.mimetype)  # fmt: skip
+
+    async def _answer(self, request: web.Request) -> func.HttpResponse:
+        path = [unquote(part) for part in request.rel_url.raw_path.split("/")[2:]]
+        names = {"deviceId": path[1], "deploymentId": path[1]} if len(path) > 1 else {}
+        asked = func.HttpRequest(
+            "GET", str(request.url), headers=request.headers, params=request.query, route_params=names, body=b""
+        )
+        match path:
+            case ["deployments", _]:
+                return await routes.deployment(self._fleet, asked)
+            case ["devices"]:
+                return await routes.devices(self._fleet, asked)
+            case ["devices", _]:
+                return await routes.device(self._fleet, asked)
+            case ["devices", _, "transitions"]:
+                return await routes.transitions(self._fleet, asked)
+        return func.HttpResponse(status_code=404)
+
+
+@asynccontextmanager
+async def running_api(fleet: Fleet) -> AsyncIterator[Api]:
+    """An API that answers for a fleet."""
+    api = Api(fleet)
+    await api.start()
+    try:
+        yield api
+    finally:
+        await api.stop()

@@ -1,0 +1,63 @@
+"""Wrong arguments, wrong settings and bugs: never a code by which a pipeline decides."""
+
+from typing import Any
+
+import pytest
+
+from status_app.__main__ import main
+from status_app.exit_codes import ExitCode
+
+SECRET = "hunter2-correct-horse"
+type Output = pytest.CaptureFixture[str]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["wiat"],
+        ["wait"],
+        ["wait", "--deployment"],
+        ["wait", "--deployment", "d", "--timeout", "30"],
+        ["wait", "--deployment", "d", "--timeout", "PT30X"],
+        ["wait", "--deployment", "d", "--interval", "PT0S"],
+        ["wait", "--deployment", "d", "--interval", "PT2M"],
+        ["wait", "--deployment", "d", "--max-failed", "-1"],
+        ["wait", "--deployment", "d", "--max-failed", "some"],
+        ["wait", "--deployment", "d", "--min-devices", "0"],
+        ["wait", "--deployment", "d", "--max", "1"],
+        ["wait", "--deployment", "d", f"--kye={SECRET}"],
+        ["wait", "--deployment", "d", "--kye", SECRET],
+        ["wait", "--deployment", "d", SECRET],
+        ["explain"],
+        ["explain", "d", SECRET],
+        ["replay-dead-letters", "--reason"],
+    ],
+)
+def test_wrong_arguments_have_a_code_of_their_own_and_no_value_is_shown(arguments: list[str], capsys: Output) -> None:
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == ExitCode.USAGE
+    printed = capsys.readouterr()
+    assert "usage:" in printed.err
+    assert SECRET not in printed.err + printed.out
+
+
+def test_a_setting_that_is_missing_has_the_same_code(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    for name in ("DEPLOYMENT_STATUS_URL", "STATUS_TABLES"):
+        monkeypatch.delenv(name, raising=False)
+    assert main(["explain", "d"]) == ExitCode.USAGE
+    assert capsys.readouterr().err.startswith("neither DEPLOYMENT_STATUS_URL")
+
+
+def test_a_bug_does_not_end_with_the_code_of_a_deployment_that_failed(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    def broken(*_asked: Any) -> None:
+        raise KeyError(SECRET)
+
+    monkeypatch.setattr("status_app.__main__.fleet_status", broken)
+    assert main(["wait", "--deployment", "d"]) == ExitCode.SOFTWARE
+    printed = capsys.readouterr().err
+    assert printed.endswith("a bug: KeyError\n")
+    assert SECRET not in printed

@@ -1,0 +1,188 @@
+"""The gate as a pipeline runs it: a process of its own, against the running app and its simulated fleet."""
+
+import signal
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from api_over_tables import KEY, Api, running_api
+from commands import ended, running
+
+from local.demo.rollout import START, Clock
+from local.fleet import Fleet, Trouble, mixed_fleet, release
+from local.stack import Stack, running_stack
+from status_app.exit_codes import ExitCode
+from status_app.services import Services
+from status_app.settings import Settings
+
+STEP = timedelta(seconds=10)
+QUICK = ("--interval", "PT1S", "--stable-after", "PT1S", "--timeout", "PT5M")
+SOURCES = ["tables", "api"]
+
+
+class World:
+    """The running app with its fleet. Its API is the one of the functions host."""
+
+    def __init__(self, stack: Stack, clock: Clock, tables: str) -> None:
+        self.stack = stack
+        self.clock = clock
+        self.tables = tables
+
+    def environment(self, source: str) -> dict[str, str]:
+        """How a command is told where to ask."""
+        if source == "tables":
+            return {"STATUS_TABLES": self.tables}
+        return {"DEPLOYMENT_STATUS_URL": self.stack.api, "DEPLOYMENT_STATUS_KEY": KEY}
+
+    async def run(self, fleet: Fleet, minutes: int) -> None:
+        """Let time pass: devices move, the app follows them, its timer fires every minute."""
+        for _ in range(minutes):
+            for _ in range(timedelta(minutes=1) // STEP):
+                self.clock.now += STEP
+                fleet.step(self.clock.now)
+                await self.stack.drained()
+            await self.stack.host.run_timer("flag_stuck")
+
+
+@pytest.fixture
+async def world(tables: str, tmp_path: Path) -> AsyncIterator[World]:
+    clock = Clock()
+    async with running_stack(tmp_path, tables, clock, function_key=KEY) as stack:
+        yield World(stack, clock, tables)
+
+
+@pytest.fixture
+async def api(tables: str) -> AsyncIterator[Api]:
+    """An API that can be switched off."""
+    settings = Settings.read({"STATUS_TABLES": tables, "IOT_HUB": "hub1"})
+    services = Services(settings)
+    async with running_api(services.fleet()) as api:
+        yield api
+    await services.close()
+
+
+def good_fleet(world: World, name: str, count: int = 3) -> tuple[Fleet, list[str]]:
+    """Devices without any trouble, with names of their own; they are on."""
+    fleet = Fleet(world.stack.iot_hub.registry)
+    devices = [f"{name}-{number}" for number in range(count)]
+    for device in devices:
+        fleet.add(device)
+        fleet.start(device, world.clock.now)
+    return fleet, devices
+
+
+@pytest.mark.parametrize("source", SOURCES)
+async def test_a_good_rollout_lets_the_pipeline_go_on(world: World, source: str) -> None:
+    name = f"good-{source}"
+    fleet, devices = good_fleet(world, name)
+    async with running(world.environment(source), "wait", "--deployment", name, "--min-devices", "3", *QUICK) as gate:
+        await gate.until("credited on no device yet")
+        fleet.deploy(name, release(2), devices[:2], world.clock.now)
+        await world.stack.drained()
+        await gate.until("0 of 2 devices successful, 2 pending, at least 3 devices are waited for")
+        await world.run(fleet, 2)
+        await gate.until("2 of 2 devices successful, at least 3 devices are waited for")
+        fleet.deploy(name, release(2), devices[2:], world.clock.now)
+        await world.run(fleet, 2)
+        assert await gate.end() == ExitCode.OK
+    assert gate.lines[-1] == f"PASSED: 3 of 3 devices of {name} are successful, for PT1S."
+
+
+async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_the_devices(world: World) -> None:
+    fleet, troubles = mixed_fleet(world.stack.iot_hub.registry, 9, START)
+    by_trouble = {trouble: device for device, trouble in troubles.items()}
+    broken = {by_trouble[trouble] for trouble in Trouble} - {by_trouble[Trouble.NONE], by_trouble[Trouble.SLOW_PULL]}
+    fleet.deploy("release-1", release(1), troubles, world.clock.now)
+    await world.run(fleet, 2)
+    fleet.deploy("release-2", release(2), troubles, world.clock.now)
+    await world.run(fleet, 3)
+    asked = ("wait", "--deployment", "release-2", *QUICK)
+
+    # Minutes after the release: the old agent has rejected it, which no wait mends.
+    code, lines = await ended(world.environment("tables"), *asked)
+    assert code == ExitCode.FAILED
+    assert [line.split()[0] for line in lines if line.startswith("  edge-")] == [by_trouble[Trouble.OLD_AGENT]]
+    # A module that crashes stops a strict pipeline at its first crash.
+    code, lines = await ended(world.environment("tables"), *asked, "--strict", "--max-failed", "1")
+    named = {line.split()[0] for line in lines if line.startswith("  edge-")}
+    assert (code, named) == (1, {by_trouble[Trouble.OLD_AGENT], by_trouble[Trouble.CRASHING_MODULE]})
+
+    # With the old agent allowed the gate waits, and stops when the others are past their grace period.
+    for source in SOURCES:
+        code, lines = await ended(world.environment(source), *asked[:3], "--max-failed", "1", "--timeout", "PT0S")
+        assert code == ExitCode.TIMED_OUT
+        assert any(
+            line.split()[:3] == [by_trouble[Trouble.SLOW_PULL], "pending", "waiting_for_device"] for line in lines
+        )
+    async with running(world.environment("api"), *asked, "--max-failed", "1") as gate:
+        await gate.until("1 failed or stuck (1 may)")
+        await world.run(fleet, 15)
+        assert await gate.end() == ExitCode.FAILED
+    told = {line.split()[0]: line for line in gate.lines if line.startswith("  edge-")}
+    assert set(told) <= broken
+    assert len(told) > 1
+
+    # At the end all of them are named, each with its reason, whoever is asked.
+    for source in SOURCES:
+        code, lines = await ended(world.environment(source), *asked)
+        told = {line.split()[0]: line.split()[2] for line in lines if line.startswith("  edge-")}
+        assert code == ExitCode.FAILED
+        assert told == {
+            by_trouble[Trouble.HANGING_PULL]: "pull_timed_out",
+            by_trouble[Trouble.REFUSED_PULL]: "pull_failed",
+            by_trouble[Trouble.CRASHING_MODULE]: "backoff",
+            by_trouble[Trouble.OLD_AGENT]: "schema_version_rejected",
+            by_trouble[Trouble.OFF]: "never_reported",
+        }
+        code, lines = await ended(world.environment(source), *asked, "--max-failed", "5")
+        assert code == ExitCode.OK
+
+    for source in SOURCES:
+        assert (await ended(world.environment(source), "explain", by_trouble[Trouble.NONE]))[0] == ExitCode.OK
+        code, lines = await ended(world.environment(source), "explain", by_trouble[Trouble.CRASHING_MODULE])
+        assert code == ExitCode.FAILED
+        assert "    1. Read the module's logs, on the device: `sudo iotedge logs vision --tail 200`" in lines
+
+
+async def test_an_api_that_goes_and_comes_back_is_told_and_does_not_stop_the_pipeline(world: World, api: Api) -> None:
+    fleet, devices = good_fleet(world, "outage")
+    fleet.deploy("outage", release(2), devices, world.clock.now)
+    await world.stack.drained()
+    environment = {"DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": KEY}
+    async with running(environment, "wait", "--deployment", "outage", *QUICK) as gate:
+        await gate.until("0 of 3 devices successful, 3 pending")
+        await api.stop()
+        await gate.until("the API is unavailable: no connection; it is asked again")
+        await world.run(fleet, 2)
+        await api.start()
+        await gate.until("There are answers again.")
+        assert await gate.end() == ExitCode.OK
+
+
+async def test_ctrl_c_ends_the_gate_with_a_code_of_its_own(tables: str) -> None:
+    async with running({"STATUS_TABLES": tables}, "wait", "--deployment", "nobody's", *QUICK) as gate:
+        await gate.until("credited on no device yet")
+        gate.process.send_signal(signal.SIGINT)
+        assert await gate.end() == ExitCode.INTERRUPTED
+    assert "Traceback" not in "".join(gate.lines)
+
+
+async def test_a_key_that_is_wrong_is_told_at_once_and_never_shown(api: Api) -> None:
+    environment = {"DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": "hunter2-wrong"}
+    for command in (("wait", "--deployment", "d"), ("explain", "d")):
+        code, lines = await ended(environment, *command)
+        assert code == ExitCode.CONFIG
+        assert lines == ["the API refuses the key (answer 401): set DEPLOYMENT_STATUS_KEY to a function key of the app"]
+
+
+async def test_without_an_answer_all_the_time_nothing_is_decided(api: Api) -> None:
+    environment = {"DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": KEY}
+    await api.stop()
+    code, lines = await ended(environment, "wait", "--deployment", "d", "--timeout", "PT0S")
+    assert (code, lines[-1]) == (
+        ExitCode.UNAVAILABLE,
+        "NO ANSWER, all the time: the API is unavailable: no connection.",
+    )
+    code, lines = await ended(environment, "explain", "d")
+    assert (code, lines) == (ExitCode.UNAVAILABLE, ["the API is unavailable: no connection"])

@@ -1,0 +1,75 @@
+"""What docs/gate.md says is so: its options, its exit codes and its steps are those of the commands."""
+
+import argparse
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped] # it ships no types
+
+from status_app.__main__ import parser
+from status_app.exit_codes import ExitCode
+from status_app.fleet_status.choice import KEY, URL
+from status_app.gate.lines import NAMED_DEVICES
+
+PAGE = (Path(__file__).parents[1] / "docs/gate.md").read_text()
+STEPS: list[dict[str, Any]] = [
+    step
+    for block in re.findall(r"^```yaml\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
+    for step in yaml.safe_load(block)
+]
+
+
+def options_of(command: str) -> dict[str, str | None]:
+    """The options of a command with their defaults."""
+    commands = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001 (argparse tells its options nowhere else)
+    actions = commands.choices[command]._actions  # noqa: SLF001 (as above)
+    return {
+        action.option_strings[0]: str(action.default)
+        if isinstance(action.default, (str, int)) and action.default is not False
+        else None
+        for action in actions
+        if action.option_strings and action.dest != "help"
+    }
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The cells of the table under a heading."""
+    section = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    lines = [line for line in section.splitlines() if line.startswith("| ")]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines][1:]
+
+
+def test_the_options_of_wait_are_listed_with_their_defaults() -> None:
+    listed = {name: cells[2].strip("`") or None for cells in rows("wait") for name in re.findall(r"--[\w-]+", cells[0])}
+    assert listed == options_of("wait")
+
+
+def test_every_exit_code_is_listed_and_no_other() -> None:
+    assert [int(cells[0]) for cells in rows("Exit codes")] == [code.value for code in ExitCode]
+
+
+def test_the_number_of_devices_that_are_named_is_the_one_of_the_code() -> None:
+    assert NAMED_DEVICES == 20
+    assert "twenty of them" in PAGE.replace("\n", " ")
+
+
+@pytest.mark.parametrize("step", STEPS, ids=lambda step: next(iter(step)))
+def test_the_steps_of_pipelines_have_arguments_that_the_command_takes(step: dict[str, Any]) -> None:
+    command = shlex.split(step.get("run") or step["script"])
+    assert command[:3] == ["python", "-m", "status_app"]
+    assert parser().parse_args(command[3:]).run.__name__ == "_wait"
+    assert {URL, KEY} <= set(step["env"])
+
+
+def test_there_is_a_step_of_each_kind_of_pipeline() -> None:
+    assert [next(key for key in ("run", "script") if key in step) for step in STEPS] == ["run", "script"]
+
+
+def test_the_commands_of_the_page_have_options_that_exist() -> None:
+    found = re.findall(r"^    python -m status_app (\w+) (.*)$", PAGE, re.MULTILINE)
+    assert {command for command, _ in found} == {"wait", "explain"}
+    for command, arguments in found:
+        assert set(re.findall(r"--[\w-]+", arguments)) <= set(options_of(command))
