@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -15,11 +14,9 @@ from benchmarks.seeding import seed
 from benchmarks.table import Row
 from local.azurite import azurite_tables
 from local.tables import TableProxy, table_proxy
-from status_app.errors import UnavailableError
 from status_app.notifications import Notification
 from status_app.queries.devices import Devices
 from status_app.queries.fleet import Fleet
-from status_app.reconcile import Reconciler
 from status_app.services import Services
 from status_app.settings import Settings
 from status_app.twins import TwinPage
@@ -32,7 +29,6 @@ START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
 LATER: Final = START + timedelta(minutes=20)
 _PART: Final = "fleets"
 _ROUNDS: Final = 3
-_ATTEMPTS: Final = 5
 _DEPLOYMENT: Final = "release-1"
 
 QUERIES: Final[Mapping[str, Callable[[Fleet], Awaitable[object]]]] = {
@@ -82,7 +78,7 @@ async def fleets(*, short: bool) -> list[Row]:
         with tempfile.TemporaryDirectory() as folder:
             seed(Path(folder), rows, (f"fleet-{number}" for number in range(devices - DUE)))
             with azurite_tables(Path(folder)) as tables:
-                async with table_proxy(tables) as proxy:
+                async with table_proxy(tables, keep_alive=False) as proxy:
                     for name, measured in (await _measure(proxy)).items():
                         found.setdefault(name, []).append(measured)
     return [
@@ -129,17 +125,8 @@ async def _prepare(tables: str, now: list[datetime]) -> Services:
     services = Services(settings, clock=lambda: now[-1], twins=_Twins())
     reconciler = await services.reconciler()
     for number in range(DUE):
-        await _look(reconciler, Notification(f"due-{number}"))
+        await reconciler.look(Notification(f"due-{number}"))
     return services
-
-
-async def _look(reconciler: Reconciler, notification: Notification) -> None:
-    """Look at a device, again where an Azurite that is busy with a large file drops a connection: as the host would."""
-    for _ in range(_ATTEMPTS):
-        with suppress(UnavailableError):
-            await reconciler.look(notification)
-            return
-    raise UnavailableError("tables", f"{_ATTEMPTS} attempts")
 
 
 async def _rows() -> list[Mapping[str, Any]]:
