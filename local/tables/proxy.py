@@ -71,8 +71,11 @@ class TableProxy:
 
     async def start(self) -> None:
         """Listen on a free port."""
-        seconds = {"keepalive_timeout": _KEEP_ALIVE_SECONDS} if self._keep_alive else {}
-        connector = aiohttp.TCPConnector(limit=0, force_close=not self._keep_alive, **seconds)
+        connector = (
+            aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+            if self._keep_alive
+            else aiohttp.TCPConnector(limit=0, force_close=True)
+        )
         self._session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
