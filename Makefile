@@ -1,5 +1,5 @@
 # Every command sets up what it needs.
-.PHONY: demo test start lint types check-infra browser clean
+.PHONY: demo test start lint types check-infra browser prove clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -11,6 +11,11 @@ test: $(READY) node_modules/.package-lock.json lint types check-infra browser
 	$(PYTHON) -m coverage run --source=status_core -m pytest tests/status_core
 	$(PYTHON) -m coverage report --fail-under=100
 	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --ignore=tests/status_core
+
+# Hours on two cores: what `make test` does in a minute, many times over.
+prove: $(READY)
+	$(PYTHON) -m tests.model --histories 100000
+	$(PYTHON) -m tests.fuzz --inputs 1000000
 
 start: $(READY) node_modules/.package-lock.json
 	@sh scripts/start

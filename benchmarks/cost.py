@@ -44,8 +44,9 @@ NEWER_TWIN: Final = 2
 """Of a notification after which the state is the same."""
 DEADLINE: Final = 4
 """Of a look when a clock ends."""
-IDLE_RUN: Final = 33
-"""Of a run of flag_stuck with nothing to do: two questions to each of 16 shards, and one for deployments."""
+IDLE_RUN: Final = 49
+"""Of a run of flag_stuck with nothing to do: three questions to each of 16 shards, one of them for metrics, and one for
+deployments."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,10 +52,20 @@ def read_batch(events: Sequence[func.EventHubEvent]) -> list[IncomingEvent]:
 
 
 def _array(value: Any, length: int) -> Sequence[Any]:
-    found = json.loads(value) if isinstance(value, str) else value
+    found = _read(value)
     return found if isinstance(found, list) and len(found) == length else [{}] * length
 
 
 def _object(value: Any) -> Mapping[str, Any]:
-    found = json.loads(value) if isinstance(value, str) else value
+    found = _read(value)
     return found if isinstance(found, dict) else {}
+
+
+def _read(value: Any) -> Any:
+    """What a text holds as JSON; None for any other text: its event is bad, and not the batch."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return None

@@ -13,8 +13,9 @@ partition, its shard, so that they are written together, and no partition takes 
     unsent|<device>|<first>-<last sequence>           these transitions are not published
 
 What a row says stands in its columns too: a key that is too long ends with its hash. Two writers who say different
-things never share a key, and a device's generation counts the changes of its rows here, so a key that was removed never
-comes again: a writer who is late can neither change nor remove the row of another.
+things never share a key, and a device's generation counts the changes of its rows here and ends with a hash of what
+they say. So a key that was removed never comes again: a writer who is late can neither change nor remove the row of
+another. And rows of a writer who never came to its change are of a generation that no device has.
 """
 
 import json
@@ -25,11 +26,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from status_app.tables.keys import DEVICE, escape, joined, key_part, module_name, unescape
-from status_app.tables.rows import read_number, read_time
+from status_app.tables.rows import long, read_number, read_time
 from status_core.twin import EDGE_AGENT
 
 SHARDS: Final = tuple(f"shard:{shard:x}" for shard in range(16))
 """A partition takes 2,000 writes a second; a question to the fleet asks each shard once."""
+_HASH_BITS: Final = 32
 
 type IndexKey = tuple[str, str]
 """PartitionKey and RowKey."""
@@ -76,8 +78,21 @@ def index_rows(device_id: str, rows: Mapping[str, Mapping[str, Any]]) -> IndexRo
     for deployment in json.loads(row["Deployments"]):
         name = key_part(deployment)
         found["deployment", name, device, *said] = {"Deployment": name, **asked}
-    own = {"Device": escape(device_id), "Generation": generation}
+    own = {"Device": escape(device_id), "Generation": long(generation)}
     return {(shard, joined(*parts, str(generation))): own | columns for parts, columns in found.items()}
+
+
+def next_generation(rows: Mapping[str, Mapping[str, Any]], last_sequence: int) -> int:
+    """The generation of a device whose rows here change.
+
+    Args:
+        rows: Its state rows, with the generation before.
+        last_sequence: The number of its last transition: a new life does not count from 1 again.
+    """
+    known = read_number(rows[DEVICE].get("Generation"))
+    count = last_sequence if known is None else known >> _HASH_BITS
+    said = sorted(index_rows("", {**rows, DEVICE: {**rows[DEVICE], "Generation": None}}))
+    return (count + 1 << _HASH_BITS) + zlib.crc32(repr(said).encode())
 
 
 def deployments_of(rows: Iterable[Mapping[str, Any]]) -> set[str]:

@@ -13,7 +13,7 @@ from status_app.errors import UnavailableError
 from status_app.tables.change import REPLACE, Committed, Operation, Unit, key_of, submit
 from status_app.tables.deployment_index import PAGE, DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
-from status_app.tables.index_rows import IndexRows, deployments_of, index_rows, unsent_row
+from status_app.tables.index_rows import IndexRows, deployments_of, index_rows, next_generation, unsent_row
 from status_app.tables.keys import (
     AFTER_STATE,
     AFTER_TRANSITIONS,
@@ -162,9 +162,12 @@ class StatusTable:
         before, then = stored.index, index_rows(stored.device_id, after)
         between: IndexRows = {}
         if stored.is_known and sum(len(unit.operations) for unit in units) >= TRANSACTION_LIMIT:
-            # After a part of the change: some modules are as they will be, the device itself is not.
-            parts = {**stored.rows, **after, DEVICE: {**stored.rows[DEVICE], **partial}}
-            between = index_rows(stored.device_id, parts)
+            # After a part of the change: some modules are as they will be, others and the device itself are not.
+            own = {**stored.rows[DEVICE], **partial}
+            generation = next_generation({**stored.rows, **after, DEVICE: own}, stored.last_sequence)
+            own["Generation"] = partial["Generation"] = long(generation)
+            for rows in (stored.rows, after):
+                between |= index_rows(stored.device_id, {**rows, DEVICE: own})
         added = {key: row for key, row in (between | then).items() if key not in before}
         left = {key: row for key, row in (between | before).items() if key not in then}
         unsent = self._unsent(stored.device_id, transitions)
@@ -261,11 +264,11 @@ class StatusTable:
         for name, module in record.modules.items():
             row = module_row(stored.device_id, name, module)
             rows[row["RowKey"]] = row
-        before = stored.index
-        if any(before.get(key) != row for key, row in index_rows(stored.device_id, rows).items()):
-            # Not from 1 again in another life of the device.
-            generation = read_number(device.get("Generation")) or stored.last_sequence
-            device["Generation"] = long(generation + 1)
+        before, then = stored.index, index_rows(stored.device_id, rows)
+        # A deadline that is left behind ends by itself; any other row is told by its generation from those that stay.
+        is_left = any(not key.startswith("deadline|") for _, key in before.keys() - then.keys())
+        if is_left or any(before.get(key) != row for key, row in then.items()):
+            device["Generation"] = long(next_generation(rows, stored.last_sequence))
         return rows
 
 

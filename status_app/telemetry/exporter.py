@@ -34,8 +34,8 @@ _log = log(__name__)
 class Exporter:
     """Listens to the meters of this process, and exports what they record each minute, and at the end."""
 
-    def __init__(self, exporter: "MetricExporter", *, interval: float = INTERVAL) -> None:
-        self._provider = _provider(exporter, interval)
+    def __init__(self, exporter: "MetricExporter") -> None:
+        self._provider = _provider(exporter)
         meter = self._provider.get_meter("status_app")
         take: dict[meters.Metric, Callable[[float, Mapping[str, str]], None]] = {}
         for metric in meters.METRICS:
@@ -46,7 +46,7 @@ class Exporter:
         atexit.register(self.close)
 
     def close(self) -> None:
-        """Export what is left, and wait a few seconds for that; a second call does nothing."""
+        """Export what is left, and wait a few seconds for that; a second call has nothing left to do."""
         atexit.unregister(self.close)
         meters.listen(None)
         # A daemon: neither the loop nor the interpreter waits for one that hangs.
@@ -76,11 +76,11 @@ def azure_monitor() -> Exporter | None:
         return None
 
 
-def _provider(exporter: "MetricExporter", interval: float) -> "MeterProvider":
+def _provider(exporter: "MetricExporter") -> "MeterProvider":
     from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 (only where metrics are sent)
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415 (as above)
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # noqa: PLC0415 (as above)
 
     name = os.environ.get("WEBSITE_SITE_NAME", "edge-deployment-status")  # as the host calls the app in its own lines
-    reader = PeriodicExportingMetricReader(exporter, interval * 1000)
+    reader = PeriodicExportingMetricReader(exporter, INTERVAL * 1000)
     return MeterProvider([reader], Resource.create({SERVICE_NAME: name}), shutdown_on_exit=False)

@@ -7,20 +7,18 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from azure.data.tables.aio import TableServiceClient
+from model.promises import broken_promises
 
 from status_app.errors import ContinuationError, UnavailableError
 from status_app.incoming import IncomingEvent
 from status_app.services import Services
 from status_app.settings import Settings
-from status_app.tables.index_rows import index_rows
 from status_app.tables.keys import escape, unescape
 from status_app.tables.known_devices import KnownDevices
-from status_app.tables.rows import event_id
 from status_app.twins import TwinPage
 
 CASES = Path(__file__).parents[1] / "cases"
@@ -220,8 +218,8 @@ class App:
         found = []
         for key, rows in devices.items():
             device = unescape(key)
-            broken = (*_history(device, rows), *_chain(rows), *_pointers(device, rows, index))
-            found += [f"{device}: {text}" for text in broken]
+            state = {key: row for key, row in rows.items() if not key.startswith("transition:")}
+            found += [f"{device}: {text}" for text in broken_promises(device, state, transitions(rows), index)]
         return found
 
     async def dead_letters(self) -> list[Any]:
@@ -265,63 +263,3 @@ async def fresh_app(tables: str, **settings: str) -> AsyncIterator[App]:
         for name in ("DeploymentStatus", "DeploymentIndex"):
             await app.client.delete_table(name)
         await app.close()
-
-
-def _history(device: str, rows: Mapping[str, Any]) -> Iterator[str]:
-    """Sequences without a gap that the device's row ends, ids of their own, and times that never run back."""
-    history = transitions(rows)
-    sequences = [row["Sequence"].value for row in history]
-    if sequences != list(range(1, len(history) + 1)):
-        yield f"the sequences are {sequences}"
-    if "device" in rows and rows["device"]["Sequence"].value != len(history):
-        yield f"the device's sequence is {rows['device']['Sequence'].value} of {sequences}"
-    if [row["EventId"] for row in history] != [event_id("hub1", device, sequence) for sequence in sequences]:
-        yield "an event has not the id of its sequence"
-    for before, row in pairwise(history):
-        if row["At"] < before["At"]:
-            yield f"{row['Sequence'].value}: {row['At']} is before {before['At']}"
-
-
-def _chain(rows: Mapping[str, Any]) -> Iterator[str]:
-    """Each state is entered where the one before was left, and the rows are what the history came to."""
-    states: dict[str, str] = {}
-    stuck: set[str] = set()
-    for row in transitions(rows):
-        sequence, module, kind = row["Sequence"].value, row["Module"], row["Kind"]
-        if row["FromState"] != states.get(module, ""):
-            yield f"{sequence}: {module} left {row['FromState']!r}, and was {states.get(module, '')!r}"
-        states[module] = row["ToState"]
-        if kind in ("stuck", "recovered"):
-            if (module in stuck) is (kind == "stuck"):
-                yield f"{sequence}: {module} {kind} twice"
-            stuck ^= {module}
-        if kind == "deleted":
-            states, stuck = {}, set()
-    for name, row in _parts(rows).items():
-        told = (states.pop(name, ""), name in stuck)
-        if (row["State"], row["Stuck"]) != told:
-            yield f"{name or 'the device'} is {row['State']}, {row['Stuck']}, and its history says {told}"
-    if any(states.values()):
-        yield f"there are no rows of {states}"
-
-
-def _pointers(device: str, rows: Mapping[str, Any], index: set[tuple[str, str]]) -> Iterator[str]:
-    """Every row that points to the device, and a deadline no later than what it waits for."""
-    if "device" not in rows:
-        return
-    state = {key: row for key, row in rows.items() if not key.startswith("transition:")}
-    missing = index_rows(device, state).keys() - index
-    if missing and rows["device"]["State"]:  # a part of a first look is in no state yet
-        yield f"the index does not hold {missing}"
-    look_at = rows["device"].get("LookAt")
-    for name, row in _parts(rows).items():
-        waits = row["State"] not in ("pending", "unknown", "extra") or not name
-        due = row.get("StuckAt") if not row["Stuck"] else row.get("SettledSince")
-        if waits and due is not None and (look_at is None or (look_at > due and not row["Stuck"])):
-            yield f"{name or 'the device'} waits for {due}, and is looked at {look_at}"
-
-
-def _parts(rows: Mapping[str, Any]) -> dict[str, Any]:
-    """The rows of the modules by name, and of the device under none."""
-    keys = (key for key in rows if not key.startswith("transition:"))
-    return {key.removeprefix("module:").removeprefix("device"): rows[key] for key in keys}

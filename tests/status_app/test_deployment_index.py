@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from app_over_azurite import START, App, flags, forget, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables import EdmType, EntityProperty
 
 from status_app.services import Services
 from status_app.tables.deployment_index import WRITERS_END_AFTER, DeploymentIndex
@@ -458,7 +459,7 @@ def test_every_row_of_a_device_ends_with_its_generation(generation: int) -> None
     module = {"StuckSince": START + MINUTE}
     rows = index_rows("a|b", {"device": row, "module:m1": module, "module:m2": {}})
     asked = {"State": "pending", "Reason": "waiting_for_device", "Portal": "applied", "StuckSince": START}
-    own = {"Device": "a|b", "Generation": generation}
+    own = {"Device": "a|b", "Generation": EntityProperty(generation, EdmType.INT64)}
     said = "2024-05-02T09:10:00.000000+00:00"
     assert {key: columns for (_, key), columns in rows.items()} == {
         f"state|pending|a~7Cb|{generation}": own,

@@ -80,7 +80,7 @@ async def test_the_lines_of_an_invocation_have_its_id(
         await stack.drained()
         await stack.host.run_timer("flag_stuck")
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("status_app")]
-    ids = {re.split(r"[ :]", line)[0]: fields(line).get("invocation") for line in lines}
+    ids = {re.split(r"[ :]", line)[0]: fields(line).get("invocation") for line in reversed(lines)}
     assert ids["batch"] == ids["device"]
     assert ids["batch"] != ids["flag_stuck"]
     assert None not in ids.values()

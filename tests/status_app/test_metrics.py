@@ -58,7 +58,8 @@ async def test_a_batch_records_its_lag_and_each_transition(tables: str, heard: H
         app.now += timedelta(seconds=90)
         await app.handle(event, app.event(device))
         del app.hub.twins[device]
-        await app.handle(app.event(device, lifecycle="x", version="y"))
+        lifecycle = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity"}
+        await app.handle(app.event(device, b"{}", moduleId="", **lifecycle))
     assert [value for value, _ in heard.of(LAG)] == [90, 0]
     assert [attributes for _, attributes in heard.of(TRANSITIONS)][2:] == [
         {"kind": "device", "from": "absent", "to": "module_failed", "reason": "backoff"},

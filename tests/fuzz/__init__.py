@@ -1,0 +1,1 @@
+"""Hostile input: whatever it is, it is judged or refused, never an exception that nobody expects."""

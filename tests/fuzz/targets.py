@@ -1,0 +1,176 @@
+"""What is fuzzed: each target takes a source of chance, makes an input, and asserts what must hold of the answer."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any, Final
+
+from azure.functions import EventHubEvent
+from azure.functions.meta import Datum
+
+from status_app.errors import BadEventError
+from status_app.incoming import IncomingEvent, read_batch
+from status_app.notifications import read_notification
+from status_app.tables.dead_letters import safe_body
+from status_app.tables.index_rows import index_rows, next_generation
+from status_app.tables.rows import device_row, module_row, read_record, transition_row
+from status_core import DeviceRecord, GracePolicy, Kind, State, advance, deletion, evaluate, flag
+from status_core.messages import MESSAGE_LIMIT
+from status_core.rules import RULES
+from status_core.twin import NAME_LIMIT
+
+from .mutation import KEYS, NUMBERS, SECRET, TEXTS, TWINS, fresh, hostile, mutate, value, with_secrets
+
+START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+POLICY: Final = GracePolicy()
+RULE_IDS: Final = {*(rule.__name__ for rule in RULES), "unknown_code"}
+PROPERTIES: Final[Mapping[str, tuple[Any, ...]]] = {
+    "iothub-message-schema": ("twinChangeNotification", "deviceLifecycleNotification", "moduleLifecycleNotification"),
+    "opType": ("updateTwin", "replaceTwin", "createDeviceIdentity", "deleteDeviceIdentity", "deleteModuleIdentity"),
+    "deviceId": ("edge-01", "edge/02", "d" * 128, "d" * 129),
+    "moduleId": ("$edgeAgent", "$edgeHub", "m1"),
+    "operationTimestamp": ("2026-01-01T00:00:00Z", "0001-01-01T00:00:00Z"),
+    "hubName": ("hub1",),
+}
+
+
+def notifications(random: Random) -> None:
+    """`read_notification` reads an event or refuses it with a reason."""
+    properties = {
+        name: random.choice(some) if random.random() < 0.9 else value(random)
+        for name, some in PROPERTIES.items()
+        if random.random() < 0.9
+    }
+    system = {
+        name: value(random) if random.random() < 0.3 else random.choice(("edge-01", "$edgeAgent"))
+        for name in ("connection-device-id", "connection-module-id")
+        if random.random() < 0.3
+    }
+    event = IncomingEvent(_body(random), properties, system, "0", 1, None)
+    safe_body(event.body)
+    try:
+        found = read_notification(event)
+    except BadEventError:
+        return
+    if found is not None:
+        assert isinstance(found.device_id, str)
+        assert 0 < len(found.device_id) <= NAME_LIMIT
+
+
+def batches(random: Random) -> None:
+    """`read_batch` reads whatever metadata the worker hands over with events."""
+    metadata = {
+        name: Datum(json.dumps(_metadata(random)), random.choice(("json", "string")))
+        for name in ("PropertiesArray", "SystemPropertiesArray", "PartitionContext")
+        if random.random() < 0.9
+    }
+    event = EventHubEvent(
+        body=_body(random),
+        trigger_metadata=metadata,
+        enqueued_time=random.choice((None, START.replace(tzinfo=None))),
+        sequence_number=random.choice((None, 0, 7)),
+        iothub_metadata=random.choice((None, {}, {"connection-device-id": "edge-01"})),
+    )
+    (found,) = read_batch([event])
+    assert isinstance(found.properties, dict)
+    assert isinstance(found.partition_id, str)
+
+
+def verdicts(random: Random) -> None:
+    """`evaluate` gives a state by a rule that exists, in JSON that is valid, the same each time."""
+    twin = hostile(random)
+    status = evaluate(twin)
+    assert status.rule in RULE_IDS
+    assert status.state in State
+    assert 0 < len(status.message) <= MESSAGE_LIMIT
+    assert status.message.isprintable()
+    json.dumps(status.as_json(), allow_nan=False)
+    assert evaluate(twin) == status
+
+
+def lives(random: Random) -> None:
+    """Hostile twins one after the other: histories are whole, and rows give back what they were made of."""
+    record: DeviceRecord | None = None
+    now, sequence, last = START, 0, datetime.min.replace(tzinfo=UTC)
+    states: dict[str, str] = {}
+    twin = fresh(random.choice(TWINS))
+    for _ in range(random.randint(2, 6)):
+        now += timedelta(seconds=random.choice((-5, 0, 1, 30, 61, 1000, 100_000)))
+        if random.random() < 0.3:
+            twin = hostile(random)
+        else:
+            mutate(random, twin)
+        status = evaluate(twin)
+        record, transitions = advance(record, status, now, POLICY)
+        flagged, turns = flag(record, random.choice((status, None)), now, POLICY.stable_after)
+        for transition in (*transitions, *turns):
+            change, sequence = transition.change, sequence + 1
+            assert transition.sequence == sequence
+            assert transition.at >= last
+            assert change.from_state == states.get(change.module, "")
+            states[change.module], last = change.to_state, transition.at
+            assert (change.kind in (Kind.STUCK, Kind.RECOVERED)) is (change.from_state == change.to_state)
+            transition_row("hub1", "edge-01", transition, now)
+        record = _through_rows(flagged, tuple(status.modules))
+        due = record.due(POLICY.stable_after)
+        assert due is None or due.tzinfo is not None
+    if record is not None:
+        assert deletion(record, now).at >= last
+
+
+def secrets(random: Random) -> None:
+    """A golden twin full of secrets, of which one place is lost: none leaves the core."""
+    twin = with_secrets(fresh(random.choice(TWINS)))
+    mutate(random, twin)
+    status = evaluate(twin)
+    record, transitions = advance(None, status, START, POLICY)
+    flagged, turns = flag(record, status, START + timedelta(days=1), POLICY.stable_after)
+    told = (status.as_json(), flagged, transitions, turns)
+    assert SECRET not in repr(told)
+    assert SECRET not in repr(safe_body(json.dumps(twin).encode("utf-8", "surrogatepass")))
+
+
+def _metadata(random: Random) -> Any:
+    return random.choice((value(random), [value(random)], [{}], {"PartitionId": value(random)}))
+
+
+def _through_rows(record: DeviceRecord, names: tuple[str, ...]) -> DeviceRecord:
+    """A record that was written and is read again: nothing of it is lost."""
+    rows = {"device": device_row("edge-01", record, POLICY.stable_after, {})}
+    for name, module in record.modules.items():
+        row = module_row("edge-01", name, module)
+        assert row["RowKey"] not in rows
+        rows[row["RowKey"]] = row
+    assert next_generation(rows, record.sequence) > 0
+    assert index_rows("edge-01", rows)
+    found = read_record(rows, names)
+    assert found is not None
+    assert _without_grace(found) == _without_grace(record)
+    return found
+
+
+def _without_grace(record: DeviceRecord) -> str:
+    """A record as text; the grace of the device's own clock stands nowhere while the clock is off."""
+    off = record.clock.unsettled_since is None
+    return repr(
+        (record.state, record.reason, record.sequence, record.at, record.modules, None if off else record.clock)
+    )
+
+
+def _body(random: Random) -> bytes:
+    """A body of an event: a patch of a twin, JSON, or bytes."""
+    kind = random.randrange(10)
+    if kind == 0:
+        return random.randbytes(random.randrange(40))
+    if kind == 1:
+        return b"[" * random.choice((10, 100_000))
+    body = {"version": random.choice((*NUMBERS, 7)), "properties": hostile(random), "deviceId": random.choice(TEXTS)}
+    if random.random() < 0.3:
+        body[random.choice(KEYS)] = value(random)
+    text = json.dumps(body if kind < 8 else value(random))
+    made = text.encode(random.choice(("utf-8", "utf-8", "utf-8-sig", "utf-16")))
+    return made if random.random() < 0.8 else made[: random.randrange(len(made) + 1)]
+
+
+TARGETS: Final[tuple[Callable[[Random], None], ...]] = (notifications, batches, verdicts, lives, secrets)

@@ -1,0 +1,61 @@
+"""One history from its beginning to its end, and what must hold then."""
+
+import asyncio
+
+from .oracle import wrong
+from .steps import History, Run, Wait
+from .world import World, world
+
+REST = (Run("flag_stuck"), Run("flag_stuck"))
+
+
+class BrokenPromiseError(AssertionError):
+    """The app has not kept what it promises."""
+
+
+def check(history: History) -> None:
+    """Let a history happen, and the app come to rest.
+
+    Raises:
+        BrokenPromiseError: Something is not as it must be then.
+    """
+    with world(history) as found:
+        asyncio.run(_happen(found))
+
+
+async def _happen(found: World) -> None:
+    for step in found.history.steps:
+        await found.take(step)
+    # One resync, of as many runs as it takes, makes the states right, and the timer of a minute all else.
+    await found.take(Wait(60))
+    await _resync(found)
+    await found.settle(*REST)
+    _hold(found, "after the resync", *wrong(found, at_rest=False))
+    await found.take(Wait(3 * 3600))
+    await found.settle(*REST)
+    await found.take(Wait(16 * 60))
+    await _resync(found)
+    await found.settle(*REST)
+    _hold(found, "at rest", *wrong(found, at_rest=True))
+    await found.take(Wait(16 * 60))  # deployments are counted for as long as a writer may be under way
+    await found.settle(*REST)
+    before = found.tables.etags()
+    await found.take(Wait(60))
+    await _resync(found)
+    await found.settle(*REST)
+    written = {key for key, etag in found.tables.etags().items() if before.get(key) != etag}
+    if written:
+        _hold(found, "later", f"nothing happened, and the app has written {sorted(written)}")
+
+
+async def _resync(found: World) -> None:
+    """Go on with the cycle that is under way, then take a whole one: each ends when it has left no position."""
+    for _ in range(2):
+        await found.settle(Run("resync"))
+        while any(row["PartitionKey"] == "resync" for row in found.tables.rows("DeploymentIndex")):
+            await found.settle(Run("resync"))
+
+
+def _hold(found: World, when: str, *texts: str) -> None:
+    if texts:
+        raise BrokenPromiseError("\n".join((f"{when}:", *texts, "--", *found.told.lines[-40:])))

@@ -1,0 +1,158 @@
+"""The twins of a small fleet, as an IoT hub keeps them."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+SECRET: Final = "hunter2-correct-horse"
+MODULES: Final = ("m1", "m2", "m3")
+CODES: Final = (200, 500, 406, 400, 412, 417, None, 999)
+RUNS: Final = ("running", "backoff", "failed", "stopped", "unknown", "unhealthy", "old image", "absent")
+"""What a module is seen to do: its runtimeStatus, or another image, or nothing of it."""
+LAYERS: Final[tuple[dict[str, Any] | None, ...]] = (
+    None,
+    {},
+    {"base": {"status": "Applied"}},
+    {"base": {"status": "Applied"}, "layer-a": {"status": "Applied"}},
+    {"base": {"status": "Targeted"}, "layer-a": {"status": "Applied"}, "other": {"status": "Targeted"}},
+    {"base": {"status": "Targeted"}},
+)
+
+
+class Act(StrEnum):
+    """What can happen to a device."""
+
+    DEPLOY = "deploy"
+    """Another manifest is desired."""
+    EMPTY = "empty"
+    """No deployment is desired any more."""
+    REPORT = "report"
+    """The agent reports."""
+    CREDIT = "credit"
+    """The hub counts other deployments as applied: no version of a twin tells of it, and no event."""
+    DELETE = "delete"
+    CREATE = "create"
+    """The identity is created (anew)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing that happens to a device.
+
+    Attributes:
+        device: Its number.
+        asked: Of a manifest, the modules by number, each with the tag of its image.
+        layers: Number of the configurations section.
+        taken: Whether the agent has taken the version that is desired.
+        code: Number of the status code that it reports.
+        runs: What it reports of each module, by number.
+    """
+
+    act: Act
+    device: int
+    asked: tuple[tuple[int, int], ...] = ()
+    layers: int = 0
+    taken: bool = True
+    code: int = 0
+    runs: tuple[int, ...] = (0, 0, 0)
+
+
+@dataclass
+class Device:
+    """A device: all twins that it ever had, one after the other; None while it was not in the hub."""
+
+    device_id: str
+    twins: list[dict[str, Any] | None] = field(default_factory=lambda: [None])
+
+    @property
+    def twin(self) -> dict[str, Any] | None:
+        """What the hub holds now."""
+        return self.twins[-1]
+
+    def change(self, change: Change, now: datetime) -> bool:
+        """Let it happen; False where it cannot."""
+        twin = copy.deepcopy(self.twin)
+        if change.act is Act.CREATE and twin is None:
+            self.twins.append(self._created(now))
+        elif twin is None or change.act is Act.CREATE:
+            return False
+        elif change.act is Act.DELETE:
+            self.twins.append(None)
+        else:
+            properties = twin["properties"]
+            twin["version"] += change.act is not Act.CREDIT
+            if change.act in (Act.DEPLOY, Act.EMPTY):
+                asked = _manifest(change.asked) if change.act is Act.DEPLOY else {}
+                properties["desired"] = asked | _stamp(properties["desired"]["$version"] + 1, now)
+            if change.act in (Act.DEPLOY, Act.CREDIT):
+                twin.pop("configurations", None)
+                layers = LAYERS[change.layers]
+                twin |= {} if layers is None else {"configurations": layers}
+            if change.act is Act.REPORT:
+                properties["reported"] = _reported(properties, change, now)
+            self.twins.append(twin)
+        return True
+
+    def _created(self, now: datetime) -> dict[str, Any]:
+        properties = {"desired": _stamp(1, now), "reported": _stamp(1, now)}
+        return {"deviceId": self.device_id, "moduleId": "$edgeAgent", "version": 2, "properties": properties}
+
+
+def _stamp(version: int, now: datetime) -> dict[str, Any]:
+    return {"$version": version, "$metadata": {"$lastUpdated": now.isoformat()}}
+
+
+def _module(image: str) -> dict[str, Any]:
+    settings = {"image": image, "createOptions": f'{{"Env":["TOKEN={SECRET}-options"]}}'}
+    env = {"PASSWORD": {"value": f"{SECRET}-env"}}
+    return {"type": "docker", "status": "running", "restartPolicy": "always", "settings": settings, "env": env}
+
+
+def _manifest(asked: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    registry = {"r": {"address": "r.example", "username": f"{SECRET}-user", "password": f"{SECRET}-registry"}}
+    return {
+        "schemaVersion": "1.1",
+        "runtime": {"type": "docker", "settings": {"registryCredentials": registry}},
+        "systemModules": {
+            "edgeAgent": {"type": "docker", "settings": {"image": "r.example/agent:1.5"}},
+            "edgeHub": _module("r.example/hub:1.5"),
+        },
+        "modules": {MODULES[number]: _module(f"r.example/{MODULES[number]}:{tag}") for number, tag in asked},
+    }
+
+
+def _reported(properties: dict[str, Any], change: Change, now: datetime) -> dict[str, Any]:
+    desired, before = properties["desired"], properties["reported"]
+    version = desired["$version"] if change.taken else before.get("lastDesiredVersion")
+    code = CODES[change.code]
+    status = {} if code is None else {"lastDesiredStatus": {"code": code, "description": _described(code, desired)}}
+    modules = {}
+    for (name, asked), run in zip(desired.get("modules", {}).items(), change.runs, strict=False):
+        if RUNS[run] == "absent":
+            continue
+        seen = copy.deepcopy(asked) | {"runtimeStatus": RUNS[run], "exitCode": int(run > 1)}
+        seen["lastStartTimeUtc"] = now.isoformat()
+        if RUNS[run] == "old image":
+            seen["settings"]["image"] += "-old"
+            seen["runtimeStatus"] = "running"
+        modules[name] = seen
+    system = {
+        name: copy.deepcopy(asked) | {"runtimeStatus": "running" if code != CODES[2] else "unknown"}
+        for name, asked in desired.get("systemModules", {}).items()
+    }
+    stamp = _stamp(before["$version"] + 1, now)
+    stamp["$metadata"]["lastDesiredStatus"] = {"$lastUpdated": now.isoformat()}
+    taken = {} if version is None else {"lastDesiredVersion": version}
+    runtime = {"runtime": desired["runtime"]} if "runtime" in desired else {}
+    return {"schemaVersion": "1.0", **taken, **status, **runtime, "systemModules": system, "modules": modules, **stamp}
+
+
+def _described(code: int, desired: dict[str, Any]) -> str:
+    """What the agent says: it quotes secrets of what it was asked."""
+    if code in (200, 417):
+        return ""
+    quoted = f" with {SECRET}-env and {SECRET}-registry" if "runtime" in desired else ""
+    return f"Failed to start m1{quoted}"

@@ -1,0 +1,79 @@
+"""Histories at random."""
+
+from hypothesis import strategies as st
+
+from .faults import Fault, Trouble
+from .fleet import CODES, LAYERS, RUNS, Act, Change
+from .steps import Both, History, Lose, Restart, Run, Step, Wait
+
+_device = st.integers(0, 2)
+_process = st.integers(0, 1)
+_asked = st.lists(st.tuples(st.integers(0, 2), st.integers(1, 2)), max_size=3, unique_by=lambda pair: pair[0]).map(
+    lambda pairs: tuple(sorted(pairs))
+)
+_runs = st.tuples(*[st.sampled_from([0, 0, 0, *range(1, len(RUNS))])] * 3)
+_codes = st.sampled_from([0, 0, 0, 1, 1, *range(2, len(CODES))])
+_layers = st.integers(0, len(LAYERS) - 1)
+
+deploy = st.builds(Change, st.just(Act.DEPLOY), _device, asked=_asked, layers=_layers)
+report = st.builds(
+    Change, st.just(Act.REPORT), _device, taken=st.sampled_from([True, True, True, False]), code=_codes, runs=_runs
+)
+credit = st.builds(Change, st.just(Act.CREDIT), _device, layers=_layers)
+come_or_go = st.builds(Change, st.sampled_from([Act.CREATE, Act.CREATE, Act.DELETE, Act.EMPTY]), _device)
+changes = st.one_of(deploy, report, report, report, credit, come_or_go)
+
+faults = st.lists(st.builds(Fault, st.integers(0, 12), st.sampled_from(Trouble), _device, changes), max_size=3).map(
+    tuple
+)
+deliveries = st.builds(
+    Run,
+    st.just("delivery"),
+    _process,
+    faults,
+    picks=st.lists(st.integers(0, 7), min_size=1, max_size=4).map(tuple),
+    keeps=st.booleans(),
+    gives_up=st.booleans(),
+)
+timers = st.builds(
+    Run,
+    st.sampled_from(["flag_stuck", "flag_stuck", "resync"]),
+    _process,
+    faults,
+    lag=st.lists(st.integers(0, 3), max_size=3).map(tuple),
+)
+runs = st.one_of(deliveries, deliveries, timers)
+waits = st.builds(Wait, st.sampled_from([1, 20, 45, 90, 600, 1000, 1900]))
+steps: st.SearchStrategy[Step] = st.one_of(
+    changes,
+    changes,
+    runs,
+    runs,
+    waits,
+    st.builds(Lose, st.integers(0, 7)),
+    st.builds(Restart, _process),
+    st.builds(Both, runs, runs),
+)
+
+
+def histories(devices: int, length: int) -> st.SearchStrategy[History]:
+    """Histories of a fleet: each device is in the hub from the beginning, with a deployment."""
+    born = tuple(
+        step
+        for number in range(devices)
+        for step in (
+            Change(Act.CREATE, number),
+            Change(Act.DEPLOY, number, asked=((0, 1), (1, 1)), layers=3),
+            Change(Act.REPORT, number),
+        )
+    )
+    return st.builds(
+        History,
+        st.lists(steps, max_size=length).map(lambda later: (*born, *later)),
+        seed=st.integers(0, 2**16),
+        devices=st.just(devices),
+        history_limit=st.sampled_from([200, 200, 4]),
+        transaction_limit=st.sampled_from([100, 8]),
+        twins_per_run=st.sampled_from([10_000, 1]),
+        page_size=st.sampled_from([100, 1]),
+    )

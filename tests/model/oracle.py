@@ -1,0 +1,277 @@
+"""What the tables and the event hub must hold at the end of a history, computed from the twins alone.
+
+The states are those of the last twins, whatever the app has seen of the others. Of the clocks only some can be known:
+
+- `Stuck` of everything, once more than the longest grace period went by since the last change.
+- `Since` as the time of the last transition into the state: when that was depends on what the app saw.
+- `Since` and `UnsettledSince` to the microsecond for a device of which every twin was looked at before the next one
+  came, and never flagged unseen: then they are what `status_core` makes of the twins, each at its time. A module is
+  left out once the device could say nothing about it: what its clock does then depends on the time of the look.
+"""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from status_app.events.cloud_event import cloud_event
+from status_app.tables.index_rows import index_rows
+from status_app.tables.keys import escape, module_key
+from status_core import DeploymentStatus, DeviceRecord, GracePolicy, advance, evaluate
+from status_core.twin import EDGE_AGENT
+
+from .fleet import SECRET, Device
+from .promises import broken_promises, parts
+from .world import World
+
+REASONS: Final = ("iothub_unavailable", "tables_unavailable", "device_not_found")
+"""Why an event may be given up: nothing else happens here."""
+_OLD: Final = ("pending", "invalid", "empty", "agent_unavailable")
+"""States of a device that say nothing about its modules."""
+
+
+def wrong(world: World, *, at_rest: bool) -> Iterator[str]:
+    """What is not as it must be.
+
+    Args:
+        at_rest: More than the longest grace period and the age of a writer went by since anything happened.
+    """
+    yield from world.told.bugs
+    index = {(row["PartitionKey"], row["RowKey"]) for row in world.tables.rows("DeploymentIndex")}
+    for device in world.devices.values():
+        rows, history = world.rows(device.device_id), _history(world, device.device_id)
+        state = {key: row for key, row in rows.items() if not key.startswith("transition:")}
+        found = [
+            *broken_promises(device.device_id, state, history, index),
+            *_states(device, state, history),
+            *_times(world, device, state, history),
+            *(_flags(state) if at_rest else ()),
+            *_kept(world, rows, history),
+        ]
+        yield from (f"{device.device_id}: {text}" for text in found)
+    if at_rest:
+        yield from _index(world)
+        yield from _deployments(world)
+        yield from _events(world)
+    yield from _secrets(world)
+    for letter in world.tables.rows("DeadLetter"):
+        if letter["Reason"] not in REASONS:
+            yield f"dead letter: {letter['Reason']}, {letter['Detail']}"
+
+
+def _history(world: World, device_id: str) -> list[Mapping[str, Any]]:
+    """Every transition that was ever committed, the oldest first."""
+    partition = escape(device_id)
+    return [
+        row
+        for table, row in world.tables.written
+        if table == "DeploymentStatus" and row["PartitionKey"] == partition and row["RowKey"].startswith("transition:")
+    ]
+
+
+def _states(device: Device, state: Mapping[str, Any], history: list[Mapping[str, Any]]) -> Iterator[str]:
+    """The rows say what the twin says, or there are none, and the history has its end."""
+    if device.twin is None:
+        if state:
+            yield f"it is not in the hub, and has the rows {sorted(state)}"
+        if history and history[-1]["Kind"] != "deleted":
+            yield f"it is not in the hub, and its history ends with {history[-1]['Kind']}"
+        return
+    expected = _expected(evaluate(device.twin))
+    if state.keys() != expected.keys():
+        yield f"it has the rows {sorted(state)}, not {sorted(expected)}"
+    for key in state.keys() & expected.keys():
+        for column, value in expected[key].items():
+            found = state[key].get(column)
+            if getattr(found, "value", found) != value:
+                yield f"{key} has {column} {found!r}, not {value!r}"
+
+
+def _expected(status: DeploymentStatus) -> dict[str, dict[str, Any]]:
+    """The columns that follow from a twin alone."""
+    modules = {name: module for name, module in status.modules.items() if name != EDGE_AGENT}
+    desired = [module.state for module in modules.values() if module.state != "extra"]
+    rows: dict[str, dict[str, Any]] = {
+        "device": {
+            "State": status.state,
+            "Reason": status.reason,
+            "Message": status.message,
+            "Rule": status.rule,
+            "DesiredVersion": status.desired_version,
+            "LastDesiredVersion": status.last_desired_version,
+            "StatusCode": status.status_code,
+            "Deployments": json.dumps(list(status.deployments)),
+            "Targeted": json.dumps(list(status.targeted)),
+            "Flags": json.dumps(list(status.flags)),
+            "Portal": status.portal,
+            "AgentVersion": status.agent_version,
+            "TwinVersion": status.twin_version,
+            "ModulesTotal": len(desired),
+            "ModulesSettled": desired.count("settled"),  # type: ignore[arg-type] # a StrEnum is a str
+        }
+    }
+    for name, module in modules.items():
+        rows[module_key(name)] = {
+            "State": module.state,
+            "Reason": module.reason,
+            "Message": module.message,
+            "DesiredStatus": module.desired_status,
+            "RuntimeStatus": module.runtime_status,
+            "DesiredImage": module.desired_image,
+            "ReportedImage": module.reported_image,
+            "ExitCode": module.exit_code,
+        }
+    return rows
+
+
+def _times(world: World, device: Device, state: Mapping[str, Any], history: list[Mapping[str, Any]]) -> Iterator[str]:
+    """Since when each part is in its state: by its history, and by the twins where the app has seen all of them."""
+    entered = {row["Module"]: row["At"] for row in history if row["Kind"] in ("device", "module")}
+    for name, row in parts(state).items():
+        if row["Since"] != entered.get(name):
+            yield f"{name or 'the device'} has Since {row['Since']}, its history says {entered.get(name)}"
+        if row.get("UnsettledSince", row["Since"]) > world.now:
+            yield f"{name or 'the device'} is unsettled in the future"
+    if any(row["Reason"].endswith("_unverified") for row in history):
+        return
+    changes = [(at, is_seen) for name, at, is_seen in world.changes if name == device.device_id]
+    if not all(is_seen for _, is_seen in changes):
+        return
+    record, silent = _ideal(device, [at for at, _ in changes])
+    for name, row in parts(state).items():
+        kept = record if not name else record.modules[name] if record is not None else None
+        if kept is None or name in silent:
+            continue
+        told, known = (row["Since"], row.get("UnsettledSince")), (kept.since, kept.clock.unsettled_since)
+        if told[0] != known[0] or (told[1] != known[1] and None not in (told[1], known[1])):
+            yield f"{name or 'the device'} has Since and UnsettledSince {told}, not {known}"
+
+
+def _ideal(device: Device, times: list[datetime]) -> tuple[DeviceRecord | None, set[str]]:
+    """What an app that misses nothing keeps, and the modules about which the device once said nothing."""
+    record: DeviceRecord | None = None
+    silent: set[str] = set()
+    for twin, at in zip(device.twins[1:], times, strict=True):
+        if twin is None:
+            record = None
+            continue
+        record, _ = advance(record, evaluate(twin), at, GracePolicy())
+        is_old = record.state in (*_OLD, "no_deployment")
+        states = {name: module.state for name, module in record.modules.items()}
+        silent |= {name for name, now in states.items() if now in ("pending", "unknown") or is_old}
+    return record, silent
+
+
+def _flags(state: Mapping[str, Any]) -> Iterator[str]:
+    """After every grace period what is not as desired is stuck, and nothing else is."""
+    if not state:
+        return
+    device = state["device"]["State"]
+    said = {name: _is_unsettled(row["State"], device) for name, row in parts(state).items() if name}
+    if device == "in_progress":
+        said[""] = True not in said.values()
+    else:
+        said[""] = device not in ("successful", "module_failed", "no_deployment")
+    stuck = 0
+    for name, row in parts(state).items():
+        stuck += bool(name and row["Stuck"])
+        if said[name] is not None and row["Stuck"] is not said[name]:
+            yield f"{name or 'the device'} is {row['State']} of {device}, and Stuck is {row['Stuck']}"
+        if said[name] is False and "UnsettledSince" in row:
+            yield f"{name or 'the device'} is settled, and unsettled since {row['UnsettledSince']}"
+        if row["Stuck"] and row["StuckSince"] != row["StuckAt"]:
+            yield f"{name or 'the device'} is stuck since {row['StuckSince']}, not {row['StuckAt']}"
+    if state["device"]["ModulesStuck"] != stuck:
+        yield f"ModulesStuck is {state['device']['ModulesStuck']}, not {stuck}"
+
+
+def _is_unsettled(module: str, device: str) -> bool | None:
+    """Whether a module is not as desired; None where the device says nothing about it."""
+    if module == "extra":
+        return None if device in _OLD else device != "no_deployment"
+    return {"settled": False, "pending": None, "unknown": None}.get(module, True)
+
+
+def _kept(world: World, rows: Mapping[str, Any], history: list[Mapping[str, Any]]) -> Iterator[str]:
+    """The newest transitions stand, as they were written."""
+    kept = [row for key, row in sorted(rows.items(), reverse=True) if key.startswith("transition:")]
+    if kept != history[len(history) - len(kept) :]:
+        yield "what stands of its history is not what was written last"
+    if len(kept) < min(len(history), world.history.history_limit):
+        yield f"{len(kept)} of {len(history)} transitions stand"
+
+
+def _index(world: World) -> Iterator[str]:
+    """Each device is pointed to by its rows, and there is no other row."""
+    expected: dict[tuple[str, str], dict[str, Any]] = {}
+    for device_id in world.devices:
+        rows = {key: row for key, row in world.rows(device_id).items() if not key.startswith("transition:")}
+        expected |= index_rows(device_id, rows)
+    found = {}
+    for row in world.tables.rows("DeploymentIndex"):
+        if row["PartitionKey"] != "deployments":
+            own = ("PartitionKey", "RowKey", "Written")
+            columns = {name: value for name, value in row.items() if name not in own}
+            found[row["PartitionKey"], row["RowKey"]] = columns
+    if found != expected:
+        many, few = sorted(found.keys() - expected.keys()), sorted(expected.keys() - found.keys())
+        other = [(found[key], expected[key]) for key in found.keys() & expected.keys() if found[key] != expected[key]]
+        yield f"the index has too many rows {many}, too few {few}, other ones {other}"
+
+
+def _deployments(world: World) -> Iterator[str]:
+    """Each deployment counts the devices on which it is credited."""
+    devices: Counter[str] = Counter()
+    successful: Counter[str] = Counter()
+    failing: Counter[str] = Counter()
+    for device in world.devices.values():
+        status = evaluate(device.twin)
+        stuck = any(row.get("Stuck") for row in world.rows(device.device_id).values())
+        for deployment in status.deployments if device.twin is not None else ():
+            devices[deployment] += 1
+            successful[deployment] += status.state == "successful"
+            failing[deployment] += status.state in ("invalid", "module_failed") or stuck
+    for row in world.tables.rows("DeploymentIndex"):
+        kind, _, deployment = row["RowKey"].partition("|")
+        if row["PartitionKey"] != "deployments" or kind != "deployment":
+            continue
+        told = row["Devices"], row["Successful"], row["Failing"]
+        known = devices.pop(deployment, 0), successful[deployment], failing[deployment]
+        if told != known:
+            yield f"deployment {deployment} counts {told}, not {known}"
+    if devices:
+        yield f"nothing counts {devices}"
+
+
+def _events(world: World) -> Iterator[str]:
+    """Each transition was sent, in its order; what is sent again is the same; nothing else is sent."""
+    bodies: dict[str, bytes] = {}
+    firsts: defaultdict[str, list[bytes]] = defaultdict(list)
+    for key, body in world.published:
+        event = json.loads(body)
+        if bodies.setdefault(event["id"], body) != body:
+            yield f"{event['id']} is sent with other content"
+        elif body not in firsts[event["source"]]:
+            firsts[event["source"]].append(body)
+        if key != event["data"].get("deviceId", key):
+            yield f"{event['id']} has the partition key {key}"
+    told = [body for source, some in firsts.items() if "/devices/" in source for body in some]
+    known = [cloud_event(device, row) for device in world.devices for row in _history(world, device)]
+    if Counter(told) != Counter(known):
+        yield f"{len(set(known) - set(told))} transitions are not sent, {len(set(told) - set(known))} have no row"
+    for source, some in firsts.items():
+        sequences = [int(json.loads(body)["sequence"]) for body in some]
+        if sequences != list(range(1, len(sequences) + 1)):
+            yield f"{source} sends first {sequences}"
+
+
+def _secrets(world: World) -> Iterator[str]:
+    """No secret stands anywhere."""
+    columns = (value for _, row in world.tables.written for value in row.values())
+    if any(SECRET in value for value in columns if isinstance(value, str)):
+        yield "a row holds a secret"
+    if any(SECRET.encode() in body for _, body in world.published):
+        yield "an event holds a secret"
+    if any(SECRET in line for line in world.told.lines):
+        yield "the log holds a secret"

@@ -1,0 +1,79 @@
+"""A history: what happens to a fleet and to the app, as data that can be told, repeated and made smaller."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from .faults import Fault
+from .fleet import Change
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Time goes by."""
+
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Lose:
+    """A notification is lost."""
+
+    pick: int
+
+
+@dataclass(frozen=True, slots=True)
+class Restart:
+    """A process ends between two invocations, and another one goes on."""
+
+    process: int
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One invocation of a function.
+
+    Attributes:
+        process: The number of the process that it runs in.
+        faults: What goes wrong with its calls.
+        picks: Of a delivery, the notifications by number: those that wait, in any order, or one twice.
+        keeps: Of a delivery, whether its notifications come again.
+        gives_up: Of a delivery, whether the host's last attempt is among its attempts.
+        lag: Of a resync, how many twins the query is behind with each device.
+    """
+
+    what: Literal["delivery", "flag_stuck", "resync"]
+    process: int = 0
+    faults: tuple[Fault, ...] = ()
+    picks: tuple[int, ...] = ()
+    keeps: bool = False
+    gives_up: bool = False
+    lag: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Both:
+    """Two invocations at the same time, in two processes."""
+
+    first: Run
+    second: Run
+
+
+type Step = Change | Wait | Lose | Restart | Run | Both
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What happens, and the limits of the app.
+
+    Attributes:
+        seed: Of the order in which calls that are under way at the same time come to their service.
+        transaction_limit: Rows of a transaction: few of them make a change of many parts of a small device.
+    """
+
+    steps: tuple[Step, ...]
+    seed: int = 0
+    devices: int = 3
+    history_limit: int = 200
+    transaction_limit: int = 100
+    twins_per_run: int = 10_000
+    page_size: int = 100

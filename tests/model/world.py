@@ -1,0 +1,235 @@
+"""The world of a history: a hub, the services, a clock, and the processes of the app."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from random import Random
+from typing import Any, Final
+from unittest.mock import patch
+
+from status_app import resync
+from status_app.errors import UnavailableError
+from status_app.incoming import IncomingEvent
+from status_app.settings import Settings
+from status_app.tables import change as change_of_tables
+from status_app.tables import deployment_index, index_rows, index_writes, status_table
+from status_app.tables.keys import escape
+from status_app.twin_changes import MAX_RETRIES, BatchError
+
+from .faults import Killed
+from .fleet import Act, Change, Device
+from .process import SETTINGS, Process
+from .steps import Both, History, Lose, Restart, Run, Step, Wait
+from .tables import Tables
+
+START: Final = datetime(2026, 1, 1, tzinfo=UTC)
+NAMES: Final = ("edge-01", "edge|02", "edge/03")
+SHARDS: Final = index_rows.SHARDS[:2]
+
+
+class Told(logging.Handler):
+    """What the app logs, and of that what only a bug can be: an exception that is no service's refusal."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.INFO)
+        self.lines: list[str] = []
+        self.bugs: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = self.format(record)
+        self.lines.append(line)
+        if record.exc_info and not isinstance(record.exc_info[1], UnavailableError):
+            self.bugs.append(line)
+
+
+@dataclass
+class World:
+    """What a history happens in.
+
+    Attributes:
+        waiting: Notifications that are not delivered.
+        published: What the event hub of the transitions holds, each with its partition key.
+        lag: How many twins a query is behind, by device.
+        before: Called before each change of a twin.
+    """
+
+    history: History
+    now: datetime = START
+    tables: Tables = field(default_factory=Tables)
+    published: list[tuple[str, bytes]] = field(default_factory=list)
+    waiting: list[IncomingEvent] = field(default_factory=list)
+    lag: dict[str, int] = field(default_factory=dict)
+    told: Told = field(default_factory=Told)
+    sequence: int = 0
+
+    def __post_init__(self) -> None:
+        self.devices = {name: Device(name) for name in NAMES[: self.history.devices]}
+        self.random = Random(self.history.seed)  # noqa: S311 (an order, no secret)
+        self.page_size = self.history.page_size
+        self.settings = _settings(self.history.history_limit)
+        self.tables.limit = self.history.transaction_limit
+        self.changes: list[tuple[str, datetime, bool]] = []
+        self.processes = [self.process(), self.process()]
+
+    def process(self) -> Process:
+        """Another process of the app."""
+        return Process(self, self.settings)
+
+    async def take(self, step: Step) -> None:
+        """Let a step happen."""
+        match step:
+            case Change():
+                self.change(step)
+            case Wait(seconds):
+                self.now += timedelta(seconds=seconds)
+            case Lose(pick):
+                if self.waiting:
+                    del self.waiting[pick % len(self.waiting)]
+            case Restart(number):
+                self.processes[number] = self.process()
+            case Run():
+                await self._alone(self._run(step))
+            case Both(first, second):
+                await self._alone(self._run(first), self._run(second))
+
+    def change(self, change: Change) -> None:
+        """Change a twin; its notification waits to be delivered."""
+        name = NAMES[change.device % len(self.devices)]
+        device = self.devices[name]
+        is_seen = self.has_seen(device)
+        if not device.change(change, self.now):
+            return
+        self.changes.append((name, self.now, is_seen))
+        if change.act is not Act.CREDIT:
+            self.waiting.append(self._notification(device, change.act))
+        self.now += timedelta(milliseconds=1)  # no two changes of a hub have one time
+
+    def has_seen(self, device: Device) -> bool:
+        """Whether what is stored of a device comes from the twin that the hub holds now."""
+        rows = self.rows(device.device_id)
+        twin, row = device.twin, rows.get("device")
+        if twin is None or row is None:
+            return twin is None and row is None
+        version = row.get("TwinVersion")
+        changed = max(twin["properties"][part]["$metadata"]["$lastUpdated"] for part in ("desired", "reported"))
+        is_later = row["ObservedAt"] >= datetime.fromisoformat(changed)
+        return is_later and version is not None and bool(version.value == twin["version"])
+
+    def rows(self, device_id: str) -> dict[str, dict[str, Any]]:
+        """What is stored of a device now, by RowKey."""
+        partition = escape(device_id)
+        rows = self.tables.tables.get(status_table.TABLE, {}).get(partition, {})
+        return {key: dict(row.columns) for key, row in rows.items()}
+
+    async def rival(self, device: int) -> None:
+        """Let another process look at a device, from beginning to end."""
+        found = self.devices[NAMES[device % len(self.devices)]]
+        await self._invoke(self.process(), [self._notification(found, Act.DELETE)])
+
+    async def settle(self, *runs: Run) -> None:
+        """Let the app come to rest, with nothing that goes wrong."""
+        for run in runs:
+            await self._alone(self._run(run))
+
+    def _notification(self, device: Device, act: Act) -> IncomingEvent:
+        self.sequence += 1
+        lifecycle = {Act.DELETE: "deleteDeviceIdentity", Act.CREATE: "createDeviceIdentity"}.get(act)
+        body = {"version": (device.twin or {}).get("version"), "properties": (device.twin or {}).get("properties")}
+        return IncomingEvent(
+            body=json.dumps(body).encode(),
+            properties={
+                "iothub-message-schema": "deviceLifecycleNotification" if lifecycle else "twinChangeNotification",
+                "opType": lifecycle or "updateTwin",
+                "hubName": "hub1",
+                "deviceId": device.device_id,
+                "moduleId": "" if lifecycle else "$edgeAgent",
+                "operationTimestamp": self.now.isoformat(),
+            },
+            system_properties={},
+            partition_id="0",
+            sequence_number=self.sequence,
+            enqueued_time=self.now,
+        )
+
+    async def _alone(self, *runs: Awaitable[None]) -> None:
+        """Run to the end, and let whatever a killed process has begun come to its end too."""
+        await asyncio.gather(*runs)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.gather(*others, return_exceptions=True)
+
+    async def _run(self, run: Run) -> None:
+        process = self.processes[run.process]
+        process.expect(run.faults)
+        try:
+            if run.what == "delivery":
+                await self._deliver(process, run)
+            elif run.what == "flag_stuck":
+                await (await process.services.flag_stuck()).run()
+            else:
+                self.lag = dict(zip(self.devices, run.lag, strict=False))
+                await (await process.services.resync()).run()
+        except Killed:
+            self.processes[run.process] = self.process()
+        except (UnavailableError, ExceptionGroup, BatchError) as error:
+            if not _is_expected(error):
+                raise
+        finally:
+            process.expect(())
+
+    async def _deliver(self, process: Process, run: Run) -> None:
+        events = [self.waiting[pick % len(self.waiting)] for pick in run.picks if self.waiting]
+        if not events:
+            return
+        await self._invoke(process, events, (0, 1, MAX_RETRIES) if run.gives_up else (0, 1))
+        if not run.keeps:
+            self.waiting = [event for event in self.waiting if event not in events]
+
+    async def _invoke(self, process: Process, events: Sequence[IncomingEvent], attempts: Sequence[int] = (0,)) -> None:
+        for attempt in attempts:
+            try:
+                await (await process.services.twin_changes()).handle(events, attempt=attempt)
+            except BatchError:
+                if attempt == attempts[-1]:
+                    raise
+            else:
+                return
+
+
+@contextmanager
+def world(history: History) -> Iterator[World]:
+    """The world of a history, with its limits in force."""
+    log = logging.getLogger("status_app")
+    level, propagate = log.level, log.propagate
+    with ExitStack() as stack:
+        for module in (change_of_tables, index_writes, status_table):
+            stack.enter_context(patch.object(module, "TRANSACTION_LIMIT", history.transaction_limit))
+        for module in (deployment_index, index_rows):  # each shard is asked by itself: two say as much as sixteen
+            stack.enter_context(patch.object(module, "SHARDS", SHARDS))
+        stack.enter_context(patch.object(resync, "TWINS_PER_RUN", history.twins_per_run))
+        found = World(history)
+        log.addHandler(found.told)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        try:
+            yield found
+        finally:
+            log.removeHandler(found.told)
+            log.setLevel(level)
+            log.propagate = propagate
+
+
+@cache
+def _settings(history_limit: int) -> Settings:
+    return Settings.read(SETTINGS | {"HISTORY_LIMIT": str(history_limit)})
+
+
+def _is_expected(error: BaseException) -> bool:
+    """Whether a service that did not answer is all that an error tells of."""
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_expected(part) for part in error.exceptions)
+    return isinstance(error, (UnavailableError, BatchError))
