@@ -34,6 +34,7 @@ COMMANDS: dict[str, set[str]] = {
     "az functionapp config appsettings set": {"--resource-group", "--name", "--settings"},
     "az functionapp deployment source config-zip": {"--resource-group", "--name", "--src", "--build-remote"},
     "az functionapp function list": OF_AZ | {"--resource-group", "--name"},
+    "az functionapp keys set": {"--resource-group", "--name", "--key-type", "--key-name"},
     "az functionapp keys list": OF_AZ | {"--resource-group", "--name"},
     "az functionapp restart": {"--resource-group", "--name"},
     "az group create": {"--name", "--location"},
@@ -81,6 +82,7 @@ OF_OTHERS = {
     *("APPLICATIONINSIGHTS_CONNECTION_STRING", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"),  # the exporter
     *("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "_SDKSTATS_DISABLED", "_CONTROLPLANE_DISABLED"),  # the same
     *("ACCEPT_EULA", "STORAGE_ID"),  # the emulator; a placeholder
+    *("DEPLOYMENT_STATUS_URL", "DEPLOYMENT_STATUS_KEY", "HTTPS_PROXY", "NO_PROXY"),  # of the commands, and of aiohttp
 }
 NOT_PROVIDED = {"virtualNetworkSubnetId", "publicNetworkAccess"}
 
