@@ -10,6 +10,7 @@ from status_app.http.page import fleet_page
 from status_app.incoming import read_batch
 from status_app.services import services
 from status_app.settings import Settings, schedule
+from status_app.telemetry.logs import about
 from status_app.twin_changes import MAX_RETRIES
 
 Settings.read(os.environ)  # a wrong setting stops the app here, by its name
@@ -35,22 +36,25 @@ app = func.FunctionApp()
 async def on_twin_changes(events: List[func.EventHubEvent], context: func.Context) -> None:  # noqa: UP006 (as above)
     """Look at every device that a batch of twin changes names."""
     retry = context.retry_context
-    handler = await services().twin_changes()
-    await handler.handle(read_batch(events), attempt=retry.retry_count if retry else 0)
+    with about(invocation=context.invocation_id):
+        handler = await services().twin_changes()
+        await handler.handle(read_batch(events), attempt=retry.retry_count if retry else 0)
 
 
 @app.function_name("flag_stuck")
 @app.timer_trigger(arg_name="timer", schedule=schedule(os.environ, "FLAG_STUCK_SCHEDULE"), run_on_startup=False)
-async def flag_stuck(timer: func.TimerRequest) -> None:  # noqa: ARG001 (a binding)
+async def flag_stuck(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 (a binding)
     """Flag modules and devices that are past their grace period, and clear those that have recovered."""
-    await (await services().flag_stuck()).run()
+    with about(invocation=context.invocation_id):
+        await (await services().flag_stuck()).run()
 
 
 @app.function_name("resync")
 @app.timer_trigger(arg_name="timer", schedule=schedule(os.environ, "RESYNC_SCHEDULE"), run_on_startup=False)
-async def resync(timer: func.TimerRequest) -> None:  # noqa: ARG001 (a binding)
+async def resync(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 (a binding)
     """Compare every device with its twin, and heal what lost notifications left behind."""
-    await (await services().resync()).run()
+    with about(invocation=context.invocation_id):
+        await (await services().resync()).run()
 
 
 @app.function_name("devices")

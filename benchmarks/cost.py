@@ -35,8 +35,8 @@ TABLE_GB: Final = 0.045
 BLOB_WRITE: Final = 0.05 / 10_000
 LOG_GB: Final = 2.30
 FREE_LOG_GB: Final = 5
-ALERTS: Final = 2 * 0.50 + 2 * 0.05 + 2 * 0.10
-"""Two rules over logs, one of them for three functions, and one over two metrics."""
+ALERTS: Final = 3 * 0.50 + 2 * 0.05 + 2 * 0.10
+"""Three rules over logs, one of them for three functions, and one over two metrics."""
 
 CHANGE: Final = 7
 """Table transactions of a change that is published: three reads, and a write before, at, after, and when it is sent."""
@@ -44,8 +44,9 @@ NEWER_TWIN: Final = 2
 """Of a notification after which the state is the same."""
 DEADLINE: Final = 4
 """Of a look when a clock ends."""
-IDLE_RUN: Final = 33
-"""Of a run of flag_stuck with nothing to do: two questions to each of 16 shards, and one for deployments."""
+IDLE_RUN: Final = 49
+"""Of a run of flag_stuck with nothing to do: three questions to each of 16 shards, one of them for metrics, and one for
+deployments."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ param newIotHubSku string = 'S1'
 @description('Who is told of alerts. Empty: alerts are raised, and nobody is sent a mail.')
 param alertEmail string = ''
 
-@description('Partitions of the event hub of twin changes. Each can have an instance of its own that reads twins, and an S1 hub lets 100 twins a second be read: two instances come near that, and more would only be throttled. It cannot be changed later.')
+@description('Partitions of the event hub of twin changes. Each can have an instance of its own that reads twinReadsPerSecond twins, and an S1 hub lets 100 a second be read: two instances come to that, and more would only be throttled. It cannot be changed later.')
 @minValue(1)
 @maxValue(32)
 param twinChangesPartitions int = 2
@@ -79,6 +79,17 @@ param resyncSchedule string = '0 0 * * * *'
 @minValue(1)
 @maxValue(100000)
 param historyLimit int = 500
+
+@description('Most twins that one instance reads in a second; 0: no limit.')
+@minValue(0)
+param twinReadsPerSecond int = 50
+
+@description('Where metrics of the app go. The alert of lag needs them.')
+@allowed([
+  'azure-monitor'
+  'off'
+])
+param telemetry string = 'azure-monitor'
 
 var tags = { 'azd-env-name': environmentName }
 var token = toLower(uniqueString(subscription().id, environmentName, location))
@@ -192,6 +203,18 @@ module functionApp 'modules/function-app.bicep' = {
     flagStuckSchedule: flagStuckSchedule
     resyncSchedule: resyncSchedule
     historyLimit: historyLimit
+    twinReadsPerSecond: twinReadsPerSecond
+    telemetry: telemetry
+  }
+}
+
+module workbook 'modules/workbook.bicep' = {
+  name: 'workbook'
+  scope: group
+  params: {
+    location: location
+    tags: tags
+    workspaceId: monitoring.outputs.workspaceId
   }
 }
 

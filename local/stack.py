@@ -51,13 +51,14 @@ class Stack:
 
 
 @asynccontextmanager
-async def running_stack(
+async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what differs from the app as it is deployed)
     folder: Path,
     tables: str,
     clock: Callable[[], datetime],
     *,
     routes: bool = True,
     function_key: str | None = None,
+    app_dir: Path = ROOT,
 ) -> AsyncIterator[Stack]:
     """Run the app over a table service. No timer fires by itself: `host.run_timer` fires one.
 
@@ -67,6 +68,7 @@ async def running_stack(
         clock: The clock of everything.
         routes: Whether the hub's route sends on what it makes; else it only keeps it in `sent`.
         function_key: Opens the HTTP functions; None leaves them open.
+        app_dir: Where the function app is.
     """
     event_hubs = EventHubs({TWIN_CHANGES: PARTITIONS, TRANSITIONS: PARTITIONS}, now=clock)
     sent: list[RoutedEvent] = []
@@ -96,7 +98,7 @@ async def running_stack(
         app = services.Services(Settings.read({**os.environ, **settings}), clock=clock, sleep=_no_wait)
         running.push_async_callback(app.close)
         services.use(app)
-        host = FunctionsHost(ROOT, settings, data_dir=folder, clock=clock, sleep=_no_wait, function_key=function_key)
+        host = FunctionsHost(app_dir, settings, data_dir=folder, clock=clock, sleep=_no_wait, function_key=function_key)
         await host.start()
         running.push_async_callback(_stop, host)
         yield Stack(event_hubs, iot_hub, host, sent)

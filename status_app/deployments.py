@@ -1,7 +1,6 @@
 """The part of the minute's timer that looks at deployments as wholes, and tells their milestones."""
 
 import json
-import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -13,10 +12,11 @@ from status_app.events.publisher import TransitionPublisher
 from status_app.tables.deployment_index import DeploymentIndex, Member
 from status_app.tables.deployment_rows import DeploymentRows, StoredDeployment
 from status_app.tables.status_table import StatusTable
+from status_app.telemetry.logs import log
 from status_core import GracePolicy, State
 from status_core.rollout import FAILING, Counts, progress
 
-_log = logging.getLogger(__name__)
+_log = log(__name__)
 
 
 class Deployments:
@@ -80,7 +80,8 @@ class Deployments:
         try:
             await self._rows.write(stored, rollout, now, columns, events if self._publisher is not None else [])
         except LostRaceError:
-            _log.info("deployment %r: another run has counted it", stored.deployment)
+            extra = {"deployments": [stored.deployment]}
+            _log.info("deployment %r: another run has counted it", stored.deployment, extra=extra)
 
 
 def count(members: Iterable[Member]) -> Counts:

@@ -14,6 +14,7 @@ from status_app.reconcile import Outcome, Reconciler
 from status_app.rounds import Round
 from status_app.tables.deployment_index import DeploymentIndex
 from status_app.tables.index_rows import Pointer
+from status_app.telemetry import meters
 
 SILENT: Final = 3
 """Devices in a row for which the hub did not answer, before a run no longer asks it: each costs several attempts."""
@@ -58,12 +59,18 @@ class FlagStuck:
 
         due: Round[Pointer] = Round()
         await due.go(await self._index.due(self._clock()), look)
-        for work in (self._resend, self._deployments.watch):
+        for work in (self._resend, self._deployments.watch, self._count_stuck):
             try:
                 await work()
             except UnavailableError as error:
                 due.errors.append(error)
         due.finish("flag_stuck")
+
+    async def _count_stuck(self) -> None:
+        if meters.is_heard():
+            devices, modules = await self._index.stuck()
+            meters.record(meters.STUCK, devices, {"of": "device"})
+            meters.record(meters.STUCK, modules, {"of": "module"})
 
     async def _resend(self) -> None:
         if self._outbox is not None:

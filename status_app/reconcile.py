@@ -1,6 +1,5 @@
 """One look at one device: read its twin once, compute, compare and set."""
 
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -15,12 +14,14 @@ from status_app.tables.index_rows import Pointer
 from status_app.tables.known_devices import KnownDevices
 from status_app.tables.status_table import StatusTable
 from status_app.tables.stored_device import StoredDevice
+from status_app.telemetry.logs import about, log
+from status_app.telemetry.transitions import tell_transition
 from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition, advance, deletion, evaluate, flag
 
 RACES: Final = 5
 """Looks at one device before a writer that always comes second gives up until the next event."""
 
-_log = logging.getLogger(__name__)
+_log = log(__name__)
 
 
 class Outcome(StrEnum):
@@ -167,16 +168,7 @@ class Reconciler:
     async def _write(self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]) -> Outcome:
         committed = await self._table.write(stored, record, transitions)
         for transition in transitions:
-            change = transition.change
-            _log.info(
-                "device %r %s %s: %s -> %s (%s)",
-                stored.device_id,
-                change.kind,
-                change.module,
-                change.from_state or "absent",
-                change.to_state or "absent",
-                change.reason,
-            )
+            tell_transition(stored.device_id, transition)
         if committed is None:
             self._known.keep(stored)
             return Outcome.UNCHANGED
@@ -211,12 +203,14 @@ class Reconciler:
                 return Outcome.UNCHANGED
             raise BadEventError("device_not_found", "neither the hub nor the table knows the device")
         transition = deletion(record, self._clock())
-        await self._publish(await self._table.remove(stored, transition))
+        committed = await self._table.remove(stored, transition)
+        tell_transition(stored.device_id, transition)
+        await self._publish(committed)
         return Outcome.REMOVED
 
     async def _until_first(self, once: Callable[[], Awaitable[Outcome | None]], device_id: str) -> Outcome:
         """Look until no other writer comes between, and the look is at its end."""
-        with self._table.look():
+        with self._table.look(), about(device=device_id):
             for _ in range(RACES):
                 try:
                     outcome = await once()

@@ -5,7 +5,6 @@ each device of the table that no page held is looked at, and removed where the h
 index that a crash has left behind are removed.
 """
 
-import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from functools import partial
@@ -19,6 +18,7 @@ from status_app.tables.deployment_index import DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.index_rows import Pointer, deployments_of
 from status_app.tables.resync_position import Cycle, ResyncPosition, digest
+from status_app.telemetry.logs import log
 from status_app.twins import TwinPage
 from status_core.twin import NAME_LIMIT
 
@@ -27,7 +27,7 @@ TWINS_PER_RUN: Final = 10_000
 LOOKS_PER_RUN: Final = 20_000
 """Devices, and doubtful rows, that are looked at after the last page. S1 allows a hundred twin reads a second."""
 
-_log = logging.getLogger(__name__)
+_log = log(__name__)
 
 
 class TwinPages(Protocol):

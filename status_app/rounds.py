@@ -1,17 +1,17 @@
 """A round over many devices: side by side within a bound, and one that fails costs no other its turn."""
 
 import asyncio
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
 from status_app.errors import UnavailableError
+from status_app.telemetry.logs import log
 
 AT_ONCE: Final = 100
 """As many as a batch has events, and a page twins: they write the index together."""
 
-_log = logging.getLogger(__name__)
+_log = log(__name__)
 
 
 class Round[Item]:
@@ -33,7 +33,7 @@ class Round[Item]:
         async def one(item: Item) -> None:
             async with slots:
                 try:
-                    self.outcomes[await look(item)] += 1
+                    self.outcomes[str(await look(item))] += 1
                 except UnavailableError as error:
                     self._failed(error)
                 except Exception as error:  # noqa: BLE001 (a bug: the others go on, and it is raised at the end)

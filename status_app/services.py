@@ -24,6 +24,7 @@ from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.resync_position import ResyncPosition
 from status_app.tables.service import table_errors, table_service
 from status_app.tables.status_table import StatusTable
+from status_app.telemetry.exporter import azure_monitor
 from status_app.twin_changes import TwinChanges
 from status_app.twins import TwinReader
 
@@ -70,16 +71,18 @@ class Services:
         self._settings = settings
         self._clock = clock
         self._service = table_service(settings.tables)
-        self._twins = twins or TwinReader(settings.iot_hub, sleep=sleep)
+        reads = settings.twin_reads_per_second
+        self._twins = twins or TwinReader(settings.iot_hub, reads_per_second=reads, sleep=sleep)
         transitions = settings.transitions
         self._publisher = TransitionPublisher(*transitions, sleep=sleep) if transitions else None
+        self._exporter = azure_monitor() if settings.sends_metrics else None
         self._parts: _Parts | None = None
         self._fleet: Fleet | None = None
 
     async def twin_changes(self) -> TwinChanges:
         """The handler of twin changes."""
         parts = await self._made()
-        return TwinChanges(parts.reconciler, parts.dead_letters)
+        return TwinChanges(parts.reconciler, parts.dead_letters, self._clock)
 
     async def flag_stuck(self) -> FlagStuck:
         """The timer of deadlines and of unsent events."""
@@ -115,6 +118,8 @@ class Services:
             await self._publisher.close()
         if isinstance(self._twins, TwinReader):
             self._twins.close()
+        if self._exporter is not None:
+            await asyncio.to_thread(self._exporter.close)
 
     async def _made(self) -> _Parts:
         """The parts, made once; the tables are created where they are not there yet."""

@@ -27,8 +27,10 @@ class Settings:
         hub: Short name of the hub: the first label of its host name. Part of every event id.
         policy: Grace periods and the stability window.
         history_limit: Transitions that are kept of each device.
+        twin_reads_per_second: Most twins that this process reads in a second; 0: no limit (`TWIN_READS_PER_SECOND`).
         transitions: Connection string or host name of an Event Hubs namespace (`Transitions`), and the event hub in it
             (`TRANSITIONS_HUB`); None where no events are published.
+        sends_metrics: Whether metrics go to Azure Monitor (`TELEMETRY`).
     """
 
     tables: str
@@ -36,7 +38,9 @@ class Settings:
     hub: str
     policy: GracePolicy
     history_limit: int
+    twin_reads_per_second: int
     transitions: tuple[str, str] | None
+    sends_metrics: bool
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -57,8 +61,10 @@ class Settings:
                 periods=_periods(environment, "GRACE_PERIODS"),
                 stable_after=_duration(environment, "STABLE_AFTER", "PT60S"),
             ),
-            history_limit=_count(environment, "HISTORY_LIMIT", 500),
+            history_limit=_count(environment, "HISTORY_LIMIT", 500, least=1),
+            twin_reads_per_second=_count(environment, "TWIN_READS_PER_SECOND", 50, least=0),
             transitions=_transitions(environment),
+            sends_metrics=_sends_metrics(environment),
         )
 
 
@@ -119,6 +125,15 @@ def _transitions(environment: Mapping[str, str]) -> tuple[str, str] | None:
     return (connection, hub) if hub else None
 
 
+def _sends_metrics(environment: Mapping[str, str]) -> bool:
+    value = environment.get("TELEMETRY", "").strip() or "off"
+    if value not in ("off", "azure-monitor"):
+        raise SettingError(f"TELEMETRY is {value!r}: it takes off or azure-monitor")
+    if value == "azure-monitor" and not environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "").strip():
+        raise SettingError(f"TELEMETRY is {value!r}, and APPLICATIONINSIGHTS_CONNECTION_STRING is not set")
+    return value == "azure-monitor"
+
+
 def _hub(iot_hub: str) -> str:
     if is_connection_string(iot_hub):
         match = _HOST_NAME.search(iot_hub)
@@ -155,8 +170,8 @@ def _periods(environment: Mapping[str, str], name: str) -> Mapping[str, timedelt
         raise SettingError(f"{name} is {value!r}: {takes} ({error})") from None
 
 
-def _count(environment: Mapping[str, str], name: str, default: int) -> int:
+def _count(environment: Mapping[str, str], name: str, default: int, *, least: int) -> int:
     value = environment.get(name, "").strip() or str(default)
-    if not value.isdecimal() or not 1 <= int(value[:9]) <= 100_000:  # noqa: PLR2004 (the bounds that are told)
-        raise SettingError(f"{name} is {value!r}: it takes a whole number from 1 to 100000")
+    if not value.isdecimal() or not least <= int(value[:9]) <= 100_000:  # noqa: PLR2004 (the bound that is told)
+        raise SettingError(f"{name} is {value!r}: it takes a whole number from {least} to 100000")
     return int(value)

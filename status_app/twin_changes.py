@@ -1,8 +1,8 @@
 """A batch of the hub `twin-changes`: decoded, joined per device, each device looked at once."""
 
-import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 from typing import Final
 
@@ -12,11 +12,13 @@ from status_app.notifications import Notification, read_notification
 from status_app.reconcile import Reconciler
 from status_app.rounds import Round
 from status_app.tables.dead_letters import DeadLetters
+from status_app.telemetry.logs import about, log
+from status_app.telemetry.meters import DEAD_LETTERS, record, record_lag
 
 MAX_RETRIES: Final = 5
 """Retries of a batch by the host. The first attempt has no retry context, so the app keeps the number itself."""
 
-_log = logging.getLogger(__name__)
+_log = log(__name__)
 
 
 class BatchError(Exception):
@@ -26,9 +28,10 @@ class BatchError(Exception):
 class TwinChanges:
     """Handles batches of twin-change and lifecycle events."""
 
-    def __init__(self, reconciler: Reconciler, dead_letters: DeadLetters) -> None:
+    def __init__(self, reconciler: Reconciler, dead_letters: DeadLetters, clock: Callable[[], datetime]) -> None:
         self._reconciler = reconciler
         self._dead_letters = dead_letters
+        self._clock = clock
 
     async def handle(self, events: Sequence[IncomingEvent], *, attempt: int) -> None:
         """Look at every device that the events name.
@@ -43,6 +46,9 @@ class TwinChanges:
         Raises:
             BatchError: Devices are left, or events that could not even be dead-lettered; run the batch again.
         """
+        enqueued = [event.enqueued_time for event in events if event.enqueued_time is not None]
+        if enqueued:
+            record_lag(min(enqueued), self._clock())
         counts: Counter[str] = Counter()
         devices: dict[str, list[tuple[IncomingEvent, Notification]]] = {}
         for event in events:
@@ -64,6 +70,10 @@ class TwinChanges:
 
     async def _device(self, joined: Sequence[tuple[IncomingEvent, Notification]], *, last: bool) -> str:
         """Look at one device once, for all its events. The outcome in a word."""
+        with about(device=joined[0][1].device_id):
+            return await self._look(joined, last=last)
+
+    async def _look(self, joined: Sequence[tuple[IncomingEvent, Notification]], *, last: bool) -> str:
         events = [event for event, _ in joined]
         try:
             return await self._reconciler.look(_joined([notification for _, notification in joined]))
@@ -86,6 +96,7 @@ class TwinChanges:
                 _log.exception("event %s/%d cannot be kept", event.partition_id, event.sequence_number)
                 return "failed"
             _log.error("event %s/%d dead-lettered: %s", event.partition_id, event.sequence_number, detail)
+            record(DEAD_LETTERS, 1, {"reason": reason})
         return "dead-lettered"
 
 

@@ -2,9 +2,9 @@
 
 import asyncio
 import json
-import logging
 import random
 import threading
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -15,6 +15,9 @@ from azure.core.exceptions import AzureError
 from status_app.errors import ContinuationError, UnavailableError
 from status_app.retry_after import retry_after
 from status_app.settings import is_connection_string
+from status_app.telemetry.logs import log
+from status_app.telemetry.meters import TWIN_READS, record
+from status_app.token_bucket import TokenBucket
 from status_core.twin import EDGE_AGENT
 
 if TYPE_CHECKING:
@@ -37,12 +40,13 @@ QUERY: Final = f"SELECT * FROM devices.modules WHERE moduleId = '{EDGE_AGENT}'" 
 _ABSENT: Final = ("DeviceNotFound", "ModuleNotFound")
 _BAD_REQUEST: Final = 400
 _SERVER_ERROR: Final = 500
-_TRANSIENT: Final = (408, 429)
+_THROTTLED: Final = 429
+_TRANSIENT: Final = (408, _THROTTLED)
 
 type _Request = Callable[[Any], Any]
 """A call of the SDK's protocol client, which gives a raw response."""
 
-_log = logging.getLogger(__name__)
+_log = log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +67,24 @@ class TwinReader:
 
     Args:
         iot_hub: Host name of the hub, or a connection string.
-        sleep: Waits that many seconds before another attempt.
+        reads_per_second: Most requests for a twin, further attempts among them; 0: no limit. Queries are not counted:
+            the hub throttles them for themselves.
+        sleep: Waits that many seconds, for a turn or before another attempt.
+        clock: Seconds that never run back.
         timeout: Seconds that the hub can be silent.
     """
 
     def __init__(
-        self, iot_hub: str, *, sleep: Callable[[float], Awaitable[object]] = asyncio.sleep, timeout: float = TIMEOUT
+        self,
+        iot_hub: str,
+        *,
+        reads_per_second: int = 0,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        clock: Callable[[], float] = time.monotonic,
+        timeout: float = TIMEOUT,
     ) -> None:
         self._iot_hub = iot_hub
+        self._reads = TokenBucket(reads_per_second, min(reads_per_second, READERS), clock=clock, sleep=sleep)
         self._sleep = sleep
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="twins")
@@ -84,12 +98,18 @@ class TwinReader:
             UnavailableError: The hub does not answer, throttles, or refuses the app, after a few attempts.
         """
         try:
-            twin, _ = await self._ask(lambda protocol: protocol.modules.get_twin(device_id, EDGE_AGENT, raw=True), dict)
+            twin, _ = await self._ask(
+                lambda protocol: protocol.modules.get_twin(device_id, EDGE_AGENT, raw=True), dict, self._reads.take
+            )
         except _AttemptError as error:
             # Any other 404 is not the hub's word on this device, and must not remove what is stored of it.
-            if error.code in _ABSENT:
+            absent = error.code in _ABSENT
+            outcome = "absent" if absent else "throttled" if error.status == _THROTTLED else "failed"
+            record(TWIN_READS, 1, {"outcome": outcome})
+            if absent:
                 return None
             raise
+        record(TWIN_READS, 1, {"outcome": "found"})
         return twin
 
     async def page(self, continuation: str | None) -> TwinPage:
@@ -122,14 +142,18 @@ class TwinReader:
         """End the reader's threads; requests under way end first."""
         self._threads.shutdown()
 
-    async def _ask[T](self, request: _Request, kind: type[T]) -> tuple[T, Mapping[str, str]]:
-        """The hub's answer to a request, and its headers.
+    async def _ask[T](
+        self, request: _Request, kind: type[T], turn: Callable[[], Awaitable[None]] | None = None
+    ) -> tuple[T, Mapping[str, str]]:
+        """The hub's answer to a request, and its headers. Each attempt waits for its turn first.
 
         Raises:
             _AttemptError: The hub refuses the request, or the last attempt failed.
         """
         loop = asyncio.get_running_loop()
         for attempt in range(ATTEMPTS):
+            if turn is not None:
+                await turn()
             try:
                 return await loop.run_in_executor(self._threads, self._attempt, request, kind)
             except _AttemptError as error:

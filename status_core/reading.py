@@ -57,7 +57,9 @@ def timestamp(value: Any) -> datetime | None:
 
 def clean(value: str, limit: int) -> str:
     """A string that any row, log or terminal can hold: one line, no control characters, at most `limit` long."""
-    kept = "".join(character if character.isprintable() else " " for character in value[: limit + 1])
+    kept = value[: limit + 1]
+    if not kept.isprintable():
+        kept = "".join(character if character.isprintable() else " " for character in kept)
     return kept if len(kept) <= limit else kept[: limit - 3] + "..."
 
 

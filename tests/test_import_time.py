@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SETTINGS = {"STATUS_TABLES": "https://account.table.core.windows.net", "IOT_HUB": "hub1.azure-devices.net"}
+SETTINGS = {
+    "STATUS_TABLES": "https://account.table.core.windows.net",
+    "IOT_HUB": "hub1.azure-devices.net",
+    "TELEMETRY": "azure-monitor",
+    "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=00000000-0000-0000-0000-000000000000",
+}
 LOAD = """
 import json, sys
 before = set(sys.modules)
@@ -43,7 +48,19 @@ def test_loading_the_app_loads_its_triggers_its_tables_and_nothing_that_is_not_a
 
 @pytest.mark.parametrize(
     "name",
-    ["azure.iot.hub", "azure.identity", "azure.eventhub", "uamqp", "msrest", "requests", "cryptography", "msal"],
+    [
+        "azure.iot.hub",
+        "azure.identity",
+        "azure.eventhub",
+        "uamqp",
+        "msrest",
+        "requests",
+        "cryptography",
+        "msal",
+        "opentelemetry",
+        "azure.monitor",
+        "psutil",
+    ],
 )
 def test_what_is_slow_to_load_waits_for_the_first_use(loaded: list[str], name: str) -> None:
     assert name not in loaded

@@ -76,10 +76,10 @@ NOT_HERE = {
     *("local.settings.json", ".github/workflows/deploy.yml", "outputs.json"),  # made by who reads the page
     "reported_states_during_deployment.md",  # Microsoft's
 }
-COMING = {"TWIN_READS_PER_SECOND"}
-"""Settings that the pages announce as such."""
 OF_OTHERS = {
     *("AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_SUBSCRIPTION_ID"),  # azd and the workflow
+    *("APPLICATIONINSIGHTS_CONNECTION_STRING", "APPLICATIONINSIGHTS_AUTHENTICATION_STRING"),  # the exporter
+    *("APPLICATIONINSIGHTS_STATSBEAT_DISABLED_ALL", "_SDKSTATS_DISABLED", "_CONTROLPLANE_DISABLED"),  # the same
     *("ACCEPT_EULA", "STORAGE_ID"),  # the emulator; a placeholder
 }
 NOT_PROVIDED = {"virtualNetworkSubnetId", "publicNetworkAccess"}
@@ -168,7 +168,7 @@ def test_the_azd_environment_of_the_page_is_that_of_the_parameters() -> None:
 
 def test_every_setting_that_is_named_exists() -> None:
     variables = {re.findall(r"\w+", given["value"])[0] for given in PARAMETERS.values()}
-    known = settings_of_the_code(ROOT) | variables | set(FILES["main.bicep"].outputs) | COMING | OF_OTHERS
+    known = settings_of_the_code(ROOT) | variables | set(FILES["main.bicep"].outputs) | OF_OTHERS
     assert named(r"([A-Z]+(?:_[A-Z]+)+)") - known == set()
 
 

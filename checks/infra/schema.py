@@ -11,6 +11,7 @@ from functools import cache, partial
 from typing import Any, Final, Literal
 
 import azure.mgmt.applicationinsights.v2020_02_02.models as insights
+import azure.mgmt.applicationinsights.v2022_04_01.models as workbooks
 import azure.mgmt.authorization.v2022_04_01.models as authorization
 import azure.mgmt.eventhub.models as eventhub
 import azure.mgmt.iothub.v2023_06_30.models as iothub
@@ -34,6 +35,7 @@ MODELS: Final[Mapping[str, tuple[type, ...]]] = {
     "Microsoft.Insights/components@2020-02-02": (insights.ApplicationInsightsComponent,),
     "Microsoft.Insights/metricAlerts@2018-03-01": (monitor.MetricAlertResource,),
     "Microsoft.Insights/scheduledQueryRules@2023-12-01": (monitor.ScheduledQueryRuleResource,),
+    "Microsoft.Insights/workbooks@2022-04-01": (workbooks.Workbook,),
     "Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31": (msi.Identity,),
     "Microsoft.OperationalInsights/workspaces@2023-09-01": (loganalytics.Workspace,),
     "Microsoft.Resources/resourceGroups@2024-03-01": (resources.ResourceGroup,),

@@ -1,4 +1,4 @@
-// What somebody should look at: dead letters, twin changes that nobody takes, and functions that keep failing.
+// What somebody should look at: dead letters, functions that keep failing, lag, and twin changes that nobody takes.
 
 @description('Unique part of resource names.')
 param token string
@@ -103,9 +103,39 @@ resource failures 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   }
 }
 
-// Events that came in late in the window may be taken after it, so a few alone raise nothing.
-resource lag 'Microsoft.Insights/metricAlerts@2018-03-01' = {
+// Told by the app for each batch that it begins; without a running app there is none, which the next alert is for.
+resource lag 'Microsoft.Insights/scheduledQueryRules@2023-12-01' = {
   name: 'alert-lag-${token}'
+  location: location
+  tags: tags
+  kind: 'LogAlert'
+  properties: {
+    displayName: 'Edge deployment status: the app lags'
+    description: 'Within 15 minutes the app came to an event that was older than 15 minutes.'
+    severity: 2
+    enabled: true
+    scopes: [ workspaceId ]
+    evaluationFrequency: 'PT15M'
+    windowSize: 'PT15M'
+    criteria: {
+      allOf: [
+        {
+          query: 'AppMetrics | where Name == "edge_deployment.lag" | project TimeGenerated, Max'
+          metricMeasureColumn: 'Max'
+          timeAggregation: 'Maximum'
+          operator: 'GreaterThan'
+          threshold: 900
+        }
+      ]
+    }
+    autoMitigate: true
+    actions: { actionGroups: groupIds }
+  }
+}
+
+// Events that came in late in the window may be taken after it, so a few alone raise nothing.
+resource silence 'Microsoft.Insights/metricAlerts@2018-03-01' = {
+  name: 'alert-silence-${token}'
   location: 'global'
   tags: tags
   properties: {

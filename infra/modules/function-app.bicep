@@ -63,6 +63,12 @@ param resyncSchedule string
 @description('HISTORY_LIMIT.')
 param historyLimit int
 
+@description('TWIN_READS_PER_SECOND.')
+param twinReadsPerSecond int
+
+@description('TELEMETRY.')
+param telemetry string
+
 resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: insightsName
 }
@@ -171,6 +177,8 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
     FLAG_STUCK_SCHEDULE: flagStuckSchedule
     RESYNC_SCHEDULE: resyncSchedule
     HISTORY_LIMIT: string(historyLimit)
+    TWIN_READS_PER_SECOND: string(twinReadsPerSecond)
+    TELEMETRY: telemetry
   }
 }
 

@@ -37,6 +37,8 @@ class TableProxy:
 
     Args:
         tables: Connection string of the one behind it, over plain HTTP.
+        keep_alive: Whether connections to it are used again. An Azurite that saves a large file answers nobody for
+            seconds, and then closes what it takes for idle.
 
     Attributes:
         faults: Orders for the next answers.
@@ -47,7 +49,7 @@ class TableProxy:
             and its connection closed.
     """
 
-    def __init__(self, tables: str) -> None:
+    def __init__(self, tables: str, *, keep_alive: bool = True) -> None:
         match = _ENDPOINT.search(tables)
         if match is None:
             raise ValueError("the connection string has no TableEndpoint over plain HTTP")
@@ -56,6 +58,7 @@ class TableProxy:
         self.requests_of: defaultdict[str, Counter[Operation]] = defaultdict(Counter)
         self.before: Callable[[Operation, str], Awaitable[object]] | None = None
         self._tables = tables
+        self._keep_alive = keep_alive
         self._origin, account = match.groups()
         # A transaction names its table in its body, the only one that it may be about.
         self._table = re.compile(rf"{account}/(\w+)".encode())
@@ -68,8 +71,13 @@ class TableProxy:
 
     async def start(self) -> None:
         """Listen on a free port."""
+        connector = (
+            aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS)
+            if self._keep_alive
+            else aiohttp.TCPConnector(limit=0, force_close=True)
+        )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=_KEEP_ALIVE_SECONDS),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
@@ -127,13 +135,13 @@ class TableProxy:
 
 
 @asynccontextmanager
-async def table_proxy(tables: str) -> AsyncIterator[TableProxy]:
-    """Run a proxy before the table service of a connection string.
+async def table_proxy(tables: str, *, keep_alive: bool = True) -> AsyncIterator[TableProxy]:
+    """Run a proxy before the table service of a connection string. `keep_alive` is that of `TableProxy`.
 
     Raises:
         ValueError: The connection string names no table service over plain HTTP.
     """
-    proxy = TableProxy(tables)
+    proxy = TableProxy(tables, keep_alive=keep_alive)
     await proxy.start()
     try:
         yield proxy

@@ -1,6 +1,5 @@
 """What is committed and not yet published: sent at once where that is possible, and by the timer where it was not."""
 
-import logging
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
@@ -13,11 +12,12 @@ from status_app.tables.deployment_index import PAGE, DeploymentIndex
 from status_app.tables.index_rows import Pointer, unsent_row, unsent_sequences
 from status_app.tables.keys import transition_sequence
 from status_app.tables.status_table import StatusTable
+from status_app.telemetry.logs import log
 
 PAUSE: Final = timedelta(seconds=30)
 """After a refusal nothing is sent for so long: state is written meanwhile, and does not wait for an event hub."""
 
-_log = logging.getLogger(__name__)
+_log = log(__name__)
 
 
 class Outbox:

@@ -1,7 +1,6 @@
 """Sends events to the event hub of the transitions: in order for each device, at least once."""
 
 import asyncio
-import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from status_app.errors import UnavailableError
 from status_app.events.cloud_event import CONTENT_TYPE
 from status_app.settings import is_connection_string
+from status_app.telemetry.logs import log
 
 if TYPE_CHECKING:
     from azure.eventhub.aio import EventHubProducerClient
@@ -25,7 +25,7 @@ CLOSE_TIMEOUT: Final = 2.0
 # The waits between attempts are ours: the SDK's add up to 24 s where the hub is gone, and to none where it refuses.
 _RETRIES: Final[Mapping[str, Any]] = {"retry_total": 0, "retry_backoff_factor": 0.01}
 
-_log = logging.getLogger(__name__)
+_log = log(__name__)
 
 
 class TooLargeError(Exception):

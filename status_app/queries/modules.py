@@ -48,10 +48,13 @@ async def modules_due(
     """
     first = begin(after, "deadline|", parts=3)
     given = after[1:] if after is not None else ()
-    deadline = _DEADLINE.fullmatch(first) if first is not None and given else None
-    if given and deadline is None:
-        raise PlaceError
-    resumed = deadline[1] if deadline is not None else None
+    resumed = None
+    if first is not None and given:
+        deadline = _DEADLINE.fullmatch(first)
+        if deadline is None:
+            raise PlaceError
+        # The row of the device in the midst of which it goes on comes once more: it is behind its own beginning.
+        first, resumed = first[:-1], deadline[1]
     end = f"deadline|{time_text(before)}"
 
     async def candidates(after: str | None, count: int) -> list[Candidate]:
@@ -63,10 +66,14 @@ async def modules_due(
             return []
         part = key_part(candidate.device_id)
         items = sorted(_due(stored, before), key=lambda item: item[0])
-        return [((candidate.place, *place), answer) for place, answer in items if part != resumed or place > given]
+        ends = items[-1:]  # behind its last module a list goes on with the next device
+        return [
+            ((candidate.place,) if item in ends else (candidate.place, *item[0]), item[1])
+            for item in items
+            if part != resumed or item[0] > given
+        ]
 
-    # The row of the device in the midst of which it goes on comes once more: it is behind its own beginning.
-    page = await fill(candidates, look, first[:-1] if first is not None and deadline is not None else first, limit)
+    page = await fill(candidates, look, first, limit)
     return Page(sorted(page.items, key=lambda item: (item["stuckAt"], item["deviceId"], item["module"])), page.after)
 
 

@@ -18,7 +18,7 @@ from azure.data.tables.aio import TableClient
 
 from status_app.tables.index_rows import SHARDS, IndexKey, IndexRows, Pointer, place, time_text
 from status_app.tables.index_writes import IndexWrites
-from status_app.tables.keys import joined, key_part, unescape
+from status_app.tables.keys import DEVICE, joined, key_part, unescape
 from status_app.tables.rows import read_time
 from status_app.tables.service import table_errors
 
@@ -168,6 +168,16 @@ class DeploymentIndex:
                 async for pointer in self._all(shard, prefix):
                     if generations.get(pointer.device_id) != {pointer.columns["Generation"]}:
                         yield pointer
+
+    async def stuck(self) -> tuple[int, int]:
+        """How many devices are stuck themselves, and how many modules are. Of each shard at most a page is counted.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        rows = [pointer.columns["Row"] for pointer in await self._first(_within("module|"), PAGE)]
+        devices = rows.count(DEVICE)
+        return devices, len(rows) - devices
 
     async def unsent(self, device_id: str | None = None) -> list[Pointer]:
         """What is not published, in the order of its sequences: of one device, or, at most a page a shard, of all.

@@ -11,6 +11,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from status_app.errors import LostRaceError, UnavailableError
 from status_app.settings import is_connection_string
+from status_app.tables.answers import record_answer
 
 TRANSACTION_LIMIT: Final = 100
 """Entities that one transaction can hold."""
@@ -31,7 +32,7 @@ def table_service(tables: str) -> TableServiceClient:
     options: dict[str, Any] = {
         # Proxy variables and netrc are not read for each request: this doubles the rate of single operations.
         "transport": AioHttpTransport(use_env_settings=False),
-        "raw_response_hook": _cap_wait,
+        "raw_response_hook": _answered,
         **_RETRIES,
         **_TIMEOUTS,
     }
@@ -40,6 +41,12 @@ def table_service(tables: str) -> TableServiceClient:
     from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 (0.2 s, and only with an identity)
 
     return TableServiceClient(tables, credential=DefaultAzureCredential(), **options)
+
+
+def _answered(response: PipelineResponse[Any, Any]) -> None:
+    """What is done with each answer, those to attempts that are made again among them."""
+    record_answer(response)
+    _cap_wait(response)
 
 
 def _cap_wait(response: PipelineResponse[Any, Any]) -> None:

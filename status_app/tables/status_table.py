@@ -1,6 +1,5 @@
 """The table DeploymentStatus: one partition a device, its state guarded by the ETag of the device's own row."""
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -36,11 +35,12 @@ from status_app.tables.rows import (
 )
 from status_app.tables.service import TRANSACTION_LIMIT, table_errors
 from status_app.tables.stored_device import StoredDevice
+from status_app.telemetry.logs import log
 from status_core import DeviceRecord, Transition
 
 TABLE: Final = "DeploymentStatus"
 
-_log = logging.getLogger(__name__)
+_log = log(__name__)
 
 
 class StatusTable:

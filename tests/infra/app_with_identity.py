@@ -24,14 +24,15 @@ from checks.infra.app_settings import app_settings  # noqa: E402
 from local.azurite import azurite_tables  # noqa: E402
 from local.eventhubs import EventHubs  # noqa: E402
 from local.host import FunctionsHost  # noqa: E402
+from local.ingestion import Ingestion  # noqa: E402
 from local.iothub import IotHub  # noqa: E402
 from local.managed_identity import ManagedIdentity  # noqa: E402
 from status_app.services import services  # noqa: E402
 
 ROOT: Final = Path(__file__).parents[2]
+AUTHORITY: Final = Path(os.environ["SSL_CERT_FILE"]).read_bytes()
 CLIENT_ID: Final = "11111111-2222-3333-4444-555555555555"
 TWIN: Final = json.loads((ROOT / "tests/cases/048_200_module_backoff.json").read_text())["twin"]
-NO_INSIGHTS: Final = "InstrumentationKey=00000000-0000-0000-0000-000000000000;IngestionEndpoint=https://127.0.0.1:9/"
 
 
 async def _no_wait(_seconds: float) -> None:
@@ -45,6 +46,7 @@ async def run(folder: Path, event_hubs_host: str) -> dict[str, Any]:
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(*certificate)
     async with AsyncExitStack() as running:
+        ingestion = await running.enter_async_context(Ingestion(tls))
         tables = running.enter_context(azurite_tables(certificate=certificate))
         endpoint = dict(part.partition("=")[::2] for part in tables.split(";"))["TableEndpoint"]
         identity = await running.enter_async_context(ManagedIdentity(CLIENT_ID))
@@ -53,13 +55,15 @@ async def run(folder: Path, event_hubs_host: str) -> dict[str, Any]:
         for server in (event_hubs, iot_hub):
             await server.start()
             running.push_async_callback(server.stop)
-        os.environ["REQUESTS_CA_BUNDLE"] = str(iot_hub.ca_file)
+        bundle = folder / "both.pem"  # the IoT hub has an authority of its own
+        bundle.write_bytes(iot_hub.ca_file.read_bytes() + AUTHORITY)
+        os.environ["REQUESTS_CA_BUNDLE"] = str(bundle)
         resources = {
             "storage.properties.primaryEndpoints.blob": "https://blobs-are-for-the-host.example.com/",
             "storage.properties.primaryEndpoints.table": f"{endpoint}/",
             "identityClientId": CLIENT_ID,
             "'ClientId=${identityClientId};Authorization=AAD'": f"ClientId={CLIENT_ID};Authorization=AAD",
-            "insights.properties.ConnectionString": NO_INSIGHTS,
+            "insights.properties.ConnectionString": ingestion.connection_string,
             "eventHubsHost": event_hubs_host,
             "iotHubHost": f"localhost:{iot_hub.port}",
         }
@@ -82,6 +86,9 @@ async def run(folder: Path, event_hubs_host: str) -> dict[str, Any]:
             "events": len(event_hubs.events("transitions")),
             "failed": [outcome.exception for outcome in host.invocations if not outcome.ok],
             "audiences": sorted(set(identity.audiences)),
+            "metrics": ingestion.metrics,
+            "telemetry": json.dumps(ingestion.items),
+            "telemetry refused": ingestion.refused,
         }
 
 

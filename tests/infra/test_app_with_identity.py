@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from local.certificates import NAMES, issue_certificates
+from status_app.telemetry.meters import DEAD_LETTERS, METRICS
 
 ROOT = Path(__file__).parents[2]
 PORT = 5671
@@ -42,5 +43,13 @@ def test_a_twin_change_becomes_rows_and_events_without_a_key(tmp_path: Path) -> 
     assert answer["audiences"] == [
         "https://eventhubs.azure.net/",
         "https://iothubs.azure.net",
+        "https://monitor.azure.com/",
         "https://storage.azure.com",
     ]
+    # Every metric arrives but that of dead letters, of which there are none; and no secret of a twin does.
+    assert set(answer["metrics"]) == {metric.name for metric in METRICS} - {DEAD_LETTERS.name}
+    for metric in METRICS:
+        for sent in answer["metrics"].get(metric.name, []):
+            assert set(sent["properties"]) == set(metric.attributes)
+    assert answer["telemetry refused"] == []
+    assert "hunter2" not in answer["telemetry"]

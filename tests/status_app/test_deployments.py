@@ -416,7 +416,8 @@ async def test_where_another_run_counts_at_the_same_time_nothing_is_lost_or_doub
     world.proxy.before = overtake
     runs.clear()
     await timer(app)
-    assert caplog.messages == ["deployment 'camera-2': another run has counted it"] * 2
+    line = """deployment 'camera-2': another run has counted it {"deployments": ["camera-2"]}"""
+    assert caplog.messages == [line] * 2
     await timer(app)
     await asyncio.gather(timer(app), timer(other))
     assert world.told() == [("started", 1, 1, 0, 1), ("first_failure", 1, 1, 0, 1), ("completed", 1, 1, 1, 0)]

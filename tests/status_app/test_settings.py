@@ -16,6 +16,11 @@ def test_what_is_not_set_has_its_default() -> None:
     assert settings.policy.default == timedelta(minutes=15)
     assert settings.policy.stable_after == timedelta(seconds=60)
     assert settings.history_limit == 500
+    assert settings.twin_reads_per_second == 50
+
+
+def test_no_limit_of_twin_reads_is_a_limit_of_0() -> None:
+    assert Settings.read(GOOD | {"TWIN_READS_PER_SECOND": "0"}).twin_reads_per_second == 0
 
 
 def test_the_hub_of_a_connection_string_is_its_host_name() -> None:
@@ -39,6 +44,9 @@ def test_grace_periods_are_read() -> None:
         ("STABLE_AFTER", "P1Y"),
         ("HISTORY_LIMIT", "0"),
         ("HISTORY_LIMIT", "many"),
+        ("TWIN_READS_PER_SECOND", "-1"),
+        ("TWIN_READS_PER_SECOND", "2.5"),
+        ("TELEMETRY", "on"),
     ],
 )
 def test_a_wrong_value_names_the_setting_and_the_value(name: str, value: str) -> None:
@@ -46,6 +54,14 @@ def test_a_wrong_value_names_the_setting_and_the_value(name: str, value: str) ->
         Settings.read(GOOD | {name: value})
     assert value.strip() in str(raised.value)
     assert "it takes" in str(raised.value)
+
+
+def test_metrics_need_somewhere_to_go() -> None:
+    settings = GOOD | {"TELEMETRY": "azure-monitor"}
+    with pytest.raises(SettingError, match="APPLICATIONINSIGHTS_CONNECTION_STRING"):
+        Settings.read(settings)
+    assert Settings.read(settings | {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=k"}).sends_metrics
+    assert not Settings.read(GOOD).sends_metrics
 
 
 def test_a_connection_string_is_never_shown() -> None:

@@ -8,7 +8,7 @@ const key = new URLSearchParams(location.search).get("code"); // stays in the ad
 const answers = new Map(); // by address, the one used last at the end
 
 /** An answer that is none. `status` is 0 where none came. */
-export class ApiError extends Error {
+class ApiError extends Error {
   constructor(status, message, retryAfter = 0) {
     super(message);
     this.status = status;
@@ -46,7 +46,8 @@ async function answer(url, kept) {
   try {
     return await fetch(url, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
   } catch (error) {
-    throw new ApiError(0, error.name === "TimeoutError" ? `nothing came in ${PATIENCE / 1000} s` : "it cannot be reached");
+    const late = error.name === "TimeoutError";
+    throw new ApiError(0, late ? `nothing came in ${PATIENCE / 1000} s` : "it cannot be reached");
   }
 }
 

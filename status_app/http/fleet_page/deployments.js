@@ -3,7 +3,7 @@
 import { get, pathOf } from "./api.js";
 import { deviceButton } from "./device_button.js";
 import { disclosure } from "./disclosure.js";
-import { make, named, setText, showRows } from "./dom.js";
+import { headOf, make, named, setText, showRows } from "./dom.js";
 import { facts } from "./facts.js";
 import { List } from "./lists.js";
 import { inOrder, mark, stateBadge, stuckBadge, words } from "./states.js";
@@ -34,14 +34,15 @@ function deployment(id, app) {
   const node = make("li", { class: "deployment" }, make("h3", {}, button), about, bar, legend, detail);
 
   function update({ version, devices, successful, stuck, states, countedAt }) {
+    const again = version > 1 ? `in force for the ${ordinal(version)} time, ` : "";
     const percent = ` (${Math.floor((100 * successful) / devices)} %)`;
     about.replaceChildren(
       ...(devices ? [make("strong", {}, `${successful} of ${devices}`), ` successful${percent} `] : ["on no device "]),
       ...(stuck ? [stuckBadge(`${stuck} stuck`), " "] : []),
-      make("span", { class: "aside" }, `${version > 1 ? `in force for the ${ordinal(version)} time, ` : ""}counted `, countedAt ? age(countedAt, "ago") : "never"),
+      make("span", { class: "aside" }, `${again}counted `, countedAt ? age(countedAt, "ago") : "never"),
     );
     const counts = inOrder(states);
-    bar.setAttribute("aria-label", counts.map(([state, count]) => `${count} ${words(state)}`).join(", ") || "no device");
+    bar.setAttribute("aria-label", counts.map(([state, count]) => `${count} ${words(state)}`).join(", "));
     bar.replaceChildren(...counts.map(segment));
     bar.hidden = devices === 0;
     legend.replaceChildren(
@@ -72,7 +73,7 @@ function opening(id, detail, app) {
     make("h4", { tabindex: "-1" }, "Devices ", make("span", { class: "number" })),
     make("div", { class: "filters", role: "group", "aria-label": "Devices in the state" }),
     make("p", { class: "note" }, "Loading"),
-    make("table", { class: "devices" }, make("thead", {}, make("tr", {}, ...["Device", "State", "Reason", "For"].map((head) => make("th", { scope: "col" }, head))))),
+    make("table", { class: "devices" }, headOf(["Device", "State", "Reason", "For"])),
     make("p", { class: "more" }),
   );
   let chosen = null; // a state, or null for any
@@ -95,7 +96,9 @@ function opening(id, detail, app) {
     chosen = state;
     list.clear();
     app.updates.add(loadDevices);
-    for (const button of filters.children) button.setAttribute("aria-pressed", String(button.dataset.state === `${state ?? ""}`));
+    for (const button of filters.children) {
+      button.setAttribute("aria-pressed", String(button.dataset.state === (state ?? "")));
+    }
   }
 
   async function load() {
@@ -115,7 +118,8 @@ function opening(id, detail, app) {
     const parts = counted.devices ? [counters(counted), reasons(counted)] : [];
     summary.replaceChildren(...parts, milestones(counted, app));
     const states = [["", counted.devices], ...inOrder(counted.states)].map(([state, count]) => ({ state, count }));
-    showRows(filters, states, (item) => item.state, (item) => filter(item.state, chosen, choose), devices.querySelector("h4"));
+    const makeFilter = (item) => filter(item.state, chosen, choose);
+    showRows(filters, states, (item) => item.state, makeFilter, devices.querySelector("h4"));
   }
 
   return {
@@ -140,26 +144,39 @@ function counters({ devices, successful, failing, stuck, portal, countedAt }) {
     "table",
     { class: "counters" },
     make("caption", {}, "Counted ", age(countedAt, "ago")),
-    make("thead", {}, make("tr", {}, ...["Devices", "Here", "IoT Hub"].map((head) => make("th", { scope: "col" }, head)))),
-    make("tbody", {}, ...rows.map(([name, ours, hubs]) => make("tr", {}, make("th", { scope: "row" }, name), make("td", {}, `${ours}`), make("td", {}, `${hubs}`)))),
+    headOf(["Devices", "Here", "IoT Hub"], ["Here", "IoT Hub"]),
+    make("tbody", {}, ...rows.map(counterRow)),
   );
+}
+
+function counterRow([name, ours, hubs]) {
+  const figures = [ours, hubs].map((figure) => make("td", { class: "figure" }, `${figure}`));
+  return make("tr", {}, make("th", { scope: "row" }, name), ...figures);
 }
 
 function reasons({ reasons: found }) {
   const rows = found.map(({ state, reason, devices }) =>
-    make("tr", {}, make("td", {}, stateBadge(state)), make("td", {}, words(reason)), make("td", { class: "figure" }, `${devices}`)),
+    make(
+      "tr",
+      {},
+      make("td", {}, stateBadge(state)),
+      make("td", {}, words(reason)),
+      make("td", { class: "figure" }, `${devices}`),
+    ),
   );
   return make(
     "table",
     { class: "reasons" },
     make("caption", {}, "Reasons"),
-    make("thead", {}, make("tr", {}, ...["State", "Reason"].map((head) => make("th", { scope: "col" }, head)), make("th", { scope: "col", class: "figure" }, "Devices"))),
+    headOf(["State", "Reason", "Devices"], ["Devices"]),
     make("tbody", {}, ...rows),
   );
 }
 
 function milestones({ milestones: reached, longestStuck }, app) {
-  const since = longestStuck && make("span", {}, deviceButton(longestStuck.deviceId, app), " for ", age(longestStuck.since, "for"));
+  const since =
+    longestStuck &&
+    make("span", {}, deviceButton(longestStuck.deviceId, app), " for ", age(longestStuck.since, "for"));
   return facts([["stuck longest", since], ...Object.entries(reached).map(([name, at]) => [words(name), time(at)])]);
 }
 

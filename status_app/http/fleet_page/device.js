@@ -1,7 +1,7 @@
 // One device in a dialog: what it is now, its modules, its timeline. The address names it, so that a link opens it.
 
 import { get, pathOf } from "./api.js";
-import { make, named, setText } from "./dom.js";
+import { headOf, make, named, setText } from "./dom.js";
 import { facts } from "./facts.js";
 import { stateBadge, stuckBadge, words } from "./states.js";
 import { timeline } from "./timeline.js";
@@ -98,11 +98,12 @@ function summary({ state, stuck, stuckSince, reason, message, since }) {
 }
 
 function factsOf(device) {
-  const versions = device.desiredVersion === device.lastDesiredVersion ? "" : `, the device has ${device.lastDesiredVersion ?? "none"}`;
+  const { desiredVersion, lastDesiredVersion } = device;
+  const taken = desiredVersion === lastDesiredVersion ? "" : `, the device has ${lastDesiredVersion ?? "none"}`;
   return facts([
     ["deployments", device.deployments.join(", ")],
     ["targeted, not applied", device.targeted.join(", ")],
-    ["version", device.desiredVersion === null ? null : `${device.desiredVersion}${versions}`],
+    ["version", desiredVersion === null ? null : `${desiredVersion}${taken}`],
     ["flags", device.flags.map(words).join(", ")],
     ["agent", device.agentVersion],
     ["agent's code", device.statusCode],
@@ -123,12 +124,11 @@ function modules({ modules: { total, settled }, moduleStates }) {
       make("td", { class: "figure" }, age(item.since, "for")),
     ),
   );
-  const heads = ["Module", "State", "Reason"].map((head) => make("th", { scope: "col" }, head));
   return make(
     "table",
     { class: "of-device" },
     make("caption", {}, `Modules: ${settled} of ${total} settled`),
-    make("thead", {}, make("tr", {}, ...heads, make("th", { scope: "col", class: "figure" }, "For"))),
+    headOf(["Module", "State", "Reason", "For"], ["For"]),
     make("tbody", {}, ...rows),
   );
 }

@@ -18,6 +18,13 @@ export function setText(node, text) {
 /** Something a person named: it may be long, and written from right to left. */
 export const named = (text, tag = "bdi") => make(tag, { class: "name" }, text);
 
+/** The head of a table; a name of `figures` stands over numbers. */
+export function headOf(names, figures = []) {
+  const kind = (name) => (figures.includes(name) ? "figure" : null);
+  const heads = names.map((name) => make("th", { scope: "col", class: kind(name) }, name));
+  return make("thead", {}, make("tr", {}, ...heads));
+}
+
 let ids = 0;
 export const newId = () => `n${++ids}`;
 

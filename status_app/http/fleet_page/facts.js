@@ -1,13 +1,14 @@
 // What is known of something: names with values, and the comparisons that decided.
 
-import { make, named } from "./dom.js";
+import { headOf, make, named } from "./dom.js";
 
 /** A list of names and values; a value that is null or empty is left out. A value is a text or an element. */
 export function facts(entries) {
   const list = make("dl", { class: "facts" });
   for (const [name, value] of entries) {
     if (value === null || value === undefined || value === "") continue;
-    list.append(make("div", {}, make("dt", {}, name), make("dd", {}, value instanceof Node ? value : named(`${value}`))));
+    const shown = value instanceof Node ? value : named(`${value}`);
+    list.append(make("div", {}, make("dt", {}, name), make("dd", {}, shown)));
   }
   return list;
 }
@@ -24,12 +25,11 @@ export function evidence(comparisons) {
       make("td", {}, label("Expected"), scalar(expected), expectedPath ? named(expectedPath, "small") : null),
     ),
   );
-  const heads = ["Path", "Is", "Expected"].map((head) => make("th", { scope: "col" }, head));
   return make(
     "table",
     { class: "evidence" },
     make("caption", {}, "Evidence"),
-    make("thead", {}, make("tr", {}, ...heads)),
+    headOf(["Path", "Is", "Expected"]),
     make("tbody", {}, ...rows),
   );
 }
@@ -37,5 +37,7 @@ export function evidence(comparisons) {
 // On a phone the head of the table is not shown.
 const label = (text) => make("span", { class: "label", "aria-hidden": "true" }, `${text} `);
 
-const scalar = (value) =>
-  value === null || value === undefined ? make("em", {}, "absent") : named(typeof value === "string" ? value : JSON.stringify(value), "code");
+function scalar(value) {
+  if (value === null || value === undefined) return make("em", {}, "absent");
+  return named(typeof value === "string" ? value : JSON.stringify(value), "code");
+}

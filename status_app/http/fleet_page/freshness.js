@@ -35,7 +35,9 @@ export function tellFreshness(updates) {
 }
 
 function sentence({ status, message }) {
-  if (status === 401) return "The API refuses the key (401). Open this page with a host key of the app: /api/fleet?code=KEY.";
+  if (status === 401) {
+    return "The API refuses the key (401). Open this page with a host key of the app: /api/fleet?code=KEY.";
+  }
   if (status) return `The API does not answer as it should (${status}): ${message}`;
   return `The API does not answer: ${message}`;
 }

@@ -21,7 +21,9 @@ export class List {
   #parts;
   #more;
 
-  constructor({ section, rows, path, parameters = () => ({}), keyOf, makeRow, empty, reload, order, mayBeUnknown = false }) {
+  constructor({
+    section, rows, path, parameters = () => ({}), keyOf, makeRow, empty, reload, order, mayBeUnknown = false,
+  }) {
     this.path = path;
     this.order = order;
     this.mayBeUnknown = mayBeUnknown;
@@ -43,7 +45,7 @@ export class List {
     this.#parts.note.hidden = false;
   }
 
-  /** Asks for the list and shows it. Gives its items; null where it was cleared meanwhile. */
+  /** Asks for the list and shows it, unless it was cleared or asked for again meanwhile. */
   async load() {
     const round = ++this.#round;
     const parameters = this.parameters(); // the same for all pages: a token belongs to them
@@ -54,10 +56,9 @@ export class List {
       items.push(...answer.items);
       next = answer.next;
     }
-    if (round !== this.#round) return null;
+    if (round !== this.#round) return;
     if (this.order) items.sort(this.order);
     this.#show(items, next !== null);
-    return items;
   }
 
   #show(items, cut) {

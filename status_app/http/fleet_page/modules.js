@@ -3,7 +3,7 @@
 import { get, pathOf } from "./api.js";
 import { deviceButton } from "./device_button.js";
 import { disclosure } from "./disclosure.js";
-import { make, named, setText } from "./dom.js";
+import { make, named } from "./dom.js";
 import { evidence, facts } from "./facts.js";
 import { List } from "./lists.js";
 import { stateBadge, words } from "./states.js";
@@ -19,7 +19,7 @@ export function stuckModules(section, app) {
 /** What gets stuck within the hour, soonest first. */
 export function nextStuck(section, app) {
   const parameters = () => {
-    const full = Math.ceil((serverNow() + HOUR) / MINUTE) * MINUTE; // one address for a minute: its answer has one ETag
+    const full = Math.ceil((serverNow() + HOUR) / MINUTE) * MINUTE; // one address for a minute, with one ETag
     return { stuckBefore: new Date(full).toISOString() };
   };
   return modules(section, app, parameters, (item) => age(item.stuckAt, "in"), "Nothing gets stuck within the hour.");
@@ -46,7 +46,8 @@ function moduleRow({ deviceId, module }, when, app) {
   const row = make("tr", { role: "row" }, ...Object.values(cells));
   cells.who.append(deviceButton(deviceId, app), " ", button);
   const known = make("div"), compared = make("div");
-  const detail = make("tr", { class: "detail", role: "row" }, make("td", { colspan: "4", role: "cell" }, known, compared));
+  const opened = make("td", { colspan: "4", role: "cell" }, known, compared);
+  const detail = make("tr", { class: "detail", role: "row" }, opened);
   const source = evidenceOf(deviceId, module, compared);
   const { toggle, close } = disclosure(button, detail, {
     opened: () => app.updates.add(source),
@@ -68,7 +69,7 @@ function factsOf(item) {
     ["state", stateBadge(item.state)],
     ["unsettled since", item.unsettledSince && time(item.unsettledSince)],
     ["in this state since", item.since && time(item.since)],
-    [item.stuck ? "stuck since" : "stuck at", (item.stuck ? item.stuckSince : item.stuckAt) && time(item.stuck ? item.stuckSince : item.stuckAt)],
+    item.stuck ? ["stuck since", time(item.stuckSince)] : ["stuck at", item.stuckAt && time(item.stuckAt)],
     ["desired status", item.desiredStatus],
     ["reported status", item.runtimeStatus],
     ["exit code", item.exitCode],

@@ -30,7 +30,13 @@ function transition(item) {
     make("p", { class: "when" }, time(item.at), make("span", { class: "aside" }, age(item.at, "ago"))),
     make("p", { class: "what" }, named(item.module || "device"), " ", ...whatHappened(item)),
     make("p", { class: "why" }, make("b", {}, words(item.reason)), " ", named(item.message)),
-    make("details", {}, make("summary", {}, `Evidence of transition ${item.sequence}`), context(item), evidence(item.evidence)),
+    make(
+      "details",
+      {},
+      make("summary", {}, `Evidence of transition ${item.sequence}`),
+      context(item),
+      evidence(item.evidence),
+    ),
   );
   return { node, update() {} };
 }

@@ -27,7 +27,7 @@ function pair(large, largeUnit, small, smallUnit) {
 }
 
 /** `2026-01-05 08:17:00` of an ISO time. */
-export const clockTime = (iso) => iso.slice(0, 19).replace("T", " ");
+const clockTime = (iso) => iso.slice(0, 19).replace("T", " ");
 
 /** An element with a time as it is. */
 export function time(iso) {

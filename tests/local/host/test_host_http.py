@@ -135,6 +135,14 @@ async def test_the_route_prefix_of_host_json_is_used(start_host: StartHost, tmp_
         ("{*rest}", "/", {}),
         ("api/{*rest}", "/api", {}),
         ("api/{*rest}", "/api/1/2", {"rest": "1/2"}),
+        ("api/{x}", "/api/a+b%2Bc", {"x": "a+b+c"}),
+        ("api/{x}", "/api/%25", {"x": "%"}),
+        ("api/{x}", "/api/%zz%", {"x": "%zz%"}),
+        ("api/{x}", "/api/%252F%2f", {"x": "%2F%2f"}),
+        ("api/{x}", "/api/%C3%A9%C3%FF", {"x": "é%C3%FF"}),
+        ("api/{x}", "/api/1/%2E%2e/2/.", {"x": "2"}),
+        ("api/{x}", "/../api/./1", {"x": "1"}),
+        ("api/{x}", "/api/...", {"x": "..."}),
     ],
 )
 def test_a_route_matches_the_paths_of_its_template(template: str, path: str, params: dict[str, str] | None) -> None:

@@ -1,0 +1,191 @@
+"""The app through AMQP, the worker library, the IoT Hub stand-in and Azurite, beside what it replaces.
+
+Two mixes of the same rollout. The app keeps up: each ten seconds of the fleet are a wave of notifications that is
+handled before the next. And a backlog: all of them wait. Three sides handle them, each with stand-ins and an Azurite of
+its own:
+
+- the app;
+- the naive function of `benchmarks/naive`, in the same host;
+- the app's own SDK calls alone, as the app made them and without the app: what no logic could be faster than.
+
+A first run of each counts requests behind a proxy, and its times are not kept. Then the sides take turns, and of each
+wave the fastest round counts.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.rollout import START, Wave, backlog, waves
+from benchmarks.sdk_calls import Call, Recording, recording, replaying
+from benchmarks.table import Row
+from local.azurite import azurite_tables
+from local.stack import ROOT, Stack, running_stack
+from local.tables import table_proxy
+
+NAIVE: Final = ROOT / "benchmarks/naive"
+WARM_UP: Final = ROOT / "tests/cases/048_200_module_backoff.json"
+"""One device first: it makes every connection and table."""
+TIMES_NAIVE: Final = 10
+FLOOR: Final = 1.3
+_PART: Final = "end to end"
+
+type _Spent = tuple[float, float]
+"""Seconds, and CPU seconds of this process: of a side and the stand-ins, without Azurite."""
+type _Handle = Callable[[Stack, Wave], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a side asked of the services for a rollout."""
+
+    twin_reads: int
+    table_requests: int
+    entities: int
+
+
+async def end_to_end(devices: int, *, short: bool) -> list[Row]:
+    """Notifications a second of the three sides, and what they ask of the services for each changed device."""
+    devices, minutes, rounds = (4, 1, 1) if short else (devices, 5, 2)
+    story = list(waves(devices, minutes))
+    mixes = {"kept up": story, "backlog": [backlog(story)]}
+    return [row for name, mix in mixes.items() for row in await _side_by_side(name, mix, rounds)]
+
+
+async def _side_by_side(mix: str, story: Sequence[Wave], rounds: int) -> list[Row]:
+    events = sum(len(wave.events) for wave in story)
+    changed = sum(len(wave.twins) for wave in story)
+    counts, recorded = await _counted_app(story)
+    naive_counts = await _counted_naive(story)
+
+    spent: dict[str, list[list[_Spent]]] = {"app": [], "calls": [], "naive": []}
+    for _ in range(rounds):
+        spent["app"].append(await _run(story, ROOT))
+        spent["calls"].append(await _run_calls(story, recorded))
+        spent["naive"].append(await _run(story, NAIVE))
+    (app, app_cpu), (calls, calls_cpu), (naive, naive_cpu) = (_fastest(rounds) for rounds in spent.values())
+    return [
+        Row(_PART, f"{mix}: naive, {events} notifications of {changed} changed devices", f"{events / naive:,.0f}/s"),
+        Row(
+            _PART, f"{mix}: app, the same", f"{events / app:,.0f}/s", f"{naive / app:.1f}", "naive", f">= {TIMES_NAIVE}"
+        ),
+        Row(
+            _PART, f"{mix}: time of the app", f"{app:.2f} s", f"{app / calls:.2f}", "its SDK calls alone", f"<= {FLOOR}"
+        ),
+        Row(
+            _PART,
+            f"{mix}: CPU of the app",
+            f"{app_cpu:.2f} s",
+            f"{app_cpu / naive_cpu:.2f} and {app_cpu / calls_cpu:.2f}",
+            "naive, and its SDK calls alone",
+        ),
+        *(
+            Row(
+                _PART,
+                f"{mix}: {name} for each changed device",
+                f"{mine / changed:.2f}",
+                f"{mine / theirs:.2f}",
+                f"naive, {theirs / changed:.2f}",
+            )
+            for name, mine, theirs in (
+                ("twin reads", counts.twin_reads, naive_counts.twin_reads),
+                ("table requests", counts.table_requests, naive_counts.table_requests),
+                ("entities written", counts.entities, naive_counts.entities),
+            )
+        ),
+    ]
+
+
+def _fastest(rounds: Sequence[Sequence[_Spent]]) -> _Spent:
+    """Seconds and CPU seconds of all waves, of each the least of all rounds."""
+    waves_of_rounds = list(zip(*rounds, strict=True))
+    seconds, cpu = (sum(min(spent[which] for spent in wave) for wave in waves_of_rounds) for which in (0, 1))
+    return seconds, cpu
+
+
+async def _counted_app(story: Sequence[Wave]) -> tuple[Counts, list[Recording]]:
+    """What the app asks for, and its calls, those of the warm-up first."""
+    parts: list[Recording] = []
+    with azurite_tables() as tables, recording() as kept:
+        async with table_proxy(tables) as proxy, _staged(proxy.connection_string, ROOT) as (stack, at):
+            parts.append(kept.take())
+            before = proxy.requests.total(), stack.iot_hub.reads.total()
+            for wave in story:
+                _put(stack, wave, at)
+                await _notify(stack, wave)
+                parts.append(kept.take())
+            calls = [call for part in parts[1:] for call in part.calls]
+            entities = sum(call.entities for call in calls)
+            return Counts(stack.iot_hub.reads.total() - before[1], proxy.requests.total() - before[0], entities), parts
+
+
+async def _counted_naive(story: Sequence[Wave]) -> Counts:
+    with azurite_tables() as tables:
+        async with table_proxy(tables) as proxy, _staged(proxy.connection_string, NAIVE) as (stack, at):
+            before = proxy.requests.total(), stack.iot_hub.reads.total()
+            await _play(story, stack, at, _notify)
+            requests = proxy.requests.total() - before[0]
+            return Counts(stack.iot_hub.reads.total() - before[1], requests, requests)  # each writes one
+
+
+async def _run(story: Sequence[Wave], app_dir: Path) -> list[_Spent]:
+    """What each wave took."""
+    with azurite_tables() as tables:
+        async with _staged(tables, app_dir) as (stack, at):
+            return await _play(story, stack, at, _notify)
+
+
+async def _run_calls(story: Sequence[Wave], recorded: Sequence[Recording]) -> list[_Spent]:
+    """What the SDK calls of each wave took."""
+    warm_up, *parts = recorded
+    calls: list[Call] = [call for part in recorded for call in part.calls]
+    left = iter(parts)
+    with azurite_tables() as tables:
+        async with AsyncExitStack() as running:
+            stack, at = await running.enter_async_context(_staged(tables, NAIVE))
+            names = sorted({call.table for call in calls if call.service == "tables"})
+            hubs, hub = stack.event_hubs.connection_string(), stack.iot_hub.connection_string
+            replay = await running.enter_async_context(replaying(tables, hubs, hub, names))
+            await replay.run(warm_up)
+            return await _play(story, stack, at, lambda _stack, _wave: replay.run(next(left)))
+
+
+@asynccontextmanager
+async def _staged(tables: str, app_dir: Path) -> AsyncIterator[tuple[Stack, list[datetime]]]:
+    """A running app that has handled one device, and its clock: the last time of the list."""
+    at = [START]
+    with tempfile.TemporaryDirectory() as folder:
+        async with running_stack(Path(folder), tables, lambda: at[-1], app_dir=app_dir) as stack:
+            twin: dict[str, Any] = json.loads(WARM_UP.read_bytes())["twin"]
+            stack.iot_hub.registry.put(twin)
+            await stack.drained()
+            yield stack, at
+
+
+async def _play(story: Sequence[Wave], stack: Stack, at: list[datetime], handle: _Handle) -> list[_Spent]:
+    """Let each wave happen. What it took until all of it was handled."""
+    spent = []
+    for wave in story:
+        _put(stack, wave, at)
+        started, cpu = time.perf_counter(), time.process_time()
+        await handle(stack, wave)
+        spent.append((time.perf_counter() - started, time.process_time() - cpu))
+    return spent
+
+
+def _put(stack: Stack, wave: Wave, at: list[datetime]) -> None:
+    at.append(wave.now)
+    for twin in wave.twins.values():
+        stack.iot_hub.registry.put(twin, notify=False)
+
+
+async def _notify(stack: Stack, wave: Wave) -> None:
+    for event in wave.events:
+        stack.send(event)
+    await stack.drained()

@@ -1,0 +1,138 @@
+"""What a timer and a question cost as the fleet grows: flag_stuck over a hundred due devices, and each query."""
+
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from azure.data.tables.aio import TableServiceClient
+
+from benchmarks.seeding import seed
+from benchmarks.table import Row
+from local.azurite import azurite_tables
+from local.tables import TableProxy, table_proxy
+from status_app.notifications import Notification
+from status_app.queries.devices import Devices
+from status_app.queries.fleet import Fleet
+from status_app.services import Services
+from status_app.settings import Settings
+from status_app.twins import TwinPage
+from status_core import State
+
+SIZES: Final = (1_000, 10_000, 100_000)
+DUE: Final = 100
+PAGE: Final = 50
+START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
+LATER: Final = START + timedelta(minutes=20)
+_PART: Final = "fleets"
+_ROUNDS: Final = 3
+_DEPLOYMENT: Final = "release-1"
+
+QUERIES: Final[Mapping[str, Callable[[Fleet], Awaitable[object]]]] = {
+    "a device": lambda fleet: fleet.device("due-0"),
+    "transitions of a device": lambda fleet: fleet.transitions("due-0", None, PAGE),
+    "a page of devices": lambda fleet: fleet.devices(Devices(), None, PAGE),
+    "a page of devices in a state": lambda fleet: fleet.devices(Devices(State.MODULE_FAILED), None, PAGE),
+    "a page of devices of a deployment": lambda fleet: fleet.devices(Devices(deployment=_DEPLOYMENT), None, PAGE),
+    "a page of stuck devices": lambda fleet: fleet.devices(Devices(stuck=True), None, PAGE),
+    "a page of stuck modules": lambda fleet: fleet.stuck_modules(None, PAGE),
+    "a page of modules due within the hour": lambda fleet: fleet.modules_due(LATER + timedelta(hours=1), None, PAGE),
+    "deployments": lambda fleet: fleet.deployments(None, PAGE),
+    "a deployment, counted": lambda fleet: fleet.deployment(_DEPLOYMENT),
+}
+
+
+class _Twins:
+    """A hub that knows every device, each with one module that keeps exiting."""
+
+    async def read(self, device_id: str) -> Mapping[str, Any]:
+        module = {"settings": {"image": "camera:1.0"}}
+        at = {"$metadata": {"$lastUpdated": START.isoformat()}}
+        desired = {"$version": 1, "modules": {"camera": {"status": "running", **module}}, **at}
+        reported = {
+            "lastDesiredVersion": 1,
+            "lastDesiredStatus": {"code": 200},
+            "modules": {"camera": {"runtimeStatus": "backoff", **module}},
+            **at,
+        }
+        return {
+            "deviceId": device_id,
+            "version": 2,
+            "configurations": {_DEPLOYMENT: {"status": "Applied"}},
+            "properties": {"desired": desired, "reported": reported},
+        }
+
+    async def page(self, _continuation: str | None) -> TwinPage:
+        return TwinPage([], None)
+
+
+async def fleets(*, short: bool) -> list[Row]:
+    """Requests and seconds for each size, as ratios to the smallest."""
+    sizes = (200, 400) if short else SIZES
+    rows = await _rows()
+    found: dict[str, list[tuple[int, float]]] = {}
+    for devices in sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            seed(Path(folder), rows, (f"fleet-{number}" for number in range(devices - DUE)))
+            with azurite_tables(Path(folder)) as tables:
+                async with table_proxy(tables, keep_alive=False) as proxy:
+                    for name, measured in (await _measure(proxy)).items():
+                        found.setdefault(name, []).append(measured)
+    return [
+        _row(name, devices, measured, sizes[0], smallest)
+        for name, (smallest, *larger) in found.items()
+        for devices, measured in zip(sizes, (smallest, *larger), strict=True)
+    ]
+
+
+def _row(name: str, devices: int, measured: tuple[int, float], fewest: int, smallest: tuple[int, float]) -> Row:
+    (requests, seconds), (requests_before, seconds_before) = measured, smallest
+    what, value = f"{name}, {devices:,} devices", f"{requests:,} requests, {seconds * 1000:,.0f} ms"
+    if devices == fewest:
+        return Row(_PART, what, value)
+    ratio = f"{requests / requests_before:.1f} and {seconds / seconds_before:.1f}"
+    return Row(_PART, what, value, ratio, f"{fewest:,} devices")
+
+
+async def _measure(proxy: TableProxy) -> dict[str, tuple[int, float]]:
+    """Table requests and seconds of a run that flags a hundred devices, and of each query then."""
+    now = [START]
+    services = await _prepare(proxy.connection_string, now)
+    now.append(LATER)
+    flag_stuck = await services.flag_stuck()
+    found = {f"flag_stuck, {DUE} due": await _cost(proxy, flag_stuck.run)}
+    fleet = services.fleet()
+    for name, query in QUERIES.items():
+        costs = [await _cost(proxy, partial(query, fleet)) for _ in range(_ROUNDS)]
+        found[name] = min(costs)
+    await services.close()
+    return found
+
+
+async def _cost(proxy: TableProxy, work: Callable[[], Awaitable[object]]) -> tuple[int, float]:
+    before, started = proxy.requests.total(), time.perf_counter()
+    await work()
+    seconds = time.perf_counter() - started
+    return proxy.requests.total() - before, seconds
+
+
+async def _prepare(tables: str, now: list[datetime]) -> Services:
+    """The app, with a hundred devices that are unsettled since now."""
+    settings = Settings.read({"STATUS_TABLES": tables, "IOT_HUB": "hub.example.com"})
+    services = Services(settings, clock=lambda: now[-1], twins=_Twins())
+    reconciler = await services.reconciler()
+    for number in range(DUE):
+        await reconciler.look(Notification(f"due-{number}"))
+    return services
+
+
+async def _rows() -> list[Mapping[str, Any]]:
+    """The row of a device that is due long after the run."""
+    with azurite_tables() as tables:
+        await (await _prepare(tables, [START])).close()
+        async with TableServiceClient.from_connection_string(tables) as service:
+            row = await service.get_table_client("DeploymentStatus").get_entity("due-0", "device")
+    return [{**row, "LookAt": START + timedelta(days=1)}]

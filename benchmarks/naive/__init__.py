@@ -1,0 +1,1 @@
+"""A function app of its own, for the comparison."""

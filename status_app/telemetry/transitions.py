@@ -1,0 +1,26 @@
+"""A transition as it is told: one log line, and one in the metrics."""
+
+from status_app.telemetry.logs import log
+from status_app.telemetry.meters import TRANSITIONS, record
+from status_core import Transition
+from status_core.reading import clean
+from status_core.twin import NAME_LIMIT
+
+_log = log(__name__)
+
+
+def tell_transition(device_id: str, transition: Transition) -> None:
+    """Tell of a transition that is committed."""
+    change = transition.change
+    left, entered = change.from_state or "absent", change.to_state or "absent"
+    _log.info(
+        "device %r %s %s: %s -> %s (%s)",
+        device_id,
+        change.kind,
+        clean(change.module, NAME_LIMIT),
+        left,
+        entered,
+        change.reason,
+        extra={"deployments": list(transition.deployments)},
+    )
+    record(TRANSITIONS, 1, {"kind": change.kind, "from": left, "to": entered, "reason": change.reason})

@@ -1,0 +1,212 @@
+"""schemas/openapi.yaml says what the app answers: its words, its properties, and whatever schemathesis asks."""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+import yaml  # type: ignore[import-untyped] # its types are a package of their own, for this one call
+from asking import ask
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # as above
+from referencing import Registry
+from referencing.jsonschema import DRAFT202012
+from yarl import URL
+
+from local.stack import Stack, running_stack
+from status_app.http import parameters, routes
+from status_app.services import services
+from status_app.tables.rows import EVIDENCE_LIMIT
+from status_core import Flag, Kind, ModuleState, Portal, State
+from status_core.rollout import Milestone
+
+ROOT = Path(__file__).parents[2]
+DOCUMENT = ROOT / "schemas/openapi.yaml"
+API = yaml.safe_load(DOCUMENT.read_text())
+SCHEMAS = API["components"]["schemas"]
+TWIN = json.loads((ROOT / "tests/cases/048_200_module_backoff.json").read_text())["twin"]
+KEY = "a-key"
+ODD = "-.+%_#*?!(),:=@$'aZ9"
+"""Every kind of character that IoT Hub allows in the id of a device."""
+IDS = (ODD, "a%2Fb", "a+b", "a%b", "50%25", "...", "?", "#", "%", "edge-01", "~X")
+OUTCOMES = {"200", "304", "400", "401", "404", "503"}
+
+
+class Clock:
+    """The time of the stack. Soon after the twin's, then long after."""
+
+    def __init__(self) -> None:
+        self.now = datetime.fromisoformat("2024-05-02T09:10:00Z")
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+async def stack(tables: str, tmp_path: Path) -> AsyncIterator[Stack]:
+    clock = Clock()
+    async with running_stack(tmp_path, tables, clock, function_key=KEY) as stack:
+        for device in IDS[:-1]:
+            stack.iot_hub.registry.put(TWIN | {"deviceId": device})
+        await stack.drained()
+        clock.now += timedelta(hours=1)
+        await stack.host.run_timer("flag_stuck")
+        yield stack
+
+
+async def get(stack: Stack, path: str, **headers: str) -> tuple[int, Any]:
+    """The answer to a path that is sent as it stands."""
+    async with (
+        aiohttp.ClientSession(headers={"x-functions-key": KEY} | headers) as session,
+        session.get(URL(stack.api + path, encoded=True)) as response,
+    ):
+        return response.status, json.loads(await response.read() or "null")
+
+
+async def test_a_device_of_any_legal_id_is_found_by_its_percent_encoded_path(stack: Stack) -> None:
+    for device in IDS[:-1]:
+        path = f"/devices/{quote(device, safe='')}"
+        status, answer = await get(stack, path)
+        assert (status, answer["deviceId"]) == (200, device)
+        status, answer = await get(stack, f"{path}/transitions?limit=1")
+        assert (status, answer["items"][0]["eventId"]) == (200, f"localhost/{device}/{answer['items'][0]['sequence']}")
+    assert (await get(stack, f"/devices/{IDS[-1]}"))[0] == 404
+    found, path = [], "/devices?limit=3"
+    while path:
+        _, answer = await get(stack, path)
+        found += [item["deviceId"] for item in answer["items"]]
+        path = f"/devices?limit=3&next={answer['next']}" if answer["next"] else ""
+    assert sorted(found) == sorted(IDS[:-1])
+
+
+async def test_every_route_but_health_asks_for_a_key(stack: Stack) -> None:
+    for path in ("/devices", "/devices/edge-01", "/devices/edge-01/transitions", "/modules", "/deployments"):
+        assert await get(stack, path, **{"x-functions-key": "another"}) == (401, None)
+    assert (await get(stack, "/health", **{"x-functions-key": "another"}))[0] == 200
+    async with aiohttp.ClientSession() as session, session.get(f"{stack.api}/devices?code={KEY}") as response:
+        assert response.status == 200
+
+
+async def test_schemathesis_finds_nothing(stack: Stack, tmp_path: Path) -> None:
+    excluded = (
+        "unsupported_method",  # the host answers 404, and not 405, to a method that no function has
+        "missing_required_header",  # no header is required but the key, which ignored_auth looks at
+    )
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run", str(DOCUMENT)),
+        *("--url", stack.api),
+        *("--header", f"x-functions-key: {KEY}"),
+        *("--checks", "all"),
+        *("--exclude-checks", ",".join(excluded)),
+        *("--max-examples", "10"),
+        *("--seed", "1"),
+        *("--no-color", "--no-shrink"),
+    ]
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        cwd=tmp_path,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(Path(__file__).parent)},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    printed = (await process.stdout.read()).decode()
+    assert await process.wait() == 0, printed[-10_000:]
+    assert f"Tested: {sum(len(path) for path in API['paths'].values())}" in printed
+    assert [outcome for outcome in stack.host.invocations if not outcome.ok] == []
+
+
+async def test_an_answer_holds_what_its_schema_names_and_nothing_else(stack: Stack) -> None:
+    assert stack
+    fleet = services().fleet()
+    for operation, route, query in (
+        ("/devices", routes.devices, ""),
+        ("/devices/{deviceId}", routes.device, ""),
+        ("/devices/{deviceId}/transitions", routes.transitions, ""),
+        ("/modules", routes.modules, "stuck=true"),
+        ("/deployments", routes.deployments, ""),
+        ("/deployments/{deploymentId}", routes.deployment, ""),
+        ("/health", routes.health, ""),
+    ):
+        answered = await ask(fleet, route, query, deviceId="edge-01", deploymentId="at-scale1")
+        schema = content(API["paths"][operation]["get"]["responses"]["200"])["schema"]
+        assert strangers(answered.json, schema) == []
+        assert answered.json.get("items", True)
+
+
+def content(response: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = response["content"]["application/json"]
+    return found
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema with what it refers to, and what it is all of."""
+    if "$ref" in schema:
+        return resolved(SCHEMAS[schema["$ref"].rpartition("/")[2]])
+    properties = dict(schema.get("properties", {}))
+    for part in schema.get("allOf", ()):
+        properties |= resolved(part)["properties"]
+    return {**schema, "properties": properties}
+
+
+def strangers(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
+    """Where a value has other properties than its schema names."""
+    schema = resolved(schema)
+    if isinstance(value, list):
+        return [found for item in value for found in strangers(item, schema["items"], f"{path}[]")]
+    if not isinstance(value, dict):
+        return []
+    if "anyOf" in schema:
+        schema = resolved(schema["anyOf"][0])
+    if "additionalProperties" in schema:
+        return [
+            found for item in value.values() for found in strangers(item, schema["additionalProperties"], f"{path}.*")
+        ]
+    if value.keys() != schema["properties"].keys():
+        return [f"{path}: {value.keys() ^ schema['properties'].keys()}"]
+    return [
+        found for name, item in value.items() for found in strangers(item, schema["properties"][name], f"{path}.{name}")
+    ]
+
+
+def test_the_words_of_the_document_are_those_of_the_code() -> None:
+    summary = SCHEMAS["DeviceSummary"]["properties"]
+    assert SCHEMAS["State"]["enum"] == list(State)
+    assert SCHEMAS["ModuleState"]["enum"] == list(ModuleState)
+    assert summary["flags"]["items"]["enum"] == list(Flag)
+    assert summary["portal"]["enum"] == [*Portal, None]
+    assert SCHEMAS["Transition"]["properties"]["kind"]["enum"] == list(Kind)
+    assert SCHEMAS["Milestones"]["propertyNames"]["enum"] == list(Milestone)
+    assert SCHEMAS["Evidence"]["maxItems"] == EVIDENCE_LIMIT
+    limit = API["components"]["parameters"]["limit"]["schema"]
+    assert (limit["default"], limit["maximum"]) == (parameters.DEFAULT, parameters.MOST)
+
+
+async def test_the_document_has_the_routes_of_the_app_and_each_outcome_of_them(stack: Stack) -> None:
+    triggers = [function.trigger for function in stack.host.functions.values()]
+    routes_of_the_app = {f"/{trigger['route']}" for trigger in triggers if trigger["type"] == "httpTrigger"}
+    assert routes_of_the_app - {"/fleet"} == set(API["paths"])  # the page is for people
+    for path, methods in API["paths"].items():
+        assert list(methods) == ["get"]
+        has_id = "{" in path
+        for operation in methods.values():
+            expected = {"200", "503"} if path == "/health" else OUTCOMES - (set() if has_id else {"404"})
+            assert set(operation["responses"]) == expected
+
+
+@pytest.mark.parametrize("path", API["paths"])
+def test_every_example_of_the_document_is_a_value_of_its_schema(path: str) -> None:
+    registry: Any = Registry().with_resource("urn:openapi", DRAFT202012.create_resource(API))
+    pointer = path.replace("~", "~0").replace("/", "~1").replace("{", "%7B").replace("}", "%7D")
+    found = content(API["paths"][path]["get"]["responses"]["200"])
+    values = [example["value"] for example in found.get("examples", {}).values()] or [found["example"]]
+    reference = f"urn:openapi#/paths/{pointer}/get/responses/200/content/application~1json/schema"
+    for value in values:
+        Draft202012Validator({"$ref": reference}, registry=registry).validate(value)
+        assert strangers(value, found["schema"]) == []

@@ -1,0 +1,76 @@
+"""docs/querying.md: its examples run as they stand there, and its table is that of the document."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+import yaml  # type: ignore[import-untyped] # its types are a package of their own, for this one call
+
+from local.stack import Stack, running_stack
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/querying.md").read_text()
+TWIN = json.loads((ROOT / "tests/cases/048_200_module_backoff.json").read_text())["twin"]
+KEY = "a-key"
+
+
+def blocks(language: str) -> list[str]:
+    """The code blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture
+async def stack(tables: str, tmp_path: Path) -> AsyncIterator[Stack]:
+    async with running_stack(tmp_path, tables, lambda: datetime.now(UTC), function_key=KEY) as stack:
+        for device in ("edge-01", "edge-02"):
+            stack.iot_hub.registry.put(TWIN | {"deviceId": device})
+        await stack.drained()
+        await stack.host.run_timer("flag_stuck")
+        yield stack
+
+
+async def output(stack: Stack, *command: str) -> str:
+    """What a command prints, that has the address and the key in its environment."""
+    process = await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, "API": stack.api, "KEY": KEY}, stdout=asyncio.subprocess.PIPE
+    )
+    printed, _ = await process.communicate()
+    assert process.returncode == 0
+    return printed.decode()
+
+
+async def test_the_commands_of_the_page_answer_with_something_each(stack: Stack) -> None:
+    commands = [line for block in blocks("sh") for line in block.splitlines()]
+    paths = [
+        re.sub(r"edge-01", "{deviceId}", re.sub(r"at-scale1$", "{deploymentId}", path))
+        for path in (re.findall(r'"\$API([^"?]+)', command)[0] for command in commands)
+    ]
+    assert {f"/api{path}" for path in paths} == set(table())
+    for command in commands:
+        answer = json.loads(await output(stack, "sh", "-c", command))
+        assert "detail" not in answer
+        assert "stuckBefore" in command or answer.get("items", True)
+
+
+async def test_the_program_of_the_page_goes_through_all_pages(stack: Stack) -> None:
+    (program,) = blocks("python")
+    small = program.replace('"limit": "200"', '"limit": "1"')
+    assert small != program
+    for text in (program, small):
+        printed = (await output(stack, sys.executable, "-c", text)).splitlines()
+        assert [line.split()[1:] for line in printed] == [["edge-01", "m1", "backoff"], ["edge-02", "m1", "backoff"]]
+
+
+def table() -> list[str]:
+    return re.findall(r"^\| `(/api/[^`]+)` \|", PAGE, re.MULTILINE)
+
+
+def test_the_page_names_every_path_of_the_document_and_no_other() -> None:
+    document = yaml.safe_load((ROOT / "schemas/openapi.yaml").read_text())
+    assert table() == [f"/api{path}" for path in document["paths"]]
