@@ -4,17 +4,17 @@ import gzip
 import json
 import ssl
 from http import HTTPStatus
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 from aiohttp import web
 
+from local.http_server import HttpServer
 from local.tokens import token_refusal
 
 AUDIENCE: Final = "https://monitor.azure.com/"
 
 
-class Ingestion:
+class Ingestion(HttpServer):
     """Takes telemetry over HTTPS.
 
     Args:
@@ -26,32 +26,17 @@ class Ingestion:
     """
 
     def __init__(self, tls: ssl.SSLContext) -> None:
-        self._tls = tls
-        self._port = 0
-        self.items: list[dict[str, Any]] = []
-        self.refused: list[str] = []
-
-    async def __aenter__(self) -> Self:
-        """Listen on a free port."""
         application = web.Application()
         application.router.add_post("/{slash:/?}v2.1/track", self._track)
-        self._runner = web.AppRunner(application, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "localhost", 0, ssl_context=self._tls).start()
-        self._port = self._runner.addresses[0][1]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self._runner.cleanup()
+        super().__init__(application, host="localhost", tls=tls)
+        self.items: list[dict[str, Any]] = []
+        self.refused: list[str] = []
 
     @property
     def connection_string(self) -> str:
         """What the exporter takes."""
         key = "00000000-0000-0000-0000-000000000000"
-        return f"InstrumentationKey={key};IngestionEndpoint=https://localhost:{self._port}/"
+        return f"InstrumentationKey={key};IngestionEndpoint=https://localhost:{self.port}/"
 
     @property
     def metrics(self) -> dict[str, list[dict[str, Any]]]:

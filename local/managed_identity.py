@@ -4,15 +4,14 @@ import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from secrets import token_hex
-from types import TracebackType
-from typing import Self
 
 from aiohttp import web
 
+from local.http_server import HttpServer
 from local.tokens import LIFETIME, issue_token
 
 
-class ManagedIdentity:
+class ManagedIdentity(HttpServer):
     """Gives tokens for one user-assigned identity, to whoever runs in its environment.
 
     Args:
@@ -23,32 +22,17 @@ class ManagedIdentity:
     """
 
     def __init__(self, client_id: str) -> None:
-        self._client_id = client_id
-        self._secret = token_hex()
-        self._port = 0
-        self.audiences: list[str] = []
-
-    async def __aenter__(self) -> Self:
-        """Listen on a free port."""
         application = web.Application()
         application.router.add_get("/msi/token", self._answer)
-        self._runner = web.AppRunner(application, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self._port = self._runner.addresses[0][1]
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Stop."""
-        await self._runner.cleanup()
+        super().__init__(application)
+        self._client_id = client_id
+        self._secret = token_hex()
+        self.audiences: list[str] = []
 
     @property
     def environment(self) -> Mapping[str, str]:
         """What Azure sets beside the app settings."""
-        return {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{self._port}/msi/token", "IDENTITY_HEADER": self._secret}
+        return {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{self.port}/msi/token", "IDENTITY_HEADER": self._secret}
 
     async def _answer(self, request: web.Request) -> web.Response:
         if request.headers.get("X-IDENTITY-HEADER") != self._secret:
