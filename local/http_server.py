@@ -6,6 +6,8 @@ from typing import Self
 
 from aiohttp import web
 
+from local.listener import Listener
+
 
 class HttpServer:
     """Serves an application while its context is open.
@@ -14,29 +16,25 @@ class HttpServer:
         application: What it serves.
         host: The name that clients call it by.
         tls: Presents a certificate for that name; None: plain HTTP.
-
-    Attributes:
-        port: Where it listens, from the start on.
     """
 
     def __init__(
         self, application: web.Application, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
     ) -> None:
-        self.port = 0
-        self._application = application
-        self._host = host
-        self._tls = tls
+        self._listener = Listener(web.AppRunner(application, access_log=None), host=host, tls=tls)
+
+    @property
+    def port(self) -> int:
+        """Where it listens, from the start on."""
+        return self._listener.port
 
     async def __aenter__(self) -> Self:
         """Listen on a free port."""
-        self._runner = web.AppRunner(self._application, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, 0, ssl_context=self._tls).start()
-        self.port = self._runner.addresses[0][1]
+        await self._listener.start()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop."""
-        await self._runner.cleanup()
+        await self._listener.stop()

@@ -10,6 +10,7 @@ from local.eventhubs.connection import Connection
 from local.eventhubs.log import PARTITION_KEY, Hub, StoredEvent
 from local.eventhubs.message import build_message
 from local.eventhubs.nodes import Broker
+from local.listener import stop_accepting
 from local.routed_event import RoutedEvent
 
 
@@ -115,6 +116,7 @@ class EventHubs:
         if self._server is None:
             return
         server, self._server = self._server, None
+        await stop_accepting(sock.fileno() for sock in server.sockets)
         server.close()
         server.abort_clients()
         await server.wait_closed()

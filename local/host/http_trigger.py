@@ -1,7 +1,6 @@
 """The HTTP trigger: a server on 127.0.0.1 for the app's HTTP functions."""
 
 import hmac
-import socket
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from email.utils import format_datetime
@@ -12,6 +11,7 @@ from local.host.invocation import Function, HostStoppedError, Invoker
 from local.host.messages import RpcHttp, TypedData
 from local.host.route import Route, parse_route
 from local.host.worker import AppLoadError
+from local.listener import Listener
 
 _LONGEST_BODY = 100 * 1024 * 1024
 
@@ -42,16 +42,13 @@ class HttpServer:
         """Listen on 127.0.0.1:`port`, 0 for a free one; returns the port."""
         app = web.Application(client_max_size=_LONGEST_BODY)
         app.router.add_route("*", "/{path:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        listening = socket.create_server(("127.0.0.1", port))
-        await web.SockSite(self._runner, listening).start()
-        bound: int = listening.getsockname()[1]
-        return bound
+        self._listener = Listener(web.AppRunner(app, access_log=None))
+        await self._listener.start(port)
+        return self._listener.port
 
     async def stop(self) -> None:
         """Finish the requests that run, then close."""
-        await self._runner.cleanup()
+        await self._listener.stop()
 
     async def _serve(self, request: web.Request) -> web.Response:
         response = await self._answer(request)

@@ -16,6 +16,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from local.faults import Fault, Faults
+from local.listener import Listener
 
 type Operation = Literal["read", "write"]
 """A GET reads, anything else writes: a transaction is one write, and so is the creation of a table."""
@@ -85,14 +86,13 @@ class TableProxy:
         )
         # A request whose client is gone is given up: what was killed before a call does not make it later on.
         server = web.Server(self._answer, access_log=None, handler_cancellation=True)
-        self._runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self._port = self._runner.addresses[0][1]
+        self._listener = Listener(web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS))
+        await self._listener.start()
+        self._port = self._listener.port
 
     async def stop(self) -> None:
         """Close every connection."""
-        await self._runner.cleanup()
+        await self._listener.stop()
         await self._session.close()
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:

@@ -7,6 +7,7 @@ from urllib.parse import unquote
 import azure.functions as func
 from aiohttp import web
 
+from local.listener import Listener
 from status_app.http import routes
 from status_app.queries import Fleet
 
@@ -27,7 +28,7 @@ class Api:
         self.answers: list[tuple[int, Mapping[str, str], str]] = []
         self.requests: list[str] = []
         self._fleet = fleet
-        self._runner: web.AppRunner | None = None
+        self._listener: Listener | None = None
 
     @property
     def url(self) -> str:
@@ -36,16 +37,14 @@ class Api:
     async def start(self) -> None:
         app = web.Application()
         app.router.add_get("/api/{path:.*}", self._serve)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
+        self._listener = Listener(web.AppRunner(app, access_log=None))
+        await self._listener.start(self.port)
+        self.port = self._listener.port
 
     async def stop(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
+        if self._listener is not None:
+            await self._listener.stop()
+            self._listener = None
 
     async def _serve(self, request: web.Request) -> web.Response:
         self.requests.append(request.path_qs)

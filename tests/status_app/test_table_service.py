@@ -9,6 +9,7 @@ from aiohttp import web
 from azure.core.exceptions import HttpResponseError
 from azure.data.tables.aio import TableClient
 
+from local.listener import Listener
 from status_app.errors import LostRaceError, UnavailableError
 from status_app.tables import service
 from status_app.tables.service import table_errors, table_service
@@ -33,17 +34,15 @@ class Answers:
         self.requests = 0
         application = web.Application()
         application.router.add_route("*", "/{path:.*}", self._answer)
-        self._runner = web.AppRunner(application)
+        self._listener = Listener(web.AppRunner(application))
 
     async def start(self) -> str:
         """Its connection string."""
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        return connection_string(self._runner.addresses[0][1])
+        await self._listener.start()
+        return connection_string(self._listener.port)
 
     async def stop(self) -> None:
-        await self._runner.cleanup()
+        await self._listener.stop()
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.requests += 1
