@@ -262,7 +262,10 @@ async def test_a_whole_that_is_refused_without_words_has_the_class_and_status_of
 
 
 def test_a_body_is_a_changeset_with_a_request_for_each_operation() -> None:
-    partition = '"PartitionKey": "p", "PartitionKey@odata.type": "Edm.String"'
+    partition, text = (
+        '"PartitionKey": "p", "PartitionKey@odata.type": "Edm.String"',
+        '"RowKey@odata.type": "Edm.String"',
+    )
     guarded: Operation = (UPDATE, row("a'b"), REPLACE | {"etag": "W/1"})
     body = encode("http://h/T", [(CREATE, row("r", Long=EntityProperty(1, EdmType.INT64))), guarded], "batch_1")
     assert body.decode().split("\r\n") == [
@@ -281,7 +284,7 @@ def test_a_body_is_a_changeset_with_a_request_for_each_operation() -> None:
         "Content-Type: application/json",
         "Content-Length: 157",
         "",
-        f'{{{partition}, "RowKey": "r", "RowKey@odata.type": "Edm.String", "Long": "1", "Long@odata.type": "Edm.Int64"}}',
+        f'{{{partition}, "RowKey": "r", {text}, "Long": "1", "Long@odata.type": "Edm.Int64"}}',
         "--changeset_1",
         "Content-Type: application/http",
         "Content-Transfer-Encoding: binary",
@@ -292,9 +295,9 @@ def test_a_body_is_a_changeset_with_a_request_for_each_operation() -> None:
         "Accept: application/json;odata=minimalmetadata",
         "If-Match: W/1",
         "Content-Type: application/json",
-        "Content-Length: 113",
+        "Content-Length: 114",
         "",
-        f'{{{partition}, "RowKey": "a\'b", "RowKey@odata.type": "Edm.String"}}',
+        f'{{{partition}, "RowKey": "a\'b", {text}}}',
         "--changeset_1--",
         "--batch_1--",
         "",
