@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -16,11 +16,12 @@ from azure.eventhub.aio import EventHubProducerClient
 
 from local.stack import TRANSITIONS
 from status_app import twins
+from status_app.tables import transaction
 from status_app.tables.service import table_service
 from status_app.twins import READERS, TwinReader
 from status_core.twin import EDGE_AGENT
 
-_WRITES: Final = ("create_entity", "upsert_entity", "update_entity", "delete_entity", "submit_transaction")
+_WRITES: Final = ("create_entity", "upsert_entity", "update_entity", "delete_entity")
 _CONDITIONS: Final = frozenset({"etag", "match_condition"})
 """An ETag is of one table and one time."""
 
@@ -32,7 +33,7 @@ class Call:
     Attributes:
         service: `tables`, `twins` or `transitions`.
         table: The table's name; of an event hub, the partition key.
-        method: What is called of a table.
+        method: What is called of a table; `submit` is a transaction.
         arguments: Its arguments; of a twin read, the device; of an event hub, the bodies.
     """
 
@@ -45,7 +46,7 @@ class Call:
     @property
     def entities(self) -> int:
         """Entities that it writes."""
-        if self.method == "submit_transaction":
+        if self.method == "submit":
             return len(self.arguments[0])
         return int(self.method in _WRITES)
 
@@ -107,16 +108,17 @@ def recording() -> Iterator[Recording]:
             await send(client, batch)
 
     with (
+        patch.object(transaction, "submit", _kept(kept, transaction.submit)),
         patch.object(TableClient, "query_entities", kept_query),
         patch.object(TwinReader, "read", kept_read),
         patch.object(EventHubProducerClient, "send_batch", kept_send),
-        patch.multiple(TableClient, **{name: _kept(kept, name) for name in _WRITES}),
+        patch.multiple(TableClient, **{name: _kept(kept, getattr(TableClient, name)) for name in _WRITES}),
     ):
         yield kept
 
 
-def _kept(kept: Recording, name: str) -> Any:
-    method = getattr(TableClient, name)
+def _kept(kept: Recording, method: Callable[..., Awaitable[Any]]) -> Any:
+    name = method.__name__
 
     @wraps(method)
     async def call(client: TableClient, *arguments: Any, **keywords: Any) -> Any:
@@ -157,6 +159,8 @@ class Replay:
         elif call.method == "query_entities":
             rows = self._tables[call.table].query_entities(*call.arguments, **call.keywords)
             _ = [row async for row in rows]
+        elif call.method == "submit":
+            await transaction.submit(self._tables[call.table], *_free(call.arguments))
         else:
             await getattr(self._tables[call.table], call.method)(*_free(call.arguments), **_unguarded(call.keywords))
 

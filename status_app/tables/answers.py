@@ -13,6 +13,8 @@ OPERATIONS: Final = {"POST": "insert", "PUT": "replace", "PATCH": "merge", "DELE
 
 _TABLE: Final = re.compile(r"/(\w+)(\(.*)?$")
 """The table in the path of an address, and the keys of an entity, if there are any, in brackets."""
+_OPERATION: Final = re.compile(rb"^[A-Z]+ (http\S+) HTTP/", re.MULTILINE)
+"""An operation in the body of a transaction, with its address."""
 _OUTCOMES: Final = {
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.CONFLICT: "conflict",
@@ -31,9 +33,12 @@ def record_answer(response: PipelineResponse[Any, Any]) -> None:
     if not meters.is_heard():
         return
     request, status = response.http_request, response.http_response.status_code
-    is_batch = bool(request.multipart_mixed_info)
-    entity = request.multipart_mixed_info[0][0].multipart_mixed_info[0][0] if is_batch else request
-    found = _TABLE.search(entity.url.partition("?")[0])
+    address = request.url.partition("?")[0]
+    is_batch = address.endswith("/$batch")
+    if is_batch:
+        first = _OPERATION.search(request.content)
+        address = first[1].decode() if first else ""
+    found = _TABLE.search(address)
     table, keys = (found[1], found[2] or "") if found else ("other", "")
     if is_batch:
         op = "transaction"

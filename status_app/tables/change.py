@@ -8,13 +8,13 @@ from azure.core import MatchConditions
 from azure.data.tables import TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from status_app.tables import transaction
 from status_app.tables.index_rows import IndexRows
 from status_app.tables.rows import Row, long
 from status_app.tables.service import TRANSACTION_LIMIT, table_errors
 from status_app.tables.stored_device import StoredDevice
+from status_app.tables.transaction import Operation
 from status_core import Transition
-
-type Operation = tuple[TransactionOperation, Row] | tuple[TransactionOperation, Row, Mapping[str, Any]]
 
 REPLACE: Final = {"mode": UpdateMode.REPLACE}
 
@@ -91,8 +91,8 @@ async def _transact(client: TableClient, operations: Sequence[Operation], guard:
         if not operations and len(guard) > 2 and guard[0] is TransactionOperation.UPDATE:  # noqa: PLR2004
             # One row alone is cheaper by itself.
             return str((await client.update_entity(guard[1], **guard[2]))["etag"])
-        result = await client.submit_transaction([*operations, guard])
-    return str(result[-1].get("etag", ""))
+        etags = await transaction.submit(client, [*operations, guard])
+    return etags[-1]
 
 
 def _guarded(operation: tuple[TransactionOperation, Row], etag: str | None, mode: UpdateMode) -> Operation:

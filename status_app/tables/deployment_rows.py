@@ -16,6 +16,7 @@ from azure.core import MatchConditions
 from azure.data.tables import TableEntity, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from status_app.tables import transaction
 from status_app.tables.deployment_index import WRITERS_END_AFTER
 from status_app.tables.keys import key_part, unescape
 from status_app.tables.rows import read_time
@@ -180,7 +181,7 @@ class DeploymentRows:
         row = {"PartitionKey": _PARTITION, "RowKey": f"deployment|{part}", **columns, **_columns(rollout)}
         row |= {"CountedAt": counted}
         first = len(rollout.reached) - len(events)
-        operations: list[Any] = [
+        operations: list[transaction.Operation] = [
             (
                 TransactionOperation.CREATE,
                 {
@@ -197,7 +198,7 @@ class DeploymentRows:
             guard = {"etag": stored.row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
             operations.append((TransactionOperation.UPDATE, row, {"mode": UpdateMode.REPLACE, **guard}))
         with table_errors(guarded=True):
-            await self._client.submit_transaction(operations)
+            await transaction.submit(self._client, operations)
 
     async def forget(self, event: UnsentEvent) -> None:
         """Delete an event that was sent.

@@ -16,6 +16,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.data.tables import TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from status_app.tables import transaction
 from status_app.tables.service import TRANSACTION_LIMIT, is_unavailable
 
 LINGER: Final = 0.25
@@ -111,11 +112,11 @@ class IndexWrites:
                 await self._client.upsert_entity(entities[0], mode=UpdateMode.REPLACE)
                 return
             replace = {"mode": UpdateMode.REPLACE}
-            await self._client.submit_transaction([(operation, entity, replace) for entity in entities])
+            await transaction.submit(self._client, [(operation, entity, replace) for entity in entities])
             return
         if len(entities) > 1:
             try:
-                await self._client.submit_transaction([(operation, entity) for entity in entities])
+                await transaction.submit(self._client, [(operation, entity) for entity in entities])
             except HttpResponseError as error:
                 if error.status_code != HTTPStatus.NOT_FOUND:  # of one row, and then none is deleted
                     raise

@@ -10,7 +10,8 @@ from azure.data.tables import TableEntity, TransactionOperation
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
-from status_app.tables.change import REPLACE, Committed, Operation, Unit, key_of, submit
+from status_app.tables import transaction
+from status_app.tables.change import REPLACE, Committed, Unit, key_of, submit
 from status_app.tables.deployment_index import PAGE, DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.index_rows import IndexRows, deployments_of, index_rows, next_generation, unsent_row
@@ -251,7 +252,7 @@ class StatusTable:
             rows = [key_of(row) async for row in old]
             for start in range(0, len(rows), TRANSACTION_LIMIT):
                 part = rows[start : start + TRANSACTION_LIMIT]
-                await self._client.submit_transaction([(TransactionOperation.DELETE, row) for row in part])
+                await transaction.submit(self._client, [(TransactionOperation.DELETE, row) for row in part])
 
     def _unsent(self, device_id: str, transitions: Sequence[Transition]) -> IndexRows:
         if not transitions or not self._publishes:
@@ -279,7 +280,9 @@ def _units(
     gone: Sequence[Mapping[str, Any]],
 ) -> Iterator[Unit]:
     """Each changed module with its transitions in their order, then the device's own transitions."""
-    states: dict[str, Operation] = {key: (TransactionOperation.UPSERT, row, REPLACE) for key, row in changed.items()}
+    states: dict[str, transaction.Operation] = {
+        key: (TransactionOperation.UPSERT, row, REPLACE) for key, row in changed.items()
+    }
     states |= {row["RowKey"]: (TransactionOperation.DELETE, key_of(row)) for row in gone}
     states.pop(DEVICE, None)
     history: dict[str, list[tuple[Transition, Row]]] = {}

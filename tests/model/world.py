@@ -17,7 +17,7 @@ from status_app.errors import UnavailableError
 from status_app.incoming import IncomingEvent
 from status_app.settings import Settings
 from status_app.tables import change as change_of_tables
-from status_app.tables import deployment_index, index_rows, index_writes, status_table
+from status_app.tables import deployment_index, index_rows, index_writes, status_table, transaction
 from status_app.tables.keys import escape
 from status_app.twin_changes import MAX_RETRIES, BatchError
 
@@ -25,7 +25,7 @@ from .faults import Killed
 from .fleet import Act, Change, Device
 from .process import SETTINGS, Process
 from .steps import Both, History, Lose, Restart, Run, Step, Wait
-from .tables import Tables
+from .tables import Table, Tables
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES: Final = ("edge-01", "edge|02", "edge/03")
@@ -211,6 +211,7 @@ def world(history: History) -> Iterator[World]:
         for module in (deployment_index, index_rows):  # each shard is asked by itself: two say as much as sixteen
             stack.enter_context(patch.object(module, "SHARDS", SHARDS))
         stack.enter_context(patch.object(resync, "TWINS_PER_RUN", history.twins_per_run))
+        stack.enter_context(patch.object(transaction, "submit", _submit))
         found = World(history)
         log.addHandler(found.told)
         log.setLevel(logging.INFO)
@@ -221,6 +222,11 @@ def world(history: History) -> Iterator[World]:
             log.removeHandler(found.told)
             log.setLevel(level)
             log.propagate = propagate
+
+
+async def _submit(table: Table, operations: Sequence[transaction.Operation]) -> list[str]:
+    """A transaction over tables in memory."""
+    return [str(answer.get("etag", "")) for answer in await table.submit_transaction(operations)]
 
 
 @cache
