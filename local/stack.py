@@ -16,6 +16,7 @@ from local.iothub import IotHub
 from local.routed_event import RoutedEvent
 from status_app import services
 from status_app.settings import SCHEDULES, Settings
+from status_app.twins import TwinReader
 
 ROOT: Final = Path(__file__).parents[1]
 TWIN_CHANGES: Final = "twin-changes"
@@ -59,6 +60,8 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
     routes: bool = True,
     function_key: str | None = None,
     app_dir: Path = ROOT,
+    twins: Callable[[Settings], TwinReader] | None = None,
+    before: Callable[[Stack], object] | None = None,
 ) -> AsyncIterator[Stack]:
     """Run the app over a table service. No timer fires by itself: `host.run_timer` fires one.
 
@@ -69,6 +72,8 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
         routes: Whether the hub's route sends on what it makes; else it only keeps it in `sent`.
         function_key: Opens the HTTP functions; None leaves them open.
         app_dir: Where the function app is.
+        twins: What reads twins; None: the app's own reader, without its waits.
+        before: Called before the app starts: what it does to the hubs waits for the app.
     """
     event_hubs = EventHubs({TWIN_CHANGES: PARTITIONS, TRANSITIONS: PARTITIONS}, now=clock)
     sent: list[RoutedEvent] = []
@@ -95,13 +100,18 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
             "IOT_HUB": iot_hub.connection_string,
             **SCHEDULES,
         }
-        app = services.Services(Settings.read({**os.environ, **settings}), clock=clock, sleep=_no_wait)
+        read = Settings.read({**os.environ, **settings})
+        reader = None if twins is None else twins(read)
+        app = services.Services(read, clock=clock, twins=reader, sleep=_no_wait)
         running.push_async_callback(app.close)
         services.use(app)
         host = FunctionsHost(app_dir, settings, data_dir=folder, clock=clock, sleep=_no_wait, function_key=function_key)
+        stack = Stack(event_hubs, iot_hub, host, sent)
+        if before is not None:
+            before(stack)
         await host.start()
         running.push_async_callback(_stop, host)
-        yield Stack(event_hubs, iot_hub, host, sent)
+        yield stack
 
 
 async def _stop(host: FunctionsHost) -> None:

@@ -47,8 +47,7 @@ class TwinChanges:
             BatchError: Devices are left, or events that could not even be dead-lettered; run the batch again.
         """
         enqueued = [event.enqueued_time for event in events if event.enqueued_time is not None]
-        if enqueued:
-            record_lag(min(enqueued), self._clock())
+        lag = f"{record_lag(min(enqueued), self._clock()):.0f} s" if enqueued else "unknown"
         counts: Counter[str] = Counter()
         devices: dict[str, list[tuple[IncomingEvent, Notification]]] = {}
         for event in events:
@@ -64,7 +63,11 @@ class TwinChanges:
         looks: Round[list[tuple[IncomingEvent, Notification]]] = Round()
         await looks.go(devices.values(), partial(self._device, last=attempt >= MAX_RETRIES))
         counts += looks.outcomes
-        _log.info("batch of %d events, %d devices: %s", len(events), len(devices), dict(counts))
+        # Place and age tell somebody who watches a flood how far it has gone.
+        place = f"{events[-1].partition_id}/{events[-1].sequence_number}" if events else "nothing"
+        _log.info(
+            "batch of %d events, %d devices, up to %s, lag %s: %s", len(events), len(devices), place, lag, dict(counts)
+        )
         if counts["failed"]:
             raise BatchError(f"{counts['failed']} devices or bad events are left for the next attempt")
 

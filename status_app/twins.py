@@ -84,7 +84,7 @@ class TwinReader:
         timeout: float = TIMEOUT,
     ) -> None:
         self._iot_hub = iot_hub
-        self._reads = TokenBucket(reads_per_second, min(reads_per_second, READERS), clock=clock, sleep=sleep)
+        self._reads = TokenBucket(reads_per_second, clock=clock, sleep=sleep)
         self._sleep = sleep
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="twins")

@@ -72,6 +72,11 @@ class IotHub:
         return self._service.reads
 
     @property
+    def on_read(self) -> set[Callable[[str], None]]:
+        """What is called with the device id as a twin read comes in."""
+        return self._service.on_read
+
+    @property
     def queries(self) -> int:
         """Pages of queries that were asked for."""
         return self._service.requests["query"]

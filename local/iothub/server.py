@@ -39,6 +39,7 @@ class TwinService:
     Attributes:
         reads: Twin reads that came in, by device id, whatever became of them.
         requests: Requests that came in, by operation.
+        on_read: Called with the device id as a twin read comes in.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class TwinService:
         self._refusal_of = refusal_of
         self.reads: Counter[str] = Counter()
         self.requests: Counter[Operation] = Counter()
+        self.on_read: set[Callable[[str], None]] = set()
 
     def application(self) -> web.Application:
         """The service as a web application."""
@@ -63,6 +65,8 @@ class TwinService:
             self.requests[op] += 1
             if op == "read":
                 self.reads[request.match_info["device"]] += 1
+                for callback in tuple(self.on_read):
+                    callback(request.match_info["device"])
             fault = self._faults.take(op)
             if fault is not None:
                 await asyncio.sleep(fault.delay)

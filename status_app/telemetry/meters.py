@@ -76,6 +76,8 @@ def record(metric: Metric, value: float = 1, attributes: Mapping[str, str] | Non
         _listener(metric, value, attributes or {})
 
 
-def record_lag(oldest: datetime, now: datetime) -> None:
-    """Record the age of the oldest event of a batch; two clocks may differ, and no age is less than nothing."""
-    record(LAG, max(0.0, (now - oldest).total_seconds()))
+def record_lag(oldest: datetime, now: datetime) -> float:
+    """Record the age of the oldest event of a batch, in seconds; two clocks may differ, and no age is less than 0."""
+    lag = max(0.0, (now - oldest).total_seconds())
+    record(LAG, lag)
+    return lag

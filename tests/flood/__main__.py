@@ -1,0 +1,57 @@
+"""`python -m tests.flood --notifications 100000 --devices 10000`: a long flood, with its lines and a summary."""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections import Counter
+
+from local.azurite import azurite_tables
+
+from .backlog import backlog
+from .drain import Seen, drain
+from .promises import broken
+
+EVERY = 50
+SHOWN = 10
+
+
+def summary(seen: Seen, seconds: float) -> None:
+    """Print what was seen."""
+    events = sum(batch.events for batch in seen.batches)
+    quarter = seen.batches[len(seen.batches) // 4].peak_kb // 1024
+    busiest = max(Counter(int(at) for at in seen.reads).values())
+    held = max((count for counts in seen.held for count in counts.values()), default=0)
+    print(f"{events} notifications ({seen.floods_on} came meanwhile), {len(seen.batches)} batches, {seconds:.0f} s")
+    print(f"twin reads: {len(seen.reads)}, {busiest} in the busiest second of {seen.limit}")
+    print(f"events held at once: {held}, of {len(seen.held)} looks")
+    print(f"peak of the process, stand-ins included: {quarter} MB at a quarter, {seen.batches[-1].peak_kb // 1024} MB")
+
+
+def main() -> int:
+    """Run the command."""
+    parser = argparse.ArgumentParser(prog="python -m tests.flood", description=__doc__)
+    parser.add_argument("--notifications", type=int, default=100_000)
+    parser.add_argument("--devices", type=int, default=10_000)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    waiting = backlog(arguments.notifications, arguments.devices, arguments.seed)
+    began, lines = time.monotonic(), 0
+
+    def tell(line: str) -> None:
+        nonlocal lines
+        lines += 1
+        if lines % EVERY == 0:
+            print(f"{time.monotonic() - began:.0f} s: {line.partition(' {"')[0]}", flush=True)
+
+    with azurite_tables() as tables:
+        seen = asyncio.run(drain(waiting, tables, tell))
+    summary(seen, time.monotonic() - began)
+    found = broken(seen)
+    for promise, texts in found.items():
+        print(f"broken: {promise}, {len(texts)} times", *texts[:SHOWN], sep="\n  ")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

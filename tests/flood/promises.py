@@ -1,0 +1,96 @@
+"""What must hold of a drain, each promise by itself: what is broken, in sentences."""
+
+import json
+from collections.abc import Iterator, Mapping
+
+from local.stack import PARTITIONS, ROOT
+from status_core import evaluate
+
+from .drain import Seen
+
+BATCH = json.loads((ROOT / "host.json").read_bytes())["extensions"]["eventHubs"]["maxEventBatchSize"]
+HELD = 2 * PARTITIONS * BATCH
+"""A batch of each partition, and one more of each that the collector may not have freed."""
+_ROUNDING = 1e-6
+
+
+def memory(seen: Seen) -> Iterator[str]:
+    """The app holds events of the batches under way, and none of the backlog."""
+    if not seen.held:
+        yield "nobody looked at what is held"
+    most = max((count for held in seen.held for count in held.values()), default=0)
+    if not 0 < most <= HELD:
+        yield f"{most} events were held at once, where {HELD} are allowed"
+    largest = max(batch.events for batch in seen.batches)
+    if largest > BATCH:
+        yield f"a batch has {largest} events, where host.json allows {BATCH}"
+
+
+def last_twins(seen: Seen) -> Iterator[str]:
+    """Every device has the row of its last twin, and no run of the app failed."""
+    if seen.failed:
+        yield f"{seen.failed} runs failed"
+    for device, twin in seen.twins.items():
+        row = seen.rows.get(device)
+        found = row and (_number(row["TwinVersion"]), row["State"])
+        expected = (twin["version"], evaluate(twin).state)
+        if found != expected:
+            yield f"{device} is {found}, and its twin says {expected}"
+
+
+def fairness(seen: Seen) -> Iterator[str]:
+    """A device with one notification is done, its event published, when the batch that has it is done."""
+    for device, (partition, number) in seen.places.items():
+        batch = next((one for one in seen.batches if one.partition == partition and one.number >= number), None)
+        if batch is None or device not in seen.first:
+            yield f"{device} was never done"
+            continue
+        published, place = seen.first[device]
+        if batch.published[published] < place:
+            yield f"{device}, notified by {partition}/{number}, was not done when the batch up to {batch.number} was"
+
+
+def twin_reads(seen: Seen) -> Iterator[str]:
+    """No second has more twin reads than the setting allows, and no batch reads a device twice."""
+    ends = seen.reads[seen.limit :]
+    shortest = min((end - begin for begin, end in zip(seen.reads, ends, strict=False)), default=None)
+    if shortest is None:
+        yield f"{len(seen.reads)} reads say nothing of a limit of {seen.limit} a second"
+    elif shortest < 1 - _ROUNDING:
+        yield f"{seen.limit + 1} twins were read within {shortest} s, where {seen.limit} a second are allowed"
+    most = max(batch.most_reads for batch in seen.batches)
+    if most != 1:
+        yield f"a device was read {most} times in one batch"
+
+
+def progress(seen: Seen) -> Iterator[str]:
+    """The lines of the batches tell of every event, in order, and how far behind the app is."""
+    told = sum(batch.events for batch in seen.batches)
+    waited = sum(seen.sent.values()) + len(seen.sent)
+    if told != waited:
+        yield f"the lines tell of {told} events of {waited}"
+    for partition, last in seen.sent.items():
+        batches = [batch for batch in seen.batches if batch.partition == partition]
+        number = -1
+        for batch in batches:
+            number += batch.events
+            if batch.number != number:
+                yield f"partition {partition}: a line says up to {batch.number}, and it was {number}"
+                break
+        if number != last:
+            yield f"partition {partition}: the lines end at {number} of {last}"
+        if not batches[-1].lag < batches[0].lag:
+            yield f"partition {partition}: lag went from {batches[0].lag} s to {batches[-1].lag} s"
+
+
+PROMISES = (memory, last_twins, fairness, twin_reads, progress)
+
+
+def broken(seen: Seen) -> Mapping[str, list[str]]:
+    """What is broken of each promise."""
+    return {promise.__name__: found for promise in PROMISES if (found := list(promise(seen)))}
+
+
+def _number(value: object) -> object:
+    """A number of a row: an Int64 comes with its type."""
+    return getattr(value, "value", value)
