@@ -1,5 +1,5 @@
 # Every command sets up what it needs.
-.PHONY: demo test start lint types check-infra browser prove clean
+.PHONY: demo test start lint types check-infra browser prove audit licences clean
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -29,6 +29,14 @@ types: $(READY)
 
 check-infra: $(READY)
 	$(PYTHON) -m checks.infra
+
+# Asks the services of PyPI and npm, so `make test` does without.
+audit:
+	@sh scripts/audit
+
+licences: $(READY)
+	$(PYTHON) -m checks.licences >docs/licences.md.new
+	mv docs/licences.md.new docs/licences.md
 
 browser: $(READY)
 	@sh scripts/chromium >/dev/null

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from status_app.errors import BadEventError
 from status_app.incoming import IncomingEvent
-from status_core.reading import timestamp
+from status_core.reading import scalar, timestamp
 from status_core.twin import EDGE_AGENT, NAME_LIMIT
 
 _TWIN_SCHEMA: Final = "twinChangeNotification"
@@ -52,9 +52,11 @@ def read_notification(event: IncomingEvent) -> Notification | None:
     schema = properties.get("iothub-message-schema") or _schema_of(operation)
     is_lifecycle = schema in _LIFECYCLE_SCHEMAS
     if not is_lifecycle and schema != _TWIN_SCHEMA:
-        raise BadEventError("unknown_schema", f"iothub-message-schema is {schema!r}, opType {operation!r}")
+        raise BadEventError(
+            "unknown_schema", f"iothub-message-schema is {scalar(schema)!r}, opType {scalar(operation)!r}"
+        )
     if operation not in (_LIFECYCLE_OPERATIONS if is_lifecycle else _TWIN_OPERATIONS):
-        raise BadEventError("unknown_operation", f"opType of a {schema} is {operation!r}")
+        raise BadEventError("unknown_operation", f"opType of a {schema} is {scalar(operation)!r}")
     module_id = properties.get("moduleId") or system.get("connection-module-id")
     device_id = properties.get("deviceId") or system.get("connection-device-id")
     is_agent = module_id == EDGE_AGENT or (is_lifecycle and not module_id)

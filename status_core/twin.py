@@ -13,6 +13,9 @@ EDGE_HUB: Final = "$edgeHub"
 NAME_LIMIT: Final = 128
 """Characters that IoT Hub allows a device id, a module name and a deployment id to have."""
 
+NAMES_LIMIT: Final = 100
+"""Deployments that an IoT hub can have: further names of a twin's are not kept."""
+
 _SYSTEM_MODULES: Final = {EDGE_AGENT: "edgeAgent", EDGE_HUB: "edgeHub"}
 
 
@@ -121,7 +124,7 @@ def read_twin(twin: Any) -> Twin:
 
 def _with_status(configurations: Mapping[str, Any], status: str) -> tuple[str, ...]:
     names = (name for name in configurations if word(object_at(configurations, name).get("status")) == status)
-    return tuple(sorted(clean(name, NAME_LIMIT) for name in names))
+    return tuple(sorted(clean(name, NAME_LIMIT) for name in names)[:NAMES_LIMIT])
 
 
 def _entries(section: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, Any]]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Final
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 import azure.functions as func
 
@@ -39,7 +39,9 @@ class Parameters:
 
     def __init__(self, request: func.HttpRequest, known: Collection[str]) -> None:
         self._values: Mapping[str, str] = request.params
-        names = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True)).keys() | self._values.keys()
+        # Not urlsplit: it raises where the header Host is no host.
+        query = request.url.partition("?")[2]
+        names = dict(parse_qsl(query, keep_blank_values=True)).keys() | self._values.keys()
         names -= {_KEY}
         if not names <= set(known):
             takes = f"it takes {', '.join(known)}" if known else "it takes none"

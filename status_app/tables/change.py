@@ -17,6 +17,9 @@ from status_app.tables.transaction import Operation
 from status_core import Transition
 
 REPLACE: Final = {"mode": UpdateMode.REPLACE}
+_CHARACTERS: Final = 3 * 2**20 // 12
+"""Of the rows in one transaction, which takes 4 MiB: the SDK writes a character in up to 12 bytes (ASCII JSON). What is
+left is for the names of the columns and for the device's row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,12 @@ class Unit:
 
     operations: tuple[Operation, ...]
     last: Transition | None
+
+    @property
+    def size(self) -> int:
+        """Characters of the texts in its rows."""
+        texts = (value for operation in self.operations for value in operation[1].values() if isinstance(value, str))
+        return sum(map(len, texts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +79,31 @@ async def submit(
         LostRaceError: The device is no longer stored as it was read.
         UnavailableError: The table service does not answer.
     """
-    etag, part, last = stored.etag, list[Operation](), stored.last_sequence
+    *first, rest = parts(units)
+    etag, last = stored.etag, stored.last_sequence
+    for part in first:
+        last = max((unit.last.sequence for unit in part if unit.last), default=last)
+        row = {**partial, "Sequence": long(last)}
+        guard = _guarded((TransactionOperation.UPDATE, row), etag, UpdateMode.MERGE)
+        etag = await _transact(client, _operations(part), guard)
+    return await _transact(client, _operations(rest), _guarded(final, etag, UpdateMode.REPLACE))
+
+
+def parts(units: Sequence[Unit]) -> list[list[Unit]]:
+    """Units by the transactions that hold them, in their order: one part at least, be it an empty one."""
+    found, count, size = [list[Unit]()], 0, 0
     for unit in units:
-        if len(part) + len(unit.operations) >= TRANSACTION_LIMIT:
-            row = {**partial, "Sequence": long(last)}
-            etag = await _transact(client, part, _guarded((TransactionOperation.UPDATE, row), etag, UpdateMode.MERGE))
-            part = []
-        part.extend(unit.operations)
-        last = unit.last.sequence if unit.last else last
-    return await _transact(client, part, _guarded(final, etag, UpdateMode.REPLACE))
+        if found[-1] and (count + len(unit.operations) >= TRANSACTION_LIMIT or size + unit.size > _CHARACTERS):
+            found.append([])
+            count = size = 0
+        found[-1].append(unit)
+        count += len(unit.operations)
+        size += unit.size
+    return found
+
+
+def _operations(part: Sequence[Unit]) -> list[Operation]:
+    return [operation for unit in part for operation in unit.operations]
 
 
 async def _transact(client: TableClient, operations: Sequence[Operation], guard: Operation) -> str:

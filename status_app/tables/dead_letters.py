@@ -92,7 +92,7 @@ class DeadLetters:
             "PartitionId": event.partition_id,
             "SequenceNumber": long(event.sequence_number),
             "EnqueuedTime": event.enqueued_time,
-            "Properties": _json({"application": event.properties, "system": event.system_properties})[:_PART],
+            "Properties": _told(event)[:_PART],
             **_body_columns(safe_body(event.body)),
         }
         with table_errors():
@@ -223,6 +223,14 @@ def _body(row: Mapping[str, Any]) -> bytes:
         return zlib.decompress(b"".join(_checked(name, row.get(name), bytes) for name in names))
     except zlib.error:
         raise UnreadableRowError("Body cannot be inflated") from None
+
+
+def _told(event: IncomingEvent) -> str:
+    """The properties of an event as JSON; instead of those that only just could be read, that they are nested so."""
+    try:
+        return _json({"application": event.properties, "system": event.system_properties})
+    except RecursionError:
+        return "nested too deeply"
 
 
 def _properties(text: str) -> Any:

@@ -18,9 +18,9 @@ AFTER_TRANSITIONS: Final = "transition;"
 _UNSAFE: Final = re.compile(r"[/\\#?%'~\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ESCAPED: Final = re.compile(r"(?:~[0-9A-F]{2})+")
 _KEY_LIMIT: Final = 500
-"""Characters of a key: 1 KiB at two bytes each, and a few fewer."""
+"""UTF-16 units of a key: 1 KiB at two bytes each, and a few fewer."""
 _PART_LIMIT: Final = 400
-"""Characters of a part: whatever IoT Hub calls a device fits, and room for a kind, a time and a number is left."""
+"""UTF-16 units of a part: whatever IoT Hub calls a device fits, and room for a kind, a time and a number is left."""
 _HASHED: Final = "~~"
 _HASHED_KEY: Final = re.compile(rf"(?:[^{_UNSAFE.pattern[1:-1]}]|~[0-9A-F]{{2}})*~~[0-9a-f]{{64}}")
 """Nothing that only ends like one: what comes from outside may."""
@@ -77,10 +77,11 @@ def transition_sequence(row_key: str) -> int:
 
 
 def _shortened(key: str, name: str, limit: int) -> str:
-    if len(key) <= limit:
+    units = key.encode("utf-16-le")
+    if len(units) <= 2 * limit:
         return key
     digest = hashlib.sha256(_bytes(name)).hexdigest()
-    kept = key[: limit - len(digest) - len(_HASHED)]
+    kept = units[: 2 * (limit - len(digest) - len(_HASHED))].decode("utf-16-le", "ignore")
     return re.sub(r"~[0-9A-F]?$", "", kept) + _HASHED + digest
 
 

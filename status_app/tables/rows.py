@@ -1,7 +1,7 @@
 """The rows of DeploymentStatus: columns to and from what the core keeps."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -11,6 +11,7 @@ from status_app.tables.keys import DEVICE, MODULE, escape, module_key, module_na
 from status_core import (
     Clock,
     DeviceRecord,
+    Evidence,
     ModuleRecord,
     Transition,
     format_duration,
@@ -21,7 +22,9 @@ type Row = dict[str, Any]
 """An entity: columns without a value are left out, as Table Storage does."""
 
 EVIDENCE_LIMIT: Final = 20
-"""Comparisons kept of one transition: at most 1.5 KB each, of the 64 KB that a column holds."""
+"""Comparisons kept of one transition."""
+EVIDENCE_SIZE: Final = 32_000
+"""Characters of their JSON. A column holds 32,768, and one comparison can have 10,000: it escapes what is not ASCII."""
 NAME_LIMIT: Final = 1024
 """Characters of a module's name in a column: a twin's keys have no more bytes."""
 
@@ -92,7 +95,7 @@ def transition_row(hub: str, device_id: str, transition: Transition, observed: d
         ToState=change.to_state,
         Reason=str(change.reason),
         Message=change.message,
-        Evidence=json.dumps([item.as_json() for item in change.evidence[:EVIDENCE_LIMIT]]),
+        Evidence=_evidence(change.evidence),
         DesiredVersion=long(transition.desired_version),
         Deployments=_names(transition.deployments),
         At=transition.at,
@@ -195,6 +198,14 @@ def read_number(value: Any) -> int | None:
     """A whole number, as a column of 32 or of 64 bits gives it."""
     number: int | None = value.value if isinstance(value, EntityProperty) else value
     return number
+
+
+def _evidence(comparisons: Sequence[Evidence]) -> str:
+    """As many comparisons as a column holds, from the first on."""
+    kept = [json.dumps(comparison.as_json()) for comparison in comparisons[:EVIDENCE_LIMIT]]
+    while sum(len(text) + 2 for text in kept) > EVIDENCE_SIZE:
+        kept.pop()
+    return f"[{', '.join(kept)}]"
 
 
 def _names(names: Iterable[str]) -> str:

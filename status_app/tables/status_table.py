@@ -11,7 +11,7 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
 from status_app.tables import transaction
-from status_app.tables.change import REPLACE, Committed, Unit, key_of, submit
+from status_app.tables.change import REPLACE, Committed, Unit, key_of, parts, submit
 from status_app.tables.deployment_index import PAGE, DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.index_rows import IndexRows, deployments_of, index_rows, next_generation, unsent_row
@@ -162,7 +162,7 @@ class StatusTable:
                 partial |= {"LookAt": look_at}
         before, then = stored.index, index_rows(stored.device_id, after)
         between: IndexRows = {}
-        if stored.is_known and sum(len(unit.operations) for unit in units) >= TRANSACTION_LIMIT:
+        if stored.is_known and len(parts(units)) > 1:
             # After a part of the change: some modules are as they will be, others and the device itself are not.
             own = {**stored.rows[DEVICE], **partial}
             generation = next_generation({**stored.rows, **after, DEVICE: own}, stored.last_sequence)

@@ -3,9 +3,11 @@
 import asyncio
 import json
 import os
+import re
 import sys
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -85,12 +87,64 @@ async def test_a_device_of_any_legal_id_is_found_by_its_percent_encoded_path(sta
     assert sorted(found) == sorted(IDS[:-1])
 
 
-async def test_every_route_but_health_asks_for_a_key(stack: Stack) -> None:
-    for path in ("/devices", "/devices/edge-01", "/devices/edge-01/transitions", "/modules", "/deployments"):
-        assert await get(stack, path, **{"x-functions-key": "another"}) == (401, None)
-    assert (await get(stack, "/health", **{"x-functions-key": "another"}))[0] == 200
-    async with aiohttp.ClientSession() as session, session.get(f"{stack.api}/devices?code={KEY}") as response:
+async def test_every_route_but_health_answers_nothing_without_the_key(stack: Stack) -> None:
+    functions = {
+        function.trigger["route"]: function
+        for function in stack.host.functions.values()
+        if function.trigger["type"] == "httpTrigger"
+    }
+    levels = {route: str(function.trigger["authLevel"]).lower() for route, function in functions.items()}
+    assert {route for route, level in levels.items() if level != "function"} == {"health"}
+    assert levels["health"] == "anonymous"
+    before = len(stack.host.invocations)
+    async with aiohttp.ClientSession() as session:
+        for route in functions.keys() - {"health"}:
+            url = f"{stack.api}/{re.sub('{.*?}', 'edge-01', route)}"
+            for headers, query in (
+                ({}, ""),
+                ({}, "?code="),
+                ({}, "?code=another"),
+                ({}, f"?Code={KEY}"),
+                ({"x-functions-key": "another"}, ""),
+                ({"x-functions-key": "another"}, f"?code={KEY}"),
+                ({"x-functions-key": KEY.upper()}, ""),
+                ({"Authorization": f"Bearer {KEY}"}, ""),
+            ):
+                async with session.get(url + query, headers=headers) as response:
+                    assert (response.status, await response.read()) == (401, b""), (url, headers, query)
+        assert len(stack.host.invocations) == before
+        async with session.get(f"{stack.api}/health") as response:
+            assert response.status == 200
+        async with session.get(f"{stack.api}/devices?code={KEY}") as response:
+            assert response.status == 200
+
+
+async def test_a_request_of_any_length_is_answered_or_refused(stack: Stack) -> None:
+    """Paths, parameters and headers up to what a host takes, which is 8 KiB here, and a body of megabytes."""
+    before = len(stack.host.invocations)
+    long = "x" * 7000
+    expected = {
+        f"/devices/{long}": 404,
+        f"/devices/{long}/transitions": 404,
+        f"/deployments/{long}": 404,
+        f"/devices?deployment={long}": 400,
+        f"/devices?next={long}": 400,
+        f"/devices?{long}=1": 400,
+        f"/devices?{'limit=1&' * 800}": 400,
+        f"/modules?stuckBefore={'9' * 7000}": 400,
+    }
+    for path, status in expected.items():
+        found, answer = await get(stack, path)
+        assert (found, answer["status"]) == (status, status)
+        assert long not in json.dumps(answer)
+    assert (await get(stack, "/devices", **{"if-none-match": '"' * 7000}))[0] == 200
+    assert (await get(stack, "/devices", **{"x-functions-key": "k" * 7000}))[0] == 401
+    async with (
+        aiohttp.ClientSession(headers={"x-functions-key": KEY}) as session,
+        session.get(f"{stack.api}/devices", data=BytesIO(b"[" * 5_000_000)) as response,
+    ):
         assert response.status == 200
+    assert all(outcome.ok for outcome in list(stack.host.invocations)[before:])
 
 
 async def test_schemathesis_finds_nothing(stack: Stack, tmp_path: Path) -> None:

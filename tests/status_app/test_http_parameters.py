@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import quote, urlencode
 
+import azure.functions as func
 import pytest
 from app_over_azurite import App, fresh_app
 from asking import Route, ask, listed
@@ -196,6 +197,45 @@ async def test_hostile_values_in_a_path_or_a_parameter_find_nothing(app: App) ->
             assert (await ask(fleet, routes.devices, query)).status == 400
         for query in (f"stuck={text}", f"stuckBefore={text}"):
             assert (await ask(fleet, routes.modules, query)).status == 400
+
+
+async def test_a_megabyte_in_any_place_of_a_request_is_answered(app: App) -> None:
+    fleet = app.services.fleet()
+    for character in ("x", "'", "~", "\x00", "\ud800", "[", '"', "%"):
+        long = character * 1_000_000
+        text = quote(long, errors="surrogatepass")
+        assert (await ask(fleet, routes.device, deviceId=long)).status == 404
+        assert (await ask(fleet, routes.transitions, deviceId=long)).status == 404
+        assert (await ask(fleet, routes.deployment, deploymentId=long)).status == 404
+        for name in ("deployment", "state", "stuck", "limit", "next", text):
+            answered = await ask(fleet, routes.devices, f"{name}={text}")
+            assert answered.status == 400
+            assert len(answered.body) < 500
+        assert (await ask(fleet, routes.devices, "", {"if-none-match": long})).status == 200
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"after": ' + b"[" * 1400 + b"]" * 1400 + b"}",
+        b'{"after": [' + b"9" * 2900 + b"]}",
+        b'{"after": [NaN]}',
+        b'{"after": ["\xff"]}',
+        b'{"after": ["x"], "after": ["y"], "of": "z"}',
+        b"NaN",
+    ],
+    ids=["nested", "a huge number", "no number", "not utf-8", "a key twice", "NaN alone"],
+)
+async def test_a_token_of_hostile_json_is_no_token(unasked: Fleet, content: bytes) -> None:
+    text = base64.urlsafe_b64encode(content).decode().rstrip("=")
+    answered = await ask(unasked, routes.devices, f"next={text}")
+    assert (answered.status, "next takes" in answered.json["detail"]) == (400, True)
+
+
+@pytest.mark.parametrize("host", ["a[b", "[", "a]b", "\u2100", ""])
+async def test_a_host_that_is_none_is_no_matter(unasked: Fleet, host: str) -> None:
+    request = func.HttpRequest("GET", f"http://{host}/api/devices?limit=0", params={"limit": "0"}, body=b"")
+    assert (await routes.devices(unasked, request)).status_code == 400
 
 
 async def test_the_words_of_a_request_are_not_quoted_in_a_problem(app: App) -> None:

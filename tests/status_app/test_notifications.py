@@ -66,6 +66,34 @@ def test_only_a_whole_number_is_a_version(version: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("raw", "version"),
+    [
+        (b'{"version": 1, "version": 7}', 7),
+        (b'{"version": NaN}', None),
+        (b'{"version": -Infinity}', None),
+        (b'{"version": 1e999}', None),
+        (b'{"version": ' + b"9" * 4000 + b"}", 10**4000 - 1),
+        (b'{"version": 7, "properties": ' + b"[" * 5000 + b"]" * 5000 + b"}", 7),
+        (b'{"version": 7, "x": "' + b"x" * 3_000_000 + b'"}', 7),
+    ],
+    ids=["a key twice", "NaN", "infinity", "too large", "4,000 digits", "nested", "megabytes"],
+)
+def test_odd_json_is_read_as_far_as_it_says_something(raw: bytes, version: int | None) -> None:
+    assert read(TWIN_CHANGE, raw=raw) == Notification("edge-1", version=version)
+
+
+@pytest.mark.parametrize(
+    "value", ["x" * 1_000_000, "\r\n\x1b[2J", "\ud800", [["x"] * 100_000], {"a": "b" * 9999}, 10**400]
+)
+@pytest.mark.parametrize("name", ["iothub-message-schema", "opType"])
+def test_an_error_tells_of_a_property_in_one_short_line(name: str, value: Any) -> None:
+    with pytest.raises(BadEventError) as raised:
+        read(TWIN_CHANGE | {name: value})
+    assert str(raised.value).isprintable()
+    assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize(
     ("schema", "operation", "module"),
     [
         ("deviceLifecycleNotification", "createDeviceIdentity", None),
