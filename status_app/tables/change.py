@@ -9,7 +9,8 @@ from azure.data.tables import TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.tables import transaction
-from status_app.tables.index_rows import IndexRows
+from status_app.tables.index_rows import IndexRows, index_rows, next_generation
+from status_app.tables.keys import DEVICE
 from status_app.tables.rows import Row, long
 from status_app.tables.service import TRANSACTION_LIMIT, table_errors
 from status_app.tables.stored_device import StoredDevice
@@ -51,6 +52,37 @@ class Committed:
     history: Sequence[Row]
     left: IndexRows
     unsent: IndexRows
+
+
+def part_of_change(stored: StoredDevice, after: Mapping[str, Row], units: Sequence[Unit]) -> tuple[Row, IndexRows]:
+    """What stands after a part of a change that is too large for one transaction.
+
+    Args:
+        stored: The device as it was read.
+        after: Its rows when the change is whole.
+        units: What is written.
+
+    Returns:
+        What such a part says of the device's row, beside its sequence; and the rows of the index that lead to the
+        device between two parts, none where it was not known or the change is one transaction.
+    """
+    device = after[DEVICE]
+    if not stored.is_known:
+        # Not in any state yet.
+        return {name: value for name, value in device.items() if name != "TwinVersion"} | {"State": ""}, {}
+    partial = {"PartitionKey": device["PartitionKey"], "RowKey": DEVICE, "At": device["At"]}
+    waits, look_at = stored.rows[DEVICE].get("LookAt"), device.get("LookAt")
+    if look_at is not None and (waits is None or look_at < waits):
+        partial |= {"LookAt": look_at}
+    between: IndexRows = {}
+    if len(parts(units)) > 1:
+        # Some modules are as they will be, others and the device itself are not.
+        own = {**stored.rows[DEVICE], **partial}
+        generation = next_generation({**stored.rows, **after, DEVICE: own}, stored.last_sequence)
+        own["Generation"] = partial["Generation"] = long(generation)
+        for rows in (stored.rows, after):
+            between |= index_rows(stored.device_id, {**rows, DEVICE: own})
+    return partial, between
 
 
 async def submit(

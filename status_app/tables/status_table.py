@@ -11,7 +11,7 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
 from status_app.tables import transaction
-from status_app.tables.change import REPLACE, Committed, Unit, key_of, parts, submit
+from status_app.tables.change import REPLACE, Committed, Unit, key_of, part_of_change, submit
 from status_app.tables.deployment_index import PAGE, DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.index_rows import IndexRows, deployments_of, index_rows, next_generation, unsent_row
@@ -144,37 +144,21 @@ class StatusTable:
                 parts where it is larger than one transaction: each is whole in itself.
             UnavailableError: The table service does not answer.
         """
-        after = self._state_rows(stored, record)
+        before = stored.index
+        after, then = self._state_rows(stored, record, before)
         changed = {key: row for key, row in after.items() if _differs(row, stored.rows.get(key))}
         gone = [row for key, row in stored.rows.items() if key not in after]
         if not changed and not gone:
             return None
         history = [transition_row(self._hub, stored.device_id, move, record.observed) for move in transitions]
         units = list(_units(transitions, history, changed, gone))
-        device = after[DEVICE]
-        if not stored.is_known:
-            # A part of a first look that is too large for one transaction: not in any state yet.
-            partial = {name: value for name, value in device.items() if name != "TwinVersion"} | {"State": ""}
-        else:
-            partial = {"PartitionKey": device["PartitionKey"], "RowKey": DEVICE, "At": device["At"]}
-            waits, look_at = stored.rows[DEVICE].get("LookAt"), device.get("LookAt")
-            if look_at is not None and (waits is None or look_at < waits):
-                partial |= {"LookAt": look_at}
-        before, then = stored.index, index_rows(stored.device_id, after)
-        between: IndexRows = {}
-        if stored.is_known and len(parts(units)) > 1:
-            # After a part of the change: some modules are as they will be, others and the device itself are not.
-            own = {**stored.rows[DEVICE], **partial}
-            generation = next_generation({**stored.rows, **after, DEVICE: own}, stored.last_sequence)
-            own["Generation"] = partial["Generation"] = long(generation)
-            for rows in (stored.rows, after):
-                between |= index_rows(stored.device_id, {**rows, DEVICE: own})
+        partial, between = part_of_change(stored, after, units)
         added = {key: row for key, row in (between | then).items() if key not in before}
         left = {key: row for key, row in (between | before).items() if key not in then}
         unsent = self._unsent(stored.device_id, transitions)
         await self._deployments.mark(deployments_of((*added.values(), *left.values())))
         await self._index.add(added | unsent)
-        etag = await submit(self._client, stored, units, partial, (TransactionOperation.UPDATE, device))
+        etag = await submit(self._client, stored, units, partial, (TransactionOperation.UPDATE, after[DEVICE]))
         written = replace(stored, rows=after, etag=etag, last_sequence=record.sequence)
         return Committed(written, history, left, unsent)
 
@@ -259,18 +243,22 @@ class StatusTable:
             return {}
         return unsent_row(device_id, transitions[0].sequence, transitions[-1].sequence)
 
-    def _state_rows(self, stored: StoredDevice, record: DeviceRecord) -> dict[str, Row]:
+    def _state_rows(
+        self, stored: StoredDevice, record: DeviceRecord, before: IndexRows
+    ) -> tuple[dict[str, Row], IndexRows]:
+        """The rows of a record, and theirs in the index; `before` are those of what is stored."""
         device = device_row(stored.device_id, record, self._stable_after, stored.rows.get(DEVICE, {}))
         rows = {DEVICE: device}
         for name, module in record.modules.items():
             row = module_row(stored.device_id, name, module)
             rows[row["RowKey"]] = row
-        before, then = stored.index, index_rows(stored.device_id, rows)
+        then = index_rows(stored.device_id, rows)
         # A deadline that is left behind ends by itself; any other row is told by its generation from those that stay.
         is_left = any(not key.startswith("deadline|") for _, key in before.keys() - then.keys())
         if is_left or any(before.get(key) != row for key, row in then.items()):
             device["Generation"] = long(next_generation(rows, stored.last_sequence))
-        return rows
+            then = index_rows(stored.device_id, rows)
+        return rows, then
 
 
 def _units(
