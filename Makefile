@@ -13,9 +13,10 @@ test: $(READY) node_modules/.package-lock.json lint types check-infra browser
 	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --ignore=tests/status_core
 
 # Hours on two cores: what `make test` does in a minute, many times over.
-prove: $(READY)
+prove: $(READY) node_modules/.package-lock.json
 	$(PYTHON) -m tests.model --histories 100000
 	$(PYTHON) -m tests.fuzz --inputs 1000000
+	$(PYTHON) -m tests.flood --notifications 100000 --devices 3000
 
 start: $(READY) node_modules/.package-lock.json
 	@sh scripts/start

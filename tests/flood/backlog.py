@@ -13,7 +13,7 @@ from local.iothub.registry import Change, Operation
 from local.iothub.sections import hub_time
 
 TWIN = json.loads(next((Path(__file__).parents[1] / "cases").glob("003_*.json")).read_bytes())["twin"]
-FEWEST_FLOODING = 4
+FEWEST_FLOODING = 8
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,8 @@ from .clock import ClockedReader, ReadClock
 WAITED = 3600
 """Seconds over which the notifications came before the app starts."""
 SAMPLES = 40
+FLOODS_ON = 100
+"""Notifications that wait, for each that comes while the app drains."""
 LINE = re.compile(r"batch of (\d+) events, (\d+) devices, up to (\w+)/(\d+), lag (\d+) s: ({.*?})")
 
 
@@ -85,7 +87,8 @@ class Seen:
 async def drain(waiting: Backlog, tables: str, tell: Callable[[str], None] = lambda _line: None) -> Seen:
     """Put a backlog into the event hub, start the app, and wait until it has handled all.
 
-    While it drains, after each batch a flooding device changes once more, until that made a tenth more notifications.
+    While it drains, after each batch a flooding device changes once more, until that made a hundredth more
+    notifications.
 
     Args:
         waiting: What waits.
@@ -163,7 +166,7 @@ class _Watch(logging.Handler):
                 resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
             )
         )
-        if self._seen.floods_on < len(self._waiting.order) // 10:
+        if self._seen.floods_on < len(self._waiting.order) // FLOODS_ON:
             flooding = self._waiting.flooding
             self._change(flooding[self._seen.floods_on % len(flooding)])
             self._seen.floods_on += 1
