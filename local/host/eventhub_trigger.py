@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
+from typing import Any
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.eventhub import CloseReason, EventData
@@ -107,6 +108,7 @@ class _Receiver:
 
     def __init__(self) -> None:
         self._closed = asyncio.Event()
+        self._closing: asyncio.Task[Any] | None = None
 
     def start(self, receiving: Coroutine[None, None, None]) -> None:
         self._task = asyncio.create_task(receiving)
@@ -115,6 +117,7 @@ class _Receiver:
         self._closed.clear()
 
     async def on_partition_close(self, _context: PartitionContext, _reason: CloseReason) -> None:
+        self._closing = asyncio.current_task()  # the SDK's own: it closes the partition's connection after this
         self._closed.set()
 
     async def stop(self) -> None:
@@ -122,6 +125,8 @@ class _Receiver:
         closed = asyncio.create_task(self._closed.wait())
         await asyncio.wait({self._task, closed}, return_when=asyncio.FIRST_COMPLETED)
         closed.cancel()
+        if self._closing is not None:
+            await asyncio.wait({self._closing})
         # The SDK looks once a second whether a partition has been closed; it has, so that wait can be cut short.
         self._task.cancel()
         await asyncio.wait({self._task})

@@ -18,6 +18,7 @@ from local.iothub.authorization import refusal_of
 from local.iothub.registry import Change, Registry
 from local.iothub.routes import routed_event
 from local.iothub.server import Operation, TwinService
+from local.listener import stop_accepting
 from local.routed_event import RoutedEvent
 
 _KEY_NAME: Final = "iothubowner"
@@ -108,6 +109,7 @@ class IotHub:
         if self._running is not None:
             runner, server = self._running
             self._running = None
+            await stop_accepting(sock.fileno() for sock in server.sockets)
             server.close()
             await runner.cleanup()
             # A TLS connection closes only after its client's last word, which may never come.
