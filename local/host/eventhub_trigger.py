@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
-from typing import Any
+from contextlib import suppress
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.eventhub import CloseReason, EventData
@@ -19,6 +19,8 @@ logger = logging.getLogger("local.host")
 
 _FROM_START = "-1"
 _REOPEN_AFTER_SECONDS = 1.0
+_OPENING_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 0.01
 
 
 class EventHubTrigger:
@@ -63,8 +65,23 @@ class EventHubTrigger:
 
     async def stop(self) -> None:
         """Stop to read and close the client. The invoker has been stopped before, so nothing is being delivered."""
-        await asyncio.gather(*(receiver.stop() for receiver in self._partitions.values()))
+        await asyncio.gather(*(self._stop(partition, receiver) for partition, receiver in self._partitions.items()))
         await self._client.close()
+
+    async def _stop(self, partition: str, receiver: "_Receiver") -> None:
+        # The SDK never closes the connection of a partition that is cancelled before its session has begun.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_OPENING_SECONDS):
+                while receiver.is_open and not self._has_session(partition):  # noqa: ASYNC110 (nothing tells of it)
+                    await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+        await receiver.stop()
+
+    def _has_session(self, partition: str) -> bool:
+        """Whether the partition's connection is one that the SDK closes: only its own attributes tell."""
+        processor = self._client._event_processors.get((self._group, partition))  # noqa: SLF001
+        consumer = processor._consumers.get(partition) if processor else None  # noqa: SLF001
+        handler = consumer._handler if consumer else None  # noqa: SLF001
+        return handler is not None and handler._session is not None  # noqa: SLF001
 
     async def drained(self) -> None:
         """Wait until every event that the partitions hold now is behind their checkpoints."""
@@ -108,7 +125,11 @@ class _Receiver:
 
     def __init__(self) -> None:
         self._closed = asyncio.Event()
-        self._closing: asyncio.Task[Any] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the partition is being read, or about to be."""
+        return not (self._task.done() or self._closed.is_set())
 
     def start(self, receiving: Coroutine[None, None, None]) -> None:
         self._task = asyncio.create_task(receiving)
@@ -117,7 +138,6 @@ class _Receiver:
         self._closed.clear()
 
     async def on_partition_close(self, _context: PartitionContext, _reason: CloseReason) -> None:
-        self._closing = asyncio.current_task()  # the SDK's own: it closes the partition's connection after this
         self._closed.set()
 
     async def stop(self) -> None:
@@ -125,8 +145,6 @@ class _Receiver:
         closed = asyncio.create_task(self._closed.wait())
         await asyncio.wait({self._task, closed}, return_when=asyncio.FIRST_COMPLETED)
         closed.cancel()
-        if self._closing is not None:
-            await asyncio.wait({self._closing})
         # The SDK looks once a second whether a partition has been closed; it has, so that wait can be cut short.
         self._task.cancel()
         await asyncio.wait({self._task})

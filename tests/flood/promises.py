@@ -79,7 +79,7 @@ def progress(seen: Seen) -> Iterator[str]:
                 break
         if number != last:
             yield f"partition {partition}: the lines end at {number} of {last}"
-        if not batches[-1].lag < batches[0].lag:
+        if len(batches) > 1 and not batches[-1].lag < batches[0].lag:
             yield f"partition {partition}: lag went from {batches[0].lag} s to {batches[-1].lag} s"
 
 
