@@ -1,6 +1,6 @@
 """A change of a device, written in as few transactions as it needs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from status_core import Transition
 
 REPLACE: Final = {"mode": UpdateMode.REPLACE}
 _CHARACTERS: Final = 3 * 2**20 // 12
-"""Of the rows in one transaction, which takes 4 MiB: the SDK writes a character in up to 12 bytes (ASCII JSON). What is
+"""Of the rows in one transaction, which takes 4 MiB: a character is written in up to 12 bytes (ASCII JSON). What is
 left is for the names of the columns and for the device's row."""
 
 
@@ -54,13 +54,13 @@ class Committed:
     unsent: IndexRows
 
 
-def part_of_change(stored: StoredDevice, after: Mapping[str, Row], units: Sequence[Unit]) -> tuple[Row, IndexRows]:
+def part_of_change(stored: StoredDevice, after: Mapping[str, Row], *, is_split: bool) -> tuple[Row, IndexRows]:
     """What stands after a part of a change that is too large for one transaction.
 
     Args:
         stored: The device as it was read.
         after: Its rows when the change is whole.
-        units: What is written.
+        is_split: Whether it is too large: else nothing stands between.
 
     Returns:
         What such a part says of the device's row, beside its sequence; and the rows of the index that lead to the
@@ -75,7 +75,7 @@ def part_of_change(stored: StoredDevice, after: Mapping[str, Row], units: Sequen
     if look_at is not None and (waits is None or look_at < waits):
         partial |= {"LookAt": look_at}
     between: IndexRows = {}
-    if len(parts(units)) > 1:
+    if is_split:
         # Some modules are as they will be, others and the device itself are not.
         own = {**stored.rows[DEVICE], **partial}
         generation = next_generation({**stored.rows, **after, DEVICE: own}, stored.last_sequence)
@@ -88,11 +88,11 @@ def part_of_change(stored: StoredDevice, after: Mapping[str, Row], units: Sequen
 async def submit(
     client: TableClient,
     stored: StoredDevice,
-    units: Sequence[Unit],
+    parts: Sequence[Sequence[Unit]],
     partial: Row,
     final: tuple[TransactionOperation, Row],
 ) -> str:
-    """Write units in as few transactions as they need, each guarded by the device's row, which comes last.
+    """Write a change part by part, each a transaction that is guarded by the device's row, which comes last.
 
     Every part is a change that is whole in itself: rows, their transitions, and the device's sequence. A crash
     between two leaves a device whose next look goes on from there.
@@ -100,7 +100,7 @@ async def submit(
     Args:
         client: The table.
         stored: The device as it was read.
-        units: What is written, in the order of its transitions.
+        parts: What is written, as `parts_of` gives it.
         partial: What a part before the last one says of the device's row, beside its sequence.
         final: What becomes of the device's row in the end.
 
@@ -111,7 +111,7 @@ async def submit(
         LostRaceError: The device is no longer stored as it was read.
         UnavailableError: The table service does not answer.
     """
-    *first, rest = parts(units)
+    *first, rest = parts
     etag, last = stored.etag, stored.last_sequence
     for part in first:
         last = max((unit.last.sequence for unit in part if unit.last), default=last)
@@ -121,7 +121,7 @@ async def submit(
     return await _transact(client, _operations(rest), _guarded(final, etag, UpdateMode.REPLACE))
 
 
-def parts(units: Sequence[Unit]) -> list[list[Unit]]:
+def parts_of(units: Iterable[Unit]) -> list[list[Unit]]:
     """Units by the transactions that hold them, in their order: one part at least, be it an empty one."""
     found, count, size = [list[Unit]()], 0, 0
     for unit in units:

@@ -11,7 +11,7 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
 from status_app.tables import transaction
-from status_app.tables.change import REPLACE, Committed, Unit, key_of, part_of_change, submit
+from status_app.tables.change import REPLACE, Committed, Unit, key_of, part_of_change, parts_of, submit
 from status_app.tables.deployment_index import PAGE, DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.index_rows import IndexRows, deployments_of, index_rows, next_generation, unsent_row
@@ -151,14 +151,14 @@ class StatusTable:
         if not changed and not gone:
             return None
         history = [transition_row(self._hub, stored.device_id, move, record.observed) for move in transitions]
-        units = list(_units(transitions, history, changed, gone))
-        partial, between = part_of_change(stored, after, units)
+        parts = parts_of(_units(transitions, history, changed, gone))
+        partial, between = part_of_change(stored, after, is_split=len(parts) > 1)
         added = {key: row for key, row in (between | then).items() if key not in before}
         left = {key: row for key, row in (between | before).items() if key not in then}
         unsent = self._unsent(stored.device_id, transitions)
         await self._deployments.mark(deployments_of((*added.values(), *left.values())))
         await self._index.add(added | unsent)
-        etag = await submit(self._client, stored, units, partial, (TransactionOperation.UPDATE, after[DEVICE]))
+        etag = await submit(self._client, stored, parts, partial, (TransactionOperation.UPDATE, after[DEVICE]))
         written = replace(stored, rows=after, etag=etag, last_sequence=record.sequence)
         return Committed(written, history, left, unsent)
 
@@ -180,7 +180,7 @@ class StatusTable:
         unsent = self._unsent(stored.device_id, [transition])
         await self._deployments.mark(deployments_of(index.values()))
         await self._index.add(unsent)
-        await submit(self._client, stored, units, device, (TransactionOperation.DELETE, device))
+        await submit(self._client, stored, parts_of(units), device, (TransactionOperation.DELETE, device))
         gone = replace(stored, rows={}, etag=None, last_sequence=transition.sequence, last_at=transition.at)
         return Committed(gone, [history], index, unsent)
 

@@ -14,7 +14,7 @@ from azure.core.exceptions import HttpResponseError
 from azure.data.tables import EdmType, EntityProperty, TableTransactionError, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
-from local.tables import TableProxy, table_proxy
+from local.tables import TableProxy
 from status_app.errors import LostRaceError, UnavailableError
 from status_app.tables import transaction
 from status_app.tables.service import table_errors, table_service
@@ -82,12 +82,6 @@ async def service(tables: str) -> AsyncIterator[TableServiceClient]:
 @pytest.fixture
 async def table(service: TableServiceClient) -> TableClient:
     return await service.create_table(f"t{uuid.uuid4().hex}")
-
-
-@pytest.fixture
-async def proxy(tables: str) -> AsyncIterator[TableProxy]:
-    async with table_proxy(tables) as proxy:
-        yield proxy
 
 
 async def rows(table: TableClient) -> list[Any]:

@@ -24,12 +24,6 @@ ROW = {"PartitionKey": "a'b ü%2F", "RowKey": "1", "Value": "x"}
 
 
 @pytest.fixture
-async def proxy(tables: str) -> AsyncIterator[TableProxy]:
-    async with table_proxy(tables) as proxy:
-        yield proxy
-
-
-@pytest.fixture
 async def name(tables: str) -> str:
     """A new table, of which the proxy does not know yet."""
     name = f"t{uuid.uuid4().hex}"
