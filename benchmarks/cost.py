@@ -47,6 +47,11 @@ DEADLINE: Final = 4
 IDLE_RUN: Final = 49
 """Of a run of flag_stuck with nothing to do: three questions to each of 16 shards, one of them for metrics, and one for
 deployments."""
+COUNTING_RUN: Final = 19
+"""More of a run within a quarter of an hour after a change: what changed in each of 16 shards, the tally of a deployment,
+its count, and its milestones."""
+COUNTED: Final = 2
+"""Of a change that is counted: its chunk is read, and what tells of it is removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +97,13 @@ def usage(load: Load) -> Mapping[str, float]:
     reads = events + changes  # and a look when the clock of the change ends
     resynced = min(of_one, TWINS_PER_RUN) * load.resyncs * hubs
     batches = events / load.batch
+    counting = min(FLAG_STUCK_RUNS * hubs, 15 * changes)
     transactions = (
-        changes * (CHANGE + DEADLINE) + (events - changes) * NEWER_TWIN + resynced + FLAG_STUCK_RUNS * IDLE_RUN * hubs
+        changes * (CHANGE + DEADLINE + COUNTED)
+        + (events - changes) * NEWER_TWIN
+        + resynced
+        + FLAG_STUCK_RUNS * IDLE_RUN * hubs
+        + counting * COUNTING_RUN
     )
     # A short execution counts as one second; a run of flag_stuck as two; a page of twins as three, the rate of S1.
     seconds = batches + 2 * FLAG_STUCK_RUNS * hubs + 3 * resynced / PAGE_SIZE

@@ -1,4 +1,4 @@
-"""What a timer and a question cost as the fleet grows: flag_stuck over a hundred due devices, and each query."""
+"""What a timer and a question cost as the fleet grows: flag_stuck over what is due or changed, and each query."""
 
 import tempfile
 import time
@@ -30,6 +30,8 @@ LATER: Final = START + timedelta(minutes=20)
 _PART: Final = "fleets"
 _ROUNDS: Final = 3
 _DEPLOYMENT: Final = "release-1"
+_BACKOFF: Final = 2
+"""The version of a twin whose module waits to be started; of a later one it has failed."""
 
 QUERIES: Final[Mapping[str, Callable[[Fleet], Awaitable[object]]]] = {
     "a device": lambda fleet: fleet.device("due-0"),
@@ -48,6 +50,9 @@ QUERIES: Final[Mapping[str, Callable[[Fleet], Awaitable[object]]]] = {
 class _Twins:
     """A hub that knows every device, each with one module that keeps exiting."""
 
+    def __init__(self) -> None:
+        self.version = 2
+
     async def read(self, device_id: str) -> Mapping[str, Any]:
         module = {"settings": {"image": "camera:1.0"}}
         at = {"$metadata": {"$lastUpdated": START.isoformat()}}
@@ -55,12 +60,12 @@ class _Twins:
         reported = {
             "lastDesiredVersion": 1,
             "lastDesiredStatus": {"code": 200},
-            "modules": {"camera": {"runtimeStatus": "backoff", **module}},
+            "modules": {"camera": {"runtimeStatus": "backoff" if self.version == _BACKOFF else "failed", **module}},
             **at,
         }
         return {
             "deviceId": device_id,
-            "version": 2,
+            "version": self.version,
             "configurations": {_DEPLOYMENT: {"status": "Applied"}},
             "properties": {"desired": desired, "reported": reported},
         }
@@ -98,12 +103,18 @@ def _row(name: str, devices: int, measured: tuple[int, float], fewest: int, smal
 
 
 async def _measure(proxy: TableProxy) -> dict[str, tuple[int, float]]:
-    """Table requests and seconds of a run that flags a hundred devices, and of each query then."""
-    now = [START]
-    services = await _prepare(proxy.connection_string, now)
-    now.append(LATER)
+    """Table requests and seconds of runs of flag_stuck, and of each query then."""
+    now, twins = [START], _Twins()
+    services = await _prepare(proxy.connection_string, now, twins)
     flag_stuck = await services.flag_stuck()
-    found = {f"flag_stuck, {DUE} due": await _cost(proxy, flag_stuck.run)}
+    found = {"flag_stuck, the first count of all": await _cost(proxy, flag_stuck.run)}
+    now.append(LATER)
+    found[f"flag_stuck, {DUE} due"] = await _cost(proxy, flag_stuck.run)
+    now.append(LATER + timedelta(minutes=1))
+    await flag_stuck.run()
+    twins.version += 1
+    await (await services.reconciler()).look(Notification("due-0"))
+    found["flag_stuck, one changed"] = await _cost(proxy, flag_stuck.run)
     fleet = services.fleet()
     for name, query in QUERIES.items():
         costs = [await _cost(proxy, partial(query, fleet)) for _ in range(_ROUNDS)]
@@ -119,10 +130,10 @@ async def _cost(proxy: TableProxy, work: Callable[[], Awaitable[object]]) -> tup
     return proxy.requests.total() - before, seconds
 
 
-async def _prepare(tables: str, now: list[datetime]) -> Services:
+async def _prepare(tables: str, now: list[datetime], twins: _Twins) -> Services:
     """The app, with a hundred devices that are unsettled since now."""
     settings = Settings.read({"STATUS_TABLES": tables, "IOT_HUB": "hub.example.com"})
-    services = Services(settings, clock=lambda: now[-1], twins=_Twins())
+    services = Services(settings, clock=lambda: now[-1], twins=twins)
     reconciler = await services.reconciler()
     for number in range(DUE):
         await reconciler.look(Notification(f"due-{number}"))
@@ -132,7 +143,7 @@ async def _prepare(tables: str, now: list[datetime]) -> Services:
 async def _rows() -> list[Mapping[str, Any]]:
     """The row of a device that is due long after the run."""
     with azurite_tables() as tables:
-        await (await _prepare(tables, [START])).close()
+        await (await _prepare(tables, [START], _Twins())).close()
         async with TableServiceClient.from_connection_string(tables) as service:
             row = await service.get_table_client("DeploymentStatus").get_entity("due-0", "device")
     return [{**row, "LookAt": START + timedelta(days=1)}]

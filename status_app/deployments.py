@@ -1,32 +1,32 @@
 """The part of the minute's timer that looks at deployments as wholes, and tells their milestones."""
 
-import json
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any
 
+from status_app.deployment_counts import DeploymentCounts
 from status_app.errors import LostRaceError
 from status_app.events.deployment_event import deployment_event
 from status_app.events.publisher import TransitionPublisher
-from status_app.tables.deployment_index import DeploymentIndex, Member
+from status_app.tables.deployment_index import DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows, StoredDeployment
-from status_app.tables.status_table import StatusTable
+from status_app.tables.index_rows import Pointer
+from status_app.tables.keys import key_part
 from status_app.telemetry.logs import log
-from status_core import GracePolicy, State
-from status_core.rollout import FAILING, Counts, progress
+from status_core import GracePolicy
+from status_core.rollout import progress
 
 _log = log(__name__)
 
 
 class Deployments:
-    """Counts the devices of deployments, from the index."""
+    """Keeps what the devices of deployments come to."""
 
     def __init__(  # noqa: PLR0913 (each is a part that it needs)
         self,
         rows: DeploymentRows,
         index: DeploymentIndex,
-        table: StatusTable,
+        counts: DeploymentCounts,
         publisher: TransitionPublisher | None,
         policy: GracePolicy,
         *,
@@ -35,7 +35,7 @@ class Deployments:
     ) -> None:
         self._rows = rows
         self._index = index
-        self._table = table
+        self._counts = counts
         self._publisher = publisher
         self._policy = policy
         self._hub = hub
@@ -49,8 +49,11 @@ class Deployments:
         """
         deployments, events = await self._rows.read()
         due = [stored for stored in deployments if self._is_due(stored)]
+        changed = defaultdict[str, list[Pointer]](list)
+        for change in await self._index.changed() if due else ():
+            changed[change.columns["Deployment"]].append(change)
         for stored in due:
-            await self._count(stored)
+            await self._count(stored, changed[key_part(stored.deployment)])
         if self._publisher is None:
             return
         if due:
@@ -65,30 +68,23 @@ class Deployments:
         due = stored.rollout.due(self._policy)
         return due is not None and due <= self._clock()
 
-    async def _count(self, stored: StoredDeployment) -> None:
+    async def _count(self, stored: StoredDeployment, changed: Sequence[Pointer]) -> None:
         now, previous = self._clock(), stored.rollout  # before the read: what changes during it is counted again
-        members = await self._index.members(stored.deployment, self._table.index_rows)
-        rollout = progress(previous, count(members), now, self._policy)
+        count = await self._counts.count(stored.deployment, changed, now)
+        rollout = progress(previous, count.total.counts, now, self._policy)
         known = previous.reached if previous is not None and previous.version == rollout.version else ()
-        states = Counter(member.state for member in members)
-        stuck = sum(member.stuck_since is not None for member in members)
-        columns: dict[str, Any] = {"Stuck": stuck, "States": json.dumps(dict(sorted(states.items())))}
         events = [
-            deployment_event(self._hub, stored.deployment, rollout, reached, states)
+            deployment_event(self._hub, stored.deployment, rollout, reached, count.total.states)
             for reached in rollout.reached[len(known) :]
         ]
         try:
-            await self._rows.write(stored, rollout, now, columns, events if self._publisher is not None else [])
+            unsent = events if self._publisher is not None else []
+            await self._rows.write(stored, rollout, now, count, unsent)
         except LostRaceError:
             extra = {"deployments": [stored.deployment]}
             _log.info("deployment %r: another run has counted it", stored.deployment, extra=extra)
-
-
-def count(members: Iterable[Member]) -> Counts:
-    """How far the devices of a deployment are."""
-    devices = successful = failing = 0
-    for member in members:
-        devices += 1
-        successful += member.state == State.SUCCESSFUL
-        failing += member.state in FAILING or member.stuck_since is not None
-    return Counts(devices, successful, failing)
+            return
+        await self._index.remove(count.over)
+        for change in changed:
+            if change.key not in count.over:
+                await self._index.discard(change)

@@ -16,7 +16,7 @@ from status_app.reconcile import Outcome, Reconciler
 from status_app.rounds import Round
 from status_app.tables.deployment_index import DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
-from status_app.tables.index_rows import Pointer, deployments_of
+from status_app.tables.index_rows import Pointer, changed_rows, deployments_of
 from status_app.tables.resync_position import Cycle, ResyncPosition, digest
 from status_app.telemetry.logs import log
 from status_app.twins import TwinPage
@@ -116,7 +116,9 @@ class Resync:
     async def _look_at_doubtful(self, pointer: Pointer) -> str:
         if await self._reconciler.has(pointer):
             return Outcome.UNCHANGED
-        await self._deployments.mark(deployments_of([pointer.columns]))
+        changed = changed_rows(pointer.device_id, {}, {pointer.key: dict(pointer.columns)})
+        await self._deployments.mark(deployments_of(changed.values()))
+        await self._index.add(changed)
         await self._index.discard(pointer)
         return "left behind"
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from azure.data.tables.aio import TableClient
 
+from status_app.deployment_counts import DeploymentCounts
 from status_app.deployments import Deployments
 from status_app.events.outbox import Outbox
 from status_app.events.publisher import TransitionPublisher
@@ -132,7 +133,8 @@ class Services:
             publisher = self._publisher
             outbox = Outbox(publisher, table, index, self._clock) if publisher else None
             policy = settings.policy
-            deployments = Deployments(rows, index, table, publisher, policy, hub=settings.hub, clock=self._clock)
+            counts = DeploymentCounts(index, rows, table)
+            deployments = Deployments(rows, index, counts, publisher, policy, hub=settings.hub, clock=self._clock)
             self._parts = _Parts(
                 index,
                 rows,

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from azure.core.exceptions import ResourceNotFoundError
 
+from status_app.deployment_counts import DeploymentCounts
 from status_app.queries.answers import Answer, device_answer, transition_answer
 from status_app.queries.deployments import deployment, deployments
 from status_app.queries.devices import Devices, devices
@@ -29,6 +30,7 @@ class Fleet:
         self._table = table
         self._index = index
         self._rows = rows
+        self._counts = DeploymentCounts(index, rows, table)
         self._clock = clock
 
     async def devices(self, asked: Devices, after: Place | None, limit: int) -> Page:
@@ -85,7 +87,7 @@ class Fleet:
     async def deployment(self, deployment_id: str) -> Answer | None:
         """A deployment, counted now; None where there is none and never was one."""
         with suppress(ResourceNotFoundError):
-            return await deployment(self._table, self._index, self._rows, self._clock, deployment_id)
+            return await deployment(self._index, self._rows, self._counts, self._clock, deployment_id)
         return None
 
     async def ping(self) -> None:

@@ -5,10 +5,11 @@ Its rows, and what they promise, are those of `index_rows`.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -18,8 +19,8 @@ from azure.data.tables.aio import TableClient
 
 from status_app.tables.index_rows import SHARDS, IndexKey, IndexRows, Pointer, place, time_text
 from status_app.tables.index_writes import IndexWrites
-from status_app.tables.keys import DEVICE, joined, key_part, unescape
-from status_app.tables.rows import read_time
+from status_app.tables.keys import DEVICE, beginning, joined, key_part, unescape
+from status_app.tables.rows import read_number, read_time
 from status_app.tables.service import table_errors
 
 TABLE: Final = "DeploymentIndex"
@@ -34,15 +35,38 @@ class Member:
     """A device on which a deployment is credited, as its index row tells.
 
     Attributes:
+        key: The row.
         portal: What IoT Hub's own counters say; empty for nothing.
         stuck_since: Since when something of it is stuck.
+        generation: That of the row.
     """
 
+    key: IndexKey
     device_id: str
     state: str
     reason: str
     portal: str
     stuck_since: datetime | None
+    generation: int | None
+
+
+type RowsOf = Callable[[str], Awaitable[IndexRows]]
+"""What a device that is stored says its rows here are."""
+
+
+async def member_of(rows: Sequence[Member], rows_of: RowsOf) -> Member | None:
+    """What the rows of a device by one deployment say.
+
+    One is taken at its word. Of two, a change under way or a crash left one, and the device is asked: it is of none
+    where both are left.
+
+    Raises:
+        UnavailableError: The table service does not answer.
+    """
+    if len(rows) == 1:
+        return rows[0]
+    own = await rows_of(rows[0].device_id)
+    return next((member for member in rows if member.key in own), None)
 
 
 class DeploymentIndex:
@@ -114,31 +138,57 @@ class DeploymentIndex:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        end = f"RowKey lt '{before or _after(prefix)}'"
+        end = f"RowKey lt '{before or behind(prefix)}'"
         begin = f"RowKey ge '{prefix}'" if after is None else f"RowKey gt '{after}'"
         query = f"{begin} and {end}" + (f" and {where}" if where else "")
         return (await self._first(query, limit))[:limit]
 
-    async def members(self, deployment: str, rows_of: Callable[[str], Awaitable[IndexRows]]) -> list[Member]:
+    async def members(self, deployment: str, rows_of: RowsOf) -> list[Member]:
         """The devices on which a deployment is credited, each once. A request for each thousand, at least one a shard.
 
         Args:
             deployment: The deployment.
-            rows_of: Asks a device for its rows: one that has two here, of which a change under way or a crash left one.
+            rows_of: Asks a device for its rows.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
-        prefix = joined("deployment", key_part(deployment), "")
-        shards = await asyncio.gather(*(self._members(shard, prefix) for shard in SHARDS))
-        found: list[Member] = []
-        for members in (members for shard in shards for members in shard.values()):
-            if len(members) == 1:
-                found += members.values()
-            else:
-                rows = await rows_of(next(iter(members.values())).device_id)
-                found += [member for key, member in members.items() if key in rows]
+        begin = beginning("deployment", key_part(deployment))
+        shards = await asyncio.gather(*(self.rows_by_device(shard, begin, behind(begin)) for shard in SHARDS))
+        found = [await member_of(rows, rows_of) for shard in shards for rows in shard.values()]
+        return [member for member in found if member is not None]
+
+    async def rows_by_device(self, shard: str, begin: str, end: str) -> dict[str, list[Member]]:
+        """Rows by deployment of a shard, for each partition of a device, in their order. A request for each thousand.
+
+        Args:
+            shard: The shard.
+            begin: The first key.
+            end: The key behind the last.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        found: dict[str, list[Member]] = {}
+        columns = ["PartitionKey", "RowKey", "Device", "State", "Reason", "Portal", "StuckSince", "Generation"]
+        query = f"PartitionKey eq '{shard}' and RowKey ge '{begin}' and RowKey lt '{end}'"
+        with table_errors():
+            async for row in self._client.query_entities(query, select=columns):
+                found.setdefault(row["Device"], []).append(_member(row))
         return found
+
+    async def changed(self, deployment: str | None = None) -> list[Pointer]:
+        """The changes that may not be in the counts of deployments yet: of one, or of all. At least a request a shard.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        prefix = "changed|" if deployment is None else beginning("changed", key_part(deployment))
+
+        async def every(shard: str) -> list[Pointer]:
+            return [pointer async for pointer in self._all(shard, prefix)]
+
+        return list(chain.from_iterable(await asyncio.gather(*map(every, SHARDS))))
 
     async def devices(self) -> AsyncIterator[Pointer]:
         """Every device that has a state, and some that have it no longer. One request for each thousand.
@@ -218,19 +268,6 @@ class DeploymentIndex:
             async for row in self._client.query_entities(f"PartitionKey eq '{shard}' and {_within(prefix)}"):
                 yield _pointer(row)
 
-    async def _members(self, shard: str, prefix: str) -> dict[str, dict[IndexKey, Member]]:
-        """The rows of a shard, by device."""
-        found: dict[str, dict[IndexKey, Member]] = {}
-        columns = ["PartitionKey", "RowKey", "Device", "State", "Reason", "Portal", "StuckSince"]
-        query = f"PartitionKey eq '{shard}' and {_within(prefix)}"
-        with table_errors():
-            async for row in self._client.query_entities(query, select=columns):
-                since = row.get("StuckSince")
-                stuck_since = None if since is None else read_time(since)
-                member = Member(unescape(row["Device"]), row["State"], row["Reason"], row["Portal"], stuck_since)
-                found.setdefault(row["Device"], {})[shard, row["RowKey"]] = member
-        return found
-
 
 def _entity(key: IndexKey) -> dict[str, Any]:
     partition, row = key
@@ -242,10 +279,23 @@ def _pointer(row: TableEntity) -> Pointer:
     return Pointer(unescape(row["Device"]), key, row, str(row.metadata["etag"]), read_time(row["Written"]))
 
 
+def _member(row: TableEntity) -> Member:
+    since = row.get("StuckSince")
+    return Member(
+        (row["PartitionKey"], row["RowKey"]),
+        unescape(row["Device"]),
+        row["State"],
+        row["Reason"],
+        row["Portal"],
+        None if since is None else read_time(since),
+        read_number(row["Generation"]),
+    )
+
+
 def _within(prefix: str) -> str:
-    return f"RowKey ge '{prefix}' and RowKey lt '{_after(prefix)}'"
+    return f"RowKey ge '{prefix}' and RowKey lt '{behind(prefix)}'"
 
 
-def _after(prefix: str) -> str:
+def behind(prefix: str) -> str:
     """The first key behind those that begin so: behind the `|` at its end comes `}`."""
     return prefix[:-1] + "}"

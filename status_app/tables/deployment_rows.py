@@ -1,6 +1,7 @@
 """Deployments as wholes: one partition of DeploymentIndex, of as many rows as a hub has deployments.
 
 deployments   deployment|<id>          its last count and its milestones
+deployments   tally|<id>               that count by the keys of its devices, for the next one to begin with
 deployments   mark|<id>                when a device changed lately on which it is, or was, credited
 deployments   event|<id>|<sequence>    an event that is not sent yet, as it will be sent
 """
@@ -21,6 +22,7 @@ from status_app.tables.deployment_index import WRITERS_END_AFTER
 from status_app.tables.keys import key_part, unescape
 from status_app.tables.rows import read_time
 from status_app.tables.service import table_errors
+from status_app.tables.tally_row import Count, StoredTally, read_tally, tally_columns
 from status_core.rollout import Counts, Milestone, Rollout
 
 _PARTITION: Final = "deployments"
@@ -48,8 +50,10 @@ class StoredDeployment:
 
     @property
     def is_counted(self) -> bool:
-        """Whether every change of a device is in its last count."""
-        return self.row is not None and self.marked_at + WRITERS_END_AFTER < read_time(self.row["CountedAt"])
+        """Whether every change of a device was in a count, and there was none left to take in for the last one."""
+        if self.row is None or self.row.get("Changes"):
+            return False
+        return self.marked_at + WRITERS_END_AFTER < read_time(self.row["CountedAt"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +121,7 @@ class DeploymentRows:
             UnavailableError: The table service does not answer.
         """
         with table_errors():
-            found = self._client.query_entities(f"PartitionKey eq '{_PARTITION}'")
+            found = self._client.query_entities(f"PartitionKey eq '{_PARTITION}' and RowKey lt 'tally|'")
             rows = {row["RowKey"]: row async for row in found}
         deployments, events = [], []
         for key, row in rows.items():
@@ -151,17 +155,24 @@ class DeploymentRows:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        query = f"PartitionKey eq '{_PARTITION}' and RowKey eq 'deployment|{key_part(deployment)}'"
-        with table_errors():
-            rows = [CountedDeployment(row) async for row in self._client.query_entities(query)]
-        return rows[0] if rows else None
+        row = await self._row(f"deployment|{key_part(deployment)}")
+        return None if row is None else CountedDeployment(row)
+
+    async def tally(self, deployment: str) -> StoredTally | None:
+        """What was counted of a deployment; None before that. One request.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        row = await self._row(f"tally|{key_part(deployment)}")
+        return None if row is None else read_tally(row)
 
     async def write(
         self,
         stored: StoredDeployment,
         rollout: Rollout,
         counted: datetime,
-        columns: Mapping[str, Any],
+        count: Count,
         events: Sequence[bytes],
     ) -> None:
         """Keep a count, with the events of the milestones that it adds: together or not at all.
@@ -170,7 +181,7 @@ class DeploymentRows:
             stored: The deployment as it was read.
             rollout: Its next record.
             counted: When the count began.
-            columns: Further columns, for whoever reads the table.
+            count: The count.
             events: One for each milestone that is new, in their order.
 
         Raises:
@@ -178,8 +189,9 @@ class DeploymentRows:
             UnavailableError: The table service does not answer.
         """
         part = key_part(stored.deployment)
-        row = {"PartitionKey": _PARTITION, "RowKey": f"deployment|{part}", **columns, **_columns(rollout)}
-        row |= {"CountedAt": counted}
+        row = {"PartitionKey": _PARTITION, "RowKey": f"deployment|{part}", **_columns(rollout)}
+        row |= {"CountedAt": counted, "Changes": count.changes}
+        row |= {"Stuck": count.total.stuck, "States": json.dumps(count.total.states)}
         first = len(rollout.reached) - len(events)
         operations: list[transaction.Operation] = [
             (
@@ -192,6 +204,9 @@ class DeploymentRows:
             )
             for number, body in enumerate(events, first + 1)
         ]
+        if count.read.shards:
+            kept = {"PartitionKey": _PARTITION, "RowKey": f"tally|{part}", **tally_columns(count.read)}
+            operations.append((TransactionOperation.UPSERT, kept, {"mode": UpdateMode.MERGE}))
         if stored.row is None:
             operations.append((TransactionOperation.CREATE, row))
         else:
@@ -208,6 +223,12 @@ class DeploymentRows:
         """
         with table_errors():
             await self._client.delete_entity(_PARTITION, event.row_key)
+
+    async def _row(self, key: str) -> TableEntity | None:
+        query = f"PartitionKey eq '{_PARTITION}' and RowKey eq '{key}'"
+        with table_errors():
+            rows = [row async for row in self._client.query_entities(query)]
+        return rows[0] if rows else None
 
 
 def _columns(rollout: Rollout) -> dict[str, Any]:

@@ -11,6 +11,8 @@ partition, its shard, so that they are written together, and no partition takes 
     stuck|<since>|<device>|<generation>               something of the device is stuck
     module|<since>|<device>|<module>|<generation>     that module, or `$edgeAgent` for the device itself, is stuck
     unsent|<device>|<first>-<last sequence>           these transitions are not published
+    changed|<id>|<device>|<generation>                what is counted of the deployment changes: the row of that
+                                                      generation goes, or, where it is `new`, a first one comes
 
 What a row says stands in its columns too: a key that is too long ends with its hash. Two writers who say different
 things never share a key, and a device's generation counts the changes of its rows here and ends with a hash of what
@@ -20,6 +22,7 @@ another. And rows of a writer who never came to its change are of a generation t
 
 import json
 import zlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +35,8 @@ from status_core.twin import EDGE_AGENT
 SHARDS: Final = tuple(f"shard:{shard:x}" for shard in range(16))
 """A partition takes 2,000 writes a second; a question to the fleet asks each shard once."""
 _HASH_BITS: Final = 32
+_COUNTED: Final = ("State", "Reason", "Portal", "StuckSince")
+"""What a row by deployment says that is counted."""
 
 type IndexKey = tuple[str, str]
 """PartitionKey and RowKey."""
@@ -98,6 +103,39 @@ def next_generation(rows: Mapping[str, Mapping[str, Any]], last_sequence: int) -
 def deployments_of(rows: Iterable[Mapping[str, Any]]) -> set[str]:
     """The deployments that rows speak of, by their columns."""
     return {unescape(row["Deployment"]) for row in rows if "Deployment" in row}
+
+
+def changed_rows(device_id: str, added: IndexRows, left: IndexRows) -> IndexRows:
+    """The rows that tell which counts of deployments a change is something to, and of each row that goes what it is.
+
+    Args:
+        device_id: The device.
+        added: The rows that the change brings here, those by deployment among them.
+        left: Those that it takes away, be they of before or only between two parts of it.
+    """
+    device, shard = place(device_id)
+    found: IndexRows = {}
+    come, go = (_by_deployment(rows) for rows in ({key: added[key] for key in added.keys() - left.keys()}, left))
+    for name in come.keys() | go.keys():
+        rows = (*come.get(name, ()), *go.get(name, ()))
+        if name in come and name in go and len({tuple(row.get(what) for what in _COUNTED) for row in rows}) == 1:
+            continue
+        own = {"Device": escape(device_id), "Deployment": name}
+        for row in go.get(name, ()):
+            found[shard, joined("changed", name, device, str(read_number(row["Generation"])))] = own | {
+                "Gone": row["Generation"]
+            }
+        if name not in go:
+            found[shard, joined("changed", name, device, "new")] = own
+    return found
+
+
+def _by_deployment(rows: IndexRows) -> dict[str, list[Mapping[str, Any]]]:
+    found = defaultdict[str, list[Mapping[str, Any]]](list)
+    for row in rows.values():
+        if "Deployment" in row:
+            found[row["Deployment"]].append(row)
+    return found
 
 
 def unsent_row(device_id: str, first: int, last: int) -> IndexRows:

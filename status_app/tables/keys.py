@@ -22,6 +22,8 @@ _KEY_LIMIT: Final = 500
 _PART_LIMIT: Final = 400
 """UTF-16 units of a part: whatever IoT Hub calls a device fits, and room for a kind, a time and a number is left."""
 _HASHED: Final = "~~"
+_BEGINNING: Final = _KEY_LIMIT - 70
+"""Of a key that is too long so much stays before its hash, and a few more."""
 _HASHED_KEY: Final = re.compile(rf"(?:[^{_UNSAFE.pattern[1:-1]}]|~[0-9A-F]{{2}})*~~[0-9a-f]{{64}}")
 """Nothing that only ends like one: what comes from outside may."""
 _LAST: Final = 2**63 - 1
@@ -47,6 +49,11 @@ def joined(*parts: str) -> str:
     """A key of several parts, in the order of the first of them. One that is too long ends with its hash."""
     key = "|".join(parts)
     return _shortened(key, key, _KEY_LIMIT)
+
+
+def beginning(*parts: str) -> str:
+    """With what every key of more parts than these begins."""
+    return "|".join((*parts, ""))[:_BEGINNING]
 
 
 def unescape(key: str) -> str:

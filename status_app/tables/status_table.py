@@ -14,7 +14,14 @@ from status_app.tables import transaction
 from status_app.tables.change import REPLACE, Committed, Unit, key_of, part_of_change, parts_of, submit
 from status_app.tables.deployment_index import PAGE, DeploymentIndex
 from status_app.tables.deployment_rows import DeploymentRows
-from status_app.tables.index_rows import IndexRows, deployments_of, index_rows, next_generation, unsent_row
+from status_app.tables.index_rows import (
+    IndexRows,
+    changed_rows,
+    deployments_of,
+    index_rows,
+    next_generation,
+    unsent_row,
+)
 from status_app.tables.keys import (
     AFTER_STATE,
     AFTER_TRANSITIONS,
@@ -155,9 +162,10 @@ class StatusTable:
         partial, between = part_of_change(stored, after, is_split=len(parts) > 1)
         added = {key: row for key, row in (between | then).items() if key not in before}
         left = {key: row for key, row in (between | before).items() if key not in then}
+        changed_here = changed_rows(stored.device_id, added, left)
         unsent = self._unsent(stored.device_id, transitions)
-        await self._deployments.mark(deployments_of((*added.values(), *left.values())))
-        await self._index.add(added | unsent)
+        await self._deployments.mark(deployments_of(changed_here.values()))
+        await self._index.add(added | changed_here | unsent)
         etag = await submit(self._client, stored, parts, partial, (TransactionOperation.UPDATE, after[DEVICE]))
         written = replace(stored, rows=after, etag=etag, last_sequence=record.sequence)
         return Committed(written, history, left, unsent)
@@ -177,9 +185,10 @@ class StatusTable:
         history = transition_row(self._hub, stored.device_id, transition, transition.at)
         units.append(Unit(((TransactionOperation.CREATE, history),), transition))
         device, index = key_of(stored.rows[DEVICE]), stored.index
+        changed = changed_rows(stored.device_id, {}, index)
         unsent = self._unsent(stored.device_id, [transition])
-        await self._deployments.mark(deployments_of(index.values()))
-        await self._index.add(unsent)
+        await self._deployments.mark(deployments_of(changed.values()))
+        await self._index.add(changed | unsent)
         await submit(self._client, stored, parts_of(units), device, (TransactionOperation.DELETE, device))
         gone = replace(stored, rows={}, etag=None, last_sequence=transition.sequence, last_at=transition.at)
         return Committed(gone, [history], index, unsent)

@@ -12,12 +12,12 @@ from random import Random
 from typing import Any, Final
 from unittest.mock import patch
 
-from status_app import resync
+from status_app import deployment_counts, resync
 from status_app.errors import UnavailableError
 from status_app.incoming import IncomingEvent
 from status_app.settings import Settings
 from status_app.tables import change as change_of_tables
-from status_app.tables import deployment_index, index_rows, index_writes, status_table, transaction
+from status_app.tables import deployment_index, index_rows, index_writes, status_table, tally_row, transaction
 from status_app.tables.keys import escape
 from status_app.twin_changes import MAX_RETRIES, BatchError
 
@@ -208,10 +208,16 @@ def world(history: History) -> Iterator[World]:
     with ExitStack() as stack:
         for module in (change_of_tables, index_writes, status_table):
             stack.enter_context(patch.object(module, "TRANSACTION_LIMIT", history.transaction_limit))
-        for module in (deployment_index, index_rows):  # each shard is asked by itself: two say as much as sixteen
+        for module in (
+            deployment_counts,
+            deployment_index,
+            index_rows,
+            tally_row,
+        ):  # each shard is asked by itself: two say as much as sixteen
             stack.enter_context(patch.object(module, "SHARDS", SHARDS))
+        stack.enter_context(patch.object(tally_row, "CHUNK", 1))  # a chunk of its own for each device
         stack.enter_context(patch.object(resync, "TWINS_PER_RUN", history.twins_per_run))
-        stack.enter_context(patch.object(transaction, "submit", _submit))
+        stack.enter_context(patch.object(transaction, "submit", submit))
         found = World(history)
         log.addHandler(found.told)
         log.setLevel(logging.INFO)
@@ -224,7 +230,7 @@ def world(history: History) -> Iterator[World]:
             log.propagate = propagate
 
 
-async def _submit(table: Table, operations: Sequence[transaction.Operation]) -> list[str]:
+async def submit(table: Table, operations: Sequence[transaction.Operation]) -> list[str]:
     """A transaction over tables in memory."""
     return [str(answer.get("etag", "")) for answer in await table.submit_transaction(operations)]
 

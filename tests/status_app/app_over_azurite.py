@@ -228,8 +228,10 @@ class App:
 
 
 async def forget(services: Services) -> None:
-    """Make of a process one that has just begun: it knows no device."""
-    (await services.reconciler())._known = KnownDevices()  # noqa: SLF001 (quicker than another process)
+    """Make of a process one that has just begun: it knows no device, and has marked no deployment."""
+    reconciler = await services.reconciler()
+    reconciler._known = KnownDevices()  # noqa: SLF001 (quicker than another process)
+    reconciler._table._deployments._marked.clear()  # noqa: SLF001 (as above)
 
 
 def transitions(rows: Mapping[str, Any]) -> list[Any]:

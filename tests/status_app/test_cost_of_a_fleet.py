@@ -1,4 +1,4 @@
-"""What a timer costs follows what is due, and not how many devices there are, but for a page for each thousand."""
+"""What a timer costs follows what is due and what changed, and not how many devices there are."""
 
 import copy
 from collections.abc import AsyncIterator, Mapping
@@ -9,10 +9,12 @@ from typing import Any
 
 import pytest
 from app_over_azurite import App
+from asking import listed
 
 from benchmarks.seeding import seed
 from local.azurite import azurite_tables
 from local.tables import table_proxy
+from status_app.http import routes
 from status_app.tables import index_writes
 from status_app.tables.index_rows import SHARDS
 
@@ -35,6 +37,25 @@ async def requests_of_a_run(app: App, requests: Mapping[Any, int]) -> dict[str, 
     made = {op: count - before[op] for op, count in requests.items()}
     assert [(await app.rows(device))["module:m1"]["Stuck"] for device in devices[:3]] == [True] * 3
     return made
+
+
+async def requests_of_a_count(app: App, requests: Mapping[Any, int]) -> dict[str, int]:
+    """Let one device of the fleet change. The table requests of the run that counts its deployment."""
+    await (await app.services.flag_stuck()).run()
+    await app.handle(app.event(app.put("due-0", "002", version=8)))
+    app.now += timedelta(minutes=1)
+    known = await deployment(app)
+    before = dict(requests)
+    await (await app.services.flag_stuck()).run()
+    made = {op: count - before[op] for op, count in requests.items()}
+    assert await deployment(app) == {**known, "pending": 1, "module_failed": known["module_failed"] - 1}
+    return made
+
+
+async def deployment(app: App) -> dict[str, int]:
+    """Of the one deployment how many devices were counted in which state."""
+    (item,) = await listed(app.services.fleet(), routes.deployments)
+    return dict(item["states"])
 
 
 @asynccontextmanager
@@ -60,12 +81,18 @@ async def test_a_run_over_a_hundred_due_devices_makes_the_same_requests_in_a_fle
     with azurite_tables(tmp_path) as fleet:
         async with running(fleet) as (app, requests):
             made = await requests_of_a_run(app, requests)
-            # A page of each shard, and the rows of each device; what is kept of deployments, and their members: a page
-            # for each thousand.
-            assert made["read"] == len(SHARDS) + DUE + 1 + PAGES_OF_MEMBERS
-            # A transaction of each device, and of each shard one for the rows of the index that come before these and
-            # one for those that go after them. Of the deployment a mark and the count.
-            assert made["write"] == DUE + 2 * len(SHARDS) + 2
+            # Of each shard the deadlines and the changes, and the rows of each device; what is kept of deployments, the
+            # tally of this one, and, since there is none, its members: a page for each thousand.
+            assert made["read"] == 2 * len(SHARDS) + DUE + 2 + PAGES_OF_MEMBERS
+            # A transaction of each device, and of each shard one for the rows of the index that come before these, one
+            # for those that go after them, and one for changes that were counted. Of the deployment a mark and a count.
+            assert made["write"] == DUE + 3 * len(SHARDS) + 2
+            assert await requests_of_a_count(app, requests) == {
+                # Of each shard the deadlines and the changes; what is kept of deployments, the tally of this one, and
+                # the chunk of the device that changed.
+                "read": 2 * len(SHARDS) + 3,
+                "write": 2,  # the count, and that the change is in it
+            }
             table = app.client.get_table_client("DeploymentStatus")
             devices = table.query_entities("RowKey eq 'device'", select=["RowKey"])
             assert len([device async for device in devices]) == DEVICES

@@ -109,8 +109,8 @@ async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App
 
 
 def few_shards(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    for module in ("index_rows", "deployment_index"):
-        monkeypatch.setattr(f"status_app.tables.{module}.SHARDS", SHARDS[:number])
+    for module in ("deployment_counts", "tables.deployment_index", "tables.index_rows", "tables.tally_row"):
+        monkeypatch.setattr(f"status_app.{module}.SHARDS", SHARDS[:number])
 
 
 async def process(app: App, monkeypatch: pytest.MonkeyPatch) -> Process:
@@ -307,6 +307,7 @@ async def test_a_change_that_is_killed_between_any_two_writes_comes_to_the_same_
         app.now += 2 * WRITERS_END_AFTER  # what was left behind goes once its writer cannot live any more
         await victim.timer(app, device)
         await victim.resync(app, device)
+        await victim.timer(app, device)
         index = sorted((partition, row.rpartition("|")[0]) for partition, row in await app.index_keys())
         return healed, await outcome(app, device), index
 
@@ -372,6 +373,7 @@ async def test_a_late_removal_takes_nothing_that_the_device_has_by_then(
     device = app.put("d", SUCCESSFUL)
     await failing(app, device)
     before = set(await app.index_keys())
+    await app.flag_stuck()  # takes away what says that it changed
     app.report(device, MINUTE, runtimeStatus="running")
     gate = Gate(slow, "POST", "DELETE")
     late = await gate.hold(slow.look(app, device))

@@ -116,7 +116,9 @@ async def entities(app: App, table: str, query: str) -> list[Any]:
 
 async def index(app: App) -> list[tuple[str, ...]]:
     """The rows of devices by deployment: deployment, device, state, reason, portal, stuck since."""
-    rows = await entities(app, "DeploymentIndex", "PartitionKey ne 'deployments' and Deployment ne ''")
+    rows = await entities(
+        app, "DeploymentIndex", "RowKey ge 'deployment|' and RowKey lt 'deployment}' and Device ne ''"
+    )
     return sorted(
         (
             unescape(row["Deployment"]),
@@ -326,7 +328,7 @@ async def test_a_device_is_one_member_while_two_rows_of_it_stand(world: World) -
     async def look(op: Operation, path: str) -> None:
         if op == "write" and "$batch/DeploymentStatus" in path:
             committed.append(path)
-        elif committed and "$batch/DeploymentIndex" in path:  # the old rows are to go
+        elif committed and "DeploymentIndex" in path:  # the old rows are to go
             world.proxy.before = None
             assert len(await index(app)) == 2
             (member,), asked = await members(app)
