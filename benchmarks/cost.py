@@ -48,8 +48,8 @@ IDLE_RUN: Final = 49
 """Of a run of flag_stuck with nothing to do: three questions to each of 16 shards, one of them for metrics, and one for
 deployments."""
 COUNTING_RUN: Final = 19
-"""More of a run within a quarter of an hour after a change: what changed in each of 16 shards, the tally of a deployment,
-its count, and its milestones."""
+"""More of a run within a quarter of an hour after a change: what changed in each of 16 shards, the tally of a
+deployment, its count, and its milestones."""
 COUNTED: Final = 2
 """Of a change that is counted: its chunk is read, and what tells of it is removed."""
 
