@@ -66,7 +66,7 @@ async def _stuck_members(
     table: StatusTable, index: DeploymentIndex, asked: Devices
 ) -> Callable[[str | None, int], Awaitable[Sequence[Candidate]]]:
     """The devices of a deployment that are stuck, the longest first. The index has them by device id only."""
-    members = await index.members(asked.deployment or "", table.index_rows)
+    members = await index.stuck_members(asked.deployment or "", table.index_rows)
     found = sorted(
         (
             Candidate(joined(time_text(member.stuck_since), key_part(member.device_id)), member.device_id, None)

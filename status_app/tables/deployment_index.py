@@ -28,6 +28,8 @@ WRITERS_END_AFTER: Final = timedelta(minutes=15)
 """No writer is longer between an index row and its change: a function runs for ten minutes at most (host.json)."""
 PAGE: Final = 1000
 """Rows of one answer, and deadlines of a shard that one run takes on; the others are next."""
+_STUCK: Final = "StuckSince ge datetime'1970-01-01T00:00:00Z'"
+"""What rows are that have the column at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +145,8 @@ class DeploymentIndex:
         query = f"{begin} and {end}" + (f" and {where}" if where else "")
         return (await self._first(query, limit))[:limit]
 
-    async def members(self, deployment: str, rows_of: RowsOf) -> list[Member]:
-        """The devices on which a deployment is credited, each once. A request for each thousand, at least one a shard.
+    async def stuck_members(self, deployment: str, rows_of: RowsOf) -> list[Member]:
+        """The devices of a deployment of which something is stuck. A request for each thousand, at least one a shard.
 
         Args:
             deployment: The deployment.
@@ -154,24 +156,25 @@ class DeploymentIndex:
             UnavailableError: The table service does not answer.
         """
         begin = beginning("deployment", key_part(deployment))
-        shards = await asyncio.gather(*(self.rows_by_device(shard, begin, behind(begin)) for shard in SHARDS))
+        shards = await asyncio.gather(*(self.rows_by_device(shard, begin, behind(begin), _STUCK) for shard in SHARDS))
         found = [await member_of(rows, rows_of) for shard in shards for rows in shard.values()]
         return [member for member in found if member is not None]
 
-    async def rows_by_device(self, shard: str, begin: str, end: str) -> dict[str, list[Member]]:
+    async def rows_by_device(self, shard: str, begin: str, end: str, where: str = "") -> dict[str, list[Member]]:
         """Rows by deployment of a shard, for each partition of a device, in their order. A request for each thousand.
 
         Args:
             shard: The shard.
             begin: The first key.
             end: The key behind the last.
+            where: What the columns have to be beside, as a filter.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
         found: dict[str, list[Member]] = {}
         columns = ["PartitionKey", "RowKey", "Device", "State", "Reason", "Portal", "StuckSince", "Generation"]
-        query = f"PartitionKey eq '{shard}' and RowKey ge '{begin}' and RowKey lt '{end}'"
+        query = f"PartitionKey eq '{shard}' and RowKey ge '{begin}' and RowKey lt '{end}'{where and f' and {where}'}"
         with table_errors():
             async for row in self._client.query_entities(query, select=columns):
                 found.setdefault(row["Device"], []).append(_member(row))
