@@ -34,11 +34,13 @@ class Cycle:
         continuation: Where it goes on; None at its beginning.
         runs: Runs that have left their devices in the table.
         seen: Digests of the devices that were on a page.
+        kept: Keys of the rows that are in the table, those that a crash has left of an earlier cycle among them.
     """
 
     continuation: str | None = None
     runs: int = 0
     seen: set[int] = field(default_factory=set)
+    kept: set[str] = field(default_factory=set, compare=False)
 
 
 class ResyncPosition:
@@ -57,8 +59,8 @@ class ResyncPosition:
             rows = {row["RowKey"]: row async for row in self._client.query_entities(f"PartitionKey eq '{_PARTITION}'")}
         position = rows.get(_POSITION)
         if position is None:
-            return Cycle()
-        cycle = Cycle(position["Continuation"], position["Runs"])
+            return Cycle(kept=set(rows))
+        cycle = Cycle(position["Continuation"], position["Runs"], kept=set(rows))
         for run in range(cycle.runs):
             cycle.seen.update(_digests(rows[_seen(run)]))
         return cycle
@@ -78,7 +80,8 @@ class ResyncPosition:
             f"Digests{start // _COLUMN:02d}": packed[start : start + _COLUMN]
             for start in range(0, len(packed), _COLUMN)
         }
-        seen = {"PartitionKey": _PARTITION, "RowKey": _seen(cycle.runs), **columns}
+        row_key = _seen(cycle.runs)
+        seen = {"PartitionKey": _PARTITION, "RowKey": row_key, **columns}
         with table_errors():
             # Replaced: what a crash left in a longer row would count as seen by this cycle.
             await self._client.upsert_entity(seen, UpdateMode.REPLACE)
@@ -90,17 +93,16 @@ class ResyncPosition:
                     "Runs": cycle.runs + 1,
                 }
             )
+        cycle.kept |= {row_key, _POSITION}
 
     async def clear(self, cycle: Cycle) -> None:
-        """Forget a cycle that is at its end; the position first, so that what a crash leaves is written over.
+        """Forget a cycle that is at its end; the position first, so that what a crash leaves is of no cycle.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
-        if not cycle.runs:
-            return
         with table_errors():
-            for row in (_POSITION, *map(_seen, range(cycle.runs))):
+            for row in sorted(cycle.kept, key=lambda row: row != _POSITION):
                 await self._client.delete_entity(_PARTITION, row)
 
 

@@ -6,6 +6,8 @@ from .oracle import wrong
 from .steps import History, Run, Wait
 from .world import World, world
 
+MOST_RUNS = 50
+"""Of a cycle: a run takes one twin at least."""
 REST = (Run("flag_stuck"), Run("flag_stuck"))
 
 
@@ -52,8 +54,12 @@ async def _resync(found: World) -> None:
     """Go on with the cycle that is under way, then take a whole one: each ends when it has left no position."""
     for _ in range(2):
         await found.settle(Run("resync"))
+        runs = 1
         while any(row["PartitionKey"] == "resync" for row in found.tables.rows("DeploymentIndex")):
+            if runs > MOST_RUNS:
+                _hold(found, "in a cycle", f"resync has not come to its end in {runs} runs")
             await found.settle(Run("resync"))
+            runs += 1
 
 
 def _hold(found: World, when: str, *texts: str) -> None:
