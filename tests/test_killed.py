@@ -1,4 +1,8 @@
-"""The app killed at every point between two of its calls, and what a new process makes of what is left."""
+"""The app killed at every point between two of its writes, and what a new process makes of what is left.
+
+A call that only reads leaves nothing: a kill beside it comes to what a kill beside the write before it comes to. The
+model kills there too.
+"""
 
 import asyncio
 import copy
@@ -57,7 +61,7 @@ class Doom:
 
     Attributes:
         at: Its number, from 1 on.
-        calls: Calls of the process up to now: requests to the table service, and sends to the event hub.
+        calls: Calls of the process up to now: requests that write into a table, and sends to the event hub.
     """
 
     kill: Kill
@@ -97,7 +101,7 @@ class DoomedTables(TableProxy):
         self._doom = doom
 
     async def _hand_on(self, request: web.BaseRequest, body: bytes) -> web.Response:
-        if not self._doom.count():
+        if request.method == "GET" or not self._doom.count():
             return await super()._hand_on(request, body)
         if self._doom.kill is Kill.BEFORE:
             self._doom.end()

@@ -36,7 +36,8 @@ def escape(name: str) -> str:
     """
     if _HASHED_KEY.fullmatch(name):
         return name
-    escaped = _UNSAFE.sub(lambda match: "".join(f"~{byte:02X}" for byte in _bytes(match[0])), name)
+    beginning = name[: _KEY_LIMIT + 1]  # of a name that is longer only this can stay
+    escaped = _UNSAFE.sub(lambda match: "".join(f"~{byte:02X}" for byte in _bytes(match[0])), beginning)
     return _shortened(escaped, name, _KEY_LIMIT)
 
 
