@@ -1,6 +1,7 @@
 """Answers of the table service, counted by table, operation and outcome."""
 
 import re
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ _TABLE: Final = re.compile(r"/(\w+)(\(.*)?$")
 """The table in the path of an address, and the keys of an entity, if there are any, in brackets."""
 _OPERATION: Final = re.compile(rb"^[A-Z]+ (http\S+) HTTP/", re.MULTILINE)
 """An operation in the body of a transaction, with its address."""
-_OUTCOMES: Final = {
+_OUTCOMES: Final[Mapping[int, str]] = {
     HTTPStatus.NOT_FOUND: "not_found",
     HTTPStatus.CONFLICT: "conflict",
     HTTPStatus.PRECONDITION_FAILED: "conflict",
@@ -25,16 +26,14 @@ _OUTCOMES: Final = {
 
 
 def record_answer(response: PipelineResponse[Any, Any]) -> None:
-    """Record an answer.
-
-    One to a transaction has come when its body has not: that an operation in it was refused is in the body, so its
-    outcome is that of the transaction as a message.
-    """
+    """Record an answer, but none to a transaction that was taken: what came of it is in the body, yet to be read."""
     if not meters.is_heard():
         return
     request, status = response.http_request, response.http_response.status_code
     address = request.url.partition("?")[0]
     is_batch = address.endswith("/$batch")
+    if is_batch and status == HTTPStatus.ACCEPTED:
+        return
     if is_batch:
         first = _OPERATION.search(request.content)
         address = first[1].decode() if first else ""
@@ -46,5 +45,10 @@ def record_answer(response: PipelineResponse[Any, Any]) -> None:
         op = "get" if "=" in keys else "query"
     else:
         op = OPERATIONS.get(request.method, "other")
+    record(table, op, status)
+
+
+def record(table: str, op: str, status: int) -> None:
+    """Record what came of an operation on a table, or of a transaction: its status."""
     outcome = _OUTCOMES.get(status, "ok" if status < HTTPStatus.BAD_REQUEST else "failed")
     meters.record(meters.TABLE_REQUESTS, 1, {"table": table, "op": op, "outcome": outcome})

@@ -8,7 +8,7 @@ columns become JSON by its rules, and the request goes through its pipeline, wit
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -27,6 +27,7 @@ from azure.data.tables import RequestTooLargeError, TableTransactionError, Trans
 from azure.data.tables._serialize import _add_entity_properties
 from azure.data.tables.aio import TableClient
 
+from status_app.tables.answers import record
 from status_app.tables.rows import Row
 
 type Operation = tuple[TransactionOperation, Row] | tuple[TransactionOperation, Row, Mapping[str, Any]]
@@ -94,7 +95,9 @@ async def submit(client: TableClient, operations: Sequence[Operation]) -> list[s
     response = await client._client.send_request(request, stream=True)  # noqa: SLF001 (see above)
     await response.read()
     if response.status_code == HTTPStatus.ACCEPTED:
-        return etags(decode(response.headers.get("Content-Type", ""), response.content), operations)
+        parts = list(decode(response.headers.get("Content-Type", ""), response.content))
+        record(client.table_name, "transaction", max((part.status for part in parts), default=0))
+        return etags(parts, operations)
     if response.status_code < HTTPStatus.BAD_REQUEST:
         raise UnreadableAnswerError(f"the answer to a transaction has status {response.status_code}")
     kind = _ERRORS.get(response.status_code, HttpResponseError)
@@ -141,7 +144,7 @@ def decode(content_type: str, body: bytes) -> Iterator[Part]:
             yield _part(content)
 
 
-def etags(parts: Iterator[Part], operations: Sequence[Operation]) -> list[str]:
+def etags(parts: Iterable[Part], operations: Sequence[Operation]) -> list[str]:
     """The ETag of each row that an answer gives, empty for those that are deleted.
 
     Raises:

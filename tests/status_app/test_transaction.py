@@ -1,7 +1,7 @@
 """Transactions as they are written and read here, beside those of the SDK over the same Azurite."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
 from http.client import BadStatusLine
@@ -19,6 +19,7 @@ from status_app.errors import LostRaceError, UnavailableError
 from status_app.tables import transaction
 from status_app.tables.service import table_errors, table_service
 from status_app.tables.transaction import Operation, Part, UnreadableAnswerError, decode, encode, etags
+from status_app.telemetry import meters
 
 CREATE, UPDATE, UPSERT, DELETE = (
     TransactionOperation.CREATE,
@@ -197,10 +198,16 @@ async def test_a_hundred_rows_give_their_etags_in_order(table: TableClient) -> N
     assert await transaction.submit(table, [(DELETE, row("00")), (DELETE, row("01"))]) == ["", ""]
 
 
-async def test_a_lost_race_is_told_as_one(table: TableClient) -> None:
+async def test_a_lost_race_is_told_as_one_and_recorded(table: TableClient) -> None:
     await table.create_entity(ROW)
-    with pytest.raises(LostRaceError), table_errors(guarded=True):
-        await transaction.submit(table, [(UPSERT, row("new")), (UPDATE, ROW, STALE)])
+    told: list[Mapping[str, str]] = []
+    meters.listen(lambda _metric, _value, attributes: told.append(attributes))
+    try:
+        with pytest.raises(LostRaceError), table_errors(guarded=True):
+            await transaction.submit(table, [(UPSERT, row("new")), (UPDATE, ROW, STALE)])
+    finally:
+        meters.listen(None)
+    assert told == [{"table": table.table_name, "op": "transaction", "outcome": "conflict"}]
 
 
 @pytest.mark.parametrize(
