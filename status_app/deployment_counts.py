@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from status_app.tables.deployment_index import DeploymentIndex, Member, behind, member_of
+from status_app.tables.deployment_index import DeploymentIndex, behind
 from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.index_rows import SHARDS, Pointer
 from status_app.tables.keys import beginning, key_part
+from status_app.tables.members import Member, member_of
 from status_app.tables.rows import read_number
 from status_app.tables.status_table import StatusTable
 from status_app.tables.tally import Tally

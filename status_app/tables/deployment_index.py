@@ -5,9 +5,8 @@ Its rows, and what they promise, are those of `index_rows`.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any, Final
@@ -20,7 +19,8 @@ from azure.data.tables.aio import TableClient
 from status_app.tables.index_rows import SHARDS, IndexKey, IndexRows, Pointer, place, time_text
 from status_app.tables.index_writes import IndexWrites
 from status_app.tables.keys import DEVICE, beginning, joined, key_part, unescape
-from status_app.tables.rows import read_number, read_time
+from status_app.tables.members import COLUMNS, Member, RowsOf, member_of, read_member
+from status_app.tables.rows import read_time
 from status_app.tables.service import table_errors
 
 TABLE: Final = "DeploymentIndex"
@@ -30,45 +30,6 @@ PAGE: Final = 1000
 """Rows of one answer, and deadlines of a shard that one run takes on; the others are next."""
 _STUCK: Final = "StuckSince ge datetime'1970-01-01T00:00:00Z'"
 """What rows are that have the column at all."""
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A device on which a deployment is credited, as its index row tells.
-
-    Attributes:
-        key: The row.
-        portal: What IoT Hub's own counters say; empty for nothing.
-        stuck_since: Since when something of it is stuck.
-        generation: That of the row.
-    """
-
-    key: IndexKey
-    device_id: str
-    state: str
-    reason: str
-    portal: str
-    stuck_since: datetime | None
-    generation: int | None
-
-
-type RowsOf = Callable[[str], Awaitable[IndexRows]]
-"""What a device that is stored says its rows here are."""
-
-
-async def member_of(rows: Sequence[Member], rows_of: RowsOf) -> Member | None:
-    """What the rows of a device by one deployment say.
-
-    One is taken at its word. Of two, a change under way or a crash left one, and the device is asked: it is of none
-    where both are left.
-
-    Raises:
-        UnavailableError: The table service does not answer.
-    """
-    if len(rows) == 1:
-        return rows[0]
-    own = await rows_of(rows[0].device_id)
-    return next((member for member in rows if member.key in own), None)
 
 
 class DeploymentIndex:
@@ -173,11 +134,10 @@ class DeploymentIndex:
             UnavailableError: The table service does not answer.
         """
         found: dict[str, list[Member]] = {}
-        columns = ["PartitionKey", "RowKey", "Device", "State", "Reason", "Portal", "StuckSince", "Generation"]
         query = f"PartitionKey eq '{shard}' and RowKey ge '{begin}' and RowKey lt '{end}'{where and f' and {where}'}"
         with table_errors():
-            async for row in self._client.query_entities(query, select=columns):
-                found.setdefault(row["Device"], []).append(_member(row))
+            async for row in self._client.query_entities(query, select=COLUMNS):
+                found.setdefault(row["Device"], []).append(read_member(row))
         return found
 
     async def changed(self, deployment: str | None = None) -> list[Pointer]:
@@ -280,19 +240,6 @@ def _entity(key: IndexKey) -> dict[str, Any]:
 def _pointer(row: TableEntity) -> Pointer:
     key = row["PartitionKey"], row["RowKey"]
     return Pointer(unescape(row["Device"]), key, row, str(row.metadata["etag"]), read_time(row["Written"]))
-
-
-def _member(row: TableEntity) -> Member:
-    since = row.get("StuckSince")
-    return Member(
-        (row["PartitionKey"], row["RowKey"]),
-        unescape(row["Device"]),
-        row["State"],
-        row["Reason"],
-        row["Portal"],
-        None if since is None else read_time(since),
-        read_number(row["Generation"]),
-    )
 
 
 def _within(prefix: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from status_app.tables.deployment_index import Member
+from status_app.tables.members import Member
 from status_core import State
 from status_core.rollout import FAILING, Counts
 

@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from random import Random
 
-from status_app.tables.deployment_index import Member
 from status_app.tables.index_rows import SHARDS
+from status_app.tables.members import Member
 from status_app.tables.tally import Tally
 from status_app.tables.tally_row import CHUNK, CHUNKS, Chunk, StoredTally, read_tally, split, tally_columns
 
