@@ -1,5 +1,8 @@
 # Every command sets up what it needs.
-.PHONY: demo test start lint types check-infra browser prove audit licences clean
+.PHONY: demo test core start lint types check-infra browser prove audit licences clean
+
+# What does not need each other is made side by side.
+MAKEFLAGS += --jobs=2
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
@@ -7,9 +10,7 @@ READY := .venv/.ready
 demo: $(READY) node_modules/.package-lock.json
 	@$(PYTHON) -m local demo
 
-test: $(READY) node_modules/.package-lock.json lint types check-infra browser
-	$(PYTHON) -m coverage run --source=status_core -m pytest tests/status_core
-	$(PYTHON) -m coverage report --fail-under=100
+test: $(READY) node_modules/.package-lock.json lint types check-infra core browser
 	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --ignore=tests/status_core
 
 # Hours on two cores: what `make test` does in a minute, many times over.
@@ -20,6 +21,10 @@ prove: $(READY) node_modules/.package-lock.json
 
 start: $(READY) node_modules/.package-lock.json
 	@sh scripts/start
+
+core: $(READY)
+	$(PYTHON) -m coverage run --source=status_core -m pytest tests/status_core
+	$(PYTHON) -m coverage report --fail-under=100
 
 lint: $(READY)
 	$(PYTHON) -m ruff check .
