@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from random import Random
 from typing import Any, Final
 
 from azure.data.tables.aio import TableServiceClient
@@ -32,10 +33,11 @@ _ROUNDS: Final = 3
 _DEPLOYMENT: Final = "release-1"
 _BACKOFF: Final = 2
 """The version of a twin whose module waits to be started; of a later one it has failed."""
-
+_NAMES: Final = [f"fleet-{number}-due" for number in Random(1).sample(range(SIZES[-1]), DUE)]  # noqa: S311 (no secret)
+"""The devices that become due: they stand all over a fleet, in the order of its keys and in its shards."""
 QUERIES: Final[Mapping[str, Callable[[Fleet], Awaitable[object]]]] = {
-    "a device": lambda fleet: fleet.device("due-0"),
-    "transitions of a device": lambda fleet: fleet.transitions("due-0", None, PAGE),
+    "a device": lambda fleet: fleet.device(_NAMES[0]),
+    "transitions of a device": lambda fleet: fleet.transitions(_NAMES[0], None, PAGE),
     "a page of devices": lambda fleet: fleet.devices(Devices(), None, PAGE),
     "a page of devices in a state": lambda fleet: fleet.devices(Devices(State.MODULE_FAILED), None, PAGE),
     "a page of devices of a deployment": lambda fleet: fleet.devices(Devices(deployment=_DEPLOYMENT), None, PAGE),
@@ -113,7 +115,7 @@ async def _measure(proxy: TableProxy) -> dict[str, tuple[int, float]]:
     now.append(LATER + timedelta(minutes=1))
     await flag_stuck.run()
     twins.version += 1
-    await (await services.reconciler()).look(Notification("due-0"))
+    await (await services.reconciler()).look(Notification(_NAMES[0]))
     found["flag_stuck, one changed"] = await _cost(proxy, flag_stuck.run)
     fleet = services.fleet()
     for name, query in QUERIES.items():
@@ -135,8 +137,8 @@ async def _prepare(tables: str, now: list[datetime], twins: _Twins) -> Services:
     settings = Settings.read({"STATUS_TABLES": tables, "IOT_HUB": "hub.example.com"})
     services = Services(settings, clock=lambda: now[-1], twins=twins)
     reconciler = await services.reconciler()
-    for number in range(DUE):
-        await reconciler.look(Notification(f"due-{number}"))
+    for name in _NAMES:
+        await reconciler.look(Notification(name))
     return services
 
 
@@ -145,5 +147,5 @@ async def _rows() -> list[Mapping[str, Any]]:
     with azurite_tables() as tables:
         await (await _prepare(tables, [START], _Twins())).close()
         async with TableServiceClient.from_connection_string(tables) as service:
-            row = await service.get_table_client("DeploymentStatus").get_entity("due-0", "device")
+            row = await service.get_table_client("DeploymentStatus").get_entity(_NAMES[0], "device")
     return [{**row, "LookAt": START + timedelta(days=1)}]
