@@ -6,7 +6,8 @@ its own:
 
 - the app;
 - the naive function of `benchmarks/naive`, in the same host;
-- the app's own SDK calls alone, as the app made them and without the app: what no logic could be faster than.
+- the app's own SDK calls alone, as the app made them and without the app: what no logic could be faster than;
+- `benchmarks/nothing`, which takes the events and does nothing with them: what the host does, and the calls are without.
 
 A first run of each counts requests behind a proxy, and its times are not kept. Then the sides take turns, and of each
 wave the fastest round counts.
@@ -30,6 +31,7 @@ from local.stack import ROOT, Stack, running_stack
 from local.tables import table_proxy
 
 NAIVE: Final = ROOT / "benchmarks/naive"
+NOTHING: Final = ROOT / "benchmarks/nothing"
 WARM_UP: Final = ROOT / "tests/cases/048_200_module_backoff.json"
 """One device first: it makes every connection and table."""
 TIMES_NAIVE: Final = 10
@@ -64,12 +66,14 @@ async def _side_by_side(mix: str, story: Sequence[Wave], rounds: int) -> list[Ro
     counts, recorded = await _counted_app(story)
     naive_counts = await _counted_naive(story)
 
-    spent: dict[str, list[list[_Spent]]] = {"app": [], "calls": [], "naive": []}
+    spent: dict[str, list[list[_Spent]]] = {"app": [], "calls": [], "naive": [], "nothing": []}
     for _ in range(rounds):
         spent["app"].append(await _run(story, ROOT))
         spent["calls"].append(await _run_calls(story, recorded))
         spent["naive"].append(await _run(story, NAIVE))
-    (app, app_cpu), (calls, calls_cpu), (naive, naive_cpu) = (_fastest(rounds) for rounds in spent.values())
+        spent["nothing"].append(await _run(story, NOTHING))
+    sides = (_fastest(rounds) for rounds in spent.values())
+    (app, app_cpu), (calls, calls_cpu), (naive, naive_cpu), (nothing, nothing_cpu) = sides
     return [
         Row(_PART, f"{mix}: naive, {events} notifications of {changed} changed devices", f"{events / naive:,.0f}/s"),
         Row(
@@ -80,10 +84,17 @@ async def _side_by_side(mix: str, story: Sequence[Wave], rounds: int) -> list[Ro
         ),
         Row(
             _PART,
+            f"{mix}: time of the app and its host",
+            f"{app:.2f} s",
+            f"{app / (calls + nothing):.2f}",
+            "these and a host that does nothing",
+        ),
+        Row(
+            _PART,
             f"{mix}: CPU of the app",
             f"{app_cpu:.2f} s",
-            f"{app_cpu / naive_cpu:.2f} and {app_cpu / calls_cpu:.2f}",
-            "naive, and its SDK calls alone",
+            f"{app_cpu / naive_cpu:.2f}, {app_cpu / calls_cpu:.2f} and {app_cpu / (calls_cpu + nothing_cpu):.2f}",
+            "naive, its SDK calls alone, these and such a host",
         ),
         *(
             Row(

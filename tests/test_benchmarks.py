@@ -36,6 +36,7 @@ def test_every_part_has_its_rows(rows: Rows) -> None:
                 "naive, N notifications of N changed devices",
                 "app, the same",
                 "time of the app",
+                "time of the app and its host",
                 "CPU of the app",
                 "twin reads for each changed device",
                 "table requests for each changed device",

@@ -1,0 +1,1 @@
+"""The function that does nothing, as an app of its own."""
