@@ -40,20 +40,24 @@ def blank(quoting: str, secrets: Iterable[str]) -> str:
 def _secrets(twin: Any) -> Iterator[str]:
     for section in ("desired", "reported"):
         properties = object_at(twin, "properties", section)
-        registries = object_at(properties, "runtime", "settings", "registryCredentials")
-        for name in registries:
-            credentials = object_at(registries, name)
-            address = text(credentials.get("address")) or ""
+        for credentials in _members(object_at(properties, "runtime", "settings").get("registryCredentials")):
+            address = text(object_at(credentials).get("address")) or ""
             # An admin user is named like its registry: what the address shows anyway is none.
             yield from (value for value in _texts(credentials) if value not in address)
         for group in ("modules", "systemModules"):
-            modules = object_at(properties, group)
-            for name in modules:
-                module = object_at(modules, name)
+            for member in _members(properties.get(group)):
+                module = object_at(member)
                 yield from _texts(module.get("env"))
                 settings = object_at(module, "settings")
                 yield from _texts(create_options_parts(settings))
                 yield from _inside(create_options(settings))
+
+
+def _members(value: Any) -> Iterable[Any]:
+    """What a section holds, where it stands as an array or as a single value too."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else [value]
 
 
 def _texts(value: Any) -> Iterator[str]:
@@ -73,8 +77,12 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def _inside(options: str) -> Iterator[str]:
-    """The strings in createOptions, which are JSON in a string."""
+    """The strings in createOptions, which are JSON in a string; edgeAgent's hold its env as JSON in a label."""
     try:
-        yield from _texts(json.loads(options))
+        found = json.loads(options)
     except (ValueError, RecursionError):
         return  # not JSON: the whole text is searched as it stands
+    for part in _texts(found):
+        yield part
+        if part.startswith(("{", "[")):
+            yield from _inside(part)

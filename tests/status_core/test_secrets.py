@@ -31,6 +31,16 @@ HIDING_PLACES: dict[str, dict[str, Any]] = {
     "createOptions of the desired edgeHub": {f"desired.{HUB}.settings.createOptions": json.dumps({"User": SECRET})},
     "createOptions that are an object": {f"{MODULE}.settings.createOptions": {"Env": [f"TOKEN={SECRET}"]}},
     "createOptions that are no JSON": {f"{MODULE}.settings.createOptions": SECRET},
+    "the env in a label of edgeAgent's createOptions": {
+        "reported.systemModules.edgeAgent.settings.createOptions": json.dumps(
+            {"Labels": {"net.azure-devices.edge.env": json.dumps({"PASSWORD": {"value": SECRET}})}}
+        )
+    },
+    "registry credentials that are a text": {"desired.runtime": {"settings": {"registryCredentials": {"r": SECRET}}}},
+    "registry credentials in an array": {
+        "reported.runtime": {"settings": {"registryCredentials": [{"address": "r.example", "password": SECRET}]}}
+    },
+    "modules in an array": {"desired.modules": [{"name": "m1", "env": {"PASSWORD": {"value": SECRET}}}]},
     "registry credentials": {
         f"reported.{key}": value for key, value in credentials(address="r.example", password=SECRET).items()
     },
