@@ -70,11 +70,28 @@ def _twins(content: str) -> Iterator[dict[str, Any] | BadInputError]:
         else:
             yield BadInputError(_not_json(error, 1))
         return
-    if isinstance(whole, list):
-        for index, item in enumerate(whole, 1):
-            yield _twin(item, f"element {index}")
+    if isinstance(whole, dict):
+        yield whole
+    elif isinstance(whole, list):
+        # Where each element stands is only looked for where one has to be told.
+        yield from whole if all(isinstance(item, dict) for item in whole) else _elements(content)
     else:
-        yield _twin(whole, "line 1")
+        blank = len(content) - len(content.lstrip())
+        yield _twin(whole, f"line {content.count('\n', 0, blank) + 1}")
+
+
+def _elements(content: str) -> Iterator[dict[str, Any] | BadInputError]:
+    """Each element of an array that is known to be JSON, or what is wrong in its place."""
+    decoder = json.JSONDecoder()
+    line, counted, index, at = 1, 0, 0, content.index("[") + 1
+    while True:
+        while content[at] in " \t\r\n,":
+            at += 1
+        if content[at] == "]":
+            return
+        line, counted, index = line + content.count("\n", counted, at), at, index + 1
+        value, at = decoder.raw_decode(content, at)
+        yield _twin(value, f"line {line}: element {index}")
 
 
 def _line(number: int, line: str) -> dict[str, Any] | BadInputError:

@@ -8,6 +8,7 @@ from status_core.clocks import Clock, Sight, tick
 from status_core.grace import GracePolicy
 from status_core.record import DeviceRecord, ModuleRecord
 from status_core.sights import device_sight, module_sight
+from status_core.states import ModuleState
 from status_core.status import DeploymentStatus
 from status_core.stuck import recovery
 from status_core.transitions import ABSENT, REMOVED_REASON, Change, Kind, Transition
@@ -156,12 +157,17 @@ class _Look:
     def _was_silent_for_its_grace(self, kept: ModuleRecord) -> bool:
         """Whether the grace period of a module went by while the device could not say anything about it.
 
-        The device was flagged for that. The first word about the module is no reason to flag it at once.
+        The device was flagged for that. The first word about the module is no reason to flag it at once. A shorter
+        silence, such as a restart of the agent, leaves a clock that ran before it alone.
         """
         assert self.previous is not None  # noqa: S101 (a module was kept, so its device was)
         silent = module_sight(kept.state, self.previous.state) is Sight.UNSAID
-        stuck_at = kept.clock.stuck_at
-        return silent and kept.clock.stuck_since is None and stuck_at is not None and stuck_at <= self.now
+        started = kept.clock.unsettled_since
+        if not silent or started is None or kept.clock.stuck_since is not None:
+            return False
+        # A module that is not desired keeps its state in the silence; the device does not.
+        silent_since = self.previous.since if kept.state == ModuleState.EXTRA else kept.since
+        return max(started, silent_since) + kept.clock.grace <= self.now
 
     def _tick(self, kept: Clock | None, sight: Sight, grace: timedelta, *, restart: bool) -> Clock:
         clock = replace(kept, grace=grace) if kept is not None else Clock(grace=grace)

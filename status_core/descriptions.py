@@ -5,6 +5,7 @@ Core/Agent.cs (`One or more errors occurred. (...) (...)`), Edgelet and Docker c
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -23,16 +24,18 @@ _STEPS: Final[tuple[tuple[re.Pattern[str], Reason], ...]] = tuple(
         (r"identity|identities", Reason.IDENTITY_FAILED),
     )
 )
+_STEP: Final = re.compile(r"(?=error calling )", re.IGNORECASE)
+"""Where the text of a step begins: several steps can fail, each for a reason of its own."""
 _PREPARE: Final = re.compile(r"calling prepare update", re.IGNORECASE)
 _NAMED: Final = re.compile(r"\bmodule ([^\s:()]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A reason, and the modules that the text names (lower case; none where it names none)."""
+    """A reason, and that of each module that the text names (lower case; none where it names none)."""
 
     reason: Reason
-    modules: frozenset[str]
+    modules: Mapping[str, Reason]
 
 
 def explain(description: str, *, image_outstanding: bool) -> Explanation:
@@ -43,7 +46,11 @@ def explain(description: str, *, image_outstanding: bool) -> Explanation:
         image_outstanding: A desired image is not on the device. "The request was canceled" then means a pull
             that goes on ("if the pull was timed out ... this state is probably transitional").
     """
-    return Explanation(_reason(description, image_outstanding=image_outstanding), _named(description))
+    modules: dict[str, Reason] = {}
+    for step in _STEP.split(description):
+        reason = _reason(step, image_outstanding=image_outstanding)
+        modules |= {name: reason for name in _named(step) if name not in modules}
+    return Explanation(_reason(description, image_outstanding=image_outstanding), modules)
 
 
 def _reason(description: str, *, image_outstanding: bool) -> Reason:

@@ -4,7 +4,7 @@ import re
 from datetime import timedelta
 from typing import Final
 
-_NUMBER: Final = r"(\d{1,9}(?:\.\d{1,6})?)"
+_NUMBER: Final = r"(\d{1,9}(?:[.,]\d{1,6})?)"
 _DURATION: Final = re.compile(
     rf"P(?:{_NUMBER}W)?(?:{_NUMBER}D)?(?:T(?:{_NUMBER}H)?(?:{_NUMBER}M)?(?:{_NUMBER}S)?)?",
     re.ASCII,
@@ -25,7 +25,7 @@ def parse_duration(value: str) -> timedelta:
     match = _DURATION.fullmatch(value.strip().upper())
     if match is None or not any(match.groups()) or value.strip().upper().endswith("T"):
         raise ValueError(f"{value!r} is no ISO 8601 duration of weeks, days, hours, minutes and seconds")
-    weeks, days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    weeks, days, hours, minutes, seconds = (float((part or "0").replace(",", ".")) for part in match.groups())
     seconds += 60 * (minutes + 60 * (hours + 24 * (days + 7 * weeks)))
     if seconds > LONGEST.total_seconds():
         raise ValueError(f"{value!r} is longer than {LONGEST.days} days")

@@ -86,8 +86,8 @@ def _module_state(twin: Twin, verdict: Verdict, comparison: Comparison) -> tuple
     if explanation is None or comparison.state is ModuleState.SETTLED:
         return comparison.state, comparison.reason
     name = comparison.name.lower().removeprefix("$")
-    is_meant = not explanation.modules or name in explanation.modules
-    return comparison.state, explanation.reason if is_meant else comparison.reason
+    unnamed = comparison.reason if explanation.modules else explanation.reason
+    return comparison.state, explanation.modules.get(name, unnamed)
 
 
 def _telling(comparisons: dict[str, Comparison], verdict: Verdict) -> list[Comparison]:

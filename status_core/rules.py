@@ -228,12 +228,9 @@ def runtime_wiped(twin: Twin) -> bool:
 
 
 def _version_evidence(twin: Twin) -> Evidence:
-    return Evidence(
-        "properties.reported.lastDesiredVersion",
-        scalar(twin.last_desired_version),
-        scalar(twin.desired_version),
-        "properties.desired.$version",
-    )
+    desired, taken = twin.raw_versions
+    path = "properties.reported.lastDesiredVersion"
+    return Evidence(path, scalar(taken), scalar(desired), "properties.desired.$version")
 
 
 def _code_evidence(twin: Twin, expected: int) -> Evidence:

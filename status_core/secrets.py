@@ -6,6 +6,7 @@ Nothing in this package reads them into a status. The agent's free text could qu
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
@@ -16,6 +17,8 @@ REDACTED: Final = "***"
 SHORTEST: Final = 4
 """Shorter values are not searched: `1` or `on` would blank ordinary words."""
 
+_BETWEEN: Final = re.compile(r"[;\r\n]+")
+_QUOTED: Final = re.compile(r'"([^"]*)"')
 _UNWRITABLE: Final = 10**4300
 """The first number that Python refuses to write in digits."""
 
@@ -27,7 +30,9 @@ def redact(description: str, twin: Any) -> str:
 
 def secret_values(twin: Any) -> list[str]:
     """The secret values of a twin, longest first: one may be part of another."""
-    return sorted({value for value in _secrets(twin) if len(value) >= SHORTEST}, key=len, reverse=True)
+    plain = {value for value in _secrets(twin) if len(value) >= SHORTEST}
+    # A text that quotes JSON has it as JSON writes it.
+    return sorted(plain | {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain}, key=len, reverse=True)
 
 
 def blank(quoting: str, secrets: Iterable[str]) -> str:
@@ -40,24 +45,28 @@ def blank(quoting: str, secrets: Iterable[str]) -> str:
 def _secrets(twin: Any) -> Iterator[str]:
     for section in ("desired", "reported"):
         properties = object_at(twin, "properties", section)
-        registries = object_at(properties, "runtime", "settings", "registryCredentials")
-        for name in registries:
-            credentials = object_at(registries, name)
-            address = text(credentials.get("address")) or ""
+        for credentials in _members(object_at(properties, "runtime", "settings").get("registryCredentials")):
+            address = text(object_at(credentials).get("address")) or ""
             # An admin user is named like its registry: what the address shows anyway is none.
             yield from (value for value in _texts(credentials) if value not in address)
         for group in ("modules", "systemModules"):
-            modules = object_at(properties, group)
-            for name in modules:
-                module = object_at(modules, name)
+            for member in _members(properties.get(group)):
+                module = object_at(member)
                 yield from _texts(module.get("env"))
                 settings = object_at(module, "settings")
                 yield from _texts(create_options_parts(settings))
                 yield from _inside(create_options(settings))
 
 
+def _members(value: Any) -> Iterable[Any]:
+    """What a section holds, where it stands as an array or as a single value too."""
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else [value]
+
+
 def _texts(value: Any) -> Iterator[str]:
-    """Every string and number in a JSON value, and the right side of each `NAME=value`."""
+    """Every string and number in a JSON value, each part of a connection string or key, and what follows a `=`."""
     waiting = [value]
     while waiting:
         part = waiting.pop()
@@ -66,15 +75,21 @@ def _texts(value: Any) -> Iterator[str]:
         elif isinstance(part, list):
             waiting.extend(part)
         elif isinstance(part, str):
-            yield part.strip()
-            yield part.partition("=")[2].strip()
+            for piece in (part, *_BETWEEN.split(part)):
+                yield piece.strip()
+                yield piece.partition("=")[2].strip()
         elif isinstance(part, int | float) and not isinstance(part, bool) and abs(part) < _UNWRITABLE:
             yield str(part)
 
 
 def _inside(options: str) -> Iterator[str]:
-    """The strings in createOptions, which are JSON in a string."""
+    """The strings in createOptions, which are JSON in a string; edgeAgent's hold its env as JSON in a label."""
     try:
-        yield from _texts(json.loads(options))
+        found = json.loads(options)
     except (ValueError, RecursionError):
-        return  # not JSON: the whole text is searched as it stands
+        yield from _texts(_QUOTED.findall(options))  # what is in quotes; the whole text is searched as it stands
+        return
+    for part in _texts(found):
+        yield part
+        if part.startswith(("{", "[")):
+            yield from _inside(part)

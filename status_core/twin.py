@@ -53,6 +53,7 @@ class Twin:
         nothing_desired: Desired holds nothing but `$` keys, or is no object.
         desired_version: V, `desired.$version`.
         last_desired_version: L, `reported.lastDesiredVersion`.
+        raw_versions: V and L as they stand.
         status_missing: `reported.lastDesiredStatus` is absent or null.
         code: C, `reported.lastDesiredStatus.code` where it is a whole number.
         raw_code: The same value as it stands.
@@ -69,6 +70,7 @@ class Twin:
     desired_version: int | None
     desired_updated: datetime | None
     last_desired_version: int | None
+    raw_versions: tuple[Any, Any]
     status_missing: bool
     code: int | None
     raw_code: Any
@@ -103,6 +105,7 @@ def read_twin(twin: Any) -> Twin:
         desired_version=integer(desired.get("$version")),
         desired_updated=timestamp(object_at(desired, "$metadata").get("$lastUpdated")),
         last_desired_version=integer(reported.get("lastDesiredVersion")),
+        raw_versions=(desired.get("$version"), reported.get("lastDesiredVersion")),
         status_missing=reported.get("lastDesiredStatus") is None,
         code=integer(status.get("code")),
         raw_code=status.get("code"),

@@ -269,6 +269,21 @@ def test_a_module_that_was_stuck_before_its_agent_stopped_stays_so_when_the_agen
     assert device.kept.modules["m1"].clock.stuck_since == after(900)
 
 
+def test_a_short_silence_over_the_end_of_its_grace_does_not_restart_the_clock_of_a_crash_loop() -> None:
+    device = Device()
+    device.look(0, {})
+    device.look(100, {STATUS_OF: "backoff"})
+    device.look(990, STOPPING)
+    device.look(1010, {f"{STATUS}.code": 200, f"{AGENT}.runtimeStatus": "running"})
+    assert device.unsettled_since() == after(100)
+    assert turns(device) == [("stuck", "m1")]
+    left_over = Device()
+    left_over.look(0, {"reported.modules.m2": SECOND})
+    left_over.look(890, STOPPING)
+    left_over.look(910, {f"{STATUS}.code": 200, f"{AGENT}.runtimeStatus": "running"})
+    assert left_over.unsettled_since("m2") == after(0)
+
+
 def test_a_stuck_device_of_which_another_version_is_desired_has_recovered_and_waits_anew() -> None:
     device = Device()
     device.look(0, {})

@@ -158,6 +158,20 @@ def test_a_failed_step_is_the_reason_of_the_module_that_the_text_names_and_of_no
     assert (modules["m3"].state, modules["m3"].reason) == (ModuleState.SETTLED, Reason.AS_DESIRED)
 
 
+def test_each_module_has_the_reason_of_the_failed_step_that_names_it() -> None:
+    changes = {
+        f"{STATUS}.code": 500,
+        f"{STATUS}.description": "One or more errors occurred. (Error calling prepare update for module m2: Could not "
+        "pull image m2:1) (Error calling start module m1: port is taken)",
+        STATUS_OF: "stopped",
+        "desired.modules.m2": {"status": "running", "settings": {"image": "m2:1"}},
+    }
+    status = judged(changes)
+    assert status.reason is Reason.PULL_FAILED
+    assert status.modules["m1"].reason is Reason.START_FAILED
+    assert status.modules["m2"].reason is Reason.PULL_FAILED
+
+
 def test_a_failed_step_that_names_no_module_is_the_reason_of_every_module_that_is_not_settled() -> None:
     changes = {
         f"{STATUS}.code": 500,

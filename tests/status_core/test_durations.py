@@ -21,6 +21,7 @@ from status_core.durations import LONGEST
         ("PT0S", timedelta()),
         (" pt15m ", timedelta(minutes=15)),
         ("PT0.5H", timedelta(minutes=30)),
+        ("PT0,5H", timedelta(minutes=30)),
         ("P3650D", LONGEST),
     ],
 )

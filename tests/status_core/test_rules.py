@@ -107,6 +107,11 @@ def test_a_version_that_is_no_whole_number_was_never_reported(version: Any) -> N
     assert (status.state, status.reason) == (State.PENDING, Reason.NEVER_REPORTED)
 
 
+def test_the_evidence_holds_a_version_that_is_no_whole_number_as_it_stands() -> None:
+    evidence = judged({"reported.lastDesiredVersion": "12", "desired.$version": 12.5}).evidence
+    assert [(item.value, item.expected) for item in evidence] == [("12", 12.5)]
+
+
 def test_two_absent_versions_are_not_equal() -> None:
     status = judged({"reported.lastDesiredVersion": GONE, "desired.$version": GONE})
     assert (status.state, status.reason) == (State.PENDING, Reason.NEVER_REPORTED)

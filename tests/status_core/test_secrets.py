@@ -25,12 +25,27 @@ HIDING_PLACES: dict[str, dict[str, Any]] = {
     "a desired value of env": {f"{ASKED}.env": {"PASSWORD": {"value": SECRET}}},
     "the env of edgeHub": {f"reported.{HUB}.env": {"PASSWORD": {"value": SECRET}}},
     "a value of env that ends in a new line": {f"{MODULE}.env": {"PASSWORD": {"value": f"{SECRET}\n"}}},
+    "a part of a connection string": {
+        f"{MODULE}.env": {"HUB": {"value": f"HostName=h.example; SharedAccessKey={SECRET};GatewayHostName=g"}}
+    },
+    "a line of a key": {f"{MODULE}.env": {"KEY": {"value": f"-----BEGIN-----\r\n{SECRET}\r\n-----END-----"}}},
     "an odd env": {f"{MODULE}.env": [[{"deep": [SECRET]}]]},
     "createOptions": {f"{MODULE}.settings.createOptions": json.dumps({"Env": [f"TOKEN={SECRET}"]})},
     "createOptions in parts": {f"{MODULE}.settings": {"image": "m1", **SPLIT}},
     "createOptions of the desired edgeHub": {f"desired.{HUB}.settings.createOptions": json.dumps({"User": SECRET})},
     "createOptions that are an object": {f"{MODULE}.settings.createOptions": {"Env": [f"TOKEN={SECRET}"]}},
     "createOptions that are no JSON": {f"{MODULE}.settings.createOptions": SECRET},
+    "createOptions that are JSON but for the end": {f"{ASKED}.settings.createOptions": f'{{"Env": ["TOKEN={SECRET}"]'},
+    "the env in a label of edgeAgent's createOptions": {
+        "reported.systemModules.edgeAgent.settings.createOptions": json.dumps(
+            {"Labels": {"net.azure-devices.edge.env": json.dumps({"PASSWORD": {"value": SECRET}})}}
+        )
+    },
+    "registry credentials that are a text": {"desired.runtime": {"settings": {"registryCredentials": {"r": SECRET}}}},
+    "registry credentials in an array": {
+        "reported.runtime": {"settings": {"registryCredentials": [{"address": "r.example", "password": SECRET}]}}
+    },
+    "modules in an array": {"desired.modules": [{"name": "m1", "env": {"PASSWORD": {"value": SECRET}}}]},
     "registry credentials": {
         f"reported.{key}": value for key, value in credentials(address="r.example", password=SECRET).items()
     },
@@ -66,6 +81,12 @@ def test_a_secret_that_holds_a_shorter_one_is_taken_out_whole() -> None:
 def test_short_values_and_truth_values_blank_no_ordinary_words() -> None:
     twin = twin_with({f"{MODULE}.env": {"A": {"value": "on"}, "B": {"value": 1}, "C": {"value": True}, "D": {}}})
     assert redact("True: module 1 is on", twin) == "True: module 1 is on"
+
+
+def test_a_secret_is_taken_out_as_json_writes_it_too() -> None:
+    secret = 'a "quoted" \\ pass'
+    twin = twin_with({f"{MODULE}.env": {"PASSWORD": {"value": secret}}})
+    assert redact(f"bad request: {json.dumps({'value': secret})}", twin) == f'bad request: {{"value": "{REDACTED}"}}'
 
 
 def test_a_secret_number_is_taken_out() -> None:
