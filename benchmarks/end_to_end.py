@@ -7,7 +7,7 @@ its own:
 - the app;
 - the naive function of `benchmarks/naive`, in the same host;
 - the app's own SDK calls alone, as the app made them and without the app: what no logic could be faster than;
-- `benchmarks/nothing`, which takes the events and does nothing with them: what the host does, and the calls are without.
+- `benchmarks/nothing`, which takes the events and does nothing with them: what the host alone does.
 
 A first run of each counts requests behind a proxy, and its times are not kept. Then the sides take turns, and of each
 wave the fastest round counts.
