@@ -18,6 +18,7 @@ SHORTEST: Final = 4
 """Shorter values are not searched: `1` or `on` would blank ordinary words."""
 
 _BETWEEN: Final = re.compile(r"[;\r\n]+")
+_ESCAPED: Final = re.compile(r'["\\\x00-\x1f]')
 _QUOTED: Final = re.compile(r'"([^"]*)"')
 _UNWRITABLE: Final = 10**4300
 """The first number that Python refuses to write in digits."""
@@ -32,7 +33,8 @@ def secret_values(twin: Any) -> list[str]:
     """The secret values of a twin, longest first: one may be part of another."""
     plain = {value for value in _secrets(twin) if len(value) >= SHORTEST}
     # A text that quotes JSON has it as JSON writes it.
-    return sorted(plain | {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain}, key=len, reverse=True)
+    written = {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain if _ESCAPED.search(value)}
+    return sorted(plain | written, key=len, reverse=True)
 
 
 def blank(quoting: str, secrets: Iterable[str]) -> str:
@@ -75,7 +77,8 @@ def _texts(value: Any) -> Iterator[str]:
         elif isinstance(part, list):
             waiting.extend(part)
         elif isinstance(part, str):
-            for piece in (part, *_BETWEEN.split(part)):
+            pieces = _BETWEEN.split(part)
+            for piece in pieces if len(pieces) == 1 else (part, *pieces):
                 yield piece.strip()
                 yield piece.partition("=")[2].strip()
         elif isinstance(part, int | float) and not isinstance(part, bool) and abs(part) < _UNWRITABLE:
