@@ -3,7 +3,7 @@
 import { get, pathOf } from "./api.js";
 import { deviceButton } from "./device_button.js";
 import { disclosure } from "./disclosure.js";
-import { make, named } from "./dom.js";
+import { headOf, make, named } from "./dom.js";
 import { evidence, facts } from "./facts.js";
 import { List } from "./lists.js";
 import { stateBadge, words } from "./states.js";
@@ -13,7 +13,12 @@ const MINUTE = 60_000, HOUR = 60 * MINUTE; // milliseconds
 
 /** What is stuck, longest first. */
 export function stuckModules(section, app) {
-  return modules(section, app, () => ({ stuck: "true" }), (item) => age(item.stuckSince, "for"), "Nothing is stuck.");
+  return modules(section, app, {
+    parameters: () => ({ stuck: "true" }),
+    figure: "Stuck for",
+    when: (item) => age(item.stuckSince, "for"),
+    empty: "Nothing is stuck.",
+  });
 }
 
 /** What gets stuck within the hour, soonest first. */
@@ -22,13 +27,21 @@ export function nextStuck(section, app) {
     const full = Math.ceil((serverNow() + HOUR) / MINUTE) * MINUTE; // one address for a minute, with one ETag
     return { stuckBefore: new Date(full).toISOString() };
   };
-  return modules(section, app, parameters, (item) => age(item.stuckAt, "in"), "Nothing gets stuck within the hour.");
+  return modules(section, app, {
+    parameters,
+    figure: "Stuck in",
+    when: (item) => age(item.stuckAt, "in"),
+    empty: "Nothing gets stuck within the hour.",
+  });
 }
 
-function modules(section, app, parameters, when, empty) {
+/** The list of a section: `figure` is the head of its last column, and `when` fills it. */
+function modules(section, app, { parameters, figure, when, empty }) {
+  const rows = section.querySelector("table");
+  rows.append(headOf(["Device and module", "State", "Reason", figure], [figure]));
   return new List({
     section,
-    rows: section.querySelector("table"),
+    rows,
     path: "modules",
     parameters,
     keyOf: (item) => JSON.stringify([item.deviceId, item.module]),
