@@ -1,5 +1,5 @@
 """A table service as the app meets it: Azurite behind a proxy that counts requests and fails on purpose."""
 
-from local.tables.proxy import Operation, TableProxy, table_proxy
+from local.tables.proxy import Operation, TableProxy, is_transaction, table_proxy
 
-__all__ = ["Operation", "TableProxy", "table_proxy"]
+__all__ = ["Operation", "TableProxy", "is_transaction", "table_proxy"]

@@ -46,8 +46,8 @@ class TableProxy:
         requests: Requests that came in, whatever became of them; what the SDK repeats counts each time.
         requests_of: The same of each table by its name; `Tables` stands for those that create or list tables.
         before: Called with the operation and the path of each request that is about to be handed on, which waits for
-            it; of a transaction with `$batch/` and its table. Where it raises ConnectionError, the request is not done
-            and its connection closed.
+            it; `is_transaction` knows the path of a transaction. Where it raises ConnectionError, the request is not
+            done and its connection closed.
     """
 
     def __init__(self, tables: str, *, keep_alive: bool = True) -> None:
@@ -113,6 +113,7 @@ class TableProxy:
             if fault.cut:
                 raise ConnectionResetError
             if self.before is not None:
+                # The path of a transaction ends with `$batch`: its table is told behind that.
                 await self.before(op, request.path if named else f"{request.path}/{name}")
             answer = await self._hand_on(request, body)
             if fault.lost:
@@ -132,6 +133,11 @@ class TableProxy:
             content = await answer.read()
             headers = _between_ends(answer.headers.items())
             return web.Response(status=answer.status, reason=answer.reason, headers=headers, body=content)
+
+
+def is_transaction(path: str, table: str) -> bool:
+    """Whether a path that `TableProxy.before` is told is that of a transaction of a table."""
+    return path.endswith(f"/$batch/{table}")
 
 
 @asynccontextmanager

@@ -18,7 +18,7 @@ from transition_hub import TRANSITIONS, running_hub
 from benchmarks.seeding import seed
 from local.azurite import azurite_tables
 from local.eventhubs import EventHubs
-from local.tables import Operation, TableProxy, table_proxy
+from local.tables import Operation, TableProxy, is_transaction, table_proxy
 from status_app.events.publisher import TransitionPublisher
 from status_app.tables.deployment_rows import DeploymentRows
 from status_app.tables.index_rows import SHARDS
@@ -324,7 +324,7 @@ async def test_a_device_is_one_member_while_two_rows_of_it_stand(world: World) -
     committed: list[str] = []
 
     async def look(op: Operation, path: str) -> None:
-        if op == "write" and "$batch/DeploymentStatus" in path:
+        if op == "write" and is_transaction(path, "DeploymentStatus"):
             committed.append(path)
         elif committed and "DeploymentIndex" in path:  # the old rows are to go
             world.proxy.before = None
@@ -368,7 +368,7 @@ async def test_a_change_is_counted_whose_writer_marked_early_and_committed_late(
     held, goes_on = asyncio.Event(), asyncio.Event()
 
     async def hold(op: Operation, path: str) -> None:
-        if op == "write" and "$batch/DeploymentIndex" in path and not held.is_set():
+        if op == "write" and is_transaction(path, "DeploymentIndex") and not held.is_set():
             held.set()
             await goes_on.wait()
 
@@ -404,7 +404,7 @@ async def test_where_another_run_counts_at_the_same_time_nothing_is_lost_or_doub
     runs: list[int] = []
 
     async def overtake(op: Operation, path: str) -> None:
-        if op == "write" and "$batch/DeploymentIndex" in path and not runs:
+        if op == "write" and is_transaction(path, "DeploymentIndex") and not runs:
             runs.append(1)
             other.now = app.now
             await timer(other, timedelta(0))
@@ -510,11 +510,11 @@ async def test_counting_a_deployment_of_1500_devices_reads_no_device(world: Worl
 
 
 @asynccontextmanager
-async def failing(world: World, part: str) -> AsyncIterator[None]:
-    """The table service fails from the first write on whose path holds a text."""
+async def failing_at_the_change(world: World) -> AsyncIterator[None]:
+    """The table service fails from the first change of a device on."""
 
-    async def fail(op: Operation, path: str) -> None:
-        if op == "write" and part in path:
+    async def fail(_op: Operation, path: str) -> None:
+        if is_transaction(path, "DeploymentStatus"):
             world.proxy.faults.add("write", 403, 10**6)
             raise ConnectionResetError
 
@@ -546,7 +546,7 @@ async def failing_after_the_change(world: World) -> AsyncIterator[None]:
 async def test_what_a_change_leaves_behind_that_was_never_committed_is_not_counted(world: World) -> None:
     app = world.app()
     await show(app, "a", SUCCESSFUL)
-    async with failing(world, "$batch/DeploymentStatus"):
+    async with failing_at_the_change(world):
         await show(app, "a", BACKOFF)
     await show(app, "a", PENDING)
     assert len(await index(app)) == 2

@@ -16,7 +16,7 @@ from transition_hub import PATIENCE, TRANSITIONS, body, running_hub, stored
 
 from local.clock import utc_now
 from local.eventhubs import EventHubs
-from local.tables import Operation, TableProxy, table_proxy
+from local.tables import Operation, TableProxy, is_transaction, table_proxy
 from status_app.events.cloud_event import cloud_event
 from status_app.events.outbox import PAUSE
 from status_app.events.publisher import TransitionPublisher
@@ -310,7 +310,7 @@ async def test_the_unsent_row_of_a_change_that_was_never_committed_sends_nothing
     device = app.put("d", BACKOFF)
 
     async def stop_the_change(_op: Operation, path: str) -> None:
-        if "$batch/DeploymentStatus" in path:
+        if is_transaction(path, "DeploymentStatus"):
             raise ConnectionResetError
 
     world.proxy.before = stop_the_change
@@ -337,7 +337,7 @@ async def test_where_the_tables_fail_between_change_and_send_the_timer_sends(
 
     async def fail_after_the_change(op: Operation, path: str) -> None:
         nonlocal reads
-        if "$batch/DeploymentStatus" in path or (op == "read" and reads == 1):
+        if is_transaction(path, "DeploymentStatus") or (op == "read" and reads == 1):
             reads -= 1
             world.proxy.faults.add("read", 403, reads == 0)
 
@@ -429,8 +429,8 @@ async def test_a_part_of_a_change_is_sent_once_and_the_rest_when_it_is_there(wor
 
     async def stop_the_second_part(_op: Operation, path: str) -> None:
         nonlocal batches
-        batches += "$batch/DeploymentStatus" in path
-        if "$batch/DeploymentStatus" in path and batches == 2:
+        batches += is_transaction(path, "DeploymentStatus")
+        if is_transaction(path, "DeploymentStatus") and batches == 2:
             raise ConnectionResetError
 
     world.proxy.before = stop_the_second_part
@@ -459,7 +459,7 @@ async def test_what_a_writer_that_lost_leaves_does_not_send_what_another_wrote_a
     turn(app, device)
 
     async def be_first_with_less(_op: Operation, path: str) -> None:
-        if "$batch/DeploymentStatus" in path:
+        if is_transaction(path, "DeploymentStatus"):
             world.proxy.before = None
             app.hub.twins[device] = before
             with app.edit(device, SECOND) as reported:
@@ -483,7 +483,7 @@ async def test_a_writer_that_comes_between_two_parts_and_loses_hides_no_event_of
 
     async def come_between(_op: Operation, path: str) -> None:
         nonlocal batches
-        if "$batch/DeploymentStatus" not in path:
+        if not is_transaction(path, "DeploymentStatus"):
             return
         batches += 1
         if batches == 2:
@@ -514,7 +514,7 @@ async def test_two_processes_that_trim_one_history_do_not_fail_each_other(world:
 
     async def trim_first(_op: Operation, path: str) -> None:
         nonlocal batches
-        batches += "$batch/DeploymentStatus" in path
+        batches += is_transaction(path, "DeploymentStatus")
         if batches == 2:
             world.proxy.before = None
             turn(app, device)
@@ -556,6 +556,6 @@ async def test_without_the_setting_nothing_is_unsent_and_the_history_is_trimmed(
         await change(app, device)
     await app.flag_stuck(MINUTE)
     assert len(await events_of_rows(app, device)) == 4
-    assert any("$batch/DeploymentIndex" in path for path in written)
+    assert any(is_transaction(path, "DeploymentIndex") for path in written)
     assert not any("unsent" in path for path in written)
     assert await world.transitions.of(app) == {}
