@@ -145,8 +145,8 @@ def test_the_lines_of_the_replay_example_are_steps() -> None:
 
 
 def test_every_make_command_is_a_target() -> None:
-    named = set(re.findall(r"(?:^ +|`)make (\w+)", README, re.MULTILINE))
-    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    named = set(re.findall(r"(?:^ +|`)make ([\w-]+)", README, re.MULTILINE))
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert {"demo", "test", "start"} <= named <= set(targets)
 
 
