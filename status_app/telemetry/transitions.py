@@ -14,10 +14,9 @@ def tell_transition(device_id: str, transition: Transition) -> None:
     change = transition.change
     left, entered = change.from_state or "absent", change.to_state or "absent"
     _log.info(
-        "device %r %s %s: %s -> %s (%s)",
+        "device %r %s: %s -> %s (%s)",
         device_id,
-        change.kind,
-        clean(change.module, NAME_LIMIT),
+        f"{change.kind} {clean(change.module, NAME_LIMIT)}".rstrip(),  # a change of the device itself names no module
         left,
         entered,
         change.reason,
