@@ -31,7 +31,7 @@ def main() -> int:
     )
     demo.set_defaults(run=_demo)
     replay = commands.add_parser("replay", help="replay a scenario, print what came of it as JSON")
-    replay.add_argument("file", type=Path)
+    replay.add_argument("file", type=Path, help="the scenario: JSON Lines, as docs/local-development.md describes them")
     replay.set_defaults(run=_replay)
     arguments = parser.parse_args()
     try:
@@ -74,7 +74,10 @@ def _replay(arguments: argparse.Namespace) -> int:
     except UnicodeDecodeError:
         print(f"{file}: not UTF-8", file=sys.stderr)
         return 2
-    except (OSError, ScenarioError, AzuriteError, AppLoadError, MissingSettingError, SettingError) as error:
+    except OSError as error:
+        print(f"{file}: {error.strerror or error}", file=sys.stderr)
+        return 2
+    except (ScenarioError, AzuriteError, AppLoadError, MissingSettingError, SettingError) as error:
         print(f"{file}: {error}", file=sys.stderr)
         return 2
     except ReplayError as error:
