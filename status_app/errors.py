@@ -7,7 +7,8 @@
     +-- LostRaceError       another writer was first: looked at anew
     +-- ContinuationError   a query cannot go on where it stopped: it starts anew
 
-Anything else is a bug, and raised.
+An error that is of one task alone is defined where it is raised: `ParameterError`, `PlaceError` and `NotFoundError` of
+an HTTP request, `RefusedError` of a command, `UnreadableRowError` of a replay. Anything else is a bug, and raised.
 """
 
 
