@@ -70,7 +70,7 @@ class Reconciler:
             BadEventError: The device is not in the hub and was never seen.
             UnavailableError: A service does not answer, or other writers were always first.
         """
-        return await self._until_first(lambda: self._look(notification), notification.device_id)
+        return await self._retry_lost_races(lambda: self._look(notification), notification.device_id)
 
     async def look_at(self, device_id: str, twin: Mapping[str, Any], queried: datetime) -> Outcome:
         """Look at a device whose twin came with a query: it may be older than the twin that a read would give.
@@ -93,7 +93,7 @@ class Reconciler:
                 return await self._look(Notification(device_id, lifecycle=True))
             return await self._write(stored, *self._advance(stored, status))
 
-        return await self._until_first(once, device_id)
+        return await self._retry_lost_races(once, device_id)
 
     async def look_due(self, deadline: Pointer, *, ask: bool = True) -> Outcome:
         """Look at a device whose deadline is over: flag what is stuck by now, clear what has recovered.
@@ -130,7 +130,7 @@ class Reconciler:
             again = True
             return None
 
-        return await self._until_first(once, deadline.device_id)
+        return await self._retry_lost_races(once, deadline.device_id)
 
     async def has(self, pointer: Pointer) -> bool:
         """Whether a row of the index belongs to the device that it names.
@@ -208,8 +208,12 @@ class Reconciler:
         await self._publish(committed)
         return Outcome.REMOVED
 
-    async def _until_first(self, once: Callable[[], Awaitable[Outcome | None]], device_id: str) -> Outcome:
-        """Look until no other writer comes between, and the look is at its end."""
+    async def _retry_lost_races(self, once: Callable[[], Awaitable[Outcome | None]], device_id: str) -> Outcome:
+        """Run a look, and again while it is not done, or another writer was first: `RACES` times at most.
+
+        Raises:
+            UnavailableError: Other writers were always first.
+        """
         with self._table.look(), about(device=device_id):
             for _ in range(RACES):
                 try:
