@@ -84,3 +84,4 @@ async def test_the_lines_of_an_invocation_have_its_id(
     assert ids["batch"] == ids["device"]
     assert ids["batch"] != ids["flag_stuck"]
     assert None not in ids.values()
+    assert f"device {TWIN['deviceId']!r} device: absent -> module_failed (backoff)" in " ".join(lines)
