@@ -17,7 +17,13 @@ from local.stack import ROOT, running_stack
 AIM: Final = 0.7
 """Seconds to load the app."""
 _PART: Final = "start"
-_SETTINGS: Final = {"STATUS_TABLES": "https://account.table.core.windows.net", "IOT_HUB": "hub1.azure-devices.net"}
+_SETTINGS: Final = {
+    "STATUS_TABLES": "https://account.table.core.windows.net",
+    "IOT_HUB": "hub1.azure-devices.net",
+    "TwinChanges__fullyQualifiedNamespace": "events.servicebus.windows.net",
+    "TWIN_CHANGES_HUB": "twin-changes",
+    "CONSUMER_GROUP": "$Default",
+}
 _TIMED: Final = "import time; import {}; print(time.process_time())"
 """CPU, the start of the interpreter included: files that are in memory are waited for by nobody."""
 

@@ -14,6 +14,8 @@ SCHEDULES: Final = {"FLAG_STUCK_SCHEDULE": "0 * * * * *", "RESYNC_SCHEDULE": "0 
 """The timers' settings and their defaults: each minute, each hour."""
 
 _SCHEDULE: Final = re.compile(r"[\w*,/-]+(?: +[\w*,/-]+){5}")
+_HOST: Final = "__fullyQualifiedNamespace"
+"""Behind the name of a connection: the setting that has a host name in its place, for the app's identity."""
 _HOST_NAME: Final = re.compile(r"(?:^|;)\s*HostName=([^;]+)", re.IGNORECASE)
 
 
@@ -68,6 +70,21 @@ class Settings:
         )
 
 
+def check_trigger(environment: Mapping[str, str]) -> None:
+    """Check what the trigger of twin changes needs. The functions host reads it, and tells less of what is missing.
+
+    Raises:
+        SettingError: One is missing.
+    """
+    _required(environment, "TWIN_CHANGES_HUB", "the name of the event hub of twin changes")
+    _required(environment, "CONSUMER_GROUP", "a consumer group of that event hub")
+    if not _connection(environment, "TwinChanges"):
+        raise SettingError(
+            f"neither TwinChanges nor TwinChanges{_HOST} is set: it takes the Event Hubs namespace of twin changes, "
+            "the first as a connection string, the second as a host name"
+        )
+
+
 def is_connection_string(value: str) -> bool:
     """Whether a setting holds a connection string; else it is an address, used with the app's identity."""
     return "=" in value
@@ -112,16 +129,21 @@ def read_tables(environment: Mapping[str, str]) -> str:
     return tables
 
 
+def _connection(environment: Mapping[str, str], name: str) -> str:
+    """An Event Hubs connection: a connection string, or the host name that stands beside it; empty for none."""
+    return environment.get(name, "").strip() or environment.get(name + _HOST, "").strip()
+
+
 def _transitions(environment: Mapping[str, str]) -> tuple[str, str] | None:
-    names = ("Transitions", "Transitions__fullyQualifiedNamespace")
-    connection = next((value for name in names if (value := environment.get(name, "").strip())), "")
+    name = "Transitions"
+    connection = _connection(environment, name)
     hub = environment.get("TRANSITIONS_HUB", "").strip()
     if hub and not connection:
-        raise SettingError(f"TRANSITIONS_HUB is {hub!r}, and neither {names[0]} nor {names[1]} is set")
+        raise SettingError(f"TRANSITIONS_HUB is {hub!r}, and neither {name} nor {name}{_HOST} is set")
     if connection and not hub:
-        raise SettingError(f"TRANSITIONS_HUB is not set: beside {names[0]} it takes the name of an event hub")
+        raise SettingError(f"TRANSITIONS_HUB is not set: beside {name} it takes the name of an event hub")
     if is_connection_string(connection) and "Endpoint=" not in connection:  # it may hold a key: it is not shown
-        raise SettingError(f"{names[0]} is a connection string without Endpoint: it takes Endpoint=sb://...")
+        raise SettingError(f"{name} is a connection string without Endpoint: it takes Endpoint=sb://...")
     return (connection, hub) if hub else None
 
 

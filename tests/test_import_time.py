@@ -11,6 +11,9 @@ ROOT = Path(__file__).parents[1]
 SETTINGS = {
     "STATUS_TABLES": "https://account.table.core.windows.net",
     "IOT_HUB": "hub1.azure-devices.net",
+    "TwinChanges__fullyQualifiedNamespace": "events.servicebus.windows.net",
+    "TWIN_CHANGES_HUB": "twin-changes",
+    "CONSUMER_GROUP": "$Default",
     "TELEMETRY": "azure-monitor",
     "APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=00000000-0000-0000-0000-000000000000",
 }

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from status_app.errors import SettingError
-from status_app.settings import Settings
+from status_app.settings import Settings, check_trigger
 
 GOOD = {"STATUS_TABLES": "https://a.table.core.windows.net", "IOT_HUB": "hub1.azure-devices.net"}
 
@@ -62,6 +62,19 @@ def test_metrics_need_somewhere_to_go() -> None:
         Settings.read(settings)
     assert Settings.read(settings | {"APPLICATIONINSIGHTS_CONNECTION_STRING": "InstrumentationKey=k"}).sends_metrics
     assert not Settings.read(GOOD).sends_metrics
+
+
+@pytest.mark.parametrize("name", ["TWIN_CHANGES_HUB", "CONSUMER_GROUP", "TwinChanges"])
+def test_what_the_trigger_needs_is_checked_too(name: str) -> None:
+    trigger = {"TWIN_CHANGES_HUB": "twin-changes", "CONSUMER_GROUP": "$Default", "TwinChanges": "Endpoint=sb://e/"}
+    check_trigger(trigger)
+    with pytest.raises(SettingError, match=f"{name}.* is( not)? set: it takes"):
+        check_trigger(trigger | {name: " "})
+
+
+def test_the_trigger_takes_a_host_name_for_identity() -> None:
+    name = "TwinChanges__fullyQualifiedNamespace"
+    check_trigger({"TWIN_CHANGES_HUB": "twin-changes", "CONSUMER_GROUP": "$Default", name: "e.servicebus.windows.net"})
 
 
 def test_a_connection_string_is_never_shown() -> None:
