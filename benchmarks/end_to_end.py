@@ -53,7 +53,7 @@ class Counts:
 
 
 async def end_to_end(devices: int, *, short: bool) -> list[Row]:
-    """Notifications a second of the three sides, and what they ask of the services for each changed device."""
+    """Notifications a second of the sides, and what they ask of the services for each changed device."""
     devices, minutes = (4, 1) if short else (devices, 5)
     story = list(waves(devices, minutes))
     rows = await _side_by_side("kept up", story, 1 if short else 2)

@@ -35,6 +35,7 @@ _BACKOFF: Final = 2
 """The version of a twin whose module waits to be started; of a later one it has failed."""
 _NAMES: Final = [f"fleet-{number}-due" for number in Random(1).sample(range(SIZES[-1]), DUE)]  # noqa: S311 (no secret)
 """The devices that become due: they stand all over a fleet, in the order of its keys and in its shards."""
+
 QUERIES: Final[Mapping[str, Callable[[Fleet], Awaitable[object]]]] = {
     "a device": lambda fleet: fleet.device(_NAMES[0]),
     "transitions of a device": lambda fleet: fleet.transitions(_NAMES[0], None, PAGE),
@@ -53,7 +54,7 @@ class _Twins:
     """A hub that knows every device, each with one module that keeps exiting."""
 
     def __init__(self) -> None:
-        self.version = 2
+        self.version = _BACKOFF
 
     async def read(self, device_id: str) -> Mapping[str, Any]:
         module = {"settings": {"image": "camera:1.0"}}

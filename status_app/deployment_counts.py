@@ -65,23 +65,24 @@ class DeploymentCounts:
         """The chunks of a shard as they are now, and the changes that are over."""
         prefix = beginning("deployment", name)
         old = stored or [Chunk(prefix, Tally({}))]
-        stale = [beginning("deployment", name, key_part(change.device_id)) for change in changed]
+        stale = [_place(name, change.device_id) for change in changed]
         chunks, done, rows = list[Chunk](), 0, dict[str, list[Member]]()
         for run in runs(old, stale if stored else [prefix]):
             begin, end = old[run.first].begin, old[run.last].begin if run.last < len(old) else behind(prefix)
             found = await self._index.rows_by_device(shard, begin, end)
             rows |= found
             members = [await member_of(some, self._table.index_rows) for some in found.values()]
-            tallies = [
-                (beginning("deployment", name, key_part(member.device_id)), Tally.one(member))
-                for member in members
-                if member is not None
-            ]
+            tallies = [(_place(name, member.device_id), Tally.one(member)) for member in members if member is not None]
             most = CHUNKS - len(old) + run.last - run.first
             chunks += [*old[done : run.first], *split(begin, tallies, most)]
             done = run.last
         chunks += old[done:]
         return chunks, [change for change in changed if _is_over(change, rows.get(change.columns["Device"], []))]
+
+
+def _place(name: str, device_id: str) -> str:
+    """With what the keys of a device begin, among those of a deployment."""
+    return beginning("deployment", name, key_part(device_id))
 
 
 def _is_over(change: Pointer, rows: Sequence[Member]) -> bool:

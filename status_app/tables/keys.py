@@ -36,8 +36,8 @@ def escape(name: str) -> str:
     """
     if _HASHED_KEY.fullmatch(name):
         return name
-    beginning = name[: _KEY_LIMIT + 1]  # of a name that is longer only this can stay
-    escaped = _UNSAFE.sub(lambda match: "".join(f"~{byte:02X}" for byte in _bytes(match[0])), beginning)
+    kept = name[: _KEY_LIMIT + 1]  # of a name that is longer no more than this can stay
+    escaped = _UNSAFE.sub(lambda match: "".join(f"~{byte:02X}" for byte in _bytes(match[0])), kept)
     return _shortened(escaped, name, _KEY_LIMIT)
 
 

@@ -326,7 +326,7 @@ async def test_a_device_is_one_member_while_two_rows_of_it_stand(world: World) -
     async def look(op: Operation, path: str) -> None:
         if op == "write" and is_transaction(path, "DeploymentStatus"):
             committed.append(path)
-        elif committed and "DeploymentIndex" in path:  # the old rows are to go
+        elif committed and is_transaction(path, "DeploymentIndex"):  # the old rows are to go
             world.proxy.before = None
             assert len(await index(app)) == 2
             states, asked = await counted(app)
