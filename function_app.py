@@ -7,11 +7,11 @@ import azure.functions as func
 
 from status_app.http import routes
 from status_app.http.page import fleet_page
-from status_app.incoming import read_batch
+from status_app.ingest.event_batch import read_batch
+from status_app.reconcile.twin_changes import MAX_RETRIES
 from status_app.services import services
 from status_app.settings import Settings, check_trigger, schedule
 from status_app.telemetry.logs import about
-from status_app.twin_changes import MAX_RETRIES
 
 Settings.read(os.environ)  # a wrong setting stops the app here, by its name
 check_trigger(os.environ)

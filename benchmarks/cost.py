@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from status_app.resync import TWINS_PER_RUN
-from status_app.twins import PAGE_SIZE
+from status_app.iothub.twins import PAGE_SIZE
+from status_app.reconcile.resync import TWINS_PER_RUN
 
 DAYS: Final = 365 / 12
 """Days of a month, by which all money is told."""

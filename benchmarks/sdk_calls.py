@@ -15,10 +15,10 @@ from azure.eventhub import EventData, EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
 
 from local.stack import TRANSITIONS
-from status_app import twins
-from status_app.tables import transaction
-from status_app.tables.service import table_service
-from status_app.twins import READERS, TwinReader
+from status_app.iothub import twins
+from status_app.iothub.twins import READERS, TwinReader
+from status_app.storage import transaction
+from status_app.storage.client import table_service
 from status_core.twin import EDGE_AGENT
 
 _WRITES: Final = ("create_entity", "upsert_entity", "update_entity", "delete_entity")

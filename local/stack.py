@@ -15,8 +15,8 @@ from local.host import FunctionsHost
 from local.iothub import IotHub
 from local.routed_event import RoutedEvent
 from status_app import services
+from status_app.iothub.twins import TwinReader
 from status_app.settings import SCHEDULES, Settings
-from status_app.twins import TwinReader
 
 ROOT: Final = Path(__file__).parents[1]
 TWIN_CHANGES: Final = "twin-changes"

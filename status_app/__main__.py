@@ -11,16 +11,16 @@ from typing import Final
 
 from azure.core.exceptions import HttpResponseError
 
-from status_app.arguments import Parser, duration, number
-from status_app.dead_letter_replay import replay_dead_letters
+from status_app.commands.arguments import Parser, duration, number
+from status_app.commands.dead_letter_replay import replay_dead_letters
+from status_app.commands.exit_codes import ExitCode
+from status_app.commands.explain.command import explain
+from status_app.commands.fleet_status import FleetStatus, RefusedError
+from status_app.commands.fleet_status.choice import fleet_status
+from status_app.commands.gate.lines import Progress
+from status_app.commands.gate.rule import Demand
+from status_app.commands.gate.wait import Gate, Patience
 from status_app.errors import SettingError, UnavailableError
-from status_app.exit_codes import ExitCode
-from status_app.explain.command import explain
-from status_app.fleet_status import FleetStatus, RefusedError
-from status_app.fleet_status.choice import fleet_status
-from status_app.gate.lines import Progress
-from status_app.gate.rule import Demand
-from status_app.gate.wait import Gate, Patience
 from status_app.services import Services, utc_now
 from status_app.settings import Settings
 

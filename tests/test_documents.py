@@ -21,9 +21,9 @@ from local.azurite import ACCOUNT, KEY
 from local.routed_event import RoutedEvent
 from local.scenario import read_scenario
 from local.stack import TRANSITIONS, running_stack
+from status_app.reconcile.resync_position import Cycle, ResyncPosition
 from status_app.settings import Settings
-from status_app.tables import rows
-from status_app.tables.resync_position import Cycle, ResyncPosition
+from status_app.status_table import rows
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from azure.data.tables.aio import TableClient
 
-from status_app.tables.keys import DEVICE, module_name, unescape
+from status_app.storage.keys import DEVICE, module_name, unescape
 
 type Row = Mapping[str, Any]
 

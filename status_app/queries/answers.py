@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from status_app.tables.deployment_rows import CountedDeployment
-from status_app.tables.keys import DEVICE, MODULE, module_key, module_name
-from status_app.tables.rows import read_number
+from status_app.rollouts.deployment_rows import CountedDeployment
+from status_app.status_table.rows import read_number
+from status_app.storage.keys import DEVICE, MODULE, module_key, module_name
 from status_core.rollout import Rollout
 from status_core.twin import EDGE_AGENT
 

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from status_app.deployment_counts import DeploymentCounts
+from status_app.fleet_index.deployment_index import DeploymentIndex
 from status_app.queries.answers import Answer, deployment_counted, milestones, time_answer
 from status_app.queries.pages import Page, Place, begin
-from status_app.tables.deployment_index import DeploymentIndex
-from status_app.tables.deployment_rows import DeploymentRows
+from status_app.rollouts.deployment_counts import DeploymentCounts
+from status_app.rollouts.deployment_rows import DeploymentRows
 from status_core import Portal
 
 TOP_REASONS: Final = 10

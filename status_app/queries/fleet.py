@@ -6,15 +6,15 @@ from datetime import datetime
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from status_app.deployment_counts import DeploymentCounts
+from status_app.fleet_index.deployment_index import DeploymentIndex
 from status_app.queries.answers import Answer, device_answer, transition_answer
 from status_app.queries.deployments import deployment, deployments
 from status_app.queries.devices import Devices, devices
 from status_app.queries.modules import modules_due, stuck_modules
 from status_app.queries.pages import Page, Place, PlaceError
-from status_app.tables.deployment_index import DeploymentIndex
-from status_app.tables.deployment_rows import DeploymentRows
-from status_app.tables.status_table import StatusTable
+from status_app.rollouts.deployment_counts import DeploymentCounts
+from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.status_table.status_table import StatusTable
 
 
 class Fleet:

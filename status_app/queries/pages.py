@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import Final
 
+from status_app.fleet_index.index_rows import IndexKey, Pointer
 from status_app.queries.answers import Answer
-from status_app.tables.index_rows import IndexKey, Pointer
-from status_app.tables.stored_device import StoredDevice
+from status_app.status_table.stored_device import StoredDevice
 
 LOOKS: Final = 400
 """Devices that are read for a page at most: twice the longest page."""

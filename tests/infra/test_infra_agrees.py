@@ -8,7 +8,7 @@ import yaml  # type: ignore[import-untyped] # its types are a package of their o
 
 from checks.infra.app_settings import app_settings
 from checks.infra.syntax import BicepFile, literal, properties, property_at, read_folder
-from status_app import twin_changes
+from status_app.reconcile import twin_changes
 
 ROOT = Path(__file__).parents[2]
 FILES = {file.path.name: file for file in read_folder(ROOT / "infra").values()}

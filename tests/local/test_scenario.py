@@ -10,8 +10,9 @@ import pytest
 
 from local.replay import ReplayError, replay
 from local.scenario import ScenarioError, read_scenario
-from status_app import twin_changes, twins
 from status_app.events import publisher
+from status_app.iothub import twins
+from status_app.reconcile import twin_changes
 
 CASES = Path(__file__).parents[1] / "cases"
 AT = "2024-05-02T09:05:00Z"

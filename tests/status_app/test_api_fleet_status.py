@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from api_over_tables import KEY, Api, running_api
 
+from status_app.commands.fleet_status import RefusedError
+from status_app.commands.fleet_status.api import ATTEMPTS, LONGEST_WAIT, ApiFleetStatus
 from status_app.errors import UnavailableError
-from status_app.fleet_status import RefusedError
-from status_app.fleet_status.api import ATTEMPTS, LONGEST_WAIT, ApiFleetStatus
 from status_app.queries import Answer, Devices, Fleet, Page, Place
 
 PROBLEM = {"Content-Type": "application/problem+json"}

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from status_app.__main__ import main
-from status_app.exit_codes import ExitCode
+from status_app.commands.exit_codes import ExitCode
 
 SECRET = "hunter2-correct-horse"
 type Output = pytest.CaptureFixture[str]

@@ -16,10 +16,10 @@ from app_over_azurite import SECRET, App
 
 from local.iothub import IotHub
 from status_app.__main__ import main
-from status_app.dead_letter_replay import replay_dead_letters
+from status_app.commands.dead_letter_replay import replay_dead_letters
 from status_app.errors import UnavailableError
-from status_app.incoming import IncomingEvent
-from status_app.tables.dead_letters import PAGE, DeadLetter, DeadLetters
+from status_app.ingest.dead_letters import PAGE, DeadLetter, DeadLetters
+from status_app.ingest.event_batch import IncomingEvent
 
 ROOT: Final = Path(__file__).parents[2]
 NOISE: Final = random.Random(1).randbytes(300_000)  # noqa: S311 (a body that does not get smaller)

@@ -20,11 +20,11 @@ from local.azurite import azurite_tables
 from local.eventhubs import EventHubs
 from local.tables import Operation, TableProxy, is_transaction, table_proxy
 from status_app.events.publisher import TransitionPublisher
-from status_app.tables.deployment_rows import DeploymentRows
-from status_app.tables.index_rows import SHARDS
-from status_app.tables.keys import unescape
-from status_app.tables.status_table import StatusTable
-from status_app.twin_changes import BatchError
+from status_app.fleet_index.index_rows import SHARDS
+from status_app.reconcile.twin_changes import BatchError
+from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.status_table.status_table import StatusTable
+from status_app.storage.keys import unescape
 
 SUCCESSFUL, BACKOFF, PULLING, PENDING, INVALID = "003", "048", "028", "002", "007"
 CAMERA: Final = "camera-2"
@@ -398,7 +398,7 @@ async def test_a_deployment_is_not_counted_again_when_no_device_of_it_changes_an
 async def test_where_another_run_counts_at_the_same_time_nothing_is_lost_or_doubled(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "status_app.deployments")
+    caplog.set_level("INFO", "status_app.rollouts.deployments")
     app, other = world.app(), world.app()
     await show(app, "a", BACKOFF)
     runs: list[int] = []

@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from status_app.explain.advice import ADVICE, steps
+from status_app.commands.explain.advice import ADVICE, steps
 from status_core.reasons import UNVERIFIED, Reason
 
 AZ = {

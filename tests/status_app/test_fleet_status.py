@@ -9,11 +9,11 @@ import pytest
 from api_over_tables import KEY, running_api
 from app_over_azurite import App, fresh_app
 
+from status_app.commands.fleet_status import FleetStatus, RefusedError
+from status_app.commands.fleet_status.api import ApiFleetStatus
+from status_app.commands.fleet_status.choice import fleet_status
+from status_app.commands.fleet_status.tables import TableFleetStatus
 from status_app.errors import SettingError, UnavailableError
-from status_app.fleet_status import FleetStatus, RefusedError
-from status_app.fleet_status.api import ApiFleetStatus
-from status_app.fleet_status.choice import fleet_status
-from status_app.fleet_status.tables import TableFleetStatus
 
 SUCCESSFUL, BACKOFF, PENDING, INVALID, APPLIED = "003", "048", "002", "007", "camera-2"
 ODD = "a device/with?odd#parts%20'and\u00e4"

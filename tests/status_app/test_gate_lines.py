@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from status_app.gate.lines import NAMED_DEVICES, Progress, device_lines, progress_line, timeout_lines
-from status_app.gate.rule import Demand, Device, Look, judge
+from status_app.commands.gate.lines import NAMED_DEVICES, Progress, device_lines, progress_line, timeout_lines
+from status_app.commands.gate.rule import Demand, Device, Look, judge
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 

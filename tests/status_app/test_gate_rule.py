@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from status_app.gate.rule import Demand, Device, Judgement, Look, Outcome, judge
+from status_app.commands.gate.rule import Demand, Device, Judgement, Look, Outcome, judge
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 AT_ONCE = timedelta(0)

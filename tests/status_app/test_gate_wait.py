@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
+from status_app.commands.exit_codes import ExitCode
+from status_app.commands.fleet_status import RefusedError
+from status_app.commands.gate.lines import Progress
+from status_app.commands.gate.rule import Demand
+from status_app.commands.gate.wait import Gate, Patience
 from status_app.errors import UnavailableError
-from status_app.exit_codes import ExitCode
-from status_app.fleet_status import RefusedError
-from status_app.gate.lines import Progress
-from status_app.gate.rule import Demand
-from status_app.gate.wait import Gate, Patience
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 DOWN = UnavailableError("the API", "no connection")
@@ -212,14 +212,14 @@ async def test_devices_that_cannot_be_named_at_the_end_do_not_change_the_outcome
     async def missing(*_asked: object) -> None:
         raise error
 
-    monkeypatch.setattr("status_app.gate.wait.missing", missing)
+    monkeypatch.setattr("status_app.commands.gate.wait.missing", missing)
     story = Story(fleet_of("pending"))
     assert await story.wait() is ExitCode.TIMED_OUT
     assert story.lines[-1] == f"The devices cannot be named: {told}."
 
 
 async def test_a_look_that_takes_too_long_is_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("status_app.gate.wait.LOOK_SECONDS", 0)
+    monkeypatch.setattr("status_app.commands.gate.wait.LOOK_SECONDS", 0)
     story = Story(GOOD)
     monkeypatch.setattr(story, "deployment", _never)
     assert await story.wait() is ExitCode.UNAVAILABLE

@@ -24,7 +24,7 @@ from yarl import URL
 from local.stack import Stack, running_stack
 from status_app.http import parameters, routes
 from status_app.services import services
-from status_app.tables.rows import EVIDENCE_LIMIT
+from status_app.status_table.rows import EVIDENCE_LIMIT
 from status_core import Flag, Kind, ModuleState, Portal, State
 from status_core.rollout import Milestone
 

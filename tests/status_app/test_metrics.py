@@ -12,6 +12,7 @@ from app_over_azurite import App, fresh_app
 from local.iothub import IotHub
 from local.tables import table_proxy
 from status_app.errors import UnavailableError
+from status_app.iothub.twins import ATTEMPTS, TwinReader
 from status_app.telemetry import meters
 from status_app.telemetry.meters import (
     DEAD_LETTERS,
@@ -23,7 +24,6 @@ from status_app.telemetry.meters import (
     TWIN_READS,
     Metric,
 )
-from status_app.twins import ATTEMPTS, TwinReader
 from status_core.reasons import Reason
 
 ROOT = Path(__file__).parents[2]

@@ -20,9 +20,9 @@ from local.tables import Operation, TableProxy, is_transaction, table_proxy
 from status_app.events.cloud_event import cloud_event
 from status_app.events.outbox import PAUSE
 from status_app.events.publisher import TransitionPublisher
+from status_app.fleet_index.deployment_index import WRITERS_END_AFTER
+from status_app.reconcile.twin_changes import BatchError
 from status_app.services import Services
-from status_app.tables.deployment_index import WRITERS_END_AFTER
-from status_app.twin_changes import BatchError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

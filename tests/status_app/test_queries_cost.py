@@ -13,9 +13,9 @@ from asking import Route, ask
 from benchmarks.seeding import seed
 from local.azurite import azurite_tables
 from local.tables import TableProxy, table_proxy
+from status_app.fleet_index.index_rows import SHARDS
 from status_app.http import routes
-from status_app.tables.index_rows import SHARDS
-from status_app.tables.keys import TRANSITION
+from status_app.storage.keys import TRANSITION
 
 DEVICES = 20_000
 LIMIT = 20

@@ -17,7 +17,7 @@ from transition_rows import HUB, POLICY, START, rows_of_every_kind
 
 from status_app.events.cloud_event import SCHEMAS, cloud_event
 from status_app.events.deployment_event import deployment_event
-from status_app.tables.rows import EVIDENCE_LIMIT
+from status_app.status_table.rows import EVIDENCE_LIMIT
 from status_core import Kind, ModuleState, Reason, State
 from status_core.reasons import UNVERIFIED
 from status_core.rollout import Counts, Milestone, progress

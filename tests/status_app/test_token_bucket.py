@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from local.iothub import IotHub
-from status_app.token_bucket import TokenBucket
-from status_app.twins import ATTEMPTS, TwinReader
+from status_app.iothub.token_bucket import TokenBucket
+from status_app.iothub.twins import ATTEMPTS, TwinReader
 
 
 class Clock:

@@ -11,7 +11,7 @@ import pytest
 
 from local.iothub import IotHub
 from status_app.errors import ContinuationError, UnavailableError
-from status_app.twins import ATTEMPTS, FIRST_WAIT, LONGEST_WAIT, PAGE_SIZE, TwinPage, TwinReader
+from status_app.iothub.twins import ATTEMPTS, FIRST_WAIT, LONGEST_WAIT, PAGE_SIZE, TwinPage, TwinReader
 
 SECRET = "hunter2-correct-horse"
 ODD = {"deviceId": "odd", "version": "x", "tags": 5, "configurations": [None], "properties": {"desired": [1.5]}}
@@ -299,6 +299,6 @@ async def test_items_that_are_no_objects_are_left_out_and_counted(
 ) -> None:
     hub.faults.answer("query", b'[null, {"deviceId": 5}, [1], "x", {}]')
     assert await reader.page(None) == TwinPage([{"deviceId": 5}, {}], None)
-    assert [record.getMessage() for record in caplog.records if record.name == "status_app.twins"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "status_app.iothub.twins"] == [
         "3 of 5 items of a page of twins are no objects"
     ]
