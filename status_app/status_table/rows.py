@@ -29,8 +29,8 @@ NAME_LIMIT: Final = 1024
 """Characters of a module's name in a column: a twin's keys have no more bytes."""
 
 
-def device_row(device_id: str, record: DeviceRecord, stable_after: timedelta, stored: Mapping[str, Any]) -> Row:
-    """The device's own row; `stored` is the one that it replaces, empty where there is none."""
+def device_row(device_id: str, record: DeviceRecord, stable_after: timedelta, published: int) -> Row:
+    """The device's own row; `published` is the sequence up to which its transitions were published before."""
     modules = record.modules.values()
     desired = [module for module in modules if module.state != "extra"]
     stuck = [record.clock.stuck_since, *(module.clock.stuck_since for module in modules)]
@@ -51,7 +51,6 @@ def device_row(device_id: str, record: DeviceRecord, stable_after: timedelta, st
         Portal=record.portal,
         **_clock_columns(record.clock),
         LookAt=record.due(stable_after),
-        Generation=stored.get("Generation"),
         FirstStuckSince=min((time for time in stuck if time is not None), default=None),
         ModulesTotal=len(desired),
         ModulesSettled=sum(module.state == "settled" for module in desired),
@@ -59,6 +58,7 @@ def device_row(device_id: str, record: DeviceRecord, stable_after: timedelta, st
         TwinVersion=long(record.twin_version),
         AgentVersion=record.agent_version,
         Sequence=long(record.sequence),
+        Published=long(published),
         At=record.at,
         ObservedAt=record.observed,
     )
