@@ -141,7 +141,7 @@ class FleetIndex:
     async def _rows(self, shard: str, query: str, limit: int | None = None) -> list[TableEntity]:
         """Rows of a shard; the service may give them in several answers, some of them empty."""
         found: list[TableEntity] = []
-        rows = self._client.query_entities(f"PartitionKey eq '{shard}' and {query}", results_per_page=limit)
+        rows = self._client.query_entities(f"PartitionKey eq '{shard}' and {query}", results_per_page=limit or PAGE)
         async for row in rows:
             found.append(row)
             if len(found) == limit:

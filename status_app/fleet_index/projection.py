@@ -57,11 +57,11 @@ class Projection:
         return self.after != self.before
 
     @property
-    def moves(self) -> Counter[str]:
+    def moves(self) -> dict[str, int]:
         """By how much each counter moves; those that stay are left out."""
-        moved: Counter[str] = Counter(self.after.counters or () if self.after is not None else ())
-        moved.subtract(Counter(self.before.counters or ()))
-        return Counter({key: number for key, number in moved.items() if number})
+        old = self.before.counters or {}
+        new = (self.after.counters or {}) if self.after is not None else {}
+        return dict.fromkeys(new.keys() - old.keys(), 1) | dict.fromkeys(old.keys() - new.keys(), -1)
 
 
 type Again = Callable[[Projection], Awaitable[Projection]]

@@ -29,7 +29,7 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final, Self
 
-from status_app.status_table.rows import read_number
+from status_app.status_table.rows import long, read_number
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
 from status_core.twin import EDGE_AGENT
@@ -91,7 +91,7 @@ class Summary:
             "Device": escape(self.device_id),
             "Rows": json.dumps(self.entries or {}, ensure_ascii=False),
             "Counters": json.dumps(self.counters or {}, ensure_ascii=False),
-            "Published": str(self.published or 0),
+            "Published": long(self.published or 0),
             "Format": FORMAT,
         }
         return said if self.status_etag is None else {**said, "StatusETag": self.status_etag}

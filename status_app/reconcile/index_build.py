@@ -5,12 +5,11 @@ device that changes is projected as ever: its summary is there, and the build fi
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any, Final
 
-from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables.aio import TableClient
 
 from status_app.fleet_index.former import FormerIndex
@@ -73,12 +72,12 @@ class IndexBuild:
             with table_errors():
                 await self._client.upsert_entity({**_key(), "Place": json.dumps(place), "Done": self._is_done})
 
-    async def _row(self) -> dict[str, Any]:
+    async def _row(self) -> Mapping[str, Any]:
+        query = " and ".join(f"{name} eq '{value}'" for name, value in _key().items())
         with table_errors():
-            try:
-                return dict(await self._client.get_entity(*_key().values()))
-            except ResourceNotFoundError:
-                return {}
+            async for row in self._client.query_entities(query):
+                return row
+        return {}
 
 
 def _key() -> dict[str, str]:
