@@ -200,7 +200,7 @@ class FleetProjection:
 
     async def _transact(self, shard: str, part: Sequence[Projection]) -> dict[str, Summary | Exception | None]:
         moves = _moves(part)
-        counters = await self._counters_of(shard) if moves else {}
+        counters = await self._counters_of(shard, moves) if moves else {}
         operations: list[transaction.Operation] = []
         for item in part:
             operations += _operations(shard, item)
@@ -224,9 +224,13 @@ class FleetProjection:
             for item in part
         }
 
-    async def _counters_of(self, shard: str) -> dict[str, tuple[int, str]]:
-        """The counters of a shard with their ETags: as this process has written them, or as they are read."""
-        if shard not in self._counters:
+    async def _counters_of(self, shard: str, moves: Mapping[str, int]) -> dict[str, tuple[int, str]]:
+        """The counters of a shard with their ETags: as this process has written them, or as they are read.
+
+        They are read again where those that are known cannot be moved so: nothing guards a counter that is not there.
+        """
+        known = self._counters.get(shard)
+        if known is None or any(known.get(key, (0, ""))[0] + number < 0 for key, number in moves.items()):
             with table_errors():
                 rows = self._client.query_entities(
                     f"PartitionKey eq '{shard}' and RowKey ge 'count|' and RowKey lt 'count}}'",
