@@ -9,6 +9,7 @@ from typing import Final, Literal
 from local.fleet.manifest import ModuleSpec
 
 _TERMINATED: Final = 143
+"""Exit code of a process that SIGTERM ends."""
 _KILLED: Final = 137
 _POWER_LOST: Final = 255
 _UNTIL_KILLED: Final = timedelta(seconds=10)
@@ -26,7 +27,7 @@ class ImageBehaviour:
         start_error: How it refuses to start one; None: it does not.
         exits_after: Seconds from each start to the exit of the process; None: it runs on.
         exit_code: With what it exits.
-        heeds_sigterm: Whether the process ends at once when it is told to. One that does not is killed.
+        sigterm_code: With what it exits at once when it is told to; None: it does not heed that, and is killed.
     """
 
     pull_seconds: float | None = 4.0
@@ -35,7 +36,7 @@ class ImageBehaviour:
     start_error: HTTPStatus | None = None
     exits_after: float | None = None
     exit_code: int = 0
-    heeds_sigterm: bool = True
+    sigterm_code: int | None = _TERMINATED
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,9 +148,9 @@ class ContainerRuntime:
         container = self.containers.get(name)
         if container is None or container.state != "running":
             return Answer(self.now)
-        heeds = self.behaviour(container.spec.image).heeds_sigterm
-        end = self.now if heeds else self.now + _UNTIL_KILLED
-        container.exit(end, _TERMINATED if heeds else _KILLED)
+        code = self.behaviour(container.spec.image).sigterm_code
+        end, code = (self.now + _UNTIL_KILLED, _KILLED) if code is None else (self.now, code)
+        container.exit(end, code)
         return Answer(end)
 
     def remove(self, name: str) -> Answer:

@@ -1,6 +1,6 @@
 """The reported properties as edgeAgent writes them: the whole state, and the patch from one to the next.
 
-Source: Azure/iotedge, edge-agent: IoTHub/reporters/IoTHubReporter.cs, Docker/DockerEnvironment.cs, Core/UnknownModule.cs.
+Source: Azure/iotedge, edge-agent (IoTHub/reporters/IoTHubReporter.cs, Docker/DockerEnvironment.cs, Core/UnknownModule).
 """
 
 import hashlib
