@@ -32,12 +32,16 @@ class UnavailableError(Exception):
     """A service did not answer, or answered that it cannot now.
 
     Attributes:
-        service: `iothub`, `tables` or `transitions`.
+        service: `iothub`, `tables` or `transitions`; of a command, also `the API`.
+        retry_after: Seconds that the service asks to wait before it is asked again.
+        is_final: Whether another attempt soon would fare no better.
     """
 
-    def __init__(self, service: str, detail: str) -> None:
+    def __init__(self, service: str, detail: str, *, retry_after: float = 0.0, is_final: bool = False) -> None:
         super().__init__(f"{service} is unavailable: {detail}")
         self.service = service
+        self.retry_after = retry_after
+        self.is_final = is_final
 
 
 class LostRaceError(Exception):

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from azure.core.exceptions import AzureError
 
 from status_app.errors import ContinuationError, UnavailableError
-from status_app.iothub.retry_after import retry_after
 from status_app.iothub.token_bucket import TokenBucket
+from status_app.retry import RetryPolicy, retry_after
 from status_app.settings import is_connection_string
 from status_app.telemetry.logs import log
 from status_app.telemetry.meters import TWIN_READS, record
@@ -26,11 +25,8 @@ if TYPE_CHECKING:
 
 READERS: Final = 8
 """Requests at once: each holds a kept-alive connection, and S1 allows 100 twin reads a second to the whole hub."""
-ATTEMPTS: Final = 4
-FIRST_WAIT: Final = 0.5
-"""Seconds before the second attempt; each further one waits twice as long, and at random up to half less."""
-LONGEST_WAIT: Final = 10.0
-"""Seconds that the hub can ask to wait before an attempt; the host runs a batch again if that was too soon."""
+RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=10.0, within=60.0)
+"""The host runs a batch again if that was too soon."""
 TIMEOUT: Final = 10.0
 """Seconds that the hub can be silent; the SDK's own default is 100."""
 PAGE_SIZE: Final = 100
@@ -86,6 +82,7 @@ class TwinReader:
         self._iot_hub = iot_hub
         self._reads = TokenBucket(reads_per_second, clock=clock, sleep=sleep)
         self._sleep = sleep
+        self._clock = clock
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="twins")
         self._lock = threading.Lock()
@@ -151,18 +148,13 @@ class TwinReader:
             _AttemptError: The hub refuses the request, or the last attempt failed.
         """
         loop = asyncio.get_running_loop()
-        for attempt in range(ATTEMPTS):
+
+        async def attempt() -> tuple[T, Mapping[str, str]]:
             if turn is not None:
                 await turn()
-            try:
-                return await loop.run_in_executor(self._threads, self._attempt, request, kind)
-            except _AttemptError as error:
-                if attempt == ATTEMPTS - 1 or not error.is_transient:
-                    raise
-                asked = min(error.retry_after, LONGEST_WAIT)
-            wait = FIRST_WAIT * 2**attempt * random.uniform(0.5, 1)  # noqa: S311 (spreads retries)
-            await self._sleep(max(wait, asked))
-        raise AssertionError("unreachable: the last attempt returns or raises")
+            return await loop.run_in_executor(self._threads, self._attempt, request, kind)
+
+        return await RETRY.run(attempt, sleep=self._sleep, clock=self._clock)
 
     def _attempt[T](self, request: _Request, kind: type[T]) -> tuple[T, Mapping[str, str]]:
         from msrest.exceptions import ClientException, HttpOperationError  # noqa: PLC0415 (comes with azure.iot.hub)
@@ -195,19 +187,13 @@ class _AttemptError(UnavailableError):
     Attributes:
         status: HTTP status of the refusal; 0: there was no answer, or one that cannot be read.
         code: The hub's own word for it, such as `ThrottlingException`.
-        retry_after: Seconds that the hub asks to wait.
     """
 
     def __init__(self, detail: str, *, status: int = 0, code: str = "", retry_after: float = 0.0) -> None:
-        super().__init__("iothub", detail)
+        is_final = _BAD_REQUEST <= status < _SERVER_ERROR and status not in _TRANSIENT
+        super().__init__("iothub", detail, retry_after=retry_after, is_final=is_final)
         self.status = status
         self.code = code
-        self.retry_after = retry_after
-
-    @property
-    def is_transient(self) -> bool:
-        """Whether another attempt may fare better."""
-        return not _BAD_REQUEST <= self.status < _SERVER_ERROR or self.status in _TRANSIENT
 
 
 def _refusal(response: "Response") -> _AttemptError:
