@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from status_app.errors import UnavailableError
+from status_app.errors import StatusAppError, UnavailableError
 from status_app.events.cloud_event import CONTENT_TYPE
 from status_app.retry import RetryPolicy
 from status_app.settings import is_connection_string
@@ -26,7 +26,7 @@ _RETRIES: Final[Mapping[str, Any]] = {"retry_total": 0, "retry_backoff_factor": 
 _log = log(__name__)
 
 
-class TooLargeError(Exception):
+class TooLargeError(StatusAppError):
     """An event alone is larger than the event hub takes. The columns that it is made of are bounded, so: a bug."""
 
 

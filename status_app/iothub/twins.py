@@ -98,7 +98,7 @@ class TwinReader:
             twin, _ = await self._ask(
                 lambda protocol: protocol.modules.get_twin(device_id, EDGE_AGENT, raw=True), dict, self._reads.take
             )
-        except _AttemptError as error:
+        except HubRequestError as error:
             # Any other 404 is not the hub's word on this device, and must not remove what is stored of it.
             absent = error.code in _ABSENT
             outcome = "absent" if absent else "throttled" if error.status == _THROTTLED else "failed"
@@ -126,7 +126,7 @@ class TwinReader:
                 lambda protocol: protocol.query.get_twins({"query": QUERY}, continuation, str(PAGE_SIZE), raw=True),
                 list,
             )
-        except _AttemptError as error:
+        except HubRequestError as error:
             if continuation is not None and error.status == _BAD_REQUEST:
                 raise ContinuationError from None
             raise
@@ -145,7 +145,7 @@ class TwinReader:
         """The hub's answer to a request, and its headers. Each attempt waits for its turn first.
 
         Raises:
-            _AttemptError: The hub refuses the request, or the last attempt failed.
+            HubRequestError: The hub refuses the request, or the last attempt failed.
         """
         loop = asyncio.get_running_loop()
 
@@ -165,13 +165,13 @@ class TwinReader:
             raise _refusal(error.response) from None  # the error may quote the body
         except (AzureError, ClientException, ValueError) as error:
             cause = getattr(error, "inner_exception", None) or error
-            raise _AttemptError(type(cause).__name__) from None
+            raise HubRequestError(type(cause).__name__) from None
         try:
             answer = json.loads(response.content)
         except (ValueError, RecursionError):  # the error quotes the body
             answer = None
         if not isinstance(answer, kind):
-            raise _AttemptError(f"answer {response.status_code} without a JSON {kind.__name__}")
+            raise HubRequestError(f"answer {response.status_code} without a JSON {kind.__name__}")
         return answer, response.headers
 
     def _client(self) -> "IoTHubRegistryManager":
@@ -181,7 +181,7 @@ class TwinReader:
             return self._manager
 
 
-class _AttemptError(UnavailableError):
+class HubRequestError(UnavailableError):
     """One request that was not answered as it should be.
 
     Attributes:
@@ -196,10 +196,10 @@ class _AttemptError(UnavailableError):
         self.code = code
 
 
-def _refusal(response: "Response") -> _AttemptError:
+def _refusal(response: "Response") -> HubRequestError:
     status, code = response.status_code, response.headers.get("iothub-errorcode", "")
     wait = retry_after(response.headers.get("Retry-After", ""))
-    return _AttemptError(f"answer {status} {code}".rstrip(), status=status, code=code, retry_after=wait)
+    return HubRequestError(f"answer {status} {code}".rstrip(), status=status, code=code, retry_after=wait)
 
 
 def _manager(iot_hub: str, timeout: float) -> "IoTHubRegistryManager":

@@ -27,6 +27,7 @@ from azure.data.tables import RequestTooLargeError, TableTransactionError, Trans
 from azure.data.tables._serialize import _add_entity_properties
 from azure.data.tables.aio import TableClient
 
+from status_app.errors import StatusAppError
 from status_app.status_table.rows import Row
 from status_app.storage.request_metrics import record
 
@@ -47,7 +48,7 @@ _ERRORS: Final[Mapping[int, type[HttpResponseError]]] = {
 """What the SDK raises where a transaction as a whole is refused."""
 
 
-class UnreadableAnswerError(AzureError):
+class UnreadableAnswerError(StatusAppError, AzureError):
     """The answer to a transaction is none: whether it stands is unknown, as where the answer got lost.
 
     The text says what is wrong, and quotes nothing of it.

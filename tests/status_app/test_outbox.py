@@ -409,7 +409,7 @@ async def test_no_transition_goes_before_its_event_was_sent(world: World) -> Non
 async def test_more_unsent_rows_than_a_page_holds_are_all_sent_before_the_history_is_trimmed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("tables.deployment_index", "events.outbox"):
+    for module in ("fleet_index.deployment_index", "events.outbox"):
         monkeypatch.setattr(f"status_app.{module}.PAGE", 3)
     app = world.app(HISTORY_LIMIT="4", **world.settings)
     device = app.put("d", BACKOFF)
