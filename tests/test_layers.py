@@ -21,6 +21,9 @@ ALLOWED = {
 }
 """What a package may import beside itself."""
 
+OUTSIDE = ("status_app", "local", "benchmarks", "checks", "scripts", "tests")
+"""Folders beside `status_core`."""
+
 LAYERS = (
     {"__main__"},
     {"services"},
@@ -49,8 +52,7 @@ def imported(path: Path) -> set[str]:
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path} has a relative import"
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= {f"{'.' * node.level}{node.module}.{alias.name}" for alias in node.names}
     return found
 
 
@@ -61,6 +63,7 @@ def read_imports() -> Imports:
 
     def of_a_file(path: Path) -> set[str]:
         names = imported(path)
+        assert not any(name.startswith(".") for name in names), f"{path} has a relative import"
         return {name if name in modules else name.rpartition(".")[0] for name in names} & modules
 
     return {module_name(path): of_a_file(path) for path in files}
@@ -94,6 +97,18 @@ def test_a_package_imports_only_those_below_it(package: str) -> None:
     of_package = [names for module, names in IMPORTS.items() if module.partition(".")[0] == package]
     roots = {name.partition(".")[0] for names in of_package for name in names}
     assert roots - {package} <= ALLOWED[package]
+
+
+def test_all_but_its_own_tests_take_from_the_core_what_it_exports() -> None:
+    files = [ROOT / "function_app.py", *(file for folder in OUTSIDE for file in (ROOT / folder).rglob("*.py"))]
+    modules = {f"status_core.{path.stem}" for path in (ROOT / "status_core").glob("[!_]*.py")}
+    reached = {
+        path.name: found
+        for path in files
+        if path.parent != ROOT / "tests" / "status_core"
+        if (found := {name for name in imported(path) if ".".join(name.split(".")[:2]) in modules})
+    }
+    assert reached == {}
 
 
 def test_every_part_of_status_app_has_its_layer() -> None:

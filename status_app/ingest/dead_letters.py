@@ -18,7 +18,7 @@ from status_app.ingest.event_batch import IncomingEvent
 from status_app.status_table.rows import Row, long, read_number, read_time
 from status_app.storage.client import table_errors
 from status_app.storage.keys import escape
-from status_core.secrets import REDACTED, blank, secret_values
+from status_core import REDACTED, blank, secret_values
 
 TABLE: Final = "DeadLetter"
 PAGE: Final = 50

@@ -17,7 +17,7 @@ from status_app.retry import RetryPolicy, retry_after
 from status_app.settings import is_connection_string
 from status_app.telemetry.logs import log
 from status_app.telemetry.meters import TWIN_READS, record
-from status_core.twin import EDGE_AGENT
+from status_core import EDGE_AGENT
 
 if TYPE_CHECKING:
     from azure.iot.hub import IoTHubRegistryManager

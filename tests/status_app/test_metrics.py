@@ -24,7 +24,7 @@ from status_app.telemetry.meters import (
     TWIN_READS,
     Metric,
 )
-from status_core.reasons import Reason
+from status_core import Reason
 
 ROOT = Path(__file__).parents[2]
 
