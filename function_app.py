@@ -5,8 +5,7 @@ from typing import List  # noqa: UP035 (the worker library does not load an anno
 
 import azure.functions as func
 
-from status_app.http import routes
-from status_app.http.page import fleet_page
+from status_app.http.blueprint import http_blueprint
 from status_app.ingest.event_batch import read_batch
 from status_app.reconcile.twin_changes import MAX_RETRIES
 from status_app.services import services
@@ -58,58 +57,4 @@ async def resync(timer: func.TimerRequest, context: func.Context) -> None:  # no
         await (await services().resync()).run()
 
 
-@app.function_name("devices")
-@app.route(route="devices", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def devices(req: func.HttpRequest) -> func.HttpResponse:
-    """Devices by state, by deployment, and those that are stuck."""
-    return await routes.devices(services().fleet(), req)
-
-
-@app.function_name("device")
-@app.route(route="devices/{deviceId}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def device(req: func.HttpRequest) -> func.HttpResponse:
-    """One device with its modules, and why they are what they are."""
-    return await routes.device(services().fleet(), req)
-
-
-@app.function_name("transitions")
-@app.route(route="devices/{deviceId}/transitions", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def transitions(req: func.HttpRequest) -> func.HttpResponse:
-    """The history of one device."""
-    return await routes.transitions(services().fleet(), req)
-
-
-@app.function_name("modules")
-@app.route(route="modules", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def modules(req: func.HttpRequest) -> func.HttpResponse:
-    """Modules that are stuck, or soon will be."""
-    return await routes.modules(services().fleet(), req)
-
-
-@app.function_name("deployments")
-@app.route(route="deployments", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def deployments(req: func.HttpRequest) -> func.HttpResponse:
-    """Deployments as they were counted last."""
-    return await routes.deployments(services().fleet(), req)
-
-
-@app.function_name("deployment")
-@app.route(route="deployments/{deploymentId}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def deployment(req: func.HttpRequest) -> func.HttpResponse:
-    """One deployment, counted now."""
-    return await routes.deployment(services().fleet(), req)
-
-
-@app.function_name("health")
-@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """Whether the tables answer."""
-    return await routes.health(services().fleet(), req)
-
-
-@app.function_name("fleet")
-@app.route(route="fleet", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def fleet(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (a binding)
-    """The page that shows the fleet to a person."""
-    page = fleet_page()
-    return func.HttpResponse(page.body, headers=dict(page.headers))
+app.register_functions(http_blueprint(lambda: services().fleet()))

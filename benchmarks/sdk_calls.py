@@ -19,7 +19,7 @@ from status_app.iothub import twins
 from status_app.iothub.twins import READERS, TwinReader
 from status_app.storage import transaction
 from status_app.storage.client import table_service
-from status_core.twin import EDGE_AGENT
+from status_core import EDGE_AGENT
 
 _WRITES: Final = ("create_entity", "upsert_entity", "update_entity", "delete_entity")
 _CONDITIONS: Final = frozenset({"etag", "match_condition"})

@@ -118,7 +118,8 @@ def _add_duration(command: argparse.ArgumentParser, name: str, default: str, tex
 async def _replay_dead_letters(options: argparse.Namespace) -> int:
     services = _services()
     try:
-        done = await replay_dead_letters(services, print, reason=options.reason, dry_run=options.dry_run)
+        letters, reconciler = services.dead_letters(), services.reconciler
+        done = await replay_dead_letters(letters, reconciler, print, reason=options.reason, dry_run=options.dry_run)
     except UnavailableError as error:
         return _complain(str(error), ExitCode.FAILED)
     finally:

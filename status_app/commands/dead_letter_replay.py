@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from status_app.commands.terminal import printed
@@ -10,7 +10,6 @@ from status_app.errors import BadEventError, LostRaceError, UnavailableError
 from status_app.ingest.dead_letters import DeadLetter, DeadLetters, UnreadableRowError
 from status_app.ingest.notifications import Notification, read_notification
 from status_app.reconcile.reconciler import Reconciler
-from status_app.services import Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +28,18 @@ class _Verdict:
 
 
 async def replay_dead_letters(
-    services: Services, tell: Callable[[str], object], *, reason: str | None, dry_run: bool
+    letters: DeadLetters,
+    reconciler: Callable[[], Awaitable[Reconciler]],
+    tell: Callable[[str], object],
+    *,
+    reason: str | None,
+    dry_run: bool,
 ) -> bool:
     """Look again at the device of each event that is kept; what is processed now leaves the table.
 
     Args:
-        services: The app.
+        letters: What was given up.
+        reconciler: Gives what looks at devices; it is not asked for where nothing is looked at.
         tell: Takes a line for each event, and a last one that sums up.
         reason: Only events that were given up for it; None for all.
         dry_run: Only tell: nothing is looked at and nothing is written.
@@ -45,12 +50,11 @@ async def replay_dead_letters(
     Raises:
         UnavailableError: The table service does not answer.
     """
-    letters = services.dead_letters()
     counts: Counter[bool] = Counter()
     async for page in letters.pages(reason):
         found = [(letter, _read(letter)) for letter in page]
         notifications = [item for _, item in found if isinstance(item, Notification)]
-        looked = await _look_at_each(services, notifications) if notifications and not dry_run else {}
+        looked = await _look_at_each(reconciler, notifications) if notifications and not dry_run else {}
         for letter, item in found:
             if isinstance(item, Notification):
                 device = item.device_id
@@ -76,7 +80,9 @@ def _read(letter: DeadLetter) -> Notification | _Verdict:
     return notification or _Verdict("about another twin", processed=True)
 
 
-async def _look_at_each(services: Services, notifications: Iterable[Notification]) -> dict[str, _Verdict]:
+async def _look_at_each(
+    reconciler: Callable[[], Awaitable[Reconciler]], notifications: Iterable[Notification]
+) -> dict[str, _Verdict]:
     """Look at every device once, for all its events of a page.
 
     Not once for all pages: a later page may hold an event of a change that came after the look.
@@ -87,8 +93,8 @@ async def _look_at_each(services: Services, notifications: Iterable[Notification
         device = notification.device_id
         lifecycle = notification.lifecycle or (device in devices and devices[device].lifecycle)
         devices[device] = Notification(device, lifecycle=lifecycle)
-    reconciler = await services.reconciler()
-    verdicts = await asyncio.gather(*(_look(reconciler, notification) for notification in devices.values()))
+    looker = await reconciler()
+    verdicts = await asyncio.gather(*(_look(looker, notification) for notification in devices.values()))
     return dict(zip(devices, verdicts, strict=True))
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from status_app.events.cloud_event import SCHEMAS, SEQUENCE_DIGITS, segment
-from status_core.rollout import Milestone, Rollout
+from status_core import Milestone, Rollout
 
 
 def deployment_event(

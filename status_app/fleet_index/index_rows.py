@@ -30,7 +30,7 @@ from typing import Any, Final
 
 from status_app.status_table.rows import long, read_number, read_time
 from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
-from status_core.twin import EDGE_AGENT
+from status_core import EDGE_AGENT
 
 SHARDS: Final = tuple(f"shard:{shard:x}" for shard in range(16))
 """A partition takes 2,000 writes a second; a question to the fleet asks each shard once."""

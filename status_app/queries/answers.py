@@ -8,8 +8,7 @@ from typing import Any, Final
 from status_app.rollouts.deployment_rows import CountedDeployment
 from status_app.status_table.rows import read_number
 from status_app.storage.keys import DEVICE, MODULE, module_key, module_name
-from status_core.rollout import Rollout
-from status_core.twin import EDGE_AGENT
+from status_core import EDGE_AGENT, Rollout
 
 type Answer = dict[str, Any]
 """A JSON object."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import Final
 
+from status_app.errors import StatusAppError
 from status_app.fleet_index.index_rows import IndexKey, Pointer
 from status_app.queries.answers import Answer
 from status_app.status_table.stored_device import StoredDevice
@@ -25,7 +26,7 @@ type Items = Sequence[tuple[Place, Answer]]
 """Answers with the places behind which a list goes on."""
 
 
-class PlaceError(Exception):
+class PlaceError(StatusAppError):
     """A list cannot begin behind a place: it is none of this list."""
 
 

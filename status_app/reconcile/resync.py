@@ -20,7 +20,7 @@ from status_app.reconcile.reconciler import Outcome, Reconciler
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.telemetry.logs import log
-from status_core.twin import NAME_LIMIT
+from status_core import NAME_LIMIT
 
 TWINS_PER_RUN: Final = 10_000
 """A hundred pages: IoT Hub lets an S1 unit ask for some twenty a minute, and a function may run for ten."""

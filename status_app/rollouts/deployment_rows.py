@@ -23,7 +23,7 @@ from status_app.status_table.rows import read_time
 from status_app.storage import transaction
 from status_app.storage.client import table_errors
 from status_app.storage.keys import key_part, unescape
-from status_core.rollout import Counts, Milestone, Rollout
+from status_core import Counts, Milestone, Rollout
 
 _PARTITION: Final = "deployments"
 _MARK_AGAIN_AFTER: Final = timedelta(seconds=30)

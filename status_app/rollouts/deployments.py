@@ -13,8 +13,7 @@ from status_app.rollouts.deployment_counts import DeploymentCounts
 from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment
 from status_app.storage.keys import key_part
 from status_app.telemetry.logs import log
-from status_core import GracePolicy
-from status_core.rollout import progress
+from status_core import GracePolicy, progress
 
 _log = log(__name__)
 

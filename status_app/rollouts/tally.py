@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from status_app.fleet_index.members import Member
-from status_core import State
-from status_core.rollout import FAILING, Counts
+from status_core import FAILING, Counts, State
 
 type Group = tuple[str, str, str]
 """State, reason, and what IoT Hub's own counters say; empty for nothing."""

@@ -59,7 +59,8 @@ async def kept(letters: DeadLetters) -> list[DeadLetter]:
 async def replay(app: App, *, reason: str | None = None, dry_run: bool = False) -> tuple[bool, list[str]]:
     """Whether nothing is left, and the lines."""
     lines: list[str] = []
-    return await replay_dead_letters(app.services, lines.append, reason=reason, dry_run=dry_run), lines
+    letters, reconciler = app.services.dead_letters(), app.services.reconciler
+    return await replay_dead_letters(letters, reconciler, lines.append, reason=reason, dry_run=dry_run), lines
 
 
 async def edit(app: App, event: IncomingEvent, change: Callable[[dict[str, Any]], object]) -> DeadLetter:

@@ -25,8 +25,7 @@ from local.stack import Stack, running_stack
 from status_app.http import parameters, routes
 from status_app.services import services
 from status_app.status_table.rows import EVIDENCE_LIMIT
-from status_core import Flag, Kind, ModuleState, Portal, State
-from status_core.rollout import Milestone
+from status_core import Flag, Kind, Milestone, ModuleState, Portal, State
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "schemas/openapi.yaml"

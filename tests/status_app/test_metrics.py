@@ -12,7 +12,7 @@ from app_over_azurite import App, fresh_app
 from local.iothub import IotHub
 from local.tables import table_proxy
 from status_app.errors import UnavailableError
-from status_app.iothub.twins import ATTEMPTS, TwinReader
+from status_app.iothub.twins import RETRY, TwinReader
 from status_app.telemetry import meters
 from status_app.telemetry.meters import (
     DEAD_LETTERS,
@@ -24,7 +24,7 @@ from status_app.telemetry.meters import (
     TWIN_READS,
     Metric,
 )
-from status_core.reasons import Reason
+from status_core import Reason
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,7 +96,7 @@ async def test_a_twin_read_is_recorded_by_its_outcome(
     await reader.read("edge-1")
     await reader.read("nobody")
     for status in (429, 503):
-        hub.faults.add("read", status, ATTEMPTS)
+        hub.faults.add("read", status, RETRY.attempts)
         with pytest.raises(UnavailableError):
             await reader.read("edge-1")
     reader.close()

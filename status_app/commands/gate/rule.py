@@ -5,9 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from status_core import GracePolicy, State
-from status_core.grace import STABLE_AFTER
-from status_core.rollout import Counts, Milestone, Rollout, progress
+from status_core import STABLE_AFTER, Counts, GracePolicy, Milestone, Rollout, State, progress
 
 
 @dataclass(frozen=True, slots=True)

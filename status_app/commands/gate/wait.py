@@ -21,7 +21,7 @@ from status_app.commands.gate.rule import Demand, Judgement, Look, Outcome, judg
 from status_app.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from status_core.rollout import Rollout
+    from status_core import Rollout
 
 LOOK_SECONDS: Final = 120.0
 """The longest that a look may take, with all its attempts: the gate ends at most so much after its timeout."""
