@@ -3,8 +3,8 @@
 The agent is a generator that yields the time of its next move. Nothing happens between two moves, so a clock that
 jumps by an hour makes the same reports at the same times as one that ticks.
 
-Source for what it does: Azure/iotedge 1.5, edge-agent (Core/Agent.cs, IoTHub/reporters). What it writes is compared with
-what edgeAgent itself wrote in tests/local/fleet/test_fleet_traces.py, which says what still differs.
+Source for what it does: Azure/iotedge 1.5, edge-agent (Core/Agent.cs, IoTHub/reporters). What it writes is compared
+with what edgeAgent itself wrote in tests/local/fleet/test_fleet_traces.py, which says what still differs.
 """
 
 from collections.abc import Mapping
