@@ -8,7 +8,7 @@ from azure.core.exceptions import ResourceNotFoundError
 
 from status_app.fleet_index.deployment_index import DeploymentIndex
 from status_app.queries.answers import Answer, device_answer, transition_answer
-from status_app.queries.deployments import deployment, deployments
+from status_app.queries.deployment_queries import deployment, deployments
 from status_app.queries.devices import Devices, devices
 from status_app.queries.modules import modules_due, stuck_modules
 from status_app.queries.pages import Page, Place, PlaceError
