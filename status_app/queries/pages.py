@@ -86,8 +86,8 @@ async def fill(
         candidates: Gives the first so many candidates behind a place.
         look: Reads the device of one, and gives what of it belongs in the list: nothing where the row was out of date.
         after: The place behind which to begin.
-        limit: How many items a page has. It has fewer where the list ends, and where too many rows were out of date: the
-            next page goes on behind those. Any other next page is promised only once an item of it was seen.
+        limit: How many items a page has. It has fewer where the list ends, and where too many rows were out of date:
+            the next page goes on behind those. Any other next page is promised only once an item of it was seen.
     """
     found: list[tuple[Place, Answer]] = []
     looks, wanted = 0, limit + 1
