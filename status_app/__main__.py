@@ -16,10 +16,10 @@ from status_app.commands.dead_letter_replay import replay_dead_letters
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.explain.command import explain
 from status_app.commands.fleet_status import FleetStatus, RefusedError
-from status_app.commands.fleet_status.choice import fleet_status
+from status_app.commands.fleet_status.choose_source import choose_source
 from status_app.commands.gate.lines import Progress
-from status_app.commands.gate.rule import Demand
-from status_app.commands.gate.wait import Gate, Patience
+from status_app.commands.gate.rule import GateCriteria
+from status_app.commands.gate.wait import Gate, WaitLimits
 from status_app.errors import SettingError, UnavailableError
 from status_app.services import Services, utc_now
 from status_app.settings import Settings
@@ -128,12 +128,12 @@ async def _replay_dead_letters(options: argparse.Namespace) -> int:
 
 
 async def _wait(options: argparse.Namespace) -> int:
-    demand = Demand(options.max_failed, options.min_devices, options.strict, options.stable_after)
+    criteria = GateCriteria(options.max_failed, options.min_devices, options.strict, options.stable_after)
     progress = Progress(sys.stdout, utc_now)
 
     async def run(fleet: FleetStatus) -> int:
-        gate = Gate(fleet, options.deployment, demand, progress, clock=utc_now)
-        return await gate.wait(Patience(options.timeout, options.interval))
+        gate = Gate(fleet, options.deployment, criteria, progress, clock=utc_now)
+        return await gate.wait(WaitLimits(options.timeout, options.interval))
 
     return await _ask(options, run)
 
@@ -146,7 +146,7 @@ async def _explain(options: argparse.Namespace) -> int:
 
 
 async def _ask(options: argparse.Namespace, run: Callable[[FleetStatus], Awaitable[int]]) -> int:
-    fleet = fleet_status(os.environ, options.url, options.key)
+    fleet = choose_source(os.environ, options.url, options.key)
     try:
         return await run(fleet)
     finally:

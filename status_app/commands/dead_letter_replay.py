@@ -77,6 +77,8 @@ def _read(letter: DeadLetter) -> Notification | _Verdict:
         return _Verdict(f"unreadable row: {error}")
     except BadEventError as error:
         return _Verdict(str(error), reason=error.reason)
+    except Exception as error:  # noqa: BLE001 (a bug: the rest goes on, and its text may quote an event)
+        return _Verdict(f"internal_error: {type(error).__name__}")
     return notification or _Verdict("about another twin", processed=True)
 
 
@@ -121,4 +123,6 @@ async def _settle(letters: DeadLetters, letter: DeadLetter, verdict: _Verdict) -
         return _Verdict("its row was written anew meanwhile")
     except UnavailableError as error:
         return _Verdict(str(error))
+    except Exception as error:  # noqa: BLE001 (as in _read: a row that is full takes no longer reason)
+        return _Verdict(f"internal_error: {type(error).__name__}")
     return verdict

@@ -9,9 +9,9 @@ from typing import Final
 import azure.functions as func
 
 from status_app.errors import UnavailableError
-from status_app.http.answers import NotFoundError, answered, plain
 from status_app.http.next_token import next_token, read_token
 from status_app.http.parameters import ParameterError, Parameters
+from status_app.http.responses import NotFoundError, answered, plain
 from status_app.queries import Answer, Devices, Fleet, Page, Place
 from status_core import State
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from status_app.errors import UnavailableError
 from status_app.events.outbox import Outbox
 from status_app.fleet_index.deployment_index import DeploymentIndex
 from status_app.fleet_index.index_rows import Pointer
@@ -62,7 +61,7 @@ class FlagStuck:
         for work in (self._resend, self._deployments.watch, self._count_stuck):
             try:
                 await work()
-            except UnavailableError as error:
+            except Exception as error:  # noqa: BLE001 (the other work goes on, and it is raised at the end)
                 due.errors.append(error)
         due.finish("flag_stuck")
 

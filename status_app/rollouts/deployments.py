@@ -1,16 +1,16 @@
 """The part of the minute's timer that looks at deployments as wholes, and tells their milestones."""
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
-from status_app.errors import LostRaceError
+from status_app.errors import LostRaceError, UnavailableError
 from status_app.events.deployment_event import deployment_event
 from status_app.events.publisher import TransitionPublisher
 from status_app.fleet_index.deployment_index import DeploymentIndex
 from status_app.fleet_index.index_rows import Pointer
 from status_app.rollouts.deployment_counts import DeploymentCounts
-from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment
+from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment, UnsentEvent
 from status_app.storage.keys import key_part
 from status_app.telemetry.logs import log
 from status_core import GracePolicy, progress
@@ -43,25 +43,44 @@ class Deployments:
     async def watch(self) -> None:
         """Count each deployment of which a device changed, or which is due; then send what is unsent.
 
+        A deployment that cannot be read or counted, and an event that cannot be sent, cost themselves.
+
         Raises:
             UnavailableError: A service does not answer. What is left is done by the next run.
+            ExceptionGroup: Some deployments failed for another reason; all others are done.
         """
+        errors = list[Exception]()
+
+        async def isolated[Found](deployment: str, work: Awaitable[Found]) -> Found | None:
+            try:
+                return await work
+            except UnavailableError:
+                raise
+            except Exception as error:  # noqa: BLE001 (a bug, or a bad row: the others go on, and it is raised at the end)
+                _log.exception("deployment %r failed", deployment, extra={"deployments": [deployment]})
+                errors.append(error)
+                return None
+
         deployments, events = await self._rows.read()
-        due = [stored for stored in deployments if self._is_due(stored)]
+        due = [stored for stored in deployments if await isolated(stored.deployment, self._is_due(stored))]
         changed = defaultdict[str, list[Pointer]](list)
         for change in await self._index.changed() if due else ():
             changed[change.columns["Deployment"]].append(change)
         for stored in due:
-            await self._count(stored, changed[key_part(stored.deployment)])
-        if self._publisher is None:
-            return
-        if due:
-            _, events = await self._rows.read()
-        for event in events:
-            await self._publisher.publish(event.deployment, [event.body])
-            await self._rows.forget(event)
+            await isolated(stored.deployment, self._count(stored, changed[key_part(stored.deployment)]))
+        if self._publisher is not None:
+            if due:
+                _, events = await self._rows.read()
+            for event in events:
+                await isolated(event.deployment, self._send(self._publisher, event))
+        if errors:
+            raise ExceptionGroup(f"{len(errors)} deployments failed", errors)
 
-    def _is_due(self, stored: StoredDeployment) -> bool:
+    async def _send(self, publisher: TransitionPublisher, event: UnsentEvent) -> None:
+        await publisher.publish(event.deployment, [event.body])
+        await self._rows.forget(event)
+
+    async def _is_due(self, stored: StoredDeployment) -> bool:
         if stored.rollout is None or not stored.is_counted:
             return True
         due = stored.rollout.due(self._policy)

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from benchmarks.seeding import seed
 from local.azurite import azurite_tables
 from local.eventhubs import EventHubs
 from local.tables import Operation, TableProxy, is_transaction, table_proxy
+from status_app.events import publisher
 from status_app.events.publisher import TransitionPublisher
 from status_app.fleet_index.index_rows import SHARDS
 from status_app.reconcile.twin_changes import BatchError
@@ -76,7 +78,7 @@ NUMBERS: Final = ("version", "devices", "successful", "failing")
 
 @pytest.fixture
 async def world(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr("status_app.events.publisher.FIRST_WAIT", 0)  # nobody waits for an attempt
+    monkeypatch.setattr(publisher, "RETRY", replace(publisher.RETRY, first_wait=0.0))  # nobody waits for an attempt
     async with table_proxy(tables) as proxy, running_hub() as event_hubs:
         world = World(proxy, event_hubs)
         yield world

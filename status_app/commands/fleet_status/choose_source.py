@@ -16,7 +16,7 @@ KEY: Final = "DEPLOYMENT_STATUS_KEY"
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
-def fleet_status(environment: Mapping[str, str], url: str | None = None, key: str | None = None) -> FleetStatus:
+def choose_source(environment: Mapping[str, str], url: str | None = None, key: str | None = None) -> FleetStatus:
     """What answers for the fleet; nothing is connected yet.
 
     Args:
