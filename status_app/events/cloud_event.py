@@ -21,7 +21,7 @@ The number is the version of all of them: it changes when a subscriber who knows
 SEQUENCE_DIGITS: Final = 19
 """Of the largest number that a column holds: with leading zeros, sequences compare as strings as they do as numbers."""
 
-_VERBS: Final[Mapping[str, str]] = {  # a kind of a newer release is its own verb
+_VERBS: Final[Mapping[str, str]] = {
     Kind.DEVICE: "transitioned",
     Kind.MODULE: "transitioned",
     Kind.STUCK: "stuck",
@@ -49,7 +49,7 @@ def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
     module, kind, sequence = row["Module"], row["Kind"], read_number(row["Sequence"])
     deployments = json.loads(row["Deployments"])
     part = "module" if module or kind == Kind.MODULE else "device"
-    event_type = f"edge.deployment.{part}.{_VERBS.get(kind, kind)}"
+    event_type = f"edge.deployment.{part}.{_VERBS[kind]}"
     subject = module if part == "module" else " ".join(deployments)
     event = {
         "specversion": "1.0",

@@ -43,42 +43,42 @@ class Deployments:
     async def watch(self) -> None:
         """Count each deployment of which a device changed, or which is due; then send what is unsent.
 
-        A deployment that cannot be read or counted, and an event that cannot be sent, cost themselves.
+        A deployment that cannot be read or counted costs itself; an event that cannot be sent, those behind it of the
+        same deployment.
 
         Raises:
             UnavailableError: A service does not answer. What is left is done by the next run.
             ExceptionGroup: Some deployments failed for another reason; all others are done.
         """
-        errors = list[Exception]()
-
-        async def isolated[Found](deployment: str, work: Awaitable[Found]) -> Found | None:
-            try:
-                return await work
-            except UnavailableError:
-                raise
-            except Exception as error:  # noqa: BLE001 (a bug, or a bad row: the others go on, and it is raised at the end)
-                _log.exception("deployment %r failed", deployment, extra={"deployments": [deployment]})
-                errors.append(error)
-                return None
-
+        each = _Each()
         deployments, events = await self._rows.read()
-        due = [stored for stored in deployments if await isolated(stored.deployment, self._is_due(stored))]
+        has_counted = await self._count_due(deployments, each)
+        if self._publisher is not None:
+            if has_counted:
+                _, events = await self._rows.read()
+            await self._send(self._publisher, events, each)
+        each.finish()
+
+    async def _count_due(self, deployments: Sequence[StoredDeployment], each: "_Each") -> bool:
+        """Count those that are due. Whether there were any."""
+        due = [stored for stored in deployments if await each.run(stored.deployment, self._is_due(stored))]
         changed = defaultdict[str, list[Pointer]](list)
         for change in await self._index.changed() if due else ():
             changed[change.columns["Deployment"]].append(change)
         for stored in due:
-            await isolated(stored.deployment, self._count(stored, changed[key_part(stored.deployment)]))
-        if self._publisher is not None:
-            if due:
-                _, events = await self._rows.read()
-            for event in events:
-                await isolated(event.deployment, self._send(self._publisher, event))
-        if errors:
-            raise ExceptionGroup(f"{len(errors)} deployments failed", errors)
+            await each.run(stored.deployment, self._count(stored, changed[key_part(stored.deployment)]))
+        return bool(due)
 
-    async def _send(self, publisher: TransitionPublisher, event: UnsentEvent) -> None:
-        await publisher.publish(event.deployment, [event.body])
-        await self._rows.forget(event)
+    async def _send(self, publisher: TransitionPublisher, events: Sequence[UnsentEvent], each: "_Each") -> None:
+        async def send(event: UnsentEvent) -> bool:
+            await publisher.publish(event.deployment, [event.body])
+            await self._rows.forget(event)
+            return True
+
+        held = set[str]()
+        for event in events:
+            if event.deployment not in held and not await each.run(event.deployment, send(event)):
+                held.add(event.deployment)  # its events keep their order
 
     async def _is_due(self, stored: StoredDeployment) -> bool:
         if stored.rollout is None or not stored.is_counted:
@@ -106,3 +106,30 @@ class Deployments:
         for change in changed:
             if change.key not in count.over:
                 await self._index.discard(change)
+
+
+class _Each:
+    """Keeps what fails of one deployment from all others."""
+
+    def __init__(self) -> None:
+        self._errors: list[Exception] = []
+
+    async def run[Found](self, deployment: str, work: Awaitable[Found]) -> Found | None:
+        """What some work comes to; None where it failed.
+
+        Raises:
+            UnavailableError: A service does not answer: the next deployment would fare no better.
+        """
+        try:
+            return await work
+        except UnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 (a bad row, or a bug: the others go on, and it is raised at the end)
+            _log.exception("deployment %r failed", deployment, extra={"deployments": [deployment]})
+            self._errors.append(error)
+            return None
+
+    def finish(self) -> None:
+        """Raise an ExceptionGroup of what failed."""
+        if self._errors:
+            raise ExceptionGroup(f"{len(self._errors)} deployments failed", self._errors)

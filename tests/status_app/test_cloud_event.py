@@ -120,7 +120,3 @@ def test_the_type_tells_what_changed_and_whose_it_is(kind: str, module: str, nam
 def test_a_version_that_is_not_known_is_null() -> None:
     row = {name: value for name, value in ROW.items() if name != "DesiredVersion"}
     assert json.loads(cloud_event("edge-01", row))["data"]["desiredVersion"] is None
-
-
-def test_a_kind_of_a_newer_release_is_told_by_its_own_word() -> None:
-    assert event_of(Kind="rolled_back", Module="")["type"] == "edge.deployment.device.rolled_back"
