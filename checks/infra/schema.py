@@ -42,13 +42,15 @@ MODELS: Final[Mapping[str, tuple[type, ...]]] = {
     "Microsoft.Storage/storageAccounts@2025-06-01": (storage.StorageAccountCreateParameters, storage.StorageAccount),
     "Microsoft.Storage/storageAccounts/blobServices@2025-06-01": (storage.BlobServiceProperties,),
     "Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01": (storage.BlobContainer,),
+    "Microsoft.Storage/storageAccounts/tableServices@2025-06-01": (storage.TableServiceProperties,),
+    "Microsoft.Storage/storageAccounts/tableServices/tables@2025-06-01": (storage.Table,),
     "Microsoft.Web/serverfarms@2025-03-01": (web.AppServicePlan,),
     "Microsoft.Web/sites@2025-03-01": (web.Site,),
     "Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01": (web.CsmPublishingCredentialsPoliciesEntity,),
     "Microsoft.Web/sites/config@2025-03-01": (web.StringDictionary,),
 }
 """What a resource of each type and version takes, and, where that is another model, what can be read of it. Each
-version was seen in public templates."""
+version is one that the Bicep compiler knows, and not a preview."""
 
 _OF_BICEP: Final = frozenset({"name", "parent", "scope", "dependsOn"})
 _READ: Final = frozenset({"id", "name", "type", "apiVersion"})

@@ -53,7 +53,7 @@ var rules = [
     query: '${metrics} | where Name == "edge_deployment.timer.success" and tostring(Properties["timer"]) == "flag_stuck" | summarize Value = count()'
     operator: 'LessThan'
     threshold: 1
-    splitBy: []
+    dimensions: []
     closesItself: true
   }
   {
@@ -67,7 +67,7 @@ var rules = [
     query: '${metrics} | where Name == "edge_deployment.dead_letters" | summarize Value = sum(Sum)'
     operator: 'GreaterThan'
     threshold: 0
-    splitBy: []
+    dimensions: []
     // What was given up is still there when no more is.
     closesItself: false
   }
@@ -83,7 +83,13 @@ var rules = [
     query: '${requests} | where Success == false and ResultCode !startswith "4" | summarize Value = count() by OperationName'
     operator: 'GreaterThan'
     threshold: 2
-    splitBy: ['OperationName']
+    dimensions: [
+      {
+        name: 'OperationName'
+        operator: 'Include'
+        values: ['*']
+      }
+    ]
     closesItself: true
   }
   {
@@ -97,7 +103,7 @@ var rules = [
     query: '${metrics} | where Name == "edge_deployment.lag" | project TimeGenerated, Value = Max'
     operator: 'GreaterThan'
     threshold: 900
-    splitBy: []
+    dimensions: []
     closesItself: true
   }
   {
@@ -111,7 +117,7 @@ var rules = [
     query: '${metrics} | where Name == "edge_deployment.resync.healed" | summarize Value = sum(Sum)'
     operator: 'GreaterThan'
     threshold: 5
-    splitBy: []
+    dimensions: []
     closesItself: true
   }
   {
@@ -125,7 +131,7 @@ var rules = [
     query: '${metrics} | where Name == "edge_deployment.stuck" | project TimeGenerated, Value = Max'
     operator: 'GreaterThanOrEqual'
     threshold: stuckThreshold
-    splitBy: []
+    dimensions: []
     closesItself: true
   }
   {
@@ -139,7 +145,7 @@ var rules = [
     query: '${metrics} | where Name == "edge_deployment.rollouts.stalled" | project TimeGenerated, Value = Max'
     operator: 'GreaterThan'
     threshold: 0
-    splitBy: []
+    dimensions: []
     closesItself: true
   }
 ]
@@ -181,7 +187,7 @@ resource logAlerts 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = [
             query: rule.query
             metricMeasureColumn: 'Value'
             timeAggregation: 'Maximum'
-            dimensions: map(rule.splitBy, column => { name: column, operator: 'Include', values: ['*'] })
+            dimensions: rule.dimensions
             operator: rule.operator
             threshold: rule.threshold
           }
