@@ -55,7 +55,7 @@ COMMANDS: dict[str, set[str]] = {
     "az storage entity delete": {"--account-name", "--table-name", "--auth-mode", "--partition-key", "--row-key"},
     "az storage entity query": {"--account-name", "--table-name", "--auth-mode", "--filter", "--select"},
     # The extension azure-iot, which could not be installed: its help texts (Azure/azure-iot-cli-extension) and
-    # Microsoft's page on routes by the CLI, for routes; the flags of the endpoint are those of scripts/hooks/route_iot_hub.py.
+    # Microsoft's page on routes by the CLI, for routes; those of the endpoint are in scripts/hooks/route_iot_hub.py.
     "az iot hub message-endpoint delete": {"--hub-name", "--endpoint-name", "--force"},
     "az iot hub message-route delete": {"--hub-name", "--route-name"},
     "az iot hub module-twin show": {"--hub-name", "--device-id", "--module-id"},
