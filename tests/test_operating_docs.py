@@ -53,7 +53,7 @@ COMMANDS: dict[str, set[str]] = {
     "az role assignment list": OF_AZ | {"--scope"},
     "az storage account show": OF_AZ | {"--name"},
     "az storage entity delete": {"--account-name", "--table-name", "--auth-mode", "--partition-key", "--row-key"},
-    "az storage entity query": {"--account-name", "--table-name", "--auth-mode", "--filter", "--select"},
+    "az storage entity query": OF_AZ | {"--account-name", "--table-name", "--auth-mode", "--filter", "--select"},
     # The extension azure-iot, which could not be installed: its help texts (Azure/azure-iot-cli-extension) and
     # Microsoft's page on routes by the CLI, for routes; those of the endpoint are in scripts/hooks/route_iot_hub.py.
     "az iot hub message-endpoint delete": {"--hub-name", "--endpoint-name", "--force"},

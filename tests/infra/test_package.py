@@ -24,8 +24,10 @@ def test_the_package_of_the_page_has_all_that_the_app_imports(tmp_path: Path) ->
         "Transitions": "Endpoint=sb://a/",
     }
     # Nothing but the standard library, the package and the app: what is installed here is not seen.
-    script = f"import sys; sys.path += [{str(tmp_path)!r}, {str(ROOT)!r}]; import function_app, azure.iot.hub, uamqp"
-    script += "; assert {str(tmp_path)!r} in uamqp.__file__".replace("{str(tmp_path)!r}", repr(str(tmp_path)))
+    script = (
+        f"import sys; sys.path += [{str(tmp_path)!r}, {str(ROOT)!r}]\n"
+        f"import function_app, azure.iot.hub, uamqp\nassert {str(tmp_path)!r} in uamqp.__file__"
+    )
     isolated = [sys.executable, "-I", "-S", "-c", script]
     result = subprocess.run(isolated, env={**os.environ, **settings}, capture_output=True, text=True, check=False)  # noqa: S603 (as above)
     assert result.returncode == 0, result.stderr
