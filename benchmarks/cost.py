@@ -36,7 +36,7 @@ BLOB_WRITE: Final = 0.05 / 10_000
 LOG_GB: Final = 2.30
 FREE_LOG_GB: Final = 5
 ALERTS: Final = 6 * 0.50 + 1.50 + 2 * 0.05 + 2 * 0.10
-"""Six rules over logs each 15 minutes, one of them for three functions; one each 5 minutes; and one over two metrics."""
+"""Six rules over logs each 15 minutes, one of them for three functions; one each 5 minutes; one over two metrics."""
 
 F1_MESSAGES: Final = 8_000
 """Messages a day of a hub of the free size."""
