@@ -37,6 +37,7 @@ COMMANDS: dict[str, set[str]] = {
     "az functionapp function list": OF_AZ | {"--resource-group", "--name"},
     "az functionapp keys set": {"--resource-group", "--name", "--key-type", "--key-name"},
     "az functionapp keys list": OF_AZ | {"--resource-group", "--name"},
+    "az functionapp list-flexconsumption-locations": OF_AZ,
     "az functionapp restart": {"--resource-group", "--name"},
     "az group create": {"--name", "--location"},
     "az group delete": {"--name", "--yes"},
@@ -58,6 +59,7 @@ COMMANDS: dict[str, set[str]] = {
     # Microsoft's page on routes by the CLI, for routes; those of the endpoint are in scripts/hooks/route_iot_hub.py.
     "az iot hub message-endpoint delete": {"--hub-name", "--endpoint-name", "--force"},
     "az iot hub message-route delete": {"--hub-name", "--route-name"},
+    "az iot hub message-route test": {"--hub-name", "--source-type", "--ap"},
     "az iot hub module-twin show": {"--hub-name", "--device-id", "--module-id"},
     # Excerpts of the reference of the Azure Developer CLI (MicrosoftDocs/azure-dev-docs), and public workflows.
     "azd auth login": {"--client-id", "--tenant-id", "--federated-credential-provider"},
