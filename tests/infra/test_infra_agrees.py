@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import yaml  # type: ignore[import-untyped] # its types are a package of their own, for this one call
+from pathspec import GitIgnoreSpec
 
 from checks.infra.app_settings import app_settings
 from checks.infra.syntax import BicepFile, literal, properties, property_at, read_folder
@@ -80,3 +81,14 @@ def test_the_defaults_of_the_parameters_are_those_of_the_app() -> None:
 def test_what_names_a_resource_has_no_value_yet() -> None:
     unknown = {setting.name for setting in app_settings(ROOT / "infra") if setting.value is None}
     assert {"IOT_HUB", "STATUS_TABLES", "TwinChanges__fullyQualifiedNamespace", "AZURE_CLIENT_ID"} <= unknown
+
+
+def test_what_is_deployed_is_the_app_and_nothing_beside_it() -> None:
+    ignored = GitIgnoreSpec.from_lines((ROOT / ".funcignore").read_text().splitlines())
+    files = [f"{path.name}/a.py" if path.is_dir() else path.name for path in ROOT.iterdir()]
+    files += [".azure/a/.env", ".env", ".venv/a.py", "venv/a.py", "app.zip", "node_modules/a.js", "local.settings.json"]
+    files += [".python_packages/lib/site-packages/a.py", "status_app/__pycache__/a.cpython-313.pyc"]
+    kept = [path for path in files if not ignored.match_file(path)]
+    deployed = {"function_app.py", "host.json", "requirements.txt", "status_app", "status_core", ".python_packages"}
+    assert {path.split("/")[0] for path in kept} == deployed
+    assert not [path for path in kept if path.endswith(".pyc")]
