@@ -35,8 +35,13 @@ TABLE_GB: Final = 0.045
 BLOB_WRITE: Final = 0.05 / 10_000
 LOG_GB: Final = 2.30
 FREE_LOG_GB: Final = 5
-ALERTS: Final = 3 * 0.50 + 2 * 0.05 + 2 * 0.10
-"""Three rules over logs, one of them for three functions, and one over two metrics."""
+ALERTS: Final = 6 * 0.50 + 1.50 + 2 * 0.05 + 2 * 0.10
+"""Six rules over logs each 15 minutes, one of them for three functions; one each 5 minutes; one over two metrics."""
+
+F1_MESSAGES: Final = 8_000
+"""Messages a day of a hub of the free size."""
+F1_MESSAGE_KB: Final = 0.5
+"""What such a hub counts as one message."""
 
 CHANGE: Final = 7
 """Table transactions of a change that is published: three reads, and a write before, at, after, and when it is sent."""
@@ -153,6 +158,12 @@ def units(messages: float) -> tuple[int, str, float]:
     return min(offers, key=lambda offer: offer[2])
 
 
+def carried_by_f1(load: Load) -> int:
+    """How many devices a hub of the free size carries where `resync` runs once a day, and nothing else uses the hub."""
+    one = usage(replace(load, devices=1, resyncs=1))
+    return int(F1_MESSAGES / ((one["reads"] + one["resynced"]) * math.ceil(load.twin_kb / F1_MESSAGE_KB)))
+
+
 def table(fleets: Sequence[Load]) -> str:
     """A Markdown table with a column for each fleet."""
     used = [usage(load) for load in fleets]
@@ -184,6 +195,7 @@ def table(fleets: Sequence[Load]) -> str:
         row("twins by query a day", rounded("resynced")),
         row("IoT Hub messages a day", rounded("messages")),
         row("units that these alone would fill, of each hub", hub_units),
+        row("devices that F1 would carry, with one resync a day", lambda at: f"{carried_by_f1(fleets[at]):,}"),
         row("table transactions a day", rounded("transactions")),
         row("executions a day", rounded("executions")),
         row("GB-seconds a day", rounded("GB-seconds")),

@@ -140,16 +140,11 @@ def test_the_page_lists_the_metrics_of_the_code() -> None:
     }
 
 
-def test_the_workbook_and_the_alert_ask_for_metrics_and_attributes_that_exist() -> None:
+def test_the_workbook_shows_every_metric() -> None:
     workbook = json.loads((ROOT / "infra/modules/workbook.json").read_text())
     queries = [item["content"]["query"] for item in workbook["items"] if "query" in item["content"]]
-    attributes = {metric.name: set(metric.attributes) for metric in METRICS}
-    asked = set()
-    for query in [*queries, *re.findall("query: '(.*)'", (ROOT / "infra/modules/alerts.bicep").read_text())]:
-        for name in re.findall(r'Name == "([^"]+)"', query):
-            asked.add(name)
-            assert set(re.findall(r'Properties\["(\w+)"\]', query)) <= attributes[name]
-    assert asked == set(attributes)
+    shown = {name for query in queries for name in re.findall(r'Name == "([^"]+)"', query)}
+    assert {metric.name for metric in METRICS} <= shown  # that each exists, checks/infra/kql.py looks at
 
 
 def test_reasons_are_a_closed_set_so_that_they_can_be_an_attribute() -> None:
