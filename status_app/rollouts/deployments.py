@@ -13,8 +13,9 @@ from status_app.rollouts.deployment_counts import DeploymentCounts
 from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment
 from status_app.storage.keys import key_part
 from status_app.telemetry.logs import log
+from status_app.telemetry.meters import ROLLOUTS_STALLED, record
 from status_core import GracePolicy
-from status_core.rollout import progress
+from status_core.rollout import Milestone, progress
 
 _log = log(__name__)
 
@@ -48,6 +49,7 @@ class Deployments:
             UnavailableError: A service does not answer. What is left is done by the next run.
         """
         deployments, events = await self._rows.read()
+        record(ROLLOUTS_STALLED, sum(map(self._is_stalled, deployments)))  # as the run before counted them
         due = [stored for stored in deployments if self._is_due(stored)]
         changed = defaultdict[str, list[Pointer]](list)
         for change in await self._index.changed() if due else ():
@@ -67,6 +69,12 @@ class Deployments:
             return True
         due = stored.rollout.due(self._policy)
         return due is not None and due <= self._clock()
+
+    def _is_stalled(self, stored: StoredDeployment) -> bool:
+        rollout = stored.rollout
+        if rollout is None or not rollout.counts.devices or rollout.has(Milestone.COMPLETED):
+            return False
+        return rollout.has(Milestone.STALLED) and rollout.progressed_at + self._policy.default <= self._clock()
 
     async def _count(self, stored: StoredDeployment, changed: Sequence[Pointer]) -> None:
         now, previous = self._clock(), stored.rollout  # before the read: what changes during it is counted again

@@ -109,7 +109,12 @@ async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App
 
 
 def few_shards(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    for module in ("rollouts.deployment_counts", "fleet_index.deployment_index", "fleet_index.index_rows", "rollouts.tally_row"):
+    for module in (
+        "rollouts.deployment_counts",
+        "fleet_index.deployment_index",
+        "fleet_index.index_rows",
+        "rollouts.tally_row",
+    ):
         monkeypatch.setattr(f"status_app.{module}.SHARDS", SHARDS[:number])
 
 
