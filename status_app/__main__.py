@@ -23,6 +23,7 @@ from status_app.commands.gate.wait import Gate, Patience
 from status_app.errors import SettingError, UnavailableError
 from status_app.services import Services, utc_now
 from status_app.settings import Settings
+from status_app.telemetry.logs import quiet_libraries
 
 _INTERVALS: Final = {"least": timedelta(seconds=1), "longest": timedelta(minutes=1)}
 """What a heartbeat once a minute allows."""
@@ -34,6 +35,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         One of the exit codes.
     """
+    quiet_libraries()
     options = parser().parse_args(arguments)
     try:
         return int(asyncio.run(options.run(options)))
