@@ -13,6 +13,7 @@ from azure.core.exceptions import HttpResponseError
 
 from status_app.commands.arguments import Parser, duration, number
 from status_app.commands.dead_letter_replay import replay_dead_letters
+from status_app.commands.doctor.command import doctor
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.explain.command import explain
 from status_app.commands.fleet_status import FleetStatus, RefusedError
@@ -92,6 +93,17 @@ def parser() -> argparse.ArgumentParser:
     _add_source(wait)
     wait.set_defaults(run=_wait)
 
+    checked = commands.add_parser(
+        "doctor",
+        help="check the chain from the IoT hub to the API, and say what mends it",
+        description="Check each link from the IoT hub to the API with what you may do from here: by the settings of "
+        "the app in the environment, and its address. Exits with 0 where all is right, 1 where something is wrong, "
+        "78 where nothing can be asked.",
+    )
+    checked.add_argument("--json", action="store_true", help="print one JSON object in the place of lines")
+    _add_source(checked)
+    checked.set_defaults(run=_doctor)
+
     told = commands.add_parser(
         "explain",
         help="tell what is wrong with a device, and what to do",
@@ -144,6 +156,10 @@ async def _explain(options: argparse.Namespace) -> int:
         return await explain(fleet, options.device, print, now=utc_now(), as_json=options.json)
 
     return await _ask(options, run)
+
+
+async def _doctor(options: argparse.Namespace) -> int:
+    return await doctor(os.environ, print, url=options.url, key=options.key, as_json=options.json)
 
 
 async def _ask(options: argparse.Namespace, run: Callable[[FleetStatus], Awaitable[int]]) -> int:

@@ -54,11 +54,11 @@ class Settings:
         Raises:
             SettingError: One is missing or wrong.
         """
-        iot_hub = _required(environment, "IOT_HUB", "the host name of an IoT hub, or a connection string")
+        iot_hub, hub = read_iot_hub(environment)
         return cls(
             tables=read_tables(environment),
             iot_hub=iot_hub,
-            hub=_hub(iot_hub),
+            hub=hub,
             policy=GracePolicy(
                 default=_duration(environment, "GRACE_DEFAULT", "PT15M"),
                 periods=_periods(environment, "GRACE_PERIODS"),
@@ -142,6 +142,16 @@ def read_tables(environment: Mapping[str, str]) -> str:
     if not any(word in tables for word in known):  # the value may hold a key: it is not shown
         raise SettingError(f"STATUS_TABLES is neither: it takes {takes}")
     return tables
+
+
+def read_iot_hub(environment: Mapping[str, str]) -> tuple[str, str]:
+    """`IOT_HUB`: the host name of the hub or a connection string, and the hub's short name.
+
+    Raises:
+        SettingError: It is missing or wrong.
+    """
+    iot_hub = _required(environment, "IOT_HUB", "the host name of an IoT hub, or a connection string")
+    return iot_hub, _hub(iot_hub)
 
 
 def _connection(environment: Mapping[str, str], name: str) -> str:
