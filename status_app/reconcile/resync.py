@@ -66,6 +66,9 @@ class Resync:
                 not be looked at, and the next cycle comes to them again.
         """
         cycle, looks = await self._position.read(), Round[Any]()
+        if not await self._position.take(cycle, self._clock()):
+            _log.info("resync: another run is under way")
+            return
         before, budget = set(cycle.seen), TWINS_PER_RUN
         while budget > 0:
             queried = self._clock()
@@ -75,11 +78,15 @@ class Resync:
                 _log.warning("resync: the hub no longer knows where the last run stopped, and it begins anew")
                 await self._position.clear(cycle)
                 cycle, before = Cycle(), set()
+                if not await self._position.take(cycle, self._clock()):
+                    return
                 continue
             except UnavailableError as error:
                 looks.errors.append(error)
                 if cycle.seen != before:
                     await self._position.write(cycle, cycle.seen - before)
+                else:
+                    await self._position.give_back(cycle)
                 break
             devices = {device: twin for twin in page.twins if (device := _device(twin)) is not None}
             await looks.go(devices.items(), partial(self._look, queried))
