@@ -14,6 +14,7 @@ from azure.core.exceptions import HttpResponseError
 from status_app.commands.arguments import Parser, duration, number
 from status_app.commands.dead_letter_replay import replay_dead_letters
 from status_app.commands.doctor.command import doctor
+from status_app.commands.doctor.end_to_end import end_to_end
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.explain.command import explain
 from status_app.commands.fleet_status import FleetStatus, RefusedError
@@ -100,6 +101,12 @@ def parser() -> argparse.ArgumentParser:
         "the app in the environment, and its address. Exits with 0 where all is right, 1 where something is wrong, "
         "78 where nothing can be asked.",
     )
+    checked.add_argument(
+        "--end-to-end",
+        action="store_true",
+        help="make an edge device, follow it from the hub to the API, and remove it again: for those who may write",
+    )
+    checked.add_argument("--yes", action="store_true", help="do not ask before the device is made")
     checked.add_argument("--json", action="store_true", help="print one JSON object in the place of lines")
     _add_source(checked)
     checked.set_defaults(run=_doctor)
@@ -159,7 +166,13 @@ async def _explain(options: argparse.Namespace) -> int:
 
 
 async def _doctor(options: argparse.Namespace) -> int:
+    if options.end_to_end:
+        return await end_to_end(os.environ, print, lambda: options.yes or _confirm(), url=options.url, key=options.key)
     return await doctor(os.environ, print, url=options.url, key=options.key, as_json=options.json)
+
+
+def _confirm() -> bool:
+    return sys.stdin.isatty() and input("go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
 async def _ask(options: argparse.Namespace, run: Callable[[FleetStatus], Awaitable[int]]) -> int:
