@@ -1,4 +1,4 @@
-"""doctor --end-to-end over the stand-ins: a device of its own comes from the hub to the API, and nothing of it stays."""
+"""doctor --end-to-end over the stand-ins: its device comes from the hub to the API, and nothing of it stays."""
 
 import asyncio
 import re
@@ -52,12 +52,10 @@ def words(lines: list[str]) -> list[str]:
 
 async def rows_left(tables: str) -> list[Any]:
     """Rows that speak of a device of doctor's."""
-    found = []
+    found: list[Any] = []
     async with TableServiceClient.from_connection_string(tables) as service:
         for name in ("DeploymentStatus", "DeploymentIndex", "DeadLetter"):
-            async for row in service.get_table_client(name).list_entities():
-                if PREFIX in str(dict(row)):
-                    found.append((name, row["PartitionKey"], row["RowKey"]))
+            found += [row async for row in service.get_table_client(name).list_entities() if PREFIX in str(dict(row))]
     return found
 
 
@@ -80,7 +78,7 @@ async def test_a_device_is_followed_from_the_hub_to_the_api_and_nothing_of_it_st
 
 
 async def test_it_says_which_deployments_would_take_the_device_and_does_nothing_without_a_yes(stack: Stack) -> None:
-    content = {"modulesContent": {"$edgeAgent": {}}}
+    content: Any = {"modulesContent": {"$edgeAgent": {}}}
     stack.iot_hub.configurations.extend(
         [
             {"id": "base", "targetCondition": "*", "content": content},
@@ -117,7 +115,7 @@ async def test_without_the_right_to_write_it_says_so_and_leaves_nothing(stack: S
 
 async def test_a_device_that_cannot_be_deleted_is_named_with_the_command_that_deletes_it(stack: Stack) -> None:
     deletions = stack.iot_hub.registry.delete
-    stack.iot_hub.registry.delete = refused  # type: ignore[method-assign] # a hub that fails at the end
+    stack.iot_hub.registry.delete = refused  # type: ignore[method-assign, assignment] # a hub that fails at the end
     code, lines = await run(stack)
     stack.iot_hub.registry.delete = deletions  # type: ignore[method-assign] # as above
     assert code == 1
