@@ -10,8 +10,10 @@ from status_app.ingest.event_batch import read_batch
 from status_app.reconcile.twin_changes import MAX_RETRIES
 from status_app.services import services
 from status_app.settings import Settings, check_trigger, schedule
-from status_app.telemetry.logs import about
+from status_app.storage.heartbeats import Source
+from status_app.telemetry.logs import about, quiet_libraries
 
+quiet_libraries()
 Settings.read(os.environ)  # a wrong setting stops the app here, by its name
 check_trigger(os.environ)
 
@@ -37,8 +39,10 @@ async def on_twin_changes(events: List[func.EventHubEvent], context: func.Contex
     """Look at every device that a batch of twin changes names."""
     retry = context.retry_context
     with about(invocation=context.invocation_id):
-        handler = await services().twin_changes()
-        await handler.handle(read_batch(events), attempt=retry.retry_count if retry else 0)
+        batch = read_batch(events)
+        async with services().heartbeats.beating(Source.ON_TWIN_CHANGES, [event.enqueued_time for event in batch]):
+            handler = await services().twin_changes()
+            await handler.handle(batch, attempt=retry.retry_count if retry else 0)
 
 
 @app.function_name("flag_stuck")
@@ -46,7 +50,8 @@ async def on_twin_changes(events: List[func.EventHubEvent], context: func.Contex
 async def flag_stuck(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 (a binding)
     """Flag modules and devices that are past their grace period, and clear those that have recovered."""
     with about(invocation=context.invocation_id):
-        await (await services().flag_stuck()).run()
+        async with services().heartbeats.beating(Source.FLAG_STUCK):
+            await (await services().flag_stuck()).run()
 
 
 @app.function_name("resync")
@@ -54,7 +59,8 @@ async def flag_stuck(timer: func.TimerRequest, context: func.Context) -> None:  
 async def resync(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 (a binding)
     """Compare every device with its twin, and heal what lost notifications left behind."""
     with about(invocation=context.invocation_id):
-        await (await services().resync()).run()
+        async with services().heartbeats.beating(Source.RESYNC):
+            await (await services().resync()).run()
 
 
-app.register_functions(http_blueprint(lambda: services().fleet()))
+app.register_functions(http_blueprint(services))

@@ -49,14 +49,23 @@ NEWER_TWIN: Final = 2
 """Of a notification after which the state is the same."""
 DEADLINE: Final = 4
 """Of a look when a clock ends."""
-IDLE_RUN: Final = 49
-"""Of a run of flag_stuck with nothing to do: three questions to each of 16 shards, one of them for metrics, and one for
-deployments."""
+IDLE_RUN: Final = 50
+"""Of a run of flag_stuck with nothing to do: three questions to each of 16 shards, one of them for metrics, one for
+deployments, and its heartbeat."""
 COUNTING_RUN: Final = 19
 """More of a run within a quarter of an hour after a change: what changed in each of 16 shards, the tally of a
 deployment, its count, and its milestones."""
 COUNTED: Final = 2
 """Of a change that is counted: its chunk is read, and what tells of it is removed."""
+
+LOG_RECORD: Final = 900
+"""Bytes that Log Analytics counts around the text of a line: an assumption, its columns with ids and names."""
+HOST_RECORDS: Final = 3
+"""Of an execution, by the functions host: that it begins, that it ended, and the request."""
+RUN_LINE: Final = 320
+"""Bytes of the app's own line of an execution, a batch or a run of a timer."""
+TRANSITION_LINE: Final = 260
+"""Bytes of the app's own line of a transition. The SDKs write none: they log warnings alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +144,9 @@ def money(load: Load) -> Mapping[str, float]:
     used = usage(load)
     hubs = used["hubs"]
     executions, gb_seconds = used["executions"] * DAYS, used["GB-seconds"] * DAYS
-    log_gb = (used["executions"] * 3 + used["published"]) * DAYS / 1_000_000  # 3 KB an execution, 1 KB a transition
+    execution = (HOST_RECORDS + 1) * LOG_RECORD + RUN_LINE
+    lines = used["executions"] * execution + used["published"] * (LOG_RECORD + TRANSITION_LINE)
+    log_gb = lines * DAYS / 1_000_000_000
     return {
         "Functions": max(0.0, gb_seconds - FREE_GB_SECONDS) * GB_SECOND
         + max(0.0, executions - FREE_EXECUTIONS) / 1e6 * MILLION_EXECUTIONS,

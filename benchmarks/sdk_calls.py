@@ -184,7 +184,7 @@ async def replaying(tables: str, event_hubs: str, iot_hub: str, names: Sequence[
         producer = await running.enter_async_context(
             EventHubProducerClient.from_connection_string(event_hubs, eventhub_name=TRANSITIONS)
         )
-        manager = twins._manager(iot_hub, twins.TIMEOUT)  # noqa: SLF001 (the SDK as the app has it)
+        manager = twins.registry_manager(iot_hub, twins.TIMEOUT)
         replay = Replay(clients, producer, manager)
         running.callback(replay.close)
         yield replay

@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 from local.host.invocation import Function, HostStoppedError, InvocationOutcome, Invoker
 from local.host.messages import TypedData
-from local.host.schedule import Schedule, parse_schedule
 from local.host.worker import AppLoadError
+from status_app.schedule import Schedule, parse_schedule
 
 _NEVER = "0001-01-01T00:00:00"
 _SHORTEST_MONITORED = timedelta(minutes=1)

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from status_app.iothub.doctors_device import is_doctors_device
 from status_app.status_table.rows import long, read_number, read_time
 from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
 from status_core import EDGE_AGENT
@@ -80,7 +81,7 @@ def index_rows(device_id: str, rows: Mapping[str, Mapping[str, Any]]) -> IndexRo
         if "StuckSince" in part:
             module = EDGE_AGENT if key == DEVICE else module_name(key)
             found["module", time_text(part["StuckSince"]), device, key_part(module)] = {"Row": key}
-    for deployment in json.loads(row["Deployments"]):
+    for deployment in [] if is_doctors_device(device_id) else json.loads(row["Deployments"]):
         name = key_part(deployment)
         found["deployment", name, device, *said] = {"Deployment": name, **asked}
     own = {"Device": escape(device_id), "Generation": long(generation)}

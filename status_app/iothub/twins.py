@@ -177,7 +177,7 @@ class TwinReader:
     def _client(self) -> "IoTHubRegistryManager":
         with self._lock:
             if self._manager is None:
-                self._manager = _manager(self._iot_hub, self._timeout)
+                self._manager = registry_manager(self._iot_hub, self._timeout)
             return self._manager
 
 
@@ -202,7 +202,13 @@ def _refusal(response: "Response") -> HubRequestError:
     return HubRequestError(f"answer {status} {code}".rstrip(), status=status, code=code, retry_after=wait)
 
 
-def _manager(iot_hub: str, timeout: float) -> "IoTHubRegistryManager":
+def registry_manager(iot_hub: str, timeout: float) -> "IoTHubRegistryManager":
+    """The SDK's client of a hub, as the app needs it: kept alive, without retries of its own, twins as raw JSON.
+
+    Args:
+        iot_hub: Host name of the hub, or a connection string.
+        timeout: Seconds that the hub can be silent.
+    """
     from azure.iot.hub import IoTHubRegistryManager  # noqa: PLC0415 (0.3 s, and only where twins are read)
 
     if is_connection_string(iot_hub):

@@ -93,8 +93,3 @@ class Fleet:
         with suppress(ResourceNotFoundError):
             return await deployment(self._index, self._rows, self._counts, self._clock, deployment_id)
         return None
-
-    async def ping(self) -> None:
-        """Ask the table service for a row. One request."""
-        with suppress(ResourceNotFoundError):
-            await self._rows.one("")

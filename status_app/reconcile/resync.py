@@ -20,6 +20,7 @@ from status_app.reconcile.reconciler import Outcome, Reconciler
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.telemetry.logs import log
+from status_app.telemetry.meters import RESYNC_HEALED, record
 from status_core import NAME_LIMIT
 
 TWINS_PER_RUN: Final = 10_000
@@ -65,6 +66,9 @@ class Resync:
                 not be looked at, and the next cycle comes to them again.
         """
         cycle, looks = await self._position.read(), Round[Any]()
+        if not await self._position.take(cycle, self._clock()):
+            _log.info("resync: another run is under way")
+            return
         before, budget = set(cycle.seen), TWINS_PER_RUN
         while budget > 0:
             queried = self._clock()
@@ -74,11 +78,15 @@ class Resync:
                 _log.warning("resync: the hub no longer knows where the last run stopped, and it begins anew")
                 await self._position.clear(cycle)
                 cycle, before = Cycle(), set()
+                if not await self._position.take(cycle, self._clock()):
+                    return
                 continue
             except UnavailableError as error:
                 looks.errors.append(error)
                 if cycle.seen != before:
                     await self._position.write(cycle, cycle.seen - before)
+                else:
+                    await self._position.give_back(cycle)
                 break
             devices = {device: twin for twin in page.twins if (device := _device(twin)) is not None}
             await looks.go(devices.items(), partial(self._look, queried))
@@ -92,6 +100,7 @@ class Resync:
                 break
         else:
             await self._position.write(cycle, cycle.seen - before)
+        record(RESYNC_HEALED, looks.outcomes[Outcome.HEALED] + looks.outcomes[Outcome.REMOVED])
         looks.finish("resync")
 
     async def _look(self, queried: datetime, found: tuple[str, Mapping[str, Any]]) -> Outcome:

@@ -18,6 +18,7 @@ ROUTES = {
     "deployments": ("deployments", "FUNCTION"),
     "deployment": ("deployments/{deploymentId}", "FUNCTION"),
     "health": ("health", "ANONYMOUS"),
+    "health_details": ("health/details", "FUNCTION"),
     "fleet": ("fleet", "FUNCTION"),
 }
 
