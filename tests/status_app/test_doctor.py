@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -73,7 +74,7 @@ async def running_chain(folder: Path) -> AsyncIterator[Chain]:
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No waits between attempts that nobody will answer."""
-    monkeypatch.setattr(twins, "FIRST_WAIT", 0.01)
+    monkeypatch.setattr(twins, "RETRY", replace(twins.RETRY, first_wait=0.01))
 
 
 @pytest.fixture
