@@ -6,7 +6,7 @@ The language service comes from npm and runs under Node.js; all queries of a che
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,14 +15,7 @@ from checks.infra.log_tables import BLADES, WORKSPACE, Tables
 from checks.infra.syntax import Finding
 from status_app.telemetry.meters import METRICS
 
-AWAITED: Final[Mapping[str, tuple[str, ...]]] = {
-    "edge_deployment.timer.success": ("timer",),
-    "edge_deployment.resync.healed": (),
-    "edge_deployment.rollouts.stalled": (),
-}
-"""Metrics that the app is yet to send, with their attributes."""
-
-ATTRIBUTES: Final = {**AWAITED, **{metric.name: metric.attributes for metric in METRICS}}
+ATTRIBUTES: Final = {metric.name: metric.attributes for metric in METRICS}
 _ANALYZER: Final = Path(__file__).with_name("kql.js")
 _METRIC: Final = re.compile(r'\bname == "([^"]*)"', re.IGNORECASE)
 _ATTRIBUTE: Final = re.compile(r'\b(?:Properties|customDimensions)\["([^"]*)"\]')

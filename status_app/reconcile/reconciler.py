@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Protocol
 
@@ -20,6 +20,8 @@ from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition,
 
 RACES: Final = 5
 """Looks at one device before a writer that always comes second gives up until the next event."""
+NOTIFIED_WITHIN: Final = timedelta(minutes=10)
+"""After that a notification is taken for lost: a route needs seconds, and a restart of the app a few minutes."""
 
 _log = log(__name__)
 
@@ -31,6 +33,8 @@ class Outcome(StrEnum):
     """What is stored is as new as the notification: the twin was not read."""
     UNCHANGED = "unchanged"
     CHANGED = "changed"
+    HEALED = "healed"
+    """It is changed by a twin that a notification should have announced long before a query found it."""
     REMOVED = "removed"
     STALE = "stale"
     """The deadline is not, or no longer, that of the device: nothing was looked at."""
@@ -91,7 +95,9 @@ class Reconciler:
                 return Outcome.COVERED
             if is_later or _is_doubtful(stored, status):
                 return await self._look(Notification(device_id, lifecycle=True))
-            return await self._write(stored, *self._advance(stored, status))
+            outcome = await self._write(stored, *self._advance(stored, status))
+            is_missed = stored.is_known and _is_newer(stored, status) and _is_late(status, queried)
+            return Outcome.HEALED if outcome is Outcome.CHANGED and is_missed else outcome
 
         return await self._retry_lost_races(once, device_id)
 
@@ -243,6 +249,11 @@ def _is_newer(stored: StoredDevice, status: DeploymentStatus) -> bool:
     """Whether a query gives a later version than the stored one."""
     version, known = status.twin_version, stored.twin_version
     return version is not None and (known is None or version > known)
+
+
+def _is_late(status: DeploymentStatus, queried: datetime) -> bool:
+    """Whether the notification of a twin that a query gave should have come before the query."""
+    return status.changed is not None and status.changed < queried - NOTIFIED_WITHIN
 
 
 def _is_doubtful(stored: StoredDevice, status: DeploymentStatus) -> bool:

@@ -20,6 +20,7 @@ from status_app.reconcile.reconciler import Outcome, Reconciler
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.telemetry.logs import log
+from status_app.telemetry.meters import RESYNC_HEALED, record
 from status_core import NAME_LIMIT
 
 TWINS_PER_RUN: Final = 10_000
@@ -92,6 +93,7 @@ class Resync:
                 break
         else:
             await self._position.write(cycle, cycle.seen - before)
+        record(RESYNC_HEALED, looks.outcomes[Outcome.HEALED] + looks.outcomes[Outcome.REMOVED])
         looks.finish("resync")
 
     async def _look(self, queried: datetime, found: tuple[str, Mapping[str, Any]]) -> Outcome:

@@ -13,7 +13,8 @@ from status_app.rollouts.deployment_counts import DeploymentCounts
 from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment, UnsentEvent
 from status_app.storage.keys import key_part
 from status_app.telemetry.logs import log
-from status_core import GracePolicy, progress
+from status_app.telemetry.meters import ROLLOUTS_STALLED, record
+from status_core import GracePolicy, Milestone, progress
 
 _log = log(__name__)
 
@@ -52,6 +53,8 @@ class Deployments:
         """
         each = _Each()
         deployments, events = await self._rows.read()
+        stalled = [await each.run(stored.deployment, self._is_stalled(stored)) for stored in deployments]
+        record(ROLLOUTS_STALLED, sum(map(bool, stalled)))  # as the run before counted them
         has_counted = await self._count_due(deployments, each)
         if self._publisher is not None:
             if has_counted:
@@ -85,6 +88,12 @@ class Deployments:
             return True
         due = stored.rollout.due(self._policy)
         return due is not None and due <= self._clock()
+
+    async def _is_stalled(self, stored: StoredDeployment) -> bool:
+        rollout = stored.rollout
+        if rollout is None or not rollout.counts.devices or rollout.has(Milestone.COMPLETED):
+            return False
+        return rollout.has(Milestone.STALLED) and rollout.progressed_at + self._policy.default <= self._clock()
 
     async def _count(self, stored: StoredDeployment, changed: Sequence[Pointer]) -> None:
         now, previous = self._clock(), stored.rollout  # before the read: what changes during it is counted again

@@ -10,9 +10,8 @@ import pytest
 import yaml  # type: ignore[import-untyped] # its types are a package of their own, for this one call
 
 from checks.infra.check import findings
-from checks.infra.kql import AWAITED, Query, document_queries, query_findings
+from checks.infra.kql import Query, document_queries, query_findings
 from checks.infra.syntax import Finding
-from status_app.telemetry.meters import METRICS
 
 ROOT = Path(__file__).parents[2]
 MISTAKES = yaml.safe_load((Path(__file__).parent / "mistakes.yaml").read_text())
@@ -77,7 +76,3 @@ def test_a_query_of_a_page_is_held_to_the_tables_of_its_blade(tmp_path: Path, bl
     findings_of_page = [one for one in found if isinstance(one, Finding)]
     findings_of_page += query_findings([one for one in found if isinstance(one, Query)])
     assert [(one.line, told in one.text) for one in findings_of_page] == [(line, True)]
-
-
-def test_no_metric_is_awaited_that_the_app_sends() -> None:
-    assert AWAITED.keys() & {metric.name for metric in METRICS} == set()
