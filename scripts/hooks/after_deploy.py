@@ -70,9 +70,9 @@ def commands(environment: Mapping[str, str], *, is_windows: bool) -> str:
     lines = "\n".join(f"    {set_to.format(name, value)}" for name, value in settings.items())
     return f"""next, in a checkout with Python 3.13 and pip install -r requirements.txt, signed in by az login:
 {lines}
-    python -m status_app doctor                         says whether every part works, and what mends it
     python -m status_app wait --deployment DEPLOYMENT   waits until a rollout has come through
-    python -m status_app explain DEVICE                 says why a device is what it is"""
+    python -m status_app explain DEVICE                 says why a device is what it is
+    python -m status_app replay-dead-letters --dry-run  lists the events that could not be processed"""
 
 
 def after_deploy(environment: Mapping[str, str], wait: Callable[[float], None] = time.sleep) -> str:

@@ -18,8 +18,11 @@ from status_app.telemetry.meters import (
     DEAD_LETTERS,
     LAG,
     METRICS,
+    RESYNC_HEALED,
+    ROLLOUTS_STALLED,
     STUCK,
     TABLE_REQUESTS,
+    TIMER_SUCCESS,
     TRANSITIONS,
     TWIN_READS,
     Metric,
@@ -74,6 +77,44 @@ async def test_a_timer_records_what_is_stuck(tables: str, heard: Heard) -> None:
         assert heard.of(STUCK) == [(0, {"of": "device"}), (0, {"of": "module"})]
         await app.flag_stuck(timedelta(hours=1))
     assert heard.of(STUCK)[2:] == [(0, {"of": "device"}), (2, {"of": "module"})]
+
+
+async def test_a_run_of_a_timer_that_comes_to_its_end_is_recorded_and_one_that_fails_is_not(
+    tables: str, heard: Heard
+) -> None:
+    async with fresh_app(tables) as app:
+        await app.flag_stuck()
+        await app.resync()
+        app.hub.pages_left = 0
+        with pytest.raises(ExceptionGroup):
+            await app.resync()
+    assert heard.of(TIMER_SUCCESS) == [(1, {"timer": "flag_stuck"}), (1, {"timer": "resync"})]
+
+
+async def test_a_resync_records_what_no_notification_announced(tables: str, heard: Heard) -> None:
+    async with fresh_app(tables) as app:
+        lost, late, gone = (app.put(name, "048") for name in ("lost", "late", "gone"))
+        await app.resync()
+        app.report(lost, timedelta(minutes=1), runtimeStatus="running")
+        app.report(late, timedelta(minutes=15), runtimeStatus="running")
+        del app.hub.twins[gone]
+        await app.resync(timedelta(minutes=5))  # the notification of the second may still come
+        await app.resync(timedelta(minutes=5))
+    assert [value for value, _ in heard.of(RESYNC_HEALED)] == [0, 2, 0]
+
+
+async def test_a_timer_records_how_many_deployments_are_stalled_now(tables: str, heard: Heard) -> None:
+    async with fresh_app(tables) as app:
+        applied = {"camera-2": {"status": "Applied"}}
+        device = app.put("d1", "002", configurations=applied)
+        await app.handle(app.event(device))
+        for _ in range(3):
+            await app.flag_stuck(timedelta(minutes=20))
+        app.put("d1", "003", configurations=applied, version=8)
+        await app.handle(app.event(device))
+        await app.flag_stuck(timedelta(minutes=1))  # counts
+        await app.flag_stuck(timedelta(minutes=1))
+    assert [value for value, _ in heard.of(ROLLOUTS_STALLED)] == [0, 0, 1, 1, 0]
 
 
 async def test_a_dead_letter_is_recorded_by_its_reason(tables: str, heard: Heard) -> None:
