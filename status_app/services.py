@@ -19,6 +19,7 @@ from status_app.ingest import dead_letters
 from status_app.ingest.dead_letters import DeadLetters
 from status_app.iothub.twins import TwinReader
 from status_app.queries import Fleet
+from status_app.queries.health import Health
 from status_app.reconcile.flag_stuck import FlagStuck
 from status_app.reconcile.index_build import IndexBuild
 from status_app.reconcile.reconciler import Reconciler, Twins
@@ -33,6 +34,7 @@ from status_app.status_table import reader
 from status_app.status_table.commit import DeviceCommit
 from status_app.status_table.reader import DeviceReader
 from status_app.storage.client import table_errors, table_service
+from status_app.storage.heartbeats import Heartbeats
 from status_app.telemetry.exporter import azure_monitor
 
 
@@ -86,6 +88,8 @@ class Services:
         self._exporter = azure_monitor() if settings.sends_metrics else None
         self._parts: _Parts | None = None
         self._fleet: Fleet | None = None
+        self.heartbeats = Heartbeats(self._service.get_table_client(lookups.TABLE), clock)
+        self.health = Health(self.heartbeats, settings.schedules, clock, settings.hub)
 
     async def twin_changes(self) -> TwinChanges:
         """The handler of twin changes."""

@@ -59,6 +59,7 @@ def written(tables: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
             await stack.host.drained()
             stack.event_hubs.faults.refuse(TRANSITIONS, 10**6)
             await stack.host.run_timer("flag_stuck")
+            await stack.host.run_timer("resync")
             stack.iot_hub.registry.put(SUCCESSFUL | {"deviceId": "successful", "configurations": {}})
             await stack.host.drained()  # a change that is not counted yet
         async with AsyncTableServiceClient.from_connection_string(tables) as service:

@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped] # it ships no types
 
 from status_app.__main__ import parser
 from status_app.commands.exit_codes import ExitCode
-from status_app.commands.fleet_status.choice import KEY, URL
+from status_app.commands.fleet_status.choose_source import KEY, URL
 from status_app.commands.gate.lines import NAMED_DEVICES
 
 PAGE = (Path(__file__).parents[1] / "docs/gate.md").read_text()

@@ -1,15 +1,15 @@
 """The command replay-dead-letters: the devices of the events that were given up are looked at again."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from status_app.commands.terminal import printed
 from status_app.errors import BadEventError, LostRaceError, UnavailableError
 from status_app.ingest.dead_letters import DeadLetter, DeadLetters, UnreadableRowError
 from status_app.ingest.notifications import Notification, read_notification
+from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.tasks import Notified, Result
-from status_app.services import Services
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +28,18 @@ class _Verdict:
 
 
 async def replay_dead_letters(
-    services: Services, tell: Callable[[str], object], *, reason: str | None, dry_run: bool
+    letters: DeadLetters,
+    reconciler: Callable[[], Awaitable[Reconciler]],
+    tell: Callable[[str], object],
+    *,
+    reason: str | None,
+    dry_run: bool,
 ) -> bool:
     """Look again at the device of each event that is kept; what is processed now leaves the table.
 
     Args:
-        services: The app.
+        letters: What was given up.
+        reconciler: Gives what looks at devices; it is not asked for where nothing is looked at.
         tell: Takes a line for each event, and a last one that sums up.
         reason: Only events that were given up for it; None for all.
         dry_run: Only tell: nothing is looked at and nothing is written.
@@ -44,12 +50,11 @@ async def replay_dead_letters(
     Raises:
         UnavailableError: The table service does not answer.
     """
-    letters = services.dead_letters()
     counts: Counter[bool] = Counter()
     async for page in letters.pages(reason):
         found = [(letter, _read(letter)) for letter in page]
         notifications = [item for _, item in found if isinstance(item, Notification)]
-        looked = await _look_at_each(services, notifications) if notifications and not dry_run else {}
+        looked = await _look_at_each(reconciler, notifications) if notifications and not dry_run else {}
         for letter, item in found:
             if isinstance(item, Notification):
                 device = item.device_id
@@ -72,10 +77,14 @@ def _read(letter: DeadLetter) -> Notification | _Verdict:
         return _Verdict(f"unreadable row: {error}")
     except BadEventError as error:
         return _Verdict(str(error), reason=error.reason)
+    except Exception as error:  # noqa: BLE001 (a bug: the rest goes on, and its text may quote an event)
+        return _Verdict(f"internal_error: {type(error).__name__}")
     return notification or _Verdict("about another twin", processed=True)
 
 
-async def _look_at_each(services: Services, notifications: Iterable[Notification]) -> dict[str, _Verdict]:
+async def _look_at_each(
+    reconciler: Callable[[], Awaitable[Reconciler]], notifications: Iterable[Notification]
+) -> dict[str, _Verdict]:
     """Look at every device once, for all its events of a page.
 
     Not once for all pages: a later page may hold an event of a change that came after the look.
@@ -86,8 +95,7 @@ async def _look_at_each(services: Services, notifications: Iterable[Notification
         device = notification.device_id
         lifecycle = notification.lifecycle or (device in devices and devices[device].lifecycle)
         devices[device] = Notification(device, lifecycle=lifecycle)
-    reconciler = await services.reconciler()
-    results = await reconciler.run(Notified(notification) for notification in devices.values())
+    results = await (await reconciler()).run(Notified(notification) for notification in devices.values())
     return {result.task.device_id: _verdict(result) for result in results}
 
 
@@ -114,4 +122,6 @@ async def _settle(letters: DeadLetters, letter: DeadLetter, verdict: _Verdict) -
         return _Verdict("its row was written anew meanwhile")
     except UnavailableError as error:
         return _Verdict(str(error))
+    except Exception as error:  # noqa: BLE001 (as in _read: a row that is full takes no longer reason)
+        return _Verdict(f"internal_error: {type(error).__name__}")
     return verdict

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Final
 
-from status_core.reading import clean
+from status_core import clean
 
 LINE_LIMIT: Final = 1000
 """Characters of a line."""

@@ -29,10 +29,11 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final, Self
 
+from status_app.iothub.doctors_device import is_doctors_device
 from status_app.status_table.rows import long, read_number
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
-from status_core.twin import EDGE_AGENT
+from status_core import EDGE_AGENT
 
 FORMAT: Final = 1
 """Of these rows. One that changes what a row says is built beside the old one."""
@@ -142,7 +143,7 @@ def questions_of(stored: StoredDevice) -> Entries:
     entries: Entries = {joined("state", key_part(row["State"]), device): {}}
     if since is not None:
         entries[joined("stuck", "", since, device)] = state
-    for name in map(key_part, json.loads(row["Deployments"])):
+    for name in map(key_part, _deployments(stored)):
         entries[joined("deployment", name, device)] = state
         if since is not None:
             entries[joined("stuck", name, since, device)] = state
@@ -159,7 +160,7 @@ def counters_of(stored: StoredDevice) -> Entries:
         return {}
     row = stored.rows[DEVICE]
     found: Entries = {}
-    for deployment in json.loads(row["Deployments"]):
+    for deployment in _deployments(stored):
         like = {
             "Deployment": key_part(deployment),
             "State": row["State"],
@@ -170,6 +171,14 @@ def counters_of(stored: StoredDevice) -> Entries:
         parts = map(key_part, (like["State"], like["Reason"], like["Portal"], str(int(like["Stuck"])), ""))
         found[joined("count", like["Deployment"], "", *parts)] = like
     return found
+
+
+def _deployments(stored: StoredDevice) -> list[str]:
+    """The deployments that a device counts for; none for a device of doctor's."""
+    if is_doctors_device(stored.device_id):
+        return []
+    deployments: list[str] = json.loads(stored.rows[DEVICE]["Deployments"])
+    return deployments
 
 
 def _due(stored: StoredDevice) -> datetime | None:

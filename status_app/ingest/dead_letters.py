@@ -13,11 +13,12 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from status_app.errors import StatusAppError
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.status_table.rows import Row, long, read_number, read_time
 from status_app.storage.client import table_errors
 from status_app.storage.keys import escape
-from status_core.secrets import REDACTED, blank, secret_values
+from status_core import REDACTED, blank, secret_values
 
 TABLE: Final = "DeadLetter"
 PAGE: Final = 50
@@ -34,7 +35,7 @@ _PACKED_LIMIT: Final = 700_000
 """Bytes of a deflated body, for the same reason; what does not get smaller is cut, and cannot be replayed."""
 
 
-class UnreadableRowError(Exception):
+class UnreadableRowError(StatusAppError):
     """A row is not as `keep` writes it. The text names the column and quotes nothing of it."""
 
 

@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from status_app.errors import BadEventError
 from status_app.ingest.event_batch import IncomingEvent
-from status_core.reading import scalar, timestamp
-from status_core.twin import EDGE_AGENT, NAME_LIMIT
+from status_core import EDGE_AGENT, NAME_LIMIT, scalar, timestamp
 
 _TWIN_SCHEMA: Final = "twinChangeNotification"
 _LIFECYCLE_SCHEMAS: Final = ("deviceLifecycleNotification", "moduleLifecycleNotification")

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -13,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 from azure.core.exceptions import AzureError
 
 from status_app.errors import ContinuationError, UnavailableError
-from status_app.iothub.retry_after import retry_after
 from status_app.iothub.token_bucket import TokenBucket
+from status_app.retry import RetryPolicy, retry_after
 from status_app.settings import is_connection_string
 from status_app.telemetry.logs import log
 from status_app.telemetry.meters import TWIN_READS, record
-from status_core.twin import EDGE_AGENT
+from status_core import EDGE_AGENT
 
 if TYPE_CHECKING:
     from azure.iot.hub import IoTHubRegistryManager
@@ -26,11 +25,8 @@ if TYPE_CHECKING:
 
 READERS: Final = 8
 """Requests at once: each holds a kept-alive connection, and S1 allows 100 twin reads a second to the whole hub."""
-ATTEMPTS: Final = 4
-FIRST_WAIT: Final = 0.5
-"""Seconds before the second attempt; each further one waits twice as long, and at random up to half less."""
-LONGEST_WAIT: Final = 10.0
-"""Seconds that the hub can ask to wait before an attempt; the host runs a batch again if that was too soon."""
+RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=10.0, within=60.0)
+"""The host runs a batch again if that was too soon."""
 TIMEOUT: Final = 10.0
 """Seconds that the hub can be silent; the SDK's own default is 100."""
 PAGE_SIZE: Final = 100
@@ -86,6 +82,7 @@ class TwinReader:
         self._iot_hub = iot_hub
         self._reads = TokenBucket(reads_per_second, clock=clock, sleep=sleep)
         self._sleep = sleep
+        self._clock = clock
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="twins")
         self._lock = threading.Lock()
@@ -101,7 +98,7 @@ class TwinReader:
             twin, _ = await self._ask(
                 lambda protocol: protocol.modules.get_twin(device_id, EDGE_AGENT, raw=True), dict, self._reads.take
             )
-        except _AttemptError as error:
+        except HubRequestError as error:
             # Any other 404 is not the hub's word on this device, and must not remove what is stored of it.
             absent = error.code in _ABSENT
             outcome = "absent" if absent else "throttled" if error.status == _THROTTLED else "failed"
@@ -129,7 +126,7 @@ class TwinReader:
                 lambda protocol: protocol.query.get_twins({"query": QUERY}, continuation, str(PAGE_SIZE), raw=True),
                 list,
             )
-        except _AttemptError as error:
+        except HubRequestError as error:
             if continuation is not None and error.status == _BAD_REQUEST:
                 raise ContinuationError from None
             raise
@@ -148,21 +145,16 @@ class TwinReader:
         """The hub's answer to a request, and its headers. Each attempt waits for its turn first.
 
         Raises:
-            _AttemptError: The hub refuses the request, or the last attempt failed.
+            HubRequestError: The hub refuses the request, or the last attempt failed.
         """
         loop = asyncio.get_running_loop()
-        for attempt in range(ATTEMPTS):
+
+        async def attempt() -> tuple[T, Mapping[str, str]]:
             if turn is not None:
                 await turn()
-            try:
-                return await loop.run_in_executor(self._threads, self._attempt, request, kind)
-            except _AttemptError as error:
-                if attempt == ATTEMPTS - 1 or not error.is_transient:
-                    raise
-                asked = min(error.retry_after, LONGEST_WAIT)
-            wait = FIRST_WAIT * 2**attempt * random.uniform(0.5, 1)  # noqa: S311 (spreads retries)
-            await self._sleep(max(wait, asked))
-        raise AssertionError("unreachable: the last attempt returns or raises")
+            return await loop.run_in_executor(self._threads, self._attempt, request, kind)
+
+        return await RETRY.run(attempt, sleep=self._sleep, clock=self._clock)
 
     def _attempt[T](self, request: _Request, kind: type[T]) -> tuple[T, Mapping[str, str]]:
         from msrest.exceptions import ClientException, HttpOperationError  # noqa: PLC0415 (comes with azure.iot.hub)
@@ -173,50 +165,50 @@ class TwinReader:
             raise _refusal(error.response) from None  # the error may quote the body
         except (AzureError, ClientException, ValueError) as error:
             cause = getattr(error, "inner_exception", None) or error
-            raise _AttemptError(type(cause).__name__) from None
+            raise HubRequestError(type(cause).__name__) from None
         try:
             answer = json.loads(response.content)
         except (ValueError, RecursionError):  # the error quotes the body
             answer = None
         if not isinstance(answer, kind):
-            raise _AttemptError(f"answer {response.status_code} without a JSON {kind.__name__}")
+            raise HubRequestError(f"answer {response.status_code} without a JSON {kind.__name__}")
         return answer, response.headers
 
     def _client(self) -> "IoTHubRegistryManager":
         with self._lock:
             if self._manager is None:
-                self._manager = _manager(self._iot_hub, self._timeout)
+                self._manager = registry_manager(self._iot_hub, self._timeout)
             return self._manager
 
 
-class _AttemptError(UnavailableError):
+class HubRequestError(UnavailableError):
     """One request that was not answered as it should be.
 
     Attributes:
         status: HTTP status of the refusal; 0: there was no answer, or one that cannot be read.
         code: The hub's own word for it, such as `ThrottlingException`.
-        retry_after: Seconds that the hub asks to wait.
     """
 
     def __init__(self, detail: str, *, status: int = 0, code: str = "", retry_after: float = 0.0) -> None:
-        super().__init__("iothub", detail)
+        is_final = _BAD_REQUEST <= status < _SERVER_ERROR and status not in _TRANSIENT
+        super().__init__("iothub", detail, retry_after=retry_after, is_final=is_final)
         self.status = status
         self.code = code
-        self.retry_after = retry_after
-
-    @property
-    def is_transient(self) -> bool:
-        """Whether another attempt may fare better."""
-        return not _BAD_REQUEST <= self.status < _SERVER_ERROR or self.status in _TRANSIENT
 
 
-def _refusal(response: "Response") -> _AttemptError:
+def _refusal(response: "Response") -> HubRequestError:
     status, code = response.status_code, response.headers.get("iothub-errorcode", "")
     wait = retry_after(response.headers.get("Retry-After", ""))
-    return _AttemptError(f"answer {status} {code}".rstrip(), status=status, code=code, retry_after=wait)
+    return HubRequestError(f"answer {status} {code}".rstrip(), status=status, code=code, retry_after=wait)
 
 
-def _manager(iot_hub: str, timeout: float) -> "IoTHubRegistryManager":
+def registry_manager(iot_hub: str, timeout: float) -> "IoTHubRegistryManager":
+    """The SDK's client of a hub, as the app needs it: kept alive, without retries of its own, twins as raw JSON.
+
+    Args:
+        iot_hub: Host name of the hub, or a connection string.
+        timeout: Seconds that the hub can be silent.
+    """
     from azure.iot.hub import IoTHubRegistryManager  # noqa: PLC0415 (0.3 s, and only where twins are read)
 
     if is_connection_string(iot_hub):

@@ -13,8 +13,7 @@ from status_app.status_table.reader import DeviceReader
 from status_app.status_table.rows import read_time
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.keys import DEVICE, key_part
-from status_core.clocks import Sight
-from status_core.sights import module_sight
+from status_core import Sight, module_sight
 
 _DEADLINE: Final = re.compile(rf"{RECONCILE}\|[^|]+\|([^|]+)")
 

@@ -1,8 +1,8 @@
 """What is decided of a device once it and its twin are read: pure."""
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from status_app.errors import BadEventError
 from status_app.ingest.notifications import Notification
@@ -10,6 +10,9 @@ from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Querie
 from status_app.status_table.commit import Change
 from status_app.status_table.stored_device import StoredDevice
 from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition, advance, deletion, evaluate, flag
+
+NOTIFIED_WITHIN: Final = timedelta(minutes=10)
+"""After that a notification is taken for lost: a route needs seconds, and a restart of the app a few minutes."""
 
 
 def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime, *, again: bool) -> Outcome | None:
@@ -98,6 +101,15 @@ def covers(stored: StoredDevice, notification: Notification) -> bool:
     if notification.time is not None and notification.time > stored.observed:
         return False
     return notification.version <= known
+
+
+def is_missed(task: Task, stored: StoredDevice) -> bool:
+    """Whether a query brings a later twin than the stored one, of which the notification should have come long ago."""
+    if not isinstance(task, Queried) or not stored.is_known:
+        return False
+    status = evaluate(task.twin)
+    is_late = status.changed is not None and status.changed < task.queried - NOTIFIED_WITHIN
+    return is_late and _is_newer(stored, status)
 
 
 def _is_newer(stored: StoredDevice, status: DeploymentStatus) -> bool:

@@ -68,7 +68,7 @@ class FlagStuck:
         for count in (self._deployments.watch(work.moved, work.more), self._count_stuck()):
             try:
                 await count
-            except UnavailableError as error:
+            except Exception as error:  # noqa: BLE001 (the other work goes on, and it is raised at the end)
                 report.errors.append(error)
         report.finish("flag_stuck")
 

@@ -22,7 +22,14 @@ from status_app.events.outbox import Outbox
 from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.projection import FleetProjection, Projection
 from status_app.fleet_index.rows import Summary, project
-from status_app.reconcile.decisions import advanced, needs_a_read, outcome_without_a_twin, removal, unverified
+from status_app.reconcile.decisions import (
+    advanced,
+    is_missed,
+    needs_a_read,
+    outcome_without_a_twin,
+    removal,
+    unverified,
+)
 from status_app.reconcile.device_cache import DeviceCache
 from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Result, Task
 from status_app.status_table.commit import Change, DeviceCommit
@@ -223,8 +230,10 @@ class Reconciler:
             return
         if device.is_silent:
             device.outcome = Outcome.UNVERIFIED
+        elif change.record is None:
+            device.outcome = Outcome.REMOVED
         else:
-            device.outcome = Outcome.REMOVED if change.record is None else Outcome.CHANGED
+            device.outcome = Outcome.HEALED if is_missed(device.task, change.stored) else Outcome.CHANGED
 
     @staticmethod
     def _has_unpublished(device: _Device) -> bool:

@@ -16,9 +16,10 @@ from status_app.iothub.twins import TwinPage
 from status_app.reconcile.reconciler import AT_ONCE, Reconciler
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
 from status_app.reconcile.run_report import RunReport
-from status_app.reconcile.tasks import Notified, Queried
+from status_app.reconcile.tasks import Notified, Outcome, Queried
 from status_app.telemetry.logs import log
-from status_core.twin import NAME_LIMIT
+from status_app.telemetry.meters import RESYNC_HEALED, record
+from status_core import NAME_LIMIT
 
 TWINS_PER_RUN: Final = 10_000
 """A hundred pages: IoT Hub lets an S1 unit ask for some twenty a minute, and a function may run for ten."""
@@ -61,6 +62,9 @@ class Resync:
                 not be looked at, and the next cycle comes to them again.
         """
         cycle, report = await self._position.read(), RunReport()
+        if not await self._position.take(cycle, self._clock()):
+            _log.info("resync: another run is under way")
+            return
         before, budget = set(cycle.seen), TWINS_PER_RUN
         while budget > 0:
             queried = self._clock()
@@ -70,11 +74,15 @@ class Resync:
                 _log.warning("resync: the hub no longer knows where the last run stopped, and it begins anew")
                 await self._position.clear(cycle)
                 cycle, before = Cycle(), set()
+                if not await self._position.take(cycle, self._clock()):
+                    return
                 continue
             except UnavailableError as error:
                 report.errors.append(error)
                 if cycle.seen != before:
                     await self._position.write(cycle, cycle.seen - before)
+                else:
+                    await self._position.give_back(cycle)
                 break
             devices = {device: twin for twin in page.twins if (device := _device(twin)) is not None}
             report.add(await self._reconciler.run(Queried(device, twin, queried) for device, twin in devices.items()))
@@ -87,6 +95,7 @@ class Resync:
                 break
         else:
             await self._position.write(cycle, cycle.seen - before)
+        record(RESYNC_HEALED, report.outcomes[Outcome.HEALED] + report.outcomes[Outcome.REMOVED])
         report.finish("resync")
 
     async def _look_for_the_gone(self, seen: set[int], report: RunReport) -> None:

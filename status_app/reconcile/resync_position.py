@@ -1,22 +1,29 @@
 """How far a resync has come that takes more than one run: two kinds of rows in one partition of DeploymentIndex.
 
-resync   position        the hub's continuation, and how many runs have left their devices here
+resync   position        the hub's continuation, how many runs have left their devices here, and the lease of a run
 resync   seen:<run>      the devices that a run has seen, eight bytes of a hash each
 """
 
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from azure.core import MatchConditions
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
+from status_app.errors import LostRaceError
 from status_app.storage.client import table_errors
+
+LEASE: Final = timedelta(minutes=10)
+"""For so long a run keeps others out; it ends by then (functionTimeout of host.json). A crash leaves it behind."""
 
 _PARTITION: Final = "resync"
 _POSITION: Final = "position"
 _DIGEST: Final = 8
+_OVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMN: Final = 65_536
 """Bytes that a column holds."""
 
@@ -35,12 +42,16 @@ class Cycle:
         runs: Runs that have left their devices in the table.
         seen: Digests of the devices that were on a page.
         kept: Keys of the rows that are in the table, those that a crash has left of an earlier cycle among them.
+        leased_until: Until when another run has it.
+        etag: Of the row of the position; None where there is none.
     """
 
     continuation: str | None = None
     runs: int = 0
     seen: set[int] = field(default_factory=set)
     kept: set[str] = field(default_factory=set, compare=False)
+    leased_until: datetime = field(default=_OVER, compare=False)
+    etag: str | None = field(default=None, compare=False)
 
 
 class ResyncPosition:
@@ -60,10 +71,48 @@ class ResyncPosition:
         position = rows.get(_POSITION)
         if position is None:
             return Cycle(kept=set(rows))
-        cycle = Cycle(position["Continuation"], position["Runs"], kept=set(rows))
+        cycle = Cycle(position.get("Continuation"), position.get("Runs", 0), kept=set(rows))
+        cycle.leased_until, cycle.etag = position.get("LeasedUntil", _OVER), position.metadata["etag"]
         for run in range(cycle.runs):
             cycle.seen.update(_digests(rows[_seen(run)]))
         return cycle
+
+    async def take(self, cycle: Cycle, now: datetime) -> bool:
+        """Take the lease of a cycle, so that no other run goes on with it. `write` and `clear` give it back.
+
+        Returns:
+            False where another run has it.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        if cycle.leased_until > now:
+            return False
+        row = {"PartitionKey": _PARTITION, "RowKey": _POSITION, "LeasedUntil": now + LEASE}
+        try:
+            with table_errors(guarded=True):
+                if cycle.etag is None:
+                    await self._client.create_entity(row)
+                else:
+                    await self._client.update_entity(
+                        row, etag=cycle.etag, match_condition=MatchConditions.IfNotModified
+                    )
+        except LostRaceError:
+            return False
+        cycle.kept.add(_POSITION)
+        return True
+
+    async def give_back(self, cycle: Cycle) -> None:
+        """Give back the lease of a cycle in which nothing was done.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        if cycle.etag is None:
+            await self.clear(cycle)
+            return
+        with table_errors():
+            await self._client.upsert_entity({"PartitionKey": _PARTITION, "RowKey": _POSITION, "LeasedUntil": _OVER})
 
     async def write(self, cycle: Cycle, added: Iterable[int]) -> None:
         """Keep a cycle; the position last, so that a crash between the two repeats the run.
@@ -91,6 +140,7 @@ class ResyncPosition:
                     "RowKey": _POSITION,
                     "Continuation": cycle.continuation,
                     "Runs": cycle.runs + 1,
+                    "LeasedUntil": _OVER,
                 }
             )
         cycle.kept |= {row_key, _POSITION}

@@ -35,7 +35,7 @@ class RunReport:
             self.errors.append(result.error)
 
     def finish(self, name: str) -> None:
-        """Log what the run came to.
+        """Log what the run of a timer came to.
 
         Raises:
             ExceptionGroup: Something failed, and is left for the next run.

@@ -16,6 +16,8 @@ class Outcome(StrEnum):
     """What is stored is as new as the notification: the twin was not read."""
     UNCHANGED = "unchanged"
     CHANGED = "changed"
+    HEALED = "healed"
+    """It is changed by a twin that a notification should have announced long before a query found it."""
     REMOVED = "removed"
     STALE = "stale"
     """The device is not due yet: nothing was looked at."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Final
 
-from status_app.errors import BadEventError, UnavailableError
+from status_app.errors import BadEventError, StatusAppError, UnavailableError
 from status_app.ingest.dead_letters import DeadLetters
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.ingest.notifications import Notification, read_notification
@@ -20,7 +20,7 @@ MAX_RETRIES: Final = 5
 _log = log(__name__)
 
 
-class BatchError(Exception):
+class BatchError(StatusAppError):
     """Some devices of a batch could not be looked at now; the host runs the batch again."""
 
 

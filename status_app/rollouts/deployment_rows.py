@@ -21,7 +21,7 @@ from status_app.status_table.rows import read_time
 from status_app.storage import transaction
 from status_app.storage.client import table_errors
 from status_app.storage.keys import key_part, unescape
-from status_core.rollout import Counts, Milestone, Rollout
+from status_core import Counts, Rollout
 
 TABLE: Final = "Deployments"
 _PARTITION: Final = "deployments"
@@ -227,5 +227,5 @@ def _read(row: Mapping[str, Any]) -> Rollout:
         best=row["Best"],
         settled_since=read_time(row["SettledSince"]) if "SettledSince" in row else None,
         progressed_at=read_time(row["ProgressedAt"]),
-        reached=tuple((Milestone(name), datetime.fromisoformat(at)) for name, at in json.loads(row["Reached"]).items()),
+        reached=tuple((name, datetime.fromisoformat(at)) for name, at in json.loads(row["Reached"]).items()),
     )

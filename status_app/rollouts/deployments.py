@@ -1,18 +1,18 @@
 """The part of the minute's timer that looks at deployments as wholes, and tells their milestones."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 
-from status_app.errors import LostRaceError
+from status_app.errors import LostRaceError, UnavailableError
 from status_app.events.deployment_event import deployment_event
 from status_app.events.publisher import TransitionPublisher
 from status_app.fleet_index.lookups import FleetIndex
-from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment
+from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment, UnsentEvent
 from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, beyond, count_devices
 from status_app.status_table.reader import DeviceReader
 from status_app.telemetry.logs import log
-from status_core import GracePolicy
-from status_core.rollout import progress
+from status_app.telemetry.meters import ROLLOUTS_STALLED, record
+from status_core import GracePolicy, Milestone, progress
 
 _log = log(__name__)
 
@@ -47,32 +47,65 @@ class Deployments:
             moved: Of each shard, what changes whenever its counters move.
             more: Devices that count for more deployments than they move counters.
 
+        A deployment that cannot be read or counted costs itself; an event that cannot be sent, those behind it of the
+        same deployment.
+
         Raises:
             UnavailableError: A service does not answer. What is left is done by the next run.
+            ExceptionGroup: Some deployments failed for another reason; all others are done.
         """
+        each = _Each()
         deployments, events = await self._rows.read()
-        known = {stored.deployment: stored for stored in deployments}
-        due = [stored for stored in deployments if self._is_due(stored)]
-        if due or moved != self._counted:
-            others = [counted for device_id in more for counted in beyond(await self._reader.read(device_id))]
-            counts = count_devices([*await self._index.counters(), *others])
-            for deployment in dict.fromkeys((*counts, *known)):
-                stored = known.get(deployment) or StoredDeployment(deployment, None)
-                count = counts.get(deployment, NO_DEVICES)
-                if stored in due or stored.rollout is None or not stored.has(count):
-                    await self._count(stored, count)
-            self._counted = dict(moved)
-            if self._publisher is not None:
+        stalled = [await each.run(stored.deployment, self._is_stalled(stored)) for stored in deployments]
+        record(ROLLOUTS_STALLED, sum(map(bool, stalled)))  # as the run before counted them
+        has_counted = await self._count_due(deployments, moved, more, each)
+        if self._publisher is not None:
+            if has_counted:
                 _, events = await self._rows.read()
-        if self._publisher is None:
-            return
-        for event in events:
-            await self._publisher.publish(event.deployment, [event.body])
-            await self._rows.forget(event)
+            await self._send(self._publisher, events, each)
+        each.finish()
 
-    def _is_due(self, stored: StoredDeployment) -> bool:
+    async def _count_due(
+        self, deployments: Sequence[StoredDeployment], moved: Mapping[str, str], more: Sequence[str], each: "_Each"
+    ) -> bool:
+        """Count those that are due, and all of which a counter moved. Whether there was anything to count."""
+        due = [stored for stored in deployments if await each.run(stored.deployment, self._is_due(stored))]
+        if not due and moved == self._counted:
+            return False
+        known = {stored.deployment: stored for stored in deployments}
+        others = [counted for device_id in more for counted in beyond(await self._reader.read(device_id))]
+        counts = count_devices([*await self._index.counters(), *others])
+        for deployment in dict.fromkeys((*counts, *known)):
+            stored = known.get(deployment) or StoredDeployment(deployment, None)
+            count = counts.get(deployment, NO_DEVICES)
+            if stored in due or await each.run(deployment, self._has_moved(stored, count)):
+                await each.run(deployment, self._count(stored, count))
+        self._counted = dict(moved)
+        return True
+
+    async def _send(self, publisher: TransitionPublisher, events: Sequence[UnsentEvent], each: "_Each") -> None:
+        async def send(event: UnsentEvent) -> bool:
+            await publisher.publish(event.deployment, [event.body])
+            await self._rows.forget(event)
+            return True
+
+        held = set[str]()
+        for event in events:
+            if event.deployment not in held and not await each.run(event.deployment, send(event)):
+                held.add(event.deployment)  # its events keep their order
+
+    async def _is_due(self, stored: StoredDeployment) -> bool:
         due = stored.rollout.due(self._policy) if stored.rollout is not None else None
         return due is not None and due <= self._clock()
+
+    async def _has_moved(self, stored: StoredDeployment, count: DeviceCount) -> bool:
+        return stored.rollout is None or not stored.has(count)
+
+    async def _is_stalled(self, stored: StoredDeployment) -> bool:
+        rollout = stored.rollout
+        if rollout is None or not rollout.counts.devices or rollout.has(Milestone.COMPLETED):
+            return False
+        return rollout.has(Milestone.STALLED) and rollout.progressed_at + self._policy.default <= self._clock()
 
     async def _count(self, stored: StoredDeployment, count: DeviceCount) -> None:
         now, previous = self._clock(), stored.rollout
@@ -88,3 +121,30 @@ class Deployments:
         except LostRaceError:
             extra = {"deployments": [stored.deployment]}
             _log.info("deployment %r: another run has counted it", stored.deployment, extra=extra)
+
+
+class _Each:
+    """Keeps what fails of one deployment from all others."""
+
+    def __init__(self) -> None:
+        self._errors: list[Exception] = []
+
+    async def run[Found](self, deployment: str, work: Awaitable[Found]) -> Found | None:
+        """What some work comes to; None where it failed.
+
+        Raises:
+            UnavailableError: A service does not answer: the next deployment would fare no better.
+        """
+        try:
+            return await work
+        except UnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 (a bad row, or a bug: the others go on, and it is raised at the end)
+            _log.exception("deployment %r failed", deployment, extra={"deployments": [deployment]})
+            self._errors.append(error)
+            return None
+
+    def finish(self) -> None:
+        """Raise an ExceptionGroup of what failed."""
+        if self._errors:
+            raise ExceptionGroup(f"{len(self._errors)} deployments failed", self._errors)

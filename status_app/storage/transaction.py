@@ -27,10 +27,12 @@ from azure.data.tables import RequestTooLargeError, TableTransactionError, Trans
 from azure.data.tables._serialize import _add_entity_properties
 from azure.data.tables.aio import TableClient
 
-from status_app.status_table.rows import Row
+from status_app.errors import StatusAppError
 from status_app.storage.request_metrics import record
 
-type Operation = tuple[TransactionOperation, Row] | tuple[TransactionOperation, Row, Mapping[str, Any]]
+type Operation = (
+    tuple[TransactionOperation, Mapping[str, Any]] | tuple[TransactionOperation, Mapping[str, Any], Mapping[str, Any]]
+)
 """What is done to a row, and how: `mode` of an update or upsert (merge unless told), `etag` that the row must have."""
 
 _CONTENT_TYPE: Final = re.compile(rb"^Content-Type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
@@ -47,7 +49,7 @@ _ERRORS: Final[Mapping[int, type[HttpResponseError]]] = {
 """What the SDK raises where a transaction as a whole is refused."""
 
 
-class UnreadableAnswerError(AzureError):
+class UnreadableAnswerError(StatusAppError, AzureError):
     """The answer to a transaction is none: whether it stands is unknown, as where the answer got lost.
 
     The text says what is wrong, and quotes nothing of it.
@@ -164,7 +166,9 @@ def etags(parts: Iterable[Part], operations: Sequence[Operation]) -> list[str]:
     return found
 
 
-def _request(table: str, kind: TransactionOperation, row: Row, options: Mapping[str, Any] | None = None) -> str:
+def _request(
+    table: str, kind: TransactionOperation, row: Mapping[str, Any], options: Mapping[str, Any] | None = None
+) -> str:
     """The request for one operation."""
     options, headers, address = options or {}, "", table
     if kind is TransactionOperation.CREATE:

@@ -15,10 +15,19 @@ from status_app.ingest.dead_letters import safe_body
 from status_app.ingest.event_batch import IncomingEvent, read_batch
 from status_app.ingest.notifications import read_notification
 from status_app.status_table.rows import device_row, module_row, read_record, transition_row
-from status_core import DeviceRecord, GracePolicy, Kind, State, advance, deletion, evaluate, flag
-from status_core.messages import MESSAGE_LIMIT
-from status_core.rules import RULES
-from status_core.twin import NAME_LIMIT
+from status_core import (
+    MESSAGE_LIMIT,
+    NAME_LIMIT,
+    RULES,
+    DeviceRecord,
+    GracePolicy,
+    Kind,
+    State,
+    advance,
+    deletion,
+    evaluate,
+    flag,
+)
 
 from .mutation import KEYS, NUMBERS, SECRET, TEXTS, TWINS, fresh, hostile, mutate, value, with_secrets
 

@@ -6,7 +6,7 @@ import shlex
 import pytest
 
 from status_app.commands.explain.advice import ADVICE, steps
-from status_core.reasons import UNVERIFIED, Reason
+from status_core import UNVERIFIED, Reason
 
 AZ = {
     "az iot hub device-identity show": {"--hub-name", "--device-id"},

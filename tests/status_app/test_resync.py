@@ -459,6 +459,56 @@ async def test_a_position_keeps_seventy_thousand_devices_of_several_runs(kept: R
     assert await kept.read() == Cycle()
 
 
+async def test_of_two_runs_at_once_one_works_and_the_other_leaves_it_alone(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    await fleet(app, 3)
+    caplog.set_level("INFO", logger="status_app")
+    second = app.another()
+
+    async def start_another(_page: TwinPage) -> None:
+        app.hub.on_page = None
+        await (await second.resync()).run()
+
+    app.hub.on_page = start_another
+    asked = len(app.hub.asked)
+    await app.resync()
+    assert len(app.hub.asked) - asked == 1
+    assert "resync: another run is under way" in caplog.text
+    await app.resync()
+    assert len(app.hub.asked) - asked == 2
+
+
+async def test_of_two_that_take_the_lease_at_once_one_has_it(app: App, kept: ResyncPosition) -> None:
+    cycles = [await kept.read() for _ in range(2)]
+    assert [await kept.take(cycle, app.now) for cycle in cycles] == [True, False]
+    await kept.write(Cycle("next"), ())
+    cycles = [await kept.read() for _ in range(2)]
+    assert [await kept.take(cycle, app.now) for cycle in cycles] == [True, False]
+    await kept.clear(cycles[0])
+
+
+async def test_a_lease_that_a_crash_left_is_over_after_ten_minutes(app: App, kept: ResyncPosition) -> None:
+    assert await kept.take(await kept.read(), app.now)
+    for minutes, is_free in ((0, False), (9, False), (10, True)):
+        assert await kept.take(await kept.read(), app.now + minutes * MINUTE) is is_free
+    await kept.clear(await kept.read())
+
+
+async def test_a_run_to_which_the_hub_says_nothing_gives_its_lease_back(app: App) -> None:
+    await fleet(app, 3)
+    for continuation in (None, "d00"):
+        app.hub.pages_left = 0
+        if continuation:
+            await ResyncPosition(position(app)).write(Cycle(continuation), ())
+        with pytest.raises(ExceptionGroup):
+            await app.resync()
+        app.hub.pages_left = None
+        asked = len(app.hub.asked)
+        await app.resync()
+        assert len(app.hub.asked) == asked + 1
+
+
 async def test_a_position_without_a_device_is_one_too(kept: ResyncPosition) -> None:
     await kept.write(Cycle("next"), ())
     assert await kept.read() == Cycle("next", 1)

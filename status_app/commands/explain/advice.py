@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Final
 
-from status_core.reasons import UNVERIFIED, Reason
+from status_core import UNVERIFIED, Reason
 
 _DEVICE: Final = "az iot hub device-identity show --hub-name HUB --device-id {device}"
 _TAGS: Final = "az iot hub device-twin show --hub-name HUB --device-id {device}"

@@ -8,9 +8,7 @@ from typing import Any, Final
 from status_app.commands.explain.advice import steps
 from status_app.commands.fleet_status import Answer
 from status_app.commands.terminal import printed_time
-from status_core.reasons import SEVERITY, UNVERIFIED, Reason
-from status_core.states import Flag, ModuleState, Portal, State
-from status_core.twin import EDGE_AGENT
+from status_core import EDGE_AGENT, SEVERITY, UNVERIFIED, Flag, ModuleState, Portal, Reason, State
 
 _AT_REST: Final = (State.SUCCESSFUL, State.NO_DEPLOYMENT)
 _NAMED_EVIDENCE: Final = 5

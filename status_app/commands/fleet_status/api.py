@@ -1,7 +1,6 @@
 """The status of a fleet, asked of the app's HTTP API."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -11,13 +10,9 @@ from yarl import URL
 
 from status_app.commands.fleet_status.fleet_status import Answer, RefusedError
 from status_app.errors import UnavailableError
-from status_app.iothub.retry_after import retry_after
+from status_app.retry import RetryPolicy, retry_after
 
-ATTEMPTS: Final = 3
-FIRST_WAIT: Final = 1.0
-"""Seconds before the second attempt; each further one waits twice as long, and at random up to half less."""
-LONGEST_WAIT: Final = 20.0
-"""Seconds that a Retry-After can ask to wait before an attempt."""
+RETRY: Final = RetryPolicy(attempts=3, first_wait=1.0, longest_wait=20.0, within=60.0)
 TIMEOUT: Final = 20.0
 """Seconds that an answer can take."""
 PAGE: Final = 200
@@ -96,16 +91,7 @@ class ApiFleetStatus:
             RefusedError: It refuses, or something else than the API answers.
         """
         url = URL(f"{self._url}/api/{path}", encoded=True)
-        for attempt in range(ATTEMPTS):
-            try:
-                return await self._attempt(url)
-            except _AttemptError as error:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                asked = min(error.retry_after, LONGEST_WAIT)
-            wait = FIRST_WAIT * 2**attempt * random.uniform(0.5, 1)  # noqa: S311 (spreads retries)
-            await self._sleep(max(wait, asked))
-        raise AssertionError("unreachable: the last attempt returns or raises")
+        return await RETRY.run(lambda: self._attempt(url), sleep=self._sleep)
 
     async def _attempt(self, url: URL) -> Answer | None:
         try:
@@ -118,20 +104,20 @@ class ApiFleetStatus:
                     return None
                 if response.status in _TRANSIENT or response.status >= _SERVER_ERROR:
                     asked = retry_after(response.headers.get("Retry-After", ""))
-                    raise _AttemptError(f"answer {response.status}", asked)
+                    raise _unavailable(f"answer {response.status}", asked)
                 raise RefusedError(
                     _refusal(response.status, await response.json(content_type=None) if is_problem else {})
                 )
         except TimeoutError:
-            raise _AttemptError(f"no answer within {self._timeout:.0f} seconds") from None
+            raise _unavailable(f"no answer within {self._timeout:.0f} seconds") from None
         except aiohttp.ClientSSLError:
             raise RefusedError("no trusted connection to the API: check the certificate of its address") from None
         except (aiohttp.ContentTypeError, ValueError):  # the error may quote the body
             raise RefusedError("the answer is not the API's: check its address") from None
         except aiohttp.ClientConnectorError:
-            raise _AttemptError("no connection") from None
+            raise _unavailable("no connection") from None
         except aiohttp.ClientError as error:
-            raise _AttemptError(type(error).__name__) from None
+            raise _unavailable(type(error).__name__) from None
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -141,16 +127,9 @@ class ApiFleetStatus:
         return self._session
 
 
-class _AttemptError(UnavailableError):
-    """One request that was not answered.
-
-    Attributes:
-        retry_after: Seconds that the API asks to wait.
-    """
-
-    def __init__(self, detail: str, retry_after: float = 0.0) -> None:
-        super().__init__("the API", detail)
-        self.retry_after = retry_after
+def _unavailable(detail: str, retry_after: float = 0.0) -> UnavailableError:
+    """The error of a request that was not answered."""
+    return UnavailableError("the API", detail, retry_after=retry_after)
 
 
 def _refusal(status: int, problem: Any) -> str:

@@ -3,11 +3,13 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, Protocol
 
+from status_app.errors import StatusAppError
+
 type Answer = Mapping[str, Any]
 """A JSON object as the API gives it (schemas/openapi.yaml)."""
 
 
-class RefusedError(Exception):
+class RefusedError(StatusAppError):
     """What is asked refuses to answer, or is not there: waiting does not mend it. The text tells a person what may."""
 
 

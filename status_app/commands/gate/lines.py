@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Final, TextIO
 
-from status_app.commands.gate.rule import Demand, Device, Judgement, Look
+from status_app.commands.gate.rule import Device, GateCriteria, Judgement, Look
 from status_app.commands.terminal import printed, printed_time
 from status_core import State, format_duration
 
@@ -55,7 +55,7 @@ class Progress:
         print(text, end=end, file=self._out, flush=True)
 
 
-def progress_line(deployment: str, look: Look, judgement: Judgement, demand: Demand) -> str:
+def progress_line(deployment: str, look: Look, judgement: Judgement, criteria: GateCriteria) -> str:
     """How far a deployment is, in a line."""
     if not look.devices:
         return f"{deployment}: credited on no device yet"
@@ -64,40 +64,40 @@ def progress_line(deployment: str, look: Look, judgement: Judgement, demand: Dem
     if judgement.recovering:
         parts.append(f"{judgement.recovering} recovering")
     if judgement.failed:
-        parts.append(f"{len(judgement.failed)} failed or stuck ({demand.max_failed} may)")
-    if look.devices < demand.min_devices:
-        parts.append(f"at least {demand.min_devices} devices are waited for")
+        parts.append(f"{len(judgement.failed)} failed or stuck ({criteria.max_failed} may)")
+    if look.devices < criteria.min_devices:
+        parts.append(f"at least {criteria.min_devices} devices are waited for")
     if judgement.stable_since is not None:
         parts.append(f"stable since {judgement.stable_since:%H:%M:%SZ}")
     return ", ".join(parts)
 
 
-def passed_lines(deployment: str, look: Look, judgement: Judgement, demand: Demand) -> Iterator[str]:
+def passed_lines(deployment: str, look: Look, judgement: Judgement, criteria: GateCriteria) -> Iterator[str]:
     """What is said of a deployment that has come through."""
-    window = format_duration(demand.stable_after)
+    window = format_duration(criteria.stable_after)
     yield f"PASSED: {judgement.successful} of {look.devices} devices of {deployment} are successful, for {window}."
     if judgement.failed:
-        yield f"{_devices(len(judgement.failed))} failed or stuck; {demand.max_failed} may:"
+        yield f"{_devices(len(judgement.failed))} failed or stuck; {criteria.max_failed} may:"
         yield from device_lines(judgement.failed, len(judgement.failed))
 
 
-def failed_lines(deployment: str, look: Look, judgement: Judgement, demand: Demand) -> Iterator[str]:
+def failed_lines(deployment: str, look: Look, judgement: Judgement, criteria: GateCriteria) -> Iterator[str]:
     """What is said of a deployment that has not come through: which devices, and why."""
     count = len(judgement.failed)
-    yield f"FAILED: {count} of {look.devices} devices of {deployment} failed or are stuck; {demand.max_failed} may."
+    yield f"FAILED: {count} of {look.devices} devices of {deployment} failed or are stuck; {criteria.max_failed} may."
     yield from device_lines(judgement.failed, count)
     yield f"python -m status_app explain {judgement.failed[0].device_id}   says more of a device."
 
 
 def timeout_lines(
-    deployment: str, look: Look, judgement: Judgement, demand: Demand, timeout: timedelta
+    deployment: str, look: Look, judgement: Judgement, criteria: GateCriteria, timeout: timedelta
 ) -> Iterator[str]:
     """What is said of a deployment that is not done in time: what is missing, by its cause."""
-    yield f"TIMED OUT after {format_duration(timeout)}: {progress_line(deployment, look, judgement, demand)}."
+    yield f"TIMED OUT after {format_duration(timeout)}: {progress_line(deployment, look, judgement, criteria)}."
     if not look.devices:
         yield "Check the name of the deployment and its target condition, and that the app receives twin changes."
     if judgement.stable_since is not None:
-        yield f"Nothing is missing but the stability window of {format_duration(demand.stable_after)}."
+        yield f"Nothing is missing but the stability window of {format_duration(criteria.stable_after)}."
     for state, reason, count in look.reasons:
         if state != State.SUCCESSFUL:
             yield f"  {_devices(count)} {state}: {reason}"

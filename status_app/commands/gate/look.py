@@ -4,14 +4,14 @@ from datetime import datetime
 from typing import Final
 
 from status_app.commands.fleet_status import Answer, FleetStatus
-from status_app.commands.gate.rule import Demand, Device, Look
+from status_app.commands.gate.rule import Device, GateCriteria, Look
 from status_core import State
 
 READ_LIMIT: Final = 200
 """Devices of a state that are read to be named at the timeout: the longest of a larger number may not be among them."""
 
 
-async def take_look(fleet: FleetStatus, deployment: str, demand: Demand) -> Look:
+async def take_look(fleet: FleetStatus, deployment: str, criteria: GateCriteria) -> Look:
     """Look at a deployment. One request, and a few more where devices may have failed.
 
     Raises:
@@ -22,7 +22,7 @@ async def take_look(fleet: FleetStatus, deployment: str, demand: Demand) -> Look
     if answer is None:
         return Look()
     suspects: dict[str, Device] = {}
-    states = [state for state in demand.failing_states if answer["states"].get(state)]
+    states = [state for state in criteria.failing_states if answer["states"].get(state)]
     for state in states:
         suspects |= {item["deviceId"]: _device(item) async for item in fleet.devices(deployment, state=state)}
     if answer["stuck"]:

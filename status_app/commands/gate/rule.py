@@ -5,13 +5,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from status_core import GracePolicy, State
-from status_core.grace import STABLE_AFTER
-from status_core.rollout import Counts, Milestone, Rollout, progress
+from status_core import STABLE_AFTER, Counts, GracePolicy, Milestone, Rollout, State, progress
 
 
 @dataclass(frozen=True, slots=True)
-class Demand:
+class GateCriteria:
     """What the gate asks of a deployment.
 
     Attributes:
@@ -71,7 +69,7 @@ class Look:
     suspects: Sequence[Device] = ()
 
 
-class Outcome(Enum):
+class GateOutcome(Enum):
     """What a look comes to."""
 
     WAITING = auto()
@@ -91,7 +89,7 @@ class Judgement:
         stable_since: Since when all is as it is asked for; None where it is not.
     """
 
-    outcome: Outcome
+    outcome: GateOutcome
     rollout: Rollout
     failed: Sequence[Device]
     successful: int
@@ -99,7 +97,7 @@ class Judgement:
     stable_since: datetime | None
 
 
-def judge(previous: Rollout | None, look: Look, demand: Demand, now: datetime) -> Judgement:
+def judge(previous: Rollout | None, look: Look, criteria: GateCriteria, now: datetime) -> Judgement:
     """Judge a look, by the rule of the milestone `completed` (`status_core.rollout`).
 
     A device has failed if it is in a failing state or stuck; if it is successful again it recovers, which is neither.
@@ -108,22 +106,22 @@ def judge(previous: Rollout | None, look: Look, demand: Demand, now: datetime) -
     Args:
         previous: What the look before came to; None where there was none, or where what came after was not seen.
         look: The look.
-        demand: What is asked.
+        criteria: What is asked.
         now: When the look was taken, in UTC.
     """
-    failed = [device for device in look.suspects if _has_failed(device, demand)]
+    failed = [device for device in look.suspects if _has_failed(device, criteria)]
     recovering = sum(device.state == State.SUCCESSFUL for device in look.suspects)
     successful = look.states.get(State.SUCCESSFUL, 0) - recovering
     # A milestone stands once it is reached; here it is asked anew at each look.
     before = None if previous is None else replace(previous, reached=())
     counts = Counts(look.devices, successful + len(failed), 0)
-    rollout = progress(before, counts, now, GracePolicy(stable_after=demand.stable_after))
-    is_enough = look.devices >= max(demand.min_devices, 1)
-    if len(failed) > demand.max_failed:
-        outcome = Outcome.FAILED
+    rollout = progress(before, counts, now, GracePolicy(stable_after=criteria.stable_after))
+    is_enough = look.devices >= max(criteria.min_devices, 1)
+    if len(failed) > criteria.max_failed:
+        outcome = GateOutcome.FAILED
     else:
-        outcome = Outcome.PASSED if is_enough and rollout.has(Milestone.COMPLETED) else Outcome.WAITING
-    stable_since = rollout.settled_since if is_enough and outcome is not Outcome.FAILED else None
+        outcome = GateOutcome.PASSED if is_enough and rollout.has(Milestone.COMPLETED) else GateOutcome.WAITING
+    stable_since = rollout.settled_since if is_enough and outcome is not GateOutcome.FAILED else None
     return Judgement(outcome, rollout, longest_first(failed), successful, recovering, stable_since)
 
 
@@ -132,7 +130,7 @@ def longest_first(devices: Sequence[Device]) -> Sequence[Device]:
     return sorted(devices, key=lambda device: (device.wrong_since, device.device_id))
 
 
-def _has_failed(device: Device, demand: Demand) -> bool:
-    return device.state in demand.failing_states or (
+def _has_failed(device: Device, criteria: GateCriteria) -> bool:
+    return device.state in criteria.failing_states or (
         device.stuck_since is not None and device.state != State.SUCCESSFUL
     )

@@ -17,18 +17,18 @@ from status_app.commands.gate.lines import (
     timeout_lines,
 )
 from status_app.commands.gate.look import missing, take_look
-from status_app.commands.gate.rule import Demand, Judgement, Look, Outcome, judge, longest_first
+from status_app.commands.gate.rule import GateCriteria, GateOutcome, Judgement, Look, judge, longest_first
 from status_app.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from status_core.rollout import Rollout
+    from status_core import Rollout
 
 LOOK_SECONDS: Final = 120.0
 """The longest that a look may take, with all its attempts: the gate ends at most so much after its timeout."""
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class WaitLimits:
     """How long the gate waits.
 
     Attributes:
@@ -46,7 +46,7 @@ class Gate:
     Args:
         fleet: What is asked.
         deployment: The deployment.
-        demand: What must hold.
+        criteria: What must hold.
         progress: Where it is told.
         clock: The time, in UTC.
         sleep: Waits that many seconds.
@@ -56,7 +56,7 @@ class Gate:
         self,
         fleet: FleetStatus,
         deployment: str,
-        demand: Demand,
+        criteria: GateCriteria,
         progress: Progress,
         *,
         clock: Callable[[], datetime],
@@ -64,7 +64,7 @@ class Gate:
     ) -> None:
         self._fleet = fleet
         self._deployment = deployment
-        self._demand = demand
+        self._criteria = criteria
         self._progress = progress
         self._clock = clock
         self._sleep = sleep
@@ -72,26 +72,26 @@ class Gate:
         self._rollout: Rollout | None = None
         self._trouble: str | None = None
 
-    async def wait(self, patience: Patience) -> ExitCode:
+    async def wait(self, limits: WaitLimits) -> ExitCode:
         """Look until it is decided, or the time is over. The last look is taken at the end of the time.
 
         Raises:
             RefusedError: The first answer was a refusal: nobody waits for a key that is wrong.
         """
-        deadline = self._clock() + patience.timeout
+        deadline = self._clock() + limits.timeout
         while True:
             outcome = await self._look()
-            if outcome is not Outcome.WAITING:
-                return ExitCode.OK if outcome is Outcome.PASSED else ExitCode.FAILED
+            if outcome is not GateOutcome.WAITING:
+                return ExitCode.OK if outcome is GateOutcome.PASSED else ExitCode.FAILED
             left = deadline - self._clock()
             if left <= timedelta(0):
-                return await self._time_is_over(patience)
-            await self._sleep(min(patience.interval, left).total_seconds())
+                return await self._time_is_over(limits)
+            await self._sleep(min(limits.interval, left).total_seconds())
 
-    async def _look(self) -> Outcome:
+    async def _look(self) -> GateOutcome:
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                look = await take_look(self._fleet, self._deployment, self._demand)
+                look = await take_look(self._fleet, self._deployment, self._criteria)
         except RefusedError as error:
             if self._last is None:
                 raise
@@ -103,30 +103,30 @@ class Gate:
         if self._trouble is not None:
             self._trouble = None
             self._progress.say(["There are answers again."])
-        judgement = judge(self._rollout, look, self._demand, self._clock())
+        judgement = judge(self._rollout, look, self._criteria, self._clock())
         self._rollout, self._last = judgement.rollout, (look, judgement)
         match judgement.outcome:
-            case Outcome.PASSED:
-                self._progress.say([*passed_lines(self._deployment, look, judgement, self._demand)])
-            case Outcome.FAILED:
-                self._progress.say([*failed_lines(self._deployment, look, judgement, self._demand)])
-            case Outcome.WAITING:
-                self._progress.show(progress_line(self._deployment, look, judgement, self._demand))
+            case GateOutcome.PASSED:
+                self._progress.say([*passed_lines(self._deployment, look, judgement, self._criteria)])
+            case GateOutcome.FAILED:
+                self._progress.say([*failed_lines(self._deployment, look, judgement, self._criteria)])
+            case GateOutcome.WAITING:
+                self._progress.show(progress_line(self._deployment, look, judgement, self._criteria))
         return judgement.outcome
 
-    def _not_seen(self, trouble: str) -> Outcome:
+    def _not_seen(self, trouble: str) -> GateOutcome:
         """A look that failed is tried again; what happens meanwhile is not seen, so the stability window is anew."""
         self._rollout = None
         self._trouble = trouble
         self._progress.show(f"{self._deployment}: {trouble}; it is asked again")
-        return Outcome.WAITING
+        return GateOutcome.WAITING
 
-    async def _time_is_over(self, patience: Patience) -> ExitCode:
+    async def _time_is_over(self, limits: WaitLimits) -> ExitCode:
         if self._last is None:
             self._progress.say([f"NO ANSWER, all the time: {self._trouble}."])
             return ExitCode.UNAVAILABLE
         look, judgement = self._last
-        self._progress.say([*timeout_lines(self._deployment, look, judgement, self._demand, patience.timeout)])
+        self._progress.say([*timeout_lines(self._deployment, look, judgement, self._criteria, limits.timeout)])
         if self._trouble is not None:
             self._progress.say([f"That is as it was last seen; then: {self._trouble}."])
             return ExitCode.TIMED_OUT

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from local.host.schedule import parse_schedule
+from status_app.schedule import parse_schedule
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ KEY: Final = "DEPLOYMENT_STATUS_KEY"
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
-def fleet_status(environment: Mapping[str, str], url: str | None = None, key: str | None = None) -> FleetStatus:
+def choose_source(environment: Mapping[str, str], url: str | None = None, key: str | None = None) -> FleetStatus:
     """What answers for the fleet; nothing is connected yet.
 
     Args:
@@ -27,13 +27,30 @@ def fleet_status(environment: Mapping[str, str], url: str | None = None, key: st
     Raises:
         SettingError: Neither is given, or one is wrong.
     """
-    url = (url or environment.get(URL, "")).strip()
-    key = (key or environment.get(KEY, "")).strip()
-    if url:
-        return ApiFleetStatus(_address(url), _key(key))
+    address, known_key = api_address(environment, url, key)
+    if address is not None:
+        return ApiFleetStatus(address, known_key)
     if not environment.get("STATUS_TABLES", "").strip():
         raise SettingError(f"neither {URL} (or --url) nor STATUS_TABLES is set: one says where to ask")
     return TableFleetStatus(read_tables(environment))
+
+
+def api_address(
+    environment: Mapping[str, str], url: str | None = None, key: str | None = None
+) -> tuple[str | None, str | None]:
+    """The app's address without a slash at its end, and a function key; None where they are not given.
+
+    Args:
+        environment: Holds DEPLOYMENT_STATUS_URL and DEPLOYMENT_STATUS_KEY.
+        url: The app's address, in the place of the environment's.
+        key: A function key, in the place of the environment's.
+
+    Raises:
+        SettingError: One is wrong.
+    """
+    url = (url or environment.get(URL, "")).strip()
+    key = (key or environment.get(KEY, "")).strip()
+    return (_address(url), _key(key)) if url else (None, None)
 
 
 def _address(url: str) -> str:

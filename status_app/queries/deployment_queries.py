@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from status_app.fleet_index.lookups import FleetIndex
-from status_app.queries.answers import Answer, deployment_counted, milestones, time_answer
+from status_app.queries.answers import Answer, deployment_counted, milestones, readable, time_answer
 from status_app.queries.pages import Candidate, Candidates, Page, Place, begin
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.rollouts.device_count import NO_DEVICES, beyond, count_devices
@@ -18,10 +18,22 @@ TOP_REASONS: Final = 10
 
 
 async def deployments(rows: DeploymentRows, after: Place | None, limit: int) -> Page:
-    """A page of deployments by their ids, as the timer counted them last. One request."""
-    found = await rows.counted(begin(after, ""), limit + 1)
-    items = [deployment_counted(stored) for stored in found[:limit]]
-    return Page(items, (found[limit - 1].key,) if len(found) > limit else None)
+    """A page of deployments by their ids, as the timer counted them last.
+
+    One request, and one more for each page of rows of which one cannot be read.
+    """
+    begins, items = begin(after, ""), list[tuple[str, Answer]]()
+    while len(items) <= limit:
+        found = await rows.counted(begins, limit + 1)
+        items += readable(
+            found,
+            lambda stored: (stored.key, deployment_counted(stored)),
+            lambda stored: f"deployment {stored.deployment!r}",
+        )
+        if len(found) <= limit:
+            break
+        begins = found[-1].key
+    return Page([answer for _, answer in items[:limit]], (items[limit - 1][0],) if len(items) > limit else None)
 
 
 async def deployment(
@@ -38,7 +50,10 @@ async def deployment(
         return None
     stuck = Candidates(index, reader, joined("stuck", key_part(deployment_id), ""))
     longest = await stuck(None, 1) if total.stuck else []
-    rollout, totals = stored.rollout if stored is not None else None, total.counts
+    kept = readable(
+        [stored] if stored is not None else [], lambda row: row.rollout, lambda _: f"deployment {deployment_id!r}"
+    )
+    rollout, totals = kept[0] if kept else None, total.counts
     reasons, portal = Counter[tuple[str, str]](), Counter[str]()
     for group in total.groups:
         reasons[group.state, group.reason] += group.devices

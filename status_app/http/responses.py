@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import azure.functions as func
 
-from status_app.errors import UnavailableError
+from status_app.errors import StatusAppError, UnavailableError
 from status_app.http.parameters import ParameterError
 from status_app.queries import PlaceError
 
@@ -31,7 +31,7 @@ _TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 _log = logging.getLogger(__name__)
 
 
-class NotFoundError(Exception):
+class NotFoundError(StatusAppError):
     """What is asked for is not known. The text says what."""
 
 
