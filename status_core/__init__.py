@@ -11,7 +11,7 @@ from status_core.grace import STABLE_AFTER, GracePolicy
 from status_core.messages import MESSAGE_LIMIT
 from status_core.reading import clean, scalar, timestamp
 from status_core.reasons import SEVERITY, UNVERIFIED, Reason
-from status_core.record import DeviceRecord, ModuleRecord
+from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
 from status_core.rollout import FAILING, Counts, Milestone, Rollout, progress
 from status_core.rules import RULES
 from status_core.secrets import REDACTED, blank, secret_values
@@ -41,6 +41,7 @@ __all__ = [
     "Counts",
     "DeploymentStatus",
     "DeviceRecord",
+    "DeviceVerdict",
     "Evidence",
     "Flag",
     "GracePolicy",
@@ -49,6 +50,7 @@ __all__ = [
     "ModuleRecord",
     "ModuleState",
     "ModuleStatus",
+    "ModuleVerdict",
     "Portal",
     "Reason",
     "Rollout",

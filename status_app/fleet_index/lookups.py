@@ -1,7 +1,7 @@
 """Asks DeploymentIndex: what is to be done by now, which devices are like this, and how many."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -10,11 +10,16 @@ from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient
 
 from status_app.fleet_index.rows import MORE, MOVED, PENDING, RECONCILE, SHARDS, time_text
-from status_app.status_table.rows import read_number
 from status_app.storage.client import PAGE, table_errors
+from status_app.storage.codecs import read_number
 from status_app.storage.keys import beginning, key_part, unescape
+from status_app.telemetry.logs import log
 
 TABLE: Final = "DeploymentIndex"
+_LIKE: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck"})
+"""Columns of a counter, beside how many devices it counts."""
+
+_log = log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +80,15 @@ class FleetIndex:
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, bounds, PAGE) for shard in SHARDS))
         work = Work([], [], [], {})
-        for row in (row for shard in shards for row in shard):
-            key = row["RowKey"]
-            if key == MOVED:
-                work.moved[row["PartitionKey"]] = str(row.metadata["etag"])
-            elif key.startswith(MORE):
-                work.more.append(_entry(row).device_id)
-            elif key.startswith(f"{RECONCILE}|"):
-                work.due.append(_entry(row))
+        rows = [row for shard in shards for row in shard]
+        work.moved.update((row["PartitionKey"], str(row.metadata["etag"])) for row in rows if row["RowKey"] == MOVED)
+        for entry in _entries(row for row in rows if row["RowKey"] != MOVED):
+            if entry.key.startswith(MORE):
+                work.more.append(entry.device_id)
+            elif entry.key.startswith(f"{RECONCILE}|"):
+                work.due.append(entry)
             else:
-                work.announced.append(_entry(row))
+                work.announced.append(entry)
         work.due.sort(key=lambda entry: entry.key)
         return work
 
@@ -105,7 +109,8 @@ class FleetIndex:
         query = f"{begin} and {end}" + (f" and {where}" if where else "")
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, query, limit) for shard in SHARDS))
-        return sorted((_entry(row) for shard in shards for row in shard), key=lambda entry: entry.key)[:limit]
+        found = _entries(row for shard in shards for row in shard)
+        return sorted(found, key=lambda entry: entry.key)[:limit]
 
     async def more(self) -> list[str]:
         """Devices with more rows or counters than there is room for. At least a request for each shard."""
@@ -121,7 +126,7 @@ class FleetIndex:
         prefix = "count|" if deployment is None else beginning("count", key_part(deployment))
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, _within(prefix)) for shard in SHARDS))
-        return [counted(row, read_number(row["Devices"]) or 0) for shard in shards for row in shard]
+        return list(_counters(row for shard in shards for row in shard))
 
     async def stuck(self) -> tuple[int, int]:
         """Of how many devices something is stuck, and how many modules are. Two requests a shard and thousand."""
@@ -136,7 +141,8 @@ class FleetIndex:
         for shard in SHARDS:
             with table_errors():
                 async for row in self._client.query_entities(f"PartitionKey eq '{shard}' and {_within(prefix)}"):
-                    yield _entry(row)
+                    for entry in _entries([row]):
+                        yield entry
 
     async def _rows(self, shard: str, query: str, limit: int | None = None) -> list[TableEntity]:
         """Rows of a shard; the service may give them in several answers, some of them empty."""
@@ -155,9 +161,27 @@ def counted(like: Mapping[str, Any], devices: int) -> Counted:
     return Counted(deployment, like["State"], like["Reason"], like["Portal"], stuck, devices)
 
 
-def _entry(row: TableEntity) -> IndexEntry:
-    written = row.metadata.get("timestamp")
-    return IndexEntry(unescape(row["Device"]), row["PartitionKey"], row["RowKey"], row, written)
+def _entries(rows: Iterable[TableEntity]) -> Iterator[IndexEntry]:
+    """The rows that name a device; another one costs itself."""
+    for row in rows:
+        device, written = row.get("Device"), row.metadata.get("timestamp")
+        if isinstance(device, str):
+            yield IndexEntry(unescape(device), row["PartitionKey"], row["RowKey"], row, written)
+        else:
+            _log.error("row %r of the index names no device", row["RowKey"])
+
+
+def _counters(rows: Iterable[TableEntity]) -> Iterator[Counted]:
+    """What the counters of deployments say; those of a cohort count the same devices again."""
+    for row in rows:
+        _, _, cohort, *_ = row["RowKey"].split("|")
+        devices = read_number(row.get("Devices"))
+        if cohort:
+            continue
+        if isinstance(devices, int) and row.keys() >= _LIKE:
+            yield counted(row, devices)
+        else:
+            _log.error("counter %r cannot be read", row["RowKey"])
 
 
 def _within(prefix: str) -> str:

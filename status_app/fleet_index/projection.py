@@ -19,9 +19,9 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import LostRaceError, UnavailableError
 from status_app.fleet_index.rows import MORE, MOVED, PENDING, Summary, shard_of, summary_key
-from status_app.status_table.rows import read_number
 from status_app.storage import transaction
-from status_app.storage.client import TRANSACTION_LIMIT, is_unavailable, table_errors
+from status_app.storage.client import TRANSACTION_LIMIT, table_errors
+from status_app.storage.codecs import read_number
 from status_app.storage.keys import escape, joined, key_part
 from status_app.telemetry.logs import log
 
@@ -158,9 +158,10 @@ class FleetProjection:
     ) -> dict[str, Summary | Exception | None]:
         """Project devices in one transaction. What is refused for one of them is refused for it alone."""
         error: Exception = LostRaceError("others were first")
+        found: dict[str, Summary | Exception | None] = {}
         for loss in range(LOSSES):
             try:
-                return await self._transact(shard, part)
+                return found | await self._transact(shard, part)
             except LostRaceError as lost:
                 error = lost
                 self._counters.pop(shard, None)
@@ -168,25 +169,25 @@ class FleetProjection:
                     break
                 await self._sleep(random.uniform(*_WAIT))  # noqa: S311 (spreads those who lost)
                 missing = getattr(lost.__cause__, "status_code", None) == HTTPStatus.NOT_FOUND
-                try:
-                    part = [await self._reread(shard, item, again, missing=missing) for item in part]
-                except (UnavailableError, HttpResponseError) as unread:
-                    error = unread
-                    break
+                waiting, part = part, []
+                for item in waiting:
+                    try:
+                        part.append(await self._reread(shard, item, again, missing=missing))
+                    except Exception as unread:  # noqa: BLE001 (it is in the result of the device, and the others go on)
+                        found[item.before.device_id] = unread
             except UnavailableError as unavailable:
                 self._counters.pop(shard, None)
                 error = unavailable
                 break
             except HttpResponseError as refused:
                 self._counters.pop(shard, None)
-                if len(part) > 1 and not is_unavailable(refused):
-                    found: dict[str, Summary | Exception | None] = {}
+                if len(part) > 1:
                     for item in part:
                         found |= await self._project_part(shard, [item], again)
                     return found
                 error = refused
                 break
-        return {item.before.device_id: error for item in part}
+        return found | {item.before.device_id: error for item in part}
 
     async def _reread(self, shard: str, item: Projection, again: Again, *, missing: bool) -> Projection:
         """A projection that lost, as it is now. Rows that somebody has deleted are not deleted again."""
@@ -237,7 +238,7 @@ class FleetProjection:
                     select=["RowKey", "Devices"],
                 )
                 self._counters[shard] = {
-                    row["RowKey"]: (read_number(row["Devices"]) or 0, str(row.metadata["etag"])) async for row in rows
+                    row["RowKey"]: (_devices(row), str(row.metadata["etag"])) async for row in rows
                 }
         return self._counters[shard]
 
@@ -259,6 +260,14 @@ class FleetProjection:
         with table_errors():
             rows = [row async for row in self._client.query_entities(query)]
         return rows[0] if rows else None
+
+
+def _devices(row: Mapping[str, Any]) -> int:
+    devices = read_number(row.get("Devices"))
+    if isinstance(devices, int):
+        return devices
+    _log.error("counter %r has no number: somebody has changed it by hand", row["RowKey"])
+    return 0
 
 
 def _moves(part: Sequence[Projection]) -> dict[str, int]:

@@ -30,8 +30,8 @@ from itertools import islice
 from typing import Any, Final, Self
 
 from status_app.iothub.doctors_device import is_doctors_device
-from status_app.status_table.rows import long, read_number
 from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.codecs import long, read_number
 from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
 from status_core import EDGE_AGENT
 

@@ -6,11 +6,12 @@ from datetime import datetime
 from typing import Final
 
 from status_app.fleet_index.lookups import FleetIndex
-from status_app.queries.answers import Answer, deployment_counted, milestones, readable, time_answer
+from status_app.queries.answers import Answer, deployment_counted, milestones, readable
 from status_app.queries.pages import Candidate, Candidates, Page, Place, begin
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.rollouts.device_count import NO_DEVICES, beyond, count_devices
 from status_app.status_table.reader import DeviceReader
+from status_app.storage.codecs import show_time
 from status_app.storage.keys import joined, key_part
 from status_core import Portal
 
@@ -77,10 +78,10 @@ async def deployment(
             "failed": portal[Portal.FAILED],
         },
         "milestones": milestones(rollout),
-        "countedAt": time_answer(now),
+        "countedAt": show_time(now),
     }
 
 
 def _since(candidate: Candidate) -> str:
     """Since when something is stuck of the device of a row by what is stuck."""
-    return time_answer(datetime.fromisoformat(candidate.place.split("|")[2]))
+    return show_time(datetime.fromisoformat(candidate.place.split("|")[2]))

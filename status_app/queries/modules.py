@@ -10,8 +10,8 @@ from status_app.fleet_index.rows import RECONCILE, time_text
 from status_app.queries.answers import Answer, module_answer
 from status_app.queries.pages import Candidate, Candidates, Items, Page, Place, PlaceError, begin, fill
 from status_app.status_table.reader import DeviceReader
-from status_app.status_table.rows import read_time
 from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.codecs import read_time
 from status_app.storage.keys import DEVICE, key_part
 from status_core import Sight, module_sight
 

@@ -59,7 +59,11 @@ class FlagStuck:
         silent = 0
         for due in batched(due_devices, AT_ONCE, strict=False):
             results = await self._reconciler.run(Due(device_id, ask=silent < SILENT) for device_id in due)
-            silent += sum(result.outcome is Outcome.UNVERIFIED for result in results)
+            for result in results:
+                if result.outcome is Outcome.UNVERIFIED:
+                    silent += 1
+                elif silent < SILENT:
+                    silent = 0
             report.add(results)
         for announced in batched(self._announced(work.announced), AT_ONCE, strict=False):
             report.add(await self._reconciler.run(announced))

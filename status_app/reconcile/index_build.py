@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
 
+from status_app.errors import UnavailableError
 from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.rows import FORMAT
 from status_app.reconcile.reconciler import AT_ONCE, Reconciler
@@ -66,8 +67,8 @@ class IndexBuild:
             failed = len(report.errors)
             for some in batched(devices, AT_ONCE, strict=False):
                 report.add(await self._reconciler.run(map(Announced, some)))
-            if len(report.errors) > failed:
-                return  # this page again
+            if any(isinstance(error, UnavailableError) for error in report.errors[failed:]):
+                return  # this page again; a row that cannot be read costs itself
             self._is_done = place is None
             with table_errors():
                 await self._client.upsert_entity({**_key(), "Place": json.dumps(place), "Done": self._is_done})

@@ -34,8 +34,8 @@ from status_app.reconcile.device_cache import DeviceCache
 from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Result, Task
 from status_app.status_table.commit import Change, DeviceCommit
 from status_app.status_table.reader import DeviceReader
-from status_app.status_table.rows import Row
 from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.columns import Row
 from status_app.telemetry.logs import about, log
 from status_app.telemetry.transitions import tell_transition
 from status_core import GracePolicy
@@ -45,7 +45,7 @@ ROUNDS: Final = 5
 AT_ONCE: Final = 100
 """Devices of a batch that are asked for side by side."""
 SILENT: Final = 3
-"""Due devices for which the hub did not answer, before a batch no longer asks it: each costs several attempts."""
+"""Due devices in a row for which the hub did not answer, before it is no longer asked: each costs several attempts."""
 
 _log = log(__name__)
 
@@ -177,6 +177,7 @@ class Reconciler:
                 return
             try:
                 device.twin = await self._twins.read(device.device_id)
+                silent = 0 if silent < SILENT else silent
             except UnavailableError as error:
                 if not is_due:
                     raise
@@ -243,19 +244,33 @@ class Reconciler:
     async def _publish(self, device: _Device) -> None:
         """Publish what is unpublished of a device, in its order; what fails is left to the timer."""
         last = device.stored.last_sequence
-        if self._outbox is None:
-            device.published = last
-            return
+        try:
+            is_sent = self._outbox is None or await self._send(device, self._outbox, last)
+        except UnavailableError as error:
+            _log.info("device %r: its events are left for the timer: %s", device.device_id, error)
+        except Exception:
+            # A bug, or a row that somebody has changed. What was committed is projected all the same.
+            _log.exception("device %r: its events cannot be sent", device.device_id)
+        else:
+            device.published = last if is_sent else device.published
+
+    async def _send(self, device: _Device, outbox: Outbox, last: int) -> bool:
         rows: Sequence[Mapping[str, Any]] = device.history
         if len(rows) < last - device.published:
             rows = await self._reader.transitions(device.device_id, range(device.published + 1, last + 1))
         elif len(rows) > last - device.published:
             rows = rows[len(rows) - last + device.published :]
-        if await self._outbox.send(device.device_id, rows):
-            device.published = last
+        return await outbox.send(device.device_id, rows)
 
     async def _project(self, devices: Sequence[_Device]) -> None:
-        work = {device.device_id: device for device in devices if device.error is None}
+        work: dict[str, _Device] = {}
+        projections: list[Projection] = []
+
+        async def prepare(device: _Device) -> None:
+            projections.append(self._projection_of(device))
+            work[device.device_id] = device
+
+        await _each(devices, prepare)
 
         async def again(item: Projection) -> Projection:
             device = work[item.before.device_id]
@@ -266,7 +281,7 @@ class Reconciler:
                 await self._publish(device)
             return self._projection_of(device)
 
-        results = await self._projection.project([self._projection_of(device) for device in work.values()], again)
+        results = await self._projection.project(projections, again)
         for device in work.values():
             said = results[device.device_id]
             if isinstance(said, Exception):

@@ -17,9 +17,9 @@ from azure.data.tables import TableEntity, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.rollouts.device_count import DeviceCount
-from status_app.status_table.rows import read_time
 from status_app.storage import transaction
 from status_app.storage.client import table_errors
+from status_app.storage.columns import DEPLOYMENT_COLUMNS, Row, built, read, write
 from status_app.storage.keys import key_part, unescape
 from status_core import Counts, Rollout
 
@@ -161,8 +161,7 @@ class DeploymentRows:
             UnavailableError: The table service does not answer.
         """
         part = key_part(stored.deployment)
-        row = {"PartitionKey": _PARTITION, "RowKey": f"deployment|{part}", **_columns(rollout)}
-        row |= {"CountedAt": counted, **_counted(count)}
+        row = {"PartitionKey": _PARTITION, "RowKey": f"deployment|{part}", **_columns(rollout, count, counted)}
         first = len(rollout.reached) - len(events)
         operations: list[transaction.Operation] = [
             (
@@ -209,23 +208,18 @@ def _counted(count: DeviceCount) -> dict[str, Any]:
     }
 
 
-def _columns(rollout: Rollout) -> dict[str, Any]:
-    since = {} if rollout.settled_since is None else {"SettledSince": rollout.settled_since}
-    return {
-        **since,
-        "Version": rollout.version,
-        "Best": rollout.best,
-        "ProgressedAt": rollout.progressed_at,
-        "Reached": json.dumps({milestone: at.isoformat() for milestone, at in rollout.reached}),
-    }
+def _columns(rollout: Rollout, count: DeviceCount, counted: datetime) -> Row:
+    return write(
+        DEPLOYMENT_COLUMNS,
+        rollout,
+        Stuck=count.stuck,
+        States=json.dumps(count.states),
+        CountedAt=counted,
+        Reached=json.dumps({milestone: at.isoformat() for milestone, at in rollout.reached}),
+    )
 
 
 def _read(row: Mapping[str, Any]) -> Rollout:
-    return Rollout(
-        version=row["Version"],
-        counts=Counts(row["Devices"], row["Successful"], row["Failing"]),
-        best=row["Best"],
-        settled_since=read_time(row["SettledSince"]) if "SettledSince" in row else None,
-        progressed_at=read_time(row["ProgressedAt"]),
-        reached=tuple((name, datetime.fromisoformat(at)) for name, at in json.loads(row["Reached"]).items()),
-    )
+    values = read(DEPLOYMENT_COLUMNS, row)
+    reached = tuple((name, datetime.fromisoformat(at)) for name, at in json.loads(row["Reached"]).items())
+    return built(Rollout, values, counts=built(Counts, values, "counts."), reached=reached)

@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 
 from status_app.errors import LostRaceError, UnavailableError
 from status_app.events.deployment_event import deployment_event
 from status_app.events.publisher import TransitionPublisher
-from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.lookups import Counted, FleetIndex
 from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment, UnsentEvent
 from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, beyond, count_devices
 from status_app.status_table.reader import DeviceReader
@@ -73,8 +74,8 @@ class Deployments:
         if not due and moved == self._counted:
             return False
         known = {stored.deployment: stored for stored in deployments}
-        others = [counted for device_id in more for counted in beyond(await self._reader.read(device_id))]
-        counts = count_devices([*await self._index.counters(), *others])
+        others = [await each.run(device_id, self._beyond(device_id)) or [] for device_id in more]
+        counts = count_devices(chain(await self._index.counters(), *others))
         for deployment in dict.fromkeys((*counts, *known)):
             stored = known.get(deployment) or StoredDeployment(deployment, None)
             count = counts.get(deployment, NO_DEVICES)
@@ -93,6 +94,9 @@ class Deployments:
         for event in events:
             if event.deployment not in held and not await each.run(event.deployment, send(event)):
                 held.add(event.deployment)  # its events keep their order
+
+    async def _beyond(self, device_id: str) -> list[Counted]:
+        return list(beyond(await self._reader.read(device_id)))
 
     async def _is_due(self, stored: StoredDeployment) -> bool:
         due = stored.rollout.due(self._policy) if stored.rollout is not None else None

@@ -12,10 +12,12 @@ from azure.core import MatchConditions
 from azure.data.tables import TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from status_app.status_table.rows import Row, device_row, long, module_row, transition_row
+from status_app.status_table.rows import device_row, module_row, transition_row
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage import transaction
 from status_app.storage.client import TRANSACTION_LIMIT, table_errors
+from status_app.storage.codecs import long
+from status_app.storage.columns import Row
 from status_app.storage.keys import AFTER_TRANSITIONS, DEVICE, escape, module_key, transition_key
 from status_app.storage.transaction import Operation
 from status_core import DeviceRecord, Transition

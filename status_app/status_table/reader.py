@@ -5,9 +5,9 @@ from typing import Any, Final
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient
 
-from status_app.status_table.rows import read_number, read_time
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.client import PAGE, table_errors
+from status_app.storage.codecs import read_number, read_time
 from status_app.storage.keys import (
     AFTER_STATE,
     AFTER_TRANSITIONS,

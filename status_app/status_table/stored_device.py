@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from status_app.status_table.rows import read_number, read_record, read_time
+from status_app.status_table.rows import read_record
+from status_app.storage.codecs import read_number, read_time
 from status_app.storage.keys import DEVICE
 from status_core import DeviceRecord
 

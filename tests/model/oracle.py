@@ -157,8 +157,8 @@ def _ideal(device: Device, times: list[datetime]) -> tuple[DeviceRecord | None, 
             record = None
             continue
         record, _ = advance(record, evaluate(twin), at, GracePolicy())
-        is_old = record.state in (*_OLD, "no_deployment")
-        states = {name: module.state for name, module in record.modules.items()}
+        is_old = record.verdict.state in (*_OLD, "no_deployment")
+        states = {name: module.verdict.state for name, module in record.modules.items()}
         silent |= {name for name, now in states.items() if now in ("pending", "unknown") or is_old}
     return record, silent
 
