@@ -1,5 +1,6 @@
 """Sends transitions as events: no event without its row, and no row without its event."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -22,6 +23,7 @@ class Outbox:
         self._publisher = publisher
         self._clock = clock
         self._paused_until: datetime | None = None
+        self._lock = asyncio.Lock()
 
     @property
     def is_refused(self) -> bool:
@@ -39,6 +41,10 @@ class Outbox:
         Returns:
             Whether they are published. Where they are not, the timer sends them.
         """
+        async with self._lock:  # one at a time: one device finds out that the event hub refuses, and the others know
+            return await self._send(device_id, rows)
+
+    async def _send(self, device_id: str, rows: Sequence[Mapping[str, Any]]) -> bool:
         if self._paused_until is not None and self._clock() < self._paused_until:
             return False
         try:

@@ -119,16 +119,6 @@ class FleetProjection:
             found |= result
         return found
 
-    async def withdraw(self, shard: str, keys: Sequence[str]) -> None:
-        """Delete announcements: of changes that did not come, or that others have projected.
-
-        Raises:
-            UnavailableError: The table service does not answer.
-        """
-        with table_errors():
-            for key in keys:
-                await self._client.delete_entity(shard, key)
-
     async def _announce(self, shard: str, keys: Mapping[str, str]) -> dict[str, str | Exception]:
         rows = [{"PartitionKey": shard, "RowKey": key, "Device": escape(device_id)} for device_id, key in keys.items()]
         try:
