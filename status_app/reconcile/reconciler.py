@@ -158,7 +158,7 @@ class Reconciler:
         device.summary, device.stored = summary, stored
         published = summary.published if summary.published is not None else stored.published
         if published is None:  # no row of this release says so
-            unsent = await self._former.first_unsent(device.device_id) if stored.is_known else None
+            unsent = await self._former.first_unsent(device.device_id) if stored.last_sequence else None
             published = stored.last_sequence if unsent is None else unsent - 1
         device.published = max(device.published, published)
 
@@ -286,6 +286,9 @@ class Reconciler:
             said = results[device.device_id]
             if isinstance(said, Exception):
                 _log.info("device %r: the timer projects it: %s", device.device_id, said)
+                if isinstance(device.task, Announced):  # by this row, or by no other
+                    is_lost = isinstance(said, LostRaceError)
+                    device.error = UnavailableError("tables", str(said)) if is_lost else said
                 continue
             if said is not None and device.published == device.stored.last_sequence:
                 self._cache.keep(said, device.stored)
