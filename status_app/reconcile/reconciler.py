@@ -248,8 +248,7 @@ class Reconciler:
             is_sent = self._outbox is None or await self._send(device, self._outbox, last)
         except UnavailableError as error:
             _log.info("device %r: its events are left for the timer: %s", device.device_id, error)
-        except Exception:
-            # A bug, or a row that somebody has changed. What was committed is projected all the same.
+        except Exception:  # noqa: BLE001 (a bug, or a row that was edited: what was committed is projected all the same)
             _log.exception("device %r: its events cannot be sent", device.device_id)
         else:
             device.published = last if is_sent else device.published
