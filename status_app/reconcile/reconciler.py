@@ -144,10 +144,8 @@ class Reconciler:
     async def _read(self, device: _Device) -> None:
         # The summary before the device, and the device before its twin: what is read later is never older.
         device.change, device.twin, device.outcome, device.history = None, None, None, []
-        known = None
-        if isinstance(device.task, Notified) and not device.task.notification.lifecycle:
-            known = self._cache.take(device.device_id)
-        if known is None:
+        known = self._cache.take(device.device_id)  # whatever it comes to, it is another one then
+        if known is None or not isinstance(device.task, Notified) or device.task.notification.lifecycle:
             summary = await self._projection.read(device.device_id)
             known = summary, await self._reader.read(device.device_id)
         await self._take(device, *known)
