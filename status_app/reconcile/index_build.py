@@ -68,15 +68,18 @@ class IndexBuild:
             await self._deployments.adopt(self._client)
             if not await self._project(await self._former.unsent(), report):  # devices that were removed among them
                 return
+            await self._keep_place(None, is_done=False)
         place, began = json.loads(row.get("Place", "null")), self._clock()
         while not self.is_done and self._clock() - began < RUN_FOR:
             devices, place = await self._reader.devices(place)
             if not await self._project(devices, report):
                 return  # this page again
-            is_done = place is None
-            with table_errors():
-                await self._client.upsert_entity({**_key(), "Place": json.dumps(place), "Done": is_done})
-            self.is_done = is_done
+            await self._keep_place(place, is_done=place is None)
+
+    async def _keep_place(self, place: dict[str, str] | None, *, is_done: bool) -> None:
+        with table_errors():
+            await self._client.upsert_entity({**_key(), "Place": json.dumps(place), "Done": is_done})
+        self.is_done = is_done
 
     async def _project(self, devices: Iterable[str], report: RunReport) -> bool:
         """Project devices. False where that has to be done again; a device that cannot be read costs itself."""
