@@ -67,6 +67,8 @@ class _Device:
         history: Rows of the transitions that were committed last.
         is_silent: The hub did not answer.
         is_again: A change of a due device is committed, and it is looked at once more.
+        is_glance: Its rows alone were read, and not what the index says of it.
+        is_read: Both were read, in an earlier round.
     """
 
     task: Task
@@ -78,6 +80,8 @@ class _Device:
     twin: Mapping[str, Any] | None = None
     is_silent: bool = False
     is_again: bool = False
+    is_glance: bool = False
+    is_read: bool = False
     has_committed: bool = False
     change: Change | None = None
     outcome: Outcome | None = None
@@ -131,7 +135,8 @@ class Reconciler:
             changing = [device for device in waiting if device.change is not None and device.error is None]
             await self._announce(changing)
             await _each(changing, self._write)
-            going = [device for device in waiting if device.error is None and device.outcome is not None]
+            done = [device for device in waiting if device.error is None and device.outcome is not None]
+            going = [device for device in done if not device.is_glance]
             await _each([device for device in going if self._has_unpublished(device)], self._publish)
             await self._project(going)
             waiting = [device for device in waiting if device.error is None and device.outcome is None]
@@ -146,10 +151,28 @@ class Reconciler:
         device.change, device.twin, device.outcome, device.history = None, None, None, []
         known = self._cache.take(device.device_id)  # whatever it comes to, it is another one then
         if known is None or not isinstance(device.task, Notified) or device.task.notification.lifecycle:
+            if await self._is_glanced_at(device):
+                return
             summary = await self._projection.read(device.device_id)
-            known = summary, await self._reader.read(device.device_id)
+            is_new = summary.etag is None and not device.is_read
+            known = summary, await self._reader.read(device.device_id, is_new=is_new)
+        device.is_read = True
         await self._take(device, *known)
         device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock(), again=device.is_again)
+
+    async def _is_glanced_at(self, device: _Device) -> bool:
+        """Read the rows of a queried device alone: of most nothing changes, and the index need not be asked.
+
+        Returns:
+            False for any other device, for one that was glanced at before, and where only a read of the twin can tell.
+        """
+        is_first = isinstance(device.task, Queried) and not device.is_glance and not device.is_read
+        device.is_glance = False
+        if is_first:
+            device.stored = await self._reader.read(device.device_id)
+            device.is_glance = device.stored.is_known and not needs_a_read(device.task, device.stored)
+            device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock(), again=False)
+        return device.is_glance
 
     async def _take(self, device: _Device, summary: Summary, stored: StoredDevice) -> None:
         """Go on with a device as it was read. What this process has sent is not sent again."""
@@ -201,6 +224,8 @@ class Reconciler:
             device.change = None
         if device.change is None:
             device.outcome = Outcome.UNVERIFIED if device.is_silent else Outcome.UNCHANGED
+        elif device.is_glance:
+            device.change = None  # in the next round, with what the index says
         device.is_again = again
 
     async def _announce(self, devices: Sequence[_Device]) -> None:
