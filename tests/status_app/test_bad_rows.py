@@ -2,16 +2,21 @@
 
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import App, fresh_app
+from app_over_azurite import App, forget, fresh_app, writers_are_dead
 from asking import ask, listed, pages
 from azure.data.tables import UpdateMode
 
+from status_app.fleet_index.rows import shard_of
 from status_app.http import routes
+from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
 from status_app.storage.keys import TRANSITION, escape
 
+MINUTE = timedelta(minutes=1)
+HOUR = 60 * MINUTE
 NEWER = "2026-01-05T08:00:00+00:00"
 
 
@@ -148,3 +153,112 @@ async def test_a_page_promises_a_next_one_only_where_that_has_an_item(app: App) 
     answered = await ask(app.services.fleet(), routes.devices, "limit=2")
     assert [item["deviceId"] for item in answered.json["items"]] == devices[:2]
     assert answered.json["next"] is None
+
+
+async def edit_index(app: App, key: str, **columns: Any) -> None:
+    """Change a row of the index by hand."""
+    index = app.client.get_table_client("DeploymentIndex")
+    (row,) = [row async for row in index.query_entities(f"RowKey eq '{key}'")]
+    await index.update_entity({**row, **columns}, UpdateMode.REPLACE)
+
+
+async def add_to_index(app: App, shard: str, key: str, **columns: Any) -> None:
+    row = {"PartitionKey": shard, "RowKey": key, **columns}
+    await app.client.get_table_client("DeploymentIndex").create_entity(row)
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["covered", "read again"])
+async def test_a_device_that_cannot_be_read_costs_a_batch_nothing_but_itself(app: App, is_known: bool) -> None:
+    bad, known = await show(app, "bad", "003"), await show(app, "known", "003")
+    await edit(app, bad, "device", Deployments="no list")
+    await forget(app.services)
+    if not is_known:
+        app.report(bad, MINUTE, runtimeStatus="backoff")
+    new = app.put("new", "048")
+    with pytest.raises(BatchError, match="1 devices"):
+        await app.handle(app.event(known), app.event(bad), app.event(new))
+    assert (await app.rows(new))["device"]["State"] == "module_failed"
+    await app.handle(app.event(bad), attempt=MAX_RETRIES)
+    assert [row["Reason"] for row in await app.dead_letters()] == ["internal_error"]
+    await app.client.delete_table("DeadLetter")
+
+
+async def test_a_device_that_cannot_be_read_keeps_the_timer_from_no_other(app: App) -> None:
+    bad, good = await show(app, "bad", "048"), await show(app, "good", "048")
+    await app.flag_stuck()
+    await edit(app, bad, "device", Deployments="no list")
+    await add_to_index(app, shard_of(bad), f"pending|{bad}|5", Device=bad)
+    await add_to_index(app, shard_of(good), f"pending|{good}|5", Device=good)
+    with pytest.raises(ExceptionGroup, match="flag_stuck: 2 failed"), writers_are_dead():
+        await app.flag_stuck(HOUR)
+    assert (await app.rows(good))["module:m1"]["Stuck"] is True
+    assert await app.index("pending") == [f"{bad}|5"]
+
+
+@pytest.mark.parametrize("columns", [{"Rows": "["}, {"Counters": 5}, {"Published": "many"}])
+async def test_a_summary_that_cannot_be_read_costs_its_device_alone(app: App, columns: dict[str, Any]) -> None:
+    bad, good = await show(app, "bad", "003"), await show(app, "good", "003")
+    await app.flag_stuck()
+    await edit_index(app, f"summary|{bad}", **columns)
+    await forget(app.services)
+    for device in (bad, good):
+        app.report(device, MINUTE, runtimeStatus="backoff")
+    with pytest.raises(BatchError, match="1 devices"):
+        await app.handle(app.event(bad), app.event(good))
+    assert (await app.rows(good))["device"]["State"] == "module_failed"
+    with pytest.raises(ExceptionGroup, match="resync: 1 failed"):
+        await app.resync()
+    await app.flag_stuck()
+    assert [item["deviceId"] for item in await listed(app.services.fleet(), routes.devices)] == [good, bad]
+
+
+@pytest.mark.parametrize("devices", ["many", None])
+async def test_a_counter_without_a_number_keeps_no_device_and_no_deployment_from_its_count(
+    app: App, caplog: pytest.LogCaptureFixture, devices: str | None
+) -> None:
+    device, other = await show(app, "d", "003", "a"), await show(app, "other", "003", "b")
+    index = app.client.get_table_client("DeploymentIndex")
+    counters = index.query_entities("RowKey ge 'count|a|' and RowKey lt 'count|a}'")
+    (row,) = [row async for row in counters]
+    columns = {name: value for name, value in row.items() if name != "Devices"}
+    await index.update_entity(columns | ({"Devices": devices} if devices else {}), UpdateMode.REPLACE)
+    await forget(app.services)
+    await app.flag_stuck()
+    found = {item["deploymentId"]: item["devices"] for item in await listed(app.services.fleet(), routes.deployments)}
+    assert found == {"b": 1}
+    for name in (device, other):
+        app.report(name, MINUTE, runtimeStatus="backoff")
+        await app.handle(app.event(name))
+    await app.flag_stuck()
+    found = {item["deploymentId"]: item["devices"] for item in await listed(app.services.fleet(), routes.deployments)}
+    assert found == {"a": 1, "b": 1}
+    assert "has no number" in caplog.text
+    assert "cannot be read" in caplog.text
+
+
+async def test_rows_of_a_later_release_in_the_index_change_nothing_of_what_is_known_here(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = await show(app, "d", "048", "a")
+    shard, counter = shard_of(device), "count|a||module_failed|backoff|successful|0|"
+    like = {"Deployment": "a", "State": "module_failed", "Reason": "backoff", "Portal": "", "Stuck": False}
+    await add_to_index(app, shard, f"count|a|zone=north|{counter[9:]}", Devices=1, Cohort="zone=north", **like)
+    await add_to_index(
+        app,
+        shard,
+        "count|c||melted|sunk|lost|0|leak",
+        Devices=1,
+        Cause="leak",
+        **like | {"State": "melted", "Deployment": "c"},
+    )
+    await add_to_index(app, shard, "picture|sha256:1", Digest="sha256:1")
+    await add_to_index(app, shard, f"promise|{device}", Device=device)
+    await add_to_index(app, shard, f"quota|{device}", Device=device, Format=2)
+    await app.flag_stuck(HOUR)
+    assert (await app.rows(device))["module:m1"]["Stuck"] is True
+    fleet = app.services.fleet()
+    (a, c) = await listed(fleet, routes.deployments)
+    assert (a["deploymentId"], a["devices"], a["stuck"]) == ("a", 1, 1)
+    assert (c["deploymentId"], c["devices"]) == ("c", 1)
+    assert [item["deviceId"] for item in await listed(fleet, routes.devices)] == [device]
+    assert "row 'picture|sha256:1' of the index names no device" in caplog.text
