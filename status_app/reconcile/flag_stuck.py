@@ -11,7 +11,7 @@ from typing import Final
 
 from status_app.errors import UnavailableError
 from status_app.events.outbox import Outbox
-from status_app.fleet_index.lookups import FleetIndex, IndexEntry
+from status_app.fleet_index.lookups import FleetIndex, IndexEntry, Work
 from status_app.fleet_index.rows import PENDING
 from status_app.reconcile.index_build import IndexBuild
 from status_app.reconcile.reconciler import AT_ONCE, SILENT, Reconciler
@@ -69,13 +69,12 @@ class FlagStuck:
             report.add(await self._reconciler.run(announced))
         if self._outbox is not None and self._outbox.is_refused:
             report.errors.append(UnavailableError("transitions", "events wait for the next run"))
-        # Half an index would count a deployment as completed that is not.
-        counts = (lambda: self._deployments.watch(work.moved, work.more), self._count_stuck)
-        for count in counts if self._build.is_done else ():
-            try:
-                await count()
-            except Exception as error:  # noqa: BLE001 (the other work goes on, and it is raised at the end)
-                report.errors.append(error)
+        if self._build.is_done:  # by half an index, a deployment would be completed that is not
+            for count in (self._count_deployments(work, report), self._count_stuck()):
+                try:
+                    await count
+                except Exception as error:  # noqa: BLE001 (the other work goes on, and it is raised at the end)
+                    report.errors.append(error)
         report.finish("flag_stuck")
 
     def _announced(self, entries: Iterable[IndexEntry]) -> list[Announced]:
@@ -86,6 +85,11 @@ class FlagStuck:
             is_over = entry.key.startswith(f"{PENDING}|") and entry.written is not None and entry.written < over
             keys[entry.device_id] |= {entry.key} if is_over else set()
         return [Announced(device_id, frozenset(pending)) for device_id, pending in keys.items()]
+
+    async def _count_deployments(self, work: Work, report: RunReport) -> None:
+        if report.outcomes.keys() - {Outcome.STALE}:  # this run has moved counters
+            work = await self._index.work(self._clock())
+        await self._deployments.watch(work.moved, work.more)
 
     async def _count_stuck(self) -> None:
         if meters.is_heard():

@@ -320,6 +320,7 @@ async def test_an_announcement_without_a_change_is_left_while_its_writer_may_liv
     await index.create_entity(row)
     written = (await index.get_entity(row["PartitionKey"], row["RowKey"])).metadata["timestamp"]
     app.hub.reads.clear()
+    assert written is not None
     app.now = written + WRITERS_END_AFTER
     for _ in range(2):
         await app.flag_stuck()
