@@ -119,9 +119,10 @@ class FleetIndex:
         return [entry.device_id for entry in _entries(row for shard in shards for row in shard)]
 
     async def devices(self) -> AsyncIterator[str]:
-        """Every device of which the index says something. One request for each thousand."""
-        async for entry in self._all("summary|"):
-            yield entry.device_id
+        """Every device of which the index says something, or will; some twice. A request for each thousand."""
+        for kind in ("summary", PENDING):
+            async for entry in self._all(f"{kind}|"):
+                yield entry.device_id
 
     async def counters(self, deployment: str | None = None) -> list[Counted]:
         """Devices by what they are like: of one deployment, or of all. At least a request for each shard."""

@@ -64,7 +64,8 @@ class Summary:
         entries: The rows that it has beside, by RowKey.
         counters: The counters in which it is counted.
         published: Its transitions up to this sequence are published; None where only the device's own row may know.
-        status_etag: ETag of the row in DeploymentStatus that these rows say; None where it has no state.
+        status_etag: ETag of the row in DeploymentStatus that these rows were made of, so that no two projections are
+            alike; None where it has no state. A later change that moves none of them is not in it.
     """
 
     device_id: str
@@ -131,6 +132,12 @@ def project(stored: StoredDevice, before: Summary, published: int, *, moved: boo
     if len(questions) > ROOM or len(counters) > COUNTED:
         entries[joined(MORE[:-1], device)] = {}
     return Summary(device_id, before.etag, entries, dict(islice(counters.items(), COUNTED)), published, stored.etag)
+
+
+def said_of(stored: StoredDevice) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+    """What a shard says of a device whose events are all published: its rows and its counters."""
+    summary = project(stored, Summary(stored.device_id), stored.last_sequence)
+    return ({}, {}) if summary is None else (summary.entries or {}, summary.counters or {})
 
 
 def questions_of(stored: StoredDevice) -> Entries:

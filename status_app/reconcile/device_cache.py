@@ -15,19 +15,19 @@ ROWS: Final = 20_000
 
 
 class DeviceCache:
-    """Keeps the devices that were reconciled last, each with what the index says of it."""
+    """Keeps the devices that were reconciled last, each with what the index says of it, as far as that was read."""
 
     def __init__(self) -> None:
-        self._devices: OrderedDict[str, tuple[Summary, StoredDevice]] = OrderedDict()
+        self._devices: OrderedDict[str, tuple[Summary | None, StoredDevice]] = OrderedDict()
         self._rows = 0
 
-    def take(self, device_id: str) -> tuple[Summary, StoredDevice] | None:
+    def take(self, device_id: str) -> tuple[Summary | None, StoredDevice] | None:
         """A device, if it is known, for one use: what comes of that is kept instead, or nothing where it fails."""
         known = self._devices.pop(device_id, None)
         self._rows -= len(known[1].rows) if known else 0
         return known
 
-    def keep(self, summary: Summary, stored: StoredDevice) -> None:
+    def keep(self, summary: Summary | None, stored: StoredDevice) -> None:
         """Keep a device as it is stored now, and forget those that were used longest ago."""
         self.take(stored.device_id)
         if not stored.is_known:

@@ -1,11 +1,15 @@
 """Makes what is stored of devices equal to what their twins say: a batch at a time, in phases.
 
-    read       what the index says of each device, then its rows, then its twin where that is needed
+    read       the rows of each device, then its twin where that is needed
     decide     the next record and its transitions: pure
+    consult    what the index says of each device of which it has to say something else then
     announce   that the device may change: a crash from here on leaves an announcement that the timer finishes
     commit     state and history of the device, guarded by its ETag
     publish    the events that are not published yet, in their order
     project    the rows of the index, guarded by the summary of the device
+
+A change that moves nothing of the index is committed, and no more. What is read later is never older: where nothing is
+committed the index is read before the device, and where something is, the guard of the commit proves that.
 
 Each phase is over all devices of the batch. A device that fails in one goes no further and costs no other its turn; one
 that lost a race goes into the next round.
@@ -13,7 +17,7 @@ that lost a race goes into the next round.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
@@ -21,7 +25,7 @@ from status_app.errors import LostRaceError, UnavailableError
 from status_app.events.outbox import Outbox
 from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.projection import FleetProjection, Projection
-from status_app.fleet_index.rows import Summary, project
+from status_app.fleet_index.rows import Summary, project, said_of
 from status_app.reconcile.decisions import (
     advanced,
     is_missed,
@@ -31,7 +35,7 @@ from status_app.reconcile.decisions import (
     unverified,
 )
 from status_app.reconcile.device_cache import DeviceCache
-from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Result, Task
+from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Result, Task, Unseen
 from status_app.status_table.commit import Change, DeviceCommit
 from status_app.status_table.reader import DeviceReader
 from status_app.status_table.stored_device import StoredDevice
@@ -67,21 +71,19 @@ class _Device:
         history: Rows of the transitions that were committed last.
         is_silent: The hub did not answer.
         is_again: A change of a due device is committed, and it is looked at once more.
-        is_glance: Its rows alone were read, and not what the index says of it.
-        is_read: Both were read, in an earlier round.
+        is_moving: The index has something else to say of it, or has to be made sure of.
     """
 
     task: Task
-    summary: Summary
     stored: StoredDevice
+    summary: Summary | None = None
     published: int = 0
     pending: set[str] = field(default_factory=set)
     history: list[Row] = field(default_factory=list)
     twin: Mapping[str, Any] | None = None
     is_silent: bool = False
     is_again: bool = False
-    is_glance: bool = False
-    is_read: bool = False
+    is_moving: bool = False
     has_committed: bool = False
     change: Change | None = None
     outcome: Outcome | None = None
@@ -126,19 +128,24 @@ class Reconciler:
             A result for each task, in their order. Its error is BadEventError where the device is neither in the hub
             nor in the table, UnavailableError where a service does not answer or other writers were always first.
         """
-        devices = [_Device(task, Summary(task.device_id), StoredDevice(task.device_id)) for task in tasks]
+        devices = [_Device(task, StoredDevice(task.device_id)) for task in tasks]
         waiting = devices
         for _ in range(ROUNDS):
             await _each(waiting, self._read)
             await self._read_twins(waiting)
             await _each(waiting, self._decide)
             changing = [device for device in waiting if device.change is not None and device.error is None]
-            await self._announce(changing)
+            moving = [device for device in changing if device.is_moving]
+            await _each(moving, self._consult)
+            await self._announce([device for device in moving if device.error is None])
             await _each(changing, self._write)
             done = [device for device in waiting if device.error is None and device.outcome is not None]
-            going = [device for device in done if not device.is_glance]
+            going = [device for device in done if device.is_moving]
             await _each([device for device in going if self._has_unpublished(device)], self._publish)
             await self._project(going)
+            for device in done:
+                if not device.is_moving:
+                    self._cache.keep(device.summary, device.stored)
             waiting = [device for device in waiting if device.error is None and device.outcome is None]
             if not waiting:
                 break
@@ -147,41 +154,31 @@ class Reconciler:
         return [Result(device.task, device.outcome, device.error) for device in devices]
 
     async def _read(self, device: _Device) -> None:
-        # The summary before the device, and the device before its twin: what is read later is never older.
         device.change, device.twin, device.outcome, device.history = None, None, None, []
+        device.is_moving = bool(device.pending) or isinstance(device.task, (Announced, Due, Unseen))
         known = self._cache.take(device.device_id)  # whatever it comes to, it is another one then
         if known is None or not isinstance(device.task, Notified) or device.task.notification.lifecycle:
-            if await self._is_glanced_at(device):
-                return
-            summary = await self._projection.read(device.device_id)
-            is_new = summary.etag is None and not device.is_read
-            known = summary, await self._reader.read(device.device_id, is_new=is_new)
-        device.is_read = True
+            summary = await self._projection.read(device.device_id) if device.is_moving else None
+            known = summary, await self._reader.read(device.device_id)
         await self._take(device, *known)
         device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock(), again=device.is_again)
 
-    async def _is_glanced_at(self, device: _Device) -> bool:
-        """Read the rows of a queried device alone: of most nothing changes, and the index need not be asked.
-
-        Returns:
-            False for any other device, for one that was glanced at before, and where only a read of the twin can tell.
-        """
-        is_first = isinstance(device.task, Queried) and not device.is_glance and not device.is_read
-        device.is_glance = False
-        if is_first:
-            device.stored = await self._reader.read(device.device_id)
-            device.is_glance = device.stored.is_known and not needs_a_read(device.task, device.stored)
-            device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock(), again=False)
-        return device.is_glance
-
-    async def _take(self, device: _Device, summary: Summary, stored: StoredDevice) -> None:
+    async def _take(self, device: _Device, summary: Summary | None, stored: StoredDevice) -> None:
         """Go on with a device as it was read. What this process has sent is not sent again."""
         device.summary, device.stored = summary, stored
-        published = summary.published if summary.published is not None else stored.published
-        if published is None:  # no row of this release says so
+        published = summary.published if summary is not None and summary.published is not None else stored.published
+        if published is None and summary is not None:  # no row of this release says so
             unsent = await self._former.first_unsent(device.device_id) if stored.last_sequence else None
             published = stored.last_sequence if unsent is None else unsent - 1
-        device.published = max(device.published, published)
+        device.published = max(device.published, published or 0)
+
+    async def _consult(self, device: _Device) -> None:
+        """Read what the index says of a device that changes, if it is not known: it is new where it has no history."""
+        if device.summary is None and device.change is not None:
+            is_new = device.stored.last_sequence == 0
+            summary = Summary(device.device_id) if is_new else await self._projection.read(device.device_id)
+            await self._take(device, summary, device.stored)
+            device.change = replace(device.change, published=device.published)
 
     async def _read_twins(self, devices: Sequence[_Device]) -> None:
         """Read the twins of all devices that need theirs."""
@@ -224,9 +221,16 @@ class Reconciler:
             device.change = None
         if device.change is None:
             device.outcome = Outcome.UNVERIFIED if device.is_silent else Outcome.UNCHANGED
-        elif device.is_glance:
-            device.change = None  # in the next round, with what the index says
+        else:
+            device.is_moving = device.is_moving or self._moves_the_index(device.change)
         device.is_again = again
+
+    def _moves_the_index(self, change: Change) -> bool:
+        """Whether the index has something else to say of a device after a change; `Published` is said there alone."""
+        stored = change.stored
+        if change.transitions or change.record is None or stored.published is None:
+            return True
+        return said_of(stored) != said_of(replace(stored, rows=self._commit.rows(change)))
 
     async def _announce(self, devices: Sequence[_Device]) -> None:
         new = [device.device_id for device in devices if not device.pending]
@@ -319,9 +323,10 @@ class Reconciler:
 
     def _projection_of(self, device: _Device) -> Projection:
         is_moved = isinstance(device.task, Due)
-        after = project(device.stored, device.summary, device.published, moved=is_moved)
+        before = device.summary or Summary(device.device_id)
+        after = project(device.stored, before, device.published, moved=is_moved)
         pending = device.pending | (device.task.pending if isinstance(device.task, Announced) else frozenset())
-        return Projection(device.summary, after, frozenset(pending))
+        return Projection(before, after, frozenset(pending))
 
     async def _trim(self, device: _Device) -> None:
         try:

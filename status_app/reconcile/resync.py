@@ -11,12 +11,11 @@ from typing import Any, Final, Protocol
 
 from status_app.errors import ContinuationError, UnavailableError
 from status_app.fleet_index.lookups import FleetIndex
-from status_app.ingest.notifications import Notification
 from status_app.iothub.twins import TwinPage
 from status_app.reconcile.reconciler import AT_ONCE, Reconciler
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
 from status_app.reconcile.run_report import RunReport
-from status_app.reconcile.tasks import Notified, Outcome, Queried
+from status_app.reconcile.tasks import Outcome, Queried, Unseen
 from status_app.telemetry.logs import log
 from status_app.telemetry.meters import RESYNC_HEALED, record
 from status_core import NAME_LIMIT
@@ -100,16 +99,14 @@ class Resync:
 
     async def _look_for_the_gone(self, seen: set[int], report: RunReport) -> None:
         """Look at each device of the index that was on no page: a query may lag, so a read decides."""
-        unseen = list[str]()
+        unseen = dict[str, Unseen]()
         async for device_id in self._index.devices():
             if digest(device_id) not in seen:
-                unseen.append(device_id)
+                unseen[device_id] = Unseen(device_id)
             if len(unseen) == LOOKS_PER_RUN:  # the next cycle comes to the others
                 break
-        for some in batched(unseen, AT_ONCE, strict=False):
-            report.add(
-                await self._reconciler.run(Notified(Notification(device_id, lifecycle=True)) for device_id in some)
-            )
+        for some in batched(unseen.values(), AT_ONCE, strict=False):
+            report.add(await self._reconciler.run(some))
 
 
 def _device(twin: Mapping[str, Any]) -> str | None:

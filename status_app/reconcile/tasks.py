@@ -53,6 +53,13 @@ class Queried:
 
 
 @dataclass(frozen=True, slots=True)
+class Unseen:
+    """The index has the device, and no page of a query had it."""
+
+    device_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Due:
     """A deadline of the device is over: flag what is stuck by now, clear what has recovered.
 
@@ -76,7 +83,7 @@ class Announced:
     pending: frozenset[str] = frozenset()
 
 
-type Task = Notified | Queried | Due | Announced
+type Task = Notified | Queried | Unseen | Due | Announced
 
 
 @dataclass(frozen=True, slots=True)

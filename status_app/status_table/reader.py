@@ -18,7 +18,6 @@ from status_app.storage.keys import (
     transition_sequence,
     unescape,
 )
-from status_core import Kind
 
 TABLE: Final = "DeploymentStatus"
 
@@ -29,16 +28,8 @@ class DeviceReader:
     def __init__(self, client: TableClient) -> None:
         self._client = client
 
-    async def read(self, device_id: str, *, is_new: bool = False) -> StoredDevice:
-        """A device as it is stored now. One request, and one more for a device without a state.
-
-        Args:
-            device_id: The device.
-            is_new: Nothing says that it has a state. Its history is asked first, which is enough where it has none.
-        """
-        newest = await self._newest(device_id) if is_new else None
-        if is_new and (newest is None or newest["Kind"] == Kind.DELETED):
-            return _without_a_state(device_id, newest)
+    async def read(self, device_id: str) -> StoredDevice:
+        """A device as it is stored now. One request, and one more for a device without a state."""
         with table_errors():
             entities = [
                 entity
@@ -50,14 +41,18 @@ class DeviceReader:
         if DEVICE in rows:
             device = rows[DEVICE]
             return StoredDevice(device_id, rows, device.metadata["etag"], device["Sequence"].value)
-        return _without_a_state(device_id, newest or await self._newest(device_id))
+        newest = await self._newest(device_id)
+        if newest is None:
+            return StoredDevice(device_id)
+        sequence = transition_sequence(newest["RowKey"])
+        return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(newest["At"]))
 
     async def _newest(self, device_id: str) -> TableEntity | None:
         """The last transition of a device."""
         rows = self._client.query_entities(
             f"PartitionKey eq '{escape(device_id)}' and RowKey ge '{TRANSITION}' and RowKey lt '{AFTER_TRANSITIONS}'",
             results_per_page=1,
-            select=["RowKey", "At", "Kind"],
+            select=["RowKey", "At"],
         )
         with table_errors():
             async for row in rows:
@@ -108,11 +103,3 @@ class DeviceReader:
                 found = [unescape(row["PartitionKey"]) async for row in page]
                 return found, pages.continuation_token
         return [], None
-
-
-def _without_a_state(device_id: str, newest: TableEntity | None) -> StoredDevice:
-    """A device that is not known, or no longer: its last transition is what is left of it."""
-    if newest is None:
-        return StoredDevice(device_id)
-    sequence = transition_sequence(newest["RowKey"])
-    return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(newest["At"]))

@@ -261,7 +261,7 @@ def flags(rows: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def states(rows: Mapping[str, Any]) -> dict[str, Any]:
     """The rows of a device without what no two devices share, and no two looks."""
-    own = ("PartitionKey", "EventId", "ObservedAt")
+    own = ("PartitionKey", "EventId", "ObservedAt", "Published")
     return {key: {name: value for name, value in row.items() if name not in own} for key, row in rows.items()}
 
 

@@ -276,7 +276,6 @@ async def outcome(app: App, device: str) -> dict[str, Any]:
     """The rows of a device, without the times at which they were seen."""
     rows = states(await app.rows(device))
     for row in rows.values():
-        row.pop("Published", None)  # it is as of the last commit, and some ways have one more
         if row.get("Kind") == "deleted":  # its time is when it was seen
             del row["At"], row["DurationSeconds"]
     return rows
