@@ -6,6 +6,7 @@ Its cost follows what is to be done, not the size of the fleet.
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import batched
 from typing import Final
 
@@ -56,8 +57,22 @@ class FlagStuck:
         await self._build.go_on(report)
         work = await self._index.work(self._clock())
         due_devices = dict.fromkeys((*(entry.device_id for entry in work.due), *await self._build.due()))
+        await self._look_at_due(due_devices, report)
+        for announced in batched(self._announced(work.announced), AT_ONCE, strict=False):
+            report.add(await self._reconciler.run(announced))
+        if self._outbox is not None and self._outbox.is_refused:
+            report.errors.append(UnavailableError("transitions", "events wait for the next run"))
+        if self._build.is_done:  # by half an index, a deployment would be completed that is not
+            for count in (partial(self._count_deployments, work, report), self._count_stuck):
+                try:
+                    await count()
+                except Exception as error:  # noqa: BLE001 (the other work goes on, and it is raised at the end)
+                    report.errors.append(error)
+        report.finish("flag_stuck")
+
+    async def _look_at_due(self, device_ids: Iterable[str], report: RunReport) -> None:
         silent = 0
-        for due in batched(due_devices, AT_ONCE, strict=False):
+        for due in batched(device_ids, AT_ONCE, strict=False):
             results = await self._reconciler.run(Due(device_id, ask=silent < SILENT) for device_id in due)
             for result in results:
                 if result.outcome is Outcome.UNVERIFIED:
@@ -65,17 +80,6 @@ class FlagStuck:
                 elif silent < SILENT:
                     silent = 0
             report.add(results)
-        for announced in batched(self._announced(work.announced), AT_ONCE, strict=False):
-            report.add(await self._reconciler.run(announced))
-        if self._outbox is not None and self._outbox.is_refused:
-            report.errors.append(UnavailableError("transitions", "events wait for the next run"))
-        if self._build.is_done:  # by half an index, a deployment would be completed that is not
-            for count in (self._count_deployments(work, report), self._count_stuck()):
-                try:
-                    await count
-                except Exception as error:  # noqa: BLE001 (the other work goes on, and it is raised at the end)
-                    report.errors.append(error)
-        report.finish("flag_stuck")
 
     def _announced(self, entries: Iterable[IndexEntry]) -> list[Announced]:
         """A task for each device of which something is left; announcements of dead writers end with it."""
