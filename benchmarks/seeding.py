@@ -43,7 +43,7 @@ def seed(folder: Path, rows: Sequence[Entity], devices: Iterable[str]) -> None:
         tables[reader.TABLE] += [{**row, "PartitionKey": name} for row in rows]
         shard = shard_of(name)
         said = project(StoredDevice(name, state, _ETAG, last), Summary(name), last)
-        assert said is not None
+        assert said is not None  # noqa: S101 (a device that has a state)
         index.append({"PartitionKey": shard, "RowKey": summary_key(name), **said.row()})
         index += [
             {"PartitionKey": shard, "RowKey": key, "Device": name, **columns}
@@ -65,13 +65,16 @@ def seed(folder: Path, rows: Sequence[Entity], devices: Iterable[str]) -> None:
 
 
 def _collection(name: str, documents: Sequence[dict[str, Any]], indices: Iterable[str]) -> dict[str, Any]:
-    """A collection as LokiJS, Azurite's database, keeps it; it makes the indices anew where they are dirty."""
+    """A collection as LokiJS, Azurite's database, keeps it: an index has the places of the documents in its order."""
     data = [{**document, "meta": {"revision": 0}, "$loki": number} for number, document in enumerate(documents, 1)]
     return {
         "name": name,
         "data": data,
         "idIndex": None,
-        "binaryIndices": {index: {"name": index, "dirty": True, "values": []} for index in indices},
+        "binaryIndices": {
+            index: {"name": index, "dirty": False, "values": _order([document[index] for document in data])}
+            for index in indices
+        },
         "uniqueNames": [],
         "transforms": {},
         "objType": name,
@@ -83,6 +86,10 @@ def _collection(name: str, documents: Sequence[dict[str, Any]], indices: Iterabl
         "events": {},
         "changes": [],
     }
+
+
+def _order(values: Sequence[str]) -> list[int]:
+    return sorted(range(len(values)), key=values.__getitem__)
 
 
 def _document(row: Entity) -> dict[str, Any]:

@@ -7,21 +7,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import pytest
 from app_over_azurite import App
 from asking import listed
 
 from benchmarks.seeding import seed
 from local.azurite import azurite_tables
 from local.tables import table_proxy
-from status_app.fleet_index import index_writes
-from status_app.fleet_index.index_rows import SHARDS
+from status_app.fleet_index.rows import SHARDS
 from status_app.http import routes
 
 DEVICES = 20_000
 DUE = 100
-PAGES_OF_MEMBERS = 2 * len(SHARDS)
-"""Every device of the fleet is one, some 1,250 in each shard."""
 
 
 async def requests_of_a_run(app: App, requests: Mapping[Any, int]) -> dict[str, int]:
@@ -69,9 +65,8 @@ async def running(tables: str) -> AsyncIterator[tuple[App, Mapping[Any, int]]]:
 
 
 async def test_a_run_over_a_hundred_due_devices_makes_the_same_requests_in_a_fleet_of_twenty_thousand(
-    tables: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tables: str, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(index_writes, "LINGER", 60)  # on a slow machine too
     async with running(tables) as (app, _):
         device = app.put("one", "048")
         await app.handle(app.event(device))
@@ -81,17 +76,14 @@ async def test_a_run_over_a_hundred_due_devices_makes_the_same_requests_in_a_fle
     with azurite_tables(tmp_path) as fleet:
         async with running(fleet) as (app, requests):
             made = await requests_of_a_run(app, requests)
-            # Of each shard the deadlines and the changes, and the rows of each device; what is kept of deployments, the
-            # tally of this one, and, since there is none, its members: a page for each thousand.
-            assert made["read"] == 2 * len(SHARDS) + DUE + 2 + PAGES_OF_MEMBERS
-            # A transaction of each device, and of each shard one for the rows of the index that come before these, one
-            # for those that go after them, and one for changes that were counted. Of the deployment a mark and a count.
-            assert made["write"] == DUE + 3 * len(SHARDS) + 2
+            # Of each shard what is to be done, and its counters, for the projection and for the count of the deployment;
+            # of each device its rows, and what the index says of it. What is kept of deployments, and its events.
+            assert made["read"] == 3 * len(SHARDS) + 2 * DUE + 2
+            # A transaction of each device, and of each shard an announcement and a projection; a count.
+            assert made["write"] == DUE + 2 * len(SHARDS) + 1
             assert await requests_of_a_count(app, requests) == {
-                # Of each shard the deadlines and the changes; what is kept of deployments, the tally of this one, and
-                # the chunk of the device that changed.
-                "read": 2 * len(SHARDS) + 3,
-                "write": 2,  # the count, and that the change is in it
+                "read": 2 * len(SHARDS) + 1,  # of each shard what is to be done, and its counters
+                "write": 1,
             }
             table = app.client.get_table_client("DeploymentStatus")
             devices = table.query_entities("RowKey eq 'device'", select=["RowKey"])

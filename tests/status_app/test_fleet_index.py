@@ -142,7 +142,7 @@ async def test_a_deadline_is_found_when_it_is_due_and_the_oldest_comes_first(app
     assert [entry.device_id for entry in (await index.work(START + 100 * MINUTE)).due] == ids
     assert (work.announced, work.more, work.moved) == ([], [], {})
     assert sorted([device async for device in index.devices()]) == sorted(ids)
-    for name, summary in said.items():
+    for summary in said.values():
         assert summary is not None
         await move(app, summary, None)
     assert await app.index() == []

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from app_over_azurite import START, App, flags, forget, fresh_app, states
+from app_over_azurite import App, flags, forget, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
 from whole_index import wrong_rows
 
