@@ -146,7 +146,7 @@ class Services:
             reconciler = Reconciler(devices, commit, projection, former, outbox, self._twins, policy, self._clock)
             self._parts = _Parts(
                 index,
-                IndexBuild(index_table, rows, devices, reconciler, self._clock),
+                IndexBuild(index_table, projection, rows, devices, reconciler, self._clock),
                 Deployments(rows, index, devices, publisher, policy, hub=hub, clock=self._clock),
                 outbox,
                 reconciler,

@@ -14,6 +14,7 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
 from status_app.fleet_index.former import FormerIndex
+from status_app.fleet_index.projection import FleetProjection
 from status_app.fleet_index.rows import FORMAT
 from status_app.reconcile.reconciler import AT_ONCE, Reconciler
 from status_app.reconcile.run_report import RunReport
@@ -34,15 +35,17 @@ class IndexBuild:
         is_done: Whether every device is in the index, as far as this process knows.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (each is a part that it needs)
         self,
         client: TableClient,
+        projection: FleetProjection,
         deployments: DeploymentRows,
         reader: DeviceReader,
         reconciler: Reconciler,
         clock: Callable[[], datetime],
     ) -> None:
         self._client = client
+        self._projection = projection
         self._deployments = deployments
         self._reader = reader
         self._reconciler = reconciler
@@ -82,11 +85,20 @@ class IndexBuild:
         self.is_done = is_done
 
     async def _project(self, devices: Iterable[str], report: RunReport) -> bool:
-        """Project devices. False where that has to be done again; a device that cannot be read costs itself."""
-        failed = len(report.errors)
+        """Project devices. One that cannot be read costs itself: it is announced, so that the timer comes back to it.
+
+        Returns:
+            False where a service did not answer, and it has to be done again.
+        """
+        is_done = True
         for some in batched(devices, AT_ONCE, strict=False):
-            report.add(await self._reconciler.run(map(Announced, some)))
-        return not any(isinstance(error, UnavailableError) for error in report.errors[failed:])
+            results = await self._reconciler.run(map(Announced, some))
+            report.add(results)
+            errors = {result.task.device_id: result.error for result in results if result.error is not None}
+            bad = [device_id for device_id, error in errors.items() if not isinstance(error, UnavailableError)]
+            announced = await self._projection.announce(bad)
+            is_done = is_done and len(bad) == len(errors) and all(isinstance(key, str) for key in announced.values())
+        return is_done
 
     async def _row(self) -> Mapping[str, Any]:
         query = " and ".join(f"{name} eq '{value}'" for name, value in _key().items())

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from app_over_azurite import TABLES, App, transitions, writers_are_dead
+from azure.data.tables import UpdateMode
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from transition_hub import PATIENCE, TRANSITIONS, body, running_hub, stored
@@ -22,6 +23,7 @@ from status_app.events import publisher
 from status_app.events.cloud_event import cloud_event
 from status_app.events.outbox import PAUSE
 from status_app.events.publisher import TransitionPublisher
+from status_app.fleet_index.rows import shard_of, summary_key
 from status_app.reconcile.twin_changes import BatchError
 from status_app.services import Services
 
@@ -447,9 +449,7 @@ async def test_a_part_of_a_change_is_sent_once_and_the_rest_when_it_is_there(wor
     assert await app.index("publish") == []
 
 
-async def test_a_writer_that_lost_does_not_send_what_another_has_sent(
-    world: World, app: App
-) -> None:
+async def test_a_writer_that_lost_does_not_send_what_another_has_sent(world: World, app: App) -> None:
     device = app.put("d", BACKOFF)
     await change(app, device)
     before = app.hub.twins[device]
@@ -471,6 +471,44 @@ async def test_a_writer_that_lost_does_not_send_what_another_has_sent(
     expected = await events_of_rows(app, device)
     assert len(expected) == 4
     assert await world.transitions.of(app) == {device: expected}
+
+
+async def test_who_loses_the_race_for_the_index_does_not_send_again_what_it_has_sent(world: World, app: App) -> None:
+    device = app.put("d", BACKOFF)
+    await change(app, device)
+    index, place = app.client.get_table_client("DeploymentIndex"), (shard_of(device), summary_key(device))
+
+    async def come_first(_op: Operation, path: str) -> None:
+        if is_transaction(path, "DeploymentIndex"):
+            world.proxy.before = None
+            await index.upsert_entity(dict(await index.get_entity(*place)), UpdateMode.REPLACE)
+
+    world.proxy.before = come_first
+    world.publications.clear()
+    await change(app, device)
+    assert world.proxy.before is None
+    assert world.publications == [2]
+    assert (await app.index("pending"), await app.index("publish")) == ([], [])
+    assert await world.transitions.of(app) == {device: await events_of_rows(app, device)}
+
+
+async def test_who_loses_the_race_for_the_index_does_not_send_what_the_winner_has_sent(world: World, app: App) -> None:
+    device = app.put("d", BACKOFF)
+    await change(app, device)
+
+    async def be_first_with_more(_op: Operation, path: str) -> None:
+        if is_transaction(path, "DeploymentIndex"):
+            world.proxy.before = None
+            turn(app, device)
+            await handle(app.another(**world.settings), app, device)
+
+    world.proxy.before = be_first_with_more
+    world.publications.clear()
+    await change(app, device)
+    assert world.publications == [2, 4], "the winner cannot know what of it was sent"
+    assert (await app.index("pending"), await app.index("publish")) == ([], [])
+    expected = await events_of_rows(app, device)
+    assert list(dict.fromkeys((await world.transitions.of(app))[device])) == expected
 
 
 async def test_a_writer_that_comes_between_two_parts_and_loses_hides_no_event_of_the_second(world: World) -> None:
