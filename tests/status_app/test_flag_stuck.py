@@ -13,8 +13,8 @@ from status_app.fleet_index.rows import shard_of
 from status_app.reconcile.flag_stuck import WRITERS_END_AFTER
 from status_app.reconcile.reconciler import SILENT
 from status_app.status_table.commit import Change, DeviceCommit
-from status_app.storage.columns import Row
 from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.columns import Row
 
 BACKOFF = "048"
 SUCCESSFUL = "003"

@@ -3,7 +3,6 @@
 import copy
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from app_over_azurite import START, App, flags, fresh_app, states, transitions
@@ -13,8 +12,8 @@ from status_app.errors import UnavailableError
 from status_app.iothub.twins import TwinPage
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
 from status_app.status_table.commit import Change, DeviceCommit
-from status_app.storage.columns import Row
 from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.columns import Row
 
 BACKOFF = "048"
 SUCCESSFUL = "003"
