@@ -43,20 +43,20 @@ F1_MESSAGES: Final = 8_000
 F1_MESSAGE_KB: Final = 0.5
 """What such a hub counts as one message."""
 
-CHANGE: Final = 7
-"""Table transactions of a change that is published: three reads, and a write before, at, after, and when it is sent."""
+CHANGE: Final = 6
+"""Table transactions of a change that is published: reads of the device, of what the index says of it and of counters,
+and three writes, which announce, commit and project it."""
 NEWER_TWIN: Final = 2
 """Of a notification after which the state is the same."""
-DEADLINE: Final = 4
-"""Of a look when a clock ends."""
-IDLE_RUN: Final = 50
-"""Of a run of flag_stuck with nothing to do: three questions to each of 16 shards, one of them for metrics, one for
+DEADLINE: Final = 5
+"""Of a look when a clock ends: two reads, and three writes as above."""
+IDLE_RUN: Final = 34
+"""Of a run of flag_stuck with nothing to do: two questions to each of 16 shards, one of them for metrics, one for
 deployments, and its heartbeat."""
-COUNTING_RUN: Final = 19
-"""More of a run within a quarter of an hour after a change: what changed in each of 16 shards, the tally of a
-deployment, its count, and its milestones."""
-COUNTED: Final = 2
-"""Of a change that is counted: its chunk is read, and what tells of it is removed."""
+COUNTING_RUN: Final = 18
+"""More of a run that counts: the counters of each of 16 shards, the count of a deployment, and its events."""
+COUNTED: Final = 3
+"""Runs that count for a change: behind it, when its clock ends, and when a milestone is due."""
 
 LOG_RECORD: Final = 900
 """Bytes that Log Analytics counts around the text of a line: an assumption, its columns with ids and names."""
@@ -111,9 +111,9 @@ def usage(load: Load) -> Mapping[str, float]:
     reads = events + changes  # and a look when the clock of the change ends
     resynced = min(of_one, TWINS_PER_RUN) * load.resyncs * hubs
     batches = events / load.batch
-    counting = min(FLAG_STUCK_RUNS * hubs, 15 * changes)
+    counting = min(FLAG_STUCK_RUNS * hubs, COUNTED * changes)
     transactions = (
-        changes * (CHANGE + DEADLINE + COUNTED)
+        changes * (CHANGE + DEADLINE)
         + (events - changes) * NEWER_TWIN
         + resynced
         + FLAG_STUCK_RUNS * IDLE_RUN * hubs

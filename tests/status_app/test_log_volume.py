@@ -60,7 +60,7 @@ async def test_no_line_is_of_an_sdk_and_none_holds_a_secret(
         assert of_libraries(caplog.records) == []
         logging.getLogger("azure").setLevel(logging.NOTSET)  # so it would be
         await stack.host.run_timer("flag_stuck")
-        assert len(of_libraries(caplog.records)) > 2 * cost.IDLE_RUN - 2 * 16
+        assert len(of_libraries(caplog.records)) >= 2 * (cost.IDLE_RUN - 16)  # no metrics are sent
     text = "\n".join(record.getMessage() + str(record.exc_info or "") for record in caplog.records)
     assert not [secret for secret in secrets if secret in text]
 
