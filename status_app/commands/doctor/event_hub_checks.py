@@ -66,7 +66,7 @@ async def check_event_hub(
 
 async def _ask(client: "EventHubConsumerClient", name: str, asked: str, group: str) -> tuple[Step, datetime | None]:
     partitions = await client.get_partition_ids()
-    properties = [await client.get_partition_properties(partition) for partition in partitions]
+    properties = await asyncio.gather(*map(client.get_partition_properties, partitions))
     times = [found["last_enqueued_time_utc"] for found in properties if not found["is_empty"]]
     newest = max(times, default=None)
     first = next((found["id"] for found in properties if not found["is_empty"]), partitions[0])
