@@ -24,6 +24,7 @@ from status_app.telemetry import meters
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EVENT_HUBS = ("TWIN_CHANGES_HUB", "TRANSITIONS_HUB", "Transitions")
+"""Not to be set where the rest is broken: the SDK takes three seconds to receive an event."""
 
 
 @pytest.fixture(autouse=True)
@@ -94,11 +95,11 @@ def without_consumer_group(chain: Chain) -> Iterator[None]:
 
 @contextmanager
 def silent_timers(chain: Chain) -> Iterator[None]:
-    chain.now = timedelta(minutes=10)
+    chain.now += timedelta(minutes=10)
     try:
         yield
     finally:
-        chain.now = timedelta(0)
+        chain.now -= timedelta(minutes=10)
 
 
 @asynccontextmanager
@@ -158,55 +159,40 @@ async def breaking(broken: Broken, chain: Chain) -> AsyncIterator[None]:
 @pytest.mark.parametrize(
     ("broken", "expected"),
     [
-        pytest.param(
-            without_table("DeploymentStatus"),
-            ["table DeploymentStatus: the table does not exist"],
-            id="table DeploymentStatus",
-        ),
-        pytest.param(
+        (without_table("DeploymentStatus"), ["table DeploymentStatus: the table does not exist"]),
+        (
             without_table("DeploymentIndex"),
             ["table DeploymentIndex: the table does not exist", "API: the app says: flag_stuck_never_ran"],
-            id="table DeploymentIndex",
         ),
-        pytest.param(
-            without_table("DeadLetter"), ["table DeadLetter: the table does not exist"], id="table DeadLetter"
-        ),
-        pytest.param(without_iot_hub, ["IoT hub localhost: nothing answers"], id="IoT hub"),
-        pytest.param(
-            without_hub(TWIN_CHANGES),
-            ["event hub twin-changes: the namespace has no such event hub"],
-            id="event hub twin-changes",
-        ),
-        pytest.param(
-            without_hub(TRANSITIONS),
-            ["event hub transitions: the namespace has no such event hub"],
-            id="event hub transitions",
-        ),
-        pytest.param(
-            without_consumer_group,
-            ["event hub twin-changes: the consumer group edge-status does not exist"],
-            id="consumer group",
-        ),
-        pytest.param(
-            silent_timers,
-            ["timer flag_stuck: it ran 10 min ago", "API: the app says: flag_stuck_silent"],
-            id="timers",
-        ),
-        pytest.param(
-            setting("DEPLOYMENT_STATUS_URL", "http://127.0.0.1:9"), ["API: nothing answers at the address"], id="app"
-        ),
-        pytest.param(
-            setting("DEPLOYMENT_STATUS_KEY", "another"), ["key and version: the key is refused (answer 401)"], id="key"
-        ),
-        pytest.param(bad_event, ["dead letters: 1"], id="an event that cannot be processed"),
+        (without_table("DeadLetter"), ["table DeadLetter: the table does not exist"]),
+        (without_iot_hub, ["IoT hub localhost: nothing answers"]),
+        (silent_timers, ["timer flag_stuck: it ran ", "API: the app says: flag_stuck_silent"]),
+        (setting("DEPLOYMENT_STATUS_URL", "http://127.0.0.1:9"), ["API: nothing answers at the address"]),
+        (setting("DEPLOYMENT_STATUS_KEY", "another"), ["key and version: the key is refused (answer 401)"]),
+        (bad_event, ["dead letters: 1"]),
     ],
 )
 async def test_each_part_that_is_deleted_is_the_one_that_doctor_names(
     chain: Chain, broken: Broken, expected: list[str]
 ) -> None:
     async with breaking(broken, chain):
-        found = await chain.wrong()
+        found = await chain.wrong(without=EVENT_HUBS)
     assert [line[: len(start)] for line, start in zip(found, expected, strict=True)] == expected
+
+
+@pytest.mark.parametrize(
+    ("broken", "expected"),
+    [
+        (without_hub(TWIN_CHANGES), "event hub twin-changes: the namespace has no such event hub"),
+        (without_hub(TRANSITIONS), "event hub transitions: the namespace has no such event hub"),
+        (without_consumer_group, "event hub twin-changes: the consumer group edge-status does not exist"),
+    ],
+)
+async def test_each_event_hub_that_is_deleted_is_the_one_that_doctor_names(
+    chain: Chain, broken: Broken, expected: str
+) -> None:
+    async with breaking(broken, chain):
+        assert await chain.wrong() == [expected]
 
 
 @pytest.mark.parametrize(

@@ -23,14 +23,12 @@ async def test_events_that_wait_and_parts_that_are_gone_for_good_are_named(
         chain.now = timedelta(minutes=12)
         found = await chain.wrong()
         assert [line for line in found if line.startswith("events that are not published: 1 wait")]
-        assert "trigger on_twin_changes: the newest event came 6 min ago, and is not taken" in found
+        assert [line for line in found if line.startswith("trigger on_twin_changes: the newest event came ")]
         assert "API: nothing answers at the address (ClientConnectorError)" in found
 
         await chain.stack.event_hubs.stop()
+        await chain.tables.stop()
         found = await chain.wrong()
         for hub in (TWIN_CHANGES, TRANSITIONS):
             assert f"event hub {hub}: nothing answers at the address of {CONNECTIONS[hub]}" in found
-
-        await chain.tables.stop()
-        found = await chain.wrong()
         assert [line for line in found if line.startswith("table DeploymentStatus: nothing answers")]
