@@ -1,5 +1,6 @@
 """doctor over the whole chain on one machine: each part is broken in turn, and doctor names it."""
 
+import gc
 import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
@@ -80,17 +81,6 @@ async def without_iot_hub(chain: Chain) -> AsyncIterator[None]:
         yield
     finally:
         await chain.stack.iot_hub.start()
-
-
-@contextmanager
-def without_consumer_group(chain: Chain) -> Iterator[None]:
-    with (
-        chain.stack.event_hubs.faults.only_groups("$Default"),
-        pytest.MonkeyPatch.context() as patch,
-        setting("CONSUMER_GROUP", "edge-status")(chain),
-    ):
-        patch.setattr(event_hub_checks, "OPENING", 4.0)  # it never opens: whoever waits longer learns no more
-        yield
 
 
 @contextmanager
@@ -185,7 +175,6 @@ async def test_each_part_that_is_deleted_is_the_one_that_doctor_names(
     [
         (without_hub(TWIN_CHANGES), "event hub twin-changes: the namespace has no such event hub"),
         (without_hub(TRANSITIONS), "event hub transitions: the namespace has no such event hub"),
-        (without_consumer_group, "event hub twin-changes: the consumer group edge-status does not exist"),
     ],
 )
 async def test_each_event_hub_that_is_deleted_is_the_one_that_doctor_names(
@@ -193,6 +182,14 @@ async def test_each_event_hub_that_is_deleted_is_the_one_that_doctor_names(
 ) -> None:
     async with breaking(broken, chain):
         assert await chain.wrong() == [expected]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_a_consumer_group_that_is_deleted_is_named(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(event_hub_checks, "OPENING", 4.0)  # it never opens: whoever waits longer learns no more
+    with chain.stack.event_hubs.faults.only_groups("$Default"), setting("CONSUMER_GROUP", "edge-status")(chain):
+        assert await chain.wrong() == ["event hub twin-changes: the consumer group edge-status does not exist"]
+    gc.collect()  # the SDK never closes a connection that is cancelled before its session began: it warns here
 
 
 @pytest.mark.parametrize(
