@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from azure.core.exceptions import ClientAuthenticationError
 from azure.data.tables.aio import TableServiceClient
 from doctor_chain import Chain, running_chain
 from test_metrics import Heard
@@ -252,6 +253,7 @@ async def test_where_nothing_can_be_asked_doctor_says_what_is_missing() -> None:
         ("STATUS_TABLES", "hunter2key==", "tables"),
         ("IOT_HUB", "SharedAccessKey=hunter2", "IoT hub"),
         ("TwinChanges", "hunter2key=", "event hub twin-changes"),
+        ("TwinChanges", "Endpoint=sb://x;hunter2", "event hub twin-changes"),
         ("TwinChanges__fullyQualifiedNamespace", "hunter2key", "event hub twin-changes"),
         ("DEPLOYMENT_STATUS_URL", "https://app?code=hunter2", "API"),
     ],
@@ -261,6 +263,54 @@ async def test_a_key_in_the_place_of_an_address_is_named_and_not_shown(setting: 
     await doctor({"TWIN_CHANGES_HUB": "twin-changes", setting: value}, lines.append)
     assert [line for line in lines if line.startswith(f"WRONG    {name}: ")]
     assert "hunter2" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [
+        (
+            {"IOT_HUB": "HostName=nosuch.invalid;SharedAccessKeyName=a;SharedAccessKey=aGV5"},
+            "IoT hub nosuch: nothing answers at its address",
+        ),
+        (
+            {
+                "TWIN_CHANGES_HUB": "x",
+                "TwinChanges": "Endpoint=sb://nosuch.invalid/;SharedAccessKeyName=a;SharedAccessKey=b",
+            },
+            "event hub x: nothing answers at the address of TwinChanges",
+        ),
+        (
+            {"STATUS_TABLES": "AccountName=nosuch;AccountKey=aGV5;TableEndpoint=https://nosuch.invalid"},
+            "table DeploymentStatus: nothing answers at the address of STATUS_TABLES",
+        ),
+        ({"DEPLOYMENT_STATUS_URL": "https://nosuch.invalid"}, "API: nothing answers at the address"),
+    ],
+)
+async def test_a_name_that_does_not_exist_is_named(environment: dict[str, str], expected: str) -> None:
+    lines: list[str] = []
+    assert await doctor(environment, lines.append) == 1
+    assert [line for line in lines if line.startswith(f"WRONG    {expected}")]
+
+
+async def test_where_nobody_is_signed_in_doctor_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", Nobody)
+    monkeypatch.setattr("azure.identity.aio.DefaultAzureCredential", Nobody)
+    lines: list[str] = []
+    await doctor({"STATUS_TABLES": "https://nosuch.invalid", "IOT_HUB": "nosuch.invalid"}, lines.append)
+    assert "WRONG    table DeploymentStatus: nobody is signed in here" in lines
+    assert "WRONG    IoT hub nosuch: nobody is signed in here" in lines
+
+
+class Nobody:
+    """A credential that is none, for either kind of client."""
+
+    def get_token(self, *_scopes: str, **_options: Any) -> Any:
+        raise ClientAuthenticationError("hunter2")
+
+    get_token_info = get_token
+
+    async def close(self) -> None:
+        """As a client closes it."""
 
 
 AZ = """#!/bin/sh

@@ -30,6 +30,8 @@ async def check_twins(reader: TwinReader, hub: str) -> Step:
         page = await reader.page(None)
     except UnavailableError as error:
         text = str(error)
+        if "ClientAuthenticationError" in text:
+            return wrong(name, asked, "nobody is signed in here", "az login")
         if any(word in text for word in _UNAUTHORIZED):
             return wrong(name, asked, f"access is refused ({error})", _ROLE)
         if "answer 429" in text:
