@@ -16,6 +16,7 @@ from azure.data.tables import EdmType, EntityProperty
 
 from status_app.fleet_index.deployment_index import WRITERS_END_AFTER, DeploymentIndex
 from status_app.fleet_index.index_rows import SHARDS, index_rows
+from status_app.reconcile.resync_position import LEASE
 from status_app.services import Services
 
 BACKOFF = "048"
@@ -263,11 +264,13 @@ CHANGES: dict[str, tuple[Step, Callable[[App, str], object], Act]] = {
 
 async def heal_by_repeating(process: Process, app: App, device: str, act: Act) -> None:
     """As the host does with a batch that is not at its end, and with a timer."""
+    if act is Process.resync:
+        app.now += LEASE  # the one that was killed has left it
     await act(process, app, device)
 
 
 async def heal_by_resync(process: Process, app: App, device: str, _act: Act) -> None:
-    app.now += MINUTE
+    app.now += LEASE  # a resync that was killed has left it
     await process.resync(app, device)
     await process.timer(app, device)
 

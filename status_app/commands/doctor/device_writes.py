@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import AzureError
 
-from status_app.errors import UnavailableError
+from status_app.errors import StatusAppError, UnavailableError
 from status_app.iothub.twins import TIMEOUT, registry_manager
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ MANIFEST: Final = {
 """The desired properties of the deployment: no module of anybody's."""
 
 
-class HubRefusalError(Exception):
+class HubRefusalError(StatusAppError):
     """The hub refuses a write. The text says which, and the answer's status and code."""
 
 
