@@ -14,6 +14,7 @@
     +-- ParameterError           a parameter of a request is wrong: answer 400 (http.parameters)
     +-- PlaceError               a list cannot begin there: answer 400 (queries.pages)
     +-- NotFoundError            what is asked for is not known: answer 404 (http.responses)
+    +-- HubRefusalError          IoT Hub refuses a write of doctor: a step that is wrong (commands.doctor)
     +-- RefusedError             a command is refused by what it asks: waiting does not help (commands.fleet_status)
 
 Those of one task alone are defined where they are raised, in the module in brackets; the others are here. Anything else

@@ -263,11 +263,13 @@ CHANGES: dict[str, tuple[Step, Callable[[App, str], object], Act]] = {
 
 async def heal_by_repeating(process: Process, app: App, device: str, act: Act) -> None:
     """As the host does with a batch that is not at its end, and with a timer."""
+    if act is Process.resync:
+        app.now += LEASE  # the one that was killed has left it
     await act(process, app, device)
 
 
 async def heal_by_resync(process: Process, app: App, device: str, _act: Act) -> None:
-    app.now += MINUTE
+    app.now += LEASE  # a resync that was killed has left it
     await process.resync(app, device)
     await process.timer(app, device)
 
