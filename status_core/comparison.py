@@ -6,7 +6,7 @@ from typing import Final
 
 from status_core.images import same_image
 from status_core.reading import scalar
-from status_core.reasons import SEVERITY, Reason
+from status_core.reasons import Reason
 from status_core.states import ModuleState
 from status_core.status import Evidence
 from status_core.twin import EDGE_AGENT, DesiredModule, ReportedModule, Twin
@@ -44,7 +44,7 @@ class Comparison:
 
 def most_severe(comparisons: Iterable[Comparison]) -> list[Comparison]:
     """The comparisons, the one with the most severe reason first."""
-    return sorted(comparisons, key=lambda item: SEVERITY[item.reason])
+    return sorted(comparisons, key=lambda item: item.reason.rank)
 
 
 def compare_modules(twin: Twin) -> dict[str, Comparison]:

@@ -3,15 +3,24 @@
 The agent takes createOptions, createOptions01, ... of 512 characters each (edge-agent: Docker/DockerConfig.cs).
 """
 
+import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
+
+_NAME: Final = "createOptions"
 
 
-def create_options_parts(settings: Mapping[str, Any]) -> list[Any]:
-    """The values of a module's settings that hold createOptions, in their order, whatever they are."""
-    return [settings[key] for key in sorted(settings) if key.startswith("createOptions")]
+def create_options_parts(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The members of a module's settings that hold createOptions, in their order, whatever they are."""
+    return {key: settings[key] for key in sorted(settings) if key.startswith(_NAME)}
 
 
 def create_options(settings: Mapping[str, Any]) -> str:
-    """The createOptions of a module's settings as one text."""
-    return "".join(part for part in create_options_parts(settings) if isinstance(part, str))
+    """The createOptions of a module's settings as one text. JSON that is not in a string is taken as it is."""
+    return "".join(map(_written, create_options_parts(settings).values()))
+
+
+def _written(part: Any) -> str:
+    if isinstance(part, str):
+        return part
+    return json.dumps(part) if isinstance(part, dict | list) else ""

@@ -1,8 +1,12 @@
 """What of a twin is secret, and how a text that may quote it is made safe.
 
-Secret are the values of a module's `env`, all of its createOptions, and the registry credentials; the agent
-reports them in clear (edge-agent: Docker/DockerEnvironment.cs, and runtime.settings.registryCredentials).
-Nothing in this package reads them into a status. The agent's free text could quote one, so it is searched.
+Secret are the values of a module's `env`, the registry credentials, and what createOptions hold: environment, command
+lines, labels and all else but the places of `_OPEN`. The agent reports them in clear (edge-agent:
+Docker/DockerEnvironment.cs, and runtime.settings.registryCredentials). Nothing in this package reads them into a
+status. The agent's free text could quote one, so it is searched.
+
+Not secret is what the twin shows openly anyway, and what an operator needs to read: names of modules, images and
+registries, ports, networks, host paths, and the ordinary words of the agent and of Docker.
 """
 
 import json
@@ -10,54 +14,111 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
+from status_core.blanking import REDACTED, Blanker, blank_keys
 from status_core.create_options import create_options, create_options_parts
+from status_core.descriptions import DESCRIPTION_LIMIT
 from status_core.reading import object_at, text
 
-REDACTED: Final = "***"
 SHORTEST: Final = 4
 """Shorter values are not searched: `1` or `on` would blank ordinary words."""
 
+MASK: Final = "\x00"
+"""Stands for each character of a secret, so that places in the masked text are those in the text."""
+_MASKS: Final = re.compile(f"{MASK}+")
+
+_OPEN: Final = frozenset(
+    (
+        ("ExposedPorts",),
+        ("Image",),
+        ("NetworkingConfig",),
+        ("Volumes",),
+        *(
+            ("HostConfig", key)
+            for key in (
+                *("Binds", "CapAdd", "CapDrop", "CgroupnsMode", "DeviceCgroupRules", "Devices", "Dns", "ExtraHosts"),
+                *("IpcMode", "Isolation", "Links", "NetworkMode", "PidMode", "PortBindings", "RestartPolicy"),
+                *("Runtime", "UTSMode", "UsernsMode", "VolumesFrom"),
+            )
+        ),
+        *(("HostConfig", "Mounts", key) for key in ("Consistency", "Source", "Target", "Type")),
+        ("HostConfig", "LogConfig", "Type"),
+    )
+)
+"""Places in createOptions whose values are ports, networks, paths of the host, or words of Docker."""
+_NESTED_OPTIONS: Final = "net.azure-devices.edge.create-options"
+"""The label in which the runtime keeps the createOptions of edgeAgent."""
+_WORDS_OF_THE_AGENT: Final = """
+access accessed address already agent allocated amd64 arch arm64 attempt authentication azure bind bridge bytes call
+called calling cancel canceled cannot caused certificate code command config configuration connect connection
+container could create created creating daemon dead debug denied deployment device devices directory disk docker
+does driver edge edgeagent edgehub empty endpoint engine error errors exec executable exist exists exited external
+failed file format found from health host http https identity image info internal invalid iotedge layer left limit
+linux list lookup manifest message missing module modules more mount mounting name network none null occurred
+operation option path permission plan port prepare process programming proxy pull refused registry remote remove
+repository request required reset resource response restart running runtime server service socket space start
+started starting state status stop stopped store system task temporary this timeout true type unable unauthorized
+unknown unreachable update userland valid value version volume warning waiting windows with
+"""
+_ORDINARY: Final = frozenset(_WORDS_OF_THE_AGENT.split())
+"""Words of edged, of Docker and of registries, in the texts that they write."""
+_COMMANDS: Final = ("Cmd", "Entrypoint", "Healthcheck", "Shell")
 _BETWEEN: Final = re.compile(r"[;\r\n]+")
+_ASSIGNED: Final = re.compile(r"=([^\s;,&=]+)")
+_USERINFO: Final = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")
 _ESCAPED: Final = re.compile(r'["\\\x00-\x1f]')
 _QUOTED: Final = re.compile(r'"([^"]*)"')
+_PARTS: Final = re.compile(r"[/:@]+")
 _UNWRITABLE: Final = 10**4300
 """The first number that Python refuses to write in digits."""
 
 
 def redact(description: str, twin: Any) -> str:
-    """Replace each secret value of the twin that the text quotes by `***`."""
-    return blank(description, secret_values(twin)) if description else description
+    """Replace each secret value that the text quotes, and what looks like a key, by `***`."""
+    return collapse(masked(description, twin))
+
+
+def masked(description: str, twin: Any) -> str:
+    """The first `DESCRIPTION_LIMIT` characters of a description, with `MASK` for each character of a secret."""
+    if not description:
+        return description
+    # A secret that the limit cuts is still found.
+    window = description[: 2 * DESCRIPTION_LIMIT]
+    pieces, at = [], 0
+    for start, end in Blanker(value for value in secret_values(twin) if len(value) <= len(window)).spans(window):
+        pieces += [window[at:start], MASK * (end - start)]
+        at = end
+    return "".join([*pieces, window[at:]])[:DESCRIPTION_LIMIT]
+
+
+def collapse(text_with_masks: str) -> str:
+    """A masked text as it is shown."""
+    return blank_keys(_MASKS.sub(REDACTED, text_with_masks))
 
 
 def secret_values(twin: Any) -> list[str]:
-    """The secret values of a twin, longest first: one may be part of another."""
-    plain = {value for value in _secrets(twin) if len(value) >= SHORTEST}
-    # A text that quotes JSON has it as JSON writes it.
-    written = {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain if _ESCAPED.search(value)}
-    return sorted(plain | written, key=len, reverse=True)
-
-
-def blank(quoting: str, secrets: Iterable[str]) -> str:
-    """Replace each of the secrets that a text quotes by `***`."""
-    for secret in secrets:
-        quoting = quoting.replace(secret, REDACTED)
-    return quoting
-
-
-def _secrets(twin: Any) -> Iterator[str]:
+    """The secret values of a twin."""
+    secrets, shown = set[str](), {text(object_at(twin).get("deviceId")) or ""}
     for section in ("desired", "reported"):
         properties = object_at(twin, "properties", section)
         for credentials in _members(object_at(properties, "runtime", "settings").get("registryCredentials")):
             address = text(object_at(credentials).get("address")) or ""
-            # An admin user is named like its registry: what the address shows anyway is none.
-            yield from (value for value in _texts(credentials) if value not in address)
+            # An admin user is named like its registry.
+            shown |= {address, address.partition(".")[0]}
+            secrets.update(_texts(credentials))
         for group in ("modules", "systemModules"):
+            shown.update(object_at(properties, group))
             for member in _members(properties.get(group)):
                 module = object_at(member)
-                yield from _texts(module.get("env"))
+                secrets.update(_texts(module.get("env")))
                 settings = object_at(module, "settings")
-                yield from _texts(create_options_parts(settings))
-                yield from _inside(create_options(settings))
+                image = text(settings.get("image")) or ""
+                shown |= {image, *_PARTS.split(image)}
+                for value, is_open in _options(settings):
+                    (shown if is_open else secrets).add(value)
+    plain = {value for value in secrets - shown if len(value) >= SHORTEST and value.lower() not in _ORDINARY}
+    # A text that quotes JSON has it as JSON writes it.
+    written = {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain if _ESCAPED.search(value)}
+    return sorted(plain | written)
 
 
 def _members(value: Any) -> Iterable[Any]:
@@ -67,8 +128,54 @@ def _members(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def _options(settings: Any) -> Iterator[tuple[str, bool]]:
+    """Every value in the createOptions of a module, and whether it is open."""
+    options = create_options(settings)
+    try:
+        found = json.loads(options) if options else None
+    except (ValueError, RecursionError):
+        # What is in quotes; each part as it stands too.
+        parts = [*_QUOTED.findall(options), *create_options_parts(settings).values()]
+        yield from ((value, False) for value in _texts(parts))
+        return
+    yield from _places(found)
+
+
+def _places(options: Any) -> Iterator[tuple[str, bool]]:
+    waiting: list[tuple[Any, tuple[str, ...]]] = [(options, ())]
+    while waiting:
+        part, place = waiting.pop()
+        is_open = place in _OPEN or place[:2] in _OPEN or place[:1] in _OPEN
+        if isinstance(part, dict):
+            if is_open:
+                yield from ((piece, True) for key in part for piece in _pieces_of_a_path(key))
+            waiting += [(value, (*place, key)[:4]) for key, value in part.items()]
+        elif isinstance(part, list):
+            waiting += [(value, place) for value in part]
+        elif is_open and isinstance(part, str):
+            yield from ((piece, True) for piece in _pieces_of_a_path(part))
+        elif isinstance(part, str):
+            yield from ((value, False) for value in _texts(part))
+            if place[:1] and place[0] in _COMMANDS:
+                yield from ((word, False) for word in part.split())
+            if place[-1:] == (_NESTED_OPTIONS,):
+                yield from _nested(part)
+
+
+def _nested(options: str) -> Iterator[tuple[str, bool]]:
+    try:
+        yield from _places(json.loads(options))
+    except (ValueError, RecursionError):
+        return
+
+
+def _pieces_of_a_path(value: str) -> Iterator[str]:
+    yield value
+    yield from _PARTS.split(value)
+
+
 def _texts(value: Any) -> Iterator[str]:
-    """Every string and number in a JSON value, each part of a connection string or key, and what follows a `=`."""
+    """Every string and number in a JSON value, and what a part of each is: of a connection string, a URL, a command."""
     waiting = [value]
     while waiting:
         part = waiting.pop()
@@ -77,22 +184,19 @@ def _texts(value: Any) -> Iterator[str]:
         elif isinstance(part, list):
             waiting.extend(part)
         elif isinstance(part, str):
-            pieces = _BETWEEN.split(part)
-            for piece in pieces if len(pieces) == 1 else (part, *pieces):
-                yield piece.strip()
-                yield piece.partition("=")[2].strip()
+            yield from _parts_of(part)
+            if part.startswith(("{", "[")):
+                try:
+                    waiting.append(json.loads(part))
+                except (ValueError, RecursionError):
+                    continue
         elif isinstance(part, int | float) and not isinstance(part, bool) and abs(part) < _UNWRITABLE:
             yield str(part)
 
 
-def _inside(options: str) -> Iterator[str]:
-    """The strings in createOptions, which are JSON in a string; edgeAgent's hold its env as JSON in a label."""
-    try:
-        found = json.loads(options)
-    except (ValueError, RecursionError):
-        yield from _texts(_QUOTED.findall(options))  # what is in quotes; the whole text is searched as it stands
-        return
-    for part in _texts(found):
-        yield part
-        if part.startswith(("{", "[")):
-            yield from _inside(part)
+def _parts_of(value: str) -> Iterator[str]:
+    for piece in {value, *_BETWEEN.split(value)}:
+        yield piece.strip()
+        yield piece.partition("=")[2].strip()
+    yield from _ASSIGNED.findall(value)
+    yield from _USERINFO.findall(value)
