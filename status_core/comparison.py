@@ -1,6 +1,6 @@
 """One module as desired beside the same module as reported, whatever the device says of the version."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,10 +14,12 @@ from status_core.twin import EDGE_AGENT, DesiredModule, ReportedModule, Twin
 RUNNING: Final = "running"
 STOPPED: Final = "stopped"
 FAILED: Final = "failed"
+BACKOFF: Final = "backoff"
 NEVER: Final = "never"
 
+_NOT_RUNNING: Final = (BACKOFF, STOPPED, FAILED)
 _UNMET: Final = {
-    "backoff": Reason.BACKOFF,
+    BACKOFF: Reason.BACKOFF,
     STOPPED: Reason.EXITED,
     FAILED: Reason.EXITED,
     "dead": Reason.DEAD,
@@ -42,9 +44,12 @@ class Comparison:
         return self.state in (ModuleState.MISSING, ModuleState.UPDATING)
 
 
+type Comparisons = Mapping[str, Comparison]
+
+
 def most_severe(comparisons: Iterable[Comparison]) -> list[Comparison]:
     """The comparisons, the one with the most severe reason first."""
-    return sorted(comparisons, key=lambda item: item.reason.rank)
+    return sorted(comparisons, key=lambda item: (item.reason.rank, item.name))
 
 
 def compare_modules(twin: Twin) -> dict[str, Comparison]:
@@ -84,23 +89,47 @@ def _status(desired: DesiredModule, reported: ReportedModule) -> tuple[ModuleSta
     exit code 143 or 137 (edgelet-docker/src/module.rs).
     """
     status = reported.runtime_status
-    if _is_finished_job(desired, reported):
+    if desired.status == RUNNING and _is_finished_job(desired.restart_policy, reported):
         return ModuleState.SETTLED, Reason.FINISHED
     if status == desired.status or (desired.status == STOPPED and status == FAILED):
         return ModuleState.SETTLED, Reason.AS_DESIRED
     if status == RUNNING:
         return ModuleState.WRONG_STATUS, Reason.STILL_RUNNING
+    if desired.status == RUNNING and status in _NOT_RUNNING:
+        # Core/RestartPolicyManager.cs: `failed` beside a policy that restarts it is what 20 restarts end in.
+        if status == FAILED and desired.restart_policy != NEVER and (reported.restart_count or 0) > 0:
+            return ModuleState.WRONG_STATUS, Reason.GAVE_UP
+        if reported.last_start is None:
+            return ModuleState.WRONG_STATUS, Reason.NEVER_STARTED
     return ModuleState.WRONG_STATUS, _UNMET.get(status or "", Reason.STATUS_UNKNOWN)
 
 
-def _is_finished_job(desired: DesiredModule, reported: ReportedModule) -> bool:
+def is_left_alone(reported: ReportedModule | None) -> bool:
+    """Whether a module should run by the last deployment that the agent accepted, and does not.
+
+    Without a valid deployment the agent starts nothing. `unknown` says nothing.
+    """
+    return (
+        reported is not None
+        and reported.status == RUNNING
+        and reported.runtime_status not in (None, RUNNING, "unknown")
+        and not _is_finished_job(reported.restart_policy, reported)
+    )
+
+
+def left_alone_evidence(reported: ReportedModule) -> Evidence:
+    """What `is_left_alone` compares."""
+    path = reported.path
+    return Evidence(f"{path}.runtimeStatus", scalar(reported.runtime_status), reported.status, f"{path}.status")
+
+
+def _is_finished_job(restart_policy: str | None, reported: ReportedModule) -> bool:
     """A module that runs once and ended well: the agent leaves it stopped (HealthRestartPlanner.cs)."""
     return (
-        desired.status == RUNNING
-        and reported.runtime_status == STOPPED
+        reported.runtime_status == STOPPED
         and reported.exit_code == 0
-        and desired.restart_policy == NEVER
-        and reported.started
+        and restart_policy == NEVER
+        and reported.last_start is not None
     )
 
 

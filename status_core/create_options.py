@@ -17,6 +17,8 @@ def create_options_parts(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def create_options(settings: Mapping[str, Any]) -> str:
     """The createOptions of a module's settings as one text. JSON that is not in a string is taken as it is."""
+    if f"{_NAME}01" not in settings:
+        return _written(settings.get(_NAME))
     return "".join(map(_written, create_options_parts(settings).values()))
 
 

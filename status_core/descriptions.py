@@ -36,6 +36,8 @@ _OF_THE_MANIFEST: Final = (
 )
 """What the agent thinks of the manifest. In a 500 it stands beside another cause, and is none of a step."""
 
+_COOLED_OFF: Final = (Operation.PULL, Operation.CREATE, Operation.UPDATE)
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -43,6 +45,7 @@ class Step:
 
     Attributes:
         reason: Why.
+        is_cooled_off: Whether the agent waits twice as long after each further try of it.
         module: The module that the text names, as the twin names it where the twin holds it; None where it names none.
         is_of_plan: Whether it is a step of a plan, and so about the version whose plan was last tried.
         start: Where its text begins in the description.
@@ -50,6 +53,7 @@ class Step:
     """
 
     reason: Reason
+    is_cooled_off: bool
     module: str | None
     is_of_plan: bool
     start: int
@@ -63,14 +67,14 @@ class Explanation:
     Attributes:
         steps: In the order of the text.
         leading: The one with the highest rank, which gives the device its reason.
-        modules: The reason of each module that is named.
-        unnamed: The reason of what names no module: it is about every module that is outstanding.
+        modules: The step of each module that is named: the one with the highest rank.
+        unnamed: The step that names no module: it is about every module that is outstanding.
     """
 
     steps: tuple[Step, ...]
     leading: Step
-    modules: Mapping[str, Reason]
-    unnamed: Reason | None
+    modules: Mapping[str, Step]
+    unnamed: Step | None
 
     @property
     def reason(self) -> Reason:
@@ -107,12 +111,13 @@ def explain(
         is_of_plan = doing is not Operation.OTHER or (
             is_aggregate and reason not in (Reason.RUNTIME_UNREACHABLE, Reason.STATUS_UNREADABLE)
         )
-        steps.append(Step(reason, names.named_in(text), is_of_plan, start, end))
+        is_cooled_off = doing in _COOLED_OFF or reason is Reason.PULL_TIMED_OUT
+        steps.append(Step(reason, is_cooled_off, names.named_in(text), is_of_plan, start, end))
     if not steps:
-        steps = [Step(Reason.PLAN_FAILED, None, False, 0, len(description))]
-    by_rank = sorted(steps, key=lambda step: step.reason.rank)
-    named = {step.module: step.reason for step in reversed(by_rank) if step.module is not None}
-    unnamed = next((step.reason for step in by_rank if step.module is None), None)
+        steps = [Step(Reason.PLAN_FAILED, False, None, False, 0, len(description))]
+    by_rank = sorted(steps, key=lambda step: (step.reason.rank, step.module or ""))
+    named = {step.module: step for step in reversed(by_rank) if step.module is not None}
+    unnamed = next((step for step in by_rank if step.module is None), None)
     return Explanation(tuple(steps), by_rank[0], named, unnamed)
 
 

@@ -115,7 +115,7 @@ class Reason(StrEnum):
     )
     IMAGE_NOT_FOUND = (
         "image_not_found",
-        "There is no such image in the registry.",
+        "The registry has no such image, or the name of the image is not valid.",
         "Check the name and the tag of the image.",
         True,
     )
@@ -170,7 +170,7 @@ class Reason(StrEnum):
     )
     UPDATE_FAILED = (
         "update_failed",
-        "The container of the module could not be replaced: the old one was not stopped or removed.",
+        "The container of the module could not be replaced, usually because the old one was not stopped or removed.",
         "Look at the container engine on the device; its log says more: sudo iotedge system logs.",
     )
     IDENTITY_FAILED = (

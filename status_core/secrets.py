@@ -11,7 +11,7 @@ registries, ports, networks, host paths, and the ordinary words of the agent and
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from status_core.blanking import REDACTED, Blanker, blank_keys
@@ -61,6 +61,14 @@ unknown unreachable update userland valid value version volume warning waiting w
 """
 _ORDINARY: Final = frozenset(_WORDS_OF_THE_AGENT.split())
 """Words of edged, of Docker and of registries, in the texts that they write."""
+_WHOLE_TEXTS: Final = (
+    "",
+    "A task was canceled.",
+    "Agent configuration format is invalid.",
+    "Agent is not running",
+    "This device has an empty configuration for the edge agent. Please set a deployment manifest.",
+)
+"""Texts that the agent always writes like this: nothing of a twin is in them."""
 _COMMANDS: Final = ("Cmd", "Entrypoint", "Healthcheck", "Shell")
 _BETWEEN: Final = re.compile(r"[;\r\n]+")
 _ASSIGNED: Final = re.compile(r"=([^\s;,&=]+)")
@@ -79,7 +87,7 @@ def redact(description: str, twin: Any) -> str:
 
 def masked(description: str, twin: Any) -> str:
     """The first `DESCRIPTION_LIMIT` characters of a description, with `MASK` for each character of a secret."""
-    if not description:
+    if description in _WHOLE_TEXTS:
         return description
     # A secret that the limit cuts is still found.
     window = description[: 2 * DESCRIPTION_LIMIT]
@@ -98,6 +106,7 @@ def collapse(text_with_masks: str) -> str:
 def secret_values(twin: Any) -> list[str]:
     """The secret values of a twin."""
     secrets, shown = set[str](), {text(object_at(twin).get("deviceId")) or ""}
+    options: dict[str, Mapping[str, Any]] = {}  # desired and reported are the same, as a rule
     for section in ("desired", "reported"):
         properties = object_at(twin, "properties", section)
         for credentials in _members(object_at(properties, "runtime", "settings").get("registryCredentials")):
@@ -109,16 +118,19 @@ def secret_values(twin: Any) -> list[str]:
             shown.update(object_at(properties, group))
             for member in _members(properties.get(group)):
                 module = object_at(member)
-                secrets.update(_texts(module.get("env")))
                 settings = object_at(module, "settings")
                 image = text(settings.get("image")) or ""
                 shown |= {image, *_PARTS.split(image)}
-                for value, is_open in _options(settings):
-                    (shown if is_open else secrets).add(value)
+                if module.get("env"):
+                    secrets.update(_texts(module["env"]))
+                options[create_options(settings)] = settings
+    for written, settings in options.items():
+        for value, is_open in _options(written, settings):
+            (shown if is_open else secrets).add(value)
     plain = {value for value in secrets - shown if len(value) >= SHORTEST and value.lower() not in _ORDINARY}
     # A text that quotes JSON has it as JSON writes it.
-    written = {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain if _ESCAPED.search(value)}
-    return sorted(plain | written)
+    escaped = {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain if _ESCAPED.search(value)}
+    return sorted(plain | escaped)
 
 
 def _members(value: Any) -> Iterable[Any]:
@@ -128,11 +140,12 @@ def _members(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _options(settings: Any) -> Iterator[tuple[str, bool]]:
+def _options(options: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
     """Every value in the createOptions of a module, and whether it is open."""
-    options = create_options(settings)
+    if options in ("", "{}"):
+        return
     try:
-        found = json.loads(options) if options else None
+        found = json.loads(options)
     except (ValueError, RecursionError):
         # What is in quotes; each part as it stands too.
         parts = [*_QUOTED.findall(options), *create_options_parts(settings).values()]

@@ -221,7 +221,9 @@ _BY_WORDS: Final = {
 
 def operation(words: str) -> Operation:
     """What the agent was doing, by the words of one step: in lower case, and without names."""
-    return next((found for found, phrases in _OPERATIONS if _holds(words, phrases)), Operation.OTHER)
+    doing = next((found for found, phrases in _OPERATIONS if _holds(words, phrases)), Operation.OTHER)
+    # An update stops, removes and creates a container: the last is told by its own words.
+    return Operation.CREATE if doing is Operation.UPDATE and "create module" in words else doing
 
 
 def step_reason(words: str, doing: Operation, *, image_outstanding: bool) -> Reason:

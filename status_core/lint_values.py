@@ -1,0 +1,124 @@
+"""Single values of a manifest, judged as edgeAgent reads them: what is wrong with each, or None."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from status_core.lenient_json import is_object
+from status_core.reading import clean
+
+_UPSTREAM: Final = "$upstream"
+_NEWEST_SCHEMA: Final = (1, 1, 0, -1)
+"""1.1.0, as .NET's Version holds it (IoTHub/EdgeAgentConnection.cs)."""
+_VERSION_PARTS: Final = (2, 3, 4)
+
+_EMPTY: Final = {"createOptions": "{}"}
+_WHOLE_PLACEHOLDER: Final = re.compile(r'(?:^|["=])\$\{[A-Za-z_][\w.]*\}(?=["\\]|$)')
+
+
+def word_problem(value: Any, words: tuple[str, ...], use: str) -> str | None:
+    """A word of a closed set, without case; a number stands for one too (Newtonsoft's StringEnumConverter)."""
+    if value is None:
+        return f"missing; {use}"
+    if isinstance(value, str):
+        word = value.strip().lower()
+        return None if word in words or word.lstrip("+-").isdigit() else f'"{clean(value, 40)}" is none; {use}'
+    return None if isinstance(value, int) and not isinstance(value, bool) else f"no text; {use}"
+
+
+def schema_version_problem(value: Any) -> str | None:
+    """The schemaVersion: two to four numbers, and not above 1.1."""
+    use = "use 1.0 or 1.1"
+    if value is None:
+        return f"missing; {use}"
+    parts = str(value).split(".")
+    if len(parts) not in _VERSION_PARTS or not all(part.strip().isdecimal() and len(part) < 10 for part in parts):  # noqa: PLR2004 (.NET's Int32)
+        return f"no version; {use}"
+    numbers = (*(int(part) for part in parts), -1, -1)[:4]
+    return None if numbers[0] == 1 and numbers <= _NEWEST_SCHEMA else f"{clean(str(value), 40)} is not supported; {use}"
+
+
+def image_problem(value: Any) -> str | None:
+    """An image reference, by the agent's own pattern: parts with `/`, a name, and one tag or digest at most."""
+    if value is None or isinstance(value, dict | list) or not str(value).strip():
+        return "missing or empty"
+    image = str(value).strip()
+    if image.startswith("$"):
+        before, upstream, after = image.rpartition(_UPSTREAM)
+        if not upstream or not re.match(r":[1-9]", after):
+            return "no image; it starts with $ and is not $upstream:<port>/..."
+        image = f"{before}parent{after}"
+    name, *tags = image.rpartition("/")[2].split(":")
+    if len(tags) > 1 and "@" in "".join(tags):
+        return "no image for the agent, which takes a tag or a digest and not both"
+    if not name or len(tags) > 1 or tags == [""]:
+        return "no image; it must be [registry/]name[:tag]"
+    return None
+
+
+def options_problem(parts: Mapping[str, Any]) -> str | None:
+    """The createOptions, joined over their parts: a JSON object, or nothing.
+
+    Args:
+        parts: The members of the settings that hold them, in their order.
+    """
+    if not parts or parts == _EMPTY:
+        return None
+    keys = list(parts)
+    for number, key in enumerate(keys):
+        expected = "createOptions" if number == 0 else f"createOptions{number:02}"
+        if key != expected:
+            return f"{expected} is missing before {clean(key, 40)}"
+    written = [json.dumps(part) if isinstance(part, dict | list) else str(part or "") for part in parts.values()]
+    problem = _json_problem("".join(written))
+    if problem is None or len(keys) == 1:
+        return problem
+    # Each part is one of a list: where some of them are whole by themselves, the others do not belong to them.
+    whole = next((count for count in range(1, len(keys)) if not _json_problem("".join(written[:count]))), None)
+    if whole is None:
+        return f"{problem} with {', '.join(keys[1:])}"
+    rest = ", ".join(keys[whole:])
+    return f"{problem} with {rest}, but one without: is it left from another deployment?"
+
+
+def placeholder(value: str, *, is_anywhere: bool) -> bool:
+    """Whether a placeholder of a template is left in a text that holds `${`.
+
+    Args:
+        value: The text.
+        is_anywhere: Nothing else can be meant there. Elsewhere a shell or the module may expand it, so only what is
+            nothing but a placeholder counts.
+    """
+    return is_anywhere or _WHOLE_PLACEHOLDER.search(value) is not None
+
+
+def twin_size(value: Any) -> int:
+    """The size of a section as IoT Hub counts it: keys and texts in UTF-8, 8 bytes a number, 4 a truth value.
+
+    What the hub adds itself, `$metadata` and `$version`, does not count.
+    """
+    size, waiting = 0, [value]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            for key, inner in part.items():
+                if not key.startswith("$"):
+                    size += len(key) if key.isascii() else _utf8(key)
+                    waiting.append(inner)
+        elif isinstance(part, str):
+            size += len(part) if part.isascii() else _utf8(part)
+        elif isinstance(part, list):
+            waiting.extend(part)
+        elif part is not None:
+            size += 4 if isinstance(part, bool) else 8
+    return size
+
+
+def _utf8(value: str) -> int:
+    return len(value.encode("utf-8", "replace"))
+
+
+def _json_problem(options: str) -> str | None:
+    blank = not options.strip() or options.strip().lower() == "null"
+    return None if blank or is_object(options) else "no JSON object"
