@@ -26,12 +26,7 @@ _KEY: Final = re.compile(
 
 def blank_keys(text: str) -> str:
     """Replace what looks like a key, whatever it is the key of."""
-    return _KEY.sub(_without_value, text) if may_hold_key(text) else text
-
-
-def may_hold_key(text: str) -> bool:
-    """Whether anything in a text can look like a key: none does without one of these."""
-    return "=" in text or "@" in text or "eyJ" in text or "earer" in text
+    return _KEY.sub(_without_value, text)
 
 
 def _without_value(match: re.Match[str]) -> str:

@@ -135,8 +135,9 @@ def _is_finished_job(restart_policy: str | None, reported: ReportedModule) -> bo
 
 def _image_evidence(desired: DesiredModule, reported: ReportedModule | None) -> Evidence:
     path = f"{reported.path if reported else desired.path.replace('desired', 'reported', 1)}.settings.image"
-    found = reported.image if reported else None
-    return Evidence(path, scalar(found), scalar(desired.image), f"{desired.path}.settings.image")
+    found, wanted = reported.image if reported else None, scalar(desired.image)
+    seen = wanted if found == desired.image else scalar(found)
+    return Evidence(path, seen, wanted, f"{desired.path}.settings.image")
 
 
 def _status_evidence(desired: DesiredModule, reported: ReportedModule) -> Evidence:

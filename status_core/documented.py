@@ -9,9 +9,10 @@ device without a deployment in its table of codes.
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from status_core.reading import object_at
+from status_core.reading import as_object, object_at
 from status_core.twin import Twin
 
+_WITH_PARTS: Final = (dict, list)
 _ORDER: Final = ("successful", "invalid", "module_failed", "in_progress", "agent_unavailable", "empty")
 """Of the document; no deployment and a version that is not taken come before."""
 
@@ -51,12 +52,10 @@ def _edge_hub_equal(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> 
 def _modules(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> Iterator[tuple[bool, bool]]:
     """For each desired module: whether its status, and whether its image, is as reported."""
     found = object_at(reported, "modules")
-    for name, entry in object_at(desired, "modules").items():
-        wanted, seen = object_at(entry), object_at(found.get(name))
-        yield (
-            _equal(wanted.get("status"), seen.get("runtimeStatus")),
-            _equal(object_at(wanted, "settings").get("image"), object_at(seen, "settings").get("image")),
-        )
+    for name, entry in as_object(desired.get("modules")).items():
+        wanted, seen = as_object(entry), as_object(found.get(name))
+        images = as_object(wanted.get("settings")).get("image"), as_object(seen.get("settings")).get("image")
+        yield _equal(wanted.get("status"), seen.get("runtimeStatus")), _equal(*images)
 
 
 def _is(code: Any, number: int) -> bool:
@@ -65,6 +64,6 @@ def _is(code: Any, number: int) -> bool:
 
 def _equal(left: Any, right: Any) -> bool:
     """Equality of JSON scalars; objects and lists, which no operand of a rule is, equal nothing."""
-    if isinstance(left, dict | list) or isinstance(left, bool) is not isinstance(right, bool):
+    if isinstance(left, _WITH_PARTS) or isinstance(left, bool) is not isinstance(right, bool):
         return False
     return bool(left == right)

@@ -53,7 +53,8 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
     comparisons = compare_modules(twin)
     rule, verdict = decide(twin, comparisons)
     is_other = verdict.reason is Reason.NOT_EDGE_AGENT
-    judged = {} if is_other else {name: _judge(twin, verdict, item) for name, item in comparisons.items()}
+    is_wiped = runtime_wiped(twin)
+    judged = {} if is_other else {name: _judge(verdict, item, is_wiped=is_wiped) for name, item in comparisons.items()}
     words = masked(twin.description, source)
     is_accepted = is_other or twin.nothing_desired or (twin.version_taken and verdict.state is not State.INVALID)
     findings = lint_twin(source, is_accepted=is_accepted)
@@ -104,7 +105,7 @@ def _flags(twin: Twin) -> tuple[Flag, ...]:
     )
 
 
-def _judge(twin: Twin, verdict: Verdict, comparison: Comparison) -> tuple[ModuleState, Reason, Step | None]:
+def _judge(verdict: Verdict, comparison: Comparison, *, is_wiped: bool) -> tuple[ModuleState, Reason, Step | None]:
     """What the comparison says, unless the device's own state takes the ground from under it.
 
     The step is the failed one that gives the module its reason.
@@ -115,7 +116,7 @@ def _judge(twin: Twin, verdict: Verdict, comparison: Comparison) -> tuple[Module
     if state is not ModuleState.EXTRA:
         if verdict.state in NOT_TAKEN:
             return ModuleState.PENDING, verdict.reason, None
-        if verdict.state is State.AGENT_UNAVAILABLE or runtime_wiped(twin):
+        if verdict.state is State.AGENT_UNAVAILABLE or is_wiped:
             return ModuleState.UNKNOWN, verdict.reason, None
     if verdict.explanation is None or verdict.state is not State.IN_PROGRESS or state is ModuleState.SETTLED:
         return state, reason, None

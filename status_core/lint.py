@@ -6,7 +6,6 @@ place of words, JSON as Newtonsoft reads it. What nobody wants, though the agent
 and a section that is nearly too large for IoT Hub.
 """
 
-import marshal
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,7 +19,7 @@ from status_core.lint_values import (
     twin_size,
     word_problem,
 )
-from status_core.reading import clean, object_at
+from status_core.reading import as_object, clean, object_at
 
 FINDINGS: Final = 20
 """Findings that a status keeps; a path and its problem have at most 400 characters."""
@@ -43,6 +42,8 @@ _KNOWN: Final = frozenset(
     )
 )
 _PROPER: Final = {key.lower(): key for key in _KNOWN}
+_ALL_ELSE: Final = 512
+"""Bytes of a module beside its settings and env, or of a variable that is no text: more than they have."""
 _WHOLE: Final = 2
 """Of what a module requires: a layer that sets as much of a module sets all of it."""
 
@@ -145,15 +146,28 @@ def large(section: Any, *, path: str) -> Findings:
 
 
 def _is_suspect(section: Mapping[str, Any]) -> bool:
-    """Whether a section may be large, or hold a placeholder: a look at all of it that costs next to nothing.
+    """Whether a section may be large, or hold a placeholder: a cheap look at what can be long, settings and env.
 
-    Version 0 of marshal writes every text whole, and any number in more than half of the bytes that IoT Hub counts.
+    All else of a module is short, and half of the limit is left for it.
     """
-    try:
-        written = marshal.dumps([part for key, part in section.items() if not key.startswith("$")], 0)
-    except ValueError:
-        return True  # nested too deeply
-    return len(written) > LARGE // 2 or b"${" in written
+    size = 0
+    for group in ("systemModules", "modules"):
+        for module in as_object(section.get(group)).values():
+            size += _ALL_ELSE
+            for part in as_object(as_object(module).get("settings")).values():
+                if isinstance(part, str):
+                    size += len(part)
+                    if "${" in part:
+                        return True
+            for entry in as_object(as_object(module).get("env")).values():
+                value = as_object(entry).get("value")
+                size += _ALL_ELSE if not isinstance(value, str) else len(value)
+                if isinstance(value, str) and "${" in value:
+                    return True
+    if size > LARGE // 2:
+        return True
+    credentials = object_at(section, "runtime", "settings").get("registryCredentials")
+    return any("${" in str(value) for entry in as_object(credentials).values() for value in as_object(entry).values())
 
 
 def _runtime(found: Findings, runtime: dict[str, Any], path: str, *, is_layer: bool) -> None:

@@ -74,8 +74,9 @@ def runtime_wiped(twin: Twin) -> bool:
     The modules may well be running (IoTHub/reporters/IoTHubReporter.cs).
     """
     agent = twin.reported.get(EDGE_AGENT)
-    user_modules = any(not name.startswith("$") for name in twin.reported)
-    return twin.code == FAILED and agent is not None and agent.type_unknown and not user_modules
+    if twin.code != FAILED or agent is None or not agent.type_unknown:
+        return False
+    return all(name.startswith("$") for name in twin.reported)
 
 
 def _answer(twin: Twin, comparisons: Comparisons) -> Why | None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from status_core.blanking import blank_keys, may_hold_key
+from status_core.blanking import blank_keys
 
 EARLIEST: Final = 1970
 """The first year that a table column, or a clock, can be expected to hold."""
@@ -13,11 +13,17 @@ LARGEST: Final = 2**63 - 1
 TEXT_LIMIT: Final = 256
 """Characters of a value that are kept in evidence."""
 
+_NUMBER: Final = (int, float)
 _NEVER: Final = "0001-01-01T"
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 type Scalar = str | int | float | bool | None
 """A JSON value without parts."""
+
+
+def as_object(value: Any) -> Mapping[str, Any]:
+    """The value where it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else _NOTHING
 
 
 def object_at(value: Any, *path: str) -> Mapping[str, Any]:
@@ -34,7 +40,7 @@ def text(value: Any) -> str | None:
 
 def integer(value: Any) -> int | None:
     """The value where it is a whole number that a column can hold. `true` is none; `11.0` is 11, as in JSON."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+    if isinstance(value, bool) or not isinstance(value, _NUMBER) or not abs(value) <= LARGEST:
         return None
     return int(value) if value == int(value) else None
 
@@ -69,7 +75,8 @@ def clean(value: str, limit: int) -> str:
 
 def shown(value: str, limit: int) -> str:
     """A string of a twin as a status keeps it: clean, and without what looks like a key."""
-    if len(value) <= limit and value.isprintable() and not may_hold_key(value):
+    # Most are names without any of what a key has.
+    if len(value) <= limit and "=" not in value and "@" not in value and "eyJ" not in value and value.isprintable():
         return value
     return clean(blank_keys(value), limit)
 
@@ -80,7 +87,7 @@ def scalar(value: Any) -> Scalar:
         return shown(value, TEXT_LIMIT)
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, int | float):
+    if isinstance(value, _NUMBER):
         # NaN and infinity are no JSON, and nothing holds a number of a thousand digits.
         return value if abs(value) <= LARGEST else "<number>"
     return "<object>" if isinstance(value, dict) else "<array>"

@@ -72,7 +72,8 @@ def ago(time: datetime, now: datetime) -> str:
 
 def shown_time(time: datetime) -> str:
     """A time as a message has it, to the minute."""
-    return f"{time:%H:%M} UTC on {time:%Y-%m-%d}"
+    written = time.isoformat(" ", "minutes")
+    return f"{written[11:16]} UTC on {written[:10]}"
 
 
 def _later(time: datetime, wait: timedelta) -> datetime | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from status_core.codes import FAILED
 from status_core.grace import grace_label
-from status_core.reading import clean, integer, object_at, text, timestamp, word
+from status_core.reading import as_object, clean, integer, object_at, text, timestamp, word
 
 EDGE_AGENT: Final = "$edgeAgent"
 EDGE_HUB: Final = "$edgeHub"
@@ -180,25 +180,25 @@ def _tried_since(metadata: Mapping[str, Any]) -> datetime | None:
 
 
 def _with_status(configurations: Mapping[str, Any], status: str) -> tuple[str, ...]:
-    names = (name for name in configurations if word(object_at(configurations, name).get("status")) == status)
+    names = (name for name, entry in configurations.items() if word(as_object(entry).get("status")) == status)
     return tuple(sorted(clean(name, NAME_LIMIT) for name in names)[:NAMES_LIMIT])
 
 
 def _entries(section: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, Any]]:
     """Name, path and JSON of each module of a section, the system modules under their `$` names."""
-    system = object_at(section, "systemModules")
+    system = as_object(section.get("systemModules"))
     for name, key in _SYSTEM_MODULES.items():
         if system.get(key) is not None:
             yield name, f"{path}.systemModules.{key}", system[key]
-    for name, entry in object_at(section, "modules").items():
+    for name, entry in as_object(section.get("modules")).items():
         # A null is a key that was removed; `$` keys are the twin's own, and no module has an empty name.
         if entry is not None and name and not name.startswith("$"):
             yield name, f"{path}.modules.{clean(name, NAME_LIMIT)}", entry
 
 
 def _desired(path: str, entry: Any) -> DesiredModule:
-    module = object_at(entry)
-    settings = object_at(module, "settings")
+    module = as_object(entry)
+    settings = as_object(module.get("settings"))
     return DesiredModule(
         path=path,
         image=text(settings.get("image")),
@@ -208,11 +208,10 @@ def _desired(path: str, entry: Any) -> DesiredModule:
     )
 
 
-def _reported(path: str, entry: Any) -> ReportedModule:
-    module = object_at(entry)
+def _reported(path: str, module: Mapping[str, Any]) -> ReportedModule:
     return ReportedModule(
         path=path,
-        image=text(object_at(module, "settings").get("image")),
+        image=text(as_object(module.get("settings")).get("image")),
         runtime_status=word(module.get("runtimeStatus")),
         status=word(module.get("status")),
         restart_policy=word(module.get("restartPolicy")),
