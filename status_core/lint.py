@@ -43,7 +43,7 @@ _KNOWN: Final = frozenset(
 )
 _PROPER: Final = {key.lower(): key for key in _KNOWN}
 _ALL_ELSE: Final = 512
-"""Bytes of a module beside its settings and env, or of a variable that is no text: more than they have."""
+"""Bytes of a module beside its settings and env: more than it has."""
 _WHOLE: Final = 2
 """Of what a module requires: a layer that sets as much of a module sets all of it."""
 
@@ -83,9 +83,9 @@ def lint_twin(twin: Any, *, is_accepted: bool) -> tuple[Finding, ...]:
     """
     desired, reported = object_at(twin, "properties", "desired"), object_at(twin, "properties", "reported")
     found = [] if is_accepted else refused(desired)
-    if _is_suspect(desired):
+    if _may_be_unwanted(desired):
         found += unwanted(desired)
-    if _is_suspect(reported):
+    if _may_be_unwanted(reported):
         found += large(reported, path="properties.reported")
     return tuple(found[:FINDINGS])
 
@@ -145,12 +145,12 @@ def large(section: Any, *, path: str) -> Findings:
     return found
 
 
-def _is_suspect(section: Mapping[str, Any]) -> bool:
+def _may_be_unwanted(section: Mapping[str, Any]) -> bool:
     """Whether a section may be large, or hold a placeholder: a cheap look at what can be long, settings and env.
 
-    All else of a module is short, and half of the limit is left for it.
+    All else of a module is short.
     """
-    size = 0
+    size = _ALL_ELSE
     for group in ("systemModules", "modules"):
         for module in as_object(section.get(group)).values():
             size += _ALL_ELSE
@@ -164,7 +164,7 @@ def _is_suspect(section: Mapping[str, Any]) -> bool:
                 size += _ALL_ELSE if not isinstance(value, str) else len(value)
                 if isinstance(value, str) and "${" in value:
                     return True
-    if size > LARGE // 2:
+    if size > LARGE:
         return True
     credentials = object_at(section, "runtime", "settings").get("registryCredentials")
     return any("${" in str(value) for entry in as_object(credentials).values() for value in as_object(entry).values())

@@ -17,7 +17,7 @@ from typing import Any, Final
 from status_core.blanking import REDACTED, Blanker, blank_keys
 from status_core.create_options import create_options, create_options_parts
 from status_core.descriptions import DESCRIPTION_LIMIT
-from status_core.reading import object_at, text
+from status_core.reading import as_object, object_at, text
 
 SHORTEST: Final = 4
 """Shorter values are not searched: `1` or `on` would blank ordinary words."""
@@ -69,6 +69,7 @@ _WHOLE_TEXTS: Final = (
     "This device has an empty configuration for the edge agent. Please set a deployment manifest.",
 )
 """Texts that the agent always writes like this: nothing of a twin is in them."""
+_GROUPS: Final = ("modules", "systemModules")
 _COMMANDS: Final = ("Cmd", "Entrypoint", "Healthcheck", "Shell")
 _BETWEEN: Final = re.compile(r"[;\r\n]+")
 _ASSIGNED: Final = re.compile(r"=([^\s;,&=]+)")
@@ -91,8 +92,12 @@ def masked(description: str, twin: Any) -> str:
         return description
     # A secret that the limit cuts is still found.
     window = description[: 2 * DESCRIPTION_LIMIT]
+    secrets = {value for value in _secrets(twin) if len(value) <= len(window)}
+    spans = Blanker(secrets).spans(window)
+    if spans:  # seldom, and seldom by what is not shown anyway
+        spans = Blanker(secrets - _shown(twin)).spans(window)
     pieces, at = [], 0
-    for start, end in Blanker(value for value in secret_values(twin) if len(value) <= len(window)).spans(window):
+    for start, end in spans:
         pieces += [window[at:start], MASK * (end - start)]
         at = end
     return "".join([*pieces, window[at:]])[:DESCRIPTION_LIMIT]
@@ -104,33 +109,56 @@ def collapse(text_with_masks: str) -> str:
 
 
 def secret_values(twin: Any) -> list[str]:
-    """The secret values of a twin."""
-    secrets, shown = set[str](), {text(object_at(twin).get("deviceId")) or ""}
-    options: dict[str, Mapping[str, Any]] = {}  # desired and reported are the same, as a rule
-    for section in ("desired", "reported"):
-        properties = object_at(twin, "properties", section)
+    """The secret values of a twin, also as JSON writes them."""
+    return sorted(_secrets(twin) - _shown(twin))
+
+
+def _secrets(twin: Any) -> set[str]:
+    """The values in the places of secrets, some of which may be shown elsewhere."""
+    values, options = set[str](), dict[str, Mapping[str, Any]]()  # desired and reported have the same, as a rule
+    for properties in _sections(twin):
+        credentials = as_object(as_object(properties.get("runtime")).get("settings")).get("registryCredentials")
+        if credentials:
+            values.update(_texts(credentials))
+        for module in _modules(properties):
+            if module.get("env"):
+                values.update(_texts(module["env"]))
+            settings = as_object(module.get("settings"))
+            options[create_options(settings)] = settings
+    for written, settings in options.items():
+        values.update(value for value, is_open in _options(written, settings) if not is_open)
+    plain = {value for value in values if len(value) >= SHORTEST and value.lower() not in _ORDINARY}
+    # A text that quotes JSON has it as JSON writes it.
+    return plain | {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain if _ESCAPED.search(value)}
+
+
+def _shown(twin: Any) -> set[str]:
+    """What a twin shows openly: names of the device, its modules, images and registries, and the open places."""
+    shown = {text(as_object(twin).get("deviceId")) or ""}
+    for properties in _sections(twin):
         for credentials in _members(object_at(properties, "runtime", "settings").get("registryCredentials")):
-            address = text(object_at(credentials).get("address")) or ""
+            address = text(as_object(credentials).get("address")) or ""
             # An admin user is named like its registry.
             shown |= {address, address.partition(".")[0]}
-            secrets.update(_texts(credentials))
-        for group in ("modules", "systemModules"):
-            shown.update(object_at(properties, group))
-            for member in _members(properties.get(group)):
-                module = object_at(member)
-                settings = object_at(module, "settings")
-                image = text(settings.get("image")) or ""
-                shown |= {image, *_PARTS.split(image)}
-                if module.get("env"):
-                    secrets.update(_texts(module["env"]))
-                options[create_options(settings)] = settings
-    for written, settings in options.items():
-        for value, is_open in _options(written, settings):
-            (shown if is_open else secrets).add(value)
-    plain = {value for value in secrets - shown if len(value) >= SHORTEST and value.lower() not in _ORDINARY}
-    # A text that quotes JSON has it as JSON writes it.
-    escaped = {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain if _ESCAPED.search(value)}
-    return sorted(plain | escaped)
+        for group in _GROUPS:
+            shown.update(as_object(properties.get(group)))
+        for module in _modules(properties):
+            settings = as_object(module.get("settings"))
+            shown.update(_pieces_of_a_path(text(settings.get("image")) or ""))
+            for value, is_open in _options(create_options(settings), settings):
+                if is_open:
+                    shown.update(_pieces_of_a_path(value))
+    return shown
+
+
+def _sections(twin: Any) -> Iterator[Mapping[str, Any]]:
+    properties = object_at(twin, "properties")
+    yield from (as_object(properties.get(section)) for section in ("desired", "reported"))
+
+
+def _modules(properties: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for group in _GROUPS:
+        yield from (as_object(module) for module in _members(properties.get(group)))
 
 
 def _members(value: Any) -> Iterable[Any]:
@@ -161,12 +189,12 @@ def _places(options: Any) -> Iterator[tuple[str, bool]]:
         is_open = place in _OPEN or place[:2] in _OPEN or place[:1] in _OPEN
         if isinstance(part, dict):
             if is_open:
-                yield from ((piece, True) for key in part for piece in _pieces_of_a_path(key))
+                yield from ((key, True) for key in part)
             waiting += [(value, (*place, key)[:4]) for key, value in part.items()]
         elif isinstance(part, list):
             waiting += [(value, place) for value in part]
         elif is_open and isinstance(part, str):
-            yield from ((piece, True) for piece in _pieces_of_a_path(part))
+            yield part, True
         elif isinstance(part, str):
             yield from ((value, False) for value in _texts(part))
             if place[:1] and place[0] in _COMMANDS:
