@@ -8,10 +8,13 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _NAME: Final = "createOptions"
+_USUAL: Final = frozenset((_NAME, "image"))
 
 
 def create_options_parts(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The members of a module's settings that hold createOptions, in their order, whatever they are."""
+    if settings.keys() <= _USUAL:
+        return {_NAME: settings[_NAME]} if _NAME in settings else {}
     return {key: settings[key] for key in sorted(settings) if key.startswith(_NAME)}
 
 

@@ -17,9 +17,8 @@ DESCRIPTION_LIMIT: Final = 16 * 1024
 """Characters of a description that are looked at; a longer one is cut, and the message says so."""
 
 _AGGREGATE: Final = "one or more errors occurred."
-_AGGREGATE_OPENS: Final = re.compile(r"one or more errors occurred\. ?\(", re.IGNORECASE)
-_BRACKET: Final = re.compile(r"[()]")
-_CALLING: Final = re.compile(r"error calling ", re.IGNORECASE)
+_MARK: Final = re.compile(r"[()]|one or more errors occurred\. ?\(|error calling ", re.IGNORECASE)
+"""What steps begin with, and the brackets of an aggregate."""
 _CALLED_FOR: Final = re.compile(r"""error calling [a-z ]{1,30}(?:module|identity for) ["']?([^\s"']+)""", re.IGNORECASE)
 _NAMED: Final = re.compile(r"""\bmodule:? ["']?([^\s"']+)""", re.IGNORECASE)
 _URL: Final = re.compile(r"""https?://[^\s"']+""")
@@ -123,32 +122,33 @@ def explain(
 
 def _spans(description: str) -> Iterator[tuple[int, int]]:
     """Where each step begins and ends: what the agent put in brackets, and each further call that failed."""
-    starts = sorted({*_openings(description), *(match.start() for match in _CALLING.finditer(description))} or {0})
-    # A call that stands first in its brackets is one step with them.
-    starts = [start for start, after in zip(starts, [*starts[1:], None], strict=True) if after != start + 1]
+    starts = list(_starts(description)) or [0]
     yield from zip(starts, [*starts[1:], len(description)], strict=True)
 
 
-def _openings(description: str) -> Iterator[int]:
-    """Where a bracket opens that holds a step: after the words of an aggregate, or after another such bracket.
+def _starts(description: str) -> Iterator[int]:
+    """Where a bracket opens that holds a step, and where a call is named that does not stand first in one.
 
-    A bracket in a step's own words holds none, and a nested aggregate holds further ones.
+    A bracket holds a step after the words of an aggregate, or after another such bracket. A bracket in a step's own
+    words holds none, and a nested aggregate holds further ones.
     """
-    after_words = {match.end() - 1 for match in _AGGREGATE_OPENS.finditer(description)}
-    depth, aggregates, closed_at, closed_depth = 0, set[int](), -1, -1
-    for match in _BRACKET.finditer(description):
-        at = match.start()
-        if match[0] == ")":
+    depth, aggregates, closed_at, closed_depth, opened_at = 0, set[int](), -1, -1, -1
+    for match in _MARK.finditer(description):
+        mark, at = match[0], match.end() - 1
+        if mark == ")":
             depth = max(0, depth - 1)
             aggregates.discard(depth + 1)
             closed_at, closed_depth = at, depth
-            continue
-        if at in after_words:
-            aggregates.add(depth)
-            yield at
-        elif depth in aggregates and closed_depth == depth and at - closed_at <= len(") "):
-            yield at
-        depth += 1
+        elif mark[-1] == "(":
+            is_after_step = depth in aggregates and closed_depth == depth and at - closed_at <= len(") ")
+            if len(mark) > 1:
+                aggregates.add(depth)
+            if len(mark) > 1 or is_after_step:
+                yield at
+                opened_at = at
+            depth += 1
+        elif match.start() != opened_at + 1:
+            yield match.start()
 
 
 class _Names:

@@ -22,6 +22,8 @@ def word_problem(value: Any, words: tuple[str, ...], use: str) -> str | None:
     if value is None:
         return f"missing; {use}"
     if isinstance(value, str):
+        if value in words:
+            return None
         word = value.strip().lower()
         return None if word in words or word.lstrip("+-").isdigit() else f'"{clean(value, 40)}" is none; {use}'
     return None if isinstance(value, int) and not isinstance(value, bool) else f"no text; {use}"
@@ -49,10 +51,11 @@ def image_problem(value: Any) -> str | None:
         if not upstream or not re.match(r":[1-9]", after):
             return "no image; it starts with $ and is not $upstream:<port>/..."
         image = f"{before}parent{after}"
-    name, *tags = image.rpartition("/")[2].split(":")
-    if len(tags) > 1 and "@" in "".join(tags):
+    last = image[image.rfind("/") + 1 :]
+    tags = last.count(":")
+    if tags > 1 and "@" in last:
         return "no image for the agent, which takes a tag or a digest and not both"
-    if not name or len(tags) > 1 or tags == [""]:
+    if not last or tags > 1 or last.startswith(":") or last.endswith(":"):
         return "no image; it must be [registry/]name[:tag]"
     return None
 

@@ -32,15 +32,6 @@ _DEVICE: Final[dict[State, str]] = {
     State.MODULE_FAILED: "Not in their desired status{modules}.",
     State.SUCCESSFUL: "Every module is what version {version} wants.",
 }
-_MODULE: Final[dict[ModuleState, str]] = {
-    ModuleState.SETTLED: "{name} is as desired.",
-    ModuleState.PENDING: "{name} waits for the device to take version {version}.",
-    ModuleState.MISSING: "{name} is not on the device; it should run {image}.",
-    ModuleState.UPDATING: "{name} runs {found} and should run {image}.",
-    ModuleState.WRONG_STATUS: "{name} is {status} and should be {wanted}.",
-    ModuleState.UNKNOWN: "What {name} does is not known: the agent does not say.",
-    ModuleState.EXTRA: "{name} is on the device and not part of the deployment.",
-}
 _SAID_BY_THE_STATE: Final = (Reason.AS_DESIRED, Reason.SETTLING, Reason.NOT_DESIRED)
 _NOTHING_TO_DO: Final = (Reason.FINISHED, Reason.NOT_REPORTED)
 
@@ -113,19 +104,7 @@ def module_message(  # noqa: PLR0913 (all keyword-only but the first two: the wh
         tried_since: When that step first failed.
         now: The time, in UTC; None where it is not known.
     """
-    if state is ModuleState.SETTLED and reason is Reason.AS_DESIRED:
-        return f"{_quoted(comparison.name)} is as desired."
-    desired, reported = comparison.desired, comparison.reported
-    parts = [
-        _MODULE[state].format(
-            name=_quoted(comparison.name),
-            version=_shown(version),
-            image=_quoted(desired.image if desired else None),
-            found=_quoted(reported.image if reported else None),
-            status=f"{_status(comparison)}{_exit(comparison, ' (', ')')}",
-            wanted=_quoted(_wanted(comparison, reason)),
-        )
-    ]
+    parts = [_sentence(comparison, state, reason, version)]
     if reason not in _SAID_BY_THE_STATE:
         parts.append(reason.means)
         if state is ModuleState.WRONG_STATUS:
@@ -134,7 +113,29 @@ def module_message(  # noqa: PLR0913 (all keyword-only but the first two: the wh
             parts.append(reason.advice)
         if step is not None:
             parts.append(retries(step, tried_since, now))
-    return clean(" ".join(part for part in parts if part), MESSAGE_LIMIT)
+    return parts[0] if len(parts) == 1 else clean(" ".join(part for part in parts if part), MESSAGE_LIMIT)
+
+
+def _sentence(comparison: Comparison, state: ModuleState, reason: Reason, version: int | None) -> str:
+    name, desired, reported = _quoted(comparison.name), comparison.desired, comparison.reported
+    match state:
+        case ModuleState.SETTLED:
+            what = f"{name} is as desired."
+        case ModuleState.PENDING:
+            what = f"{name} waits for the device to take version {_shown(version)}."
+        case ModuleState.UNKNOWN:
+            what = f"What {name} does is not known: the agent does not say."
+        case ModuleState.EXTRA:
+            what = f"{name} is on the device and not part of the deployment."
+        case ModuleState.WRONG_STATUS:
+            status = f"{_status(comparison)}{_exit(comparison, ' (', ')')}"
+            what = f"{name} is {status} and should be {_quoted(_wanted(comparison, reason))}."
+        case ModuleState.MISSING:
+            what = f"{name} is not on the device; it should run {_quoted(desired.image if desired else None)}."
+        case ModuleState.UPDATING:
+            image, wanted = reported.image if reported else None, desired.image if desired else None
+            what = f"{name} runs {_quoted(image)} and should run {_quoted(wanted)}."
+    return what
 
 
 def retries(step: Step, failed_since: datetime | None, now: datetime | None) -> str:

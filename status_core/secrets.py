@@ -59,8 +59,9 @@ repository request required reset resource response restart running runtime serv
 started starting state status stop stopped store system task temporary this timeout true type unable unauthorized
 unknown unreachable update userland valid value version volume warning waiting windows with
 """
-_ORDINARY: Final = frozenset(_WORDS_OF_THE_AGENT.split())
-"""Words of edged, of Docker and of registries, in the texts that they write."""
+_OWNER: Final = "microsoft.azure.devices.edge.agent"
+_ORDINARY: Final = frozenset((*_WORDS_OF_THE_AGENT.split(), _OWNER))
+"""Words of edged, of Docker and of registries, in the texts that they write; and the label that names the runtime."""
 _WHOLE_TEXTS: Final = (
     "",
     "A task was canceled.",
@@ -93,11 +94,10 @@ def masked(description: str, twin: Any) -> str:
     # A secret that the limit cuts is still found.
     window = description[: 2 * DESCRIPTION_LIMIT]
     secrets = {value for value in _secrets(twin) if len(value) <= len(window)}
-    spans = Blanker(secrets).spans(window)
-    if spans:  # seldom, and seldom by what is not shown anyway
-        spans = Blanker(secrets - _shown(twin)).spans(window)
+    if not secrets or not Blanker(secrets).spans(window):
+        return window[:DESCRIPTION_LIMIT]
     pieces, at = [], 0
-    for start, end in spans:
+    for start, end in Blanker(secrets - _shown(twin)).spans(window):
         pieces += [window[at:start], MASK * (end - start)]
         at = end
     return "".join([*pieces, window[at:]])[:DESCRIPTION_LIMIT]
@@ -105,7 +105,7 @@ def masked(description: str, twin: Any) -> str:
 
 def collapse(text_with_masks: str) -> str:
     """A masked text as it is shown."""
-    return blank_keys(_MASKS.sub(REDACTED, text_with_masks))
+    return blank_keys(_MASKS.sub(REDACTED, text_with_masks) if MASK in text_with_masks else text_with_masks)
 
 
 def secret_values(twin: Any) -> list[str]:
