@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from status_core.images import same_image
-from status_core.reading import scalar
+from status_core.reading import scalar, word
 from status_core.reasons import Reason
 from status_core.states import ModuleState
 from status_core.status import Evidence
@@ -111,16 +111,17 @@ def is_left_alone(reported: ReportedModule | None) -> bool:
     """
     return (
         reported is not None
-        and reported.status == RUNNING
+        and word(reported.status) == RUNNING
         and reported.runtime_status not in (None, RUNNING, "unknown")
-        and not _is_finished_job(reported.restart_policy, reported)
+        and not _is_finished_job(word(reported.restart_policy), reported)
     )
 
 
 def left_alone_evidence(reported: ReportedModule) -> Evidence:
     """What `is_left_alone` compares."""
     path = reported.path
-    return Evidence(f"{path}.runtimeStatus", scalar(reported.runtime_status), reported.status, f"{path}.status")
+    status = scalar(word(reported.status))
+    return Evidence(f"{path}.runtimeStatus", scalar(reported.runtime_status), status, f"{path}.status")
 
 
 def _is_finished_job(restart_policy: str | None, reported: ReportedModule) -> bool:

@@ -80,7 +80,7 @@ def device_message(twin: Twin, verdict: Verdict, told: Told) -> str:
     if told.left_alone:
         parts.append(f"Exited, and started by nobody while this lasts: {_name_all(told.left_alone)}.")
     parts.append(_words(twin, verdict, told.description))
-    return clean(" ".join(part for part in parts if part), MESSAGE_LIMIT)
+    return clean(" ".join(filter(None, parts)), MESSAGE_LIMIT)
 
 
 def module_message(  # noqa: PLR0913 (all keyword-only but the first two: the whole of what a sentence depends on)
@@ -104,16 +104,19 @@ def module_message(  # noqa: PLR0913 (all keyword-only but the first two: the wh
         tried_since: When that step first failed.
         now: The time, in UTC; None where it is not known.
     """
-    parts = [_sentence(comparison, state, reason, version)]
-    if reason not in _SAID_BY_THE_STATE:
-        parts.append(reason.means)
-        if state is ModuleState.WRONG_STATUS:
-            parts.append(_restarts(comparison))
-        if reason not in _NOTHING_TO_DO and state not in (ModuleState.PENDING, ModuleState.UNKNOWN):
-            parts.append(reason.advice)
-        if step is not None:
-            parts.append(retries(step, tried_since, now))
-    return parts[0] if len(parts) == 1 else clean(" ".join(part for part in parts if part), MESSAGE_LIMIT)
+    sentence = _sentence(comparison, state, reason, version)
+    if reason in _SAID_BY_THE_STATE:
+        return sentence
+    if state in (ModuleState.PENDING, ModuleState.UNKNOWN):  # what to do is said of the device
+        return f"{sentence} {reason.means}"
+    parts = [sentence, reason.means]
+    if state is ModuleState.WRONG_STATUS:
+        parts.append(_restarts(comparison))
+    if reason not in _NOTHING_TO_DO:
+        parts.append(reason.advice)
+    if step is not None:
+        parts.append(retries(step, tried_since, now))
+    return clean(" ".join(filter(None, parts)), MESSAGE_LIMIT)
 
 
 def _sentence(comparison: Comparison, state: ModuleState, reason: Reason, version: int | None) -> str:

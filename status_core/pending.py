@@ -7,6 +7,7 @@ from status_core.codes import CONFIG_EMPTY_ERROR, CONFIG_FORMAT_ERROR, FAILED, I
 from status_core.comparison import Comparisons
 from status_core.descriptions import DESCRIPTION_LIMIT, Explanation, explain
 from status_core.evidence import code_evidence, fresh_evidence
+from status_core.reading import word
 from status_core.reasons import Reason
 from status_core.states import ModuleState
 from status_core.status import Evidence
@@ -74,7 +75,7 @@ def runtime_wiped(twin: Twin) -> bool:
     The modules may well be running (IoTHub/reporters/IoTHubReporter.cs).
     """
     agent = twin.reported.get(EDGE_AGENT)
-    if twin.code != FAILED or agent is None or not agent.type_unknown:
+    if twin.code != FAILED or agent is None or word(agent.kind) != "unknown":
         return False
     return all(name.startswith("$") for name in twin.reported)
 

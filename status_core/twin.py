@@ -36,17 +36,19 @@ class DesiredModule:
 
 @dataclass(frozen=True, slots=True)
 class ReportedModule:
-    """A module as the agent saw it. Words are folded to lower case; times are the device's, in UTC.
+    """A module as the agent saw it. `runtime_status` is folded to lower case; times are the device's, in UTC.
 
     Attributes:
-        status: What the last deployment that the agent accepted wants of it.
-        restart_policy: The same deployment's.
+        kind: Its `type`, as it stands.
+        status: What the last deployment that the agent accepted wants of it, as it stands.
+        restart_policy: The same deployment's, as it stands.
         restart_count: Restarts since it ran for ten minutes.
         last_start: None where it was never started.
         last_exit: None where it has never exited.
     """
 
     path: str
+    kind: str | None
     image: str | None
     runtime_status: str | None
     status: str | None
@@ -55,7 +57,6 @@ class ReportedModule:
     exit_code: int | None
     last_start: datetime | None
     last_exit: datetime | None
-    type_unknown: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +212,13 @@ def _desired(path: str, entry: Any) -> DesiredModule:
 def _reported(path: str, module: Mapping[str, Any]) -> ReportedModule:
     return ReportedModule(
         path=path,
+        kind=text(module.get("type")),
         image=text(as_object(module.get("settings")).get("image")),
         runtime_status=word(module.get("runtimeStatus")),
-        status=word(module.get("status")),
-        restart_policy=word(module.get("restartPolicy")),
+        status=text(module.get("status")),
+        restart_policy=text(module.get("restartPolicy")),
         restart_count=integer(module.get("restartCount")),
         exit_code=integer(module.get("exitCode")),
         last_start=timestamp(module.get("lastStartTimeUtc")),
         last_exit=timestamp(module.get("lastExitTimeUtc")),
-        type_unknown=word(module.get("type")) == "unknown",
     )
