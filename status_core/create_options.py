@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 _NAME: Final = "createOptions"
+_SECOND: Final = "createOptions01"
 _USUAL: Final = frozenset((_NAME, "image"))
 
 
@@ -20,7 +21,7 @@ def create_options_parts(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def create_options(settings: Mapping[str, Any]) -> str:
     """The createOptions of a module's settings as one text. JSON that is not in a string is taken as it is."""
-    if f"{_NAME}01" not in settings:
+    if _SECOND not in settings:
         return _written(settings.get(_NAME))
     return "".join(map(_written, create_options_parts(settings).values()))
 

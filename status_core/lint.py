@@ -42,8 +42,10 @@ _KNOWN: Final = frozenset(
     )
 )
 _PROPER: Final = {key.lower(): key for key in _KNOWN}
-_ALL_ELSE: Final = 512
+_OF_A_MODULE: Final = 300
 """Bytes of a module beside its settings and env: more than it has."""
+_OF_A_REPORT: Final = 400
+"""Further bytes of a module in a report: its status, times and hash."""
 _WHOLE: Final = 2
 """Of what a module requires: a layer that sets as much of a module sets all of it."""
 
@@ -83,9 +85,12 @@ def lint_twin(twin: Any, *, is_accepted: bool) -> tuple[Finding, ...]:
     """
     desired, reported = object_at(twin, "properties", "desired"), object_at(twin, "properties", "reported")
     found = [] if is_accepted else refused(desired)
-    if _may_be_unwanted(desired):
+    weight = _weight(desired)
+    if weight > LARGE:
         found += unwanted(desired)
-    if _may_be_unwanted(reported):
+    # The agent reports settings and env as it was told: another weight can only be that of an earlier version.
+    modules = as_object(reported.get("modules"))
+    if (weight if is_accepted else _weight(reported)) + len(modules) * _OF_A_REPORT > LARGE:
         found += large(reported, path="properties.reported")
     return tuple(found[:FINDINGS])
 
@@ -145,29 +150,26 @@ def large(section: Any, *, path: str) -> Findings:
     return found
 
 
-def _may_be_unwanted(section: Mapping[str, Any]) -> bool:
-    """Whether a section may be large, or hold a placeholder: a cheap look at what can be long, settings and env.
+def _weight(section: Mapping[str, Any]) -> int:
+    """About the size of a section, by what can be long in it, settings and env; above all where a placeholder may be.
 
-    All else of a module is short.
+    A look at all of a twin costs as much as the whole judgment, and is seldom needed.
     """
-    size = _ALL_ELSE
-    for group in ("systemModules", "modules"):
-        for module in as_object(section.get(group)).values():
-            size += _ALL_ELSE
-            for part in as_object(as_object(module).get("settings")).values():
+    weight, groups = _OF_A_MODULE, (section.get("systemModules"), section.get("modules"))
+    for group in groups:
+        for module in as_object(group).values():
+            weight += _OF_A_MODULE
+            parts = [*as_object(as_object(module).get("settings")).values()]
+            env = as_object(module).get("env")
+            if env:
+                parts += [as_object(entry).get("value") for entry in as_object(env).values()]
+            for part in parts:
                 if isinstance(part, str):
-                    size += len(part)
+                    weight += len(part)
                     if "${" in part:
-                        return True
-            for entry in as_object(as_object(module).get("env")).values():
-                value = as_object(entry).get("value")
-                size += _ALL_ELSE if not isinstance(value, str) else len(value)
-                if isinstance(value, str) and "${" in value:
-                    return True
-    if size > LARGE:
-        return True
+                        return LARGE + 1
     credentials = object_at(section, "runtime", "settings").get("registryCredentials")
-    return any("${" in str(value) for entry in as_object(credentials).values() for value in as_object(entry).values())
+    return LARGE + 1 if credentials and "${" in str(credentials) else weight
 
 
 def _runtime(found: Findings, runtime: dict[str, Any], path: str, *, is_layer: bool) -> None:
@@ -189,13 +191,14 @@ def _module(found: Findings, module: Any, path: str, *, is_agent: bool, is_layer
         return
     section = _proper(module)
     is_whole = not is_layer or sum(key in section for key in _REQUIRED) >= _WHOLE
-    if "type" in section or is_whole:
+    if section.get("type") != "docker" and ("type" in section or is_whole):
         _note(found, _type_problem(section.get("type")), path, ".type")
-    if not is_agent and ("status" in section or is_whole):
-        _note(found, word_problem(section.get("status"), _STATUSES, "use running or stopped"), path, ".status")
-    if not is_agent and "restartPolicy" in section:
-        use = "use always, on-failure, on-unhealthy or never"
-        _note(found, word_problem(section["restartPolicy"], _POLICIES, use), path, ".restartPolicy")
+    if not is_agent:
+        if section.get("status") not in _STATUSES and ("status" in section or is_whole):
+            _note(found, word_problem(section.get("status"), _STATUSES, "use running or stopped"), path, ".status")
+        if section.get("restartPolicy") not in _POLICIES and "restartPolicy" in section:
+            use = "use always, on-failure, on-unhealthy or never"
+            _note(found, word_problem(section["restartPolicy"], _POLICIES, use), path, ".restartPolicy")
     if section.get("imagePullPolicy") is not None:
         use = "use on-create or never"
         _note(found, word_problem(section["imagePullPolicy"], _PULL_POLICIES, use), path, ".imagePullPolicy")
