@@ -3,7 +3,6 @@
 The agent takes createOptions, createOptions01, ... of 512 characters each (edge-agent: Docker/DockerConfig.cs).
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -20,13 +19,8 @@ def create_options_parts(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def create_options(settings: Mapping[str, Any]) -> str:
-    """The createOptions of a module's settings as one text. JSON that is not in a string is taken as it is."""
+    """The createOptions of a module's settings as one text."""
     if _SECOND not in settings:
-        return _written(settings.get(_NAME))
-    return "".join(map(_written, create_options_parts(settings).values()))
-
-
-def _written(part: Any) -> str:
-    if isinstance(part, str):
-        return part
-    return json.dumps(part) if isinstance(part, dict | list) else ""
+        options = settings.get(_NAME)
+        return options if isinstance(options, str) else ""
+    return "".join(part for part in create_options_parts(settings).values() if isinstance(part, str))

@@ -168,8 +168,10 @@ def _weight(section: Mapping[str, Any]) -> int:
                     weight += len(part)
                     if "${" in part:
                         return LARGE + 1
-    credentials = object_at(section, "runtime", "settings").get("registryCredentials")
-    return LARGE + 1 if credentials and "${" in str(credentials) else weight
+    for entry in as_object(object_at(section, "runtime", "settings").get("registryCredentials")).values():
+        if any(isinstance(value, str) and "${" in value for value in as_object(entry).values()):
+            return LARGE + 1
+    return weight
 
 
 def _runtime(found: Findings, runtime: dict[str, Any], path: str, *, is_layer: bool) -> None:
@@ -181,7 +183,8 @@ def _runtime(found: Findings, runtime: dict[str, Any], path: str, *, is_layer: b
         values = _proper(entry)
         for key in _CREDENTIALS if entry is not None else ():
             value = values.get(key)
-            if (key in values or not is_layer) and (value is None or not str(value).strip()):
+            is_empty = value is None or (isinstance(value, str) and not value.strip())
+            if is_empty and (key in values or not is_layer):
                 _note(found, "missing or empty", path, f".settings.registryCredentials.{name}.{key}")
 
 

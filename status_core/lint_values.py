@@ -1,12 +1,11 @@
 """Single values of a manifest, judged as edgeAgent reads them: what is wrong with each, or None."""
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any, Final
 
 from status_core.lenient_json import is_object
-from status_core.reading import clean
+from status_core.reading import clean, scalar
 
 _UPSTREAM: Final = "$upstream"
 _NEWEST_SCHEMA: Final = (1, 1, 0, -1)
@@ -32,18 +31,21 @@ def schema_version_problem(value: Any) -> str | None:
     use = "use 1.0 or 1.1"
     if value is None:
         return f"missing; {use}"
-    parts = str(value).split(".")
+    written = str(scalar(value))
+    parts = written.split(".")
     if len(parts) not in _VERSION_PARTS or not all(part.strip().isdecimal() and len(part) < 10 for part in parts):  # noqa: PLR2004 (.NET's Int32)
         return f"no version; {use}"
     numbers = (*(int(part) for part in parts), -1, -1)[:4]
-    return None if numbers[0] == 1 and numbers <= _NEWEST_SCHEMA else f"{clean(str(value), 40)} is not supported; {use}"
+    return None if numbers[0] == 1 and numbers <= _NEWEST_SCHEMA else f"{clean(written, 40)} is not supported; {use}"
 
 
 def image_problem(value: Any) -> str | None:
     """An image reference, by the agent's own pattern: parts with `/`, a name, and one tag or digest at most."""
-    if value is None or isinstance(value, dict | list) or not str(value).strip():
+    if value is None or (isinstance(value, str) and not value.strip()):
         return "missing or empty"
-    image = str(value).strip()
+    if not isinstance(value, str):
+        return "no text" if isinstance(value, dict | list) else None  # a number is read as its digits
+    image = value.strip()
     if image.startswith("$"):
         before, upstream, after = image.rpartition(_UPSTREAM)
         if not upstream or not re.match(r":[1-9]", after):
@@ -71,7 +73,10 @@ def options_problem(parts: Mapping[str, Any]) -> str | None:
         expected = "createOptions" if number == 0 else f"createOptions{number:02}"
         if key != expected:
             return f"{expected} is missing before {clean(key, 40)}"
-    written = [json.dumps(part) if isinstance(part, dict | list) else str(part or "") for part in parts.values()]
+    written = ["" if part is None else part for part in parts.values()]
+    if not all(isinstance(part, str) for part in written):
+        is_whole = len(written) == 1 and isinstance(written[0], dict)  # JSON that is not in a string is taken too
+        return None if is_whole else "no JSON object"
     problem = _json_problem("".join(written))
     if problem is None or len(keys) == 1:
         return problem

@@ -125,6 +125,7 @@ def _secrets(twin: Any) -> set[str]:
                 values.update(_texts(module["env"]))
             settings = as_object(module.get("settings"))
             options[create_options(settings)] = settings
+            values.update(value for value, is_open in _in_objects(settings) if not is_open)
     for written, settings in options.items():
         values.update(value for value, is_open in _options(written, settings) if not is_open)
     plain = {value for value in values if len(value) >= SHORTEST and value.lower() not in _ORDINARY}
@@ -144,10 +145,11 @@ def _shown(twin: Any) -> set[str]:
             shown.update(as_object(properties.get(group)))
         for module in _modules(properties):
             settings = as_object(module.get("settings"))
-            shown.update(_pieces_of_a_path(text(settings.get("image")) or ""))
-            for value, is_open in _options(create_options(settings), settings):
+            image = text(settings.get("image")) or ""
+            shown |= {image, *_PARTS.split(image)}
+            for value, is_open in (*_options(create_options(settings), settings), *_in_objects(settings)):
                 if is_open:
-                    shown.update(_pieces_of_a_path(value))
+                    shown.update(_open_pieces(value))
     return shown
 
 
@@ -210,9 +212,20 @@ def _nested(options: str) -> Iterator[tuple[str, bool]]:
         return
 
 
-def _pieces_of_a_path(value: str) -> Iterator[str]:
+def _in_objects(settings: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """The same of createOptions that are an object and no text."""
+    for part in create_options_parts(settings).values():
+        if isinstance(part, dict | list):
+            yield from _places(part)
+
+
+def _open_pieces(value: str) -> Iterator[str]:
+    """A value of an open place, and its parts: of a port its number, of a bind its paths, each as a whole."""
     yield value
-    yield from _PARTS.split(value)
+    for piece in value.split(":"):
+        yield piece
+        if not piece.startswith("/"):
+            yield from piece.split("/")
 
 
 def _texts(value: Any) -> Iterator[str]:
