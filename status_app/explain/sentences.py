@@ -5,10 +5,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from status_app.explain.advice import steps
 from status_app.fleet_status import Answer
 from status_app.printed import printed_time
-from status_core.reasons import SEVERITY, UNVERIFIED, Reason
+from status_core.reasons import UNVERIFIED, Reason
+from status_core.remedies import steps
 from status_core.states import Flag, ModuleState, Portal, State
 from status_core.twin import EDGE_AGENT
 
@@ -161,7 +161,7 @@ def _is_unsaid(module: Answer) -> bool:
 
 def _severity(reason: str) -> int:
     known: Any = reason.removesuffix(UNVERIFIED)
-    return SEVERITY[Reason(known)] if known in list(Reason) else len(SEVERITY)
+    return Reason(known).rank if known in list(Reason) else len(Reason)
 
 
 def _due(part: Answer) -> str:
