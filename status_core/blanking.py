@@ -24,6 +24,11 @@ _KEY: Final = re.compile(
 )
 
 
+def blank(text: str, secrets: Iterable[str]) -> str:
+    """Replace each of the secrets that a text quotes as a whole word by `***`."""
+    return Blanker(secrets).blank(text)
+
+
 def blank_keys(text: str) -> str:
     """Replace what looks like a key, whatever it is the key of."""
     may_match = "=" in text or "@" in text or "eyJ" in text or "earer" in text
@@ -33,6 +38,12 @@ def blank_keys(text: str) -> str:
 def _without_value(match: re.Match[str]) -> str:
     start, end = match.span(match.lastgroup or 0)
     return f"{match.string[match.start() : start]}{REDACTED}{match.string[end : match.end()]}"
+
+
+def quotable(secrets: Iterable[str], text: str) -> set[str]:
+    """The secrets that a text can quote: it holds every word of each."""
+    words = set(_WORD.findall(text))
+    return {secret for secret in secrets if words.issuperset(_WORD.findall(secret))}
 
 
 class Blanker:

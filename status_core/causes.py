@@ -57,16 +57,15 @@ def cause(
     return Cause(reason, clean(module, _NAME_LIMIT), clean(image or "", _IMAGE_LIMIT), exit_code, words)
 
 
-def agents_words(reason: Reason, text: str, step: Step | None, device_id: str) -> str:
+def agents_words(step: Step | None, text: str, device_id: str) -> str:
     """The words of a failed step that stay the same from device to device: its innermost ones.
 
     Args:
-        reason: The reason of the step; most say enough by themselves.
+        step: The step; most reasons say enough by themselves, and need no words.
         text: The description, masked: its secrets are out, and every place is where the step has it.
-        step: The step.
         device_id: The device, whose name is taken out.
     """
-    if step is None or reason not in _IN_THE_AGENTS_WORDS:
+    if step is None or step.reason not in _IN_THE_AGENTS_WORDS:
         return ""
     # Behind the last cause, else behind the name of the call.
     innermost = _CALLED.sub("", collapse(text[step.start : step.end])).rpartition(_CAUSED_BY)[2].strip("() ")

@@ -1,6 +1,6 @@
 """From the JSON of a twin to the state of its deployment: read, compare, decide, say why."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -55,14 +55,16 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
     is_other = verdict.reason is Reason.NOT_EDGE_AGENT
     is_wiped = runtime_wiped(twin)
     judged = {} if is_other else {name: _judge(verdict, item, is_wiped=is_wiped) for name, item in comparisons.items()}
-    words = masked(twin.description, source)
+    description = masked(twin.description, source)
+    steps = verdict.explanation.steps if verdict.explanation is not None else ()
+    words = {step: agents_words(step, description, twin.device_id) for step in steps}
     is_accepted = is_other or twin.nothing_desired or (twin.version_taken and verdict.state is not State.INVALID)
     findings = lint_twin(source, is_accepted=is_accepted)
     told = Told(
         modules=_telling(comparisons, verdict),
-        left_alone=[comparisons[name] for name, (_, reason, _) in judged.items() if reason is Reason.UNMANAGED],
+        left_alone=[comparisons[name] for name in sorted(judged) if judged[name][1] is Reason.UNMANAGED],
         findings=findings,
-        description=collapse(words),
+        description=collapse(description),
         now=now,
     )
     modules = {
@@ -91,7 +93,7 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
         twin_version=twin.version,
         connection_state=_kept(twin.connection_state, NAME_LIMIT),
         last_activity=twin.last_activity,
-        cause=_device_cause(twin, verdict, told, modules, words),
+        cause=_device_cause(verdict, told, modules, words),
         lint=findings,
     )
 
@@ -132,7 +134,7 @@ def _module(  # noqa: PLR0913 (what a module's status is made of)
     reason: Reason,
     step: Step | None,
     *,
-    words: str,
+    words: Mapping[Step, str],
     now: datetime | None,
 ) -> ModuleStatus:
     desired, reported = comparison.desired, comparison.reported
@@ -161,12 +163,12 @@ def _module(  # noqa: PLR0913 (what a module's status is made of)
         last_exit=reported.last_exit if reported else None,
         grace=desired.grace if desired else None,
         evidence=evidence,
-        cause=_module_cause(twin, comparison, state, reason, step=step, words=words),
+        cause=_module_cause(comparison, state, reason, step=step, words=words),
     )
 
 
-def _module_cause(  # noqa: PLR0913 (what a cause is made of)
-    twin: Twin, comparison: Comparison, state: ModuleState, reason: Reason, *, step: Step | None, words: str
+def _module_cause(
+    comparison: Comparison, state: ModuleState, reason: Reason, *, step: Step | None, words: Mapping[Step, str]
 ) -> Cause | None:
     if state in (ModuleState.SETTLED, ModuleState.PENDING, ModuleState.UNKNOWN) or reason is Reason.NOT_DESIRED:
         return None
@@ -176,11 +178,11 @@ def _module_cause(  # noqa: PLR0913 (what a cause is made of)
     # What is not started yet has no exit code of its own, and what runs has none any more.
     has_exited = state is ModuleState.WRONG_STATUS and step is None and reason not in _NOT_EXITED
     exit_code = reported.exit_code if has_exited and reported is not None else None
-    return cause(reason, comparison.name, image, exit_code, agents_words(reason, words, step, twin.device_id))
+    return cause(reason, comparison.name, image, exit_code, words[step] if step is not None else "")
 
 
 def _device_cause(
-    twin: Twin, verdict: Verdict, told: Told, modules: dict[str, ModuleStatus], words: str
+    verdict: Verdict, told: Told, modules: dict[str, ModuleStatus], words: Mapping[Step, str]
 ) -> Cause | None:
     """The cause of the module that gives the device its reason, or of the device alone."""
     if verdict.state is State.SUCCESSFUL:
@@ -198,8 +200,9 @@ def _device_cause(
         found = modules.get(name)
         if found is not None and found.reason is verdict.reason and found.cause is not None:
             return found.cause
-    words = agents_words(verdict.reason, words, leading, twin.device_id)
-    return cause(verdict.reason, leading.module or "" if leading is not None else "", words=words)
+    if leading is None:
+        return cause(verdict.reason)
+    return cause(verdict.reason, leading.module or "", words=words[leading])
 
 
 def _telling(comparisons: Comparisons, verdict: Verdict) -> Sequence[Comparison]:

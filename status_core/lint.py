@@ -120,7 +120,7 @@ def refused(desired: Any, *, path: str = "properties.desired", is_layer: bool = 
             if module is not None and not name.startswith("$"):
                 is_agent = group == "systemModules" and name == "edgeAgent"
                 _module(found, module, f"{path}.{group}.{name}", is_agent=is_agent, is_layer=is_layer)
-    return found
+    return _sorted(found)
 
 
 def unwanted(desired: Any, *, path: str = "properties.desired") -> Findings:
@@ -140,7 +140,7 @@ def unwanted(desired: Any, *, path: str = "properties.desired") -> Findings:
         for key in _CREDENTIALS:
             place = f".runtime.settings.registryCredentials.{name}.{key}"
             _note(found, _left(object_at(entry).get(key), is_anywhere=True), path, place)
-    return found + large(desired, path=path)
+    return _sorted(found) + large(desired, path=path)
 
 
 def large(section: Any, *, path: str) -> Findings:
@@ -248,6 +248,11 @@ def _left(value: Any, *, is_anywhere: bool = False) -> str | None:
 def _note(found: Findings, problem: str | None, path: str, key: str) -> None:
     if problem is not None:
         found.append(Finding(clean(f"{path}{key}", _PATH_LIMIT), clean(problem, _PROBLEM_LIMIT)))
+
+
+def _sorted(found: Findings) -> Findings:
+    """The findings by path: keys of a twin have no order."""
+    return sorted(found, key=str)
 
 
 def _proper(value: Any) -> Mapping[str, Any]:

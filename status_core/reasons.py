@@ -305,6 +305,14 @@ UNVERIFIED: Final = "_unverified"
 """Ends the reason of what was flagged as stuck while IoT Hub did not answer, until a look can be taken."""
 
 
+def known_reason(word: str) -> Reason | None:
+    """The reason that a row names, without `UNVERIFIED`; None where this release does not know it."""
+    return _BY_WORD.get(word.removesuffix(UNVERIFIED))
+
+
 def is_unverified(reason: str) -> bool:
     """Whether a reason is of a flag that was set without a look."""
     return reason.endswith(UNVERIFIED)
+
+
+_BY_WORD: Final = {reason.value: reason for reason in Reason}

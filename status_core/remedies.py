@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Final
 
-from status_core.reasons import UNVERIFIED, Reason
+from status_core.reasons import Reason, is_unverified, known_reason
 
 _DEVICE: Final = "az iot hub device-identity show --hub-name HUB --device-id {device}"
 _TAGS: Final = "az iot hub device-twin show --hub-name HUB --device-id {device}"
@@ -222,8 +222,8 @@ def steps(reason: str, device_id: str, module: str, image: str | None) -> list[s
         module: The module that it is about, or a word in its place.
         image: The image that it should have; None where that is not known.
     """
-    known = reason.removesuffix(UNVERIFIED)
-    if known not in REMEDIES:
+    known = known_reason(reason)
+    if known is None:
         return ["This release does not know the reason: look for it in docs/states.md of the app's own release."]
     values = {
         "device": shlex.quote(device_id),
@@ -231,5 +231,5 @@ def steps(reason: str, device_id: str, module: str, image: str | None) -> list[s
         "container": shlex.quote(module.removeprefix("$")),
         "image": shlex.quote(image) if image else "IMAGE",
     }
-    first = ["The hub did not answer at the last look: check the app's own access to it."] if known != reason else []
-    return first + [step.format_map(values) for step in REMEDIES[Reason(known)]]
+    first = ["The hub did not answer at the last look: check the app's own access to it."]
+    return (first if is_unverified(reason) else []) + [step.format_map(values) for step in REMEDIES[known]]

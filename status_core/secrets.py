@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from status_core.blanking import REDACTED, Blanker, blank_keys
+from status_core.blanking import REDACTED, Blanker, blank_keys, quotable
 from status_core.create_options import create_options, create_options_parts
 from status_core.descriptions import DESCRIPTION_LIMIT
 from status_core.reading import as_object, object_at, text
@@ -93,7 +93,7 @@ def masked(description: str, twin: Any) -> str:
         return description
     # A secret that the limit cuts is still found.
     window = description[: 2 * DESCRIPTION_LIMIT]
-    secrets = {value for value in _secrets(twin) if len(value) <= len(window)}
+    secrets = quotable(_secrets(twin), window)
     if not secrets or not Blanker(secrets).spans(window):
         return window[:DESCRIPTION_LIMIT]
     pieces, at = [], 0

@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from status_app.fleet_status import Answer
 from status_app.printed import printed_time
-from status_core.reasons import UNVERIFIED, Reason
+from status_core.reasons import UNVERIFIED, Reason, known_reason
 from status_core.remedies import steps
 from status_core.states import Flag, ModuleState, Portal, State
 from status_core.twin import EDGE_AGENT
@@ -160,8 +160,8 @@ def _is_unsaid(module: Answer) -> bool:
 
 
 def _severity(reason: str) -> int:
-    known: Any = reason.removesuffix(UNVERIFIED)
-    return Reason(known).rank if known in list(Reason) else len(Reason)
+    known = known_reason(reason)
+    return known.rank if known is not None else len(Reason)
 
 
 def _due(part: Answer) -> str:
