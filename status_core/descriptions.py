@@ -23,7 +23,7 @@ _CALLED_FOR: Final = re.compile(r"""error calling [a-z ]{1,30}(?:module|identity
 _NAMED: Final = re.compile(r"""\bmodule:? ["']?([^\s"']+)""", re.IGNORECASE)
 _URL: Final = re.compile(r"""https?://[^\s"']+""")
 _IN_ITS_PLACE: Final = re.compile(
-    r"""\b((?:module|image|endpoint|container|manifest for|denied for|identity for):? ["'/\\]{0,9}|(?:image|tag)=)"""
+    r"""\b((?:module|image|endpoint|manifest for|denied for|identity for):? ["'/\\]{0,9}|(?:image|tag)=|container: )"""
     r"""(?:[^\s"',:]|:(?=[^\s"',]))+"""
 )
 """What stands where a module or an image is named, up to the colon that may follow."""
