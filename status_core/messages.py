@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from status_core.codes import FAILED
-from status_core.comparison import BACKOFF, Comparison
+from status_core.comparison import BACKOFF, RUNNING, Comparison
 from status_core.descriptions import DESCRIPTION_LIMIT, Step
 from status_core.lint import Finding
 from status_core.reading import clean, scalar, shown
@@ -196,9 +196,10 @@ def _restarts(comparison: Comparison) -> str:
     count = max(reported.restart_count or 0, 0)
     if reported.runtime_status == BACKOFF:
         at = next_restart(count, reported.last_exit)
-        when = f"the next about {shown_time(at)}" if at is not None else ""
-        done = f"Restart {count} of {MOST_RESTARTS}" if count else ""
-        return f"{', '.join(part for part in (done, when) if part)}.".capitalize() if done or when else ""
+        if count == 0:
+            return f"It is started again about {shown_time(at)}." if at is not None else ""
+        when = f", the next about {shown_time(at)}" if at is not None else ""
+        return f"Restart {count} of {MOST_RESTARTS}{when}."
     if reported.last_exit is None or comparison.reason is Reason.STILL_RUNNING:
         return ""
     after = f", after {count} restart{'' if count == 1 else 's'}" if count else ""
@@ -222,7 +223,7 @@ def _is_told_by_status(item: Comparison) -> bool:
 
 def _wanted(comparison: Comparison, reason: Reason) -> str | None:
     if reason is Reason.UNMANAGED:
-        return comparison.reported.status if comparison.reported else None
+        return RUNNING
     return comparison.desired.status if comparison.desired else None
 
 
