@@ -42,8 +42,6 @@ def given(content: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
 def test_one_twin_in_any_form_gives_one_line(
     content: str, encoding: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
-    if content.startswith("\n") and encoding.startswith("utf-16-"):
-        pytest.skip("without a byte order mark, UTF-16 is known by its first character")
     assert given(content.encode(encoding), monkeypatch) == 0
     printed = capsys.readouterr()
     assert evaluate(TWIN).as_json() == json.loads(printed.out)
@@ -83,8 +81,8 @@ def test_a_line_has_exactly_the_keys_that_scripts_rely_on(monkeypatch: pytest.Mo
     given(json.dumps(twin_with({MODULE: GONE})).encode(), monkeypatch)
     status = json.loads(capsys.readouterr().out)
     assert list(status) == [
-        "deviceId", "state", "rule", "reason", "message", "cause", "desiredVersion", "lastDesiredVersion", "deployments",
-        "targeted", "flags", "documented", "portal", "evidence", "lint", "modules",
+        "deviceId", "state", "rule", "reason", "message", "cause", "desiredVersion", "lastDesiredVersion",
+        "deployments", "targeted", "flags", "documented", "portal", "evidence", "lint", "modules",
     ]  # fmt: skip
     assert {tuple(item) for item in status["evidence"]} == {("path", "value", "expected", "expectedPath")}
     assert list(status["modules"]) == ["$edgeAgent", "$edgeHub", "m1"]
@@ -199,13 +197,13 @@ def manifest(module: dict[str, object]) -> dict[str, object]:
 
 GOOD = {"type": "docker", "status": "running", "settings": {"image": "m1:1"}}
 REFUSED = [
-    ({"moduleId": "$edgeHub", "deviceId": "edge 1"}, "the twin of $edgeHub, not of $edgeAgent.", "--device-id 'edge 1'"),
-    ({"deviceId": "edge-1", "properties": {"desired": {}, "reported": {}}}, "a device twin, not that", "--device-id edge-1"),
+    ({"moduleId": "$edgeHub", "deviceId": "edge 1"}, "the twin of $edgeHub, not of $edgeAgent.", "-id 'edge 1' "),
+    ({"deviceId": "edge-1", "properties": {"desired": {}, "reported": {}}}, "a device twin, not that", "-id edge-1 "),
     ({"deviceId": "edge-1", "properties": {"desired": {"rate": 5}}}, "a device twin, not that", "module-twin show"),
     (manifest(GOOD), "a deployment manifest, not a twin.", "python -m status_core --lint FILE"),
     ({"content": manifest(GOOD)}, "a deployment manifest, not a twin.", "python -m status_core --lint FILE"),
     ({"name": "case", "twin": TWIN, "expected": {}}, "an object with a twin in its member twin.", "jq .twin"),
-    ({"Message": "ErrorCode:ModuleNotFound", "ExceptionMessage": "x"}, "an error document, not a twin.", "--device-id DEVICE"),
+    ({"Message": "ErrorCode:ModuleNotFound"}, "an error document, not a twin.", "--device-id DEVICE"),
     ({"error": {"code": "x"}}, "an error document, not a twin.", "az iot hub module-twin show --hub-name HUB"),
     ({"rows": []}, "no twin.", "az iot hub module-twin show --hub-name HUB"),
 ]  # fmt: skip
