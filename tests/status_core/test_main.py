@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from twins import ASKED, GONE, MODULE, twin_with
@@ -190,7 +191,7 @@ def test_the_command_reads_a_file_and_prints_ascii_whatever_the_locale(tmp_path:
     assert json.loads(result.stdout)["deviceId"] == "z\u00fcrich-\ud800"
 
 
-def manifest(module: dict[str, object]) -> dict[str, object]:
+def manifest(module: Any) -> dict[str, Any]:
     desired = twin_with()["properties"]["desired"]
     return {"modulesContent": {"$edgeAgent": {"properties.desired": {**desired, "modules": {"m1": module}}}}}
 
@@ -211,7 +212,7 @@ REFUSED = [
 
 @pytest.mark.parametrize(("document", "what", "command"), REFUSED, ids=lambda value: str(value)[:20])
 def test_what_is_no_edge_agent_twin_is_refused_by_its_name_with_the_command_that_gives_one(
-    document: dict[str, object], what: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
+    document: dict[str, Any], what: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     assert given(f"{LINE}\n{json.dumps(document)}\n{LINE}".encode(), monkeypatch) == 2
     captured = capsys.readouterr()
@@ -339,7 +340,7 @@ def test_lint_gives_path_and_problem_a_line_and_ends_with_1(monkeypatch: pytest.
 
 
 def test_lint_takes_the_dotted_paths_of_a_layer(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
-    def layer(paths: dict[str, object]) -> dict[str, object]:
+    def layer(paths: dict[str, Any]) -> dict[str, Any]:
         return {
             "modulesContent": {"$edgeAgent": {f"properties.desired.{path}": value for path, value in paths.items()}}
         }
