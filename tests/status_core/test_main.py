@@ -319,7 +319,14 @@ MISSING = "missing; use running or stopped"
 
 
 def test_lint_says_nothing_of_what_the_agent_takes(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
-    for document in (TWIN, manifest(GOOD), {"content": manifest(GOOD)}, [manifest(GOOD), TWIN], {"$edgeAgent": {}}):
+    documents: list[Any] = [
+        TWIN,
+        manifest(GOOD),
+        {"content": manifest(GOOD)},
+        [manifest(GOOD), TWIN],
+        {"$edgeAgent": {}},
+    ]
+    for document in documents:
         assert linted(document, monkeypatch, capsys) == (0, [], "")
 
 
