@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from typing import Final
 
 _TOKEN: Final = re.compile(
-    r"""(?P<space>\s+|/\*.*?\*/|//[^\n]*)|(?P<scalar>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s{}\[\]:,"'/]+)|[{}\[\]:,]""",
+    r"""(?P<space>\s+|/\*.*?\*/|//[^\n]*)|(?P<scalar>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s{}\[\]:,"'/]+)"""
+    r"""|[{}\[\]:,]|(?P<broken>.)""",
     re.DOTALL,
 )
-_SCALAR: Final = "s"
-_BROKEN: Final = "!"
+_SYMBOLS: Final = {"scalar": "s", "broken": "!"}
 _OPENED: Final = {"}": "{", "]": "["}
 _START, _KEY, _COLON, _VALUE, _ELEMENT, _AFTER, _END = range(7)
 _MAY_COME: Final = {
@@ -61,12 +61,6 @@ def _is_object(text: str) -> bool:
 
 def _symbols(text: str) -> Iterator[str]:
     """The structure of a text: brackets, colons and commas, and one letter for each value or key."""
-    at = 0
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            yield _BROKEN
-            return
-        at = match.end()
+    for match in _TOKEN.finditer(text):
         if match.lastgroup != "space":
-            yield _SCALAR if match.lastgroup == "scalar" else match[0]
+            yield _SYMBOLS.get(match.lastgroup or "", match[0])

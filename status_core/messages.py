@@ -17,7 +17,7 @@ from status_core.reasons import Reason
 from status_core.restarts import MOST_RESTARTS, next_restart, next_try, shown_time
 from status_core.rules import Verdict
 from status_core.states import ModuleState, State
-from status_core.twin import Twin
+from status_core.twin import DesiredModule, ReportedModule, Twin
 
 MESSAGE_LIMIT: Final = 1024
 """Characters of a message, the agent's description included."""
@@ -131,13 +131,12 @@ def _sentence(comparison: Comparison, state: ModuleState, reason: Reason, versio
         case ModuleState.EXTRA:
             what = f"{name} is on the device and not part of the deployment."
         case ModuleState.WRONG_STATUS:
-            status = f"{_status(comparison)}{_exit(comparison, ' (', ')')}"
-            what = f"{name} is {status} and should be {_quoted(_wanted(comparison, reason))}."
+            wanted = RUNNING if reason is Reason.UNMANAGED or desired is None else _quoted(desired.status)
+            what = f"{name} is {_status(reported, ' ({})')} and should be {wanted}."
         case ModuleState.MISSING:
-            what = f"{name} is not on the device; it should run {_quoted(desired.image if desired else None)}."
-        case ModuleState.UPDATING:
-            image, wanted = reported.image if reported else None, desired.image if desired else None
-            what = f"{name} runs {_quoted(image)} and should run {_quoted(wanted)}."
+            what = f"{name} is not on the device; it should run {_image(desired)}."
+        case _:
+            what = f"{name} runs {_image(reported)} and should run {_image(desired)}."
     return what
 
 
@@ -207,37 +206,26 @@ def _restarts(comparison: Comparison) -> str:
 
 
 def _name_all(comparisons: Sequence[Comparison]) -> str:
-    names = [
-        f"{_quoted(item.name)} ({_status(item)}{_exit(item, ', ', '')})"
-        if _is_told_by_status(item)
-        else _quoted(item.name)
-        for item in comparisons[:_NAMED_MODULES]
-    ]
+    names = [_name(item) for item in comparisons[:_NAMED_MODULES]]
     more = len(comparisons) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
-def _is_told_by_status(item: Comparison) -> bool:
-    return item.reported is not None and item.state in (ModuleState.WRONG_STATUS, ModuleState.EXTRA)
+def _name(comparison: Comparison) -> str:
+    """A module with its status, where that is what is wrong with it."""
+    name = _quoted(comparison.name)
+    is_told = comparison.state in (ModuleState.WRONG_STATUS, ModuleState.EXTRA, ModuleState.SETTLED)
+    return f"{name} ({_status(comparison.reported, ', {}')})" if is_told else name
 
 
-def _wanted(comparison: Comparison, reason: Reason) -> str | None:
-    if reason is Reason.UNMANAGED:
-        return RUNNING
-    return comparison.desired.status if comparison.desired else None
+def _status(reported: ReportedModule | None, form: str) -> str:
+    """A status, with the exit code in that form where it tells something."""
+    status, exit_code = _quoted(reported.runtime_status if reported else None), reported.exit_code if reported else None
+    return status + form.format(f"exit code {exit_code}") if exit_code else status
 
 
-def _status(comparison: Comparison) -> str:
-    reported = comparison.reported
-    if reported is None:
-        return "absent"
-    return _quoted(reported.runtime_status)
-
-
-def _exit(comparison: Comparison, before: str, after: str) -> str:
-    """The exit code, where it tells something."""
-    reported = comparison.reported
-    return f"{before}exit code {reported.exit_code}{after}" if reported is not None and reported.exit_code else ""
+def _image(module: DesiredModule | ReportedModule | None) -> str:
+    return _quoted(module.image if module else None)
 
 
 def _quoted(value: str | None) -> str:

@@ -6,6 +6,7 @@ import pytest
 from twins import ASKED, GONE, MODULE, STATUS, judged, load_cases, twin_with
 
 from status_core import State, evaluate
+from status_core.lenient_json import is_object
 from status_core.lint import FINDINGS, LARGE, lint, refused
 from status_core.lint_values import twin_size
 
@@ -138,6 +139,7 @@ def test_what_the_agent_refuses_is_found_with_its_path(changes: dict[str, Any], 
         {OPTIONS: '{"Env": ["A=${B} c"]}'},
         {f"{ASKED}.settings": {"image": "m1", "createOptions": '{"Env":', "createOptions01": '["A=1"]}'}},
         {f"{ASKED}.env": {"A": {"value": 5}, "B": {}, "C": None}},
+        {f"{ASKED}.env": {}},
         {f"{ASKED}.env": {"A": {"value": "level: ${level}"}}},
         {ASKED: None},
         {"desired.modules.$own": 5},
@@ -239,6 +241,33 @@ def test_a_report_that_is_nearly_too_large_is_found_by_what_is_desired_and_its_m
     long = {"TEXT": {"value": "x" * 27_000}}
     both = judged({f"{ASKED}.env": long, f"{MODULE}.env": long, "reported.pad": "x" * 2000})
     assert [item.path for item in both.lint] == ["properties.reported"]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("{}", True),
+        ('{"a": [1, {"b": null}], "c": {}}', True),
+        ("{'a': 1}", True),
+        ('{"a": [1, 2,], }', True),
+        ("{/* one */ a: true} // end", True),
+        ('{"a": "two\nlines"}', True),
+        ('{"a": [1}', False),
+        ('{"a": 1]', False),
+        ('{"a": 1', False),
+        ('{"a" 1}', False),
+        ('{"a":, "b": 1}', False),
+        ('{"a": "no end}', False),
+        ('{"a": 1} {', False),
+        ('{"a": 1}}', False),
+        ("{,}", False),
+        ("'a'", False),
+        ("", False),
+        ("/* no end", False),
+    ],
+)
+def test_a_text_is_an_object_where_newtonsoft_reads_one(text: str, *, is_one: bool) -> None:
+    assert is_object(text) is is_one
 
 
 def test_the_size_of_a_section_is_counted_as_iot_hub_counts_it() -> None:

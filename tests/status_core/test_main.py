@@ -357,6 +357,8 @@ def test_lint_takes_the_dotted_paths_of_a_layer(monkeypatch: pytest.MonkeyPatch,
     place = "modulesContent.$edgeAgent.properties.desired.modules"
     assert linted(layer(whole), monkeypatch, capsys) == (1, [f"{place}.m2.status: {MISSING}"], "")
     assert linted(layer({"modules.m1": {"env": {}}, "modules.m3": None}), monkeypatch, capsys) == (0, [], "")
+    pieces = {"runtime.settings.minDockerVersion": "v1.25", "modules.m1.settings.createOptions": "{}"}
+    assert linted(layer(pieces), monkeypatch, capsys) == (0, [], "")
     code, found, _ = linted(layer(parts), monkeypatch, capsys)
     assert code == 1
     assert found == [
