@@ -85,7 +85,7 @@ class Reconciler:
         """
 
         async def once() -> Outcome:
-            stored, status = await self._table.read(device_id), evaluate(twin)
+            stored, status = await self._table.read(device_id), evaluate(twin, now=self._clock())
             is_later = stored.is_known and stored.observed >= queried
             if is_later and not _is_newer(stored, status):
                 return Outcome.COVERED
@@ -121,7 +121,7 @@ class Reconciler:
                 return await self._flag_unverified(stored)
             if twin is None:
                 return await self._remove(stored, Notification(deadline.device_id))
-            status = evaluate(twin)
+            status = evaluate(twin, now=self._clock())
             record, transitions = self._advance(stored, status)
             flagged, turns = flag(record, status, self._clock(), self._policy.stable_after)
             if not transitions or not turns:
@@ -151,7 +151,7 @@ class Reconciler:
         twin = await self._twins.read(notification.device_id)
         if twin is None:
             return await self._remove(known, notification)
-        return await self._write(known, *self._advance(known, evaluate(twin)))
+        return await self._write(known, *self._advance(known, evaluate(twin, now=self._clock())))
 
     def _advance(self, stored: StoredDevice, status: DeploymentStatus) -> tuple[DeviceRecord, tuple[Transition, ...]]:
         previous = stored.record(tuple(status.modules))

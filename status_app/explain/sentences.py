@@ -19,6 +19,7 @@ _NAMED_EVIDENCE: Final = 5
 _FLAGS: Final[Mapping[str, str]] = {
     Flag.AGENT_UNAVAILABLE: "The agent said that it stops.",
     Flag.VERSION_REGRESSED: "It reports a later version than the hub desires: its identity was created anew.",
+    Flag.AGENT_STATUS_UNKNOWN: "The agent reports success, and its own status as unknown.",
     Flag.NOT_CREDITED: "Deployments target it, and none of them is applied.",
 }
 _PORTAL_WHY: Final[Mapping[str, str]] = {

@@ -283,7 +283,7 @@ async def test_the_index_by_deployment_is_always_what_the_devices_rows_say(world
     assert await is_so(2)
     since = "2024-05-02T09:25:00.000000+00:00"
     assert [row[2:] for row in await index(app)] == [
-        ("pending", "waiting_for_device", "applied", since),
+        ("pending", "device_disconnected", "applied", since),
         ("module_failed", "backoff", "successful", since),
     ]
     await show(app, "two", SUCCESSFUL)
