@@ -99,7 +99,7 @@ def _status(desired: DesiredModule, reported: ReportedModule) -> tuple[ModuleSta
         # Core/RestartPolicyManager.cs: `failed` beside a policy that restarts it is what 20 restarts end in.
         if status == FAILED and desired.restart_policy != NEVER and (reported.restart_count or 0) > 0:
             return ModuleState.WRONG_STATUS, Reason.GAVE_UP
-        if reported.last_start is None:
+        if reported.never_started:
             return ModuleState.WRONG_STATUS, Reason.NEVER_STARTED
     return ModuleState.WRONG_STATUS, _UNMET.get(status or "", Reason.STATUS_UNKNOWN)
 

@@ -190,7 +190,7 @@ def _words(twin: Twin, verdict: Verdict, description: str) -> str:
 def _restarts(comparison: Comparison) -> str:
     """How often the agent started a module again, and when it does so next."""
     reported = comparison.reported
-    if reported is None or reported.last_start is None:
+    if reported is None or reported.never_started:
         return ""
     count = max(reported.restart_count or 0, 0)
     if reported.runtime_status == BACKOFF:

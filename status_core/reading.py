@@ -63,6 +63,11 @@ def timestamp(value: Any) -> datetime | None:
     return time if time.year >= EARLIEST else None
 
 
+def is_never(value: Any) -> bool:
+    """Whether a time is the one that stands for "never", in the year 1; an absent one says nothing."""
+    return isinstance(value, str) and value.startswith(_NEVER)
+
+
 def clean(value: str, limit: int) -> str:
     """A string that any row, log or terminal can hold: one line, no control characters, at most `limit` long."""
     if len(value) <= limit and value.isprintable():

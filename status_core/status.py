@@ -39,8 +39,8 @@ class ModuleStatus:
 
     Attributes:
         restart_count: Restarts by the agent since the module ran for ten minutes.
-        last_start: When it last started, by the device's clock; None where it never did.
-        last_exit: When it last exited, by the same clock; None where it never did.
+        last_start: When it last started, by the device's clock; None where it never did, or no report says so.
+        last_exit: When it last exited, by the same clock; None where it never did, or no report says so.
         grace: The grace period of its own label.
         cause: What groups it with modules of other devices; None where nothing is wrong, or the device's cause says
             it all.

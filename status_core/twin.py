@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from status_core.codes import FAILED
 from status_core.grace import grace_label
-from status_core.reading import as_object, clean, integer, object_at, text, timestamp, word
+from status_core.reading import as_object, clean, integer, is_never, object_at, text, timestamp, word
 
 EDGE_AGENT: Final = "$edgeAgent"
 EDGE_HUB: Final = "$edgeHub"
@@ -43,7 +43,8 @@ class ReportedModule:
         status: What the last deployment that the agent accepted wants of it, as it stands.
         restart_policy: The same deployment's, as it stands.
         restart_count: Restarts since it ran for ten minutes.
-        last_start: None where it was never started.
+        last_start: None where it was never started, or the report does not say.
+        never_started: The report says that it was never started.
         last_exit: None where it has never exited.
     """
 
@@ -56,6 +57,7 @@ class ReportedModule:
     restart_count: int | None
     exit_code: int | None
     last_start: datetime | None
+    never_started: bool
     last_exit: datetime | None
 
 
@@ -220,5 +222,6 @@ def _reported(path: str, module: Mapping[str, Any]) -> ReportedModule:
         restart_count=integer(module.get("restartCount")),
         exit_code=integer(module.get("exitCode")),
         last_start=timestamp(module.get("lastStartTimeUtc")),
+        never_started=is_never(module.get("lastStartTimeUtc")),
         last_exit=timestamp(module.get("lastExitTimeUtc")),
     )

@@ -57,6 +57,7 @@ COMMANDS: dict[str, set[str]] = {
     # Microsoft's page on routes by the CLI, for routes; the flags of the endpoint are those of scripts/route-iot-hub.
     "az iot hub message-endpoint delete": {"--hub-name", "--endpoint-name", "--force"},
     "az iot hub message-route delete": {"--hub-name", "--route-name"},
+    "az iot hub query": {"--hub-name", "--query-command"},
     "az iot hub module-twin show": {"--hub-name", "--device-id", "--module-id"},
     # Excerpts of the reference of the Azure Developer CLI (MicrosoftDocs/azure-dev-docs), and public workflows.
     "azd auth login": {"--client-id", "--tenant-id", "--federated-credential-provider"},

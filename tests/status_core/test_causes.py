@@ -41,7 +41,7 @@ def failed(description: str, **changes: Any) -> DeploymentStatus:
             f"still_running: m1, {IMAGE}",
         ),
         (
-            {STATUS_OF: "stopped", f"{MODULE}.lastStartTimeUtc": GONE},
+            {STATUS_OF: "stopped", f"{MODULE}.lastStartTimeUtc": "0001-01-01T00:00:00"},
             f"never_started: m1, {IMAGE}",
             f"never_started: m1, {IMAGE}",
         ),

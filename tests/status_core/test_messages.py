@@ -17,7 +17,7 @@ STALE = {"reported.$metadata.lastDesiredStatus.$lastUpdated": (DESIRED_AT - time
 PULL = "Error calling prepare update for module m1: caused by: "
 START = "Error calling start module m1: caused by: "
 WIPED = {f"{AGENT}.type": "Unknown", "reported.modules": GONE}
-NEVER_STARTED = {f"{MODULE}.lastStartTimeUtc": GONE}
+NEVER_STARTED = {f"{MODULE}.lastStartTimeUtc": "0001-01-01T00:00:00"}
 
 
 def failed(description: str) -> dict[str, Any]:
