@@ -1,8 +1,7 @@
 """One module as desired beside the same module as reported, whatever the device says of the version."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from status_core.images import same_image
 from status_core.reading import scalar, word
@@ -27,8 +26,7 @@ _UNMET: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """What differs between a desired and a reported module, and the values that were compared."""
 
     name: str

@@ -60,9 +60,10 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
     words = {step: agents_words(step, description, twin.device_id) for step in steps}
     is_accepted = is_other or twin.nothing_desired or (twin.version_taken and verdict.state is not State.INVALID)
     findings = lint_twin(source, is_accepted=is_accepted)
+    unmanaged = [name for name, (_, reason, _) in judged.items() if reason is Reason.UNMANAGED]
     told = Told(
         modules=_telling(comparisons, verdict),
-        left_alone=[comparisons[name] for name in sorted(judged) if judged[name][1] is Reason.UNMANAGED],
+        left_alone=[comparisons[name] for name in sorted(unmanaged)],
         findings=findings,
         description=collapse(description),
         now=now,

