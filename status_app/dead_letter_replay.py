@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from status_app.errors import BadEventError, LostRaceError, UnavailableError
-from status_app.notifications import Notification, read_notification
+from status_app.notifications import Notification, OtherEvent, read_notification
 from status_app.printed import printed
 from status_app.reconcile import Reconciler
 from status_app.services import Services
@@ -73,7 +73,9 @@ def _read(letter: DeadLetter) -> Notification | _Verdict:
         return _Verdict(f"unreadable row: {error}")
     except BadEventError as error:
         return _Verdict(str(error), reason=error.reason)
-    return notification or _Verdict("about another twin", processed=True)
+    if isinstance(notification, OtherEvent):
+        return _Verdict(f"about {notification}", processed=True)
+    return notification
 
 
 async def _look_at_each(services: Services, notifications: Iterable[Notification]) -> dict[str, _Verdict]:

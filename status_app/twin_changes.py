@@ -8,7 +8,7 @@ from typing import Final
 
 from status_app.errors import BadEventError, UnavailableError
 from status_app.incoming import IncomingEvent
-from status_app.notifications import Notification, read_notification
+from status_app.notifications import Notification, OtherEvent, read_notification
 from status_app.reconcile import Reconciler
 from status_app.rounds import Round
 from status_app.tables.dead_letters import DeadLetters
@@ -56,8 +56,8 @@ class TwinChanges:
             except BadEventError as error:
                 counts[await self._give_up([event], error.reason, str(error))] += 1
                 continue
-            if notification is None:
-                counts["other twins"] += 1
+            if isinstance(notification, OtherEvent):
+                counts[notification.value] += 1
             else:
                 devices.setdefault(notification.device_id, []).append((event, notification))
         looks: Round[list[tuple[IncomingEvent, Notification]]] = Round()

@@ -17,6 +17,7 @@ import yaml  # type: ignore[import-untyped] # its types are a package of their o
 from benchmarks import cost
 from checks.infra.syntax import literal, property_at, read_folder, text
 from checks.settings import settings_of_the_code
+from status_app.notifications import OtherEvent
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -146,6 +147,12 @@ def test_every_alert_is_on_the_page_and_every_alert_of_the_page_exists() -> None
     alerts = {name.strip("'").removesuffix("-${token}") for name in names if "alert-" in name}
     page = (ROOT / "docs/operating.md").read_text()
     assert set(re.findall(r"^\| `(alert-[\w-]+)`", page, re.MULTILINE)) == alerts
+
+
+def test_every_name_under_which_an_event_is_dropped_is_on_the_page() -> None:
+    page = (ROOT / "docs/operating.md").read_text()
+    (names,) = re.findall(r"counted by their names: ([^.]+)\.", page)
+    assert set(re.findall("`([^`]+)`", names)) == set(OtherEvent)
 
 
 def test_the_roles_of_the_page_are_those_that_bicep_gives() -> None:
