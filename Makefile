@@ -26,14 +26,14 @@ core: $(READY)
 	$(PYTHON) -m coverage run --source=status_core -m pytest tests/status_core
 	$(PYTHON) -m coverage report --fail-under=100
 
-lint: $(READY)
+lint: $(READY) check-infra
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 
 types: $(READY)
 	$(PYTHON) -m mypy
 
-check-infra: $(READY)
+check-infra: $(READY) node_modules/.package-lock.json
 	$(PYTHON) -m checks.infra
 
 # Asks the services of PyPI and npm, so `make test` does without.

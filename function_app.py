@@ -5,14 +5,15 @@ from typing import List  # noqa: UP035 (the worker library does not load an anno
 
 import azure.functions as func
 
-from status_app.http import routes
-from status_app.http.page import fleet_page
-from status_app.incoming import read_batch
+from status_app.http.blueprint import http_blueprint
+from status_app.ingest.event_batch import read_batch
+from status_app.reconcile.twin_changes import MAX_RETRIES
 from status_app.services import services
 from status_app.settings import Settings, check_trigger, schedule
-from status_app.telemetry.logs import about
-from status_app.twin_changes import MAX_RETRIES
+from status_app.storage.heartbeats import Source
+from status_app.telemetry.logs import about, quiet_libraries
 
+quiet_libraries()
 Settings.read(os.environ)  # a wrong setting stops the app here, by its name
 check_trigger(os.environ)
 
@@ -38,8 +39,10 @@ async def on_twin_changes(events: List[func.EventHubEvent], context: func.Contex
     """Look at every device that a batch of twin changes names."""
     retry = context.retry_context
     with about(invocation=context.invocation_id):
-        handler = await services().twin_changes()
-        await handler.handle(read_batch(events), attempt=retry.retry_count if retry else 0)
+        batch = read_batch(events)
+        async with services().heartbeats.beating(Source.ON_TWIN_CHANGES, [event.enqueued_time for event in batch]):
+            handler = await services().twin_changes()
+            await handler.handle(batch, attempt=retry.retry_count if retry else 0)
 
 
 @app.function_name("flag_stuck")
@@ -47,7 +50,8 @@ async def on_twin_changes(events: List[func.EventHubEvent], context: func.Contex
 async def flag_stuck(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 (a binding)
     """Flag modules and devices that are past their grace period, and clear those that have recovered."""
     with about(invocation=context.invocation_id):
-        await (await services().flag_stuck()).run()
+        async with services().heartbeats.beating(Source.FLAG_STUCK):
+            await (await services().flag_stuck()).run()
 
 
 @app.function_name("resync")
@@ -55,61 +59,8 @@ async def flag_stuck(timer: func.TimerRequest, context: func.Context) -> None:  
 async def resync(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 (a binding)
     """Compare every device with its twin, and heal what lost notifications left behind."""
     with about(invocation=context.invocation_id):
-        await (await services().resync()).run()
+        async with services().heartbeats.beating(Source.RESYNC):
+            await (await services().resync()).run()
 
 
-@app.function_name("devices")
-@app.route(route="devices", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def devices(req: func.HttpRequest) -> func.HttpResponse:
-    """Devices by state, by deployment, and those that are stuck."""
-    return await routes.devices(services().fleet(), req)
-
-
-@app.function_name("device")
-@app.route(route="devices/{deviceId}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def device(req: func.HttpRequest) -> func.HttpResponse:
-    """One device with its modules, and why they are what they are."""
-    return await routes.device(services().fleet(), req)
-
-
-@app.function_name("transitions")
-@app.route(route="devices/{deviceId}/transitions", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def transitions(req: func.HttpRequest) -> func.HttpResponse:
-    """The history of one device."""
-    return await routes.transitions(services().fleet(), req)
-
-
-@app.function_name("modules")
-@app.route(route="modules", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def modules(req: func.HttpRequest) -> func.HttpResponse:
-    """Modules that are stuck, or soon will be."""
-    return await routes.modules(services().fleet(), req)
-
-
-@app.function_name("deployments")
-@app.route(route="deployments", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def deployments(req: func.HttpRequest) -> func.HttpResponse:
-    """Deployments as they were counted last."""
-    return await routes.deployments(services().fleet(), req)
-
-
-@app.function_name("deployment")
-@app.route(route="deployments/{deploymentId}", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def deployment(req: func.HttpRequest) -> func.HttpResponse:
-    """One deployment, counted now."""
-    return await routes.deployment(services().fleet(), req)
-
-
-@app.function_name("health")
-@app.route(route="health", methods=["GET"], auth_level=func.AuthLevel.ANONYMOUS)
-async def health(req: func.HttpRequest) -> func.HttpResponse:
-    """Whether the tables answer."""
-    return await routes.health(services().fleet(), req)
-
-
-@app.function_name("fleet")
-@app.route(route="fleet", methods=["GET"], auth_level=func.AuthLevel.FUNCTION)
-async def fleet(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (a binding)
-    """The page that shows the fleet to a person."""
-    page = fleet_page()
-    return func.HttpResponse(page.body, headers=dict(page.headers))
+app.register_functions(http_blueprint(services))

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from status_app.resync import TWINS_PER_RUN
-from status_app.twins import PAGE_SIZE
+from status_app.iothub.twins import PAGE_SIZE
+from status_app.reconcile.resync import TWINS_PER_RUN
 
 DAYS: Final = 365 / 12
 """Days of a month, by which all money is told."""
@@ -35,8 +35,13 @@ TABLE_GB: Final = 0.045
 BLOB_WRITE: Final = 0.05 / 10_000
 LOG_GB: Final = 2.30
 FREE_LOG_GB: Final = 5
-ALERTS: Final = 3 * 0.50 + 2 * 0.05 + 2 * 0.10
-"""Three rules over logs, one of them for three functions, and one over two metrics."""
+ALERTS: Final = 6 * 0.50 + 1.50 + 2 * 0.05 + 2 * 0.10
+"""Six rules over logs each 15 minutes, one of them for three functions; one each 5 minutes; one over two metrics."""
+
+F1_MESSAGES: Final = 8_000
+"""Messages a day of a hub of the free size."""
+F1_MESSAGE_KB: Final = 0.5
+"""What such a hub counts as one message."""
 
 CHANGE: Final = 7
 """Table transactions of a change that is published: three reads, and a write before, at, after, and when it is sent."""
@@ -44,14 +49,23 @@ NEWER_TWIN: Final = 2
 """Of a notification after which the state is the same."""
 DEADLINE: Final = 4
 """Of a look when a clock ends."""
-IDLE_RUN: Final = 49
-"""Of a run of flag_stuck with nothing to do: three questions to each of 16 shards, one of them for metrics, and one for
-deployments."""
+IDLE_RUN: Final = 50
+"""Of a run of flag_stuck with nothing to do: three questions to each of 16 shards, one of them for metrics, one for
+deployments, and its heartbeat."""
 COUNTING_RUN: Final = 19
 """More of a run within a quarter of an hour after a change: what changed in each of 16 shards, the tally of a
 deployment, its count, and its milestones."""
 COUNTED: Final = 2
 """Of a change that is counted: its chunk is read, and what tells of it is removed."""
+
+LOG_RECORD: Final = 900
+"""Bytes that Log Analytics counts around the text of a line: an assumption, its columns with ids and names."""
+HOST_RECORDS: Final = 3
+"""Of an execution, by the functions host: that it begins, that it ended, and the request."""
+RUN_LINE: Final = 320
+"""Bytes of the app's own line of an execution, a batch or a run of a timer."""
+TRANSITION_LINE: Final = 260
+"""Bytes of the app's own line of a transition. The SDKs write none: they log warnings alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +144,9 @@ def money(load: Load) -> Mapping[str, float]:
     used = usage(load)
     hubs = used["hubs"]
     executions, gb_seconds = used["executions"] * DAYS, used["GB-seconds"] * DAYS
-    log_gb = (used["executions"] * 3 + used["published"]) * DAYS / 1_000_000  # 3 KB an execution, 1 KB a transition
+    execution = (HOST_RECORDS + 1) * LOG_RECORD + RUN_LINE
+    lines = used["executions"] * execution + used["published"] * (LOG_RECORD + TRANSITION_LINE)
+    log_gb = lines * DAYS / 1_000_000_000
     return {
         "Functions": max(0.0, gb_seconds - FREE_GB_SECONDS) * GB_SECOND
         + max(0.0, executions - FREE_EXECUTIONS) / 1e6 * MILLION_EXECUTIONS,
@@ -151,6 +167,12 @@ def units(messages: float) -> tuple[int, str, float]:
         for size, (quota, price) in HUB_UNITS.items()
     ]
     return min(offers, key=lambda offer: offer[2])
+
+
+def carried_by_f1(load: Load) -> int:
+    """How many devices a hub of the free size carries where `resync` runs once a day, and nothing else uses the hub."""
+    one = usage(replace(load, devices=1, resyncs=1))
+    return int(F1_MESSAGES / ((one["reads"] + one["resynced"]) * math.ceil(load.twin_kb / F1_MESSAGE_KB)))
 
 
 def table(fleets: Sequence[Load]) -> str:
@@ -184,6 +206,7 @@ def table(fleets: Sequence[Load]) -> str:
         row("twins by query a day", rounded("resynced")),
         row("IoT Hub messages a day", rounded("messages")),
         row("units that these alone would fill, of each hub", hub_units),
+        row("devices that F1 would carry, with one resync a day", lambda at: f"{carried_by_f1(fleets[at]):,}"),
         row("table transactions a day", rounded("transactions")),
         row("executions a day", rounded("executions")),
         row("GB-seconds a day", rounded("GB-seconds")),

@@ -15,12 +15,12 @@ from benchmarks.seeding import seed
 from benchmarks.table import Row
 from local.azurite import azurite_tables
 from local.tables import TableProxy, table_proxy
-from status_app.notifications import Notification
+from status_app.ingest.notifications import Notification
+from status_app.iothub.twins import TwinPage
 from status_app.queries.devices import Devices
 from status_app.queries.fleet import Fleet
 from status_app.services import Services
 from status_app.settings import Settings
-from status_app.twins import TwinPage
 from status_core import State
 
 SIZES: Final = (1_000, 10_000, 100_000)

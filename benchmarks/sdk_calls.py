@@ -15,11 +15,11 @@ from azure.eventhub import EventData, EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
 
 from local.stack import TRANSITIONS
-from status_app import twins
-from status_app.tables import transaction
-from status_app.tables.service import table_service
-from status_app.twins import READERS, TwinReader
-from status_core.twin import EDGE_AGENT
+from status_app.iothub import twins
+from status_app.iothub.twins import READERS, TwinReader
+from status_app.storage import transaction
+from status_app.storage.client import table_service
+from status_core import EDGE_AGENT
 
 _WRITES: Final = ("create_entity", "upsert_entity", "update_entity", "delete_entity")
 _CONDITIONS: Final = frozenset({"etag", "match_condition"})
@@ -184,7 +184,7 @@ async def replaying(tables: str, event_hubs: str, iot_hub: str, names: Sequence[
         producer = await running.enter_async_context(
             EventHubProducerClient.from_connection_string(event_hubs, eventhub_name=TRANSITIONS)
         )
-        manager = twins._manager(iot_hub, twins.TIMEOUT)  # noqa: SLF001 (the SDK as the app has it)
+        manager = twins.registry_manager(iot_hub, twins.TIMEOUT)
         replay = Replay(clients, producer, manager)
         running.callback(replay.close)
         yield replay

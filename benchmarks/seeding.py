@@ -12,8 +12,9 @@ from typing import Any, Final
 from azure.data.tables import EntityProperty
 
 from local.azurite import ACCOUNT
-from status_app.tables import deployment_index, status_table
-from status_app.tables.index_rows import index_rows
+from status_app.fleet_index import deployment_index
+from status_app.fleet_index.index_rows import index_rows
+from status_app.status_table import status_table
 
 DATABASE: Final = "__azurite_db_table__.json"
 

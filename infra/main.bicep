@@ -15,7 +15,10 @@ param iotHubName string = ''
 @description('Resource group of that IoT hub, in the same subscription. Empty: the resource group of the app.')
 param iotHubResourceGroup string = ''
 
-@description('Size of a new IoT hub. Twin changes are routed by the sizes of the standard tier only.')
+@description('Region of a new IoT hub. Not every region that has Flex Consumption has IoT Hub too.')
+param iotHubLocation string = location
+
+@description('Size of a new IoT hub. The basic tier is left out: it has no twins. F1 is free, one for each subscription, and has 8,000 messages of 0.5 KB a day.')
 @allowed([
   'F1'
   'S1'
@@ -24,8 +27,24 @@ param iotHubResourceGroup string = ''
 ])
 param newIotHubSku string = 'S1'
 
-@description('Who is told of alerts. Empty: alerts are raised, and nobody is sent a mail.')
+@description('Mail address that gets every alert. Empty: none.')
 param alertEmail string = ''
+
+@description('Resource id of an action group that gets every alert, of any kind: a pager, a webhook, a chat. Empty: none.')
+param alertActionGroupId string = ''
+
+@description('How many stuck devices, or stuck modules, raise an alert.')
+@minValue(1)
+param alertStuckThreshold int = 10
+
+@description('Principal that may read the status tables and the event hub of transitions: who deploys, by azd. Empty: nobody but the app.')
+param readerPrincipalId string = ''
+
+@description('Tags of every resource, beside that of azd.')
+param resourceTags object = {}
+
+@description('Whether the app and its storage account are spread over the zones of the region, which must have some. It cannot be changed later.')
+param zoneRedundant bool = false
 
 @description('Partitions of the event hub of twin changes. Each can have an instance of its own that reads twinReadsPerSecond twins, and an S1 hub lets 100 a second be read: two instances come to that, and more would only be throttled. It cannot be changed later.')
 @minValue(1)
@@ -60,11 +79,14 @@ param instanceMemoryMB int = 2048
 @maxValue(730)
 param logRetentionDays int = 30
 
+@description('GB that Log Analytics takes in a day, as a number such as 0.5; -1: no limit. What comes after that is lost, and alert-heartbeat is raised.')
+param logDailyCapGb string = '-1'
+
 @description('Grace period of what has none of its own: ISO 8601 duration.')
 param graceDefault string = 'PT15M'
 
-@description('Grace periods: JSON object of module name or image prefix to ISO 8601 duration.')
-param gracePeriods string = '{}'
+@description('Grace periods: module name or image prefix to ISO 8601 duration.')
+param gracePeriods object = {}
 
 @description('How long something must be as desired until its clock ends: ISO 8601 duration.')
 param stableAfter string = 'PT60S'
@@ -72,8 +94,8 @@ param stableAfter string = 'PT60S'
 @description('When deadlines are looked at: six fields, second to day of the week, in UTC.')
 param flagStuckSchedule string = '0 * * * * *'
 
-@description('When every device is compared with its twin: the same six fields.')
-param resyncSchedule string = '0 0 * * * *'
+@description('When every device is compared with its twin: the same six fields. Each run reads every twin, which an F1 hub can pay for once a day.')
+param resyncSchedule string = newIotHubSku == 'F1' ? '0 0 3 * * *' : '0 0 * * * *'
 
 @description('Transitions that are kept of each device.')
 @minValue(1)
@@ -84,21 +106,21 @@ param historyLimit int = 500
 @minValue(0)
 param twinReadsPerSecond int = 50
 
-@description('Where metrics of the app go. The alert of lag needs them.')
+@description('Where metrics of the app go. All alerts but alert-failures and alert-silence need them.')
 @allowed([
   'azure-monitor'
   'off'
 ])
 param telemetry string = 'azure-monitor'
 
-var tags = { 'azd-env-name': environmentName }
+var tags = union(resourceTags, { 'azd-env-name': environmentName })
 var token = toLower(uniqueString(subscription().id, environmentName, location))
 var groupName = 'rg-${environmentName}'
 var makesIotHub = empty(iotHubName)
 var hubName = makesIotHub ? 'iot-${token}' : iotHubName
 var hubGroupName = makesIotHub || empty(iotHubResourceGroup) ? groupName : iotHubResourceGroup
 
-resource group 'Microsoft.Resources/resourceGroups@2024-03-01' = {
+resource group 'Microsoft.Resources/resourceGroups@2025-04-01' = {
   name: groupName
   location: location
   tags: tags
@@ -123,6 +145,7 @@ module monitoring 'modules/monitoring.bicep' = {
     tags: tags
     appPrincipalId: identities.outputs.appPrincipalId
     retentionDays: logRetentionDays
+    dailyCapGb: logDailyCapGb
   }
 }
 
@@ -134,6 +157,8 @@ module storage 'modules/storage.bicep' = {
     location: location
     tags: tags
     appPrincipalId: identities.outputs.appPrincipalId
+    readerPrincipalId: readerPrincipalId
+    zoneRedundant: zoneRedundant
   }
 }
 
@@ -146,6 +171,7 @@ module eventHubs 'modules/event-hubs.bicep' = {
     tags: tags
     appPrincipalId: identities.outputs.appPrincipalId
     routePrincipalId: identities.outputs.routePrincipalId
+    readerPrincipalId: readerPrincipalId
     twinChangesPartitions: twinChangesPartitions
     transitionsPartitions: transitionsPartitions
     throughputUnits: throughputUnits
@@ -157,7 +183,7 @@ module iotHub 'modules/iot-hub.bicep' = if (makesIotHub) {
   scope: group
   params: {
     hubName: hubName
-    location: location
+    location: iotHubLocation
     tags: tags
     sku: newIotHubSku
     routeIdentityId: identities.outputs.routeIdentityId
@@ -195,10 +221,11 @@ module functionApp 'modules/function-app.bicep' = {
     consumerGroup: eventHubs.outputs.consumerGroup
     transitionsHub: eventHubs.outputs.transitionsHub
     iotHubHost: iotHubReader.outputs.hostName
+    zoneRedundant: zoneRedundant
     maximumInstanceCount: maximumInstanceCount
     instanceMemoryMB: instanceMemoryMB
     graceDefault: graceDefault
-    gracePeriods: gracePeriods
+    gracePeriods: string(gracePeriods)
     stableAfter: stableAfter
     flagStuckSchedule: flagStuckSchedule
     resyncSchedule: resyncSchedule
@@ -228,21 +255,28 @@ module alerts 'modules/alerts.bicep' = {
     workspaceId: monitoring.outputs.workspaceId
     eventHubsId: eventHubs.outputs.namespaceId
     twinChangesHub: eventHubs.outputs.twinChangesHub
+    hasMetrics: telemetry == 'azure-monitor'
+    stuckThreshold: alertStuckThreshold
     email: alertEmail
+    actionGroupId: alertActionGroupId
   }
 }
 
-// azd keeps outputs beside its inputs, by name: an output must not have the name of an input.
+// azd keeps outputs beside its inputs, by name: an output must not have the name of an input. The commands of the app
+// take most of these as their settings.
+output AZURE_RESOURCE_GROUP string = groupName
 output FUNCTION_APP string = functionApp.outputs.appName
+output DEPLOYMENT_STATUS_URL string = functionApp.outputs.url
 output STATUS_TABLES string = storage.outputs.tableEndpoint
 output EVENT_HUBS_HOST string = eventHubs.outputs.hostName
+output TWIN_CHANGES_HUB string = eventHubs.outputs.twinChangesHub
+output CONSUMER_GROUP string = eventHubs.outputs.consumerGroup
 output TRANSITIONS_HUB string = eventHubs.outputs.transitionsHub
 output IOT_HUB string = iotHubReader.outputs.hostName
 
-// What scripts/route-iot-hub needs. A hub that is made here has its route already, and none to name.
-output ROUTE_IOT_HUB string = makesIotHub ? '' : hubName
+// What scripts/hooks/route_iot_hub.py needs.
+output IOT_HUB_IS_NEW bool = makesIotHub
+output ROUTE_IOT_HUB string = hubName
 output ROUTE_IOT_HUB_GROUP string = hubGroupName
 output ROUTE_IDENTITY string = identities.outputs.routeIdentityId
 output ROUTE_ENDPOINT_URI string = eventHubs.outputs.endpointUri
-output ROUTE_EVENT_HUB_GROUP string = groupName
-output ROUTE_EVENT_HUB string = eventHubs.outputs.twinChangesHub

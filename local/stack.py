@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,8 +15,8 @@ from local.host import FunctionsHost
 from local.iothub import IotHub
 from local.routed_event import RoutedEvent
 from status_app import services
+from status_app.iothub.twins import TwinReader
 from status_app.settings import SCHEDULES, Settings
-from status_app.twins import TwinReader
 
 ROOT: Final = Path(__file__).parents[1]
 TWIN_CHANGES: Final = "twin-changes"
@@ -30,12 +30,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The running parts. `sent` holds what the hub's route sent, in order."""
+    """The running parts. `sent` holds what the hub's route sent, in order; `settings` are those of the app."""
 
     event_hubs: EventHubs
     iot_hub: IotHub
     host: FunctionsHost
     sent: list[RoutedEvent]
+    settings: Mapping[str, str]
 
     @property
     def api(self) -> str:
@@ -106,7 +107,7 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
         running.push_async_callback(app.close)
         services.use(app)
         host = FunctionsHost(app_dir, settings, data_dir=folder, clock=clock, sleep=_no_wait, function_key=function_key)
-        stack = Stack(event_hubs, iot_hub, host, sent)
+        stack = Stack(event_hubs, iot_hub, host, sent, settings)
         if before is not None:
             before(stack)
         await host.start()

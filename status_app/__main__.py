@@ -11,18 +11,21 @@ from typing import Final
 
 from azure.core.exceptions import HttpResponseError
 
-from status_app.arguments import Parser, duration, number
-from status_app.dead_letter_replay import replay_dead_letters
+from status_app.commands.arguments import Parser, duration, number
+from status_app.commands.dead_letter_replay import replay_dead_letters
+from status_app.commands.doctor.command import doctor
+from status_app.commands.doctor.end_to_end import end_to_end
+from status_app.commands.exit_codes import ExitCode
+from status_app.commands.explain.command import explain
+from status_app.commands.fleet_status import FleetStatus, RefusedError
+from status_app.commands.fleet_status.choose_source import choose_source
+from status_app.commands.gate.lines import Progress
+from status_app.commands.gate.rule import GateCriteria
+from status_app.commands.gate.wait import Gate, WaitLimits
 from status_app.errors import SettingError, UnavailableError
-from status_app.exit_codes import ExitCode
-from status_app.explain.command import explain
-from status_app.fleet_status import FleetStatus, RefusedError
-from status_app.fleet_status.choice import fleet_status
-from status_app.gate.lines import Progress
-from status_app.gate.rule import Demand
-from status_app.gate.wait import Gate, Patience
 from status_app.services import Services, utc_now
 from status_app.settings import Settings
+from status_app.telemetry.logs import quiet_libraries
 
 _INTERVALS: Final = {"least": timedelta(seconds=1), "longest": timedelta(minutes=1)}
 """What a heartbeat once a minute allows."""
@@ -34,6 +37,7 @@ def main(arguments: list[str] | None = None) -> int:
     Returns:
         One of the exit codes.
     """
+    quiet_libraries()
     options = parser().parse_args(arguments)
     try:
         return int(asyncio.run(options.run(options)))
@@ -90,6 +94,23 @@ def parser() -> argparse.ArgumentParser:
     _add_source(wait)
     wait.set_defaults(run=_wait)
 
+    checked = commands.add_parser(
+        "doctor",
+        help="check the chain from the IoT hub to the API, and say what mends it",
+        description="Check each link from the IoT hub to the API with what you may do from here: by the settings of "
+        "the app in the environment, and its address. Exits with 0 where all is right, 1 where something is wrong, "
+        "78 where nothing can be asked.",
+    )
+    checked.add_argument(
+        "--end-to-end",
+        action="store_true",
+        help="make an edge device, follow it from the hub to the API, and remove it again: for those who may write",
+    )
+    checked.add_argument("--yes", action="store_true", help="do not ask before the device is made")
+    checked.add_argument("--json", action="store_true", help="print one JSON object in the place of lines")
+    _add_source(checked)
+    checked.set_defaults(run=_doctor)
+
     told = commands.add_parser(
         "explain",
         help="tell what is wrong with a device, and what to do",
@@ -118,7 +139,8 @@ def _add_duration(command: argparse.ArgumentParser, name: str, default: str, tex
 async def _replay_dead_letters(options: argparse.Namespace) -> int:
     services = _services()
     try:
-        done = await replay_dead_letters(services, print, reason=options.reason, dry_run=options.dry_run)
+        letters, reconciler = services.dead_letters(), services.reconciler
+        done = await replay_dead_letters(letters, reconciler, print, reason=options.reason, dry_run=options.dry_run)
     except UnavailableError as error:
         return _complain(str(error), ExitCode.FAILED)
     finally:
@@ -127,12 +149,12 @@ async def _replay_dead_letters(options: argparse.Namespace) -> int:
 
 
 async def _wait(options: argparse.Namespace) -> int:
-    demand = Demand(options.max_failed, options.min_devices, options.strict, options.stable_after)
+    criteria = GateCriteria(options.max_failed, options.min_devices, options.strict, options.stable_after)
     progress = Progress(sys.stdout, utc_now)
 
     async def run(fleet: FleetStatus) -> int:
-        gate = Gate(fleet, options.deployment, demand, progress, clock=utc_now)
-        return await gate.wait(Patience(options.timeout, options.interval))
+        gate = Gate(fleet, options.deployment, criteria, progress, clock=utc_now)
+        return await gate.wait(WaitLimits(options.timeout, options.interval))
 
     return await _ask(options, run)
 
@@ -144,8 +166,18 @@ async def _explain(options: argparse.Namespace) -> int:
     return await _ask(options, run)
 
 
+async def _doctor(options: argparse.Namespace) -> int:
+    if options.end_to_end:
+        return await end_to_end(os.environ, print, lambda: options.yes or _confirm(), url=options.url, key=options.key)
+    return await doctor(os.environ, print, url=options.url, key=options.key, as_json=options.json)
+
+
+def _confirm() -> bool:
+    return sys.stdin.isatty() and input("go on? [y/N] ").strip().lower() in ("y", "yes")
+
+
 async def _ask(options: argparse.Namespace, run: Callable[[FleetStatus], Awaitable[int]]) -> int:
-    fleet = fleet_status(os.environ, options.url, options.key)
+    fleet = choose_source(os.environ, options.url, options.key)
     try:
         return await run(fleet)
     finally:

@@ -1,22 +1,35 @@
-"""What can go wrong, and what follows from it.
+"""What can go wrong, and what follows from it: every error of status_app, in one tree.
 
-    Exception
-    +-- SettingError        a setting is missing or wrong: the app does not start
-    +-- BadEventError       an event that no retry can mend: dead-lettered at once
-    +-- UnavailableError    a service does not answer: raised, retried by the host, dead-lettered on the last attempt
-    +-- LostRaceError       another writer was first: looked at anew
-    +-- ContinuationError   a query cannot go on where it stopped: it starts anew
+    StatusAppError
+    +-- SettingError             a setting is missing or wrong: the app does not start
+    +-- BadEventError            an event that no retry can mend: dead-lettered at once
+    +-- UnavailableError         a service does not answer: raised, the host retries, at last dead-lettered
+    |   +-- HubRequestError      one request that IoT Hub refused or did not answer (iothub.twins)
+    +-- LostRaceError            another writer was first: the device is read again
+    +-- ContinuationError        a query cannot go on where it stopped: it starts from its beginning
+    +-- BatchError               some devices of a batch are left: the host runs it again (reconcile.twin_changes)
+    +-- TooLargeError            an event that no event hub takes: a bug, and logged (events.publisher)
+    +-- UnreadableAnswerError    an answer to a transaction is none: as if it was lost (storage.transaction)
+    +-- UnreadableRowError       a dead letter is not as it was written: it stays (ingest.dead_letters)
+    +-- ParameterError           a parameter of a request is wrong: answer 400 (http.parameters)
+    +-- PlaceError               a list cannot begin there: answer 400 (queries.pages)
+    +-- NotFoundError            what is asked for is not known: answer 404 (http.responses)
+    +-- RefusedError             a command is refused by what it asks: waiting does not help (commands.fleet_status)
 
-An error that is of one task alone is defined where it is raised: `ParameterError`, `PlaceError` and `NotFoundError` of
-an HTTP request, `RefusedError` of a command, `UnreadableRowError` of a replay. Anything else is a bug, and raised.
+Those of one task alone are defined where they are raised, in the module in brackets; the others are here. Anything else
+that is raised is a bug.
 """
 
 
-class SettingError(Exception):
+class StatusAppError(Exception):
+    """Something that the app expects to go wrong."""
+
+
+class SettingError(StatusAppError):
     """A setting is missing or wrong. The text names the setting, its value unless secret, and what it takes."""
 
 
-class BadEventError(Exception):
+class BadEventError(StatusAppError):
     """An event that can never be processed.
 
     Attributes:
@@ -28,21 +41,25 @@ class BadEventError(Exception):
         self.reason = reason
 
 
-class UnavailableError(Exception):
+class UnavailableError(StatusAppError):
     """A service did not answer, or answered that it cannot now.
 
     Attributes:
-        service: `iothub`, `tables` or `transitions`.
+        service: `iothub`, `tables` or `transitions`; of a command, also `the API`.
+        retry_after: Seconds that the service asks to wait before it is asked again.
+        is_final: Whether another attempt soon would fare no better.
     """
 
-    def __init__(self, service: str, detail: str) -> None:
+    def __init__(self, service: str, detail: str, *, retry_after: float = 0.0, is_final: bool = False) -> None:
         super().__init__(f"{service} is unavailable: {detail}")
         self.service = service
+        self.retry_after = retry_after
+        self.is_final = is_final
 
 
-class LostRaceError(Exception):
+class LostRaceError(StatusAppError):
     """The stored rows are no longer those that were read."""
 
 
-class ContinuationError(Exception):
+class ContinuationError(StatusAppError):
     """The hub does not take the continuation of a query."""

@@ -9,25 +9,29 @@ from typing import Protocol
 
 from azure.data.tables.aio import TableClient
 
-from status_app.deployment_counts import DeploymentCounts
-from status_app.deployments import Deployments
 from status_app.events.outbox import Outbox
 from status_app.events.publisher import TransitionPublisher
-from status_app.flag_stuck import FlagStuck
+from status_app.fleet_index import deployment_index
+from status_app.fleet_index.deployment_index import DeploymentIndex
+from status_app.ingest import dead_letters
+from status_app.ingest.dead_letters import DeadLetters
+from status_app.iothub.twins import TwinReader
 from status_app.queries import Fleet
-from status_app.reconcile import Reconciler, Twins
-from status_app.resync import Resync, TwinPages
+from status_app.queries.health import Health
+from status_app.reconcile.flag_stuck import FlagStuck
+from status_app.reconcile.reconciler import Reconciler, Twins
+from status_app.reconcile.resync import Resync, TwinPages
+from status_app.reconcile.resync_position import ResyncPosition
+from status_app.reconcile.twin_changes import TwinChanges
+from status_app.rollouts.deployment_counts import DeploymentCounts
+from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.rollouts.deployments import Deployments
 from status_app.settings import Settings
-from status_app.tables import dead_letters, deployment_index, status_table
-from status_app.tables.dead_letters import DeadLetters
-from status_app.tables.deployment_index import DeploymentIndex
-from status_app.tables.deployment_rows import DeploymentRows
-from status_app.tables.resync_position import ResyncPosition
-from status_app.tables.service import table_errors, table_service
-from status_app.tables.status_table import StatusTable
+from status_app.status_table import status_table
+from status_app.status_table.status_table import StatusTable
+from status_app.storage.client import table_errors, table_service
+from status_app.storage.heartbeats import Heartbeats
 from status_app.telemetry.exporter import azure_monitor
-from status_app.twin_changes import TwinChanges
-from status_app.twins import TwinReader
 
 
 def utc_now() -> datetime:
@@ -79,6 +83,8 @@ class Services:
         self._exporter = azure_monitor() if settings.sends_metrics else None
         self._parts: _Parts | None = None
         self._fleet: Fleet | None = None
+        self.heartbeats = Heartbeats(self._service.get_table_client(deployment_index.TABLE), clock)
+        self.health = Health(self.heartbeats, settings.schedules, clock, settings.hub)
 
     async def twin_changes(self) -> TwinChanges:
         """The handler of twin changes."""

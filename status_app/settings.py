@@ -4,10 +4,11 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from status_app.errors import SettingError
+from status_app.schedule import parse_schedule
 from status_core import GracePolicy, parse_duration
 
 SCHEDULES: Final = {"FLAG_STUCK_SCHEDULE": "0 * * * * *", "RESYNC_SCHEDULE": "0 0 * * * *"}
@@ -33,6 +34,7 @@ class Settings:
         transitions: Connection string or host name of an Event Hubs namespace (`Transitions`), and the event hub in it
             (`TRANSITIONS_HUB`); None where no events are published.
         sends_metrics: Whether metrics go to Azure Monitor (`TELEMETRY`).
+        schedules: When each timer runs, by its name (`FLAG_STUCK_SCHEDULE`, `RESYNC_SCHEDULE`).
     """
 
     tables: str
@@ -43,6 +45,7 @@ class Settings:
     twin_reads_per_second: int
     transitions: tuple[str, str] | None
     sends_metrics: bool
+    schedules: Mapping[str, str]
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -51,13 +54,11 @@ class Settings:
         Raises:
             SettingError: One is missing or wrong.
         """
-        for name in SCHEDULES:
-            _check_schedule(environment, name)
-        iot_hub = _required(environment, "IOT_HUB", "the host name of an IoT hub, or a connection string")
+        iot_hub, hub = read_iot_hub(environment)
         return cls(
             tables=read_tables(environment),
             iot_hub=iot_hub,
-            hub=_hub(iot_hub),
+            hub=hub,
             policy=GracePolicy(
                 default=_duration(environment, "GRACE_DEFAULT", "PT15M"),
                 periods=_periods(environment, "GRACE_PERIODS"),
@@ -67,6 +68,7 @@ class Settings:
             twin_reads_per_second=_count(environment, "TWIN_READS_PER_SECOND", 50, least=0),
             transitions=_transitions(environment),
             sends_metrics=_sends_metrics(environment),
+            schedules=read_schedules(environment),
         )
 
 
@@ -98,12 +100,25 @@ def schedule(environment: Mapping[str, str], name: str) -> str:
     return f"%{name}%" if environment.get(name) else SCHEDULES[name]
 
 
-def _check_schedule(environment: Mapping[str, str], name: str) -> None:
-    value = environment.get(name) or SCHEDULES[name]
-    if not _SCHEDULE.fullmatch(value.strip()):
-        raise SettingError(
-            f"{name} is {value!r}: it takes six fields, second to day of the week, such as {SCHEDULES[name]!r}"
-        )
+def read_schedules(environment: Mapping[str, str]) -> dict[str, str]:
+    """The schedule of each timer, by the name of its function.
+
+    Raises:
+        SettingError: One is wrong.
+    """
+    return {name.removesuffix("_SCHEDULE").lower(): _schedule(environment, name) for name in SCHEDULES}
+
+
+def _schedule(environment: Mapping[str, str], name: str) -> str:
+    value = (environment.get(name) or SCHEDULES[name]).strip()
+    takes = f"{name} is {value!r}: it takes six fields, second to day of the week, such as {SCHEDULES[name]!r}"
+    if not _SCHEDULE.fullmatch(value):
+        raise SettingError(takes)
+    try:
+        parse_schedule(value).next(datetime.min.replace(tzinfo=UTC))
+    except ValueError as error:
+        raise SettingError(f"{takes} ({error})") from None
+    return value
 
 
 def _required(environment: Mapping[str, str], name: str, takes: str) -> str:
@@ -127,6 +142,16 @@ def read_tables(environment: Mapping[str, str]) -> str:
     if not any(word in tables for word in known):  # the value may hold a key: it is not shown
         raise SettingError(f"STATUS_TABLES is neither: it takes {takes}")
     return tables
+
+
+def read_iot_hub(environment: Mapping[str, str]) -> tuple[str, str]:
+    """`IOT_HUB`: the host name of the hub or a connection string, and the hub's short name.
+
+    Raises:
+        SettingError: It is missing or wrong.
+    """
+    iot_hub = _required(environment, "IOT_HUB", "the host name of an IoT hub, or a connection string")
+    return iot_hub, _hub(iot_hub)
 
 
 def _connection(environment: Mapping[str, str], name: str) -> str:

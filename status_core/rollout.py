@@ -49,7 +49,7 @@ class Rollout:
         settled_since: Since when all devices are successful, nothing of them is stuck, and none was credited; None
             where that is not so.
         progressed_at: When a further device became successful, or was credited.
-        reached: The milestones so far, with their times.
+        reached: The milestones so far, with their times. They are plain words: a newer release may have kept others.
     """
 
     version: int
@@ -57,11 +57,11 @@ class Rollout:
     best: int
     settled_since: datetime | None
     progressed_at: datetime
-    reached: tuple[tuple[Milestone, datetime], ...] = ()
+    reached: tuple[tuple[str, datetime], ...] = ()
 
     def has(self, milestone: Milestone) -> bool:
         """Whether a milestone was reached."""
-        return any(milestone is known for known, _ in self.reached)
+        return any(milestone == known for known, _ in self.reached)
 
     def due(self, policy: GracePolicy) -> datetime | None:
         """When it is completed, or has stalled, if no device changes until then; None where neither comes."""

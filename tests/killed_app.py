@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import azure.eventhub.aio  # noqa: F401 (loaded here once, and not by each process that is forked)
 
 from status_app.errors import UnavailableError
-from status_app.incoming import IncomingEvent
+from status_app.ingest.event_batch import IncomingEvent
+from status_app.iothub.twins import TwinPage
+from status_app.reconcile.twin_changes import BatchError
 from status_app.services import Services
 from status_app.settings import Settings
-from status_app.twin_changes import BatchError
-from status_app.twins import TwinPage
 
 if TYPE_CHECKING:
     from multiprocessing.sharedctypes import Synchronized

@@ -21,9 +21,9 @@ from local.azurite import ACCOUNT, KEY
 from local.routed_event import RoutedEvent
 from local.scenario import read_scenario
 from local.stack import TRANSITIONS, running_stack
+from status_app.reconcile.resync_position import Cycle, ResyncPosition
 from status_app.settings import Settings
-from status_app.tables import rows
-from status_app.tables.resync_position import Cycle, ResyncPosition
+from status_app.status_table import rows
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -59,6 +59,7 @@ def written(tables: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
             await stack.host.drained()
             stack.event_hubs.faults.refuse(TRANSITIONS, 10**6)
             await stack.host.run_timer("flag_stuck")
+            await stack.host.run_timer("resync")
             stack.iot_hub.registry.put(SUCCESSFUL | {"deviceId": "successful", "configurations": {}})
             await stack.host.drained()  # a change that is not counted yet
         async with AsyncTableServiceClient.from_connection_string(tables) as service:

@@ -15,7 +15,7 @@ from azure.data.tables.aio import TableServiceClient
 from local.__main__ import main
 from local.replay import replay
 from local.stack import Stack, running_stack
-from status_app.tables.keys import escape
+from status_app.storage.keys import escape
 
 ROOT = Path(__file__).parents[1]
 CASES = [json.loads(path.read_bytes()) for path in sorted((ROOT / "tests/cases").glob("*.json"))]

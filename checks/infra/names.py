@@ -5,7 +5,7 @@ from typing import Final
 
 from tree_sitter import Node
 
-from checks.infra.syntax import BicepFile, Finding, text, walk
+from checks.infra.syntax import BicepFile, Finding, property_at, text, walk
 
 FUNCTIONS: Final = frozenset(
     """
@@ -61,11 +61,23 @@ def name_findings(file: BicepFile) -> Iterator[Finding]:
             used.add(name)
         elif name not in local_names | NAMESPACES:
             yield file.finding(node, f"nothing declares {name!r}")
+    yield from _short_name_findings(file)
     for name, declaration in {**file.parameters, **file.variables}.items():
         if name not in used:
             yield file.finding(declaration.node, f"{name!r} is declared and not used")
         if declaration.node.type == "parameter_declaration" and "description" not in declaration.decorators:
             yield file.finding(declaration.node, f"parameter {name!r} has no @description")
+
+
+def _short_name_findings(file: BicepFile) -> Iterator[Finding]:
+    """Names of storage accounts that may be too short, which the compiler warns of (BCP334)."""
+    for resource in file.resources.values():
+        name = property_at(resource.value, "name")
+        if resource.target.startswith("Microsoft.Storage/storageAccounts@") and name is not None:
+            names = {text(node) for node in walk(name) if node.type == "identifier"}
+            for parameter in (file.parameters[each] for each in sorted(names & file.parameters.keys())):
+                if "existing" not in text(resource.node).partition("{")[0] and "minLength" not in parameter.decorators:
+                    yield file.finding(name, f"the name may be too short: {parameter.name!r} has no @minLength")
 
 
 def _references(node: Node, local_names: frozenset[str]) -> Iterator[tuple[Node, frozenset[str]]]:

@@ -28,27 +28,29 @@ from checks.infra.syntax import BicepFile, Declaration, Finding, properties, tex
 MODELS: Final[Mapping[str, tuple[type, ...]]] = {
     "Microsoft.Authorization/roleAssignments@2022-04-01": (authorization.RoleAssignmentCreateParameters,),
     "Microsoft.Devices/IotHubs@2023-06-30": (iothub.IotHubDescription,),
-    "Microsoft.EventHub/namespaces@2024-01-01": (eventhub.EHNamespace,),
-    "Microsoft.EventHub/namespaces/eventhubs@2024-01-01": (eventhub.Eventhub,),
-    "Microsoft.EventHub/namespaces/eventhubs/consumergroups@2024-01-01": (eventhub.ConsumerGroup,),
+    "Microsoft.EventHub/namespaces@2026-01-01": (eventhub.EHNamespace,),
+    "Microsoft.EventHub/namespaces/eventhubs@2026-01-01": (eventhub.Eventhub,),
+    "Microsoft.EventHub/namespaces/eventhubs/consumergroups@2026-01-01": (eventhub.ConsumerGroup,),
     "Microsoft.Insights/actionGroups@2023-01-01": (monitor.ActionGroupResource,),
     "Microsoft.Insights/components@2020-02-02": (insights.ApplicationInsightsComponent,),
-    "Microsoft.Insights/metricAlerts@2018-03-01": (monitor.MetricAlertResource,),
-    "Microsoft.Insights/scheduledQueryRules@2023-12-01": (monitor.ScheduledQueryRuleResource,),
-    "Microsoft.Insights/workbooks@2022-04-01": (workbooks.Workbook,),
-    "Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31": (msi.Identity,),
-    "Microsoft.OperationalInsights/workspaces@2023-09-01": (loganalytics.Workspace,),
-    "Microsoft.Resources/resourceGroups@2024-03-01": (resources.ResourceGroup,),
-    "Microsoft.Storage/storageAccounts@2023-05-01": (storage.StorageAccountCreateParameters, storage.StorageAccount),
-    "Microsoft.Storage/storageAccounts/blobServices@2023-05-01": (storage.BlobServiceProperties,),
-    "Microsoft.Storage/storageAccounts/blobServices/containers@2023-05-01": (storage.BlobContainer,),
-    "Microsoft.Web/serverfarms@2024-04-01": (web.AppServicePlan,),
-    "Microsoft.Web/sites@2024-04-01": (web.Site,),
-    "Microsoft.Web/sites/basicPublishingCredentialsPolicies@2024-04-01": (web.CsmPublishingCredentialsPoliciesEntity,),
-    "Microsoft.Web/sites/config@2024-04-01": (web.StringDictionary,),
+    "Microsoft.Insights/metricAlerts@2026-01-01": (monitor.MetricAlertResource,),
+    "Microsoft.Insights/scheduledQueryRules@2026-03-01": (monitor.ScheduledQueryRuleResource,),
+    "Microsoft.Insights/workbooks@2023-06-01": (workbooks.Workbook,),
+    "Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30": (msi.Identity,),
+    "Microsoft.OperationalInsights/workspaces@2025-07-01": (loganalytics.Workspace,),
+    "Microsoft.Resources/resourceGroups@2025-04-01": (resources.ResourceGroup,),
+    "Microsoft.Storage/storageAccounts@2025-06-01": (storage.StorageAccountCreateParameters, storage.StorageAccount),
+    "Microsoft.Storage/storageAccounts/blobServices@2025-06-01": (storage.BlobServiceProperties,),
+    "Microsoft.Storage/storageAccounts/blobServices/containers@2025-06-01": (storage.BlobContainer,),
+    "Microsoft.Storage/storageAccounts/tableServices@2025-06-01": (storage.TableServiceProperties,),
+    "Microsoft.Storage/storageAccounts/tableServices/tables@2025-06-01": (storage.Table,),
+    "Microsoft.Web/serverfarms@2025-03-01": (web.AppServicePlan,),
+    "Microsoft.Web/sites@2025-03-01": (web.Site,),
+    "Microsoft.Web/sites/basicPublishingCredentialsPolicies@2025-03-01": (web.CsmPublishingCredentialsPoliciesEntity,),
+    "Microsoft.Web/sites/config@2025-03-01": (web.StringDictionary,),
 }
 """What a resource of each type and version takes, and, where that is another model, what can be read of it. Each
-version was seen in public templates."""
+version is one that the Bicep compiler knows, and not a preview."""
 
 _OF_BICEP: Final = frozenset({"name", "parent", "scope", "dependsOn"})
 _READ: Final = frozenset({"id", "name", "type", "apiVersion"})

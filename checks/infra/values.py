@@ -41,20 +41,36 @@ def constant(node: Node | None, frame: Frame, files: Mapping[Path, BicepFile]) -
     """The value of an expression where parameters have their defaults; None where only a deployment tells it."""
     if node is None or literal(node) is not None:
         return literal(node)
+    found: str | None = None
     match node.type:
         case "string":
             parts = [
                 constant(part.named_children[0], frame, files) if part.type == "interpolation" else text(part)
                 for part in node.named_children
             ]
-            return None if None in parts else "".join(part for part in parts if part is not None)
+            found = None if None in parts else "".join(part for part in parts if part is not None)
         case "identifier":
-            return _named(text(node), frame, files)
+            found = _named(text(node), frame, files)
         case "call_expression" if text(node.children[0]) == "string":
-            return constant(node.named_children[-1].named_children[0], frame, files)
+            found = constant(node.named_children[-1].named_children[0], frame, files)
         case "member_expression":
-            return _member(node, frame, files)
-    return None
+            found = _member(node, frame, files)
+        case "object" if not node.named_children:
+            found = "{}"
+        case "ternary_expression" | "binary_expression":
+            found = _operation(node, frame, files)
+    return found
+
+
+def _operation(node: Node, frame: Frame, files: Mapping[Path, BicepFile]) -> str | None:
+    """The value of `a == b`, and of `a ? b : c`."""
+    condition = constant(node.named_children[0], frame, files)
+    if condition is None:
+        return None
+    if node.type == "ternary_expression":
+        return constant(node.named_children[1 if condition == "true" else 2], frame, files)
+    other = constant(node.named_children[1], frame, files) if node.children[1].type == "==" else None
+    return None if other is None else str(condition == other).lower()
 
 
 def _named(name: str, frame: Frame, files: Mapping[Path, BicepFile]) -> str | None:

@@ -1,6 +1,8 @@
 // The two event hubs. Each sender and receiver has its role on one event hub, not on the namespace.
 
 @description('Unique part of resource names.')
+@minLength(13)
+@maxLength(13)
 param token string
 
 @description('Region.')
@@ -15,6 +17,9 @@ param appPrincipalId string
 @description('Principal that the IoT hub sends twin changes as.')
 param routePrincipalId string
 
+@description('Principal that may receive transitions; empty: nobody.')
+param readerPrincipalId string
+
 @description('Partitions of twin-changes.')
 param twinChangesPartitions int
 
@@ -27,7 +32,7 @@ param throughputUnits int
 var azureEventHubsDataReceiver = 'a638d3c7-ab3a-418d-83e6-5f17a39d4fde'
 var azureEventHubsDataSender = '2b629674-e913-4c01-ae53-ef4638d8f975'
 
-resource namespace 'Microsoft.EventHub/namespaces@2024-01-01' = {
+resource namespace 'Microsoft.EventHub/namespaces@2026-01-01' = {
   name: 'evhns-${token}'
   location: location
   tags: tags
@@ -43,7 +48,7 @@ resource namespace 'Microsoft.EventHub/namespaces@2024-01-01' = {
   }
 }
 
-resource twinChanges 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' = {
+resource twinChanges 'Microsoft.EventHub/namespaces/eventhubs@2026-01-01' = {
   parent: namespace
   name: 'twin-changes'
   properties: {
@@ -56,12 +61,12 @@ resource twinChanges 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' = {
   }
 }
 
-resource appGroup 'Microsoft.EventHub/namespaces/eventhubs/consumergroups@2024-01-01' = {
+resource appGroup 'Microsoft.EventHub/namespaces/eventhubs/consumergroups@2026-01-01' = {
   parent: twinChanges
   name: 'edge-deployment-status'
 }
 
-resource transitions 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' = {
+resource transitions 'Microsoft.EventHub/namespaces/eventhubs@2026-01-01' = {
   parent: namespace
   name: 'transitions'
   properties: {
@@ -74,7 +79,7 @@ resource transitions 'Microsoft.EventHub/namespaces/eventhubs@2024-01-01' = {
   }
 }
 
-resource subscriberGroup 'Microsoft.EventHub/namespaces/eventhubs/consumergroups@2024-01-01' = {
+resource subscriberGroup 'Microsoft.EventHub/namespaces/eventhubs/consumergroups@2026-01-01' = {
   parent: transitions
   name: 'subscriber'
 }
@@ -106,6 +111,16 @@ resource appSendsTransitions 'Microsoft.Authorization/roleAssignments@2022-04-01
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', azureEventHubsDataSender)
+  }
+}
+
+// Of the transitions alone: what comes in at twin-changes holds the secrets of twins.
+resource readerReceivesTransitions 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(readerPrincipalId)) {
+  name: guid(transitions.id, readerPrincipalId, azureEventHubsDataReceiver)
+  scope: transitions
+  properties: {
+    principalId: readerPrincipalId
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', azureEventHubsDataReceiver)
   }
 }
 

@@ -1,6 +1,8 @@
 // The function app on Flex Consumption, and every setting that it has.
 
 @description('Unique part of resource names.')
+@minLength(13)
+@maxLength(13)
 param token string
 
 @description('Region.')
@@ -39,6 +41,9 @@ param transitionsHub string
 @description('Host name of the IoT hub.')
 param iotHubHost string
 
+@description('Whether instances are spread over zones.')
+param zoneRedundant bool
+
 @description('Most instances of each function.')
 param maximumInstanceCount int
 
@@ -73,11 +78,11 @@ resource insights 'Microsoft.Insights/components@2020-02-02' existing = {
   name: insightsName
 }
 
-resource storage 'Microsoft.Storage/storageAccounts@2023-05-01' existing = {
+resource storage 'Microsoft.Storage/storageAccounts@2025-06-01' existing = {
   name: storageName
 }
 
-resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
+resource plan 'Microsoft.Web/serverfarms@2025-03-01' = {
   name: 'plan-${token}'
   location: location
   tags: tags
@@ -88,10 +93,11 @@ resource plan 'Microsoft.Web/serverfarms@2024-04-01' = {
   }
   properties: {
     reserved: true
+    zoneRedundant: zoneRedundant
   }
 }
 
-resource app 'Microsoft.Web/sites@2024-04-01' = {
+resource app 'Microsoft.Web/sites@2025-03-01' = {
   name: 'func-${token}'
   location: location
   tags: union(tags, { 'azd-service-name': 'status' })
@@ -147,7 +153,7 @@ resource app 'Microsoft.Web/sites@2024-04-01' = {
   }
 }
 
-resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
+resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'appsettings'
   properties: {
@@ -183,3 +189,4 @@ resource settings 'Microsoft.Web/sites/config@2024-04-01' = {
 }
 
 output appName string = app.name
+output url string = 'https://${app.properties.defaultHostName}'

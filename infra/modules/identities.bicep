@@ -1,6 +1,8 @@
 // Two identities that nothing else uses, so that a role given to one is given to nobody else.
 
 @description('Unique part of resource names.')
+@minLength(13)
+@maxLength(13)
 param token string
 
 @description('Region.')
@@ -9,14 +11,14 @@ param location string
 @description('Tags of every resource.')
 param tags object
 
-resource app 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+resource app 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-app-${token}'
   location: location
   tags: tags
 }
 
 // The IoT hub sends as this one. Made before the hub knows it, it has its role before the hub first needs it.
-resource route 'Microsoft.ManagedIdentity/userAssignedIdentities@2023-01-31' = {
+resource route 'Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30' = {
   name: 'id-route-${token}'
   location: location
   tags: tags

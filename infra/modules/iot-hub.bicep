@@ -55,14 +55,14 @@ resource hub 'Microsoft.Devices/IotHubs@2023-06-30' = {
           name: 'edge-deployment-status-twins'
           source: 'TwinChangeEvents'
           condition: 'moduleId = \'$edgeAgent\''
-          endpointNames: [ endpoint ]
+          endpointNames: [endpoint]
           isEnabled: true
         }
         {
           name: 'edge-deployment-status-lifecycle'
           source: 'DeviceLifecycleEvents'
           condition: 'true'
-          endpointNames: [ endpoint ]
+          endpointNames: [endpoint]
           isEnabled: true
         }
       ]
@@ -71,7 +71,7 @@ resource hub 'Microsoft.Devices/IotHubs@2023-06-30' = {
         name: '$fallback'
         source: 'DeviceMessages'
         condition: 'true'
-        endpointNames: [ 'events' ]
+        endpointNames: ['events']
         isEnabled: true
       }
     }

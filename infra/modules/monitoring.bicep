@@ -1,6 +1,8 @@
 // Log Analytics and Application Insights, both without keys.
 
 @description('Unique part of resource names.')
+@minLength(13)
+@maxLength(13)
 param token string
 
 @description('Region.')
@@ -15,15 +17,19 @@ param appPrincipalId string
 @description('Days that logs are kept.')
 param retentionDays int
 
+@description('GB that the workspace takes in a day, as a number; -1: no limit.')
+param dailyCapGb string
+
 var monitoringMetricsPublisher = '3913510d-42f4-4e42-8a64-420c390055eb'
 
-resource workspace 'Microsoft.OperationalInsights/workspaces@2023-09-01' = {
+resource workspace 'Microsoft.OperationalInsights/workspaces@2025-07-01' = {
   name: 'log-${token}'
   location: location
   tags: tags
   properties: {
     sku: { name: 'PerGB2018' }
     retentionInDays: retentionDays
+    workspaceCapping: { dailyQuotaGb: json(dailyCapGb) }
     features: { disableLocalAuth: true }
   }
 }

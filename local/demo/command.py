@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from local.azurite import AzuriteError, azurite_tables
-from local.demo.answers import Answers
 from local.demo.rollout import Clock, Rollout
 from local.demo.screen import Screen
+from local.demo.status_rows import Answers
 from local.published import published
 from local.stack import TRANSITIONS, running_stack
 

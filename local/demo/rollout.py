@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from local.demo.answers import Answers
 from local.demo.screen import Screen
+from local.demo.status_rows import Answers
 from local.fleet import ImageBehaviour, Trouble, mixed_fleet, release
 from local.fleet.mixed import image
 from local.stack import Stack

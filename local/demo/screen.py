@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from local.demo.answers import Row, name_of
+from local.demo.status_rows import Row, name_of
 
 _MARKS: Final = {"successful": "#", "in_progress": "~", "pending": ".", "module_failed": "!", "invalid": "x"}
 """In the order in which they stand in the bar; any other state comes last."""

@@ -1,18 +1,35 @@
 """The two kinds of link of a session: one that takes a client's messages, one that brings messages to it."""
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from local.eventhubs.errors import AmqpError, Condition
 from local.eventhubs.frames import Flow, Transfer
-
-if TYPE_CHECKING:
-    from local.eventhubs.session import Session
 
 MAX_MESSAGE_SIZE = 1024 * 1024
 _CREDIT = 1000
 
 logger = logging.getLogger(__name__)
+
+
+class Frames(Protocol):
+    """What a link sends through: its session."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether another message can be sent."""
+
+    def detach(self, handle: int, error: AmqpError) -> None:
+        """End a link with an error."""
+
+    def settle(self, delivery_id: int, refusal: AmqpError | None) -> None:
+        """Tell the client what became of a delivery."""
+
+    def send_flow(self, handle: int, delivery_count: int, credit: int, *, drain: bool = False) -> None:
+        """Tell the client the state of a link."""
+
+    def send_message(self, handle: int, payload: bytes) -> None:
+        """Send one message."""
 
 
 class Target(Protocol):
@@ -46,7 +63,7 @@ class Source(Protocol):
 class IncomingLink:
     """Puts the deliveries of a client together and hands them to a target."""
 
-    def __init__(self, session: "Session", handle: int, target: Target) -> None:
+    def __init__(self, session: Frames, handle: int, target: Target) -> None:
         self._session = session
         self._handle = handle
         self._target = target
@@ -119,7 +136,7 @@ class IncomingLink:
 class OutgoingLink:
     """Sends the messages of a source as the client's credit allows: settled, as nobody keeps the state of readers."""
 
-    def __init__(self, session: "Session", handle: int, source: Source) -> None:
+    def __init__(self, session: Frames, handle: int, source: Source) -> None:
         self._session = session
         self._handle = handle
         self._source = source

@@ -10,8 +10,10 @@ from local.eventhubs.message import Message, encode_response
 _HUB, _PARTITION = "com.microsoft:eventhub", "com.microsoft:partition"
 
 
-def answer_cbs(request: Message) -> bytes:
-    """Take any token: the stand-in knows no secrets."""
+def answer_cbs(request: Message, *, locked: bool) -> bytes:
+    """Take any token, since the stand-in knows no secrets; or none while it is locked."""
+    if locked:
+        return _response(request, HTTPStatus.UNAUTHORIZED, "The token is refused.")
     if request.application_properties().get("operation") != "put-token":
         return _response(request, HTTPStatus.BAD_REQUEST, "The only operation is put-token.")
     return _response(request, HTTPStatus.ACCEPTED, "Accepted")

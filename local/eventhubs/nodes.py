@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from urllib.parse import urlsplit
 
 from local.eventhubs.codec import Described
@@ -55,11 +55,15 @@ class Broker:
     Attributes:
         hubs: The event hubs by name.
         refusals: How many more sends to a hub are refused.
+        groups: The consumer groups that exist; None: any.
+        locked: Whether every token is refused.
         readers: The readers by hub, consumer group and partition.
     """
 
-    def __init__(self, hubs: Mapping[str, Hub]) -> None:
+    def __init__(self, hubs: dict[str, Hub]) -> None:
         self.hubs = hubs
+        self.groups: Collection[str] | None = None
+        self.locked = False
         self.refusals: dict[str, int] = defaultdict(int)
         self.readers: dict[tuple[str, str, str], Readers] = defaultdict(Readers)
 
@@ -80,7 +84,7 @@ class Nodes:
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
         self._requests: Mapping[str, Callable[[Message], bytes]] = {
-            "$cbs": answer_cbs,
+            "$cbs": lambda request: answer_cbs(request, locked=broker.locked),
             "$management": lambda request: answer_management(broker.hubs, request),
         }
         self._answers: dict[str, _Answers] = defaultdict(_Answers)
@@ -116,6 +120,8 @@ class Nodes:
             raise AmqpError(Condition.NOT_FOUND, f"Nothing can be received from {address!r}.")
         hub, group, partition_id = match[1], match[2], match[3]
         log = self._broker.hub(hub).partition(partition_id)
+        if self._broker.groups is not None and group not in self._broker.groups:
+            raise AmqpError(Condition.NOT_FOUND, f"The consumer group {group!r} could not be found.")
         epoch = (attach.properties or {}).get(_EPOCH)
         return _PartitionSource(
             log, log.start(_selector(attach)), self._broker.readers[hub, group, partition_id], epoch

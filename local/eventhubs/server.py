@@ -47,6 +47,22 @@ class EventHubsFaults:
         """
         self._broker.refusals[self._broker.hub(hub).name] += 2 * count
 
+    def remove_hub(self, hub: str) -> None:
+        """Delete an event hub, with its events.
+
+        Raises:
+            KeyError: There is no such event hub.
+        """
+        del self._broker.hubs[hub]
+
+    def keep_groups(self, *groups: str) -> None:
+        """Let these consumer groups be the only ones."""
+        self._broker.groups = groups
+
+    def lock(self) -> None:
+        """Refuse every token from now on, as where a role is missing."""
+        self._broker.locked = True
+
     def drop_connections(self) -> None:
         """Reset every connection now, without a word to the clients."""
         for connection in tuple(self._connections):

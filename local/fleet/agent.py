@@ -3,51 +3,38 @@
 The agent is a generator that yields the time of its next move. Nothing happens between two moves, so a clock that
 jumps by an hour makes the same reports at the same times as one that ticks.
 
-Source for what it does: Azure/iotedge, edge-agent (Core/Agent.cs, Core/planrunner, IoTHub/reporters).
+Source for what it does: Azure/iotedge 1.5, edge-agent (Core/Agent.cs, IoTHub/reporters). What it writes is compared
+with what edgeAgent itself wrote in tests/local/fleet/test_fleet_traces.py, which says what still differs.
 """
 
-from collections.abc import Generator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from local.fleet.containers import ContainerRuntime
+from local.fleet.edged import CallError, Edged, Script
 from local.fleet.manifest import EDGE_AGENT, Manifest, ManifestError, ModuleSpec, read_manifest
-from local.fleet.plan import Command, Verb, plan
-from local.fleet.report import Report, difference, known_report, modules_entry, status_entry, stopped_report
-from local.fleet.restarts import Restarts, has_healed
+from local.fleet.observed import ObservedModule, observe
+from local.fleet.plan import plan
+from local.fleet.plan_runner import AgentReplacedError, PlanError, PlanRunner
+from local.fleet.report import (
+    Report,
+    difference,
+    known_report,
+    modules_entry,
+    runtime_entry,
+    status_entry,
+    stopped_report,
+    version_entry,
+)
+from local.fleet.restarts import Restarts, StatusError
 from local.iothub.registry import Registry
 
 _RECONCILE_EVERY: Final = timedelta(seconds=5)
-_CALL_TIMEOUT: Final = timedelta(seconds=300)
 _AGENT_SWAP: Final = timedelta(seconds=10)
-_COMMAND_COOL_OFF: Final = timedelta(seconds=10)
-_MOST_FAILURES: Final = 20
 _PARENT: Final = "parent.example.com"
 """Host name that stands for `$upstream`."""
-_VERSION: Final = "1.5.21"
-_BUILD: Final = "61356014"
-_COMMIT: Final = "bb9a26162c4c88b3ef9a50d33632ab78bd4247d6"
-
-type _Script[T] = Generator[datetime, None, T]
-
-
-class _CommandError(Exception):
-    """A step of a plan failed; its text goes into the report."""
-
-
-class _AgentReplacedError(Exception):
-    """This process of the agent is gone, another one takes over."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Failure:
-    count: int
-    last: datetime
-
-    def cools_off(self, now: datetime) -> bool:
-        """Whether the command is not tried again yet, or ever."""
-        return self.count >= _MOST_FAILURES or now < self.last + _COMMAND_COOL_OFF * 2**self.count
 
 
 class EdgeAgent:
@@ -59,12 +46,13 @@ class EdgeAgent:
         runtime: Its containers.
         image: The edgeAgent image that the device came with.
         newest_schema: Newest schema of a manifest that this agent reads.
+        pulls_first: Whether its `ModuleUpdateMode` is `WaitForAllPulls`.
 
     Attributes:
         wakes_at: When it moves next; None while it is off.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the last three are what devices differ in)
         self,
         registry: Registry,
         device_id: str,
@@ -72,199 +60,159 @@ class EdgeAgent:
         *,
         image: str = "mcr.microsoft.com/azureiotedge-agent:1.5",
         newest_schema: tuple[int, int] = (1, 1),
+        pulls_first: bool = False,
     ) -> None:
         self.device_id = device_id
         self.runtime = runtime
         self.wakes_at: datetime | None = None
         self._registry = registry
         self._newest_schema = newest_schema
-        runtime.create(ModuleSpec(EDGE_AGENT, image))
+        self._pulls_first = pulls_first
+        runtime.create(ModuleSpec(EDGE_AGENT, image, create_options=""))
+        self._edged = Edged(runtime)
         self._manifest: Manifest | None = None
         self._status = status_entry(406, "")
         self._restarts: dict[str, Restarts] = {}
-        self._failures: dict[str, _Failure] = {}
-        self._failures_version = 0
+        self._runner = PlanRunner(self._edged, self._restarts, pulls_first=pulls_first)
         self._reported = known_report({})
-        self._now = datetime.min.replace(tzinfo=UTC)
-        self._script: _Script[None] | None = None
+        self._script: Script[None] | None = None
 
     def start(self, now: datetime) -> None:
-        """Switches the device on; it comes up with the next step."""
+        """Switches the device on, or starts its agent; it comes up with the next step."""
         if self.wakes_at is None:
-            self._now = self.wakes_at = now
+            self.wakes_at = now
             self._script = self._run()
 
     def power_off(self, now: datetime) -> None:
-        """Cuts the power: the hub hears nothing of it."""
-        self.step(now)
-        self.runtime.halt(now)
-        self.wakes_at = self._script = None
+        """Cuts the power: the device has no time to say so."""
+        self._end(now)
+        self.runtime.halt()
+
+    def kill(self, now: datetime) -> None:
+        """Kills the agent alone: it has no time to say so, and the modules run on."""
+        if self._end(now):
+            self.runtime.kill(EDGE_AGENT)
 
     def shut_down(self, now: datetime) -> None:
-        """Stops the device in good order: the agent says so and stops its modules."""
-        self.step(now)
-        if self.wakes_at is not None:
-            self._now = now
-            self._stop()
-            self.runtime.halt(now)
-        self.wakes_at = self._script = None
+        """Stops the device in good order: the agent says so, and edged stops the modules."""
+        if self._end(now):
+            self._send(stopped_report(self._reported))
+            for name in self.runtime.containers:
+                self.runtime.stop(name)
+            self.runtime.halt()
 
     def step(self, now: datetime) -> None:
         """Makes all moves that are due."""
         while self._script is not None and self.wakes_at is not None and self.wakes_at <= now:
-            self._now = self.wakes_at
-            self.runtime.advance(self._now)
+            self.runtime.advance(self.wakes_at)
             self.wakes_at = next(self._script)
 
-    def _run(self) -> _Script[None]:
+    def _end(self, now: datetime) -> bool:
+        """Ends the process, after all that was due until then.
+
+        Returns:
+            Whether there was one.
+        """
+        self.step(now)
+        self.runtime.advance(now)
+        self._connect(connected=False)
+        was_on, self.wakes_at, self._script = self._script is not None, None, None
+        return was_on
+
+    def _run(self) -> Script[None]:
         self._boot()
         while True:
-            try:
+            with suppress(AgentReplacedError):
                 yield from self._reconcile()
-            except _AgentReplacedError:
+            if self._runner.successor is not None:
+                yield from self._hand_over(self._runner.successor)
                 self._boot()
             else:
-                yield self._now + _RECONCILE_EVERY
+                yield self.runtime.now + _RECONCILE_EVERY
 
     def _boot(self) -> None:
         """A new process: what was reported is read from the twin, the failures of commands are forgotten."""
-        self.runtime.containers[EDGE_AGENT].start(self._now)
-        twin = self._registry.get(self.device_id)
+        self.runtime.containers[EDGE_AGENT].start(self.runtime.now)
+        twin = self._connect(connected=True)
         self._reported = known_report(twin["properties"]["reported"] if twin else {})
-        self._failures = {}
+        self._runner = PlanRunner(self._edged, self._restarts, pulls_first=self._pulls_first)
 
-    def _reconcile(self) -> _Script[None]:
-        twin = self._registry.get(self.device_id)
+    def _hand_over(self, successor: ModuleSpec) -> Script[None]:
+        """The end of a process that another one replaces; the modules run on."""
+        self._send(stopped_report(self._reported))
+        self.runtime.create(successor)
+        yield self.runtime.now + _AGENT_SWAP
+
+    def _reconcile(self) -> Script[None]:
+        twin = self._connect(connected=True)
         if twin is None:
             return
-        self._forget_healed()
-        # What is reported at the end is what stood here before the plan: hence one report that lags behind.
-        snapshot = self._snapshot()
+        errors: list[Exception] = []
+        observed, wanted = None, None
+        try:
+            yield from self._edged.list_modules()
+            observed = observe(self.runtime, self._manifest.modules if self._manifest else {}, self._restarts)
+        except (CallError, StatusError) as error:
+            errors.append(error)
         try:
             wanted = read_manifest(twin["properties"]["desired"], self._newest_schema, _PARENT)
         except ManifestError as error:
-            self._status = status_entry(error.code, str(error))
+            errors.append(error)
+        # What is reported at the end is what was observed before the plan: hence one report that lags behind.
+        if observed is not None and wanted is not None:
+            yield from self._carry_out(wanted, observed)
         else:
-            yield from self._carry_out(wanted)
-        self._report(snapshot)
+            self._fail(errors)
+        self._report(observed)
 
-    def _carry_out(self, wanted: Manifest) -> _Script[None]:
-        if wanted.version != self._failures_version:
-            self._failures, self._failures_version = {}, wanted.version
-        errors, skipped = [], False
-        for command in plan(wanted, self.runtime, self._restarts, self._now):
-            name = command.spec.name
-            failure = self._failures.get(name)
-            if failure is not None and failure.cools_off(self._now):
-                skipped = True
-                continue
+    def _carry_out(self, wanted: Manifest, observed: Mapping[str, ObservedModule]) -> Script[None]:
+        commands = plan(wanted, observed, self.runtime.now, pulls_first=self._pulls_first)
+        if any(command.needs_identity for command in commands):
             try:
-                yield from self._execute(command)
-            except _CommandError as error:
-                errors.append(f"({error})")
-                self._failures[name] = _Failure(failure.count + 1 if failure else 1, self._now)
-            else:
-                self._failures.pop(name, None)
+                yield from self._edged.list_identities()
+            except CallError:  # the agent's log has it, its report has not
+                commands = [command for command in commands if not command.needs_identity]
+        try:
+            if (yield from self._runner.run(wanted.version, commands)):
+                self._status = status_entry(200, "")
+        except PlanError as error:
+            self._fail([error])
         self._manifest = wanted
-        if errors:
-            self._status = status_entry(500, " ".join(["One or more errors occurred.", *errors]))
-        elif not skipped:  # a plan with a gap says nothing new: the last failure stays
-            self._status = status_entry(200, "")
 
-    def _execute(self, command: Command) -> _Script[None]:
-        """Carries out one command.
+    def _fail(self, errors: list[Exception]) -> None:
+        if len(errors) == 1:
+            [error] = errors
+            self._status = status_entry(error.code if isinstance(error, ManifestError) else 500, str(error))
+        else:
+            texts = [f"({error})" for error in errors]
+            self._status = status_entry(500, " ".join(["One or more errors occurred.", *texts]))
 
-        Raises:
-            _CommandError: It failed.
-            _AgentReplacedError: It ended this process.
-        """
-        spec, runtime = command.spec, self.runtime
-        if command.verb in (Verb.CREATE, Verb.UPDATE, Verb.UPDATE_AGENT):
-            yield from self._prepare(spec)
-        match command.verb:
-            case Verb.UPDATE_AGENT:
-                self._stop()
-                runtime.create(spec)
-                yield self._now + _AGENT_SWAP
-                raise _AgentReplacedError
-            case Verb.REMOVE:
-                del runtime.containers[spec.name]
-                self._restarts.pop(spec.name, None)
-            case Verb.CREATE | Verb.UPDATE:
-                self._restarts.pop(spec.name, None)
-                runtime.create(spec)
-                if spec.status == "running":
-                    runtime.containers[spec.name].start(self._now)
-            case Verb.STOP:
-                runtime.stop(spec.name, self._now)
-                runtime.containers[spec.name].spec = spec
-            case Verb.START | Verb.RESTART:
-                runtime.containers[spec.name].spec = spec
-                runtime.containers[spec.name].start(self._now)
-                if command.verb is Verb.RESTART:
-                    known = self._restarts.get(spec.name, Restarts())
-                    self._restarts[spec.name] = Restarts(known.count + 1, self._now)
-
-    def _prepare(self, spec: ModuleSpec) -> _Script[None]:
-        """Pulls an image for as long as a call to the runtime may take; the pull goes on after that.
-
-        Raises:
-            _CommandError: The image is not there.
-        """
-        if spec.pull_policy == "never":
-            return  # the image came with the device
-        pulled_at, deadline = self.runtime.pull(spec.image, self._now), self._now + _CALL_TIMEOUT
-        if pulled_at is None or pulled_at > deadline:
-            yield deadline
-            seconds = round(_CALL_TIMEOUT.total_seconds())
-            raise _CommandError(
-                f"The request was canceled due to the configured HttpClient.Timeout of {seconds} seconds elapsing."
-            )
-        if pulled_at > self._now:
-            yield pulled_at
-        if not self.runtime.has(spec.image, self._now):
-            raise _CommandError(
-                f"Error calling prepare update for module {spec.name}: Could not pull image {spec.image}"
-            )
-
-    def _stop(self) -> None:
-        """The end of a process that is asked to end."""
-        self._send(stopped_report(self._reported))
-        for name in self.runtime.containers:
-            self.runtime.stop(name, self._now)
-
-    def _snapshot(self) -> dict[str, Any]:
-        accepted = self._manifest.modules if self._manifest else {}
-        return modules_entry(self.runtime.containers, accepted, self._restarts)
-
-    def _report(self, snapshot: dict[str, Any]) -> None:
+    def _report(self, observed: Mapping[str, ObservedModule] | None) -> None:
         manifest = self._manifest
-        runtime = (
-            {"type": "Unknown"}
-            if manifest is None
-            else {"type": "docker", "settings": {"registryCredentials": {}, **manifest.runtime}}
-        )
         self._send(
             {
                 "schemaVersion": "1.0",
-                "version": {"version": _VERSION, "build": _BUILD, "commit": _COMMIT},
+                "version": version_entry(),
                 "lastDesiredVersion": manifest.version if manifest else self._reported["lastDesiredVersion"],
                 "lastDesiredStatus": self._status,
-                "runtime": {
-                    "platform": {"os": "linux", "architecture": "x86_64", "version": _VERSION},
-                    **runtime,
-                },
-                **snapshot,
+                "runtime": runtime_entry(manifest),
+                **modules_entry(observed),
             }
         )
 
     def _send(self, report: Report) -> None:
         patch = difference(self._reported, report)
         if patch and self._registry.get(self.device_id) is not None:
-            self._registry.patch_reported(self.device_id, patch, at=self._now)
+            self._registry.patch_reported(self.device_id, patch, at=self.runtime.now)
             self._reported = report
 
-    def _forget_healed(self) -> None:
-        for name, container in self.runtime.containers.items():
-            if has_healed(container, self._restarts.get(name, Restarts()), self._now):
-                del self._restarts[name]
+    def _connect(self, *, connected: bool) -> Mapping[str, Any] | None:
+        """Takes up the connection to the hub, or loses it.
+
+        Returns:
+            The twin; None where the hub does not know the device.
+        """
+        twin = self._registry.get(self.device_id)
+        if twin is not None:
+            self._registry.set_connected(self.device_id, connected=connected)
+        return twin

@@ -107,9 +107,15 @@ def read_manifest(desired: Mapping[str, Any], newest_schema: tuple[int, int], pa
 
 
 def _check_schema(version: Any, newest: tuple[int, int]) -> None:
-    match = re.match(r"(\d+)\.(\d+)(?:\.\d+)?$", version) if isinstance(version, str) else None
-    if match is None or int(match[1]) != newest[0] or int(match[2]) > newest[1]:
-        raise ManifestError(412, f"Invalid desired properties schema version {version}")
+    parts = re.fullmatch(r"\d+(\.\d+){1,3}", version) if isinstance(version, str) else None
+    if parts is None:
+        raise ManifestError(412, f"Invalid desired properties schema version {'' if version is None else version}")
+    numbers, expected = tuple(map(int, version.split("."))), (*newest, 0)
+    if numbers[0] != expected[0] or numbers > expected:
+        text = ".".join(map(str, expected))
+        raise ManifestError(
+            412, f"The desired properties schema version {version} is not compatible with the expected version {text}"
+        )
 
 
 def _module(name: str, module: Mapping[str, Any], parent: str) -> ModuleSpec:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from http import HTTPStatus
 from typing import Any, Final
 
 from local.fleet.containers import ImageBehaviour
@@ -119,7 +120,7 @@ def _images(trouble: Trouble) -> Mapping[str, ImageBehaviour]:
         case Trouble.HANGING_PULL:
             return {vision: ImageBehaviour(pull_seconds=None)}
         case Trouble.REFUSED_PULL:
-            return {vision: ImageBehaviour(pull_refused=True)}
+            return {vision: ImageBehaviour(pull_error=HTTPStatus.NOT_FOUND)}
         case Trouble.CRASHING_MODULE:
             return {vision: ImageBehaviour(exits_after=12, exit_code=139)}
         case _:

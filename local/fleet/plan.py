@@ -1,20 +1,26 @@
-"""What has to be done to make a device's containers what a manifest wants."""
+"""What has to be done to make the modules on a device what a manifest wants.
 
-from collections.abc import Mapping
+Source: Azure/iotedge, edge-agent, Core/planner/HealthRestartPlanner.cs.
+"""
+
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from enum import Enum, auto
+from enum import IntEnum, auto
 
-from local.fleet.containers import Container, ContainerRuntime
-from local.fleet.manifest import EDGE_AGENT, EDGE_HUB, Manifest, ModuleSpec
-from local.fleet.restarts import Restarts, cool_off_is_over, runtime_status
+from local.fleet.manifest import EDGE_AGENT, Manifest, ModuleSpec
+from local.fleet.observed import ObservedModule
+from local.fleet.restarts import cool_off_is_over, has_healed
 
 
-class Verb(Enum):
-    """What a command does to a module."""
+class Verb(IntEnum):
+    """What a command does to a module, in the order of commands of the same startup order."""
 
     UPDATE_AGENT = auto()
     REMOVE = auto()
+    FORGET = auto()
+    """Drops what is kept of its restarts."""
+    PULL = auto()
     CREATE = auto()
     UPDATE = auto()
     START = auto()
@@ -29,58 +35,76 @@ class Command:
     verb: Verb
     spec: ModuleSpec
 
-
-def plan(wanted: Manifest, runtime: ContainerRuntime, restarts: Mapping[str, Restarts], now: datetime) -> list[Command]:
-    """The commands of one reconcile: the agent itself, then removals, then the modules in their startup order."""
-    containers = runtime.containers
-    commands = []
-    if wanted.agent is not None and _is_another_agent(containers[EDGE_AGENT].spec, wanted.agent):
-        commands.append(Command(Verb.UPDATE_AGENT, wanted.agent))
-    commands += [
-        Command(Verb.REMOVE, container.spec)
-        for name, container in containers.items()
-        if name not in wanted.modules and name != EDGE_AGENT
-    ]
-    for spec in sorted(
-        wanted.modules.values(), key=lambda spec: (spec.startup_order, spec.name != EDGE_HUB, spec.name)
-    ):
-        verb = _verb(spec, runtime, restarts.get(spec.name, Restarts()), now)
-        if verb is not None:
-            commands.append(Command(verb, spec))
-    return commands
+    @property
+    def needs_identity(self) -> bool:
+        """Whether it is left out where the identities of modules cannot be obtained."""
+        return self.verb in (Verb.UPDATE_AGENT, Verb.PULL, Verb.CREATE, Verb.UPDATE)
 
 
-def _verb(spec: ModuleSpec, runtime: ContainerRuntime, restarts: Restarts, now: datetime) -> Verb | None:
-    container = runtime.containers.get(spec.name)
-    if container is None:
-        return Verb.CREATE
-    if _is_another_module(container.spec, spec):
-        return Verb.UPDATE
-    if spec.status == "stopped":
-        return Verb.STOP if container.state == "running" else None
-    if spec.status != "running" or container.state == "running":
-        return None  # words other than running and stopped are read, and nothing is done about them
-    return _verb_of_what_does_not_run(spec, container, restarts, now)
+def plan(
+    wanted: Manifest, observed: Mapping[str, ObservedModule], now: datetime, *, pulls_first: bool
+) -> list[Command]:
+    """The commands of one reconcile, by startup order; edgeAgent itself comes first.
+
+    Args:
+        wanted: The manifest.
+        observed: The modules that there are.
+        now: The time on the device.
+        pulls_first: Whether all images are pulled before anything else is done.
+    """
+    ordered: list[tuple[int, Command]] = []
+    for name, module in observed.items():
+        if name not in wanted.modules and name != EDGE_AGENT:
+            order = module.accepted.startup_order if module.accepted else 0
+            ordered += [(order, Command(verb, module.container.spec)) for verb in (Verb.REMOVE, Verb.FORGET)]
+    for spec in wanted.modules.values():
+        ordered += [(spec.startup_order, Command(verb, spec)) for verb in _verbs(spec, observed.get(spec.name), now)]
+    if wanted.agent is not None and _is_another_agent(observed[EDGE_AGENT], wanted.agent):
+        ordered.append((0, Command(Verb.UPDATE_AGENT, wanted.agent)))
+    ordered.sort(key=lambda entry: (entry[0], entry[1].verb, entry[1].spec.name))
+    commands = [command for _, command in ordered]
+    pulls = [Command(Verb.PULL, command.spec) for command in commands if command.verb in (Verb.CREATE, Verb.UPDATE)]
+    return [*pulls, *commands] if pulls_first else commands
 
 
-def _verb_of_what_does_not_run(
-    spec: ModuleSpec, container: Container, restarts: Restarts, now: datetime
-) -> Verb | None:
-    if container.spec.status != "running":
-        return Verb.START
-    status = runtime_status(container, spec, restarts)
-    if status == "backoff":
-        return Verb.RESTART if cool_off_is_over(container, restarts, now) else None
-    # What exits with 0 under on-failure or on-unhealthy is in no back-off, and yet is started again.
-    restartable = spec.restart_policy != "never" or container.state == "created"
-    return Verb.START if status == "stopped" and restartable else None
+def _verbs(spec: ModuleSpec, module: ObservedModule | None, now: datetime) -> Iterator[Verb]:
+    if module is None:
+        yield Verb.CREATE
+        return
+    # Of the container the agent compares the image alone. All else is compared with the manifest that it accepted
+    # last: a change that never reached the container counts as done once its version was.
+    known = replace(module.accepted, image=module.container.spec.image) if module.accepted else None
+    if known is None or replace(known, status=spec.status) != spec:
+        yield from (Verb.FORGET, Verb.UPDATE)
+    elif known.status != spec.status:
+        if spec.status in ("running", "stopped") and spec.status != module.status:
+            yield from (Verb.FORGET, Verb.START if spec.status == "running" else Verb.STOP)
+    else:
+        yield from _verbs_of_what_is_as_accepted(spec, module, now)
 
 
-def _is_another_module(current: ModuleSpec, wanted: ModuleSpec) -> bool:
-    """Whether a container has to be made anew: anything differs but whether it runs."""
-    return replace(current, status=wanted.status) != wanted
+def _verbs_of_what_is_as_accepted(spec: ModuleSpec, module: ObservedModule, now: datetime) -> Iterator[Verb]:
+    container = module.container
+    match spec.status, module.status:
+        case "running", "running":
+            if module.restarts and has_healed(container.started_at, now):
+                yield Verb.FORGET
+        case "running", "backoff":
+            if cool_off_is_over(container.exited_at, module.restart_count, now):
+                yield Verb.RESTART
+        case "running", "stopped":
+            # What exits with 0 under on-failure or on-unhealthy is in no back-off, and yet is started again.
+            if spec.restart_policy != "never" or container.started_at is None:
+                yield Verb.START
+        case "stopped", "running":
+            yield Verb.STOP
 
 
-def _is_another_agent(current: ModuleSpec, wanted: ModuleSpec) -> bool:
-    """Whether the agent has to replace itself: it compares its image and the labels of its container."""
-    return (current.image, current.create_options, current.env) != (wanted.image, wanted.create_options, wanted.env)
+def _is_another_agent(current: ObservedModule, wanted: ModuleSpec) -> bool:
+    """Whether the agent has to replace itself: its image, or what the labels of its container say, is another.
+
+    The container that edged made has no such labels: of that one only the image counts.
+    """
+    known = current.container.spec
+    labels = (known.create_options, known.env)
+    return known.image != wanted.image or (known.create_options != "" and labels != (wanted.create_options, wanted.env))

@@ -1,20 +1,34 @@
-"""The reported properties as edgeAgent writes them: the whole state, and the patch from one to the next."""
+"""The reported properties as edgeAgent writes them: the whole state, and the patch from one to the next.
+
+Source: Azure/iotedge, edge-agent (IoTHub/reporters/IoTHubReporter.cs, Docker/DockerEnvironment.cs, Core/UnknownModule).
+"""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
-from local.fleet.containers import Container
-from local.fleet.manifest import EDGE_AGENT, EDGE_HUB, LAST_IN_STARTUP, ModuleSpec
-from local.fleet.restarts import Restarts, runtime_status
-from local.iothub.sections import hub_time
+from local.fleet.manifest import EDGE_AGENT, EDGE_HUB, LAST_IN_STARTUP, Manifest, ModuleSpec
+from local.fleet.observed import ObservedModule
 
 type Report = Mapping[str, Any]
 
-_NOT_YET: Final = "0001-01-01T00:00:00"
-_NO_EDGE_HUB: Final = {"type": "Unknown", "status": "unknown"}
+_VERSION: Final = "1.5.21"
+_BUILD: Final = "61356014"
+_COMMIT: Final = "bb9a26162c4c88b3ef9a50d33632ab78bd4247d6"
+_NOT_YET: Final = "0001-01-01T00:00:00Z"
+_NOT_ACCEPTED: Final = ModuleSpec(
+    name="", image="", status="unknown", restart_policy="unknown", create_options="{}", startup_order=0
+)
+"""What is reported as the wish for a module that the manifest does not name."""
+_UNKNOWN_AGENT: Final = {"type": "Unknown", "startupOrder": LAST_IN_STARTUP, "env": {}}
+_UNKNOWN_HUB: Final = {
+    **_UNKNOWN_AGENT,
+    "status": "unknown",
+    "restartPolicy": "never",
+    "imagePullPolicy": "on-create",
+}
 
 
 def status_entry(code: int, description: str) -> dict[str, Any]:
@@ -22,64 +36,34 @@ def status_entry(code: int, description: str) -> dict[str, Any]:
     return {"code": code, "description": description}
 
 
-def module_entry(container: Container, accepted: ModuleSpec | None, restarts: Restarts) -> dict[str, Any]:
-    """What is reported of a module: its container measured, the accepted manifest echoed.
+def version_entry() -> dict[str, str]:
+    """`version`, of the agent."""
+    return {"version": _VERSION, "build": _BUILD, "commit": _COMMIT}
+
+
+def runtime_entry(manifest: Manifest | None) -> dict[str, Any]:
+    """`runtime`: the platform, and the settings of the manifest, credentials in clear included."""
+    known = (
+        {"Type": "Unknown"}
+        if manifest is None
+        else {"type": "docker", "settings": {"registryCredentials": {}, **manifest.runtime}}
+    )
+    return {"platform": {"os": "Linux", "architecture": "x86_64", "version": _VERSION}, **known}
+
+
+def modules_entry(observed: Mapping[str, ObservedModule] | None) -> dict[str, Any]:
+    """`systemModules` and `modules`.
 
     Args:
-        container: What the runtime has.
-        accepted: The module in the manifest that the agent last accepted; None: it is not in there.
-        restarts: Of this module.
+        observed: The modules by name; None where the agent could not find out: it then knows of no module at all.
     """
-    echo = accepted or container.spec
-    # edgeHub is a module like any other, but has no version of its own.
-    version = {} if echo.name == EDGE_HUB else {"version": echo.version}
-    return {
-        **version,
-        "status": accepted.status if accepted else "unknown",
-        "restartPolicy": accepted.restart_policy if accepted else "unknown",
-        "imagePullPolicy": echo.pull_policy,
-        **({} if echo.startup_order == LAST_IN_STARTUP else {"startupOrder": echo.startup_order}),
-        "type": "docker",
-        "settings": {**_image(container), **echo.chunks},
-        "env": echo.env,
-        **_run(container),
-        "restartCount": restarts.count,
-        "lastRestartTimeUtc": _time(restarts.last),
-        "runtimeStatus": runtime_status(container, accepted, restarts),
-    }
-
-
-def edge_agent_entry(container: Container) -> dict[str, Any]:
-    """What the agent reports of itself."""
-    labels = {
-        "net.azure-devices.edge.create-options": container.spec.create_options,
-        "net.azure-devices.edge.env": _compact(container.spec.env),
-        "net.azure-devices.edge.owner": "Microsoft.Azure.Devices.Edge.Agent",
-    }
-    return {
-        "type": "docker",
-        "startupOrder": 0,
-        "imagePullPolicy": container.spec.pull_policy,
-        "settings": {**_image(container), "createOptions": _compact({"Labels": labels})},
-        "env": container.spec.env,
-        **_run(container),
-        "runtimeStatus": container.status,
-    }
-
-
-def modules_entry(
-    containers: Mapping[str, Container], accepted: Mapping[str, ModuleSpec], restarts: Mapping[str, Restarts]
-) -> dict[str, Any]:
-    """`systemModules` and `modules` of a device as it stands."""
-    entries = {
-        name: module_entry(container, accepted.get(name), restarts.get(name, Restarts()))
-        for name, container in containers.items()
-        if name != EDGE_AGENT
-    }
+    if observed is None:
+        return {"systemModules": {EDGE_HUB: _UNKNOWN_HUB, EDGE_AGENT: _UNKNOWN_AGENT}, "modules": {}}
+    entries = {name: _module_entry(name, module) for name, module in observed.items() if name != EDGE_AGENT}
     return {
         "systemModules": {
-            EDGE_HUB: entries.pop(EDGE_HUB, _NO_EDGE_HUB),
-            EDGE_AGENT: edge_agent_entry(containers[EDGE_AGENT]),
+            EDGE_HUB: entries.pop(EDGE_HUB, _UNKNOWN_HUB),
+            EDGE_AGENT: _agent_entry(observed[EDGE_AGENT]),
         },
         "modules": entries,
     }
@@ -88,15 +72,17 @@ def modules_entry(
 def known_report(reported: Mapping[str, Any]) -> Report:
     """What an agent takes as reported when it starts: the twin's section, and defaults where that is silent.
 
-    Because a default counts as reported, a new device's first report has no `description` and no edgeHub.
+    Because a default counts as reported, a new device's first report has no `description` and no edgeHub, and its
+    first edgeHub no `env`. An `imageHash` is not read, and therefore reported again by each new process.
     """
     known = {key: value for key, value in reported.items() if not key.startswith("$")}
+    system = {EDGE_HUB: _UNKNOWN_HUB, EDGE_AGENT: _UNKNOWN_AGENT}
     return {
         "lastDesiredVersion": 0,
-        "modules": {},
         **known,
         "lastDesiredStatus": {**status_entry(0, ""), **known.get("lastDesiredStatus", {})},
-        "systemModules": {EDGE_HUB: _NO_EDGE_HUB, **known.get("systemModules", {})},
+        "systemModules": {**system, **_known_modules(known.get("systemModules", {}))},
+        "modules": _known_modules(known.get("modules", {})),
     }
 
 
@@ -132,21 +118,82 @@ def difference(old: Report, new: Report) -> dict[str, Any]:
     return patch
 
 
-def _image(container: Container) -> dict[str, str]:
-    digest = hashlib.sha256(container.spec.image.encode()).hexdigest()
-    return {"image": container.spec.image, "imageHash": f"sha256:{digest}"}
+def _module_entry(name: str, module: ObservedModule) -> dict[str, Any]:
+    """What is reported of a module: its container measured, the accepted manifest echoed."""
+    echo = module.accepted or _NOT_ACCEPTED
+    # edgeHub is a module like any other, but has no version of its own.
+    version = {} if name == EDGE_HUB else {"version": echo.version}
+    return {
+        **version,
+        "status": echo.status,
+        "restartPolicy": echo.restart_policy,
+        "imagePullPolicy": echo.pull_policy,
+        **({} if echo.startup_order == LAST_IN_STARTUP else {"startupOrder": echo.startup_order}),
+        "type": "docker",
+        "settings": {**_image(module), **echo.chunks},
+        "env": echo.env,
+        **_run(module),
+        "restartCount": module.restart_count,
+        # Where nothing is kept of a restart, this is the time of the last exit.
+        "lastRestartTimeUtc": _time(module.restarts.last if module.restarts else module.container.exited_at),
+    }
 
 
-def _run(container: Container) -> dict[str, Any]:
+def _agent_entry(module: ObservedModule) -> dict[str, Any]:
+    """What the agent reports of itself: all of it read from its container, where a process before it wrote labels."""
+    spec = module.container.spec
+    made_by_agent = {
+        "net.azure-devices.edge.create-options": spec.create_options,
+        "net.azure-devices.edge.env": _compact(spec.env),
+    }
+    labels = {
+        **(made_by_agent if spec.create_options else {}),
+        "net.azure-devices.edge.owner": "Microsoft.Azure.Devices.Edge.Agent",
+    }
+    return {
+        "type": "docker",
+        "startupOrder": 0,
+        "imagePullPolicy": spec.pull_policy,
+        "settings": {**_image(module), "createOptions": _compact({"Labels": labels})},
+        "env": spec.env,
+        **_run(module),
+    }
+
+
+def _known_modules(modules: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Modules of the twin; those that the agent wrote as unknown are left out."""
+    return {
+        name: {
+            "env": {},
+            "imagePullPolicy": "on-create",
+            **module,
+            "settings": {key: value for key, value in module["settings"].items() if key != "imageHash"},
+        }
+        for name, module in modules.items()
+        if "settings" in module
+    }
+
+
+def _image(module: ObservedModule) -> dict[str, str]:
+    image = module.container.spec.image
+    return {"image": image, "imageHash": f"sha256:{hashlib.sha256(image.encode()).hexdigest()}"}
+
+
+def _run(module: ObservedModule) -> dict[str, Any]:
+    container = module.container
     return {
         "exitCode": container.exit_code,
         "lastStartTimeUtc": _time(container.started_at),
         "lastExitTimeUtc": _time(container.exited_at),
+        "runtimeStatus": module.status,
     }
 
 
 def _time(at: datetime | None) -> str:
-    return _NOT_YET if at is None else hub_time(at)
+    """A time as the agent writes it: UTC, without zeros at the end of the fraction."""
+    if at is None:
+        return _NOT_YET
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}".rstrip("0").rstrip(".") + "Z"
 
 
 def _compact(value: Any) -> str:

@@ -1,11 +1,11 @@
-"""How edgeAgent restarts what has exited: policy, cool-off, and when it gives up."""
+"""How edgeAgent restarts what has exited: policy, cool-off, and when it gives up.
+
+Source: Azure/iotedge, edge-agent, Core/RestartPolicyManager.cs and Core/planner/HealthRestartPlanner.cs.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
-
-from local.fleet.containers import Container
-from local.fleet.manifest import ModuleSpec
 
 _MOST_RESTARTS: Final = 20
 _COOL_OFF: Final = timedelta(seconds=10)
@@ -13,38 +13,46 @@ _LONGEST_COOL_OFF: Final = timedelta(minutes=5)
 _HEALTHY_AFTER: Final = timedelta(minutes=10)
 
 
+class StatusError(Exception):
+    """A status that the agent cannot make anything of."""
+
+
 @dataclass(frozen=True, slots=True)
 class Restarts:
-    """How often a module was restarted, and when last."""
+    """What the agent keeps of a module that it restarted, until it is healthy or made anew.
 
-    count: int = 0
-    last: datetime | None = None
+    Attributes:
+        last: When the agent planned the last restart.
+    """
+
+    count: int
+    last: datetime
 
 
-def runtime_status(container: Container, spec: ModuleSpec | None, restarts: Restarts) -> str:
-    """What is reported of a container: edged's word, or what the restart policy makes of it.
+def judged_status(status: str, policy: str, count: int) -> str:
+    """What the agent reports of a module that is to run.
 
     Args:
-        container: What runs, or does not.
-        spec: The module in the accepted manifest; None: it is not in there.
-        restarts: Of this module.
+        status: Edged's word for its container.
+        policy: Its restart policy.
+        count: How often it was restarted.
+
+    Raises:
+        StatusError: Edged had no word. One such container leaves the agent without any module.
     """
-    status = container.status
-    if spec is None or spec.status != "running" or status == "running":
+    if status == "unknown":
+        raise StatusError("ModuleStatus unknown is not a valid status. (Parameter 'status')")
+    restartable = policy == "always" or (status == "failed" and policy.startswith("on-"))
+    if status == "running" or not restartable:
         return status
-    restartable = spec.restart_policy == "always" or (status == "failed" and spec.restart_policy.startswith("on-"))
-    if not restartable:
-        return status
-    return "failed" if restarts.count >= _MOST_RESTARTS else "backoff"
+    return "failed" if count >= _MOST_RESTARTS else "backoff"
 
 
-def cool_off_is_over(container: Container, restarts: Restarts, now: datetime) -> bool:
-    """Whether a module in back-off may be started again."""
-    cool_off = min(_COOL_OFF * 2**restarts.count, _LONGEST_COOL_OFF)
-    return container.exited_at is None or now - container.exited_at >= cool_off
+def cool_off_is_over(exited_at: datetime | None, count: int, now: datetime) -> bool:
+    """Whether a module in back-off may be started again; one that has never run may at any time."""
+    return exited_at is None or now - exited_at > min(_COOL_OFF * 2**count, _LONGEST_COOL_OFF)
 
 
-def has_healed(container: Container, restarts: Restarts, now: datetime) -> bool:
-    """Whether a restarted module has run for so long that its restarts are forgotten."""
-    running_since = container.started_at if container.state == "running" else None
-    return restarts.count > 0 and running_since is not None and now - running_since >= _HEALTHY_AFTER
+def has_healed(started_at: datetime | None, now: datetime) -> bool:
+    """Whether a running module has run for so long that its restarts are forgotten."""
+    return started_at is not None and now - started_at > _HEALTHY_AFTER

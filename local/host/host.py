@@ -15,7 +15,7 @@ from local.host.checkpoints import Checkpoints
 from local.host.eventhub_trigger import EventHubTrigger, event_hub_client
 from local.host.host_json import read_host_json
 from local.host.http_trigger import HttpServer
-from local.host.invocation import Function, Invoker, Outcome
+from local.host.invocation import Function, InvocationOutcome, Invoker
 from local.host.messages import RpcFunctionMetadata
 from local.host.retry import retry_policy
 from local.host.settings import AppSettings
@@ -74,7 +74,7 @@ class FunctionsHost:
         self.functions: Mapping[str, Function] = {}
 
     @property
-    def invocations(self) -> Sequence[Outcome]:
+    def invocations(self) -> Sequence[InvocationOutcome]:
         """The last thousand outcomes, each attempt by itself, the newest last."""
         return self._invoker.outcomes
 
@@ -99,7 +99,7 @@ class FunctionsHost:
         await self._invoker.stop()
         await self._running.aclose()
 
-    async def run_timer(self, name: str) -> Outcome:
+    async def run_timer(self, name: str) -> InvocationOutcome:
         """Fire the timer function `name` now; returns the outcome of its last attempt.
 
         Raises:

@@ -41,7 +41,7 @@ class Function:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class InvocationOutcome:
     """How one attempt to run a function ended.
 
     Attributes:
@@ -74,11 +74,11 @@ class Invoker:
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
-        self.outcomes: deque[Outcome] = deque(maxlen=_KEPT_OUTCOMES)
+        self.outcomes: deque[InvocationOutcome] = deque(maxlen=_KEPT_OUTCOMES)
 
     async def run(
         self, function: Function, data: TypedData, trigger_metadata: Mapping[str, TypedData] | None = None
-    ) -> Outcome:
+    ) -> InvocationOutcome:
         """Run `function` until an attempt succeeds or its retry policy is at its end; returns the last outcome.
 
         Raises:
@@ -113,11 +113,11 @@ class Invoker:
 
     async def _attempt(
         self, function: Function, data: TypedData, metadata: Mapping[str, TypedData], retry: RetryContext
-    ) -> Outcome:
+    ) -> InvocationOutcome:
         parameter = ParameterBinding(name=function.trigger["name"], data=data)
         response = await self._worker.invoke(function.id, parameter, metadata, retry)
         error = response.result.exception or RpcException()
-        outcome = Outcome(
+        outcome = InvocationOutcome(
             function.name,
             retry.retry_count,
             response.result.status == StatusResult.Success,

@@ -5,10 +5,10 @@ import json
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 
-from local.host.invocation import Function, HostStoppedError, Invoker, Outcome
+from local.host.invocation import Function, HostStoppedError, InvocationOutcome, Invoker
 from local.host.messages import TypedData
-from local.host.schedule import Schedule, parse_schedule
 from local.host.worker import AppLoadError
+from status_app.schedule import Schedule, parse_schedule
 
 _NEVER = "0001-01-01T00:00:00"
 _SHORTEST_MONITORED = timedelta(minutes=1)
@@ -43,7 +43,7 @@ class TimerTrigger:
         self._status = self._status_after(now, _NEVER)
         self._one_at_a_time = asyncio.Lock()
 
-    async def fire(self) -> Outcome:
+    async def fire(self) -> InvocationOutcome:
         """Run the function now, to the end of its retry policy; returns its last outcome.
 
         Raises:

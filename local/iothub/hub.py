@@ -3,11 +3,11 @@
 import asyncio
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from secrets import token_bytes
-from typing import Final, cast
+from typing import Any, Final, cast
 
 from aiohttp import web
 
@@ -76,6 +76,11 @@ class IotHub:
     def on_read(self) -> set[Callable[[str], None]]:
         """What is called with the device id as a twin read comes in."""
         return self._service.on_read
+
+    @property
+    def configurations(self) -> list[Mapping[str, Any]]:
+        """The hub's own list of deployments, as it sends it."""
+        return self._service.configurations
 
     @property
     def queries(self) -> int:

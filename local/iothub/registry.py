@@ -179,6 +179,19 @@ class Registry:
         twin = {key: value for key, value in self._twins[device_id].items() if key != "configurations"}
         self._twins[device_id] = twin | {"configurations": configurations} if configurations else twin
 
+    def set_connected(self, device_id: str, *, connected: bool) -> None:
+        """Says whether a device is connected. It changes no version and is not notified.
+
+        Args:
+            device_id: An existing device.
+            connected: False also where the hub would notice only after minutes.
+
+        Raises:
+            KeyError: The hub has no such device.
+        """
+        state = "Connected" if connected else "Disconnected"
+        self._twins[device_id] = {**self._twins[device_id], "connectionState": state}
+
     def _store(self, change: Change, *, notify: bool = True) -> Change:
         self._twins[change.device_id] = change.twin
         if notify:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Final, Literal
+from typing import Any, Final, Literal
 from uuid import uuid4
 
 from aiohttp import web
@@ -22,7 +22,7 @@ _QUERY: Final = re.compile(
 _PAGE_SIZE: Final = 100
 _CODES: Final = {HTTPStatus.TOO_MANY_REQUESTS: "ThrottlingException", HTTPStatus.INTERNAL_SERVER_ERROR: "ServerError"}
 
-type Operation = Literal["read", "query"]
+type Operation = Literal["read", "query", "write"]
 """What can be made to fail."""
 
 type _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -40,6 +40,7 @@ class TwinService:
         reads: Twin reads that came in, by device id, whatever became of them.
         requests: Requests that came in, by operation.
         on_read: Called with the device id as a twin read comes in.
+        configurations: The hub's own list of deployments, as it sends it.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class TwinService:
         self.reads: Counter[str] = Counter()
         self.requests: Counter[Operation] = Counter()
         self.on_read: set[Callable[[str], None]] = set()
+        self.configurations: list[Mapping[str, Any]] = []
 
     def application(self) -> web.Application:
         """The service as a web application."""
@@ -58,6 +60,12 @@ class TwinService:
         application.router.add_get("/twins/{device}/modules/{module}", self._guarded("read", self._read_module))
         application.router.add_get("/twins/{device}", self._guarded("read", self._read_device))
         application.router.add_post("/devices/query", self._guarded("query", self._query))
+        application.router.add_get("/configurations", self._guarded("query", self._list_configurations))
+        application.router.add_put("/devices/{device}", self._guarded("write", self._create))
+        application.router.add_delete("/devices/{device}", self._guarded("write", self._delete))
+        application.router.add_post(
+            "/devices/{device}/applyConfigurationContent", self._guarded("write", self._apply_configuration)
+        )
         return application
 
     def _guarded(self, op: Operation, answer: _Handler) -> _Handler:
@@ -121,6 +129,40 @@ class TwinService:
         if len(twins) > len(page):
             headers["x-ms-continuation"] = b64encode(page[-1]["deviceId"].encode()).decode()
         return web.json_response(page, headers=headers)
+
+    async def _list_configurations(self, _request: web.Request) -> web.Response:
+        return web.json_response(self.configurations)
+
+    async def _create(self, request: web.Request) -> web.Response:
+        """Make a device with the capability `iotEdge`; it gets its `$edgeAgent` at once."""
+        device_id, asked = request.match_info["device"], await request.json()
+        if not asked.get("capabilities", {}).get("iotEdge"):
+            message = "This stand-in makes edge devices alone."
+            return _refusal(HTTPStatus.BAD_REQUEST, "ArgumentInvalid", message)
+        if self._registry.get(device_id) is not None:
+            message = f"A device with ID {device_id!r} is already registered."
+            return _refusal(HTTPStatus.CONFLICT, "DeviceAlreadyExists", message)
+        twin = self._registry.create(device_id).twin
+        return web.json_response({**asked, "deviceId": device_id, "etag": twin["deviceEtag"]})
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        device_id = request.match_info["device"]
+        if self._registry.get(device_id) is None:
+            return _no_device(device_id)
+        self._registry.delete(device_id)
+        return web.Response(status=HTTPStatus.NO_CONTENT)
+
+    async def _apply_configuration(self, request: web.Request) -> web.Response:
+        """Replace the desired properties of `$edgeAgent`; other modules have no twin here."""
+        device_id, asked = request.match_info["device"], await request.json()
+        desired = asked.get("modulesContent", {}).get(EDGE_AGENT, {}).get("properties.desired")
+        if self._registry.get(device_id) is None:
+            return _no_device(device_id)
+        if not isinstance(desired, dict):
+            message = "The content has no properties.desired of $edgeAgent."
+            return _refusal(HTTPStatus.BAD_REQUEST, "ArgumentInvalid", message)
+        self._registry.apply_desired(device_id, desired)
+        return web.Response(status=HTTPStatus.NO_CONTENT)
 
 
 def _no_device(device_id: str) -> web.Response:

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from status_app.tables.rows import read_number, read_time
+from status_app.status_table.rows import read_number, read_time
 from status_core import Kind
 
 CONTENT_TYPE: Final = "application/cloudevents+json"

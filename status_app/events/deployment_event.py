@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from status_app.events.cloud_event import SCHEMAS, SEQUENCE_DIGITS, segment
-from status_core.rollout import Milestone, Rollout
+from status_core import Rollout
 
 
 def deployment_event(
-    hub: str, deployment: str, rollout: Rollout, reached: tuple[Milestone, datetime], states: Mapping[str, int]
+    hub: str, deployment: str, rollout: Rollout, reached: tuple[str, datetime], states: Mapping[str, int]
 ) -> bytes:
     """The event as UTF-8.
 

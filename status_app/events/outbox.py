@@ -7,11 +7,11 @@ from typing import Final
 from status_app.errors import UnavailableError
 from status_app.events.cloud_event import cloud_event
 from status_app.events.publisher import TransitionPublisher
-from status_app.tables.change import Committed
-from status_app.tables.deployment_index import PAGE, DeploymentIndex
-from status_app.tables.index_rows import Pointer, unsent_row, unsent_sequences
-from status_app.tables.keys import transition_sequence
-from status_app.tables.status_table import StatusTable
+from status_app.fleet_index.deployment_index import PAGE, DeploymentIndex
+from status_app.fleet_index.index_rows import Pointer, unsent_row, unsent_sequences
+from status_app.status_table.change import Committed
+from status_app.status_table.status_table import StatusTable
+from status_app.storage.keys import transition_sequence
 from status_app.telemetry.logs import log
 
 PAUSE: Final = timedelta(seconds=30)

@@ -1,12 +1,12 @@
 """Sends events to the event hub of the transitions: in order for each device, at least once."""
 
 import asyncio
-import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from status_app.errors import UnavailableError
+from status_app.errors import StatusAppError, UnavailableError
 from status_app.events.cloud_event import CONTENT_TYPE
+from status_app.retry import RetryPolicy
 from status_app.settings import is_connection_string
 from status_app.telemetry.logs import log
 
@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from azure.eventhub.aio import EventHubProducerClient
     from azure.identity.aio import DefaultAzureCredential
 
-ATTEMPTS: Final = 4
-"""Of each batch, beside the second one that the SDK makes at once."""
-FIRST_WAIT: Final = 0.5
-"""Seconds before the second attempt; each further one waits twice as long, and at random up to half less."""
+RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=0.0, within=60.0)
+"""For each batch, beside the second attempt that the SDK makes at once. The event hub never says how long to wait."""
 TIMEOUT: Final = 15.0
 """Seconds for one attempt, waiting for others' included: a connection that died in silence is never told of."""
 CLOSE_TIMEOUT: Final = 2.0
@@ -28,7 +26,7 @@ _RETRIES: Final[Mapping[str, Any]] = {"retry_total": 0, "retry_backoff_factor": 
 _log = log(__name__)
 
 
-class TooLargeError(Exception):
+class TooLargeError(StatusAppError):
     """An event alone is larger than the event hub takes. The columns that it is made of are bounded, so: a bug."""
 
 
@@ -90,17 +88,15 @@ class TransitionPublisher:
     async def _send_with_retries(self, key: str, events: Sequence[bytes]) -> int:
         from azure.eventhub.exceptions import EventHubError  # noqa: PLC0415 (0.15 s, and only where events are sent)
 
-        for attempt in range(ATTEMPTS):
+        async def attempt() -> int:
             try:
                 async with asyncio.timeout(self._timeout), self._lock:
                     return await self._send_batch(key, events)
             except (EventHubError, TimeoutError) as error:
                 detail = str(error).partition("\n")[0] or type(error).__name__
-                if attempt == ATTEMPTS - 1:
-                    raise UnavailableError("transitions", detail) from None
-                _log.info("transitions: attempt %d failed, %s", attempt + 1, detail)
-            await self._sleep(FIRST_WAIT * 2**attempt * random.uniform(0.5, 1))  # noqa: S311 (spreads retries)
-        raise AssertionError("unreachable: the last attempt returns or raises")
+                raise UnavailableError("transitions", detail) from None
+
+        return await RETRY.run(attempt, sleep=self._sleep)
 
     async def _send_batch(self, key: str, events: Sequence[bytes]) -> int:
         """Send as many of the first events as one batch holds; returns how many, 0 where not even one fits."""

@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl
 
 import azure.functions as func
 
+from status_app.errors import StatusAppError
+
 MOST: Final = 200
 """Items of the longest page."""
 DEFAULT: Final = 50
@@ -21,7 +23,7 @@ _NUMBER: Final = re.compile(r"[0-9]{1,9}")
 _TIME: Final = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(?:\.\d{1,9})?(?:Z|[+-]\d{2}:\d{2})", re.ASCII)
 
 
-class ParameterError(Exception):
+class ParameterError(StatusAppError):
     """A parameter is wrong. The text names it and says what it takes; it quotes nothing of the request."""
 
 

@@ -1,28 +1,21 @@
 """What each route asks of the fleet. The answers are those of schemas/openapi.yaml."""
 
-import asyncio
-import logging
 from collections.abc import Collection
 from http import HTTPStatus
 from typing import Final
 
 import azure.functions as func
 
-from status_app.errors import UnavailableError
-from status_app.http.answers import NotFoundError, answered, plain
 from status_app.http.next_token import next_token, read_token
 from status_app.http.parameters import ParameterError, Parameters
+from status_app.http.responses import NotFoundError, answered, plain
 from status_app.queries import Answer, Devices, Fleet, Page, Place
+from status_app.queries.health import OK, Health
 from status_core import State
-
-PATIENCE: Final = 5.0
-"""Seconds in which the tables answer, or are said not to."""
 
 _PAGED: Final = ("limit", "next")
 _NO_DEVICE: Final = "no device of this id is known"
 _NO_DEPLOYMENT: Final = "no deployment of this id is known: no device is credited with it, and none ever was"
-
-_log = logging.getLogger(__name__)
 
 
 async def devices(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
@@ -94,15 +87,20 @@ async def deployment(fleet: Fleet, request: func.HttpRequest) -> func.HttpRespon
     return await answered(request, answer())
 
 
-async def health(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (as every route)
-    """GET /health: whoever asks, so it says nothing of the fleet."""
-    try:
-        async with asyncio.timeout(PATIENCE):
-            await fleet.ping()
-    except (TimeoutError, UnavailableError) as error:
-        _log.warning("health: %s", error or "the table service is too slow")
-        return plain(HTTPStatus.SERVICE_UNAVAILABLE, {"status": "unavailable", "tables": "unavailable"})
-    return plain(HTTPStatus.OK, {"status": "ok", "tables": "ok"})
+async def health(found: Health, request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (as every route)
+    """GET /health: a word for whoever asks, and nothing of the fleet."""
+    word = await found.word()
+    return plain(HTTPStatus.OK if word == OK else HTTPStatus.SERVICE_UNAVAILABLE, {"status": word})
+
+
+async def health_details(found: Health, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /health/details: 200 whatever is wrong, since it is answered."""
+
+    async def answer() -> Answer:
+        Parameters(request, ())
+        return await found.details()
+
+    return await answered(request, answer())
 
 
 class _List:

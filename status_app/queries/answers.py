@@ -1,15 +1,15 @@
 """Rows of the tables as JSON: a column's name begins small, times are texts in UTC, what has no value is null."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from status_app.tables.deployment_rows import CountedDeployment
-from status_app.tables.keys import DEVICE, MODULE, module_key, module_name
-from status_app.tables.rows import read_number
-from status_core.rollout import Rollout
-from status_core.twin import EDGE_AGENT
+from status_app.rollouts.deployment_rows import CountedDeployment
+from status_app.status_table.rows import read_number
+from status_app.storage.keys import DEVICE, MODULE, module_key, module_name
+from status_app.telemetry.logs import log
+from status_core import EDGE_AGENT, Rollout
 
 type Answer = dict[str, Any]
 """A JSON object."""
@@ -28,7 +28,30 @@ _TRANSITION: Final = (
     *("Sequence", "Kind", "Module", "FromState", "ToState", "Reason", "Message", "Evidence", "DesiredVersion"),
     *("Deployments", "At", "ObservedAt", "EventId", "DurationSeconds"),
 )
+_UNREADABLE: Final = (LookupError, TypeError, ValueError, AttributeError)
+"""What a row raises that has no such column, or holds something else in it."""
 _COUNTS: Final = ("Version", "Devices", "Successful", "Failing", "Stuck")
+
+_log = log(__name__)
+
+
+def readable[Item, Found](
+    items: Iterable[Item], read: Callable[[Item], Found], name: Callable[[Item], str]
+) -> list[Found]:
+    """What those rows say that can be read. Each other one is logged and left out: a bad row costs itself.
+
+    Args:
+        items: The rows.
+        read: Reads one.
+        name: What a log line calls it.
+    """
+    found: list[Found] = []
+    for item in items:
+        try:
+            found.append(read(item))
+        except _UNREADABLE as error:  # its text may quote the row
+            _log.error("%s cannot be read: %s", name(item), type(error).__name__)
+    return found
 
 
 def device_summary(device_id: str, row: Mapping[str, Any]) -> Answer:
@@ -52,17 +75,29 @@ def device_answer(
         rows: Its state rows by RowKey, its own among them.
         transitions: Its transitions, newest first.
     """
+
+    def module(key: str) -> Answer:
+        return module_answer(device_id, key, rows[key])
+
+    def named(key: str) -> str:
+        return f"device {device_id!r}, row {key!r}"
+
     evidence: Answer = {}
-    for transition in transitions:
-        key = module_key(transition["Module"]) if transition["Module"] else DEVICE
+    for key, compared in readable(transitions, _evidence, lambda row: named(row["RowKey"])):
         if key in rows:
-            evidence.setdefault(_name(key), json.loads(transition["Evidence"]))
-    modules = [module_answer(device_id, key, row) for key, row in rows.items() if key.startswith(MODULE)]
+            evidence.setdefault(_name(key), compared)
+    modules = readable((key for key in rows if key.startswith(MODULE)), module, named)
     return {
         **device_summary(device_id, rows[DEVICE]),
         "moduleStates": sorted(modules, key=lambda module: str(module["module"])),
         "evidence": evidence,
     }
+
+
+def _evidence(transition: Mapping[str, Any]) -> tuple[str, Any]:
+    """The RowKey of what a transition is about, and what was compared."""
+    module = transition["Module"]
+    return module_key(module) if module else DEVICE, json.loads(transition["Evidence"])
 
 
 def module_answer(device_id: str, key: str, row: Mapping[str, Any]) -> Answer:

@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from status_app.fleet_index.deployment_index import DeploymentIndex
+from status_app.fleet_index.index_rows import time_text
 from status_app.queries.answers import device_summary
 from status_app.queries.pages import Candidate, Items, Page, Place, begin, fill
-from status_app.tables.deployment_index import DeploymentIndex
-from status_app.tables.index_rows import time_text
-from status_app.tables.keys import DEVICE, joined, key_part
-from status_app.tables.status_table import StatusTable
+from status_app.status_table.status_table import StatusTable
+from status_app.storage.keys import DEVICE, joined, key_part
 from status_core import State
 
 

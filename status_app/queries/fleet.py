@@ -6,15 +6,16 @@ from datetime import datetime
 
 from azure.core.exceptions import ResourceNotFoundError
 
-from status_app.deployment_counts import DeploymentCounts
-from status_app.queries.answers import Answer, device_answer, transition_answer
-from status_app.queries.deployments import deployment, deployments
+from status_app.fleet_index.deployment_index import DeploymentIndex
+from status_app.queries.answers import Answer, device_answer, readable, transition_answer
+from status_app.queries.deployment_queries import deployment, deployments
 from status_app.queries.devices import Devices, devices
 from status_app.queries.modules import modules_due, stuck_modules
 from status_app.queries.pages import Page, Place, PlaceError
-from status_app.tables.deployment_index import DeploymentIndex
-from status_app.tables.deployment_rows import DeploymentRows
-from status_app.tables.status_table import StatusTable
+from status_app.rollouts.deployment_counts import DeploymentCounts
+from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.status_table.status_table import StatusTable
+from status_app.storage.keys import transition_sequence
 
 
 class Fleet:
@@ -50,7 +51,7 @@ class Fleet:
     async def transitions(self, device_id: str, after: Place | None, limit: int) -> Page | None:
         """A page of a device's transitions, newest first; None where it is not known and never was.
 
-        Two requests, and one more for a device that is deleted.
+        Two requests, one more for a device that is deleted, and one for each page of rows of which one cannot be read.
         """
         if after is not None and not (len(after) == 1 and after[0].isascii() and after[0].isdecimal()):
             raise PlaceError
@@ -61,9 +62,12 @@ class Fleet:
             newest = min(last, int(after[0][:20]) - 1) if after is not None else last
             if newest < 1:
                 return Page()
-            found = (await self._table.transitions(device_id, range(max(1, newest - limit), newest + 1)))[::-1]
-            items = [transition_answer(row) for row in found[:limit]]
-            return Page(items, (str(items[-1]["sequence"]),) if len(found) > limit else None)
+            items: list[Answer] = []
+            while newest >= 1 and len(items) <= limit:
+                found = (await self._table.transitions(device_id, range(max(1, newest - limit), newest + 1)))[::-1]
+                items += readable(found, transition_answer, lambda row: f"device {device_id!r}, row {row['RowKey']!r}")
+                newest = transition_sequence(found[-1]["RowKey"]) - 1 if len(found) > limit else 0
+            return Page(items[:limit], (str(items[limit - 1]["sequence"]),) if len(items) > limit else None)
         return None
 
     async def stuck_modules(self, after: Place | None, limit: int) -> Page:
@@ -89,8 +93,3 @@ class Fleet:
         with suppress(ResourceNotFoundError):
             return await deployment(self._index, self._rows, self._counts, self._clock, deployment_id)
         return None
-
-    async def ping(self) -> None:
-        """Ask the table service for a row. One request."""
-        with suppress(ResourceNotFoundError):
-            await self._rows.one("")

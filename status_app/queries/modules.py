@@ -5,16 +5,15 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
+from status_app.fleet_index.deployment_index import DeploymentIndex
+from status_app.fleet_index.index_rows import time_text
 from status_app.queries.answers import Answer, module_answer
 from status_app.queries.pages import Candidate, Items, Page, Place, PlaceError, begin, fill
-from status_app.tables.deployment_index import DeploymentIndex
-from status_app.tables.index_rows import time_text
-from status_app.tables.keys import DEVICE, key_part
-from status_app.tables.rows import read_time
-from status_app.tables.status_table import StatusTable
-from status_app.tables.stored_device import StoredDevice
-from status_core.clocks import Sight
-from status_core.sights import module_sight
+from status_app.status_table.rows import read_time
+from status_app.status_table.status_table import StatusTable
+from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.keys import DEVICE, key_part
+from status_core import Sight, module_sight
 
 _DEADLINE: Final = re.compile(r"deadline\|[^|]+\|([^|]+)\|\d+")
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from itertools import batched
 from typing import Final
 
-from status_app.queries.answers import Answer
-from status_app.tables.index_rows import IndexKey, Pointer
-from status_app.tables.stored_device import StoredDevice
+from status_app.errors import StatusAppError
+from status_app.fleet_index.index_rows import IndexKey, Pointer
+from status_app.queries.answers import Answer, readable
+from status_app.status_table.stored_device import StoredDevice
 
 LOOKS: Final = 400
 """Devices that are read for a page at most: twice the longest page."""
@@ -25,7 +26,7 @@ type Items = Sequence[tuple[Place, Answer]]
 """Answers with the places behind which a list goes on."""
 
 
-class PlaceError(Exception):
+class PlaceError(StatusAppError):
     """A list cannot begin behind a place: it is none of this list."""
 
 
@@ -85,21 +86,30 @@ async def fill(
         candidates: Gives the first so many candidates behind a place.
         look: Reads the device of one, and gives what of it belongs in the list: nothing where the row was out of date.
         after: The place behind which to begin.
-        limit: How many items a page has. It has fewer where the list ends, or where too many rows were out of date.
+        limit: How many items a page has. It has fewer where the list ends, and where too many rows were out of date:
+            the next page goes on behind those. Any other next page is promised only once an item of it was seen.
     """
     found: list[tuple[Place, Answer]] = []
-    looks, wanted = 0, limit
+    looks, wanted = 0, limit + 1
     while True:
         some = await candidates(after, wanted + 1)
         for part in batched(some[:wanted], _AT_ONCE, strict=False):
-            for items in await asyncio.gather(*map(look, part)):
+            looked = zip(part, await asyncio.gather(*map(look, part), return_exceptions=True), strict=True)
+            for items in readable(looked, _unless_failed, lambda item: f"device {item[0].device_id!r}"):
                 found += items
         has_more = len(some) > wanted
-        if len(found) > limit or (len(found) == limit and has_more):
+        if len(found) > limit:
             return Page([item for _, item in found[:limit]], found[limit - 1][0])
         if not has_more:
             return Page([item for _, item in found])
         after, looks = some[wanted - 1].place, looks + wanted
         if looks >= LOOKS:
             return Page([item for _, item in found], (after,))
-        wanted = min(max(limit - len(found), _FURTHER), LOOKS - looks)
+        wanted = min(max(limit + 1 - len(found), _FURTHER), LOOKS - looks)
+
+
+def _unless_failed(looked: tuple[Candidate, Items | BaseException]) -> Items:
+    """What a look came to, or its error raised."""
+    if isinstance(looked[1], BaseException):
+        raise looked[1]
+    return looked[1]

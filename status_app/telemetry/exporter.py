@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from status_app.telemetry import meters
 from status_app.telemetry.logs import log
+from status_app.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -79,8 +80,10 @@ def azure_monitor() -> Exporter | None:
 def _provider(exporter: "MetricExporter") -> "MeterProvider":
     from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 (only where metrics are sent)
     from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415 (as above)
-    from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # noqa: PLC0415 (as above)
+    from opentelemetry.sdk.resources import SERVICE_NAME, SERVICE_VERSION, Resource  # noqa: PLC0415 (as above)
 
     name = os.environ.get("WEBSITE_SITE_NAME", "edge-deployment-status")  # as the host calls the app in its own lines
     reader = PeriodicExportingMetricReader(exporter, INTERVAL * 1000)
-    return MeterProvider([reader], Resource.create({SERVICE_NAME: name}), shutdown_on_exit=False)
+    return MeterProvider(
+        [reader], Resource.create({SERVICE_NAME: name, SERVICE_VERSION: VERSION}), shutdown_on_exit=False
+    )

@@ -14,6 +14,20 @@ from typing import Any, Final
 _known: Final[ContextVar[dict[str, str]]] = ContextVar("fields of log lines")
 
 
+LIBRARIES: Final = ("azure", "uamqp", "msrest")
+"""Loggers of the SDKs: at INFO they write two records for each request, more than the app's own lines by far."""
+
+
+def quiet_libraries() -> None:
+    """Let the SDKs log warnings and errors alone.
+
+    The functions worker sets the root logger to INFO, and host.json cannot help: within an invocation the host takes
+    every record for the function's own.
+    """
+    for name in LIBRARIES:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
 class Log(logging.LoggerAdapter[logging.Logger]):
     """A logger whose records have the fields that are known where they are made, and those in `extra`."""
 

@@ -54,7 +54,20 @@ TABLE_REQUESTS: Final = Metric(
     "Answers of the table service, those to further attempts among them",
 )
 
-METRICS: Final = (TRANSITIONS, STUCK, LAG, DEAD_LETTERS, TWIN_READS, TABLE_REQUESTS)
+TIMER_SUCCESS: Final = Metric(
+    "edge_deployment.timer.success", "counter", "{run}", ("timer",), "Runs of a timer that came to their end"
+)
+RESYNC_HEALED: Final = Metric(
+    "edge_deployment.resync.healed", "counter", "{change}", (), "Changes that a resync found and no notification told"
+)
+ROLLOUTS_STALLED: Final = Metric(
+    "edge_deployment.rollouts.stalled", "histogram", "{deployment}", (), "Deployments that are stalled, once a minute"
+)
+
+METRICS: Final = (
+    *(TRANSITIONS, STUCK, LAG, DEAD_LETTERS, TWIN_READS, TABLE_REQUESTS),
+    *(TIMER_SUCCESS, RESYNC_HEALED, ROLLOUTS_STALLED),
+)
 
 _listener: Listener | None = None
 

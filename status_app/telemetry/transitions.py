@@ -2,9 +2,7 @@
 
 from status_app.telemetry.logs import log
 from status_app.telemetry.meters import TRANSITIONS, record
-from status_core import Transition
-from status_core.reading import clean
-from status_core.twin import NAME_LIMIT
+from status_core import NAME_LIMIT, Transition, clean
 
 _log = log(__name__)
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from status_app.iothub.twins import TwinReader
 from status_app.settings import Settings
-from status_app.twins import TwinReader
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 

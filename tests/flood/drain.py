@@ -17,7 +17,7 @@ import azure.functions as func
 from azure.data.tables.aio import TableServiceClient
 
 from local.stack import TRANSITIONS, TWIN_CHANGES, Stack, running_stack
-from status_app.incoming import IncomingEvent
+from status_app.ingest.event_batch import IncomingEvent
 from status_app.settings import Settings
 
 from .backlog import Backlog, change, twin_of
@@ -195,7 +195,7 @@ _GIVEN = func.EventHubEvent
 @contextmanager
 def _listening(watch: _Watch) -> Iterator[None]:
     """Let a handler have the app's lines, as the functions host has them."""
-    log = logging.getLogger("status_app.twin_changes")
+    log = logging.getLogger("status_app.reconcile.twin_changes")
     level = log.level
     log.setLevel(logging.INFO)
     log.addHandler(watch)

@@ -10,15 +10,24 @@ from azure.functions import EventHubEvent
 from azure.functions.meta import Datum
 
 from status_app.errors import BadEventError
-from status_app.incoming import IncomingEvent, read_batch
-from status_app.notifications import OtherEvent, read_notification
-from status_app.tables.dead_letters import safe_body
-from status_app.tables.index_rows import index_rows, next_generation
-from status_app.tables.rows import device_row, module_row, read_record, transition_row
-from status_core import DeviceRecord, GracePolicy, Kind, State, advance, deletion, evaluate, flag
-from status_core.messages import MESSAGE_LIMIT
-from status_core.rules import RULES
-from status_core.twin import NAME_LIMIT
+from status_app.fleet_index.index_rows import index_rows, next_generation
+from status_app.ingest.dead_letters import safe_body
+from status_app.ingest.event_batch import IncomingEvent, read_batch
+from status_app.ingest.notifications import OtherEvent, read_notification
+from status_app.status_table.rows import device_row, module_row, read_record, transition_row
+from status_core import (
+    MESSAGE_LIMIT,
+    NAME_LIMIT,
+    RULES,
+    DeviceRecord,
+    GracePolicy,
+    Kind,
+    State,
+    advance,
+    deletion,
+    evaluate,
+    flag,
+)
 
 from .mutation import KEYS, NUMBERS, SECRET, TEXTS, TWINS, fresh, hostile, mutate, value, with_secrets
 

@@ -10,6 +10,8 @@ import pytest
 import yaml  # type: ignore[import-untyped] # its types are a package of their own, for this one call
 
 from checks.infra.check import findings
+from checks.infra.kql import Query, document_queries, query_findings
+from checks.infra.syntax import Finding
 
 ROOT = Path(__file__).parents[2]
 MISTAKES = yaml.safe_load((Path(__file__).parent / "mistakes.yaml").read_text())
@@ -51,3 +53,26 @@ def test_the_command_prints_nothing_where_nothing_is_wrong() -> None:
     command = [sys.executable, "-m", "checks.infra"]
     result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 (a fixed command)
     assert (result.stdout, result.stderr) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("block", "line", "told"),
+    [
+        ("requests | take 1", 4, "a query does not say which blade it is for"),
+        (
+            "// Application Insights\ntraces | take 1\n\ntraces | where mesage == 'a'",
+            7,
+            "The name 'mesage' does not refer",
+        ),
+        ("// Application Insights\nAppTraces | take 1", 5, "The name 'AppTraces' does not refer"),
+        ("// Log Analytics workspace log-1\ntraces | take 1", 5, "The name 'traces' does not refer"),
+        ("// Log Analytics workspace\nAppTraces | take", 5, "a query is wrong"),
+    ],
+)
+def test_a_query_of_a_page_is_held_to_the_tables_of_its_blade(tmp_path: Path, block: str, line: int, told: str) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"# A page\n\n```kusto\n{block}\n```\n")
+    found = list(document_queries(page, Path("page.md")))
+    findings_of_page = [one for one in found if isinstance(one, Finding)]
+    findings_of_page += query_findings([one for one in found if isinstance(one, Query)])
+    assert [(one.line, told in one.text) for one in findings_of_page] == [(line, True)]

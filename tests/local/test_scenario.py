@@ -10,8 +10,9 @@ import pytest
 
 from local.replay import ReplayError, replay
 from local.scenario import ScenarioError, read_scenario
-from status_app import twin_changes, twins
 from status_app.events import publisher
+from status_app.iothub import twins
+from status_app.reconcile import twin_changes
 
 CASES = Path(__file__).parents[1] / "cases"
 AT = "2024-05-02T09:05:00Z"
@@ -93,7 +94,7 @@ async def test_what_a_function_raises_is_logged_and_the_replay_goes_on(caplog: p
         line(twin=twin("003", "lost"), notify=False),
         fault(service="tables", op="write", status=403),
         line(twin=twin("003", "sure")),
-        fault(service="iothub", op="query", status=503, count=twins.ATTEMPTS),
+        fault(service="iothub", op="query", status=503, count=twins.RETRY.attempts),
         line(run="resync"),
         line(run="resync"),
     )
@@ -102,7 +103,7 @@ async def test_what_a_function_raises_is_logged_and_the_replay_goes_on(caplog: p
 
 
 async def test_calls_fail_as_often_as_it_says(caplog: pytest.LogCaptureFixture) -> None:
-    attempts = twins.ATTEMPTS * (twin_changes.MAX_RETRIES + 1)
+    attempts = twins.RETRY.attempts * (twin_changes.MAX_RETRIES + 1)
     caplog.set_level(logging.ERROR)
     result = await replayed(
         fault(service="iothub", op="read", cut=True, count=2),
@@ -111,10 +112,10 @@ async def test_calls_fail_as_often_as_it_says(caplog: pytest.LogCaptureFixture) 
         line(twin=twin("003", "unread")),
         fault(service="iothub", op="read", count=attempts - 1),
         line(twin=twin("003", "read")),
-        fault(service="transitions", op="send", count=publisher.ATTEMPTS - 1),
+        fault(service="transitions", op="send", count=publisher.RETRY.attempts - 1),
         line(twin=twin("003", "sent")),
         fault(service="transitions", op="write", status=429, count=1),
-        fault(service="transitions", op="send", status=500, count=publisher.ATTEMPTS - 1),
+        fault(service="transitions", op="send", status=500, count=publisher.RETRY.attempts - 1),
         line(twin=twin("003", "unsent")),
     )
     assert [letter["Reason"] for letter in result["deadLetters"]] == ["iothub_unavailable"]

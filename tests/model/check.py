@@ -2,6 +2,8 @@
 
 import asyncio
 
+from status_app.reconcile.resync_position import LEASE
+
 from .oracle import wrong
 from .steps import History, Run, Wait
 from .world import World, world
@@ -52,6 +54,8 @@ async def _happen(found: World) -> None:
 
 async def _resync(found: World) -> None:
     """Go on with the cycle that is under way, then take a whole one: each ends when it has left no position."""
+    if any(row["PartitionKey"] == "resync" for row in found.tables.rows("DeploymentIndex")):
+        await found.take(Wait(int(LEASE.total_seconds())))  # a run that was killed left its lease
     for _ in range(2):
         await found.settle(Run("resync"))
         runs = 1

@@ -16,10 +16,9 @@ from datetime import datetime
 from typing import Any, Final
 
 from status_app.events.cloud_event import cloud_event
-from status_app.tables.index_rows import index_rows
-from status_app.tables.keys import escape, module_key
-from status_core import DeploymentStatus, DeviceRecord, GracePolicy, advance, evaluate
-from status_core.twin import EDGE_AGENT
+from status_app.fleet_index.index_rows import index_rows
+from status_app.storage.keys import escape, module_key
+from status_core import EDGE_AGENT, DeploymentStatus, DeviceRecord, GracePolicy, advance, evaluate
 
 from .fleet import SECRET, Device
 from .promises import broken_promises, parts

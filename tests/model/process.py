@@ -9,9 +9,9 @@ from typing import Any, Protocol
 from unittest.mock import patch
 
 from status_app.errors import ContinuationError
+from status_app.iothub.twins import TwinPage
 from status_app.services import Services
 from status_app.settings import Settings
-from status_app.twins import TwinPage
 
 from .faults import Fault, Killed, Service, Trouble, attempt, suffer, troubles
 from .fleet import Change, Device

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from status_app.tables.index_rows import index_rows
-from status_app.tables.rows import event_id
+from status_app.fleet_index.index_rows import index_rows
+from status_app.status_table.rows import event_id
 
 
 def broken_promises(

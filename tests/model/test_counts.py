@@ -11,14 +11,15 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from status_app import deployment_counts
-from status_app.deployment_counts import DeploymentCounts
-from status_app.deployments import Deployments
-from status_app.tables import deployment_index, index_rows, tally_row, transaction
-from status_app.tables.deployment_index import DeploymentIndex
-from status_app.tables.deployment_rows import DeploymentRows
-from status_app.tables.index_rows import IndexRows, changed_rows, deployments_of
-from status_app.tables.rows import long
+from status_app.fleet_index import deployment_index, index_rows
+from status_app.fleet_index.deployment_index import DeploymentIndex
+from status_app.fleet_index.index_rows import IndexRows, changed_rows, deployments_of
+from status_app.rollouts import deployment_counts, tally_row
+from status_app.rollouts.deployment_counts import DeploymentCounts
+from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.rollouts.deployments import Deployments
+from status_app.status_table.rows import long
+from status_app.storage import transaction
 from status_core import GracePolicy
 
 from .tables import Tables, TableService

@@ -2,8 +2,8 @@
 
 import pytest
 
-from status_app import resync
 from status_app.events import outbox
+from status_app.reconcile import resync
 
 from .check import BrokenPromiseError, check
 from .faults import Fault, Trouble

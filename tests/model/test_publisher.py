@@ -9,7 +9,7 @@ import pytest
 
 from local.eventhubs import EventHubs
 from status_app.errors import UnavailableError
-from status_app.events.publisher import ATTEMPTS, TransitionPublisher
+from status_app.events.publisher import RETRY, TransitionPublisher
 
 from .faults import Fault, Trouble
 from .process import Publisher
@@ -35,7 +35,7 @@ async def test_the_one_of_the_model_stores_in_order_or_refuses(trouble: Trouble 
     hold(stored, refused=refused)
 
 
-@pytest.mark.parametrize("refusals", [0, 1, 2 * ATTEMPTS])
+@pytest.mark.parametrize("refusals", [0, 1, 2 * RETRY.attempts])
 async def test_the_real_one_stores_in_order_or_refuses(refusals: int) -> None:
     namespace = EventHubs({HUB: 1})
     await namespace.start()

@@ -12,14 +12,17 @@ from random import Random
 from typing import Any, Final
 from unittest.mock import patch
 
-from status_app import deployment_counts, resync
 from status_app.errors import UnavailableError
-from status_app.incoming import IncomingEvent
+from status_app.fleet_index import deployment_index, index_rows, index_writes
+from status_app.ingest.event_batch import IncomingEvent
+from status_app.reconcile import resync
+from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
+from status_app.rollouts import deployment_counts, tally_row
 from status_app.settings import Settings
-from status_app.tables import change as change_of_tables
-from status_app.tables import deployment_index, index_rows, index_writes, status_table, tally_row, transaction
-from status_app.tables.keys import escape
-from status_app.twin_changes import MAX_RETRIES, BatchError
+from status_app.status_table import change as change_of_tables
+from status_app.status_table import status_table
+from status_app.storage import transaction
+from status_app.storage.keys import escape
 
 from .faults import Killed
 from .fleet import Act, Change, Device

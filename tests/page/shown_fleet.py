@@ -99,6 +99,8 @@ async def shown_fleet() -> AsyncIterator[Shown]:
             clock = lambda: stack_of[0].now if stack_of else START  # noqa: E731 (the fleet has the time)
             async with running_stack(Path(folder), tables.connection_string, clock, function_key=KEY) as stack:
                 stack_of.append(Shown(stack, tables, browser))
+                for timer in ("flag_stuck", "resync"):
+                    await stack.host.run_timer(timer)
                 yield stack_of[0]
             await browser.close()
 

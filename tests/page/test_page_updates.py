@@ -1,6 +1,7 @@
 """The page while time passes: it keeps up, and is honest where it cannot."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 import pytest_asyncio
@@ -166,3 +167,19 @@ async def test_a_list_that_is_cut_off_says_so_and_offers_more(fleet: Shown) -> N
         await expect(stuck.locator(".who")).to_have_count(5)
         await expect(stuck.get_by_role("button", name="Show more")).to_be_hidden()
         await expect(stuck.get_by_role("heading")).to_be_focused()
+
+
+async def test_a_banner_says_when_a_timer_is_silent_and_goes_when_it_runs_again(fleet: Shown) -> None:
+    for timer in ("flag_stuck", "resync"):
+        await fleet.stack.host.run_timer(timer)
+    async with fleet.page() as page:
+        banner = page.locator("#old-news")
+        await expect(banner).to_be_hidden()
+        fleet.now += timedelta(minutes=7)
+        await page.clock.run_for(ROUND)
+        await expect(banner).to_have_text(
+            "The timer flag_stuck ran last 7 min ago: nothing new is flagged as stuck, and counts are old."
+        )
+        await fleet.stack.host.run_timer("flag_stuck")
+        await page.clock.run_for(ROUND)
+        await expect(banner).to_be_hidden()

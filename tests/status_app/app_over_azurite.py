@@ -14,12 +14,12 @@ from azure.data.tables.aio import TableServiceClient
 from model.promises import broken_promises
 
 from status_app.errors import ContinuationError, UnavailableError
-from status_app.incoming import IncomingEvent
+from status_app.ingest.event_batch import IncomingEvent
+from status_app.iothub.twins import TwinPage
 from status_app.services import Services
 from status_app.settings import Settings
-from status_app.tables.keys import escape, unescape
-from status_app.tables.known_devices import KnownDevices
-from status_app.twins import TwinPage
+from status_app.status_table.device_cache import KnownDevices
+from status_app.storage.keys import escape, unescape
 
 CASES = Path(__file__).parents[1] / "cases"
 START = datetime(2024, 5, 2, 9, 10, tzinfo=UTC)

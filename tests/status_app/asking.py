@@ -10,7 +10,7 @@ import azure.functions as func
 
 from status_app.queries import Fleet
 
-type Route = Callable[[Fleet, func.HttpRequest], Awaitable[func.HttpResponse]]
+type Route[Source = Fleet] = Callable[[Source, func.HttpRequest], Awaitable[func.HttpResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Answered:
         return json.loads(self.body)
 
 
-async def ask(
-    fleet: Fleet, route: Route, query: str = "", headers: Mapping[str, str] | None = None, /, **path: str
+async def ask[Source](
+    source: Source, route: Route[Source], query: str = "", headers: Mapping[str, str] | None = None, /, **path: str
 ) -> Answered:
     """The answer of a route; the host joins values of one name, and leaves out empty ones."""
     params: dict[str, str] = {}
@@ -33,7 +33,7 @@ async def ask(
         params[name] = f"{params[name]},{value}" if name in params else value
     url = f"https://app.azurewebsites.net/api/x?{query}"
     request = func.HttpRequest("GET", url, headers=headers, params=params, route_params=path, body=b"")
-    response = await route(fleet, request)
+    response = await route(source, request)
     return Answered(response.status_code, {**response.headers, "Content-Type": response.mimetype}, response.get_body())
 
 

@@ -6,9 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from api_over_tables import KEY, Api, running_api
 
+from status_app.commands.fleet_status import RefusedError
+from status_app.commands.fleet_status.api import RETRY, ApiFleetStatus
 from status_app.errors import UnavailableError
-from status_app.fleet_status import RefusedError
-from status_app.fleet_status.api import ATTEMPTS, LONGEST_WAIT, ApiFleetStatus
 from status_app.queries import Answer, Devices, Fleet, Page, Place
 
 PROBLEM = {"Content-Type": "application/problem+json"}
@@ -54,21 +54,26 @@ async def world() -> AsyncIterator[World]:
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 async def test_what_may_pass_is_tried_again(world: World, status: int) -> None:
-    world.api.answers = [(status, {}, "busy")] * (ATTEMPTS - 1)
+    world.api.answers = [(status, {}, "busy")] * (RETRY.attempts - 1)
     assert await world.fleet.device("d") == {"deviceId": "d"}
-    assert len(world.waits) == ATTEMPTS - 1
+    assert len(world.waits) == RETRY.attempts - 1
 
 
 async def test_after_the_last_attempt_it_is_unavailable(world: World) -> None:
-    world.api.answers = [(503, {}, "busy")] * ATTEMPTS
+    world.api.answers = [(503, {}, "busy")] * RETRY.attempts
     with pytest.raises(UnavailableError, match=r"^the API is unavailable: answer 503$"):
         await world.fleet.device("d")
-    assert len(world.api.requests) == ATTEMPTS
+    assert len(world.api.requests) == RETRY.attempts
 
 
 @pytest.mark.parametrize(
     ("header", "least", "most"),
-    [("7", 7, 7), ("86400", LONGEST_WAIT, LONGEST_WAIT), ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 2), ("soon", 0, 2)],
+    [
+        ("7", 7, 7),
+        ("86400", RETRY.longest_wait, RETRY.longest_wait),
+        ("Wed, 21 Oct 2015 07:28:00 GMT", 0, 2),
+        ("soon", 0, 2),
+    ],
 )
 async def test_a_wait_that_is_asked_for_is_kept_within_bounds(
     world: World, header: str, least: float, most: float

@@ -14,9 +14,9 @@ from asking import listed
 from benchmarks.seeding import seed
 from local.azurite import azurite_tables
 from local.tables import table_proxy
+from status_app.fleet_index import index_writes
+from status_app.fleet_index.index_rows import SHARDS
 from status_app.http import routes
-from status_app.tables import index_writes
-from status_app.tables.index_rows import SHARDS
 
 DEVICES = 20_000
 DUE = 100

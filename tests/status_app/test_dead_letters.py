@@ -16,10 +16,10 @@ from app_over_azurite import SECRET, App
 
 from local.iothub import IotHub
 from status_app.__main__ import main
-from status_app.dead_letter_replay import replay_dead_letters
+from status_app.commands.dead_letter_replay import replay_dead_letters
 from status_app.errors import UnavailableError
-from status_app.incoming import IncomingEvent
-from status_app.tables.dead_letters import PAGE, DeadLetter, DeadLetters
+from status_app.ingest.dead_letters import PAGE, DeadLetter, DeadLetters
+from status_app.ingest.event_batch import IncomingEvent
 
 ROOT: Final = Path(__file__).parents[2]
 NOISE: Final = random.Random(1).randbytes(300_000)  # noqa: S311 (a body that does not get smaller)
@@ -59,7 +59,8 @@ async def kept(letters: DeadLetters) -> list[DeadLetter]:
 async def replay(app: App, *, reason: str | None = None, dry_run: bool = False) -> tuple[bool, list[str]]:
     """Whether nothing is left, and the lines."""
     lines: list[str] = []
-    return await replay_dead_letters(app.services, lines.append, reason=reason, dry_run=dry_run), lines
+    letters, reconciler = app.services.dead_letters(), app.services.reconciler
+    return await replay_dead_letters(letters, reconciler, lines.append, reason=reason, dry_run=dry_run), lines
 
 
 async def edit(app: App, event: IncomingEvent, change: Callable[[dict[str, Any]], object]) -> DeadLetter:
@@ -230,20 +231,27 @@ async def test_an_event_that_fails_as_it_did_before_leaves_its_row_untouched(app
     assert [letter.row.metadata for letter in await kept(letters)] == [letter.row.metadata for letter in before]
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (UnavailableError("tables", "answer 503"), "tables is unavailable: answer 503"),
+        (KeyError(SECRET), "internal_error: KeyError"),
+    ],
+)
 async def test_an_event_that_cannot_be_taken_out_of_the_table_is_told_and_the_rest_goes_on(
-    app: App, monkeypatch: pytest.MonkeyPatch
+    app: App, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
 ) -> None:
     letters = await keep(app, *[app.event(app.put(name, "003")) for name in ("a", "b")])
     forget = DeadLetters.forget
 
     async def forget_or_fail(self: DeadLetters, letter: DeadLetter) -> None:
         if letter.name.endswith("/1"):
-            raise UnavailableError("tables", "answer 503")
+            raise error
         await forget(self, letter)
 
     monkeypatch.setattr(DeadLetters, "forget", forget_or_fail)
     _, lines = await replay(app)
-    assert lines[0].endswith("stays: tables is unavailable: answer 503")
+    assert lines[0].endswith(f"stays: {words}")
     assert lines[2] == "1 processed, 1 left"
     assert [letter.name for letter in await kept(letters)] == [f"{app.prefix}/1"]
 

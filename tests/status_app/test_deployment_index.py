@@ -14,9 +14,9 @@ from app_over_azurite import START, App, flags, forget, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables import EdmType, EntityProperty
 
+from status_app.fleet_index.deployment_index import WRITERS_END_AFTER, DeploymentIndex
+from status_app.fleet_index.index_rows import SHARDS, index_rows
 from status_app.services import Services
-from status_app.tables.deployment_index import WRITERS_END_AFTER, DeploymentIndex
-from status_app.tables.index_rows import SHARDS, index_rows
 
 BACKOFF = "048"
 SUCCESSFUL = "003"
@@ -103,20 +103,25 @@ class Process:
 async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
     few_shards(monkeypatch, 2)  # the numbers are no part of what is tested
     for module in ("change", "status_table"):
-        monkeypatch.setattr(f"status_app.tables.{module}.TRANSACTION_LIMIT", LIMIT)
+        monkeypatch.setattr(f"status_app.status_table.{module}.TRANSACTION_LIMIT", LIMIT)
     async with fresh_app(tables) as app:
         yield app
 
 
 def few_shards(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    for module in ("deployment_counts", "tables.deployment_index", "tables.index_rows", "tables.tally_row"):
+    for module in (
+        "rollouts.deployment_counts",
+        "fleet_index.deployment_index",
+        "fleet_index.index_rows",
+        "rollouts.tally_row",
+    ):
         monkeypatch.setattr(f"status_app.{module}.SHARDS", SHARDS[:number])
 
 
 async def process(app: App, monkeypatch: pytest.MonkeyPatch) -> Process:
     wire = Wire()
     with monkeypatch.context() as patch:
-        patch.setattr("status_app.tables.service.AioHttpTransport", lambda **_: wire)
+        patch.setattr("status_app.storage.client.AioHttpTransport", lambda **_: wire)
         services = app.another()
     await services.reconciler()  # the tables are there
     return Process(services, wire)
@@ -441,7 +446,7 @@ async def test_one_run_takes_a_page_of_deadlines_of_each_shard_and_the_next_run_
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few_shards(monkeypatch, 1)
-    monkeypatch.setattr("status_app.tables.deployment_index.PAGE", 3)
+    monkeypatch.setattr("status_app.fleet_index.deployment_index.PAGE", 3)
     devices = [app.put(f"d{number}", BACKOFF) for number in range(7)]
     await app.handle(*(app.event(device) for device in devices))
     for left in (4, 1, 0):

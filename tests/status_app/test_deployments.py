@@ -4,8 +4,9 @@ import asyncio
 import copy
 import json
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -19,18 +20,23 @@ from benchmarks.seeding import seed
 from local.azurite import azurite_tables
 from local.eventhubs import EventHubs
 from local.tables import Operation, TableProxy, is_transaction, table_proxy
+from status_app.events import publisher
 from status_app.events.publisher import TransitionPublisher
-from status_app.tables.deployment_rows import DeploymentRows
-from status_app.tables.index_rows import SHARDS
-from status_app.tables.keys import unescape
-from status_app.tables.status_table import StatusTable
-from status_app.twin_changes import BatchError
+from status_app.fleet_index.index_rows import SHARDS
+from status_app.reconcile.twin_changes import BatchError
+from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.status_table.status_table import StatusTable
+from status_app.storage.keys import unescape
 
 SUCCESSFUL, BACKOFF, PULLING, PENDING, INVALID = "003", "048", "028", "002", "007"
 CAMERA: Final = "camera-2"
 MINUTE: Final = timedelta(minutes=1)
 GRACE: Final = timedelta(minutes=15)
 DELETION = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
+
+
+class Crash(BaseException):
+    """The end of the process: nothing of the app may catch it."""
 
 
 class World:
@@ -76,7 +82,7 @@ NUMBERS: Final = ("version", "devices", "successful", "failing")
 
 @pytest.fixture
 async def world(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
-    monkeypatch.setattr("status_app.events.publisher.FIRST_WAIT", 0)  # nobody waits for an attempt
+    monkeypatch.setattr(publisher, "RETRY", replace(publisher.RETRY, first_wait=0.0))  # nobody waits for an attempt
     async with table_proxy(tables) as proxy, running_hub() as event_hubs:
         world = World(proxy, event_hubs)
         yield world
@@ -398,7 +404,7 @@ async def test_a_deployment_is_not_counted_again_when_no_device_of_it_changes_an
 async def test_where_another_run_counts_at_the_same_time_nothing_is_lost_or_doubled(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "status_app.deployments")
+    caplog.set_level("INFO", "status_app.rollouts.deployments")
     app, other = world.app(), world.app()
     await show(app, "a", BACKOFF)
     runs: list[int] = []
@@ -455,16 +461,38 @@ async def test_after_a_crash_each_event_comes_at_least_once_and_always_the_same(
 
     async def crash(*_: Any) -> None:
         await asyncio.sleep(0)
-        raise AssertionError("the end of the process")
+        raise Crash
 
     with monkeypatch.context() as patch:
         patch.setattr(owner, name, crash)
-        with pytest.raises(AssertionError, match="the end of the process"):
+        with pytest.raises(Crash):
             await timer(app)
     await show(app, "a", SUCCESSFUL, "é\x7f'")
     await timer(world.app())
     assert list(Counter(world.events()).values()) == [times, 1]
     assert [json.loads(event)["data"]["successful"] for event in world.events()] == [0] * (times + 1)
+
+
+async def test_an_event_that_cannot_be_sent_holds_back_its_own_deployment_alone(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = world.app()
+    await show(app, "a", BACKOFF, "bad")
+    await show(app, "b", BACKOFF, "good")
+    publish = TransitionPublisher.publish
+
+    async def publish_or_fail(self: TransitionPublisher, deployment: str, events: Sequence[bytes]) -> None:
+        if deployment == "bad" and b"started" in events[0]:
+            raise KeyError("a bug")
+        await publish(self, deployment, events)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TransitionPublisher, "publish", publish_or_fail)
+        with pytest.raises(ExceptionGroup, match="flag_stuck: 1 failed"):
+            await timer(app)
+    assert (world.told("bad"), [told for told, *_ in world.told("good")]) == ([], ["started", "first_failure"])
+    await timer(app)
+    assert [told for told, *_ in world.told("bad")] == ["started", "first_failure"]
 
 
 async def test_without_an_event_hub_deployments_are_counted_and_no_event_waits(world: World) -> None:

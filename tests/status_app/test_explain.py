@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from app_over_azurite import CASES, SECRET, App, fresh_app
 
-from status_app.exit_codes import ExitCode
-from status_app.explain.command import explain
-from status_app.explain.sentences import is_all_right
-from status_app.fleet_status.tables import TableFleetStatus
+from status_app.commands.exit_codes import ExitCode
+from status_app.commands.explain.command import explain
+from status_app.commands.explain.sentences import is_all_right
+from status_app.commands.fleet_status.tables import TableFleetStatus
 
 GRACE = timedelta(minutes=15)
 DELETED = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}

@@ -9,12 +9,12 @@ import pytest
 from app_over_azurite import START, App, flags, fresh_app, transitions
 
 from status_app.errors import UnavailableError
-from status_app.flag_stuck import SILENT
-from status_app.tables.change import Committed
-from status_app.tables.deployment_index import WRITERS_END_AFTER
-from status_app.tables.index_rows import place
-from status_app.tables.status_table import StatusTable
-from status_app.tables.stored_device import StoredDevice
+from status_app.fleet_index.deployment_index import WRITERS_END_AFTER
+from status_app.fleet_index.index_rows import place
+from status_app.reconcile.flag_stuck import SILENT
+from status_app.status_table.change import Committed
+from status_app.status_table.status_table import StatusTable
+from status_app.status_table.stored_device import StoredDevice
 
 BACKOFF = "048"
 SUCCESSFUL = "003"
@@ -265,7 +265,7 @@ async def test_nothing_is_cleared_while_the_hub_is_silent(app: App) -> None:
 async def test_a_hub_that_is_silent_is_not_asked_for_every_device_and_each_is_flagged_all_the_same(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("status_app.rounds.AT_ONCE", 4)
+    monkeypatch.setattr("status_app.reconcile.concurrency.AT_ONCE", 4)
     devices = [app.put(f"d{number:02d}", BACKOFF) for number in range(20)]
     await app.handle(*(app.event(device) for device in devices))
     app.hub.down.update(devices)
@@ -283,7 +283,7 @@ async def test_a_hub_that_is_silent_is_not_asked_for_every_device_and_each_is_fl
 async def test_a_hub_that_is_silent_for_some_devices_with_others_between_is_asked_for_all(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("status_app.rounds.AT_ONCE", 1)
+    monkeypatch.setattr("status_app.reconcile.concurrency.AT_ONCE", 1)
     devices = [app.put(f"d{number:02d}", BACKOFF) for number in range(10)]
     await app.handle(*(app.event(device) for device in devices))
     app.hub.down.update(devices[number] for number in (0, 1, 3, 4, 6, 7))
@@ -350,7 +350,7 @@ async def test_a_bug_at_one_device_is_told_and_costs_no_other_its_turn(
 ) -> None:
     devices = [await failing(app, name) for name in ("a", "b")]
     app.hub.twins[devices[0]] = None  # type: ignore[assignment] # in the place of whatever the core cannot take
-    monkeypatch.setattr("status_app.reconcile.deletion", None)
+    monkeypatch.setattr("status_app.reconcile.reconciler.deletion", None)
     with pytest.raises(ExceptionGroup, match="1 failed"):
         await app.flag_stuck(GRACE)
     assert [len(flags(await app.rows(device))) for device in devices] == [0, 1]

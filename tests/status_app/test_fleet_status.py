@@ -9,11 +9,11 @@ import pytest
 from api_over_tables import KEY, running_api
 from app_over_azurite import App, fresh_app
 
+from status_app.commands.fleet_status import FleetStatus, RefusedError
+from status_app.commands.fleet_status.api import ApiFleetStatus
+from status_app.commands.fleet_status.choose_source import choose_source
+from status_app.commands.fleet_status.tables import TableFleetStatus
 from status_app.errors import SettingError, UnavailableError
-from status_app.fleet_status import FleetStatus, RefusedError
-from status_app.fleet_status.api import ApiFleetStatus
-from status_app.fleet_status.choice import fleet_status
-from status_app.fleet_status.tables import TableFleetStatus
 
 SUCCESSFUL, BACKOFF, PENDING, INVALID, APPLIED = "003", "048", "002", "007", "camera-2"
 ODD = "a device/with?odd#parts%20'and\u00e4"
@@ -157,7 +157,7 @@ SECRET = "hunter2-correct-horse"
 )
 def test_a_wrong_setting_is_told_without_its_value(environment: dict[str, str], url: str | None, told: str) -> None:
     with pytest.raises(SettingError, match=told) as raised:
-        fleet_status(environment, url)
+        choose_source(environment, url)
     assert SECRET not in str(raised.value)
 
 
@@ -172,6 +172,6 @@ def test_a_wrong_setting_is_told_without_its_value(environment: dict[str, str], 
 async def test_the_api_is_asked_where_its_address_is_given_and_else_the_tables(
     environment: dict[str, str], url: str | None, kind: type
 ) -> None:
-    fleet = fleet_status(environment, url)
+    fleet = choose_source(environment, url)
     assert type(fleet) is kind
     await fleet.close()

@@ -12,7 +12,7 @@ from commands import ended, running
 from local.demo.rollout import START, Clock
 from local.fleet import Fleet, Trouble, mixed_fleet, release
 from local.stack import Stack, running_stack
-from status_app.exit_codes import ExitCode
+from status_app.commands.exit_codes import ExitCode
 from status_app.services import Services
 from status_app.settings import Settings
 

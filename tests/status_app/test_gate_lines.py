@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from status_app.gate.lines import NAMED_DEVICES, Progress, device_lines, progress_line, timeout_lines
-from status_app.gate.rule import Demand, Device, Look, judge
+from status_app.commands.gate.lines import NAMED_DEVICES, Progress, device_lines, progress_line, timeout_lines
+from status_app.commands.gate.rule import Device, GateCriteria, Look, judge
 
+STANDARD = GateCriteria()
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
@@ -83,21 +84,21 @@ LOOK = Look(devices=4, states={"successful": 2, "pending": 1, "in_progress": 1},
 
 
 @pytest.mark.parametrize(
-    ("look", "demand", "line"),
+    ("look", "criteria", "line"),
     [
-        (Look(), Demand(), "r2: credited on no device yet"),
-        (LOOK, Demand(), "r2: 2 of 4 devices successful, 1 pending, 1 in_progress"),
-        (LOOK, Demand(min_devices=9),
+        (Look(), STANDARD, "r2: credited on no device yet"),
+        (LOOK, STANDARD, "r2: 2 of 4 devices successful, 1 pending, 1 in_progress"),
+        (LOOK, GateCriteria(min_devices=9),
          "r2: 2 of 4 devices successful, 1 pending, 1 in_progress, at least 9 devices are waited for"),
-        (Look(devices=2, states={"successful": 2}), Demand(), "r2: 2 of 2 devices successful, stable since 08:00:00Z"),
-        (Look(devices=2, states={"successful": 1, "module_failed": 1}, suspects=[device(1)]), Demand(max_failed=1),
+        (Look(devices=2, states={"successful": 2}), STANDARD, "r2: 2 of 2 devices successful, stable since 08:00:00Z"),
+        (Look(devices=2, states={"successful": 1, "module_failed": 1}, suspects=[device(1)]), GateCriteria(1),
          "r2: 1 of 2 devices successful, 1 module_failed, 1 failed or stuck (1 may), stable since 08:00:00Z"),
-        (Look(devices=1, states={"successful": 1}, suspects=[Device("d", "successful", "", "", NOW, NOW)]), Demand(),
+        (Look(devices=1, states={"successful": 1}, suspects=[Device("d", "successful", "", "", NOW, NOW)]), STANDARD,
          "r2: 0 of 1 devices successful, 1 recovering"),
     ],
 )  # fmt: skip
-def test_the_progress_line_says_how_far_it_is(look: Look, demand: Demand, line: str) -> None:
-    assert progress_line("r2", look, judge(None, look, demand, NOW), demand) == line
+def test_the_progress_line_says_how_far_it_is(look: Look, criteria: GateCriteria, line: str) -> None:
+    assert progress_line("r2", look, judge(None, look, criteria, NOW), criteria) == line
 
 
 @pytest.mark.parametrize(
@@ -109,7 +110,7 @@ def test_the_progress_line_says_how_far_it_is(look: Look, demand: Demand, line: 
     ],
 )
 def test_at_the_timeout_it_is_said_what_is_missing(look: Look, told: list[str]) -> None:
-    lines = list(timeout_lines("r2", look, judge(None, look, Demand(), NOW), Demand(), timedelta(minutes=30)))
+    lines = list(timeout_lines("r2", look, judge(None, look, STANDARD, NOW), STANDARD, timedelta(minutes=30)))
     assert lines[0].startswith("TIMED OUT after PT30M: r2: ")
     assert len(lines) == 1 + len(told)
     assert all(part in line for part, line in zip(told, lines[1:], strict=True))

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from status_app.gate.rule import Demand, Device, Judgement, Look, Outcome, judge
+from status_app.commands.gate.rule import Device, GateCriteria, GateOutcome, Judgement, Look, judge
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 AT_ONCE = timedelta(0)
@@ -18,9 +18,9 @@ def device(state: str, name: str = "d", *, stuck: int | None = None, since: int 
     return Device(name, state, "a_reason", "A message.", NOW - timedelta(minutes=since), stuck_since)
 
 
-def look(*devices: Device, demand: Demand | None = None) -> Look:
+def look(*devices: Device, criteria: GateCriteria | None = None) -> Look:
     """A look at these devices."""
-    states = (demand or Demand()).failing_states
+    states = (criteria or GateCriteria()).failing_states
     return Look(
         devices=len(devices),
         states=Counter(item.state for item in devices),
@@ -28,12 +28,12 @@ def look(*devices: Device, demand: Demand | None = None) -> Look:
     )
 
 
-def judged(demand: Demand, *looks: tuple[int, Look]) -> list[Judgement]:
+def judged(criteria: GateCriteria, *looks: tuple[int, Look]) -> list[Judgement]:
     """What each look comes to; the numbers are seconds after now."""
     found: list[Judgement] = []
     for seconds, seen in looks:
         before = found[-1].rollout if found else None
-        found.append(judge(before, seen, demand, NOW + timedelta(seconds=seconds)))
+        found.append(judge(before, seen, criteria, NOW + timedelta(seconds=seconds)))
     return found
 
 
@@ -43,58 +43,58 @@ GOOD = device("successful")
 @pytest.mark.parametrize(
     ("state", "stuck", "strict", "outcome"),
     [
-        ("successful", None, False, Outcome.PASSED),
-        ("successful", 5, False, Outcome.WAITING),  # it recovers
-        ("successful", 5, True, Outcome.WAITING),
-        ("pending", None, False, Outcome.WAITING),
-        ("pending", 5, False, Outcome.FAILED),  # off for longer than its grace
-        ("in_progress", None, True, Outcome.WAITING),
-        ("in_progress", 5, False, Outcome.FAILED),
-        ("module_failed", None, False, Outcome.WAITING),  # it may crash once
-        ("module_failed", None, True, Outcome.FAILED),
-        ("module_failed", 5, False, Outcome.FAILED),
-        ("invalid", None, False, Outcome.FAILED),
-        ("invalid", 5, True, Outcome.FAILED),
-        ("agent_unavailable", None, True, Outcome.WAITING),
-        ("agent_unavailable", 5, False, Outcome.FAILED),
-        ("empty", None, False, Outcome.WAITING),
-        ("unclassified", None, False, Outcome.WAITING),
-        ("a state of another release", 5, False, Outcome.FAILED),
+        ("successful", None, False, GateOutcome.PASSED),
+        ("successful", 5, False, GateOutcome.WAITING),  # it recovers
+        ("successful", 5, True, GateOutcome.WAITING),
+        ("pending", None, False, GateOutcome.WAITING),
+        ("pending", 5, False, GateOutcome.FAILED),  # off for longer than its grace
+        ("in_progress", None, True, GateOutcome.WAITING),
+        ("in_progress", 5, False, GateOutcome.FAILED),
+        ("module_failed", None, False, GateOutcome.WAITING),  # it may crash once
+        ("module_failed", None, True, GateOutcome.FAILED),
+        ("module_failed", 5, False, GateOutcome.FAILED),
+        ("invalid", None, False, GateOutcome.FAILED),
+        ("invalid", 5, True, GateOutcome.FAILED),
+        ("agent_unavailable", None, True, GateOutcome.WAITING),
+        ("agent_unavailable", 5, False, GateOutcome.FAILED),
+        ("empty", None, False, GateOutcome.WAITING),
+        ("unclassified", None, False, GateOutcome.WAITING),
+        ("a state of another release", 5, False, GateOutcome.FAILED),
     ],
 )
 def test_one_device_decides_by_its_state_and_by_being_stuck(
-    state: str, stuck: int | None, strict: bool, outcome: Outcome
+    state: str, stuck: int | None, strict: bool, outcome: GateOutcome
 ) -> None:
-    demand = Demand(strict=strict, stable_after=AT_ONCE)
-    one = look(GOOD, device(state, stuck=stuck), demand=demand)
-    assert judged(demand, (0, one))[0].outcome is outcome
+    criteria = GateCriteria(strict=strict, stable_after=AT_ONCE)
+    one = look(GOOD, device(state, stuck=stuck), criteria=criteria)
+    assert judged(criteria, (0, one))[0].outcome is outcome
 
 
 @pytest.mark.parametrize(
     ("failed", "may", "outcome"),
     [
-        (0, 0, Outcome.PASSED),
-        (1, 0, Outcome.FAILED),
-        (1, 1, Outcome.PASSED),
-        (2, 1, Outcome.FAILED),
-        (2, 5, Outcome.PASSED),
+        (0, 0, GateOutcome.PASSED),
+        (1, 0, GateOutcome.FAILED),
+        (1, 1, GateOutcome.PASSED),
+        (2, 1, GateOutcome.FAILED),
+        (2, 5, GateOutcome.PASSED),
     ],
 )
-def test_as_many_devices_may_fail_as_are_allowed(failed: int, may: int, outcome: Outcome) -> None:
-    demand = Demand(max_failed=may, stable_after=AT_ONCE)
+def test_as_many_devices_may_fail_as_are_allowed(failed: int, may: int, outcome: GateOutcome) -> None:
+    criteria = GateCriteria(max_failed=may, stable_after=AT_ONCE)
     seen = look(GOOD, *(device("invalid", f"d{number}") for number in range(failed)))
-    assert judged(demand, (0, seen))[0].outcome is outcome
+    assert judged(criteria, (0, seen))[0].outcome is outcome
 
 
 def test_a_device_that_may_fail_does_not_make_up_for_one_that_is_not_done() -> None:
-    demand = Demand(max_failed=1, stable_after=AT_ONCE)
-    (judgement,) = judged(demand, (0, look(GOOD, device("invalid"), device("pending"))))
-    assert judgement.outcome is Outcome.WAITING
+    criteria = GateCriteria(max_failed=1, stable_after=AT_ONCE)
+    (judgement,) = judged(criteria, (0, look(GOOD, device("invalid"), device("pending"))))
+    assert judgement.outcome is GateOutcome.WAITING
     assert [item.state for item in judgement.failed] == ["invalid"]
 
 
 def test_a_device_that_is_invalid_and_stuck_counts_once() -> None:
-    (judgement,) = judged(Demand(), (0, look(device("invalid", stuck=1))))
+    (judgement,) = judged(GateCriteria(), (0, look(device("invalid", stuck=1))))
     assert len(judgement.failed) == 1
 
 
@@ -115,21 +115,21 @@ def test_a_device_that_is_invalid_and_stuck_counts_once() -> None:
          "all leave and come back", "one recovers"],
 )  # fmt: skip
 def test_all_must_be_successful_for_the_whole_stability_window(looks: list[tuple[int, Look]], outcomes: str) -> None:
-    assert [item.outcome.name for item in judged(Demand(stable_after=WINDOW), *looks)] == outcomes.split()
+    assert [item.outcome.name for item in judged(GateCriteria(stable_after=WINDOW), *looks)] == outcomes.split()
 
 
 def test_a_deployment_that_completed_must_complete_anew_after_a_failure_that_was_waited_out() -> None:
-    demand = Demand(min_devices=2, stable_after=WINDOW)
+    criteria = GateCriteria(min_devices=2, stable_after=WINDOW)
     few = [(0, look(GOOD)), (60, look(GOOD)), (600, look(GOOD))]
     more = [(610, look(GOOD, GOOD)), (660, look(GOOD, GOOD)), (670, look(GOOD, GOOD))]
-    outcomes = [item.outcome.name for item in judged(demand, *few, *more)]
+    outcomes = [item.outcome.name for item in judged(criteria, *few, *more)]
     assert outcomes == ["WAITING", "WAITING", "WAITING", "WAITING", "WAITING", "PASSED"]
 
 
 def test_the_window_is_only_told_where_enough_devices_are_credited() -> None:
-    one, none = judged(Demand(min_devices=2), (0, look(GOOD)))[0], judged(Demand(), (0, look()))[0]
+    one, none = judged(GateCriteria(min_devices=2), (0, look(GOOD)))[0], judged(GateCriteria(), (0, look()))[0]
     assert (one.stable_since, none.stable_since) == (None, None)
-    assert judged(Demand(), (0, look(GOOD)))[0].stable_since == NOW
+    assert judged(GateCriteria(), (0, look(GOOD)))[0].stable_since == NOW
 
 
 def test_failed_devices_come_longest_first_and_by_name_where_equal() -> None:
@@ -139,11 +139,11 @@ def test_failed_devices_come_longest_first_and_by_name_where_equal() -> None:
         device("invalid", "a", since=1),
         device("pending", "d", stuck=30),
     ]
-    (judgement,) = judged(Demand(), (0, look(*devices)))
+    (judgement,) = judged(GateCriteria(), (0, look(*devices)))
     assert [item.device_id for item in judgement.failed] == ["d", "b", "a", "c"]
 
 
 def test_a_device_that_changed_between_the_count_and_the_list_does_not_let_the_gate_pass() -> None:
-    demand = Demand(max_failed=1, stable_after=AT_ONCE)
+    criteria = GateCriteria(max_failed=1, stable_after=AT_ONCE)
     seen = Look(devices=2, states={"successful": 2}, suspects=[device("invalid")])
-    assert judged(demand, (0, seen))[0].outcome is Outcome.WAITING
+    assert judged(criteria, (0, seen))[0].outcome is GateOutcome.WAITING

@@ -9,18 +9,18 @@ from typing import Any
 
 import pytest
 
+from status_app.commands.exit_codes import ExitCode
+from status_app.commands.fleet_status import RefusedError
+from status_app.commands.gate.lines import Progress
+from status_app.commands.gate.rule import GateCriteria
+from status_app.commands.gate.wait import Gate, WaitLimits
 from status_app.errors import UnavailableError
-from status_app.exit_codes import ExitCode
-from status_app.fleet_status import RefusedError
-from status_app.gate.lines import Progress
-from status_app.gate.rule import Demand
-from status_app.gate.wait import Gate, Patience
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 DOWN = UnavailableError("the API", "no connection")
 REFUSED = RefusedError("the API refuses the key")
 MINUTE = timedelta(minutes=1)
-PATIENCE = Patience(10 * MINUTE, timedelta(seconds=15))
+LIMITS = WaitLimits(10 * MINUTE, timedelta(seconds=15))
 
 
 def device(number: int, state: str, *, stuck: bool = False) -> dict[str, Any]:
@@ -48,10 +48,10 @@ class Story:
         self.slept: list[float] = []
         self.out = io.StringIO()
 
-    async def wait(self, demand: Demand | None = None, patience: Patience = PATIENCE) -> ExitCode:
+    async def wait(self, criteria: GateCriteria | None = None, limits: WaitLimits = LIMITS) -> ExitCode:
         progress = Progress(self.out, lambda: self.now)
-        gate = Gate(self, "r2", demand or Demand(), progress, clock=lambda: self.now, sleep=self._sleep)
-        return await gate.wait(patience)
+        gate = Gate(self, "r2", criteria or GateCriteria(), progress, clock=lambda: self.now, sleep=self._sleep)
+        return await gate.wait(limits)
 
     @property
     def lines(self) -> list[str]:
@@ -115,7 +115,7 @@ async def test_a_rollout_that_comes_through_passes_at_the_end_of_the_stability_w
 
 async def test_what_failed_and_may_is_named_when_the_gate_passes() -> None:
     story = Story(fleet_of("successful", "invalid", "pending!"))
-    assert await story.wait(Demand(max_failed=2)) is ExitCode.OK
+    assert await story.wait(GateCriteria(max_failed=2)) is ExitCode.OK
     assert story.lines[-4:-2] == [
         "PASSED: 1 of 3 devices of r2 are successful, for PT1M.",
         "2 devices failed or stuck; 2 may:",
@@ -125,7 +125,7 @@ async def test_what_failed_and_may_is_named_when_the_gate_passes() -> None:
 
 async def test_the_gate_fails_as_soon_as_too_many_failed_and_names_them_longest_first() -> None:
     story = Story(fleet_of("in_progress", "pending"), fleet_of("successful", "invalid", "in_progress!", "pending"))
-    assert await story.wait(Demand(max_failed=1)) is ExitCode.FAILED
+    assert await story.wait(GateCriteria(max_failed=1)) is ExitCode.FAILED
     assert story.lines[1:] == [
         "FAILED: 2 of 4 devices of r2 failed or are stuck; 1 may.",
         "  edge-1  invalid      its_reason  since       2026-01-05 07:01:00Z  Its message.",
@@ -137,8 +137,8 @@ async def test_the_gate_fails_as_soon_as_too_many_failed_and_names_them_longest_
 
 async def test_at_the_timeout_a_last_look_is_taken_and_what_is_missing_is_named() -> None:
     story = Story(fleet_of("pending", "successful", "module_failed"))
-    patience = Patience(timedelta(seconds=40), timedelta(seconds=15))
-    assert await story.wait(patience=patience) is ExitCode.TIMED_OUT
+    limits = WaitLimits(timedelta(seconds=40), timedelta(seconds=15))
+    assert await story.wait(limits=limits) is ExitCode.TIMED_OUT
     assert story.slept == [15, 15, 10]
     assert story.lines[1:] == [
         "TIMED OUT after PT40S: r2: 1 of 3 devices successful, 1 pending, 1 module_failed.",
@@ -158,10 +158,10 @@ async def test_a_deployment_that_is_never_credited_ends_at_the_timeout() -> None
 
 
 async def test_a_timeout_of_nothing_is_one_look() -> None:
-    patience = Patience(timedelta(0), timedelta(seconds=15))
-    assert await Story(fleet_of("pending")).wait(patience=patience) is ExitCode.TIMED_OUT
+    limits = WaitLimits(timedelta(0), timedelta(seconds=15))
+    assert await Story(fleet_of("pending")).wait(limits=limits) is ExitCode.TIMED_OUT
     story = Story(GOOD)
-    assert await story.wait(Demand(stable_after=timedelta(0)), patience) is ExitCode.OK
+    assert await story.wait(GateCriteria(stable_after=timedelta(0)), limits) is ExitCode.OK
     assert story.slept == []
 
 
@@ -212,14 +212,14 @@ async def test_devices_that_cannot_be_named_at_the_end_do_not_change_the_outcome
     async def missing(*_asked: object) -> None:
         raise error
 
-    monkeypatch.setattr("status_app.gate.wait.missing", missing)
+    monkeypatch.setattr("status_app.commands.gate.wait.missing", missing)
     story = Story(fleet_of("pending"))
     assert await story.wait() is ExitCode.TIMED_OUT
     assert story.lines[-1] == f"The devices cannot be named: {told}."
 
 
 async def test_a_look_that_takes_too_long_is_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("status_app.gate.wait.LOOK_SECONDS", 0)
+    monkeypatch.setattr("status_app.commands.gate.wait.LOOK_SECONDS", 0)
     story = Story(GOOD)
     monkeypatch.setattr(story, "deployment", _never)
     assert await story.wait() is ExitCode.UNAVAILABLE

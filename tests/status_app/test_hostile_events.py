@@ -13,7 +13,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from local.routed_event import RoutedEvent
 from local.stack import running_stack
-from status_app.incoming import IncomingEvent
+from status_app.ingest.event_batch import IncomingEvent
 
 TWIN = json.loads((CASES / "003_seed_successful.json").read_bytes())["twin"]
 PROPERTIES = {

@@ -9,8 +9,8 @@ import pytest
 from app_over_azurite import SECRET, App, transitions
 from azure.data.tables import TransactionOperation
 
-from status_app.tables.change import Unit, parts_of
-from status_core.twin import NAMES_LIMIT
+from status_app.status_table.change import Unit, parts_of
+from status_core import NAMES_LIMIT
 
 # aiohttp warns of a body of more than 1 MiB, which a transaction of 4 MiB is.
 pytestmark = pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")

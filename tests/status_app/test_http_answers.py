@@ -101,7 +101,6 @@ async def test_a_fleet_without_tables_is_empty_and_no_table_is_made(empty: tuple
     for query in ("state=pending", "deployment=x", "stuck=true", "stuck=true&deployment=x"):
         assert (await ask(fleet, routes.devices, query)).json == {"items": [], "next": None}
     assert (await ask(fleet, routes.modules, "stuckBefore=2999-01-01T00:00:00Z")).json["items"] == []
-    assert (await ask(fleet, routes.health)).json == {"status": "ok", "tables": "ok"}
     assert "Tables" not in proxy.requests_of
     assert proxy.requests["write"] == 0
 
@@ -141,8 +140,9 @@ async def test_however_the_table_service_fails_it_is_a_503(app: App, tables: str
                 proxy.faults.add("read", 429, 1000, retry_after=0)
             case _:
                 proxy.faults.add("read", 403, 1000)
-        for route, query in ((routes.device, ""), (routes.health, "")):
-            assert (await ask(services.fleet(), route, query, deviceId="one")).status == 503
+        assert (await ask(services.fleet(), routes.device, deviceId="one")).status == 503
+        answered = await ask(services.health, routes.health)
+        assert (answered.status, answered.json) == (503, {"status": "tables_unavailable"})
 
 
 async def test_a_failure_that_passes_is_not_seen(app: App, tables: str) -> None:
@@ -150,21 +150,6 @@ async def test_a_failure_that_passes_is_not_seen(app: App, tables: str) -> None:
         services = app.another(STATUS_TABLES=proxy.connection_string)
         proxy.faults.add("read", 503, 2)
         assert (await ask(services.fleet(), routes.device, deviceId="one")).status == 200
-
-
-async def test_health_tells_whether_the_tables_answer_in_time_and_nothing_else(
-    app: App, tables: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with table_proxy(tables) as proxy:
-        services = app.another(STATUS_TABLES=proxy.connection_string)
-        answered = await ask(services.fleet(), routes.health)
-        assert (answered.status, answered.json) == (200, {"status": "ok", "tables": "ok"})
-        monkeypatch.setattr(routes, "PATIENCE", 0.05)
-        proxy.faults.delay("read", 1)
-        answered = await ask(services.fleet(), routes.health)
-        assert (answered.status, answered.json) == (503, {"status": "unavailable", "tables": "unavailable"})
-        assert answered.headers["Retry-After"] == "5"
-        assert "ETag" not in answered.headers
 
 
 async def test_no_secret_of_a_twin_is_in_any_answer(app: App) -> None:

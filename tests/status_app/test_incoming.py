@@ -10,7 +10,7 @@ import pytest
 from azure.functions.eventhub import EventHubTriggerConverter
 from azure.functions.meta import Datum
 
-from status_app.incoming import IncomingEvent, read_batch
+from status_app.ingest.event_batch import IncomingEvent, read_batch
 
 
 def batch(count: int, **metadata: Any) -> list[func.EventHubEvent]:

@@ -10,8 +10,8 @@ import pytest
 from app_over_azurite import CASES, App
 
 from local.stack import running_stack
+from status_app.reconcile.twin_changes import MAX_RETRIES
 from status_app.telemetry.logs import about, log
-from status_app.twin_changes import MAX_RETRIES
 
 TWIN = json.loads((CASES / "048_200_module_backoff.json").read_bytes())["twin"]
 _log = log("status_app.test")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from status_app.errors import BadEventError
-from status_app.incoming import IncomingEvent
-from status_app.notifications import Notification, OtherEvent, read_notification
+from status_app.ingest.event_batch import IncomingEvent
+from status_app.ingest.notifications import Notification, OtherEvent, read_notification
 
 TWIN_CHANGE = {
     "iothub-message-schema": "twinChangeNotification",

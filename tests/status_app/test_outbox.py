@@ -4,6 +4,7 @@ import asyncio
 import copy
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,12 +18,13 @@ from transition_hub import PATIENCE, TRANSITIONS, body, running_hub, stored
 from local.clock import utc_now
 from local.eventhubs import EventHubs
 from local.tables import Operation, TableProxy, is_transaction, table_proxy
+from status_app.events import publisher
 from status_app.events.cloud_event import cloud_event
 from status_app.events.outbox import PAUSE
 from status_app.events.publisher import TransitionPublisher
+from status_app.fleet_index.deployment_index import WRITERS_END_AFTER
+from status_app.reconcile.twin_changes import BatchError
 from status_app.services import Services
-from status_app.tables.deployment_index import WRITERS_END_AFTER
-from status_app.twin_changes import BatchError
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -127,13 +129,13 @@ async def consumed() -> AsyncIterator[Transitions]:
 async def world(tables: str, consumed: Transitions, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
     publish, publications = TransitionPublisher.publish, list[int]()
 
-    async def counted(publisher: TransitionPublisher, device_id: str, events: Sequence[bytes]) -> None:
+    async def counted(sender: TransitionPublisher, device_id: str, events: Sequence[bytes]) -> None:
         if b'"deviceId":' in events[0]:
             publications.append(len(events))
-        await publish(publisher, device_id, events)
+        await publish(sender, device_id, events)
 
     monkeypatch.setattr(TransitionPublisher, "publish", counted)
-    monkeypatch.setattr("status_app.events.publisher.FIRST_WAIT", 0)  # nobody waits for an attempt
+    monkeypatch.setattr(publisher, "RETRY", replace(publisher.RETRY, first_wait=0.0))  # nobody waits for an attempt
     async with table_proxy(tables) as proxy:
         world = World(proxy, consumed, publications)
         yield world
@@ -407,7 +409,7 @@ async def test_no_transition_goes_before_its_event_was_sent(world: World) -> Non
 async def test_more_unsent_rows_than_a_page_holds_are_all_sent_before_the_history_is_trimmed(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("tables.deployment_index", "events.outbox"):
+    for module in ("fleet_index.deployment_index", "events.outbox"):
         monkeypatch.setattr(f"status_app.{module}.PAGE", 3)
     app = world.app(HISTORY_LIMIT="4", **world.settings)
     device = app.put("d", BACKOFF)

@@ -15,7 +15,7 @@ from local.clock import utc_now
 from local.eventhubs import EventHubs
 from status_app.errors import UnavailableError
 from status_app.events.cloud_event import cloud_event
-from status_app.events.publisher import ATTEMPTS, FIRST_WAIT, TooLargeError, TransitionPublisher
+from status_app.events.publisher import RETRY, TooLargeError, TransitionPublisher
 
 FOR_EVER = 10**6
 LARGE = 400_000
@@ -97,7 +97,7 @@ async def test_a_refused_batch_is_sent_again_after_a_wait_and_stored_once() -> N
         await publisher.publish("d", events)
         assert stored(namespace) == events
     assert len(waits) == 1
-    assert FIRST_WAIT / 2 <= waits[0] <= FIRST_WAIT
+    assert RETRY.first_wait / 2 <= waits[0] <= RETRY.first_wait
 
 
 async def test_a_hub_that_always_refuses_is_told_and_the_next_publish_loses_and_reorders_nothing() -> None:
@@ -112,8 +112,9 @@ async def test_a_hub_that_always_refuses_is_told_and_the_next_publish_loses_and_
         namespace.faults.refuse(TRANSITIONS, 0)
         await publisher.publish("d", events[2:])
         assert [body(event) for event in await received(namespace, 5)] == events
-    assert len(waits) == 2 * (ATTEMPTS - 1)
-    assert all(FIRST_WAIT * 2**attempt / 2 <= wait <= FIRST_WAIT * 2**attempt for attempt, wait in enumerate(waits[:3]))
+    assert len(waits) == 2 * (RETRY.attempts - 1)
+    limits = [RETRY.first_wait * 2**attempt for attempt in range(3)]
+    assert all(limit / 2 <= wait <= limit for wait, limit in zip(waits[:3], limits, strict=True))
 
 
 async def test_a_batch_that_fails_stops_those_after_it() -> None:

@@ -10,8 +10,8 @@ from app_over_azurite import App, fresh_app
 from asking import ask, listed, pages
 
 from local.tables import table_proxy
+from status_app.fleet_index.index_rows import SHARDS, index_rows
 from status_app.http import routes
-from status_app.tables.index_rows import SHARDS, index_rows
 
 NAMES = ("camera-2", "o'neill", "a%2fb", "+_*!", "z" * 128)
 

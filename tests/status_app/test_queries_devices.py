@@ -10,9 +10,9 @@ from asking import ask, listed, pages
 from azure.data.tables import EdmType, EntityProperty
 
 from local.tables import table_proxy
+from status_app.fleet_index.index_rows import index_rows, time_text
 from status_app.http import routes
-from status_app.tables.index_rows import index_rows, time_text
-from status_app.tables.keys import TRANSITION, escape, transition_key
+from status_app.storage.keys import TRANSITION, escape, transition_key
 from status_core import State
 
 MINUTE = timedelta(minutes=1)

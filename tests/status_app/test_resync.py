@@ -10,13 +10,13 @@ from app_over_azurite import START, App, flags, fresh_app, states, transitions
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
-from status_app.tables.change import Committed
-from status_app.tables.deployment_index import WRITERS_END_AFTER
-from status_app.tables.index_rows import place
-from status_app.tables.resync_position import Cycle, ResyncPosition, digest
-from status_app.tables.status_table import StatusTable
-from status_app.tables.stored_device import StoredDevice
-from status_app.twins import TwinPage
+from status_app.fleet_index.deployment_index import WRITERS_END_AFTER
+from status_app.fleet_index.index_rows import place
+from status_app.iothub.twins import TwinPage
+from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
+from status_app.status_table.change import Committed
+from status_app.status_table.status_table import StatusTable
+from status_app.status_table.stored_device import StoredDevice
 
 BACKOFF = "048"
 SUCCESSFUL = "003"
@@ -293,7 +293,7 @@ async def test_a_device_that_is_created_during_the_cycle_is_not_removed(app: App
 async def test_runs_of_a_small_budget_go_on_where_the_last_one_stopped(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("status_app.resync.TWINS_PER_RUN", 4)
+    monkeypatch.setattr("status_app.reconcile.resync.TWINS_PER_RUN", 4)
     devices = await fleet(app, 12)
     app.hub.page_size = 2
     gone = [devices.pop(9), devices.pop(0)]
@@ -319,7 +319,7 @@ async def test_runs_of_a_small_budget_go_on_where_the_last_one_stopped(
 async def test_a_cycle_ends_with_its_last_page_and_the_next_run_begins_another(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("status_app.resync.TWINS_PER_RUN", 4)
+    monkeypatch.setattr("status_app.reconcile.resync.TWINS_PER_RUN", 4)
     devices = await fleet(app, 6)
     app.hub.page_size = 2
     del app.hub.twins[devices[1]]
@@ -369,7 +369,7 @@ async def test_a_continuation_that_the_hub_refuses_begins_anew_and_forgets_what_
     devices = await fleet(app, 4)
     app.hub.page_size = 2
     with monkeypatch.context() as patch:
-        patch.setattr("status_app.resync.TWINS_PER_RUN", 2)
+        patch.setattr("status_app.reconcile.resync.TWINS_PER_RUN", 2)
         await app.resync(MINUTE)
     app.hub.refused.add(devices[1])
     del app.hub.twins[devices[0]]
@@ -416,7 +416,7 @@ async def test_what_one_device_fails_at_the_others_do_not_and_the_next_cycle_hea
 async def test_of_very_many_that_are_gone_each_cycle_removes_its_share(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("status_app.resync.LOOKS_PER_RUN", 2)
+    monkeypatch.setattr("status_app.reconcile.resync.LOOKS_PER_RUN", 2)
     await fleet(app, 5)
     app.hub.twins.clear()
     for left in (3, 1, 0):
@@ -457,6 +457,56 @@ async def test_a_position_keeps_seventy_thousand_devices_of_several_runs(kept: R
     assert cycle == Cycle("after 35000", 2, set(numbers))
     await kept.clear(cycle)
     assert await kept.read() == Cycle()
+
+
+async def test_of_two_runs_at_once_one_works_and_the_other_leaves_it_alone(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    await fleet(app, 3)
+    caplog.set_level("INFO", logger="status_app")
+    second = app.another()
+
+    async def start_another(_page: TwinPage) -> None:
+        app.hub.on_page = None
+        await (await second.resync()).run()
+
+    app.hub.on_page = start_another
+    asked = len(app.hub.asked)
+    await app.resync()
+    assert len(app.hub.asked) - asked == 1
+    assert "resync: another run is under way" in caplog.text
+    await app.resync()
+    assert len(app.hub.asked) - asked == 2
+
+
+async def test_of_two_that_take_the_lease_at_once_one_has_it(app: App, kept: ResyncPosition) -> None:
+    cycles = [await kept.read() for _ in range(2)]
+    assert [await kept.take(cycle, app.now) for cycle in cycles] == [True, False]
+    await kept.write(Cycle("next"), ())
+    cycles = [await kept.read() for _ in range(2)]
+    assert [await kept.take(cycle, app.now) for cycle in cycles] == [True, False]
+    await kept.clear(cycles[0])
+
+
+async def test_a_lease_that_a_crash_left_is_over_after_ten_minutes(app: App, kept: ResyncPosition) -> None:
+    assert await kept.take(await kept.read(), app.now)
+    for minutes, is_free in ((0, False), (9, False), (10, True)):
+        assert await kept.take(await kept.read(), app.now + minutes * MINUTE) is is_free
+    await kept.clear(await kept.read())
+
+
+async def test_a_run_to_which_the_hub_says_nothing_gives_its_lease_back(app: App) -> None:
+    await fleet(app, 3)
+    for continuation in (None, "d00"):
+        app.hub.pages_left = 0
+        if continuation:
+            await ResyncPosition(position(app)).write(Cycle(continuation), ())
+        with pytest.raises(ExceptionGroup):
+            await app.resync()
+        app.hub.pages_left = None
+        asked = len(app.hub.asked)
+        await app.resync()
+        assert len(app.hub.asked) == asked + 1
 
 
 async def test_a_position_without_a_device_is_one_too(kept: ResyncPosition) -> None:

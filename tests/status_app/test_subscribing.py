@@ -18,7 +18,7 @@ from local.eventhubs import EventHubs
 from status_app.events.cloud_event import cloud_event
 from status_app.events.deployment_event import deployment_event
 from status_app.events.publisher import TransitionPublisher
-from status_core.rollout import Counts, Milestone, Rollout
+from status_core import Counts, Milestone, Rollout
 
 ROOT = Path(__file__).parents[2]
 TIME = "2024-05-02T09:02:10.765432Z"

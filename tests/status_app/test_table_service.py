@@ -11,8 +11,8 @@ from azure.data.tables.aio import TableClient
 
 from local.listener import Listener
 from status_app.errors import LostRaceError, UnavailableError
-from status_app.tables import service
-from status_app.tables.service import table_errors, table_service
+from status_app.storage import client as service
+from status_app.storage.client import table_errors, table_service
 
 ENTITY = {"PartitionKey": "p", "RowKey": "r"}
 ATTEMPTS = 4

@@ -3,10 +3,10 @@
 from datetime import UTC, datetime
 from random import Random
 
-from status_app.tables.index_rows import SHARDS
-from status_app.tables.members import Member
-from status_app.tables.tally import Tally
-from status_app.tables.tally_row import CHUNK, CHUNKS, Chunk, StoredTally, read_tally, split, tally_columns
+from status_app.fleet_index.index_rows import SHARDS
+from status_app.fleet_index.members import Member
+from status_app.rollouts.tally import Tally
+from status_app.rollouts.tally_row import CHUNK, CHUNKS, Chunk, StoredTally, read_tally, split, tally_columns
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 STATES = ("successful", "in_progress", "module_failed", "pending")

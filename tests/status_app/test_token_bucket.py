@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from local.iothub import IotHub
-from status_app.token_bucket import TokenBucket
-from status_app.twins import ATTEMPTS, TwinReader
+from status_app.iothub.token_bucket import TokenBucket
+from status_app.iothub.twins import RETRY, TwinReader
 
 
 class Clock:
@@ -117,9 +117,9 @@ async def test_twins_are_read_no_faster_than_the_setting_allows(hub: IotHub) -> 
 async def test_each_attempt_counts_and_a_query_does_not(hub: IotHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("random.uniform", lambda least, _most: least)  # waits between attempts: 1.75 seconds in all
     reader = Slow(hub.connection_string, 1)
-    hub.faults.add("read", 503, ATTEMPTS - 1)
+    hub.faults.add("read", 503, RETRY.attempts - 1)
     await reader.read("edge-1")
-    assert reader.now == pytest.approx(ATTEMPTS - 1)
+    assert reader.now == pytest.approx(RETRY.attempts - 1)
     waited = len(reader.waits)
     await reader.page(None)
     reader.close()

@@ -16,9 +16,9 @@ from azure.data.tables.aio import TableClient, TableServiceClient
 
 from local.tables import TableProxy
 from status_app.errors import LostRaceError, UnavailableError
-from status_app.tables import transaction
-from status_app.tables.service import table_errors, table_service
-from status_app.tables.transaction import Operation, Part, UnreadableAnswerError, decode, encode, etags
+from status_app.storage import transaction
+from status_app.storage.client import table_errors, table_service
+from status_app.storage.transaction import Operation, Part, UnreadableAnswerError, decode, encode, etags
 from status_app.telemetry import meters
 
 CREATE, UPDATE, UPSERT, DELETE = (

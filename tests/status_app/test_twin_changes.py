@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from app_over_azurite import SECRET, App, transitions
 
-from status_app.twin_changes import MAX_RETRIES, BatchError
+from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
 
 CREATED = "createModuleIdentity"
 

@@ -11,7 +11,7 @@ import pytest
 
 from local.iothub import IotHub
 from status_app.errors import ContinuationError, UnavailableError
-from status_app.twins import ATTEMPTS, FIRST_WAIT, LONGEST_WAIT, PAGE_SIZE, TwinPage, TwinReader
+from status_app.iothub.twins import PAGE_SIZE, RETRY, TwinPage, TwinReader
 
 SECRET = "hunter2-correct-horse"
 ODD = {"deviceId": "odd", "version": "x", "tags": 5, "configurations": [None], "properties": {"desired": [1.5]}}
@@ -81,10 +81,10 @@ async def test_a_404_that_does_not_speak_of_the_device_is_no_sign_that_it_is_gon
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
 async def test_a_hub_that_cannot_now_is_asked_a_few_times(hub: IotHub, reader: Reader, status: int) -> None:
-    hub.faults.add("read", status, ATTEMPTS)
+    hub.faults.add("read", status, RETRY.attempts)
     assert f"answer {status} " in await unavailable(reader)
-    assert hub.reads == {"edge-1": ATTEMPTS}
-    limits = [FIRST_WAIT * 2**number for number in range(ATTEMPTS - 1)]
+    assert hub.reads == {"edge-1": RETRY.attempts}
+    limits = [RETRY.first_wait * 2**number for number in range(RETRY.attempts - 1)]
     assert [limit / 2 <= wait <= limit for wait, limit in zip(reader.waits, limits, strict=True)] == [True] * 3
 
 
@@ -93,7 +93,7 @@ async def test_the_last_attempt_counts_as_much_as_the_first(hub: IotHub, reader:
     hub.faults.cut("read")
     hub.faults.add("read", 503)
     assert await reader.read("edge-1") == hub.registry.get("edge-1")
-    assert hub.reads == {"edge-1": ATTEMPTS}
+    assert hub.reads == {"edge-1": RETRY.attempts}
 
 
 @pytest.mark.parametrize("status", [400, 403, 412])
@@ -115,9 +115,9 @@ async def test_a_wrong_key_is_refused_and_not_told(hub: IotHub) -> None:
     ("retry_after", "wait"),
     [
         (7, 7.0),
-        (3600, LONGEST_WAIT),
-        ("9" * 5000, LONGEST_WAIT),
-        ("Fri, 31 Dec 9999 23:59:59 GMT", LONGEST_WAIT),
+        (3600, RETRY.longest_wait),
+        ("9" * 5000, RETRY.longest_wait),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", RETRY.longest_wait),
     ],
 )
 async def test_the_hub_says_how_long_to_wait_and_is_believed_within_limits(
@@ -137,20 +137,20 @@ async def test_a_retry_after_that_says_nothing_leaves_the_usual_wait(
 ) -> None:
     hub.faults.add("read", 503, retry_after=retry_after)
     assert await reader.read("edge-1") is not None
-    assert [FIRST_WAIT / 2 <= wait <= FIRST_WAIT for wait in reader.waits] == [True]
+    assert [RETRY.first_wait / 2 <= wait <= RETRY.first_wait for wait in reader.waits] == [True]
 
 
 async def test_a_connection_that_is_cut_each_time_is_a_hub_that_does_not_answer(hub: IotHub, reader: Reader) -> None:
-    hub.faults.cut("read", ATTEMPTS)
+    hub.faults.cut("read", RETRY.attempts)
     assert await unavailable(reader) == "iothub is unavailable: ConnectionError"
-    assert hub.reads == {"edge-1": ATTEMPTS}
+    assert hub.reads == {"edge-1": RETRY.attempts}
 
 
 async def test_a_silent_hub_is_given_up(hub: IotHub) -> None:
     reader = Reader(hub.connection_string, timeout=0.2)
-    hub.faults.delay("read", 60, ATTEMPTS)
+    hub.faults.delay("read", 60, RETRY.attempts)
     assert "Timeout" in await unavailable(reader)
-    assert len(reader.waits) == ATTEMPTS - 1
+    assert len(reader.waits) == RETRY.attempts - 1
     reader.close()
 
 
@@ -174,9 +174,9 @@ async def test_a_hub_whose_certificate_nobody_signed_is_not_believed(
 async def test_an_answer_that_is_no_json_object_is_no_twin_and_no_sign_that_the_device_is_gone(
     hub: IotHub, reader: Reader, body: bytes
 ) -> None:
-    hub.faults.answer("read", body, ATTEMPTS)
+    hub.faults.answer("read", body, RETRY.attempts)
     assert await unavailable(reader) == "iothub is unavailable: answer 200 without a JSON dict"
-    assert hub.reads == {"edge-1": ATTEMPTS}
+    assert hub.reads == {"edge-1": RETRY.attempts}
 
 
 @pytest.mark.parametrize(
@@ -207,7 +207,7 @@ async def test_no_error_and_no_log_quotes_a_twin_or_a_key(
     hub.registry.put(ODD | {"tags": SECRET})
     assert await reader.read("odd") is not None
     twin = json.dumps(hub.registry.get("odd")).encode()
-    hub.faults.answer("read", twin[:-1], ATTEMPTS)
+    hub.faults.answer("read", twin[:-1], RETRY.attempts)
     hub.faults.answer("query", b'[%s, "%s"]' % (twin, SECRET.encode()))
     assert [item["deviceId"] for item in (await reader.page(None)).twins] == ["odd"]
     with pytest.raises(UnavailableError) as raised:
@@ -265,10 +265,10 @@ async def test_a_page_of_a_busy_hub_is_asked_for_again_with_the_same_continuatio
 async def test_a_page_that_the_hub_cannot_give_is_given_up_after_the_same_attempts(
     hub: IotHub, reader: Reader, continuation: str | None
 ) -> None:
-    hub.faults.add("query", 503, ATTEMPTS)
+    hub.faults.add("query", 503, RETRY.attempts)
     with pytest.raises(UnavailableError, match="answer 503"):
         await reader.page(continuation)
-    assert hub.queries == ATTEMPTS
+    assert hub.queries == RETRY.attempts
 
 
 async def test_a_continuation_that_the_hub_does_not_take_is_told_apart_and_asked_once(
@@ -288,10 +288,10 @@ async def test_a_first_page_that_is_refused_has_no_continuation_to_blame(hub: Io
 
 @pytest.mark.parametrize("body", [*NO_JSON, b"null", b"{}"])
 async def test_an_answer_that_is_no_json_list_is_no_page(hub: IotHub, reader: Reader, body: bytes) -> None:
-    hub.faults.answer("query", body, ATTEMPTS)
+    hub.faults.answer("query", body, RETRY.attempts)
     with pytest.raises(UnavailableError, match="answer 200 without a JSON list"):
         await reader.page(None)
-    assert hub.queries == ATTEMPTS
+    assert hub.queries == RETRY.attempts
 
 
 async def test_items_that_are_no_objects_are_left_out_and_counted(
@@ -299,6 +299,6 @@ async def test_items_that_are_no_objects_are_left_out_and_counted(
 ) -> None:
     hub.faults.answer("query", b'[null, {"deviceId": 5}, [1], "x", {}]')
     assert await reader.page(None) == TwinPage([{"deviceId": 5}, {}], None)
-    assert [record.getMessage() for record in caplog.records if record.name == "status_app.twins"] == [
+    assert [record.getMessage() for record in caplog.records if record.name == "status_app.iothub.twins"] == [
         "3 of 5 items of a page of twins are no objects"
     ]

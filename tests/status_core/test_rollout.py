@@ -1,5 +1,6 @@
 """A deployment as a whole: when its milestones are reached, each once, and what is no progress."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -25,7 +26,7 @@ def led(*counts: tuple[float, int, int, int], policy: GracePolicy = POLICY) -> R
     return rollout
 
 
-def told(*counts: tuple[float, int, int, int], policy: GracePolicy = POLICY) -> list[tuple[Milestone, float]]:
+def told(*counts: tuple[float, int, int, int], policy: GracePolicy = POLICY) -> list[tuple[str, float]]:
     """The milestones that they come to, with their minutes."""
     return [(known, (at - T0).total_seconds() / 60) for known, at in led(*counts, policy=policy).reached]
 
@@ -122,3 +123,9 @@ def test_it_has_another_version_and_other_milestones_when_it_comes_back_from_no_
 @pytest.mark.parametrize("devices", [1, 5])
 def test_fewer_devices_are_no_other_version(devices: int) -> None:
     assert led((0, 9, 0, 0), (1, devices, 0, 0), (2, 9, 0, 0)).version == 1
+
+
+def test_a_milestone_of_a_newer_release_is_kept_and_changes_nothing() -> None:
+    before = led((0, 1, 0, 0))
+    kept = progress(replace(before, reached=(*before.reached, ("rolled_back", T0))), Counts(1, 0, 1), after(1), POLICY)
+    assert kept.reached == ((STARTED, T0), ("rolled_back", T0), (FIRST_FAILURE, after(1)))

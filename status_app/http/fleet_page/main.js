@@ -2,6 +2,7 @@
 
 import { deployments } from "./deployments.js";
 import { DeviceDialog, fragmentOf } from "./device.js";
+import { health } from "./health.js";
 import { tellFreshness } from "./freshness.js";
 import { nextStuck, stuckModules } from "./modules.js";
 import { Updates } from "./updates.js";
@@ -24,5 +25,5 @@ document.getElementById("find").addEventListener("submit", (event) => {
   app.openDevice(event.target.elements.device.value.trim());
 });
 
-updates.add(...lists.map((list) => () => list.load()));
+updates.add(...lists.map((list) => () => list.load()), health(document.getElementById("old-news")));
 new DeviceDialog(app).follow();

@@ -1,85 +1,18 @@
 """What a simulated edgeAgent reports, and when."""
 
 import json
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from http import HTTPStatus
 from typing import Any
 
 import pytest
+from simulated_device import Device, manifest, module, running, statuses
 
-from local.fleet import ContainerRuntime, EdgeAgent, ImageBehaviour
-from local.iothub import Change, Registry
+from local.fleet import ImageBehaviour
 
-CASES = Path(__file__).parents[2] / "cases"
-AGENT = "mcr.microsoft.com/azureiotedge-agent:1.5"
-HUB = "mcr.microsoft.com/azureiotedge-hub:1.5"
 TIMED_OUT = (
     "One or more errors occurred. "
     "(The request was canceled due to the configured HttpClient.Timeout of 300 seconds elapsing.)"
 )
-
-
-def module(image: str, **other: Any) -> dict[str, Any]:
-    settings = {"image": image, "createOptions": other.pop("createOptions", "")}
-    return {"type": "docker", "status": "running", "restartPolicy": "always", "settings": settings, **other}
-
-
-def manifest(schema: str = "1.1", agent: str = AGENT, **modules: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "schemaVersion": schema,
-        "runtime": {"type": "docker", "settings": {"minDockerVersion": "v1.25"}},
-        "systemModules": {
-            "edgeAgent": {"type": "docker", "settings": {"image": agent, "createOptions": ""}},
-            "edgeHub": module(HUB),
-        },
-        "modules": modules,
-    }
-
-
-class Device:
-    """A hub with one device, and a clock that counts seconds from its first start."""
-
-    def __init__(
-        self, images: dict[str, ImageBehaviour] | None = None, newest_schema: tuple[int, int] = (1, 1)
-    ) -> None:
-        self.start = datetime(2024, 5, 2, 9, tzinfo=UTC)
-        self.changes: list[Change] = []
-        self.registry = Registry(lambda: self.start, self.changes.append)
-        self.registry.create("edge-1")
-        self.runtime = ContainerRuntime(images)
-        self.agent = EdgeAgent(self.registry, "edge-1", self.runtime, newest_schema=newest_schema)
-
-    def at(self, seconds: float) -> datetime:
-        return self.start + timedelta(seconds=seconds)
-
-    def deploy(self, content: dict[str, Any], seconds: float) -> None:
-        self.registry.apply_desired("edge-1", content, "release", at=self.at(seconds))
-
-    def until(self, seconds: float) -> list[tuple[float, dict[str, Any]]]:
-        """Steps, and gives what was reported on the way: seconds and patch."""
-        before = len(self.changes)
-        self.agent.step(self.at(seconds))
-        return [
-            ((change.at - self.start).total_seconds(), dict(change.reported_patch))
-            for change in self.changes[before:]
-            if change.reported_patch is not None
-        ]
-
-    @property
-    def reported(self) -> Any:
-        twin = self.registry.get("edge-1")
-        assert twin is not None
-        return twin["properties"]["reported"]
-
-
-def running(content: dict[str, Any], images: dict[str, ImageBehaviour] | None = None) -> Device:
-    """A device that has had a deployment (version 2) for a minute."""
-    device = Device(images)
-    device.deploy(content, 0)
-    device.agent.start(device.at(0))
-    device.until(60)
-    assert device.reported["lastDesiredVersion"] == 2
-    return device
 
 
 def test_a_device_without_deployment_reports_417_and_no_version() -> None:
@@ -90,7 +23,7 @@ def test_a_device_without_deployment_reports_417_and_no_version() -> None:
     assert patch["lastDesiredStatus"]["code"] == 417
     assert patch["lastDesiredStatus"]["description"].startswith("This device has an empty configuration")
     assert "lastDesiredVersion" not in patch
-    assert patch["runtime"]["type"] == "Unknown"
+    assert patch["runtime"]["Type"] == "Unknown"
     assert patch["systemModules"].keys() == {"edgeAgent"}
 
 
@@ -182,7 +115,7 @@ def test_an_old_agent_rejects_the_schema_that_a_newer_one_reads() -> None:
 
 
 def test_an_image_that_came_with_the_device_is_not_pulled() -> None:
-    refused = {"vision:2": ImageBehaviour(pull_refused=True)}
+    refused = {"vision:2": ImageBehaviour(pull_error=HTTPStatus.NOT_FOUND)}
     device = running(manifest(m1=module("vision:2", imagePullPolicy="never")), refused)
     assert device.reported["lastDesiredStatus"]["code"] == 200
     assert device.reported["modules"]["m1"]["imagePullPolicy"] == "never"
@@ -190,7 +123,8 @@ def test_an_image_that_came_with_the_device_is_not_pulled() -> None:
 
 def test_a_refused_pull_is_a_500_and_the_other_modules_go_on() -> None:
     device = running(
-        manifest(m1=module("vision:1"), m2=module("other:1")), {"vision:2": ImageBehaviour(pull_refused=True)}
+        manifest(m1=module("vision:1"), m2=module("other:1")),
+        {"vision:2": ImageBehaviour(pull_error=HTTPStatus.NOT_FOUND)},
     )
     device.deploy(manifest(m1=module("vision:2"), m2=module("other:2")), 61)
     device.until(90)
@@ -198,14 +132,14 @@ def test_a_refused_pull_is_a_500_and_the_other_modules_go_on() -> None:
     assert device.reported["lastDesiredStatus"] == {
         "code": 500,
         "description": "One or more errors occurred. "
-        "(Error calling prepare update for module m1: Could not pull image vision:2)",
+        '(Error calling prepare update for module m1: registry operation error: pull image "vision:2")',
     }
     images = {name: entry["settings"]["image"] for name, entry in device.reported["modules"].items()}
     assert images == {"m1": "vision:1", "m2": "other:2"}
 
 
 def test_a_refused_pull_is_tried_again_and_heals_when_the_registry_does() -> None:
-    device = running(manifest(m1=module("vision:1")), {"vision:2": ImageBehaviour(pull_refused=True)})
+    device = running(manifest(m1=module("vision:1")), {"vision:2": ImageBehaviour(pull_error=HTTPStatus.NOT_FOUND)})
     device.deploy(manifest(m1=module("vision:2")), 61)
     device.until(300)
     assert device.reported["lastDesiredStatus"]["code"] == 500
@@ -262,7 +196,8 @@ def test_the_restarts_of_a_module_that_runs_for_ten_minutes_are_forgotten() -> N
     assert device.reported["modules"]["m1"]["restartCount"] > 0
     device.until(1000)
     assert device.reported["modules"]["m1"]["restartCount"] == 0
-    assert device.reported["modules"]["m1"]["lastRestartTimeUtc"] == "0001-01-01T00:00:00"
+    entry = device.reported["modules"]["m1"]
+    assert entry["lastRestartTimeUtc"] == entry["lastExitTimeUtc"]
 
 
 @pytest.mark.parametrize(
@@ -351,27 +286,88 @@ def test_a_power_cut_loses_the_pull_that_was_under_way() -> None:
     device.deploy(manifest(m1=module("vision:2")), 61)
     device.agent.power_off(device.at(90))
     device.agent.start(device.at(150))
-    assert not device.runtime.has("vision:2", device.at(240))
+    device.until(240)
+    assert not device.runtime.has("vision:2")
     device.until(400)
     assert device.reported["modules"]["m1"]["settings"]["image"] == "vision:2"
 
 
-def test_an_agent_that_replaces_itself_says_406_and_comes_back_with_its_new_image() -> None:
+def versions_and_codes(device: Device, seconds: float) -> list[tuple[int, int, str]]:
+    """What was reported from one second to the next: the version, the code, and the image of the agent."""
+    seen = []
+    for second in range(61, round(seconds)):
+        if device.until(second):
+            agent = device.reported["systemModules"]["edgeAgent"]
+            image = agent["settings"]["image"].rpartition(":")[2]
+            seen.append((device.reported["lastDesiredVersion"], device.status[0], image))
+    return seen
+
+
+def test_an_agent_that_replaces_itself_takes_the_version_says_406_and_comes_back_with_its_new_image() -> None:
     device = running(manifest(m1=module("vision:1")))
-    device.deploy(manifest(agent="mcr.microsoft.com/azureiotedge-agent:1.6", m1=module("vision:1")), 61)
-    device.until(180)
-    codes = [
-        (patch.get("lastDesiredVersion"), patch["lastDesiredStatus"]["code"])
-        for change in device.changes
-        if (patch := change.reported_patch) and "lastDesiredStatus" in patch
-    ]
-    assert codes == [(2, 200), (None, 406), (3, 200)]
+    before = device.reported["modules"]["m1"]
+    device.deploy(manifest(agent="azureiotedge-agent:1.6", m1=module("vision:1")), 61)
+    assert versions_and_codes(device, 180) == [(3, 406, "1.5"), (3, 200, "1.6")]
+    patches = [change.reported_patch for change in device.changes[-3:]]
+    assert patches[0] == {"lastDesiredVersion": 3}
+    assert device.reported["modules"]["m1"] == before
+
+
+def test_an_agent_that_replaces_itself_leaves_the_rest_of_the_plan_to_the_new_one() -> None:
+    device = running(manifest(m1=module("vision:1")))
+    device.deploy(manifest(agent="azureiotedge-agent:1.6", m1=module("vision:2")), 61)
+    assert versions_and_codes(device, 180) == [(2, 406, "1.5"), (3, 200, "1.6"), (3, 200, "1.6")]
+    assert device.reported["modules"]["m1"]["settings"]["image"] == "vision:2"
+
+
+def test_the_environment_of_an_agent_counts_only_once_it_was_made_by_an_agent() -> None:
+    def content(image: str, level: str) -> dict[str, Any]:
+        desired = manifest(agent=image)
+        desired["systemModules"]["edgeAgent"]["env"] = {"RuntimeLogLevel": {"value": level}}
+        return desired
+
+    device = running(content("azureiotedge-agent:1.6", "info"))
+    device.deploy(content("azureiotedge-agent:1.6", "debug"), 61)
+    device.until(120)
     agent = device.reported["systemModules"]["edgeAgent"]
-    assert (agent["settings"]["image"], agent["runtimeStatus"]) == (
-        "mcr.microsoft.com/azureiotedge-agent:1.6",
-        "running",
-    )
-    assert device.reported["modules"]["m1"]["runtimeStatus"] == "running"
+    assert agent["env"] == {"RuntimeLogLevel": {"value": "debug"}}
+    fresh = running(content("mcr.microsoft.com/azureiotedge-agent:1.5", "info"))
+    assert "env" not in fresh.reported["systemModules"]["edgeAgent"]
+
+
+def test_the_first_report_of_a_new_process_has_its_start_time_and_every_digest_again() -> None:
+    device = running(manifest(m1=module("vision:1")))
+    device.agent.kill(device.at(61))
+    device.agent.start(device.at(120))
+    [(_, patch)] = device.until(300)
+    digests = {name: entry["settings"]["imageHash"] for name, entry in patch["modules"].items()}
+    assert digests == {"m1": device.reported["modules"]["m1"]["settings"]["imageHash"]}
+    assert patch["systemModules"]["edgeAgent"]["lastStartTimeUtc"] == "2024-05-02T09:02:00Z"
+    section = device.reported["$metadata"]
+    assert section["systemModules"]["edgeAgent"]["lastStartTimeUtc"]["$lastUpdated"] == section["$lastUpdated"]
+
+
+def test_a_device_is_connected_while_its_agent_runs() -> None:
+    device = Device()
+    states = []
+    for second, act in enumerate((device.agent.start, device.agent.kill, device.agent.start, device.agent.power_off)):
+        act(device.at(10 * second))
+        device.until(10 * second)
+        states.append((device.registry.get("edge-1") or {})["connectionState"])
+    assert states == ["Connected", "Disconnected", "Connected", "Disconnected"]
+
+
+def test_a_module_that_was_made_for_a_version_not_yet_taken_is_made_again() -> None:
+    device = running(manifest(m1=module("vision:1")))
+    device.runtime.images["other:1"] = ImageBehaviour(pull_seconds=0)
+    device.runtime.images["slow:1"] = ImageBehaviour(pull_seconds=100)
+    device.deploy(manifest(m1=module("vision:1"), a=module("other:1"), b=module("slow:1")), 61)
+    device.until(70)
+    device.agent.kill(device.at(80))
+    device.agent.start(device.at(100))
+    assert device.runtime.containers["a"].started_at == device.at(63)
+    device.until(300)
+    assert device.runtime.containers["a"].started_at == device.at(163)  # new modules come first
 
 
 @pytest.mark.parametrize(
@@ -431,7 +427,12 @@ def test_an_edge_hub_that_is_no_longer_desired_is_unknown() -> None:
     del content["systemModules"]["edgeHub"]
     device.deploy(content, 61)
     device.until(120)
-    assert device.reported["systemModules"]["edgeHub"] == {"type": "Unknown", "status": "unknown"}
+    assert device.reported["systemModules"]["edgeHub"] == {
+        "type": "Unknown",
+        "status": "unknown",
+        "restartPolicy": "never",
+        "startupOrder": 4294967295,
+    }
 
 
 def test_reports_follow_one_another_by_whole_reconciles_whatever_the_clock_does() -> None:
@@ -453,27 +454,3 @@ def test_a_device_that_the_hub_does_not_know_reports_nothing_and_goes_on() -> No
     assert device.until(120) == []
     device.agent.shut_down(device.at(121))
     assert device.registry.get("edge-1") is None
-
-
-def test_a_reported_section_has_the_keys_of_a_real_one() -> None:
-    case = json.loads((CASES / "003_seed_successful.json").read_text())
-    real = case["twin"]["properties"]["reported"]
-    device = Device()
-    device.agent.start(device.at(0))
-    device.until(10)  # with nothing desired: the first report says so, and the description is there to stay
-    device.deploy(manifest(m1=module("vision:1", version="1.1")), 11)
-    device.until(60)
-    assert keys(device.reported) == keys(real)
-
-
-def statuses(device: Device) -> list[str]:
-    """What was reported of the module m1, change by change."""
-    entries = [(change.reported_patch or {}).get("modules", {}).get("m1", {}) for change in device.changes]
-    return [entry["runtimeStatus"] for entry in entries if "runtimeStatus" in entry]
-
-
-def keys(value: Any, path: tuple[str, ...] = ()) -> set[tuple[str, ...]]:
-    """Every path of a JSON object."""
-    if not isinstance(value, dict):
-        return {path}
-    return {path} | {inner for key in value for inner in keys(value[key], (*path, key))}

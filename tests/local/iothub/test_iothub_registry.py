@@ -137,6 +137,15 @@ def test_configurations_change_no_version_and_notify_nobody(hub: Hub) -> None:
     assert hub.changes == []
 
 
+def test_a_connection_changes_no_version_and_notifies_nobody(hub: Hub) -> None:
+    before = hub.twin()
+    hub.registry.set_connected("edge-1", connected=True)
+    assert hub.twin() == {**before, "connectionState": "Connected"}
+    hub.registry.set_connected("edge-1", connected=False)
+    assert hub.twin() == before
+    assert hub.changes == []
+
+
 def test_a_twin_that_is_put_stands_as_it_is(hub: Hub) -> None:
     twin = {"deviceId": "odd", "properties": None, "version": "x"}
     hub.registry.put(twin)

@@ -1,0 +1,1 @@
+"""What is run by a name: by make, by azd, by hand."""

@@ -1,0 +1,143 @@
+"""The command doctor: every step of the chain in turn, as it is taken."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+
+from status_app.commands.doctor.api_checks import check_api
+from status_app.commands.doctor.event_hub_checks import DEFAULT_GROUP, check_event_hub
+from status_app.commands.doctor.iot_hub_checks import check_route, check_twins
+from status_app.commands.doctor.step import Step, Verdict, ok, skipped, wrong
+from status_app.commands.doctor.table_checks import TableChecks, trigger_step
+from status_app.commands.exit_codes import ExitCode
+from status_app.commands.fleet_status.choose_source import api_address
+from status_app.commands.terminal import printed
+from status_app.errors import SettingError
+from status_app.iothub.twins import TwinReader
+from status_app.settings import Settings, check_trigger, read_iot_hub, read_schedules, read_tables
+from status_app.storage.client import table_service
+
+_APP = ("STATUS_TABLES", "IOT_HUB", "TWIN_CHANGES_HUB")
+_SIGNS = {Verdict.OK: "ok     ", Verdict.WRONG: "WRONG  ", Verdict.SKIPPED: "skipped"}
+_SETTINGS = "az functionapp config appsettings list -g GROUP -n APP"
+
+
+async def doctor(  # noqa: PLR0913 (all but two keyword-only)
+    environment: Mapping[str, str],
+    tell: Callable[[str], object],
+    *,
+    url: str | None = None,
+    key: str | None = None,
+    as_json: bool = False,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> ExitCode:
+    """Take every step that can be taken from here, and say what came of it.
+
+    Args:
+        environment: The settings of the app, DEPLOYMENT_STATUS_URL and DEPLOYMENT_STATUS_KEY, or some of them.
+        tell: Takes a line at a time.
+        url: The app's address, in the place of the environment's.
+        key: A function key, in the place of the environment's.
+        as_json: Whether it tells one JSON object in the place of lines.
+        clock: The time that ages are counted by, in UTC.
+        wall_clock: The time that the table service's is compared with, in UTC.
+
+    Returns:
+        OK, FAILED where something is wrong, CONFIG where nothing can be asked.
+    """
+    steps = []
+    async for step in take_steps(environment, url, key, clock, wall_clock):
+        steps.append(step)
+        if not as_json:
+            tell(printed(f"{_SIGNS[step.verdict]}  {step.name}: {step.answer}"))
+            if step.mend:
+                tell(printed(f"         {step.mend}"))
+    asked = [step for step in steps if step.verdict is not Verdict.SKIPPED and step.name != "settings"]
+    bad = [step for step in steps if step.verdict is Verdict.WRONG]
+    code = ExitCode.FAILED if bad else ExitCode.OK
+    if not asked:
+        code = ExitCode.CONFIG
+    if as_json:
+        items = [
+            {"name": step.name, "verdict": step.verdict, "asked": step.asked, "answer": step.answer, "mend": step.mend}
+            for step in steps
+        ]
+        tell(json.dumps({"ok": code is ExitCode.OK, "steps": items}, indent=1))
+    elif not asked:
+        tell("nothing can be asked: set the settings of the app here, or DEPLOYMENT_STATUS_URL")
+    else:
+        skips = sum(step.verdict is Verdict.SKIPPED for step in steps)
+        tell(f"{len(asked)} asked, {len(bad)} wrong, {skips} skipped")
+    return code
+
+
+async def take_steps(
+    environment: Mapping[str, str],
+    url: str | None,
+    key: str | None,
+    clock: Callable[[], datetime],
+    wall_clock: Callable[[], datetime],
+) -> AsyncIterator[Step]:
+    """Each step as it is taken, in the order of the chain."""
+    yield _settings(environment)
+    async for step in _iot_hub(environment):
+        yield step
+    group = environment.get("CONSUMER_GROUP", "").strip() or DEFAULT_GROUP
+    incoming, newest = await check_event_hub(environment, "TwinChanges", "TWIN_CHANGES_HUB", group)
+    yield incoming
+    beats = None
+    try:
+        service, schedules = table_service(read_tables(environment)), read_schedules(environment)
+    except SettingError as error:
+        yield _not_set("tables", error, environment, "STATUS_TABLES")
+    except ValueError:  # its text may quote a key
+        yield wrong("tables", "a row", "STATUS_TABLES is neither an https endpoint nor a connection string", _SETTINGS)
+    else:
+        async with service:
+            checks = TableChecks(service, schedules, clock, wall_clock)
+            async for step in checks.run():
+                yield step
+            beats = checks.heartbeats
+    yield trigger_step(beats, newest, clock())
+    yield (await check_event_hub(environment, "Transitions", "TRANSITIONS_HUB"))[0]
+    try:
+        address = api_address(environment, url, key)
+    except SettingError as error:
+        yield wrong("API", "GET /api/health", str(error), "az functionapp show -g GROUP -n APP --query defaultHostName")
+        return
+    for step in await check_api(*address):
+        yield step
+
+
+def _settings(environment: Mapping[str, str]) -> Step:
+    name, asked = "settings", "those of the app, as they are set here"
+    if not any(environment.get(setting, "").strip() for setting in _APP):
+        return skipped(name, asked, f"none of {', '.join(_APP)} is set here", _SETTINGS)
+    try:
+        Settings.read(environment)
+        check_trigger(environment)
+    except SettingError as error:
+        return wrong(name, asked, str(error), _SETTINGS)
+    return ok(name, asked, "each has a value that it takes")
+
+
+async def _iot_hub(environment: Mapping[str, str]) -> AsyncIterator[Step]:
+    try:
+        iot_hub, hub = read_iot_hub(environment)
+        reader = TwinReader(iot_hub)
+    except SettingError as error:
+        yield _not_set("IoT hub", error, environment, "IOT_HUB")
+        return
+    try:
+        yield await check_twins(reader, hub)
+    finally:
+        reader.close()
+    async for step in check_route(hub):
+        yield step
+
+
+def _not_set(name: str, error: SettingError, environment: Mapping[str, str], setting: str) -> Step:
+    if environment.get(setting, "").strip():
+        return wrong(name, setting, str(error), _SETTINGS)
+    return skipped(name, setting, str(error))

@@ -1,0 +1,5 @@
+"""The status of a fleet, asked by a command: of the API, or of the tables. The answers are the same."""
+
+from status_app.commands.fleet_status.fleet_status import Answer, FleetStatus, RefusedError
+
+__all__ = ["Answer", "FleetStatus", "RefusedError"]

@@ -1,0 +1,35 @@
+"""What the commands ask of a fleet, wherever the answer comes from."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+
+from status_app.errors import StatusAppError
+
+type Answer = Mapping[str, Any]
+"""A JSON object as the API gives it (schemas/openapi.yaml)."""
+
+
+class RefusedError(StatusAppError):
+    """What is asked refuses to answer, or is not there: waiting does not mend it. The text tells a person what may."""
+
+
+class FleetStatus(Protocol):
+    """The status of a fleet, in the shapes of the API.
+
+    Every method raises UnavailableError where there is no answer now, after a few attempts, and RefusedError.
+    """
+
+    async def deployment(self, deployment: str) -> Answer | None:
+        """A deployment, counted now; None where no device is credited with it and none ever was."""
+
+    def devices(self, deployment: str, *, state: str | None = None, stuck: bool = False) -> AsyncIterator[Answer]:
+        """The devices on which a deployment is credited: those in a state, those that are stuck, or all of them."""
+
+    async def device(self, device_id: str) -> Answer | None:
+        """A device with its modules and evidence; None where it is not known."""
+
+    async def transitions(self, device_id: str, limit: int) -> Sequence[Answer]:
+        """The last transitions of a device, newest first; of one that is deleted too."""
+
+    async def close(self) -> None:
+        """Close what is open."""

@@ -1,0 +1,100 @@
+"""The status of a fleet, read from the tables: for whoever may read them, and has no API."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from status_app.commands.fleet_status.fleet_status import Answer, RefusedError
+from status_app.errors import SettingError, UnavailableError
+from status_app.fleet_index import deployment_index
+from status_app.fleet_index.deployment_index import DeploymentIndex
+from status_app.queries import Devices, Fleet, Place
+from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.status_table import status_table
+from status_app.status_table.status_table import StatusTable
+from status_app.storage.client import table_service
+from status_core import State
+
+PAGE: Final = 200
+"""Devices that are asked for at once, as of the API."""
+
+_REFUSALS: Final = (401, 403)
+
+
+class TableFleetStatus:
+    """Reads the tables, by the queries of the API; it writes nothing, and creates none.
+
+    Args:
+        tables: Endpoint of the table service, or a connection string.
+        clock: The time, in UTC.
+
+    Raises:
+        SettingError: It is neither.
+    """
+
+    def __init__(self, tables: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        try:
+            self._service = table_service(tables)
+        except ValueError:  # its text may quote a key
+            raise SettingError("STATUS_TABLES is neither an https endpoint nor a connection string") from None
+        index_client = self._service.get_table_client(deployment_index.TABLE)
+        index, rows = DeploymentIndex(index_client, clock), DeploymentRows(index_client, clock)
+        table = StatusTable(
+            self._service.get_table_client(status_table.TABLE),
+            index,
+            rows,
+            hub="",  # this and what follows is for those who write
+            stable_after=timedelta(0),
+            history_limit=0,
+            publishes=False,
+        )
+        self._fleet = Fleet(table, index, rows, clock)
+
+    async def deployment(self, deployment: str) -> Answer | None:
+        """As FleetStatus says."""
+        with _refusals():
+            return await self._fleet.deployment(deployment)
+
+    async def devices(self, deployment: str, *, state: str | None = None, stuck: bool = False) -> AsyncIterator[Answer]:
+        """As FleetStatus says. A request for each device, beside those of the index."""
+        asked = Devices(None if state is None else State(state), deployment, stuck)
+        after: Place | None = None
+        while True:
+            with _refusals():
+                page = await self._fleet.devices(asked, after, PAGE)
+            for device in page.items:
+                yield device
+            after = page.after
+            if after is None:
+                return
+
+    async def device(self, device_id: str) -> Answer | None:
+        """As FleetStatus says."""
+        with _refusals():
+            return await self._fleet.device(device_id)
+
+    async def transitions(self, device_id: str, limit: int) -> Sequence[Answer]:
+        """As FleetStatus says."""
+        with _refusals():
+            page = await self._fleet.transitions(device_id, None, limit)
+        return page.items if page is not None else []
+
+    async def close(self) -> None:
+        """As FleetStatus says."""
+        await self._service.close()
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """A table service that refuses is told at once: a command has no role that is about to hold."""
+    try:
+        yield
+    except UnavailableError as error:
+        status = getattr(error.__cause__, "status_code", None)
+        if status in _REFUSALS:
+            raise RefusedError(
+                f"the table service refuses access (answer {status}): check STATUS_TABLES, and the role Storage Table "
+                "Data Reader"
+            ) from None
+        raise

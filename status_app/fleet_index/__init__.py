@@ -1,0 +1,1 @@
+"""The table DeploymentIndex: other ways to find a device than by its id."""

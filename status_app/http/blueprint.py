@@ -1,0 +1,83 @@
+"""The HTTP triggers of the app, as one Blueprint: which route answers what, and who may ask."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import azure.functions as func
+
+from status_app.http import routes
+from status_app.http.page import fleet_page
+from status_app.queries import Fleet
+from status_app.queries.health import Health
+
+
+class Asked(Protocol):
+    """Whom the routes ask."""
+
+    @property
+    def health(self) -> Health:
+        """What is known of the app itself."""
+
+    def fleet(self) -> Fleet:
+        """What is known of the fleet."""
+
+
+type _Answer = Callable[[Asked, func.HttpRequest], Awaitable[func.HttpResponse]]
+type _Trigger = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
+
+_KEY: Final = func.AuthLevel.FUNCTION
+_ANYBODY: Final = func.AuthLevel.ANONYMOUS
+
+
+def _fleet(answer: Callable[[Fleet, func.HttpRequest], Awaitable[func.HttpResponse]]) -> _Answer:
+    return lambda asked, request: answer(asked.fleet(), request)
+
+
+def _health(answer: Callable[[Health, func.HttpRequest], Awaitable[func.HttpResponse]]) -> _Answer:
+    return lambda asked, request: answer(asked.health, request)
+
+
+ROUTES: Final[tuple[tuple[str, str, _Answer, func.AuthLevel], ...]] = (
+    ("devices", "devices", _fleet(routes.devices), _KEY),
+    ("device", "devices/{deviceId}", _fleet(routes.device), _KEY),
+    ("transitions", "devices/{deviceId}/transitions", _fleet(routes.transitions), _KEY),
+    ("modules", "modules", _fleet(routes.modules), _KEY),
+    ("deployments", "deployments", _fleet(routes.deployments), _KEY),
+    ("deployment", "deployments/{deploymentId}", _fleet(routes.deployment), _KEY),
+    ("health", "health", _health(routes.health), _ANYBODY),
+    ("health_details", "health/details", _health(routes.health_details), _KEY),
+)
+"""Of each route of the API: the name of its function, its path, what answers it, and whether it takes a key."""
+
+
+def http_blueprint(asked: Callable[[], Asked]) -> func.Blueprint:
+    """The routes of the API, and the page, for one app.
+
+    A new one each time: the worker library takes the functions of a Blueprint once.
+
+    Args:
+        asked: Gives whom they ask; called for each request.
+    """
+    blueprint = func.Blueprint()  # type: ignore[no-untyped-call]  # the library has no annotation there
+    for name, path, answer, level in ROUTES:
+        _add(blueprint, name, path, _asking(answer, asked), level)
+    _add(blueprint, "fleet", "fleet", _page, _KEY)
+    return blueprint
+
+
+def _add(blueprint: func.Blueprint, name: str, path: str, trigger: _Trigger, level: func.AuthLevel) -> None:
+    route = blueprint.route(route=path, methods=["GET"], auth_level=level)
+    blueprint.function_name(name)(route(trigger))
+
+
+def _asking(answer: _Answer, asked: Callable[[], Asked]) -> _Trigger:
+    async def trigger(req: func.HttpRequest) -> func.HttpResponse:
+        return await answer(asked(), req)
+
+    return trigger
+
+
+async def _page(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (a binding)
+    """The page that shows the fleet to a person."""
+    page = fleet_page()
+    return func.HttpResponse(page.body, headers=dict(page.headers))

@@ -1,0 +1,77 @@
+"""Answers: JSON with an ETag, and problems (RFC 9457)."""
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Awaitable, Mapping
+from http import HTTPStatus
+from typing import Any, Final
+
+import azure.functions as func
+
+from status_app.errors import StatusAppError, UnavailableError
+from status_app.http.parameters import ParameterError
+from status_app.queries import PlaceError
+
+RETRY_AFTER: Final = 5
+"""Seconds after which the table service may answer again."""
+HEADERS: Final = {
+    "Cache-Control": "private, no-cache",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Of every answer: it holds nothing that a browser may run, and its address may hold a key."""
+
+_JSON: Final = "application/json"
+_PROBLEM: Final = "application/problem+json"
+_TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
+
+_log = logging.getLogger(__name__)
+
+
+class NotFoundError(StatusAppError):
+    """What is asked for is not known. The text says what."""
+
+
+async def answered(request: func.HttpRequest, answer: Awaitable[Any]) -> func.HttpResponse:
+    """The answer to a request, or the problem that it came to.
+
+    Args:
+        request: The request.
+        answer: Gives what is sent as JSON.
+    """
+    try:
+        body = json.dumps(await answer).encode()
+    except ParameterError as error:
+        return problem(HTTPStatus.BAD_REQUEST, str(error))
+    except PlaceError:
+        return problem(HTTPStatus.BAD_REQUEST, "next is no place of this list: begin without it")
+    except NotFoundError as error:
+        return problem(HTTPStatus.NOT_FOUND, str(error))
+    except UnavailableError as error:
+        _log.warning("%s", error)
+        return problem(HTTPStatus.SERVICE_UNAVAILABLE, "the table service does not answer now: try again later")
+    headers = {**HEADERS, "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
+    if _is_known(headers["ETag"], request.headers.get("if-none-match", "")):
+        return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
+    return func.HttpResponse(body, headers=headers, mimetype=_JSON)
+
+
+def problem(status: HTTPStatus, detail: str) -> func.HttpResponse:
+    """A problem, with the sentence that tells what it is."""
+    body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
+    return plain(status, body, _PROBLEM)
+
+
+def plain(status: HTTPStatus, body: Mapping[str, Any], mimetype: str = _JSON) -> func.HttpResponse:
+    """An answer that nobody keeps."""
+    headers = dict(HEADERS)
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(RETRY_AFTER)
+    return func.HttpResponse(json.dumps(body), status_code=status, headers=headers, mimetype=mimetype)
+
+
+def _is_known(etag: str, condition: str) -> bool:
+    return condition.strip() == "*" or etag in _TAG.findall(condition)

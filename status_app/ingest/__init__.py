@@ -1,0 +1,1 @@
+"""What arrives: batches of events, notifications of twin changes, and dead letters."""

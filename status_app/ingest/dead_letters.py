@@ -1,0 +1,258 @@
+"""The table DeadLetter: events that could not be processed, whole but for secrets, until they are replayed."""
+
+import json
+import re
+import zlib
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables import TableEntity, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from status_app.errors import StatusAppError
+from status_app.ingest.event_batch import IncomingEvent
+from status_app.status_table.rows import Row, long, read_number, read_time
+from status_app.storage.client import table_errors
+from status_app.storage.keys import escape
+from status_core import REDACTED, Blanker, secret_values
+
+TABLE: Final = "DeadLetter"
+PAGE: Final = 50
+"""Rows that are read at once: at most 50 MiB, since a row holds 1 MiB."""
+
+_SECRET_KEY: Final = re.compile(r"^(?:env|createOptions\d*|registryCredentials)$", re.IGNORECASE)
+_SECRET_WORD: Final = re.compile(r"env\W|createOptions|registryCredentials|password", re.IGNORECASE)
+_PART: Final = 16_000
+"""Characters of a text column, and a quarter of the bytes of a binary one; Table Storage takes 32,768 UTF-16 units, of
+which a character may need two, and 65,536 bytes."""
+_TEXT_LIMIT: Final = 800_000
+"""Bytes of a body that is kept as text, as the SDK sends it (ASCII JSON): an entity holds 1 MiB."""
+_PACKED_LIMIT: Final = 700_000
+"""Bytes of a deflated body, for the same reason; what does not get smaller is cut, and cannot be replayed."""
+
+
+class UnreadableRowError(StatusAppError):
+    """A row is not as `keep` writes it. The text names the column and quotes nothing of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An event as it is kept: `row` is all of it, as it was read, with its ETag."""
+
+    row: TableEntity
+
+    @property
+    def name(self) -> str:
+        """`partition/sequence`, as the keys have it: a row is never without them."""
+        sequence = self.row["RowKey"].partition("-")[0]
+        return f"{self.row['PartitionKey']}/{sequence.lstrip('0') or '0'}"
+
+    @property
+    def reason(self) -> str:
+        """Why it was given up."""
+        return str(self.row.get("Reason", "without a reason"))
+
+    def event(self) -> IncomingEvent:
+        """The event, its body without secrets.
+
+        Raises:
+            UnreadableRowError: The row is not as `keep` writes it.
+        """
+        enqueued = self.row.get("EnqueuedTime")
+        properties = _properties(_checked("Properties", self.row.get("Properties"), str))
+        return IncomingEvent(
+            body=_body(self.row),
+            properties=_part_of(properties, "application"),
+            system_properties=_part_of(properties, "system"),
+            partition_id=_checked("PartitionId", self.row.get("PartitionId"), str),
+            sequence_number=_checked("SequenceNumber", read_number(self.row.get("SequenceNumber")), int),
+            enqueued_time=read_time(enqueued) if isinstance(enqueued, datetime) else None,
+        )
+
+
+class DeadLetters:
+    """Keeps events with the reason why they were given up."""
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+
+    async def keep(self, event: IncomingEvent, reason: str, detail: str) -> None:
+        """Store an event. The same event twice is one row.
+
+        Raises:
+            UnavailableError: The table service does not answer; the event must not be lost.
+        """
+        row: Row = {
+            **_key(event),
+            "Reason": reason,
+            "Detail": detail[:_PART],
+            "PartitionId": event.partition_id,
+            "SequenceNumber": long(event.sequence_number),
+            "EnqueuedTime": event.enqueued_time,
+            "Properties": _told(event)[:_PART],
+            **_body_columns(safe_body(event.body)),
+        }
+        with table_errors():
+            await self._client.upsert_entity(
+                {name: value for name, value in row.items() if value is not None}, mode=UpdateMode.REPLACE
+            )
+
+    async def pages(self, reason: str | None = None) -> AsyncIterator[list[DeadLetter]]:
+        """Everything that is kept, or what was given up for one reason; the oldest of a partition first.
+
+        What is kept meanwhile may or may not be among it. No table is as an empty one.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        if reason is None:
+            rows = self._client.list_entities(results_per_page=PAGE)
+        else:
+            rows = self._client.query_entities(
+                "Reason eq @reason", parameters={"reason": reason}, results_per_page=PAGE
+            )
+        with table_errors():
+            try:
+                async for page in rows.by_page():
+                    yield [DeadLetter(row) async for row in page]
+            except ResourceNotFoundError:
+                return
+
+    async def forget(self, letter: DeadLetter) -> None:
+        """Delete what was processed; it may be gone already.
+
+        Raises:
+            LostRaceError: It was kept anew since it was read.
+            UnavailableError: The table service does not answer.
+        """
+        with table_errors(guarded=True):
+            await self._client.delete_entity(letter.row, match_condition=MatchConditions.IfNotModified)
+
+    async def give_reason(self, letter: DeadLetter, reason: str, detail: str) -> None:
+        """Store why an event was given up once more, where that is another reason than before.
+
+        Raises:
+            LostRaceError: It was kept anew since it was read, or deleted.
+            UnavailableError: The table service does not answer.
+        """
+        row = letter.row
+        change = {"Reason": reason, "Detail": detail[:_PART]}
+        if change.items() <= row.items():
+            return
+        change |= {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}
+        with table_errors(guarded=True):
+            await self._client.update_entity(
+                change,
+                mode=UpdateMode.MERGE,
+                etag=row.metadata["etag"],
+                match_condition=MatchConditions.IfNotModified,
+            )
+
+
+def safe_body(body: bytes) -> str | bytes:
+    """A body without the secrets of a twin: JSON with its secret values replaced, else cut where one may begin."""
+    try:
+        text = body.decode("utf-8")
+    except UnicodeDecodeError:
+        readable = body.replace(b"\x00", b"").decode("latin-1")  # UTF-16 reads as its own letters then
+        return _cut(readable) if _SECRET_WORD.search(readable) else body
+    if not _SECRET_WORD.search(text):
+        return text
+    try:
+        value = json.loads(text)
+        return _json(_without_secrets(value, Blanker(secret_values(value)))) if isinstance(value, dict) else _cut(text)
+    except (ValueError, RecursionError):
+        return _cut(text)
+
+
+def _without_secrets(value: Any, secrets: Blanker) -> Any:
+    """A part of a body: secret keys without their value, and texts that quote one of the secrets without it."""
+    if isinstance(value, dict):
+        return {
+            key: REDACTED if _SECRET_KEY.match(key) else _without_secrets(part, secrets) for key, part in value.items()
+        }
+    if isinstance(value, list):
+        return [_without_secrets(part, secrets) for part in value]
+    return _cut(secrets.blank(value)) if isinstance(value, str) else value
+
+
+def _cut(text: str) -> str:
+    match = _SECRET_WORD.search(text)
+    return text if match is None else f"{text[: match.start()]}{REDACTED} ({len(text) - match.start()} characters)"
+
+
+def _key(event: IncomingEvent) -> dict[str, str]:
+    """By partition and sequence number; the time tells an event hub from one that was created anew."""
+    enqueued = event.enqueued_time.timestamp() * 1000 if event.enqueued_time else 0
+    return {
+        "PartitionKey": escape(event.partition_id),
+        "RowKey": f"{event.sequence_number:019d}-{enqueued:.0f}",
+    }
+
+
+def _body_columns(body: str | bytes) -> Row:
+    """The body in Body, Body01, ...: as text, or deflated where it is no text or too long."""
+    if isinstance(body, str) and len(json.dumps(body)) <= _TEXT_LIMIT:
+        parts: list[str | bytes] = [body[start : start + _PART] for start in range(0, len(body), _PART)] or [""]
+        encoding = "text"
+    else:
+        packed = zlib.compress(body.encode() if isinstance(body, str) else body, level=9)[:_PACKED_LIMIT]
+        parts = [packed[start : start + 4 * _PART] for start in range(0, len(packed), 4 * _PART)]
+        encoding = "deflate"
+    return {"BodyEncoding": encoding} | {_column(number): part for number, part in enumerate(parts)}
+
+
+def _column(number: int) -> str:
+    return f"Body{number:02d}" if number else "Body"
+
+
+def _body(row: Mapping[str, Any]) -> bytes:
+    """The body of a row: its parts are text, or pieces of one deflated stream."""
+    encoding = row.get("BodyEncoding")
+    if encoding not in ("text", "deflate"):
+        raise UnreadableRowError("BodyEncoding is neither text nor deflate")
+    names = ["Body"]
+    while _column(len(names)) in row:
+        names.append(_column(len(names)))
+    if encoding == "text":
+        return "".join(_checked(name, row.get(name), str) for name in names).encode("utf-8", "surrogatepass")
+    try:
+        return zlib.decompress(b"".join(_checked(name, row.get(name), bytes) for name in names))
+    except zlib.error:
+        raise UnreadableRowError("Body cannot be inflated") from None
+
+
+def _told(event: IncomingEvent) -> str:
+    """The properties of an event as JSON; instead of those that only just could be read, that they are nested so."""
+    try:
+        return _json({"application": event.properties, "system": event.system_properties})
+    except RecursionError:
+        return "nested too deeply"
+
+
+def _properties(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        raise UnreadableRowError("Properties is not JSON") from None
+
+
+def _part_of(properties: Any, name: str) -> Mapping[str, Any]:
+    part = properties.get(name) if isinstance(properties, dict) else None
+    return _checked(f"Properties.{name}", part, dict)
+
+
+def _checked[Value](column: str, value: Any, kind: type[Value]) -> Value:
+    if value is None:
+        raise UnreadableRowError(f"{column} is missing")
+    if not isinstance(value, kind):
+        raise UnreadableRowError(f"{column} has the wrong type")
+    return value
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "replace").decode()

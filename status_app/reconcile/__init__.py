@@ -1,0 +1,1 @@
+"""Makes what is stored of each device equal to what its twin says."""

@@ -1,0 +1,165 @@
+"""How far a resync has come that takes more than one run: two kinds of rows in one partition of DeploymentIndex.
+
+resync   position        the hub's continuation, how many runs have left their devices here, and the lease of a run
+resync   seen:<run>      the devices that a run has seen, eight bytes of a hash each
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+
+from status_app.errors import LostRaceError
+from status_app.storage.client import table_errors
+
+LEASE: Final = timedelta(minutes=10)
+"""For so long a run keeps others out; it ends by then (functionTimeout of host.json). A crash leaves it behind."""
+
+_PARTITION: Final = "resync"
+_POSITION: Final = "position"
+_DIGEST: Final = 8
+_OVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_COLUMN: Final = 65_536
+"""Bytes that a column holds."""
+
+
+def digest(device_id: str) -> int:
+    """A device as a number. In a fleet of a million the odds that two share one are 1 to 37 million."""
+    return int.from_bytes(hashlib.blake2b(device_id.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest())
+
+
+@dataclass(slots=True)
+class Cycle:
+    """One resync of the whole fleet.
+
+    Attributes:
+        continuation: Where it goes on; None at its beginning.
+        runs: Runs that have left their devices in the table.
+        seen: Digests of the devices that were on a page.
+        kept: Keys of the rows that are in the table, those that a crash has left of an earlier cycle among them.
+        leased_until: Until when another run has it.
+        etag: Of the row of the position; None where there is none.
+    """
+
+    continuation: str | None = None
+    runs: int = 0
+    seen: set[int] = field(default_factory=set)
+    kept: set[str] = field(default_factory=set, compare=False)
+    leased_until: datetime = field(default=_OVER, compare=False)
+    etag: str | None = field(default=None, compare=False)
+
+
+class ResyncPosition:
+    """Keeps a cycle from one run to the next."""
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+
+    async def read(self) -> Cycle:
+        """The cycle under way, or a new one.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        with table_errors():
+            rows = {row["RowKey"]: row async for row in self._client.query_entities(f"PartitionKey eq '{_PARTITION}'")}
+        position = rows.get(_POSITION)
+        if position is None:
+            return Cycle(kept=set(rows))
+        cycle = Cycle(position.get("Continuation"), position.get("Runs", 0), kept=set(rows))
+        cycle.leased_until, cycle.etag = position.get("LeasedUntil", _OVER), position.metadata["etag"]
+        for run in range(cycle.runs):
+            cycle.seen.update(_digests(rows[_seen(run)]))
+        return cycle
+
+    async def take(self, cycle: Cycle, now: datetime) -> bool:
+        """Take the lease of a cycle, so that no other run goes on with it. `write` and `clear` give it back.
+
+        Returns:
+            False where another run has it.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        if cycle.leased_until > now:
+            return False
+        row = {"PartitionKey": _PARTITION, "RowKey": _POSITION, "LeasedUntil": now + LEASE}
+        try:
+            with table_errors(guarded=True):
+                if cycle.etag is None:
+                    await self._client.create_entity(row)
+                else:
+                    await self._client.update_entity(
+                        row, etag=cycle.etag, match_condition=MatchConditions.IfNotModified
+                    )
+        except LostRaceError:
+            return False
+        cycle.kept.add(_POSITION)
+        return True
+
+    async def give_back(self, cycle: Cycle) -> None:
+        """Give back the lease of a cycle in which nothing was done.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        if cycle.etag is None:
+            await self.clear(cycle)
+            return
+        with table_errors():
+            await self._client.upsert_entity({"PartitionKey": _PARTITION, "RowKey": _POSITION, "LeasedUntil": _OVER})
+
+    async def write(self, cycle: Cycle, added: Iterable[int]) -> None:
+        """Keep a cycle; the position last, so that a crash between the two repeats the run.
+
+        Args:
+            cycle: Where it is now.
+            added: What this run has seen.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        packed = b"".join(number.to_bytes(_DIGEST) for number in added)
+        columns = {
+            f"Digests{start // _COLUMN:02d}": packed[start : start + _COLUMN]
+            for start in range(0, len(packed), _COLUMN)
+        }
+        row_key = _seen(cycle.runs)
+        seen = {"PartitionKey": _PARTITION, "RowKey": row_key, **columns}
+        with table_errors():
+            # Replaced: what a crash left in a longer row would count as seen by this cycle.
+            await self._client.upsert_entity(seen, UpdateMode.REPLACE)
+            await self._client.upsert_entity(
+                {
+                    "PartitionKey": _PARTITION,
+                    "RowKey": _POSITION,
+                    "Continuation": cycle.continuation,
+                    "Runs": cycle.runs + 1,
+                    "LeasedUntil": _OVER,
+                }
+            )
+        cycle.kept |= {row_key, _POSITION}
+
+    async def clear(self, cycle: Cycle) -> None:
+        """Forget a cycle that is at its end; the position first, so that what a crash leaves is of no cycle.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        with table_errors():
+            for row in sorted(cycle.kept, key=lambda row: row != _POSITION):
+                await self._client.delete_entity(_PARTITION, row)
+
+
+def _seen(run: int) -> str:
+    return f"seen:{run:05d}"
+
+
+def _digests(row: Mapping[str, Any]) -> Iterable[int]:
+    packed = b"".join(row[name] for name in sorted(row) if name.startswith("Digests"))
+    return (int.from_bytes(packed[start : start + _DIGEST]) for start in range(0, len(packed), _DIGEST))

@@ -1,0 +1,116 @@
+"""A batch of the hub `twin-changes`: decoded, joined per device, each device looked at once."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import partial
+from typing import Final
+
+from status_app.errors import BadEventError, StatusAppError, UnavailableError
+from status_app.ingest.dead_letters import DeadLetters
+from status_app.ingest.event_batch import IncomingEvent
+from status_app.ingest.notifications import Notification, OtherEvent, read_notification
+from status_app.reconcile.concurrency import Round
+from status_app.reconcile.reconciler import Reconciler
+from status_app.telemetry.logs import about, log
+from status_app.telemetry.meters import DEAD_LETTERS, record, record_lag
+
+MAX_RETRIES: Final = 5
+"""Retries of a batch by the host. The first attempt has no retry context, so the app keeps the number itself."""
+
+_log = log(__name__)
+
+
+class BatchError(StatusAppError):
+    """Some devices of a batch could not be looked at now; the host runs the batch again."""
+
+
+class TwinChanges:
+    """Handles batches of twin-change and lifecycle events."""
+
+    def __init__(self, reconciler: Reconciler, dead_letters: DeadLetters, clock: Callable[[], datetime]) -> None:
+        self._reconciler = reconciler
+        self._dead_letters = dead_letters
+        self._clock = clock
+
+    async def handle(self, events: Sequence[IncomingEvent], *, attempt: int) -> None:
+        """Look at every device that the events name.
+
+        What can never succeed is dead-lettered at once. What failed for now is raised after the rest is done, and
+        dead-lettered on the last attempt.
+
+        Args:
+            events: One batch of one partition, in its order.
+            attempt: 0 for the first, `MAX_RETRIES` for the last.
+
+        Raises:
+            BatchError: Devices are left, or events that could not even be dead-lettered; run the batch again.
+        """
+        enqueued = [event.enqueued_time for event in events if event.enqueued_time is not None]
+        lag = f"{record_lag(min(enqueued), self._clock()):.0f} s" if enqueued else "unknown"
+        counts: Counter[str] = Counter()
+        devices: dict[str, list[tuple[IncomingEvent, Notification]]] = {}
+        for event in events:
+            try:
+                notification = read_notification(event)
+            except BadEventError as error:
+                counts[await self._give_up([event], error.reason, str(error))] += 1
+                continue
+            if isinstance(notification, OtherEvent):
+                counts[notification.value] += 1
+            else:
+                devices.setdefault(notification.device_id, []).append((event, notification))
+        looks: Round[list[tuple[IncomingEvent, Notification]]] = Round()
+        await looks.go(devices.values(), partial(self._device, last=attempt >= MAX_RETRIES))
+        counts += looks.outcomes
+        # Place and age tell somebody who watches a flood how far it has gone.
+        place = f"{events[-1].partition_id}/{events[-1].sequence_number}" if events else "nothing"
+        _log.info(
+            "batch of %d events, %d devices, up to %s, lag %s: %s", len(events), len(devices), place, lag, dict(counts)
+        )
+        if counts["failed"]:
+            raise BatchError(f"{counts['failed']} devices or bad events are left for the next attempt")
+
+    async def _device(self, joined: Sequence[tuple[IncomingEvent, Notification]], *, last: bool) -> str:
+        """Look at one device once, for all its events. The outcome in a word."""
+        with about(device=joined[0][1].device_id):
+            return await self._look(joined, last=last)
+
+    async def _look(self, joined: Sequence[tuple[IncomingEvent, Notification]], *, last: bool) -> str:
+        events = [event for event, _ in joined]
+        try:
+            return await self._reconciler.look(_joined([notification for _, notification in joined]))
+        except BadEventError as error:
+            return await self._give_up(events, error.reason, str(error))
+        except UnavailableError as error:
+            reason, detail = f"{error.service}_unavailable", str(error)
+            _log.warning("device %r: %s", joined[0][1].device_id, detail)
+        except Exception as error:  # noqa: BLE001 a bug: its neighbours go on, the host retries, and it is told loudly
+            reason, detail = "internal_error", type(error).__name__
+            _log.exception("device %r: %s", joined[0][1].device_id, detail)
+        return await self._give_up(events, reason, detail) if last else "failed"
+
+    async def _give_up(self, events: Sequence[IncomingEvent], reason: str, detail: str) -> str:
+        """Dead-letter events. What that came to in a word: an event that cannot be kept is not given up."""
+        for event in events:
+            try:
+                await self._dead_letters.keep(event, reason, detail)
+            except Exception:  # noqa: BLE001 (told loudly; the batch is run again, and its neighbours go on)
+                _log.exception("event %s/%d cannot be kept", event.partition_id, event.sequence_number)
+                return "failed"
+            _log.error("event %s/%d dead-lettered: %s", event.partition_id, event.sequence_number, detail)
+            record(DEAD_LETTERS, 1, {"reason": reason})
+        return "dead-lettered"
+
+
+def _joined(notifications: Sequence[Notification]) -> Notification:
+    """One notification for all of one device: the newest version and time, of those that say."""
+    versions = [notification.version for notification in notifications]
+    times = [notification.time for notification in notifications if notification.time is not None]
+    known = [version for version in versions if version is not None]
+    return Notification(
+        device_id=notifications[0].device_id,
+        version=max(known) if len(known) == len(versions) else None,
+        time=max(times, default=None),
+        lifecycle=any(notification.lifecycle for notification in notifications),
+    )

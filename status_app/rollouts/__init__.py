@@ -1,0 +1,1 @@
+"""Deployments as wholes: counts, milestones, progress."""

@@ -1,0 +1,1 @@
+"""The table DeploymentStatus: a partition for each device."""

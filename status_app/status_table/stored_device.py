@@ -1,0 +1,69 @@
+"""A device as it is stored: what a look begins with."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from status_app.fleet_index.index_rows import IndexRows, Pointer, index_rows
+from status_app.status_table.rows import read_number, read_record, read_time
+from status_app.storage.keys import DEVICE
+from status_core import DeviceRecord
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDevice:
+    """A device as it is stored.
+
+    Attributes:
+        rows: Its state rows by RowKey; none for a device that is not known, or no longer.
+        etag: ETag of its own row; None where it has none.
+        last_sequence: The number of its last transition, of an earlier life too.
+        last_at: The time of that transition, for a device without a state.
+        is_published: Whether all its transitions are known to be published.
+    """
+
+    device_id: str
+    rows: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    etag: str | None = None
+    last_sequence: int = 0
+    last_at: datetime | None = None
+    is_published: bool = False
+
+    @property
+    def at(self) -> datetime:
+        """Hub time of its last change. Only of a device that has a state."""
+        return read_time(self.rows[DEVICE]["At"])
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it has a state, or a part of a first one."""
+        return DEVICE in self.rows
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it has a state: a first one that is written in parts is none before the last of them."""
+        return self.is_known and bool(self.rows[DEVICE]["State"])
+
+    @property
+    def twin_version(self) -> int | None:
+        """Version of the twin that its state was made of; None where it has no state, or not a whole one."""
+        return read_number(self.rows[DEVICE].get("TwinVersion")) if self.is_known else None
+
+    @property
+    def observed(self) -> datetime:
+        """When that twin was read. Only of a device that has a state."""
+        return read_time(self.rows[DEVICE]["ObservedAt"])
+
+    @property
+    def index(self) -> IndexRows:
+        """Its rows in the index."""
+        return index_rows(self.device_id, self.rows)
+
+    def has(self, pointer: Pointer) -> bool:
+        """Whether a row of the index is one of the device's."""
+        return pointer.key in self.index
+
+    def record(self, names: Sequence[str] = ()) -> DeviceRecord | None:
+        """What the core keeps of it. `names` are the modules of the twin that it is compared with."""
+        return read_record(self.rows, names)

@@ -1,0 +1,89 @@
+"""The table service: one client for every table, and its failures in the app's own terms."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from azure.core.exceptions import AzureError, HttpResponseError, IncompleteReadError
+from azure.core.pipeline import PipelineResponse
+from azure.core.pipeline.transport import AioHttpTransport
+from azure.data.tables.aio import TableServiceClient
+
+from status_app.errors import LostRaceError, UnavailableError
+from status_app.settings import is_connection_string
+from status_app.storage.request_metrics import record_answer
+
+TRANSACTION_LIMIT: Final = 100
+"""Entities that one transaction can hold."""
+
+LONGEST_WAIT: Final = 5
+"""Seconds before another attempt, whatever a Retry-After says: the host, or the next run, tries again later."""
+
+_RETRIES: Final = {"retry_total": 3, "retry_backoff_factor": 0.3, "retry_backoff_max": LONGEST_WAIT}
+_TIMEOUTS: Final = {"connection_timeout": 5, "read_timeout": 20}
+_LOST: Final = (404, 409, 412)
+_NOT_NOW: Final = (401, 403, 408, 429)
+"""A role takes minutes to hold, and a busy service says so."""
+_SERVER_ERROR: Final = 500
+
+
+def table_service(tables: str) -> TableServiceClient:
+    """A client of the service that `STATUS_TABLES` names: by connection string, or by the app's identity."""
+    options: dict[str, Any] = {
+        # Proxy variables and netrc are not read for each request: this doubles the rate of single operations.
+        "transport": AioHttpTransport(use_env_settings=False),
+        "raw_response_hook": _answered,
+        **_RETRIES,
+        **_TIMEOUTS,
+    }
+    if is_connection_string(tables):
+        return TableServiceClient.from_connection_string(tables, **options)
+    from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 (0.2 s, and only with an identity)
+
+    return TableServiceClient(tables, credential=DefaultAzureCredential(), **options)
+
+
+def _answered(response: PipelineResponse[Any, Any]) -> None:
+    """What is done with each answer, those to attempts that are made again among them."""
+    record_answer(response)
+    _cap_wait(response)
+
+
+def _cap_wait(response: PipelineResponse[Any, Any]) -> None:
+    """Lower a Retry-After: the SDK waits for as long as it says, be it an hour."""
+    headers = response.http_response.headers
+    wait = headers.get("Retry-After", "0")
+    if not wait.isdecimal() or int(wait) > LONGEST_WAIT:
+        headers["Retry-After"] = str(LONGEST_WAIT)
+
+
+def is_unavailable(error: HttpResponseError) -> bool:
+    """Whether the service did not answer, is busy, or refuses the app for now."""
+    status = error.status_code or 0
+    return status in _NOT_NOW or status >= _SERVER_ERROR
+
+
+@contextmanager
+def table_errors(*, guarded: bool = False) -> Iterator[None]:
+    """Turn the SDK's failures into the app's.
+
+    Args:
+        guarded: The call has a condition, so that a conflict means that another writer was first.
+
+    Raises:
+        LostRaceError: The condition of a guarded call did not hold.
+        UnavailableError: The service did not answer, is busy, or refuses the app, after the SDK's own retries.
+    """
+    try:
+        yield
+    except HttpResponseError as error:
+        status = error.status_code or 0
+        if guarded and status in _LOST:
+            raise LostRaceError from error
+        if is_unavailable(error):
+            raise UnavailableError("tables", f"answer {status}") from error
+        if isinstance(error, IncompleteReadError):  # an answer that was cut off has no status
+            raise UnavailableError("tables", "the answer was cut off") from error
+        raise
+    except AzureError as error:
+        raise UnavailableError("tables", type(error).__name__) from error

@@ -1,0 +1,214 @@
+"""Transactions: the operations of one as a `$batch` body, and the answer to it.
+
+The body is the one that Table Storage documents under "Performing entity group transactions": a multipart message with
+one changeset, and in it a request for each operation. The SDK builds and reads it with Python's `email` package, which
+costs more CPU than all else of a write; here it is text that is joined, and split again. All else stays the SDK's:
+columns become JSON by its rules, and the request goes through its pipeline, with its authentication and its retries.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+from uuid import uuid4
+
+from azure.core.exceptions import (
+    AzureError,
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+)
+from azure.core.rest import HttpRequest
+from azure.data.tables import RequestTooLargeError, TableTransactionError, TransactionOperation, UpdateMode
+from azure.data.tables._serialize import _add_entity_properties
+from azure.data.tables.aio import TableClient
+
+from status_app.errors import StatusAppError
+from status_app.storage.request_metrics import record
+
+type Operation = (
+    tuple[TransactionOperation, Mapping[str, Any]] | tuple[TransactionOperation, Mapping[str, Any], Mapping[str, Any]]
+)
+"""What is done to a row, and how: `mode` of an update or upsert (merge unless told), `etag` that the row must have."""
+
+_CONTENT_TYPE: Final = re.compile(rb"^Content-Type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_ETAG: Final = re.compile(rb"^ETag:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+_STATUS: Final = re.compile(rb"^HTTP/1\.[01] (\d{3})\b", re.MULTILINE)
+"""Azurite puts a line before it where it refuses more than a hundred operations."""
+_BOUNDARY: Final = re.compile(r'^multipart/mixed\s*;.*\bboundary="?([^";\s]+)', re.IGNORECASE)
+_ERRORS: Final[Mapping[int, type[HttpResponseError]]] = {
+    HTTPStatus.NOT_FOUND: ResourceNotFoundError,
+    HTTPStatus.CONFLICT: ResourceExistsError,
+    HTTPStatus.PRECONDITION_FAILED: ResourceModifiedError,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: RequestTooLargeError,
+}
+"""What the SDK raises where a transaction as a whole is refused."""
+
+
+class UnreadableAnswerError(StatusAppError, AzureError):
+    """The answer to a transaction is none: whether it stands is unknown, as where the answer got lost.
+
+    The text says what is wrong, and quotes nothing of it.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The answer to one operation, or to all of them where one was refused."""
+
+    status: int
+    etag: str
+    body: bytes
+
+
+async def submit(client: TableClient, operations: Sequence[Operation]) -> list[str]:
+    """Submit a transaction: every operation is done, or none.
+
+    Args:
+        client: The table.
+        operations: At most a hundred, at least one, all on different rows of one partition.
+
+    Returns:
+        The ETag of each row, empty for those that are deleted.
+
+    Raises:
+        TableTransactionError: An operation was refused; `index` says which, and `status_code` and `error_code` why.
+        HttpResponseError: The whole was refused.
+        AzureError: The service did not answer, or not readably.
+    """
+    batch, endpoint = f"batch_{uuid4()}", client.url.partition("?")[0]
+    request = HttpRequest(
+        "POST",
+        f"{endpoint}/$batch",
+        headers={
+            "x-ms-version": client.api_version,
+            "DataServiceVersion": "3.0",
+            "MaxDataServiceVersion": "3.0;NetFx",
+            "Content-Type": f"multipart/mixed; boundary={batch}",
+            "Accept": "application/json",
+        },
+        content=encode(f"{endpoint}/{client.table_name}", operations, batch),
+    )
+    # A TableClient has no public way to send a request of one's own; its generated client has.
+    response = await client._client.send_request(request, stream=True)  # noqa: SLF001 (see above)
+    await response.read()
+    if response.status_code == HTTPStatus.ACCEPTED:
+        parts = list(decode(response.headers.get("Content-Type", ""), response.content))
+        record(client.table_name, "transaction", max((part.status for part in parts), default=0))
+        return etags(parts, operations)
+    if response.status_code < HTTPStatus.BAD_REQUEST:
+        raise UnreadableAnswerError(f"the answer to a transaction has status {response.status_code}")
+    kind = _ERRORS.get(response.status_code, HttpResponseError)
+    raise _refusal(kind, response.status_code, response.content, response.headers.get("x-ms-error-code", ""))
+
+
+def encode(table: str, operations: Sequence[Operation], batch: str) -> bytes:
+    """The body of a transaction.
+
+    Args:
+        table: The address of the table.
+        operations: What is done.
+        batch: The boundary of the message.
+    """
+    changeset = batch.replace("batch", "changeset")
+    parts = "".join(
+        f"--{changeset}\r\nContent-Type: application/http\r\nContent-Transfer-Encoding: binary\r\n"
+        f"Content-ID: {number}\r\n\r\n{_request(table, *operation)}\r\n"
+        for number, operation in enumerate(operations)
+    )
+    head = f"--{batch}\r\nContent-Type: multipart/mixed; boundary={changeset}\r\n\r\n"
+    return f"{head}{parts}--{changeset}--\r\n--{batch}--\r\n".encode()
+
+
+def decode(content_type: str, body: bytes) -> Iterator[Part]:
+    """The parts of a multipart message, those of its changesets among them.
+
+    Raises:
+        UnreadableAnswerError: It is not such a message, or not the whole of one.
+    """
+    boundary = _BOUNDARY.search(content_type)
+    if boundary is None:
+        raise UnreadableAnswerError("the answer to a transaction is not multipart")
+    _, *sections = body.split(b"--" + boundary[1].encode())
+    if not sections or not sections[-1].startswith(b"--"):
+        raise UnreadableAnswerError("the answer to a transaction has no end")
+    for section in sections[:-1]:
+        head, _, content = section.partition(b"\r\n\r\n")
+        found = _CONTENT_TYPE.search(head)
+        kind = found[1].decode("latin-1") if found else ""
+        if kind.startswith("multipart/"):
+            yield from decode(kind, content)
+        else:
+            yield _part(content)
+
+
+def etags(parts: Iterable[Part], operations: Sequence[Operation]) -> list[str]:
+    """The ETag of each row that an answer gives, empty for those that are deleted.
+
+    Raises:
+        TableTransactionError: An operation was refused.
+        UnreadableAnswerError: The answer is not one to these operations.
+    """
+    found = []
+    for part in parts:
+        if part.status >= HTTPStatus.BAD_REQUEST:
+            too_large = part.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+            raise _refusal(RequestTooLargeError if too_large else TableTransactionError, part.status, part.body)
+        found.append(part.etag)
+    if len(found) != len(operations) or not all(
+        etag or operation[0] is TransactionOperation.DELETE for etag, operation in zip(found, operations, strict=False)
+    ):
+        raise UnreadableAnswerError("the answer to a transaction is not one to each operation")
+    return found
+
+
+def _request(
+    table: str, kind: TransactionOperation, row: Mapping[str, Any], options: Mapping[str, Any] | None = None
+) -> str:
+    """The request for one operation."""
+    options, headers, address = options or {}, "", table
+    if kind is TransactionOperation.CREATE:
+        # The answer needs not repeat the row.
+        method, headers = "POST", "Prefer: return-no-content\r\n"
+    else:
+        method = "PUT" if options.get("mode") is UpdateMode.REPLACE else "PATCH"
+        address += f"(PartitionKey='{_key(row['PartitionKey'])}',RowKey='{_key(row['RowKey'])}')"
+    if kind in (TransactionOperation.UPDATE, TransactionOperation.DELETE):
+        headers = f"If-Match: {options.get('etag', '*')}\r\n"
+    common = f"HTTP/1.1\r\nDataServiceVersion: 3.0\r\nAccept: application/json;odata=minimalmetadata\r\n{headers}"
+    if kind is TransactionOperation.DELETE:
+        return f"DELETE {address} {common}\r\n"
+    body = json.dumps(_add_entity_properties(row))  # ASCII, so its length is that of its bytes
+    return f"{method} {address} {common}Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n{body}"
+
+
+def _key(value: str) -> str:
+    """A key in an address."""
+    return quote(value.replace("'", "''"), safe="")
+
+
+def _part(content: bytes) -> Part:
+    """The answer to one operation: HTTP in a message."""
+    head, _, body = content.partition(b"\r\n\r\n")
+    status, etag = _STATUS.search(head), _ETAG.search(head)
+    if status is None:
+        raise UnreadableAnswerError("a part of the answer to a transaction has no status")
+    return Part(int(status[1]), etag[1].decode("latin-1") if etag else "", body)
+
+
+def _refusal(kind: type[HttpResponseError], status: int, body: bytes, code: str = "") -> HttpResponseError:
+    """The error of a refusal, as the SDK makes it."""
+    text = f"answer {status}"
+    try:
+        told = json.loads(body)["odata.error"]
+        code, text = str(told["code"]), str(told["message"]["value"])
+    except (ValueError, LookupError, TypeError):
+        pass  # it is told by its status alone
+    error = kind(message=f"{text}\nErrorCode:{code}")
+    error.status_code = status
+    error.error_code = code  # type: ignore[attr-defined]  # the SDK adds it to its errors so
+    return error

@@ -1,1 +1,0 @@
-"""Table Storage: keys, rows, and the tables they stand in."""

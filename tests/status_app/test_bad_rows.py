@@ -1,0 +1,150 @@
+"""A row that a person edited, a crash cut off or a newer release wrote costs itself, and none of its neighbors."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from app_over_azurite import App, fresh_app
+from asking import ask, listed, pages
+from azure.data.tables import UpdateMode
+
+from status_app.http import routes
+from status_app.storage.keys import TRANSITION, escape
+
+NEWER = "2026-01-05T08:00:00+00:00"
+
+
+@pytest.fixture
+async def app(tables: str) -> AsyncIterator[App]:
+    async with fresh_app(tables) as app:
+        yield app
+        await app.empty()  # nobody keeps a promise about rows that are broken by hand
+
+
+async def show(app: App, name: str, case: str, *deployments: str) -> str:
+    """A device that the app has looked at, on which deployments are applied."""
+    device = app.put(name, case, configurations={name: {"status": "Applied"} for name in deployments})
+    await app.handle(app.event(device))
+    return device
+
+
+async def edit(app: App, device: str, row_key: str, **columns: Any) -> None:
+    """Change a row of a device by hand."""
+    row = {"PartitionKey": escape(device), "RowKey": row_key, **columns}
+    await app.client.get_table_client("DeploymentStatus").update_entity(row, UpdateMode.MERGE)
+
+
+async def edit_deployment(app: App, deployment: str, **columns: Any) -> None:
+    """Change the row of a deployment by hand."""
+    row = {"PartitionKey": "deployments", "RowKey": f"deployment|{deployment}", **columns}
+    await app.client.get_table_client("DeploymentIndex").update_entity(row, UpdateMode.MERGE)
+
+
+async def four_devices(app: App) -> list[str]:
+    return [await show(app, f"{number}", "048", "camera-2") for number in range(4)]
+
+
+@pytest.mark.parametrize("columns", [{"Deployments": "no list"}, {"Deployments": 5}, {"Flags": "["}])
+@pytest.mark.parametrize("limit", [1, 2, 3, 50])
+async def test_a_device_that_cannot_be_read_is_missing_in_a_list_of_all_others(
+    app: App, caplog: pytest.LogCaptureFixture, columns: dict[str, Any], limit: int
+) -> None:
+    devices = await four_devices(app)
+    await edit(app, devices[1], "device", **columns)
+    found = await pages(app.services.fleet(), routes.devices, limit=limit)
+    assert [item["deviceId"] for page in found for item in page] == [
+        devices[0],
+        *devices[2:],
+    ]
+    assert all(found)
+    assert f"device '{devices[1]}' cannot be read" in caplog.text
+
+
+async def test_the_last_page_is_known_as_such_where_only_unreadable_devices_are_left(app: App) -> None:
+    devices = await four_devices(app)
+    for device in devices[2:]:
+        await edit(app, device, "device", Deployments="no list")
+    for limit in (1, 2):
+        found = await pages(app.services.fleet(), routes.devices, limit=limit)
+        assert [item["deviceId"] for page in found for item in page] == devices[:2]
+        assert [len(page) for page in found] == [limit] * (2 // limit)
+
+
+@pytest.mark.parametrize("columns", [{"Evidence": "["}, {"Deployments": "no list"}])
+async def test_a_transition_that_cannot_be_read_is_missing_in_a_history_of_all_others(
+    app: App, columns: dict[str, Any]
+) -> None:
+    device = await show(app, "d", "048")
+    await app.flag_stuck()
+    fleet, path = app.services.fleet(), {"deviceId": device}
+    whole = await listed(fleet, routes.transitions, path=path)
+    keys = sorted(key for key in await app.rows(device) if key.startswith(TRANSITION))
+    assert len(keys) > 2
+    for bad in range(len(keys)):
+        await edit(app, device, keys[bad], **columns)
+        for limit in (1, 2, 50):
+            found = await pages(fleet, routes.transitions, path=path, limit=limit)
+            assert [item for page in found for item in page] == whole[bad + 1 :]
+            assert all(found) or bad == len(keys) - 1
+
+
+async def test_a_device_is_answered_without_the_evidence_and_the_module_that_cannot_be_read(app: App) -> None:
+    device = await show(app, "d", "048")
+    fleet = app.services.fleet()
+    before = (await ask(fleet, routes.device, deviceId=device)).json
+    (newest, *_) = sorted(key for key in await app.rows(device) if key.startswith(TRANSITION))
+    await edit(app, device, newest, Evidence="[")
+    answered = await ask(fleet, routes.device, deviceId=device)
+    assert answered.status == 200
+    assert {**answered.json, "evidence": before["evidence"]} == before
+
+
+async def test_a_milestone_of_a_newer_release_is_kept_and_answered(app: App) -> None:
+    await show(app, "d", "048", "camera-2")
+    await app.flag_stuck()
+    fleet = app.services.fleet()
+    (counted,) = await listed(fleet, routes.deployments)
+    reached = {**counted["milestones"], "rolled_back": NEWER}
+    await edit_deployment(app, "camera-2", Reached=json.dumps(reached))
+    await show(app, "e", "003", "camera-2")
+    await app.flag_stuck()
+    (counted,) = await listed(fleet, routes.deployments)
+    assert counted["devices"] == 2
+    assert counted["milestones"]["rolled_back"].startswith("2026-01-05T08:00:00")
+    answered = await ask(fleet, routes.deployment, deploymentId="camera-2")
+    assert answered.json["milestones"] == counted["milestones"]
+
+
+@pytest.mark.parametrize("columns", [{"Reached": "["}, {"Reached": '{"started": "yesterday"}'}, {"Devices": "many"}])
+async def test_a_deployment_that_cannot_be_read_stops_neither_the_count_nor_the_list_of_others(
+    app: App, columns: dict[str, Any]
+) -> None:
+    names = ["a", "b", "c"]
+    for name in names:
+        await show(app, f"{name}-1", "048", name)
+    await app.flag_stuck()
+    await edit_deployment(app, "b", **columns)
+    for name in names:
+        await show(app, f"{name}-2", "003", name)
+    with pytest.raises(ExceptionGroup, match="flag_stuck: 1 failed"):
+        await app.flag_stuck()
+    fleet = app.services.fleet()
+    for limit in (1, 2, 50):
+        found = await pages(fleet, routes.deployments, limit=limit)
+        others = [item for page in found for item in page if item["deploymentId"] != "b"]
+        assert [(item["deploymentId"], item["devices"]) for item in others] == [("a", 2), ("c", 2)]
+        assert all(found)
+    answered = await ask(fleet, routes.deployment, deploymentId="b")
+    assert (answered.status, answered.json["devices"]) == (200, 2)
+
+
+async def test_a_page_promises_a_next_one_only_where_that_has_an_item(app: App) -> None:
+    devices = await four_devices(app)
+    table = app.client.get_table_client("DeploymentStatus")
+    for device in devices[2:]:  # the index still names them
+        for key in await app.rows(device):
+            await table.delete_entity(escape(device), key)
+    answered = await ask(app.services.fleet(), routes.devices, "limit=2")
+    assert [item["deviceId"] for item in answered.json["items"]] == devices[:2]
+    assert answered.json["next"] is None

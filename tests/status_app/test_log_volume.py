@@ -1,0 +1,81 @@
+"""What is logged is the app's own, as the real worker runs it: with the root logger at INFO."""
+
+import copy
+import json
+import logging
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from app_over_azurite import CASES, SECRET
+
+from benchmarks import cost
+from local.stack import Stack, running_stack
+from status_app.telemetry.logs import LIBRARIES
+
+TWIN = json.loads((CASES / "048_200_module_backoff.json").read_bytes())["twin"]
+TWIN["properties"]["desired"]["modules"]["m1"]["env"] = {"PASSWORD": {"value": SECRET}}
+DEVICES = 5
+
+
+@pytest.fixture(autouse=True)
+def as_the_worker_starts(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """The root logger at INFO, and no library with a level of its own."""
+    loggers = [logging.getLogger(name) for name in LIBRARIES]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.NOTSET)
+    caplog.set_level(logging.INFO)
+    yield
+    for logger, level in zip(loggers, before, strict=True):
+        logger.setLevel(level)
+
+
+def of_libraries(records: list[logging.LogRecord]) -> list[str]:
+    return [record.getMessage() for record in records if record.name.partition(".")[0] in LIBRARIES]
+
+
+async def work(stack: Stack, prefix: str) -> None:
+    """A batch with changes, a bad event, both timers, and a request."""
+    for number in range(DEVICES):
+        twin = copy.deepcopy(TWIN) | {"deviceId": f"{prefix}-{number}"}
+        stack.iot_hub.registry.put(twin)
+    await stack.drained()
+    for timer in ("flag_stuck", "resync"):
+        assert (await stack.host.run_timer(timer)).ok
+
+
+async def test_no_line_is_of_an_sdk_and_none_holds_a_secret(
+    tables: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = datetime(2024, 5, 2, 9, 10, tzinfo=UTC)
+    async with running_stack(tmp_path, tables, lambda: now) as stack:
+        secrets = [SECRET, stack.iot_hub.connection_string.rpartition("SharedAccessKey=")[2]]
+        await work(stack, "secret")
+        now += timedelta(hours=1)
+        await stack.host.run_timer("flag_stuck")
+        own = [record.getMessage() for record in caplog.records if record.name.startswith("status_app")]
+        assert len(own) > DEVICES
+        assert of_libraries(caplog.records) == []
+        logging.getLogger("azure").setLevel(logging.NOTSET)  # so it would be
+        await stack.host.run_timer("flag_stuck")
+        assert len(of_libraries(caplog.records)) > 2 * cost.IDLE_RUN - 2 * 16
+    text = "\n".join(record.getMessage() + str(record.exc_info or "") for record in caplog.records)
+    assert not [secret for secret in secrets if secret in text]
+
+
+async def test_the_lines_of_the_app_are_no_longer_than_the_costs_count(
+    tables: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with running_stack(tmp_path, tables, lambda: datetime(2024, 5, 3, 9, 10, tzinfo=UTC)) as stack:
+        await work(stack, "a-device-of-a-usual-name")
+        lines = [record.getMessage() for record in caplog.records if record.name.startswith("status_app")]
+        executions = [outcome for outcome in stack.host.invocations if outcome]
+    of_runs = [line for line in lines if line.startswith(("batch of", "flag_stuck", "resync"))]
+    of_transitions = [line for line in lines if " -> " in line]
+    assert len(of_runs) == len(executions)
+    assert len(of_transitions) >= DEVICES
+    assert sorted(of_runs + of_transitions) == sorted(lines)  # and no other line is written while all is well
+    assert max(len(line.encode()) for line in of_runs) <= cost.RUN_LINE
+    assert max(len(line.encode()) for line in of_transitions) <= cost.TRANSITION_LINE
