@@ -51,8 +51,8 @@ def most_severe(comparisons: Iterable[Comparison]) -> list[Comparison]:
 
 
 def compare_modules(twin: Twin) -> dict[str, Comparison]:
-    """Compare each module that is desired or reported. Desired ones first, in the order of the twin."""
-    names = [*twin.desired, *(name for name in twin.reported if name not in twin.desired)]
+    """Compare each module that is desired or reported, by name: the keys of a twin have no order."""
+    names = sorted(twin.desired.keys() | twin.reported.keys())
     return {name: _compare(name, twin.desired.get(name), twin.reported.get(name)) for name in names}
 
 

@@ -164,7 +164,8 @@ class _Names:
         self._odd = {called.lower() for called in names if not (called.isalpha() and called.islower())}
         references = {image.strip().lower() for image in images}
         references |= {image.rpartition(":")[0] for image in references}
-        self._images = sorted((image for image in references if "/" in image or ":" in image), key=len, reverse=True)
+        named = (image for image in references if "/" in image or ":" in image)
+        self._images = sorted(named, key=lambda image: (-len(image), image))
 
     def taken_out(self, words: str) -> str:
         """A text in lower case, without the names of modules and images, and without addresses."""
