@@ -6,7 +6,7 @@ A word is a run of letters, digits and `_`, with single dots and dashes inside: 
 
 import re
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 REDACTED: Final = "***"
@@ -18,7 +18,7 @@ _KEY: Final = re.compile(
     r"""|client[_-]?secret)=(?P<value>[^\s;&,"')]+)"""  # a part of a connection string, of a query or of a command
     r"""|(?<![^\s/:@"'=])[^\s/:@"'=]+:(?P<password>[^\s/:@"']+)(?=@(?!sha\d))"""  # user:password@, no tag and digest
     r"""|\bBearer\s(?P<bearer>[\w.~+/-]+=*)"""
-    r"""|\b(?P<jwt>eyJ[\w-]+\.[\w-]+\.[\w-]+)"""
+    r"""|(?<![\w-])(?P<jwt>eyJ[\w-]+\.[\w-]+\.[\w-]+)"""
     r"""|(?<![\w+/])(?P<base64>[A-Za-z0-9+/]{43}=|[A-Za-z0-9+/]{86}==)(?![\w+/=])""",  # keys of IoT Hub, of storage
     re.IGNORECASE,
 )
@@ -31,13 +31,28 @@ def blank(text: str, secrets: Iterable[str]) -> str:
 
 def blank_keys(text: str) -> str:
     """Replace what looks like a key, whatever it is the key of."""
+    return replaced(text, key_spans(text), lambda _length: REDACTED)
+
+
+def key_spans(text: str) -> list[tuple[int, int]]:
+    """Where a text has what looks like a key: in order, and apart from each other."""
     may_match = "=" in text or "@" in text or "eyJ" in text or "earer" in text
-    return _KEY.sub(_without_value, text) if may_match else text
+    return [match.span(match.lastgroup or 0) for match in _KEY.finditer(text)] if may_match else []
 
 
-def _without_value(match: re.Match[str]) -> str:
-    start, end = match.span(match.lastgroup or 0)
-    return f"{match.string[match.start() : start]}{REDACTED}{match.string[end : match.end()]}"
+def replaced(text: str, spans: Iterable[tuple[int, int]], by: Callable[[int], str]) -> str:
+    """A text with something else in some places.
+
+    Args:
+        text: The text.
+        spans: The places, in order.
+        by: What stands there, by the length of what stood there.
+    """
+    pieces, at = [], 0
+    for start, end in spans:
+        pieces += [text[at:start], by(end - start)]
+        at = end
+    return "".join([*pieces, text[at:]])
 
 
 def quotable(secrets: Iterable[str], text: str) -> set[str]:
@@ -65,11 +80,7 @@ class Blanker:
 
     def blank(self, text: str) -> str:
         """The text with `***` in the place of each secret."""
-        pieces, at = [], 0
-        for start, end in self.spans(text):
-            pieces += [text[at:start], REDACTED]
-            at = end
-        return "".join([*pieces, text[at:]])
+        return replaced(text, self.spans(text), lambda _length: REDACTED)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where the text quotes secrets: in order, and apart from each other."""

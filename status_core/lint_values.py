@@ -1,9 +1,12 @@
 """Single values of a manifest, judged as edgeAgent reads them: what is wrong with each, or None."""
 
+import json
 import re
 from collections.abc import Mapping
+from itertools import accumulate
 from typing import Any, Final
 
+from status_core.create_options import part_number
 from status_core.lenient_json import is_object
 from status_core.reading import clean, scalar
 
@@ -12,6 +15,7 @@ _NEWEST_SCHEMA: Final = (1, 1, 0, -1)
 """1.1.0, as .NET's Version holds it (IoTHub/EdgeAgentConnection.cs)."""
 _VERSION_PARTS: Final = (2, 3, 4)
 
+_DECODER: Final = json.JSONDecoder(strict=False)
 _EMPTY: Final = {"createOptions": "{}"}
 _WHOLE_PLACEHOLDER: Final = re.compile(r'(?:^|["=])\$\{[A-Za-z_][\w.]*\}(?=["\\]|$)')
 
@@ -70,8 +74,8 @@ def options_problem(parts: Mapping[str, Any]) -> str | None:
         return None
     keys = list(parts)
     for number, key in enumerate(keys):
-        expected = "createOptions" if number == 0 else f"createOptions{number:02}"
-        if key != expected:
+        if part_number(key) != (number or None):
+            expected = f"createOptions{number:02}" if number else "createOptions"
             return f"{expected} is missing before {clean(key, 40)}"
     written = ["" if part is None else part for part in parts.values()]
     if not all(isinstance(part, str) for part in written):
@@ -80,8 +84,7 @@ def options_problem(parts: Mapping[str, Any]) -> str | None:
     problem = _json_problem("".join(written))
     if problem is None or len(keys) == 1:
         return problem
-    # Each part is one of a list: where some of them are whole by themselves, the others do not belong to them.
-    whole = next((count for count in range(1, len(keys)) if not _json_problem("".join(written[:count]))), None)
+    whole = _whole_parts(written)
     if whole is None:
         return f"{problem} with {', '.join(keys[1:])}"
     rest = ", ".join(keys[whole:])
@@ -123,6 +126,17 @@ def twin_size(value: Any) -> int:
 
 def _utf8(value: str) -> int:
     return len(value.encode("utf-8", "replace"))
+
+
+def _whole_parts(written: list[str]) -> int | None:
+    """How many of the parts are an object by themselves, so that the others do not belong to them."""
+    joined = "".join(written)
+    try:
+        value, end = _DECODER.raw_decode(joined, len(joined) - len(joined.lstrip()))
+    except (ValueError, RecursionError):
+        return None
+    count, at = next((count, at) for count, at in enumerate(accumulate(map(len, written)), 1) if at >= end)
+    return count if isinstance(value, dict) and not joined[end:at].strip() else None
 
 
 def _json_problem(options: str) -> str | None:

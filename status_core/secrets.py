@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
-from status_core.blanking import REDACTED, Blanker, blank_keys, quotable
+from status_core.blanking import REDACTED, Blanker, key_spans, quotable, replaced
 from status_core.create_options import create_options, create_options_parts
 from status_core.descriptions import DESCRIPTION_LIMIT
 from status_core.reading import as_object, object_at, text
@@ -88,24 +88,20 @@ def redact(description: str, twin: Any) -> str:
 
 
 def masked(description: str, twin: Any) -> str:
-    """The first `DESCRIPTION_LIMIT` characters of a description, with `MASK` for each character of a secret."""
+    """The first `DESCRIPTION_LIMIT` characters of a description, with `MASK` for each character of a secret or key."""
     if description in _WHOLE_TEXTS:
         return description
     # A secret that the limit cuts is still found.
     window = description[: 2 * DESCRIPTION_LIMIT]
     secrets = quotable(_secrets(twin), window)
-    if not secrets or not Blanker(secrets).spans(window):
-        return window[:DESCRIPTION_LIMIT]
-    pieces, at = [], 0
-    for start, end in Blanker(secrets - _shown(twin)).spans(window):
-        pieces += [window[at:start], MASK * (end - start)]
-        at = end
-    return "".join([*pieces, window[at:]])[:DESCRIPTION_LIMIT]
+    if secrets and Blanker(secrets).spans(window):
+        window = replaced(window, Blanker(secrets - _shown(twin)).spans(window), MASK.__mul__)
+    return replaced(window, key_spans(window), MASK.__mul__)[:DESCRIPTION_LIMIT]
 
 
 def collapse(text_with_masks: str) -> str:
     """A masked text as it is shown."""
-    return blank_keys(_MASKS.sub(REDACTED, text_with_masks) if MASK in text_with_masks else text_with_masks)
+    return _MASKS.sub(REDACTED, text_with_masks) if MASK in text_with_masks else text_with_masks
 
 
 def secret_values(twin: Any) -> list[str]:

@@ -88,6 +88,12 @@ GROWING: dict[str, Callable[[int], dict[str, Any]]] = {
         **EARLIER,
         f"{ASKED}.settings.createOptions": "{'a':" * size,
     },
+    "createOptions in parts": lambda size: {
+        **FAILED,
+        **EARLIER,
+        f"{ASKED}.settings": {"image": "m1", "createOptions": '{"a": 1}'}
+        | {f"createOptions{number:02}": "{'a':" * (size // 100) for number in range(1, 100)},
+    },
     "credentials": lambda size: {
         **FAILED,
         "reported.runtime.settings.registryCredentials": {"r": {"password": "p-" * size}},

@@ -8,7 +8,7 @@ import pytest
 from twins import ASKED, MODULE, STATUS, judged, twin_with
 
 from status_core import GracePolicy, advance
-from status_core.blanking import REDACTED
+from status_core.blanking import REDACTED, blank_keys
 from status_core.descriptions import DESCRIPTION_LIMIT
 from status_core.secrets import redact, secret_values
 
@@ -33,6 +33,7 @@ HIDING_PLACES: dict[str, dict[str, Any]] = {
     "a line of a key": {f"{MODULE}.env": {"KEY": {"value": f"-----BEGIN-----\r\n{SECRET}\r\n-----END-----"}}},
     "an odd env": {f"{MODULE}.env": [[{"deep": [SECRET]}]]},
     "createOptions": {f"{MODULE}.settings.createOptions": json.dumps({"Env": [f"TOKEN={SECRET}"]})},
+    "createOptions of another case": {f"{MODULE}.settings.CreateOptions": json.dumps({"Env": [f"TOKEN={SECRET}"]})},
     "createOptions in parts": {f"{MODULE}.settings": {"image": "m1", **SPLIT}},
     "createOptions of the desired edgeHub": {f"desired.{HUB}.settings.createOptions": json.dumps({"User": SECRET})},
     "createOptions that are an object": {f"{MODULE}.settings.createOptions": {"Env": [f"TOKEN={SECRET}"]}},
@@ -111,6 +112,19 @@ def test_a_secret_at_the_cut_of_a_description_leaves_no_part() -> None:
         text = redact("." * padding + SECRET, twin)
         assert SECRET[:4] not in text
         assert len(text) <= DESCRIPTION_LIMIT + len(REDACTED)
+
+
+def test_a_key_at_the_cut_of_a_description_leaves_no_part_though_other_keys_make_it_short() -> None:
+    key = f" {'A' * 43}="
+    text = key * (DESCRIPTION_LIMIT // len(key) + 2)
+    assert "AAA" not in redact(text, {})
+    assert "AAA" not in judged({f"{STATUS}.code": 500, f"{STATUS}.description": text}).message
+
+
+@pytest.mark.parametrize("text", ["eyJ-" * 250_000, "a:=" * 300_000, "://a:" * 200_000])
+def test_what_nearly_looks_like_keys_is_searched_once(text: str) -> None:
+    # A pattern that runs over it again from each place would take an hour.
+    assert blank_keys(text) == text
 
 
 @pytest.mark.parametrize(
