@@ -176,7 +176,7 @@ LEFT = "but one without: is it left from another deployment?"
         ({"createOptions01": "{}"}, "createOptions is missing before createOptions01"),
         (
             {"createOptions": "{}", f"createOptions{'9' * 5000}": ""},
-            "createOptions01 is missing before createOptions999",
+            f"createOptions01 is missing before createOptions{'9' * 24}...",
         ),
         ({"createOptions": {"a": 1}, "createOptions01": ""}, "no JSON object"),
     ],
