@@ -24,9 +24,9 @@ _NAMED: Final = re.compile(r"""\bmodule:? ["']?([^\s"']+)""", re.IGNORECASE)
 _URL: Final = re.compile(r"""https?://[^\s"']+""")
 _IN_ITS_PLACE: Final = re.compile(
     r"""\b((?:module|image|endpoint|manifest for|denied for|identity for):? ["'/\\]{0,9}|(?:image|tag)=|container: )"""
-    r"""(?:[^\s"',:]|:(?=[^\s"',]))+"""
+    r"""(?!(?:is|was|does|did|has|with|cannot|could)\s)(?:[^\s"',:]|:(?=[^\s"',]))+"""
 )
-"""What stands where a module or an image is named, up to the colon that may follow."""
+"""What stands where a module or an image is named, up to the colon that may follow, unless a sentence goes on there."""
 _WORD: Final = re.compile(r"\w+(?:[.-]\w+)*")
 _OF_THE_MANIFEST: Final = (
     "configuration format is invalid",

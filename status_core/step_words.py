@@ -30,6 +30,7 @@ class Operation(Enum):
 
 
 _OPERATIONS: Final[tuple[tuple[Operation, tuple[str, ...]], ...]] = (
+    (Operation.OTHER, ("calling create identity", "calling update identity", "calling delete identity")),
     (
         Operation.PULL,
         (
@@ -39,6 +40,7 @@ _OPERATIONS: Final[tuple[tuple[Operation, tuple[str, ...]], ...]] = (
             "manifest unknown",
             "manifest for",
             "executionprerequisite",
+            "prepareforupdate",
             "docker api responded with status code=notfound, image=",
             "docker api responded with status code=internalservererror, image=",
         ),
@@ -67,22 +69,39 @@ _WRONG_PLATFORM: Final = (
     "no matching manifest",
     "no match for platform",
     "does not match the specified platform",
+    "does not match the detected host platform",
+    "operating system is not supported",
     "cannot be used on this platform",
     "container operating system does not match",
     "is incompatible with a",
     "exec format error",
 )
+_OF_A_PROXY: Final = ('get "": forbidden', 'head "": forbidden')
+"""A request that ends in a bare word, its address taken out: a proxy refuses it. A registry says more."""
 _NO_IMAGE: Final = ("no such image",)
 _ANYWHERE: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
     (Reason.STATUS_UNREADABLE, ("is not a valid status",)),
     (
         Reason.RUNTIME_UNREACHABLE,
-        ("list modules", "cannot connect to the docker daemon", "error trying to connect", "docker.sock: connect"),
+        (
+            "list modules",
+            "cannot connect to the docker daemon",
+            "error trying to connect",
+            "docker.sock: connect",
+            "containerd.sock",
+            "transport is closing",
+        ),
     ),
     (Reason.RUNTIME_BUSY, ("could not acquire permit",)),
     (
         Reason.DISK_FULL,
-        ("no space left on device", "not enough space on the disk", "disk quota exceeded", "not enough disk space"),
+        (
+            "no space left on device",
+            "not enough space on the disk",
+            "disk quota exceeded",
+            "not enough disk space",
+            "thin pool has",
+        ),
     ),
 )
 _OF_A_PULL: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
@@ -102,13 +121,22 @@ _OF_A_PULL: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "network is unreachable",
             "no route to host",
             "i/o timeout",
+            "read tcp",
+            "write tcp",
+            "use of closed network connection",
+            "stream error",
+            "goaway",
             "tls handshake",
+            "tls:",
             "client.timeout exceeded",
             "context deadline exceeded",
             "waiting for connection",
             "x509",
             "certificate",
             "proxyconnect",
+            "proxy authentication",
+            "status: 407",
+            *_OF_A_PROXY,
             "http response to https client",
             "bad gateway",
             "gateway timeout",
@@ -127,8 +155,11 @@ _OF_A_PULL: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "denied:",
             ": denied",
             "is denied",
+            "not allowed access",
+            "not have permission",
             "forbidden",
             "authentication required",
+            "authentication is required",
             "authorization failed",
             "basic auth credentials",
             "incorrect username or password",
@@ -138,7 +169,10 @@ _OF_A_PULL: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "http 403",
             "status: 401",
             "status: 403",
+            "status: 429",
+            "http 429",
             "toomanyrequests",
+            "too many requests",
             "rate limit",
         ),
     ),
@@ -154,6 +188,7 @@ _OF_A_PULL: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "does not exist",
             "invalid reference format",
             "invalid repository name",
+            "repository name must",
             "invalid tag",
             "code=notfound",
             "status: 404",
@@ -161,11 +196,13 @@ _OF_A_PULL: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             *_NO_IMAGE,
         ),
     ),
+    (Reason.REGISTRY_UNREACHABLE, ("unexpected status", "unexpected http status")),
     (Reason.PULL_TIMED_OUT, _TIMED_OUT),
 )
 _OF_A_CONTAINER: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
     (Reason.WRONG_PLATFORM, _WRONG_PLATFORM),
     (Reason.IMAGE_NOT_FOUND, _NO_IMAGE),
+    (Reason.UPDATE_FAILED, ("is already in use by container", "container with id exists")),
     (
         Reason.NETWORK_CONFLICT,
         (
@@ -175,6 +212,7 @@ _OF_A_CONTAINER: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "pool overlaps",
             "non-overlapping",
             "network with name",
+            "no available ipv4 addresses",
         ),
     ),
     (
@@ -187,6 +225,8 @@ _OF_A_CONTAINER: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "access a socket in a way forbidden",
             "failed to bind host port",
             "failed to bind port",
+            "the specified port already exists",
+            "hnscall failed in win32: the process cannot access the file",
         ),
     ),
     (
@@ -198,14 +238,18 @@ _OF_A_CONTAINER: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "invalid volume",
             "no such volume",
             "volume name",
+            "volume plugin",
             "not a directory",
         ),
     ),
 )
-_NO_MOUNT: Final = ("cgroup", "unmount")
+_NO_MOUNT: Final = ("cgroup", "unmount", "mount overlay", "overlay mount")
 """A mount that is the container engine's own, or that is being taken away."""
 
-_OF_THE_SOCKET: Final = (Reason.RUNTIME_UNREACHABLE, ("mgmt.sock", "connection refused", "connection reset by peer"))
+_OF_THE_SOCKET: Final = (
+    Reason.RUNTIME_UNREACHABLE,
+    ("mgmt.sock", "connection refused", "connection reset by peer", "broken pipe"),
+)
 """Where no operation is named, it is the agent's own connection to edged."""
 
 _IDENTITY: Final = ("identity", "identities")
