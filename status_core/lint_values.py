@@ -88,7 +88,7 @@ def options_problem(parts: Mapping[str, Any]) -> str | None:
     if whole is None:
         return f"{problem} with {', '.join(keys[1:])}"
     rest = ", ".join(keys[whole:])
-    return f"{problem} with {rest}, but one without: is it left from another deployment?"
+    return f"{problem} with {rest}, but one without: another deployment left it there"
 
 
 def placeholder(value: str, *, is_anywhere: bool) -> bool:

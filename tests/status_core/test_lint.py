@@ -159,7 +159,7 @@ def test_what_the_agent_takes_is_not_found(changes: dict[str, Any]) -> None:
     assert [item for item in found(changes) if "32 KB" not in item[1]] == []
 
 
-LEFT = "but one without: is it left from another deployment?"
+LEFT = "but one without: another deployment left it there"
 
 
 @pytest.mark.parametrize(
