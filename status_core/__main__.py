@@ -2,7 +2,7 @@
 
 The input is one twin, an array of twins, or JSON Lines; standard input where no file is named. A status is one line of
 JSON, or with --text a paragraph for people. With --lint twins and deployment manifests are checked for what edgeAgent
-would refuse. Bad input is told on standard error with its line, the rest is still judged, and the exit code is 2.
+would refuse. Bad input is named on standard error with its line, the rest is still judged, and the exit code is 2.
 """
 
 import argparse

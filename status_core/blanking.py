@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 REDACTED: Final = "***"
-"""What stands in the place of a secret."""
+"""Replaces a secret."""
 
 _WORD: Final = re.compile(r"\w+(?:[.-]\w+)*|\W")
 _KEY: Final = re.compile(
@@ -46,7 +46,7 @@ def replaced(text: str, spans: Iterable[tuple[int, int]], by: Callable[[int], st
     Args:
         text: The text.
         spans: The places, in order.
-        by: What stands there, by the length of what stood there.
+        by: Gives what replaces a place, by its length.
     """
     pieces, at = [], 0
     for start, end in spans:

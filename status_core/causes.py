@@ -15,7 +15,7 @@ _NAME_LIMIT: Final = 128
 _IMAGE_LIMIT: Final = 256
 
 _IN_THE_AGENTS_WORDS: Final = (Reason.PLAN_FAILED, Reason.START_FAILED)
-"""Reasons that gather many causes: the agent's words tell them apart."""
+"""Reasons that gather many causes: the agent's words are what differs."""
 _CAUSED_BY: Final = "caused by:"
 _CALLED: Final = re.compile(r"^\(?error calling [^:]{0,200}: ", re.IGNORECASE)
 _WORD: Final = re.compile(r"\w+(?:[.-]\w+)*")
@@ -46,8 +46,8 @@ class Cause:
         """The cause in one line; equal causes have equal lines."""
         parts = [self.module, self.image, "" if self.exit_code is None else f"exit code {self.exit_code}"]
         parts.append(f'"{self.words}"' if self.words else "")
-        told = ", ".join(part for part in parts if part)
-        return f"{self.reason}: {told}" if told else str(self.reason)
+        named = ", ".join(part for part in parts if part)
+        return f"{self.reason}: {named}" if named else str(self.reason)
 
 
 def cause(

@@ -26,14 +26,14 @@ _IN_ITS_PLACE: Final = re.compile(
     r"""\b((?:module|image|endpoint|manifest for|denied for|identity for):? ["'/\\]{0,9}|(?:image|tag)=|container: )"""
     r"""(?!(?:is|was|does|did|has|with|cannot|could)\s)(?:[^\s"',:]|:(?=[^\s"',]))+"""
 )
-"""What stands where a module or an image is named, up to the colon that may follow, unless a sentence goes on there."""
+"""The name after "module" or "image", up to the colon that may follow, unless a sentence goes on there."""
 _WORD: Final = re.compile(r"\w+(?:[.-]\w+)*")
 _OF_THE_MANIFEST: Final = (
     "configuration format is invalid",
     "empty configuration for the edge agent",
     "desired properties schema version",
 )
-"""What the agent thinks of the manifest. In a 500 it stands beside another cause, and is none of a step."""
+"""What the agent thinks of the manifest. A 500 can hold it beside another cause; it is no failed step."""
 
 _COOLED_OFF: Final = (Operation.PULL, Operation.CREATE, Operation.UPDATE)
 
@@ -160,7 +160,7 @@ class _Names:
         self._folded: dict[str, list[str]] = {}
         for called, name in names.items():
             self._folded.setdefault(called.lower(), []).append(name)
-        # An ordinary word may stand in the agent's sentences, and is taken out only where a name stands.
+        # The agent's sentences may hold an ordinary word too, so that is taken out only in the place of a name.
         self._odd = {called.lower() for called in names if not (called.isalpha() and called.islower())}
         references = {image.strip().lower() for image in images}
         references |= {image.rpartition(":")[0] for image in references}

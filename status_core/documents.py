@@ -1,11 +1,11 @@
-"""The JSON documents of an input, one or many, each with the place where it stands."""
+"""The JSON documents of an input, one or many, each with its place."""
 
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-# What stands in a document's place is told by its kind, without a piece of it: it may hold a secret.
+# Anything else is named by its kind, without a piece of it: it may hold a secret.
 _KINDS: Final[dict[type, str]] = {
     list: "an array",
     str: "a text",
@@ -19,7 +19,7 @@ _NAMES: Final = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8"}
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One JSON object, and where it stands in the input."""
+    """One JSON object, and its place in the input."""
 
     place: str
     value: dict[str, Any]
@@ -77,7 +77,7 @@ def documents(content: str, refused: Callable[[dict[str, Any]], str | None]) -> 
         yield checked(whole, f"line {content.count('\n', 0, blank) + 1}")
     elif all(isinstance(value, dict) and refused(value) is None for value in whole):
         yield from (Document(f"element {number}", value) for number, value in enumerate(whole, 1))
-    else:  # where each element stands is only looked for where one has to be told
+    else:  # the place of each element is looked for only where a message needs it
         yield from (checked(value, place) for value, place in _elements(content))
 
 

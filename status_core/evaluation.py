@@ -17,7 +17,7 @@ from status_core.comparison import (
 from status_core.descriptions import Step
 from status_core.documented import documented_rules
 from status_core.lint import lint_twin
-from status_core.messages import Told, device_message, module_message
+from status_core.messages import Details, device_message, module_message
 from status_core.pending import runtime_wiped
 from status_core.portal import portal_count
 from status_core.reading import shown
@@ -61,7 +61,7 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
     is_accepted = is_other or twin.nothing_desired or (twin.version_taken and verdict.state is not State.INVALID)
     findings = lint_twin(source, is_accepted=is_accepted)
     unmanaged = [name for name, (_, reason, _) in judged.items() if reason is Reason.UNMANAGED]
-    told = Told(
+    details = Details(
         modules=_telling(comparisons, verdict),
         left_alone=[comparisons[name] for name in sorted(unmanaged)],
         findings=findings,
@@ -78,7 +78,7 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
         state=verdict.state,
         rule=rule,
         reason=verdict.reason,
-        message=device_message(twin, verdict, told),
+        message=device_message(twin, verdict, details),
         desired_version=twin.desired_version,
         last_desired_version=twin.last_desired_version,
         status_code=twin.code,
@@ -94,7 +94,7 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
         twin_version=twin.version,
         connection_state=_kept(twin.connection_state, NAME_LIMIT),
         last_activity=twin.last_activity,
-        cause=_device_cause(verdict, told, modules, words),
+        cause=_device_cause(verdict, details, modules, words),
         lint=findings,
     )
 
@@ -183,17 +183,17 @@ def _module_cause(
 
 
 def _device_cause(
-    verdict: Verdict, told: Told, modules: dict[str, ModuleStatus], words: Mapping[Step, str]
+    verdict: Verdict, details: Details, modules: dict[str, ModuleStatus], words: Mapping[Step, str]
 ) -> Cause | None:
     """The cause of the module that gives the device its reason, or of the device alone."""
     if verdict.state is State.SUCCESSFUL:
         return None
     if verdict.state is State.NO_DEPLOYMENT:
-        return modules[told.left_alone[0].name].cause if told.left_alone else None
+        return modules[details.left_alone[0].name].cause if details.left_alone else None
     leading = verdict.explanation.leading if verdict.explanation is not None else None
     if leading is not None and leading.reason is not verdict.reason:
         return cause(verdict.reason)  # the list of modules was wiped
-    names = [item.name for item in told.modules]
+    names = [item.name for item in details.modules]
     if leading is not None:
         # What names no module is the only one's that is outstanding.
         names = [leading.module] if leading.module is not None else names if len(names) == 1 else []

@@ -30,7 +30,7 @@ def not_an_agent_twin(value: dict[str, Any]) -> str | None:
         (any(key in value for key in _OF_AN_ERROR), f"an error document, not a twin. {ask}"),
         (True, f"no twin. {ask}"),
     )
-    return next(told for holds, told in kinds if holds)
+    return next(problem for holds, problem in kinds if holds)
 
 
 def not_a_manifest(value: dict[str, Any]) -> str | None:
@@ -58,7 +58,7 @@ def document_name(value: dict[str, Any]) -> str | None:
 
 
 def _modules_content(value: dict[str, Any]) -> tuple[str, Any] | None:
-    """Where the modules of a manifest stand, and what stands there."""
+    """The path of the modules of a manifest, and their section."""
     for place, part in ((f"{_CONTENT}.", value), (f"content.{_CONTENT}.", object_at(value, "content"))):
         if _CONTENT in part:
             return place, part[_CONTENT]

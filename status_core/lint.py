@@ -24,7 +24,7 @@ from status_core.reading import as_object, clean, object_at
 FINDINGS: Final = 20
 """Findings that a status keeps; a path and its problem have at most 400 characters."""
 LARGE: Final = 28 * 1024
-"""Bytes of a section from which on it is told: IoT Hub allows 32 KB."""
+"""Bytes from which on a section is too large: IoT Hub allows 32 KB."""
 
 _PATH_LIMIT: Final = 248
 _PROBLEM_LIMIT: Final = 150
@@ -52,7 +52,7 @@ _WHOLE: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem, and the path where it stands. It quotes no value that may be secret."""
+    """A problem, and its path. It quotes no value that may be secret."""
 
     path: str
     problem: str
@@ -70,7 +70,7 @@ def lint(desired: Any, *, path: str = "properties.desired", is_layer: bool = Fal
 
     Args:
         desired: The desired section of `$edgeAgent`.
-        path: Where it stands.
+        path: Its path in the twin or the manifest.
         is_layer: It is a part that is laid over other deployments: what is absent may come from them.
     """
     return [*refused(desired, path=path, is_layer=is_layer), *unwanted(desired, path=path)]
@@ -88,7 +88,7 @@ def lint_twin(twin: Any, *, is_accepted: bool) -> tuple[Finding, ...]:
     weight = _weight(desired)
     if weight > LARGE:
         found += unwanted(desired)
-    # The agent reports settings and env as it was told: another weight can only be that of an earlier version.
+    # The agent reports settings and env as they are desired: another weight can only be that of an earlier version.
     modules = as_object(reported.get("modules"))
     if (weight if is_accepted else _weight(reported)) + len(modules) * _OF_A_REPORT > LARGE:
         found += large(reported, path="properties.reported")

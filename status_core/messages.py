@@ -35,8 +35,8 @@ _SAID_BY_THE_STATE: Final = (Reason.AS_DESIRED, Reason.SETTLING, Reason.NOT_DESI
 _NOTHING_TO_DO: Final = (Reason.FINISHED, Reason.NOT_REPORTED)
 
 
-class Told(NamedTuple):
-    """What a device's message tells beside the verdict.
+class Details(NamedTuple):
+    """What a device's message says beside the verdict.
 
     Attributes:
         modules: The modules that keep it from its state, most severe first.
@@ -53,12 +53,12 @@ class Told(NamedTuple):
     now: datetime | None
 
 
-def device_message(twin: Twin, verdict: Verdict, told: Told) -> str:
+def device_message(twin: Twin, verdict: Verdict, details: Details) -> str:
     """The sentences for a device."""
     lead = _DEVICE.get(verdict.state, "")
     if verdict.state is State.PENDING and twin.last_desired_version is None:
         lead = "The device has not taken version {version}."
-    named = _name_all(told.modules)
+    named = _name_all(details.modules)
     parts = [
         lead.format(
             version=_shown(twin.desired_version),
@@ -67,17 +67,17 @@ def device_message(twin: Twin, verdict: Verdict, told: Told) -> str:
         )
     ]
     if verdict.state in (State.INVALID, State.PENDING):
-        parts.append(_findings(told.findings))
+        parts.append(_findings(details.findings))
     if verdict.state is not State.SUCCESSFUL:
         parts += [_means(twin, verdict.reason), verdict.reason.advice]
-    if verdict.state is State.MODULE_FAILED and told.modules:
-        parts.append(_restarts(told.modules[0]))
+    if verdict.state is State.MODULE_FAILED and details.modules:
+        parts.append(_restarts(details.modules[0]))
     leading = verdict.explanation.leading if verdict.explanation is not None else None
     if leading is not None and leading.reason is verdict.reason and verdict.state is State.IN_PROGRESS:
-        parts.append(retries(leading, twin.tried_since, told.now))
-    if told.left_alone:
-        parts.append(f"Exited, and started by nobody while this lasts: {_name_all(told.left_alone)}.")
-    parts.append(_words(twin, verdict, told.description))
+        parts.append(retries(leading, twin.tried_since, details.now))
+    if details.left_alone:
+        parts.append(f"Exited, and started by nobody while this lasts: {_name_all(details.left_alone)}.")
+    parts.append(_words(twin, verdict, details.description))
     return clean(" ".join(filter(None, parts)), MESSAGE_LIMIT)
 
 
@@ -217,7 +217,7 @@ def _name(comparison: Comparison) -> str:
 
 
 def _status(reported: ReportedModule | None, form: str) -> str:
-    """A status, with the exit code in that form where it tells something."""
+    """A status, with the exit code in that form where it says something."""
     status, exit_code = _quoted(reported.runtime_status if reported else None), reported.exit_code if reported else None
     return status + form.format(f"exit code {exit_code}") if exit_code else status
 

@@ -173,7 +173,7 @@ def _options(options: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, b
     try:
         found = json.loads(options)
     except (ValueError, RecursionError):
-        # What is in quotes; each part as it stands too.
+        # What is in quotes, and each part whole.
         parts = [*_QUOTED.findall(options), *create_options_parts(settings).values()]
         yield from ((value, False) for value in _texts(parts))
         return

@@ -266,7 +266,7 @@ _BY_WORDS: Final = {
 def operation(words: str) -> Operation:
     """What the agent was doing, by the words of one step: in lower case, and without names."""
     doing = next((found for found, phrases in _OPERATIONS if _holds(words, phrases)), Operation.OTHER)
-    # An update stops, removes and creates a container: the last is told by its own words.
+    # An update stops, removes and creates a container: its own words name the last.
     return Operation.CREATE if doing is Operation.UPDATE and "create module" in words else doing
 
 

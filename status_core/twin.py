@@ -172,7 +172,7 @@ def read_twin(twin: Any) -> Twin:
 
 
 def _tried_since(metadata: Mapping[str, Any]) -> datetime | None:
-    """The agent counts its tries in memory, and anew for each version (planrunner/OrdererdRetryPlanRunner.cs)."""
+    """The agent counts its tries in memory, and from zero for each version (planrunner/OrdererdRetryPlanRunner.cs)."""
     version = object_at(metadata, "lastDesiredVersion")
     started = object_at(metadata, "systemModules", "edgeAgent", "lastStartTimeUtc")
     times = [timestamp(part.get("$lastUpdated")) for part in (version, started)]
