@@ -73,7 +73,7 @@ async def _doctor(stack: Stack, clock: Clock, key: str, screen: Screen) -> None:
     """Print what doctor says of the app, each timer of which has run once."""
     for timer in ("flag_stuck", "resync"):
         await stack.host.run_timer(timer)
-    screen.say("\nedge-status doctor:")
+    screen.say("\npython -m status_app doctor:")
     url = stack.api.removesuffix("/api")
     await doctor(stack.settings, screen.say, url=url, key=key, clock=lambda: clock.now)
     screen.say()

@@ -221,6 +221,22 @@ async def test_a_missing_role_is_named_with_the_command_that_gives_it(
     assert lines[at + 1].strip().startswith(f'az role assignment create --role "{role}"')
 
 
+async def test_a_table_that_answers_once_and_then_no_more_is_named(
+    chain: Chain, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def fail(_operation: str, path: str) -> None:
+        if "DeploymentIndex" in path:
+            asked.append(path)
+            if len(asked) > 1:
+                raise ConnectionError
+
+    monkeypatch.setattr(chain.tables, "before", fail)
+    (found,) = await chain.wrong(without=(*EVENT_HUBS, "DEPLOYMENT_STATUS_URL"))
+    assert found.startswith("tables: they answered once, and then no more")
+
+
 async def test_a_hub_of_the_basic_tier_and_one_that_throttles_are_named(chain: Chain) -> None:
     chain.stack.iot_hub.faults.add("read", 400, 1, code="InvalidOperation")
     (found,) = await chain.wrong(without=EVENT_HUBS)
