@@ -37,7 +37,7 @@ param alertActionGroupId string = ''
 @minValue(1)
 param alertStuckThreshold int = 10
 
-@description('Principal that may read the status tables and the event hub of transitions: who deploys, by azd. Empty: nobody but the app.')
+@description('Principal that may read the status tables and both event hubs: who deploys, by azd. Empty: nobody but the app.')
 param readerPrincipalId string = ''
 
 @description('Tags of every resource, beside that of azd.')

@@ -101,13 +101,14 @@ def parser() -> argparse.ArgumentParser:
         "the app in the environment, and its address. Exits with 0 where all is right, 1 where something is wrong, "
         "78 where nothing can be asked.",
     )
-    checked.add_argument(
+    form = checked.add_mutually_exclusive_group()
+    form.add_argument(
         "--end-to-end",
         action="store_true",
         help="make an edge device, follow it from the hub to the API, and remove it again: for those who may write",
     )
     checked.add_argument("--yes", action="store_true", help="do not ask before the device is made")
-    checked.add_argument("--json", action="store_true", help="print one JSON object in the place of lines")
+    form.add_argument("--json", action="store_true", help="print one JSON object in the place of lines")
     _add_source(checked)
     checked.set_defaults(run=_doctor)
 

@@ -24,11 +24,6 @@ _KEY: Final = re.compile(
 )
 
 
-def blank(text: str, secrets: Iterable[str]) -> str:
-    """Replace each of the secrets that a text quotes as a whole word by `***`."""
-    return Blanker(secrets).blank(text)
-
-
 def blank_keys(text: str) -> str:
     """Replace what looks like a key, whatever it is the key of."""
     return replaced(text, key_spans(text), lambda _length: REDACTED)

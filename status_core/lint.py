@@ -16,6 +16,7 @@ from status_core.lint_values import (
     options_problem,
     placeholder,
     schema_version_problem,
+    startup_order_problem,
     twin_size,
     word_problem,
 )
@@ -195,6 +196,7 @@ def _module(found: Findings, module: Any, path: str, *, is_agent: bool, is_layer
         if section.get("restartPolicy") not in _POLICIES and "restartPolicy" in section:
             use = "use always, on-failure, on-unhealthy or never"
             _note(found, word_problem(section["restartPolicy"], _POLICIES, use), path, ".restartPolicy")
+        _note(found, startup_order_problem(section.get("startupOrder")), path, ".startupOrder")
     if section.get("imagePullPolicy") is not None:
         use = "use on-create or never"
         _note(found, word_problem(section["imagePullPolicy"], _PULL_POLICIES, use), path, ".imagePullPolicy")

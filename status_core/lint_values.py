@@ -16,6 +16,10 @@ _NEWEST_SCHEMA: Final = (1, 1, 0, -1)
 _VERSION_PARTS: Final = (2, 3, 4)
 
 _DECODER: Final = json.JSONDecoder(strict=False)
+_HIGHEST_ORDER: Final = 2**32 - 1
+_USE_ORDER: Final = f"use 0 to {_HIGHEST_ORDER}"
+_LONGEST_NUMBER: Final = 100
+
 _EMPTY: Final = {"createOptions": "{}"}
 _WHOLE_PLACEHOLDER: Final = re.compile(r'(?:^|["=])\$\{[A-Za-z_][\w.]*\}(?=["\\]|$)')
 
@@ -28,6 +32,17 @@ def word_problem(value: Any, words: tuple[str, ...], use: str) -> str | None:
         word = value.strip().lower()
         return None if word in words or word.lstrip("+-").isdigit() else f'"{clean(value, 40)}" is none; {use}'
     return None if isinstance(value, int) and not isinstance(value, bool) else f"no text; {use}"
+
+
+def startup_order_problem(value: Any) -> str | None:
+    """The startupOrder: a number that .NET's UInt32 holds once it is rounded, or a text of one."""
+    if value is None:
+        return None
+    try:
+        order = int(value[:_LONGEST_NUMBER]) if isinstance(value, str) else round(value)
+    except (TypeError, ValueError, OverflowError):
+        return f"no number; {_USE_ORDER}"
+    return None if 0 <= order <= _HIGHEST_ORDER else f"out of range; {_USE_ORDER}"
 
 
 def schema_version_problem(value: Any) -> str | None:

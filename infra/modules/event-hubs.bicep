@@ -17,7 +17,7 @@ param appPrincipalId string
 @description('Principal that the IoT hub sends twin changes as.')
 param routePrincipalId string
 
-@description('Principal that may receive transitions; empty: nobody.')
+@description('Principal that may receive twin changes and transitions; empty: nobody.')
 param readerPrincipalId string
 
 @description('Partitions of twin-changes.')
@@ -114,7 +114,16 @@ resource appSendsTransitions 'Microsoft.Authorization/roleAssignments@2022-04-01
   }
 }
 
-// Of the transitions alone: what comes in at twin-changes holds the secrets of twins.
+// doctor receives of both. Events of twin-changes hold twins: who deploys can give itself this role anyway.
+resource readerReceivesTwinChanges 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(readerPrincipalId)) {
+  name: guid(twinChanges.id, readerPrincipalId, azureEventHubsDataReceiver)
+  scope: twinChanges
+  properties: {
+    principalId: readerPrincipalId
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', azureEventHubsDataReceiver)
+  }
+}
+
 resource readerReceivesTransitions 'Microsoft.Authorization/roleAssignments@2022-04-01' = if (!empty(readerPrincipalId)) {
   name: guid(transitions.id, readerPrincipalId, azureEventHubsDataReceiver)
   scope: transitions

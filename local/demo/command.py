@@ -13,7 +13,8 @@ from local.demo.rollout import Clock, Rollout
 from local.demo.screen import Screen
 from local.demo.status_rows import Answers
 from local.published import published
-from local.stack import TRANSITIONS, running_stack
+from local.stack import TRANSITIONS, Stack, running_stack
+from status_app.commands.doctor.command import doctor
 
 _EVERY: Final = 1
 """Seconds between two updates of the page: the story is over soon."""
@@ -54,6 +55,7 @@ async def _run(devices: int, seed: int, *, stay: bool) -> list[Any]:
             ):
                 page = f"{stack.api}/fleet?code={key}&every={_EVERY}"
                 screen.say(f"The page: {page}")
+                await _doctor(stack, clock, key, screen)
                 await Rollout(stack, clock, answers, screen, devices=devices, seed=seed).play()
                 received = await published(stack.event_hubs, TRANSITIONS)
                 screen.events(received)
@@ -65,6 +67,16 @@ async def _run(devices: int, seed: int, *, stay: bool) -> list[Any]:
         raise
     screen.say(_GO_ON)
     return received
+
+
+async def _doctor(stack: Stack, clock: Clock, key: str, screen: Screen) -> None:
+    """Print what doctor says of the app, each timer of which has run once."""
+    for timer in ("flag_stuck", "resync"):
+        await stack.host.run_timer(timer)
+    screen.say("\npython -m status_app doctor:")
+    url = stack.api.removesuffix("/api")
+    await doctor(stack.settings, screen.say, url=url, key=key, clock=lambda: clock.now)
+    screen.say()
 
 
 async def _interrupt() -> None:

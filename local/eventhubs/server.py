@@ -2,7 +2,8 @@
 
 import asyncio
 import ssl
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 
 from local.clock import utc_now
@@ -47,21 +48,36 @@ class EventHubsFaults:
         """
         self._broker.refusals[self._broker.hub(hub).name] += 2 * count
 
-    def remove_hub(self, hub: str) -> None:
-        """Delete an event hub, with its events.
+    @contextmanager
+    def without_hub(self, hub: str) -> Iterator[None]:
+        """Leave out an event hub; afterwards it is there again, with its events.
 
         Raises:
             KeyError: There is no such event hub.
         """
-        del self._broker.hubs[hub]
+        left_out = self._broker.hubs.pop(hub)
+        try:
+            yield
+        finally:
+            self._broker.hubs[hub] = left_out
 
-    def keep_groups(self, *groups: str) -> None:
-        """Let these consumer groups be the only ones."""
+    @contextmanager
+    def only_groups(self, *groups: str) -> Iterator[None]:
+        """Let these consumer groups be the only ones, in the place of any."""
         self._broker.groups = groups
+        try:
+            yield
+        finally:
+            self._broker.groups = None
 
-    def lock(self) -> None:
-        """Refuse every token from now on, as where a role is missing."""
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Refuse every token, as where a role is missing."""
         self._broker.locked = True
+        try:
+            yield
+        finally:
+            self._broker.locked = False
 
     def drop_connections(self) -> None:
         """Reset every connection now, without a word to the clients."""

@@ -62,17 +62,25 @@ def start_resync(url: str, key: str, wait: Callable[[float], None]) -> None:
     raise HookError(said)
 
 
-def commands(environment: Mapping[str, str], *, is_windows: bool) -> str:
-    """What to run next, with the settings that it takes, in the words of the caller's shell."""
+def commands(environment: Mapping[str, str], key: str, *, is_windows: bool) -> str:
+    """What to run next, with the settings that it takes, in the words of the caller's shell.
+
+    Args:
+        environment: The outputs of the deployment.
+        key: The command that prints the key of the API.
+        is_windows: Whether the shell is PowerShell.
+    """
+    set_key = f"$env:DEPLOYMENT_STATUS_KEY = {key}" if is_windows else f'export DEPLOYMENT_STATUS_KEY="$({key})"'
     set_to = "$env:{} = '{}'" if is_windows else "export {}='{}'"
     settings = {name: environment[name] for name in SETTINGS}
     settings |= dict.fromkeys(CONNECTIONS, environment["EVENT_HUBS_HOST"])
     lines = "\n".join(f"    {set_to.format(name, value)}" for name, value in settings.items())
     return f"""next, in a checkout with Python 3.13 and pip install -r requirements.txt, signed in by az login:
 {lines}
+    {set_key}
+    python -m status_app doctor                         checks each link from the IoT hub to the API
     python -m status_app wait --deployment DEPLOYMENT   waits until a rollout has come through
-    python -m status_app explain DEVICE                 says why a device is what it is
-    python -m status_app replay-dead-letters --dry-run  lists the events that could not be processed"""
+    python -m status_app explain DEVICE                 says why a device is what it is"""
 
 
 def after_deploy(environment: Mapping[str, str], wait: Callable[[float], None] = time.sleep) -> str:
@@ -86,7 +94,7 @@ def after_deploy(environment: Mapping[str, str], wait: Callable[[float], None] =
         *("DEPLOYMENT_STATUS_URL", "FUNCTION_APP", "AZURE_RESOURCE_GROUP", "AZURE_SUBSCRIPTION_ID", "EVENT_HUBS_HOST"),
         *SETTINGS,
     )
-    keys = f"az functionapp keys list --resource-group {group} --name {app}"
+    key = f"az functionapp keys list --resource-group {group} --name {app} --query functionKeys.default --output tsv"
     try:
         found = az("functionapp keys list", resource_group=group, name=app, subscription=subscription)
         start_resync(url, found["masterKey"], wait)
@@ -95,8 +103,8 @@ def after_deploy(environment: Mapping[str, str], wait: Callable[[float], None] =
         started = f"resync was not started: {error}. It starts by its schedule; by hand: docs/operating.md, Resync now"
     return f"""{started}
 page      {url}/api/fleet?code=KEY
-its KEY   {keys} --query functionKeys.default --output tsv
-{commands(environment, is_windows=os.name == "nt")}"""
+its KEY   {key}
+{commands(environment, key, is_windows=os.name == "nt")}"""
 
 
 def main() -> int:

@@ -7,7 +7,6 @@ from typing import Final
 
 from status_app.errors import UnavailableError
 from status_app.telemetry.logs import log
-from status_app.telemetry.meters import TIMER_SUCCESS, record
 
 AT_ONCE: Final = 100
 """As many as a batch has events, and a page twins: they write the index together."""
@@ -52,7 +51,6 @@ class Round[Item]:
         _log.info("%s: %s", name, dict(self.outcomes))
         if self.errors:
             raise ExceptionGroup(f"{name}: {len(self.errors)} failed, left for the next run", self.errors)
-        record(TIMER_SUCCESS, 1, {"timer": name})
 
     def _failed(self, error: Exception) -> None:
         self.outcomes["failed"] += 1

@@ -255,8 +255,9 @@ def test_after_a_deployment_it_says_where_the_app_is_and_what_comes_next(folder:
     assert f"{host.url}/api/fleet?code=KEY" in said
     assert "az functionapp keys list --resource-group rg-app --name func-1 --query functionKeys.default" in said
     assert "export TwinChanges__fullyQualifiedNamespace='evhns.servicebus.windows.net'" in said
+    assert 'export DEPLOYMENT_STATUS_KEY="$(az functionapp keys list --resource-group rg-app ' in said
     commands = re.findall(r"python -m status_app (\S+)", said)
-    assert len(commands) == 3
+    assert commands == ["doctor", "wait", "explain"]
     known = subprocess.run([sys.executable, "-m", "status_app", "--help"], capture_output=True, text=True, check=True)
     assert all(command in known.stdout for command in commands)
     assert "the-master-key" not in said
@@ -264,8 +265,9 @@ def test_after_a_deployment_it_says_where_the_app_is_and_what_comes_next(folder:
 
 
 def test_in_powershell_the_settings_are_those_of_powershell() -> None:
-    said = after_deploy.commands(OUTPUTS, is_windows=True)
+    said = after_deploy.commands(OUTPUTS, "az functionapp keys list", is_windows=True)
     assert "$env:IOT_HUB = 'fleet.azure-devices.net'" in said
+    assert "$env:DEPLOYMENT_STATUS_KEY = az functionapp keys list\n" in said
 
 
 def test_a_host_that_is_not_ready_is_asked_again(host: Host) -> None:

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from status_core.blanking import Blanker, blank, quotable
+from status_core.blanking import Blanker, quotable
 
 WORD = re.compile(r"\w+(?:[.-]\w+)*|\W")
 
@@ -27,9 +27,9 @@ texts = st.lists(st.sampled_from(["a", "b", "ab", "a-b", " ", "  ", "=", ".", "a
 @given(texts, st.lists(texts.filter(bool), max_size=6))
 def test_the_automaton_finds_what_a_search_for_each_secret_finds(text: str, secrets: list[str]) -> None:
     expected = re.sub("\x00+", "***", slowly(text, secrets))
-    found = re.sub(r"(\*\*\*)+", "***", blank(text, secrets))
+    found = re.sub(r"(\*\*\*)+", "***", Blanker(secrets).blank(text))
     assert found == expected
-    assert Blanker(quotable(secrets, text)).blank(text) == blank(text, secrets)
+    assert Blanker(quotable(secrets, text)).blank(text) == Blanker(secrets).blank(text)
 
 
 @given(texts, st.lists(texts.filter(bool), max_size=6))
@@ -40,5 +40,5 @@ def test_places_come_in_order_and_apart_from_each_other(text: str, secrets: list
 
 
 def test_without_secrets_a_text_stays_as_it_is() -> None:
-    assert blank("a b", []) == "a b"
-    assert blank("", ["a"]) == ""
+    assert Blanker([]).blank("a b") == "a b"
+    assert Blanker(["a"]).blank("") == ""

@@ -36,6 +36,7 @@ def test_lint_finds_something_only_in_what_the_agent_refused(name: str) -> None:
 
 
 MODULES = "modules.m1"
+USE_ORDER = "use 0 to 4294967295"
 USE_STATUS = "use running or stopped"
 USE_POLICY = "use always, on-failure, on-unhealthy or never"
 NO_IMAGE = "no image; it must be [registry/]name[:tag]"
@@ -59,6 +60,11 @@ NO_IMAGE = "no image; it must be [registry/]name[:tag]"
             f"{MODULES}.imagePullPolicy",
             '"always" is none; use on-create or never',
         ),
+        ({f"{ASKED}.startupOrder": -1}, f"{MODULES}.startupOrder", f"out of range; {USE_ORDER}"),
+        ({f"{ASKED}.startupOrder": 2**32}, f"{MODULES}.startupOrder", f"out of range; {USE_ORDER}"),
+        ({f"{ASKED}.startupOrder": "first"}, f"{MODULES}.startupOrder", f"no number; {USE_ORDER}"),
+        ({f"{ASKED}.startupOrder": [1]}, f"{MODULES}.startupOrder", f"no number; {USE_ORDER}"),
+        ({f"{ASKED}.startupOrder": "9" * 10_000}, f"{MODULES}.startupOrder", f"out of range; {USE_ORDER}"),
         ({f"{ASKED}.settings": GONE}, f"{MODULES}.settings", "missing"),
         ({f"{ASKED}.settings": "m1"}, f"{MODULES}.settings", "no object"),
         ({f"{ASKED}.settings.image": GONE}, f"{MODULES}.settings.image", "missing or empty"),
@@ -139,6 +145,10 @@ def test_what_the_agent_refuses_is_found_with_its_path(changes: dict[str, Any], 
         {OPTIONS: '{"Env": ["A=${B} c"]}'},
         {f"{ASKED}.settings": {"image": "m1", "createOptions": '{"Env":', "createOptions01": '["A=1"]}'}},
         {f"{ASKED}.settings": {"image": "m1", "CreateOptions": '{"Env":', "createOptions1": '["A=1"]}'}},
+        {f"{ASKED}.startupOrder": 2**32 - 1},
+        {f"{ASKED}.startupOrder": " 5 "},
+        {f"{ASKED}.startupOrder": 1.5},
+        {f"{AGENT}.startupOrder": -1},
         {f"{ASKED}.env": {"A": {"value": 5}, "B": {}, "C": None}},
         {f"{ASKED}.env": {}},
         {f"{ASKED}.env": {"A": {"value": "level: ${level}"}}},

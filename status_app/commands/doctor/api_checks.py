@@ -10,7 +10,8 @@ from status_app.version import VERSION
 TIMEOUT: Final = 20.0
 """Seconds that an answer can take."""
 
-_ADDRESS: Final = "az functionapp show -g GROUP -n APP --query defaultHostName"
+ADDRESS: Final = "az functionapp show -g GROUP -n APP --query defaultHostName"
+"""Prints the address of the app."""
 _KEY: Final = "az functionapp keys list -g GROUP -n APP; then set DEPLOYMENT_STATUS_KEY"
 _OK: Final = 200
 _UNHEALTHY: Final = 503
@@ -26,19 +27,19 @@ async def check_api(url: str | None, key: str | None) -> tuple[Step, ...]:
     """
     name, asked = "API", "GET /api/health"
     if url is None:
-        return (skipped(name, asked, "DEPLOYMENT_STATUS_URL (or --url) is not set here", _ADDRESS),)
+        return (skipped(name, asked, "DEPLOYMENT_STATUS_URL (or --url) is not set here", ADDRESS),)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT)
     async with aiohttp.ClientSession(timeout=timeout, trust_env=True) as session:
         try:
             status, health = await _get(session, f"{url}/api/health", None)
             if status not in (_OK, _UNHEALTHY) or not isinstance(health.get("status"), str):
-                return (wrong(name, asked, f"the answer {status} is not the app's: check the address", _ADDRESS),)
+                return (wrong(name, asked, f"the answer {status} is not the app's: check the address", ADDRESS),)
             word = health["status"]
             answer = f"the app says: {word}"
             first = ok(name, asked, answer) if word == "ok" else wrong(name, asked, answer, "azd monitor --logs")
             return first, await _details(session, url, key)
         except (aiohttp.ClientError, TimeoutError) as error:
-            return (wrong(name, asked, f"nothing answers at the address ({type(error).__name__})", _ADDRESS),)
+            return (wrong(name, asked, f"nothing answers at the address ({type(error).__name__})", ADDRESS),)
 
 
 async def _details(session: aiohttp.ClientSession, url: str, key: str | None) -> Step:

@@ -1,10 +1,11 @@
 """The command doctor: every step of the chain in turn, as it is taken."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime
 
-from status_app.commands.doctor.api_checks import check_api
+from status_app.commands.doctor.api_checks import ADDRESS, check_api
 from status_app.commands.doctor.event_hub_checks import DEFAULT_GROUP, check_event_hub
 from status_app.commands.doctor.iot_hub_checks import check_route, check_twins
 from status_app.commands.doctor.step import Step, Verdict, ok, skipped, wrong
@@ -16,8 +17,9 @@ from status_app.errors import SettingError
 from status_app.iothub.twins import TwinReader
 from status_app.settings import Settings, check_trigger, read_iot_hub, read_schedules, read_tables
 from status_app.storage.client import table_service
+from status_app.storage.heartbeats import Heartbeat, Source
 
-_APP = ("STATUS_TABLES", "IOT_HUB", "TWIN_CHANGES_HUB")
+_APP = ("STATUS_TABLES", "IOT_HUB", "TWIN_CHANGES_HUB", "CONSUMER_GROUP")
 _SIGNS = {Verdict.OK: "ok     ", Verdict.WRONG: "WRONG  ", Verdict.SKIPPED: "skipped"}
 _SETTINGS = "az functionapp config appsettings list -g GROUP -n APP"
 
@@ -79,41 +81,33 @@ async def take_steps(
     clock: Callable[[], datetime],
     wall_clock: Callable[[], datetime],
 ) -> AsyncIterator[Step]:
-    """Each step as it is taken, in the order of the chain."""
+    """Each step in the order of the chain. All links are asked at the same time: some only answer by a timeout."""
     yield _settings(environment)
-    async for step in _iot_hub(environment):
-        yield step
     group = environment.get("CONSUMER_GROUP", "").strip() or DEFAULT_GROUP
-    incoming, newest = await check_event_hub(environment, "TwinChanges", "TWIN_CHANGES_HUB", group)
-    yield incoming
-    beats = None
-    try:
-        service, schedules = table_service(read_tables(environment)), read_schedules(environment)
-    except SettingError as error:
-        yield _not_set("tables", error, environment, "STATUS_TABLES")
-    except ValueError:  # its text may quote a key
-        yield wrong("tables", "a row", "STATUS_TABLES is neither an https endpoint nor a connection string", _SETTINGS)
-    else:
-        async with service:
-            checks = TableChecks(service, schedules, clock, wall_clock)
-            async for step in checks.run():
-                yield step
-            beats = checks.heartbeats
-    yield trigger_step(beats, newest, clock())
-    yield (await check_event_hub(environment, "Transitions", "TRANSITIONS_HUB"))[0]
-    try:
-        address = api_address(environment, url, key)
-    except SettingError as error:
-        yield wrong("API", "GET /api/health", str(error), "az functionapp show -g GROUP -n APP --query defaultHostName")
-        return
-    for step in await check_api(*address):
-        yield step
+    async with asyncio.TaskGroup() as asked:
+        iot_hub = asked.create_task(_iot_hub(environment))
+        twin_changes = asked.create_task(check_event_hub(environment, "TwinChanges", "TWIN_CHANGES_HUB", group))
+        tables = asked.create_task(_tables(environment, clock, wall_clock))
+        transitions = asked.create_task(check_event_hub(environment, "Transitions", "TRANSITIONS_HUB"))
+        api = asked.create_task(_api(environment, url, key))
+        for step in await iot_hub:
+            yield step
+        incoming, newest = await twin_changes
+        yield incoming
+        steps, beats = await tables
+        for step in steps:
+            yield step
+        yield trigger_step(beats, newest, clock())
+        yield (await transitions)[0]
+        for step in await api:
+            yield step
 
 
 def _settings(environment: Mapping[str, str]) -> Step:
     name, asked = "settings", "those of the app, as they are set here"
-    if not any(environment.get(setting, "").strip() for setting in _APP):
-        return skipped(name, asked, f"none of {', '.join(_APP)} is set here", _SETTINGS)
+    missing = [setting for setting in _APP if not environment.get(setting, "").strip()]
+    if missing:  # each link says by itself that it cannot be asked
+        return skipped(name, asked, f"not set here: {', '.join(missing)}", _SETTINGS)
     try:
         Settings.read(environment)
         check_trigger(environment)
@@ -122,19 +116,39 @@ def _settings(environment: Mapping[str, str]) -> Step:
     return ok(name, asked, "each has a value that it takes")
 
 
-async def _iot_hub(environment: Mapping[str, str]) -> AsyncIterator[Step]:
+async def _iot_hub(environment: Mapping[str, str]) -> list[Step]:
     try:
         iot_hub, hub = read_iot_hub(environment)
         reader = TwinReader(iot_hub)
     except SettingError as error:
-        yield _not_set("IoT hub", error, environment, "IOT_HUB")
-        return
+        return [_not_set("IoT hub", error, environment, "IOT_HUB")]
     try:
-        yield await check_twins(reader, hub)
+        return [await check_twins(reader, hub), *await check_route(hub)]
     finally:
         reader.close()
-    async for step in check_route(hub):
-        yield step
+
+
+async def _tables(
+    environment: Mapping[str, str], clock: Callable[[], datetime], wall_clock: Callable[[], datetime]
+) -> tuple[list[Step], Mapping[Source, Heartbeat] | None]:
+    try:
+        service, schedules = table_service(read_tables(environment)), read_schedules(environment)
+    except SettingError as error:
+        return [_not_set("tables", error, environment, "STATUS_TABLES")], None
+    except ValueError:  # its text may quote a key
+        answer = "STATUS_TABLES is neither an https endpoint nor a connection string"
+        return [wrong("tables", "a row", answer, _SETTINGS)], None
+    async with service:
+        checks = TableChecks(service, schedules, clock, wall_clock)
+        return [step async for step in checks.run()], checks.heartbeats
+
+
+async def _api(environment: Mapping[str, str], url: str | None, key: str | None) -> tuple[Step, ...]:
+    try:
+        address = api_address(environment, url, key)
+    except SettingError as error:
+        return (wrong("API", "GET /api/health", str(error), ADDRESS),)
+    return await check_api(*address)
 
 
 def _not_set(name: str, error: SettingError, environment: Mapping[str, str], setting: str) -> Step:

@@ -32,10 +32,21 @@ class HubRefusalError(Exception):
 
 
 class DeviceWrites:
-    """Makes, changes and deletes a device with azure-iot-hub's own calls."""
+    """Makes, changes and deletes a device with azure-iot-hub's own calls.
+
+    Attributes:
+        may_be_there: Whether the device was made, or may have been made all the same.
+
+    Raises:
+        UnavailableError: Nobody is signed in here.
+    """
 
     def __init__(self, iot_hub: str) -> None:
-        self._manager = registry_manager(iot_hub, TIMEOUT)
+        try:
+            self._manager = registry_manager(iot_hub, TIMEOUT)
+        except AzureError as error:  # an identity gets its token at once
+            raise UnavailableError("iothub", type(error).__name__) from None
+        self.may_be_there = False
 
     def deployments(self) -> list[tuple[str, str]]:
         """The hub's deployments of modules: their ids and target conditions."""
@@ -52,10 +63,15 @@ class DeviceWrites:
     def create(self, device_id: str) -> None:
         """Make an edge device. It never connects: its key is random, and nobody keeps it."""
         key = b64encode(secrets.token_bytes(32)).decode()
-        self._call(
-            "a new device",
-            lambda: self._manager.create_device_with_sas(device_id, key, key, "enabled", iot_edge=True),
-        )
+        self.may_be_there = True
+        try:
+            self._call(
+                "a new device",
+                lambda: self._manager.create_device_with_sas(device_id, key, key, "enabled", iot_edge=True),
+            )
+        except HubRefusalError:
+            self.may_be_there = False
+            raise
 
     def deploy(self, device_id: str) -> None:
         """Apply a deployment to it, as `apply_configuration_on_edge_device` does."""

@@ -20,7 +20,7 @@ LISTENS: Final = 3.0
 """Seconds without an event, and without a refusal, after which a consumer group is taken for open."""
 DEFAULT_GROUP: Final = "$Default"
 
-_ROLE: Final = 'az role assignment create --role "Azure Event Hubs Data Receiver" --assignee YOU --scope NAMESPACE_ID'
+_ROLE: Final = 'az role assignment create --role "Azure Event Hubs Data Receiver" --assignee YOU --scope EVENT_HUB_ID'
 _SHOW: Final = "az eventhubs namespace list --query [].serviceBusEndpoint; az eventhubs eventhub list -g GROUP"
 _STOLEN: Final = "link:stolen"
 _NOT_FOUND: Final = "not-found"
@@ -46,13 +46,13 @@ async def check_event_hub(
     name, asked = f"event hub {hub or hub_setting}", f"its partitions, and the consumer group {group}"
     if not hub or not address:
         return skipped(name, asked, f"{hub_setting}, or {connection} or {host_setting}, is not set here"), None
-    if "Endpoint=" not in address if is_connection_string(address) else "." not in address:
-        answer = f"{connection} holds no address: it takes a connection string, and {host_setting} a host name"
-        return wrong(name, asked, answer, _SHOW), None
     from azure.core.exceptions import ClientAuthenticationError  # noqa: PLC0415 (as below)
     from azure.eventhub.exceptions import EventHubError  # noqa: PLC0415 (as below)
 
     client = _client(address, hub, group)
+    if client is None:
+        answer = f"{connection} holds no address: it takes a connection string, and {host_setting} a host name"
+        return wrong(name, asked, answer, _SHOW), None
     try:
         async with asyncio.timeout(PATIENCE), client:
             return await _ask(client, name, asked, group)
@@ -66,7 +66,7 @@ async def check_event_hub(
 
 async def _ask(client: "EventHubConsumerClient", name: str, asked: str, group: str) -> tuple[Step, datetime | None]:
     partitions = await client.get_partition_ids()
-    properties = [await client.get_partition_properties(partition) for partition in partitions]
+    properties = await asyncio.gather(*map(client.get_partition_properties, partitions))
     times = [found["last_enqueued_time_utc"] for found in properties if not found["is_empty"]]
     newest = max(times, default=None)
     first = next((found["id"] for found in properties if not found["is_empty"]), partitions[0])
@@ -109,12 +109,17 @@ async def _receive(client: "EventHubConsumerClient", partition: str) -> "EventHu
         await asyncio.gather(receiving, return_exceptions=True)
 
 
-def _client(address: str, hub: str, group: str) -> "EventHubConsumerClient":
+def _client(address: str, hub: str, group: str) -> "EventHubConsumerClient | None":
     from azure.eventhub.aio import EventHubConsumerClient  # noqa: PLC0415 (0.15 s, and only where one is asked)
 
     options: dict[str, Any] = {"consumer_group": group, "eventhub_name": hub, "retry_total": 0}
     if is_connection_string(address):
-        return EventHubConsumerClient.from_connection_string(address, **options)
+        try:
+            return EventHubConsumerClient.from_connection_string(address, **options)
+        except ValueError:  # its text may quote a key
+            return None
+    if "." not in address:
+        return None
     from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 (only with an identity)
 
     return EventHubConsumerClient(address, credential=DefaultAzureCredential(), **options)

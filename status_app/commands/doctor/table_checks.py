@@ -10,6 +10,7 @@ from azure.core.pipeline import PipelineResponse
 from azure.data.tables.aio import TableServiceClient
 
 from status_app.commands.doctor.step import Step, ok, skipped, wrong
+from status_app.errors import UnavailableError
 from status_app.fleet_index import deployment_index
 from status_app.fleet_index.deployment_index import DeploymentIndex
 from status_app.ingest import dead_letters
@@ -62,12 +63,17 @@ class TableChecks:
             yield self._clocks(self._date)
         if not readable:
             return
+        try:
+            for step in await self._rows():
+                yield step
+        except UnavailableError as error:
+            yield wrong("tables", "their rows", f"they answered once, and then no more ({error})", "run doctor again")
+
+    async def _rows(self) -> list[Step]:
         index_client = self._service.get_table_client(deployment_index.TABLE)
-        self.heartbeats = await Heartbeats(index_client, self._clock).read()
-        for timer in TIMERS:
-            yield self._timer(timer, self.heartbeats)
-        yield await self._unsent(DeploymentIndex(index_client, self._clock))
-        yield await self._dead_letters()
+        beats = self.heartbeats = await Heartbeats(index_client, self._clock).read()
+        timers = [self._timer(timer, beats) for timer in TIMERS]
+        return [*timers, await self._unsent(DeploymentIndex(index_client, self._clock)), await self._dead_letters()]
 
     async def _table(self, table: str) -> Step:
         name, asked = f"table {table}", "a row"
