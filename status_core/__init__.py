@@ -4,17 +4,21 @@ The rules come from reported_states_during_deployment.md; docs/states.md lists s
 """
 
 from status_core.advance import advance
+from status_core.blanking import REDACTED, Blanker
+from status_core.causes import Cause
 from status_core.clocks import Clock, Sight
 from status_core.durations import format_duration, parse_duration
 from status_core.evaluation import evaluate
 from status_core.grace import STABLE_AFTER, GracePolicy
+from status_core.lint import Finding
 from status_core.messages import MESSAGE_LIMIT
 from status_core.reading import clean, scalar, timestamp
-from status_core.reasons import SEVERITY, UNVERIFIED, Reason
+from status_core.reasons import UNVERIFIED, Reason, known_reason
 from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
+from status_core.remedies import steps
 from status_core.rollout import FAILING, Counts, Milestone, Rollout, progress
 from status_core.rules import RULES
-from status_core.secrets import REDACTED, blank, secret_values
+from status_core.secrets import secret_values
 from status_core.sights import module_sight
 from status_core.states import Flag, ModuleState, Portal, State
 from status_core.status import DeploymentStatus, Evidence, ModuleStatus
@@ -33,9 +37,10 @@ __all__ = [
     "REDACTED",
     "REMOVED_REASON",
     "RULES",
-    "SEVERITY",
     "STABLE_AFTER",
     "UNVERIFIED",
+    "Blanker",
+    "Cause",
     "Change",
     "Clock",
     "Counts",
@@ -43,6 +48,7 @@ __all__ = [
     "DeviceRecord",
     "DeviceVerdict",
     "Evidence",
+    "Finding",
     "Flag",
     "GracePolicy",
     "Kind",
@@ -58,16 +64,17 @@ __all__ = [
     "State",
     "Transition",
     "advance",
-    "blank",
     "clean",
     "deletion",
     "evaluate",
     "flag",
     "format_duration",
+    "known_reason",
     "module_sight",
     "parse_duration",
     "progress",
     "scalar",
     "secret_values",
+    "steps",
     "timestamp",
 ]

@@ -119,7 +119,7 @@ class _Look:
                 yield Change(Kind.MODULE, name, left, seen.state, seen.reason, seen.message, seen.evidence, since)
             if kept is not None and _is_left(kept.clock, module.clock):
                 yield recovery(name, module.verdict, seen.evidence, kept.clock)
-        for name, kept in self.kept.items():
+        for name, kept in sorted(self.kept.items()):
             if name not in modules:
                 message = "The module is neither desired nor reported any more."
                 if kept.clock.stuck_since is not None:

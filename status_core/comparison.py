@@ -1,12 +1,11 @@
 """One module as desired beside the same module as reported, whatever the device says of the version."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 
 from status_core.images import same_image
-from status_core.reading import scalar
-from status_core.reasons import SEVERITY, Reason
+from status_core.reading import scalar, word
+from status_core.reasons import Reason
 from status_core.states import ModuleState
 from status_core.status import Evidence
 from status_core.twin import EDGE_AGENT, DesiredModule, ReportedModule, Twin
@@ -14,10 +13,12 @@ from status_core.twin import EDGE_AGENT, DesiredModule, ReportedModule, Twin
 RUNNING: Final = "running"
 STOPPED: Final = "stopped"
 FAILED: Final = "failed"
+BACKOFF: Final = "backoff"
 NEVER: Final = "never"
 
+_NOT_RUNNING: Final = (BACKOFF, STOPPED, FAILED)
 _UNMET: Final = {
-    "backoff": Reason.BACKOFF,
+    BACKOFF: Reason.BACKOFF,
     STOPPED: Reason.EXITED,
     FAILED: Reason.EXITED,
     "dead": Reason.DEAD,
@@ -25,8 +26,7 @@ _UNMET: Final = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(NamedTuple):
     """What differs between a desired and a reported module, and the values that were compared."""
 
     name: str
@@ -42,14 +42,17 @@ class Comparison:
         return self.state in (ModuleState.MISSING, ModuleState.UPDATING)
 
 
+type Comparisons = Mapping[str, Comparison]
+
+
 def most_severe(comparisons: Iterable[Comparison]) -> list[Comparison]:
     """The comparisons, the one with the most severe reason first."""
-    return sorted(comparisons, key=lambda item: SEVERITY[item.reason])
+    return sorted(comparisons, key=lambda item: (item.reason.rank, item.name))
 
 
 def compare_modules(twin: Twin) -> dict[str, Comparison]:
-    """Compare each module that is desired or reported. Desired ones first, in the order of the twin."""
-    names = [*twin.desired, *(name for name in twin.reported if name not in twin.desired)]
+    """Compare each module that is desired or reported, by name: the keys of a twin have no order."""
+    names = sorted(twin.desired.keys() | twin.reported.keys())
     return {name: _compare(name, twin.desired.get(name), twin.reported.get(name)) for name in names}
 
 
@@ -84,30 +87,56 @@ def _status(desired: DesiredModule, reported: ReportedModule) -> tuple[ModuleSta
     exit code 143 or 137 (edgelet-docker/src/module.rs).
     """
     status = reported.runtime_status
-    if _is_finished_job(desired, reported):
+    if desired.status == RUNNING and _is_finished_job(desired.restart_policy, reported):
         return ModuleState.SETTLED, Reason.FINISHED
     if status == desired.status or (desired.status == STOPPED and status == FAILED):
         return ModuleState.SETTLED, Reason.AS_DESIRED
     if status == RUNNING:
         return ModuleState.WRONG_STATUS, Reason.STILL_RUNNING
+    if desired.status == RUNNING and status in _NOT_RUNNING:
+        # Core/RestartPolicyManager.cs: `failed` beside a policy that restarts it is what 20 restarts end in.
+        if status == FAILED and desired.restart_policy != NEVER and (reported.restart_count or 0) > 0:
+            return ModuleState.WRONG_STATUS, Reason.GAVE_UP
+        if reported.never_started:
+            return ModuleState.WRONG_STATUS, Reason.NEVER_STARTED
     return ModuleState.WRONG_STATUS, _UNMET.get(status or "", Reason.STATUS_UNKNOWN)
 
 
-def _is_finished_job(desired: DesiredModule, reported: ReportedModule) -> bool:
+def is_left_alone(reported: ReportedModule | None) -> bool:
+    """Whether a module should run by the last deployment that the agent accepted, and does not.
+
+    Without a valid deployment the agent starts nothing. `unknown` says nothing.
+    """
+    return (
+        reported is not None
+        and word(reported.status) == RUNNING
+        and reported.runtime_status not in (None, RUNNING, "unknown")
+        and not _is_finished_job(word(reported.restart_policy), reported)
+    )
+
+
+def left_alone_evidence(reported: ReportedModule) -> Evidence:
+    """What `is_left_alone` compares."""
+    path = reported.path
+    status = scalar(word(reported.status))
+    return Evidence(f"{path}.runtimeStatus", scalar(reported.runtime_status), status, f"{path}.status")
+
+
+def _is_finished_job(restart_policy: str | None, reported: ReportedModule) -> bool:
     """A module that runs once and ended well: the agent leaves it stopped (HealthRestartPlanner.cs)."""
     return (
-        desired.status == RUNNING
-        and reported.runtime_status == STOPPED
+        reported.runtime_status == STOPPED
         and reported.exit_code == 0
-        and desired.restart_policy == NEVER
-        and reported.started
+        and restart_policy == NEVER
+        and reported.last_start is not None
     )
 
 
 def _image_evidence(desired: DesiredModule, reported: ReportedModule | None) -> Evidence:
     path = f"{reported.path if reported else desired.path.replace('desired', 'reported', 1)}.settings.image"
-    found = reported.image if reported else None
-    return Evidence(path, scalar(found), scalar(desired.image), f"{desired.path}.settings.image")
+    found, wanted = reported.image if reported else None, scalar(desired.image)
+    seen = wanted if found == desired.image else scalar(found)
+    return Evidence(path, seen, wanted, f"{desired.path}.settings.image")
 
 
 def _status_evidence(desired: DesiredModule, reported: ReportedModule) -> Evidence:

@@ -1,69 +1,190 @@
-"""What the agent's own description of a failed plan means.
+"""What the agent's own description of a failed plan says: its steps, their modules, and the cause of each.
 
-Texts of several agent generations; they are quoted in issues of Azure/iotedge and built in edge-agent's
-Core/Agent.cs (`One or more errors occurred. (...) (...)`), Edgelet and Docker clients.
+The agent joins the failures of one run: `One or more errors occurred. (...) (...)` (Core/Agent.cs, and .NET's
+AggregateException). A step is `Error calling <operation> module <name>: <edged's words>`, with Docker's words behind
+`caused by:` where edged is older than 1.3.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from status_core.reasons import Reason
+from status_core.step_words import Operation, operation, step_reason
 
-_TIMED_OUT: Final = re.compile(r"cancel|time-?\s?out|timed out", re.IGNORECASE)
-_STEPS: Final[tuple[tuple[re.Pattern[str], Reason], ...]] = tuple(
-    (re.compile(pattern, re.IGNORECASE), reason)
-    for pattern, reason in (
-        (r"list modules", Reason.RUNTIME_UNREACHABLE),
-        (r"could not pull|pull access denied|manifest unknown|manifest for .* not found", Reason.PULL_FAILED),
-        (r"calling start module|could not start module", Reason.START_FAILED),
-        (r"calling (stop|remove|delete) module", Reason.STOP_FAILED),
-        (r"calling (create|update) module", Reason.CREATE_FAILED),
-        (r"is not a valid status", Reason.STATUS_UNREADABLE),
-        (r"identity|identities", Reason.IDENTITY_FAILED),
-    )
+DESCRIPTION_LIMIT: Final = 16 * 1024
+"""Characters of a description that are looked at; a longer one is cut, and the message says so."""
+
+_AGGREGATE: Final = "one or more errors occurred."
+_MARK: Final = re.compile(r"[()]|one or more errors occurred\. ?\(|error calling ", re.IGNORECASE)
+"""What steps begin with, and the brackets of an aggregate."""
+_CALLED_FOR: Final = re.compile(r"""error calling [a-z ]{1,30}(?:module|identity for) ["']?([^\s"']+)""", re.IGNORECASE)
+_NAMED: Final = re.compile(r"""\bmodule:? ["']?([^\s"']+)""", re.IGNORECASE)
+_URL: Final = re.compile(r"""https?://[^\s"']+""")
+_IN_ITS_PLACE: Final = re.compile(
+    r"""\b((?:module|image|endpoint|manifest for|denied for|identity for):? ["'/\\]{0,9}|(?:image|tag)=|container: )"""
+    r"""(?!(?:is|was|does|did|has|with|cannot|could)\s)(?:[^\s"',:]|:(?=[^\s"',]))+"""
 )
-_STEP: Final = re.compile(r"(?=error calling )", re.IGNORECASE)
-"""Where the text of a step begins: several steps can fail, each for a reason of its own."""
-_PREPARE: Final = re.compile(r"calling prepare update", re.IGNORECASE)
-_NAMED: Final = re.compile(r"\bmodule ([^\s:()]+)", re.IGNORECASE)
+"""The name after "module" or "image", up to the colon that may follow, unless a sentence goes on there."""
+_WORD: Final = re.compile(r"\w+(?:[.-]\w+)*")
+_OF_THE_MANIFEST: Final = (
+    "configuration format is invalid",
+    "empty configuration for the edge agent",
+    "desired properties schema version",
+)
+"""What the agent thinks of the manifest. A 500 can hold it beside another cause; it is no failed step."""
+
+_COOLED_OFF: Final = (Operation.PULL, Operation.CREATE, Operation.UPDATE)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step that failed.
+
+    Attributes:
+        reason: Why.
+        is_cooled_off: Whether the agent waits twice as long after each further try of it.
+        module: The module that the text names, as the twin names it where the twin holds it; None where it names none.
+        is_of_plan: Whether it is a step of a plan, and so about the version whose plan was last tried.
+        start: Where its text begins in the description.
+        end: Where it ends.
+    """
+
+    reason: Reason
+    is_cooled_off: bool
+    module: str | None
+    is_of_plan: bool
+    start: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A reason, and that of each module that the text names (lower case; none where it names none)."""
+    """What the steps of a description say. There is always one: a text that names none is a step itself.
 
-    reason: Reason
-    modules: Mapping[str, Reason]
+    Attributes:
+        steps: In the order of the text.
+        leading: The one with the highest rank, which gives the device its reason.
+        modules: The step of each module that is named: the one with the highest rank.
+        unnamed: The step that names no module: it is about every module that is outstanding.
+    """
+
+    steps: tuple[Step, ...]
+    leading: Step
+    modules: Mapping[str, Step]
+    unnamed: Step | None
+
+    @property
+    def reason(self) -> Reason:
+        """The device's reason."""
+        return self.leading.reason
+
+    @property
+    def names_a_step(self) -> bool:
+        """Whether a step of a plan is in it."""
+        return any(step.is_of_plan for step in self.steps)
 
 
-def explain(description: str, *, image_outstanding: bool) -> Explanation:
-    """Map the description of a code 500 to a reason.
+def explain(
+    description: str, *, image_outstanding: bool, modules: Iterable[str] = (), images: Iterable[str] = ()
+) -> Explanation:
+    """Read the description of a code 500.
 
     Args:
-        description: `lastDesiredStatus.description`.
-        image_outstanding: A desired image is not on the device. "The request was canceled" then means a pull
-            that goes on ("if the pull was timed out ... this state is probably transitional").
+        description: `lastDesiredStatus.description`, at most `DESCRIPTION_LIMIT` of it.
+        image_outstanding: A desired image is not on the device.
+        modules: Names of the twin's modules; the system modules under their `$` names.
+        images: Image references of the twin.
     """
-    modules: dict[str, Reason] = {}
-    for step in _STEP.split(description):
-        reason = _reason(step, image_outstanding=image_outstanding)
-        modules |= {name: reason for name in _named(step) if name not in modules}
-    return Explanation(_reason(description, image_outstanding=image_outstanding), modules)
+    names = _Names(modules, images)
+    is_aggregate = _AGGREGATE in description.lower()
+    steps = []
+    for start, end in _spans(description):
+        text = description[start:end]
+        words = names.taken_out(text.lower())
+        if words.strip("() ") in ("", _AGGREGATE) or any(phrase in words for phrase in _OF_THE_MANIFEST):
+            continue
+        doing = operation(words)
+        reason = step_reason(words, doing, image_outstanding=image_outstanding)
+        is_of_plan = doing is not Operation.OTHER or (
+            is_aggregate and reason not in (Reason.RUNTIME_UNREACHABLE, Reason.STATUS_UNREADABLE)
+        )
+        is_cooled_off = doing in _COOLED_OFF or reason is Reason.PULL_TIMED_OUT
+        steps.append(Step(reason, is_cooled_off, names.named_in(text), is_of_plan, start, end))
+    if not steps:
+        steps = [Step(Reason.PLAN_FAILED, False, None, False, 0, len(description))]
+    by_rank = sorted(steps, key=lambda step: (step.reason.rank, step.module or ""))
+    named = {step.module: step for step in reversed(by_rank) if step.module is not None}
+    unnamed = next((step for step in by_rank if step.module is None), None)
+    return Explanation(tuple(steps), by_rank[0], named, unnamed)
 
 
-def _reason(description: str, *, image_outstanding: bool) -> Reason:
-    for pattern, reason in _STEPS:
-        if pattern.search(description):
-            return reason
-    timed_out = _TIMED_OUT.search(description) is not None
-    if _PREPARE.search(description):
-        return Reason.PULL_TIMED_OUT if timed_out else Reason.PULL_FAILED
-    if timed_out:
-        return Reason.PULL_TIMED_OUT if image_outstanding else Reason.STEP_TIMED_OUT
-    return Reason.PLAN_FAILED
+def _spans(description: str) -> Iterator[tuple[int, int]]:
+    """Where each step begins and ends: what the agent put in brackets, and each further call that failed."""
+    starts = list(_starts(description)) or [0]
+    yield from zip(starts, [*starts[1:], len(description)], strict=True)
 
 
-def _named(description: str) -> frozenset[str]:
-    return frozenset(name.lower().strip("'\".,") for name in _NAMED.findall(description))
+def _starts(description: str) -> Iterator[int]:
+    """Where a bracket opens that holds a step, and where a call is named that does not stand first in one.
+
+    A bracket holds a step after the words of an aggregate, or after another such bracket. A bracket in a step's own
+    words holds none, and a nested aggregate holds further ones.
+    """
+    depth, aggregates, closed_at, closed_depth, opened_at = 0, set[int](), -1, -1, -1
+    for match in _MARK.finditer(description):
+        mark, at = match[0], match.end() - 1
+        if mark == ")":
+            depth = max(0, depth - 1)
+            aggregates.discard(depth + 1)
+            closed_at, closed_depth = at, depth
+        elif mark[-1] == "(":
+            is_after_step = depth in aggregates and closed_depth == depth and at - closed_at <= len(") ")
+            if len(mark) > 1:
+                aggregates.add(depth)
+            if len(mark) > 1 or is_after_step:
+                yield at
+                opened_at = at
+            depth += 1
+        elif match.start() != opened_at + 1:
+            yield match.start()
+
+
+class _Names:
+    """The names of a twin's modules and images, as a text can have them."""
+
+    def __init__(self, modules: Iterable[str], images: Iterable[str]) -> None:
+        names = {name.removeprefix("$") if name in ("$edgeAgent", "$edgeHub") else name: name for name in modules}
+        self._exact = names
+        self._folded: dict[str, list[str]] = {}
+        for called, name in names.items():
+            self._folded.setdefault(called.lower(), []).append(name)
+        # The agent's sentences may hold an ordinary word too, so that is taken out only in the place of a name.
+        self._odd = {called.lower() for called in names if not (called.isalpha() and called.islower())}
+        references = {image.strip().lower() for image in images}
+        references |= {image.rpartition(":")[0] for image in references}
+        named = (image for image in references if "/" in image or ":" in image)
+        self._images = sorted(named, key=lambda image: (-len(image), image))
+
+    def taken_out(self, words: str) -> str:
+        """A text in lower case, without the names of modules and images, and without addresses."""
+        for image in self._images:
+            words = words.replace(image, "")
+        words = _IN_ITS_PLACE.sub(r"\1", _URL.sub("", words))
+        return _WORD.sub(lambda match: "" if match[0] in self._odd else match[0], words) if self._odd else words
+
+    def named_in(self, text: str) -> str | None:
+        """The module that a step names: by its exact name, without case where that is unique."""
+        called = _CALLED_FOR.search(text)
+        match = called or _NAMED.search(text)
+        if match is None:
+            return None
+        bare = match[1].strip("'\".,:;()")
+        for candidate in (match[1], bare, bare.partition(":")[0]):
+            if candidate in self._exact:
+                return self._exact[candidate]
+        alike = self._folded.get(bare.lower(), [])
+        if len(alike) == 1:
+            return alike[0]
+        return bare if called else None

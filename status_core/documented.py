@@ -6,11 +6,15 @@ absent operand equals only another absent one. The agent's 406 and 417 stand in 
 device without a deployment in its table of codes.
 """
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
-from status_core.reading import object_at
+from status_core.reading import as_object, object_at
 from status_core.twin import Twin
+
+_WITH_PARTS: Final = (dict, list)
+_ORDER: Final = ("successful", "invalid", "module_failed", "in_progress", "agent_unavailable", "empty")
+"""Of the document; no deployment and a version that is not taken come before."""
 
 
 def documented_rules(source: Any, twin: Twin) -> tuple[str, ...]:
@@ -28,15 +32,16 @@ def documented_rules(source: Any, twin: Twin) -> tuple[str, ...]:
     if not _equal(desired.get("$version"), reported.get("lastDesiredVersion")):
         return (*no_deployment, "pending")
     code = twin.raw_code
-    held = {
-        "successful": _is(code, 200) and _edge_hub_equal(desired, reported) and _all_right(desired, reported),
-        "invalid": _is(code, 400) or _is(code, 412),
-        "module_failed": _is(code, 200) and _any_failed(desired, reported),
-        "in_progress": _is(code, 500) and _any_image_differs(desired, reported),
-        "agent_unavailable": _is(code, 406),
-        "empty": _is(code, 417),
-    }
-    return (*no_deployment, *(name for name, holds in held.items() if holds))
+    held: dict[str, bool] = {}
+    if _is(code, 200):
+        pairs = list(_modules(desired, reported))
+        held["successful"] = _edge_hub_equal(desired, reported) and all(status and image for status, image in pairs)
+        held["module_failed"] = any(image and not status for status, image in pairs)
+    held["invalid"] = _is(code, 400) or _is(code, 412)
+    held["in_progress"] = _is(code, 500) and any(not image for _, image in _modules(desired, reported))
+    held["agent_unavailable"] = _is(code, 406)
+    held["empty"] = _is(code, 417)
+    return (*no_deployment, *(name for name in _ORDER if held.get(name)))
 
 
 def _edge_hub_equal(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
@@ -44,32 +49,13 @@ def _edge_hub_equal(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> 
     return _equal(object_at(desired, *path).get("status"), object_at(reported, *path).get("status"))
 
 
-def _all_right(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
-    return all(status and image for status, image in _modules(desired, reported))
-
-
-def _any_failed(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
-    return any(image and not status for status, image in _modules(desired, reported))
-
-
-def _any_image_differs(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> bool:
-    return any(not image for _, image in _modules(desired, reported))
-
-
-def _modules(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> list[tuple[bool, bool]]:
+def _modules(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> Iterator[tuple[bool, bool]]:
     """For each desired module: whether its status, and whether its image, is as reported."""
-    modules, found = object_at(desired, "modules"), object_at(reported, "modules")
-    return [
-        (
-            _equal(object_at(modules, name).get("status"), object_at(found, name).get("runtimeStatus")),
-            _equal(_image(modules, name), _image(found, name)),
-        )
-        for name in modules
-    ]
-
-
-def _image(modules: Mapping[str, Any], name: str) -> Any:
-    return object_at(modules, name, "settings").get("image")
+    found = object_at(reported, "modules")
+    for name, entry in as_object(desired.get("modules")).items():
+        wanted, seen = as_object(entry), as_object(found.get(name))
+        images = as_object(wanted.get("settings")).get("image"), as_object(seen.get("settings")).get("image")
+        yield _equal(wanted.get("status"), seen.get("runtimeStatus")), _equal(*images)
 
 
 def _is(code: Any, number: int) -> bool:
@@ -78,6 +64,6 @@ def _is(code: Any, number: int) -> bool:
 
 def _equal(left: Any, right: Any) -> bool:
     """Equality of JSON scalars; objects and lists, which no operand of a rule is, equal nothing."""
-    if isinstance(left, dict | list) or isinstance(left, bool) is not isinstance(right, bool):
+    if isinstance(left, _WITH_PARTS) or isinstance(left, bool) is not isinstance(right, bool):
         return False
     return bool(left == right)

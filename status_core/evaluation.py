@@ -1,29 +1,50 @@
 """From the JSON of a twin to the state of its deployment: read, compare, decide, say why."""
 
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
-from status_core.comparison import Comparison, compare_modules, most_severe
+from status_core.causes import Cause, agents_words, cause
+from status_core.codes import OK
+from status_core.comparison import (
+    Comparison,
+    Comparisons,
+    compare_modules,
+    is_left_alone,
+    left_alone_evidence,
+    most_severe,
+)
+from status_core.descriptions import Step
 from status_core.documented import documented_rules
-from status_core.messages import device_message, module_message
+from status_core.lint import lint_twin
+from status_core.messages import Details, device_message, module_message
+from status_core.pending import runtime_wiped
 from status_core.portal import portal_count
-from status_core.reading import clean, scalar
+from status_core.reading import shown
 from status_core.reasons import Reason
-from status_core.rules import Verdict, decide, runtime_wiped
-from status_core.secrets import redact
+from status_core.rules import Verdict, decide
+from status_core.secrets import collapse, masked
 from status_core.states import NOT_TAKEN, Flag, ModuleState, State
 from status_core.status import DeploymentStatus, ModuleStatus
-from status_core.twin import NAME_LIMIT, Twin, read_twin
+from status_core.twin import EDGE_AGENT, NAME_LIMIT, Twin, read_twin
 
 IMAGE_LIMIT: Final = 1024
 """Characters of an image reference that a status keeps."""
 
+_UNMANAGED: Final = (State.INVALID, State.EMPTY, State.NO_DEPLOYMENT)
+"""While these hold the agent starts nothing: it has no deployment that it accepts."""
 
-def evaluate(source: Any) -> DeploymentStatus:
+_NOT_EXITED: Final = (Reason.STILL_RUNNING, Reason.NEVER_STARTED)
+
+
+def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
     """Judge one `$edgeAgent` module twin.
 
     Args:
         source: The twin as JSON values, as a service-side read or query gives it. Total: any JSON value in any
             place gives a status.
+        now: The time, in UTC, from which messages count when the agent tries a failed step again. It changes no
+            more than that; without it they say how to count.
 
     Returns:
         The state of the deployment, with the rule, the reason and the evidence. It holds no secret of the twin.
@@ -31,74 +52,172 @@ def evaluate(source: Any) -> DeploymentStatus:
     twin = read_twin(source)
     comparisons = compare_modules(twin)
     rule, verdict = decide(twin, comparisons)
-    description = redact(twin.description, source)
-    modules = {name: _module(twin, verdict, comparison) for name, comparison in comparisons.items()}
-    not_credited = (Flag.NOT_CREDITED,) if twin.has_configurations and not twin.applied else ()
+    is_other = verdict.reason is Reason.NOT_EDGE_AGENT
+    is_wiped = runtime_wiped(twin)
+    judged = {} if is_other else {name: _judge(verdict, item, is_wiped=is_wiped) for name, item in comparisons.items()}
+    description = masked(twin.description, source)
+    steps = verdict.explanation.steps if verdict.explanation is not None else ()
+    words = {step: agents_words(step, description, twin.device_id) for step in steps}
+    is_accepted = is_other or twin.nothing_desired or (twin.version_taken and verdict.state is not State.INVALID)
+    findings = lint_twin(source, is_accepted=is_accepted)
+    unmanaged = [name for name, (_, reason, _) in judged.items() if reason is Reason.UNMANAGED]
+    details = Details(
+        modules=_telling(comparisons, verdict),
+        left_alone=[comparisons[name] for name in sorted(unmanaged)],
+        findings=findings,
+        description=collapse(description),
+        now=now,
+    )
+    modules = {
+        name: _module(twin, comparisons[name], *verdict_of_module, words=words, now=now)
+        for name, verdict_of_module in judged.items()
+    }
     times = [time for time in (twin.desired_updated, twin.reported_updated) if time]
     return DeploymentStatus(
         device_id=twin.device_id,
         state=verdict.state,
         rule=rule,
         reason=verdict.reason,
-        message=device_message(twin, verdict, description, _telling(comparisons, verdict), scalar(twin.raw_code)),
+        message=device_message(twin, verdict, details),
         desired_version=twin.desired_version,
         last_desired_version=twin.last_desired_version,
         status_code=twin.code,
         deployments=twin.applied,
         targeted=twin.targeted,
-        flags=(*verdict.flags, *not_credited),
-        documented=documented_rules(source, twin),
-        portal=portal_count(twin),
+        flags=(*verdict.flags, *_flags(twin)),
+        documented=() if is_other else documented_rules(source, twin),
+        portal=None if is_other else portal_count(twin),
         evidence=verdict.evidence,
         modules=modules,
         agent_version=twin.agent_version,
         changed=max(times, default=None),
         twin_version=twin.version,
+        connection_state=_kept(twin.connection_state, NAME_LIMIT),
+        last_activity=twin.last_activity,
+        cause=_device_cause(verdict, details, modules, words),
+        lint=findings,
     )
 
 
-def _module(twin: Twin, verdict: Verdict, comparison: Comparison) -> ModuleStatus:
-    state, reason = _module_state(twin, verdict, comparison)
+def _flags(twin: Twin) -> tuple[Flag, ...]:
+    agent = twin.reported.get(EDGE_AGENT)
+    is_unknown = twin.code == OK and agent is not None and agent.runtime_status == "unknown"
+    return (
+        *((Flag.AGENT_STATUS_UNKNOWN,) if is_unknown else ()),
+        *((Flag.NOT_CREDITED,) if twin.has_configurations and not twin.applied else ()),
+    )
+
+
+def _judge(verdict: Verdict, comparison: Comparison, *, is_wiped: bool) -> tuple[ModuleState, Reason, Step | None]:
+    """What the comparison says, unless the device's own state takes the ground from under it.
+
+    The step is the failed one that gives the module its reason.
+    """
+    state, reason = comparison.state, comparison.reason
+    if verdict.state in _UNMANAGED and is_left_alone(comparison.reported):
+        return ModuleState.WRONG_STATUS, Reason.UNMANAGED, None
+    if state is not ModuleState.EXTRA:
+        if verdict.state in NOT_TAKEN:
+            return ModuleState.PENDING, verdict.reason, None
+        if verdict.state is State.AGENT_UNAVAILABLE or is_wiped:
+            return ModuleState.UNKNOWN, verdict.reason, None
+    if verdict.explanation is None or verdict.state is not State.IN_PROGRESS or state is ModuleState.SETTLED:
+        return state, reason, None
+    unnamed = verdict.explanation.unnamed if comparison.is_outstanding else None
+    step = verdict.explanation.modules.get(comparison.name, unnamed)
+    return (state, reason, None) if step is None else (state, step.reason, step)
+
+
+def _module(  # noqa: PLR0913 (what a module's status is made of)
+    twin: Twin,
+    comparison: Comparison,
+    state: ModuleState,
+    reason: Reason,
+    step: Step | None,
+    *,
+    words: Mapping[Step, str],
+    now: datetime | None,
+) -> ModuleStatus:
     desired, reported = comparison.desired, comparison.reported
+    evidence = comparison.evidence
+    if reason is Reason.UNMANAGED and reported is not None:
+        evidence = (*evidence, left_alone_evidence(reported))
     return ModuleStatus(
         state=state,
         reason=reason,
-        message=module_message(comparison, state, reason, twin.desired_version),
+        message=module_message(
+            comparison,
+            state,
+            reason=reason,
+            version=twin.desired_version,
+            step=step,
+            tried_since=twin.tried_since,
+            now=now,
+        ),
         desired_status=_kept(desired.status if desired else None, NAME_LIMIT),
         desired_image=_kept(desired.image if desired else None, IMAGE_LIMIT),
         runtime_status=_kept(reported.runtime_status if reported else None, NAME_LIMIT),
         reported_image=_kept(reported.image if reported else None, IMAGE_LIMIT),
         exit_code=reported.exit_code if reported else None,
+        restart_count=reported.restart_count if reported else None,
+        last_start=reported.last_start if reported else None,
+        last_exit=reported.last_exit if reported else None,
         grace=desired.grace if desired else None,
-        evidence=comparison.evidence,
+        evidence=evidence,
+        cause=_module_cause(comparison, state, reason, step=step, words=words),
     )
 
 
-def _module_state(twin: Twin, verdict: Verdict, comparison: Comparison) -> tuple[ModuleState, Reason]:
-    """What the comparison says, unless the device's own state takes the ground from under it."""
-    if comparison.state is ModuleState.EXTRA:
-        return comparison.state, comparison.reason
-    if verdict.state in NOT_TAKEN:
-        return ModuleState.PENDING, verdict.reason
-    if verdict.state is State.AGENT_UNAVAILABLE or runtime_wiped(twin):
-        return ModuleState.UNKNOWN, verdict.reason
-    explanation = verdict.explanation
-    if explanation is None or comparison.state is ModuleState.SETTLED:
-        return comparison.state, comparison.reason
-    name = comparison.name.lower().removeprefix("$")
-    unnamed = comparison.reason if explanation.modules else explanation.reason
-    return comparison.state, explanation.modules.get(name, unnamed)
+def _module_cause(
+    comparison: Comparison, state: ModuleState, reason: Reason, *, step: Step | None, words: Mapping[Step, str]
+) -> Cause | None:
+    if state in (ModuleState.SETTLED, ModuleState.PENDING, ModuleState.UNKNOWN) or reason is Reason.NOT_DESIRED:
+        return None
+    desired, reported = comparison.desired, comparison.reported
+    part = desired or reported
+    image = _kept(part.image if part else None, IMAGE_LIMIT)
+    # What is not started yet has no exit code of its own, and what runs has none any more.
+    has_exited = state is ModuleState.WRONG_STATUS and step is None and reason not in _NOT_EXITED
+    exit_code = reported.exit_code if has_exited and reported is not None else None
+    return cause(reason, comparison.name, image, exit_code, words[step] if step is not None else "")
 
 
-def _telling(comparisons: dict[str, Comparison], verdict: Verdict) -> list[Comparison]:
-    """The modules that the device's message names, most severe first."""
-    failed = verdict.state is State.MODULE_FAILED
-    return most_severe(
-        item
-        for item in comparisons.values()
-        if (item.state is ModuleState.WRONG_STATUS if failed else item.is_outstanding)
+def _device_cause(
+    verdict: Verdict, details: Details, modules: dict[str, ModuleStatus], words: Mapping[Step, str]
+) -> Cause | None:
+    """The cause of the module that gives the device its reason, or of the device alone."""
+    if verdict.state is State.SUCCESSFUL:
+        return None
+    if verdict.state is State.NO_DEPLOYMENT:
+        return modules[details.left_alone[0].name].cause if details.left_alone else None
+    leading = verdict.explanation.leading if verdict.explanation is not None else None
+    if leading is not None and leading.reason is not verdict.reason:
+        return cause(verdict.reason)  # the list of modules was wiped
+    names = [item.name for item in details.modules]
+    if leading is not None:
+        # What names no module is the only one's that is outstanding.
+        names = [leading.module] if leading.module is not None else names if len(names) == 1 else []
+    for name in names:
+        found = modules.get(name)
+        if found is not None and found.reason is verdict.reason and found.cause is not None:
+            return found.cause
+    if leading is None:
+        return cause(verdict.reason)
+    return cause(verdict.reason, leading.module or "", words=words[leading])
+
+
+def _telling(comparisons: Comparisons, verdict: Verdict) -> Sequence[Comparison]:
+    """The modules that keep the device from its state, most severe first."""
+    if verdict.state is State.MODULE_FAILED:
+        return most_severe(item for item in comparisons.values() if item.state is ModuleState.WRONG_STATUS)
+    if verdict.state is not State.IN_PROGRESS:
+        return ()
+    named = verdict.explanation.modules if verdict.explanation is not None else {}
+    failed = sorted((name for name in named if name in comparisons), key=lambda name: (named[name].reason.rank, name))
+    return [comparisons[name] for name in failed] or most_severe(
+        item for item in comparisons.values() if item.is_outstanding
     )
 
 
 def _kept(value: str | None, limit: int) -> str | None:
-    return None if value is None else clean(value, limit)
+    return None if value is None else shown(value, limit)

@@ -1,140 +1,233 @@
-"""One sentence a person can act on, for a device and for a module, with the agent's own words."""
+"""What a person reads of a device and of a module: what is, what it means, what to do, and the agent's own words.
+
+What a reason means, and what to do about it, comes from the table of reasons.
+"""
 
 from collections.abc import Sequence
-from typing import Final
+from datetime import datetime
+from typing import Final, NamedTuple
 
-from status_core.comparison import Comparison
-from status_core.reading import clean
+from status_core.codes import FAILED
+from status_core.comparison import BACKOFF, RUNNING, Comparison
+from status_core.descriptions import DESCRIPTION_LIMIT, Step
+from status_core.lint import Finding
+from status_core.reading import clean, scalar, shown
 from status_core.reasons import Reason
+from status_core.restarts import MOST_RESTARTS, next_restart, next_try, shown_time
 from status_core.rules import Verdict
 from status_core.states import ModuleState, State
-from status_core.twin import Twin
+from status_core.twin import DesiredModule, ReportedModule, Twin
 
 MESSAGE_LIMIT: Final = 1024
 """Characters of a message, the agent's description included."""
 _QUOTED_LIMIT: Final = 200
 _NAMED_MODULES: Final = 3
 
-_DEVICE: Final[dict[Reason, str]] = {
-    Reason.NOTHING_DESIRED: "No deployment asks anything of this device.",
-    Reason.CONFIG_REJECTED: "The agent cannot read the manifest of version {version}; correct the deployment.",
-    Reason.SCHEMA_VERSION_REJECTED: "The agent does not know the schemaVersion of version {version}; use 1.0 or 1.1.",
-    Reason.NEVER_REPORTED: "The device has never reported a deployment; check that it is connected.",
-    Reason.WAITING_FOR_DEVICE: "The device has not taken version {version} and is still at {taken}: it is offline, "
-    "or busy and reports nothing meanwhile.",
-    Reason.VERSION_REGRESSED: "The device reports version {taken}, later than the desired {version}: its identity was "
-    "created anew and the agent has not read the new twin.",
-    Reason.EMPTY_REPORTED: "The agent says that version {version} is empty, though it holds modules.",
-    Reason.RUNTIME_UNREACHABLE: "The container runtime does not answer the agent; check iotedge and the container "
-    "engine on the device. Its modules may be running.",
-    Reason.PULL_FAILED: "An image of version {version} cannot be pulled; check its name, its tag and the registry's "
-    "credentials.",
-    Reason.PULL_TIMED_OUT: "A pull of version {version} takes longer than the agent waits; it probably goes on.",
-    Reason.STEP_TIMED_OUT: "The container runtime answered too late; the agent tries again.",
-    Reason.START_FAILED: "A module of version {version} cannot be started; check its ports, mounts and createOptions.",
-    Reason.STOP_FAILED: "A module cannot be stopped or removed; the agent tries again.",
-    Reason.CREATE_FAILED: "A module of version {version} cannot be created; check its createOptions.",
-    Reason.IDENTITY_FAILED: "The identity of a module cannot be obtained; check the identity service on the device.",
-    Reason.STATUS_UNREADABLE: "A container is in a status that the agent cannot read; look at it on the device.",
-    Reason.PLAN_FAILED: "A step of version {version} failed; the agent tries again.",
-    Reason.RETRYING: "An old agent (1.0.8.3 to 1.0.9) waits before it tries version {version} again.",
-    Reason.STATUS_MISSING: "The agent took version {version} and has not said how it went.",
-    Reason.AGENT_UPDATING: "The agent replaces itself by its image of version {version}.",
-    Reason.AS_DESIRED: "Every module is what version {version} wants.",
-    Reason.UNKNOWN_CODE: "The agent reports a code that is not known: {code}.",
+_DEVICE: Final[dict[State, str]] = {
+    State.INVALID: "The agent rejected version {version}.",
+    State.PENDING: "The device has not taken version {version} and is still at {taken}.",
+    State.EMPTY: "The agent took version {version}.",
+    State.IN_PROGRESS: "Version {version} is not in force yet{modules}.",
+    State.MODULE_FAILED: "Not in their desired status{modules}.",
+    State.SUCCESSFUL: "Every module is what version {version} wants.",
 }
-_BY_STATE: Final[dict[State, str]] = {
-    State.PENDING: "The device has not taken version {version}, and its agent said that it stops.",
-    State.AGENT_UNAVAILABLE: "The agent said that it stops; what runs on the device is not known.",
-    State.IN_PROGRESS: "The agent took version {version}; its report does not show the wanted images yet: {modules}.",
-    State.MODULE_FAILED: "Not in their desired status: {modules}.",
-}
-
-_MODULE: Final[dict[ModuleState, str]] = {
-    ModuleState.SETTLED: "{name} is as desired.",
-    ModuleState.PENDING: "{name} waits for the device to take version {version}.",
-    ModuleState.MISSING: "{name} is not on the device; it should run {image}.",
-    ModuleState.UPDATING: "{name} runs {found} and should run {image}.",
-    ModuleState.WRONG_STATUS: "{name} is {status} and should be {wanted}.",
-    ModuleState.UNKNOWN: "What {name} does is not known: the agent does not say.",
-    ModuleState.EXTRA: "{name} is on the device and not part of the deployment.",
-}
-_ADVICE: Final[dict[Reason, str]] = {
-    Reason.BACKOFF: "It keeps exiting; look at its logs on the device.",
-    Reason.EXITED: "It has exited; look at its logs on the device.",
-    Reason.DEAD: "The container runtime could not remove it.",
-    Reason.PULL_FAILED: "Its image cannot be pulled.",
-    Reason.PULL_TIMED_OUT: "Its image is probably still being pulled.",
-    Reason.START_FAILED: "It cannot be started.",
-    Reason.CREATE_FAILED: "It cannot be created.",
-    Reason.FINISHED: "It ran once and ended well.",
-    Reason.RUNTIME_UNREACHABLE: "The container runtime does not answer.",
-    Reason.AGENT_STOPPED: "The agent said that it stops.",
-}
+_SAID_BY_THE_STATE: Final = (Reason.AS_DESIRED, Reason.SETTLING, Reason.NOT_DESIRED)
+_NOTHING_TO_DO: Final = (Reason.FINISHED, Reason.NOT_REPORTED)
 
 
-def device_message(
-    twin: Twin, verdict: Verdict, description: str, comparisons: Sequence[Comparison], code: object
+class Details(NamedTuple):
+    """What a device's message says beside the verdict.
+
+    Attributes:
+        modules: The modules that keep it from its state, most severe first.
+        left_alone: The modules that exited while nobody manages them.
+        findings: What is wrong in its manifest.
+        description: The agent's own words, with no secret in them.
+        now: The time, in UTC; None where it is not known.
+    """
+
+    modules: Sequence[Comparison]
+    left_alone: Sequence[Comparison]
+    findings: Sequence[Finding]
+    description: str
+    now: datetime | None
+
+
+def device_message(twin: Twin, verdict: Verdict, details: Details) -> str:
+    """The sentences for a device."""
+    lead = _DEVICE.get(verdict.state, "")
+    if verdict.state is State.PENDING and twin.last_desired_version is None:
+        lead = "The device has not taken version {version}."
+    named = _name_all(details.modules)
+    parts = [
+        lead.format(
+            version=_shown(twin.desired_version),
+            taken=_shown(twin.last_desired_version),
+            modules=f": {named}" if named else "",
+        )
+    ]
+    if verdict.state in (State.INVALID, State.PENDING):
+        parts.append(_findings(details.findings))
+    if verdict.state is not State.SUCCESSFUL:
+        parts += [_means(twin, verdict.reason), verdict.reason.advice]
+    if verdict.state is State.MODULE_FAILED and details.modules:
+        parts.append(_restarts(details.modules[0]))
+    leading = verdict.explanation.leading if verdict.explanation is not None else None
+    if leading is not None and leading.reason is verdict.reason and verdict.state is State.IN_PROGRESS:
+        parts.append(retries(leading, twin.tried_since, details.now))
+    if details.left_alone:
+        parts.append(f"Exited, and started by nobody while this lasts: {_name_all(details.left_alone)}.")
+    parts.append(_words(twin, verdict, details.description))
+    return clean(" ".join(filter(None, parts)), MESSAGE_LIMIT)
+
+
+def module_message(  # noqa: PLR0913 (all keyword-only but the first two: the whole of what a sentence depends on)
+    comparison: Comparison,
+    state: ModuleState,
+    *,
+    reason: Reason,
+    version: int | None,
+    step: Step | None,
+    tried_since: datetime | None,
+    now: datetime | None,
 ) -> str:
-    """The sentence for a device.
+    """The sentences for a module.
 
     Args:
-        twin: The twin that was judged.
-        verdict: What was decided.
-        description: The agent's own description, with no secret in it.
-        comparisons: The modules that differ, most telling first.
-        code: `lastDesiredStatus.code`, as evidence shows it.
+        comparison: What was compared.
+        state: Its state.
+        reason: Its reason.
+        version: The desired version.
+        step: The failed step that is about it.
+        tried_since: When that step first failed.
+        now: The time, in UTC; None where it is not known.
     """
-    template = _DEVICE.get(verdict.reason) or _BY_STATE[verdict.state]
-    sentence = template.format(
-        version=_shown(twin.desired_version),
-        taken=_shown(twin.last_desired_version),
-        modules=_name_all(comparisons),
-        code="none" if code is None else code,
-    )
-    return _with_description(sentence, description)
+    sentence = _sentence(comparison, state, reason, version)
+    if reason in _SAID_BY_THE_STATE:
+        return sentence
+    if state in (ModuleState.PENDING, ModuleState.UNKNOWN):  # what to do is said of the device
+        return f"{sentence} {reason.means}"
+    parts = [sentence, reason.means]
+    if state is ModuleState.WRONG_STATUS:
+        parts.append(_restarts(comparison))
+    if reason not in _NOTHING_TO_DO:
+        parts.append(reason.advice)
+    if step is not None:
+        parts.append(retries(step, tried_since, now))
+    return clean(" ".join(filter(None, parts)), MESSAGE_LIMIT)
 
 
-def module_message(comparison: Comparison, state: ModuleState, reason: Reason, version: int | None) -> str:
-    """The sentence for a module."""
-    desired, reported = comparison.desired, comparison.reported
-    sentence = _MODULE[state].format(
-        name=_quoted(comparison.name),
-        version=_shown(version),
-        image=_quoted(desired.image if desired else None),
-        found=_quoted(reported.image if reported else None),
-        status=_status(comparison),
-        wanted=_quoted(desired.status if desired else None),
+def _sentence(comparison: Comparison, state: ModuleState, reason: Reason, version: int | None) -> str:
+    name, desired, reported = _quoted(comparison.name), comparison.desired, comparison.reported
+    match state:
+        case ModuleState.SETTLED:
+            what = f"{name} is as desired."
+        case ModuleState.PENDING:
+            what = f"{name} waits for the device to take version {_shown(version)}."
+        case ModuleState.UNKNOWN:
+            what = f"What {name} does is not known: the agent does not say."
+        case ModuleState.EXTRA:
+            what = f"{name} is on the device and not part of the deployment."
+        case ModuleState.WRONG_STATUS:
+            wanted = RUNNING if reason is Reason.UNMANAGED or desired is None else _quoted(desired.status)
+            what = f"{name} is {_status(reported, ' ({})')} and should be {wanted}."
+        case ModuleState.MISSING:
+            what = f"{name} is not on the device; it should run {_image(desired)}."
+        case _:
+            what = f"{name} runs {_image(reported)} and should run {_image(desired)}."
+    return what
+
+
+def retries(step: Step, failed_since: datetime | None, now: datetime | None) -> str:
+    """When the agent tries a failed step again; empty where it does so in its next round."""
+    if not step.is_cooled_off:
+        return ""
+    at = next_try(failed_since, now) if failed_since is not None and now is not None else None
+    if at is not None:
+        when = f"The agent tries again about {shown_time(at)}"
+    elif failed_since is not None:
+        when = (
+            f"It first failed about {shown_time(failed_since)}, and each wait is twice the one before: the next try is "
+            "about as far ahead as that is back"
+        )
+    else:
+        when = "The agent waits twice as long after each try"
+    return f"{when}. A restart of edgeAgent, or a version that changes the module, makes it try at once."
+
+
+def _means(twin: Twin, reason: Reason) -> str:
+    if reason is Reason.UNKNOWN_CODE:
+        code = scalar(twin.raw_code)
+        return f"{reason.means.removesuffix('.')}: {'none' if code is None else code}."
+    if reason is Reason.NOT_EDGE_AGENT:
+        return f"This is the twin of {_quoted(twin.module_id)}, not of $edgeAgent."
+    return reason.means
+
+
+def _findings(findings: Sequence[Finding]) -> str:
+    if not findings:
+        return ""
+    more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
+    return f"In the manifest: {findings[0]}{more}."
+
+
+def _words(twin: Twin, verdict: Verdict, description: str) -> str:
+    """The agent's own words, where they are about the version, or with the version that they are about."""
+    description = description.strip()
+    if not description or not (twin.version_taken or twin.is_fresh):
+        return ""
+    is_about_another = verdict.state is State.PENDING and twin.code == FAILED and verdict.explanation is None
+    about = (
+        f"About version {_shown(twin.last_desired_version)} the agent says" if is_about_another else "The agent says"
     )
-    advice = _ADVICE.get(reason)
-    return clean(f"{sentence} {advice}" if advice else sentence, MESSAGE_LIMIT)
+    length = len(twin.description)
+    cut = f", in {length:,} characters of which {DESCRIPTION_LIMIT:,} were read" if length > DESCRIPTION_LIMIT else ""
+    return f'{about}{cut}: "{description}"'
+
+
+def _restarts(comparison: Comparison) -> str:
+    """How often the agent started a module again, and when it does so next."""
+    reported = comparison.reported
+    if reported is None or reported.never_started:
+        return ""
+    count = max(reported.restart_count or 0, 0)
+    if reported.runtime_status == BACKOFF:
+        at = next_restart(count, reported.last_exit)
+        if count == 0:
+            return f"It is started again about {shown_time(at)}." if at is not None else ""
+        when = f", the next about {shown_time(at)}" if at is not None else ""
+        return f"Restart {count} of {MOST_RESTARTS}{when}."
+    if reported.last_exit is None or comparison.reason is Reason.STILL_RUNNING:
+        return ""
+    after = f", after {count} restart{'' if count == 1 else 's'}" if count else ""
+    return f"It exited about {shown_time(reported.last_exit)}{after}."
 
 
 def _name_all(comparisons: Sequence[Comparison]) -> str:
-    names = [
-        f"{_quoted(item.name)} ({_status(item)})" if item.state is ModuleState.WRONG_STATUS else _quoted(item.name)
-        for item in comparisons[:_NAMED_MODULES]
-    ]
+    names = [_name(item) for item in comparisons[:_NAMED_MODULES]]
     more = len(comparisons) - len(names)
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
-def _status(comparison: Comparison) -> str:
-    reported = comparison.reported
-    if reported is None:
-        return "absent"
-    status = _quoted(reported.runtime_status)
-    return f"{status}, exit code {reported.exit_code}" if reported.exit_code else status
+def _name(comparison: Comparison) -> str:
+    """A module with its status, where that is what is wrong with it."""
+    name = _quoted(comparison.name)
+    is_told = comparison.state in (ModuleState.WRONG_STATUS, ModuleState.EXTRA, ModuleState.SETTLED)
+    return f"{name} ({_status(comparison.reported, ', {}')})" if is_told else name
 
 
-def _with_description(sentence: str, description: str) -> str:
-    if not description.strip():
-        return clean(sentence, MESSAGE_LIMIT)
-    return clean(f'{sentence} The agent says: "{description.strip()}"', MESSAGE_LIMIT)
+def _status(reported: ReportedModule | None, form: str) -> str:
+    """A status, with the exit code in that form where it says something."""
+    status, exit_code = _quoted(reported.runtime_status if reported else None), reported.exit_code if reported else None
+    return status + form.format(f"exit code {exit_code}") if exit_code else status
+
+
+def _image(module: DesiredModule | ReportedModule | None) -> str:
+    return _quoted(module.image if module else None)
 
 
 def _quoted(value: str | None) -> str:
-    return "unknown" if value is None else clean(value, _QUOTED_LIMIT)
+    return "unknown" if value is None else shown(value, _QUOTED_LIMIT)
 
 
 def _shown(number: int | None) -> str:

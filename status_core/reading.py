@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from status_core.blanking import blank_keys
+
 EARLIEST: Final = 1970
 """The first year that a table column, or a clock, can be expected to hold."""
 LARGEST: Final = 2**63 - 1
@@ -11,18 +13,23 @@ LARGEST: Final = 2**63 - 1
 TEXT_LIMIT: Final = 256
 """Characters of a value that are kept in evidence."""
 
+_NUMBER: Final = (int, float)
+_NEVER: Final = "0001-01-01T"
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 type Scalar = str | int | float | bool | None
 """A JSON value without parts."""
 
 
+def as_object(value: Any) -> Mapping[str, Any]:
+    """The value where it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else _NOTHING
+
+
 def object_at(value: Any, *path: str) -> Mapping[str, Any]:
     """The JSON object at a path, or an empty one where there is none."""
     for key in path:
-        if not isinstance(value, dict):
-            return _NOTHING
-        value = value.get(key)
+        value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else _NOTHING
 
 
@@ -33,7 +40,7 @@ def text(value: Any) -> str | None:
 
 def integer(value: Any) -> int | None:
     """The value where it is a whole number that a column can hold. `true` is none; `11.0` is 11, as in JSON."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+    if isinstance(value, bool) or not isinstance(value, _NUMBER) or not abs(value) <= LARGEST:
         return None
     return int(value) if value == int(value) else None
 
@@ -45,31 +52,47 @@ def word(value: Any) -> str | None:
 
 def timestamp(value: Any) -> datetime | None:
     """An ISO 8601 time in UTC, cut to microseconds. The hub's "never" (year 1) is none, nor is any before computers."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or value.startswith(_NEVER):
         return None
     try:
         time = datetime.fromisoformat(value)
-        time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
+        if time.tzinfo is not UTC:
+            time = time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
     return time if time.year >= EARLIEST else None
 
 
+def is_never(value: Any) -> bool:
+    """Whether a time is the one that stands for "never", in the year 1; an absent one says nothing."""
+    return isinstance(value, str) and value.startswith(_NEVER)
+
+
 def clean(value: str, limit: int) -> str:
     """A string that any row, log or terminal can hold: one line, no control characters, at most `limit` long."""
+    if len(value) <= limit and value.isprintable():
+        return value
     kept = value[: limit + 1]
     if not kept.isprintable():
         kept = "".join(character if character.isprintable() else " " for character in kept)
     return kept if len(kept) <= limit else kept[: limit - 3] + "..."
 
 
+def shown(value: str, limit: int) -> str:
+    """A string of a twin as a status keeps it: clean, and without what looks like a key."""
+    # Most are names without any of what a key has.
+    if len(value) <= limit and "=" not in value and "@" not in value and "eyJ" not in value and value.isprintable():
+        return value
+    return clean(blank_keys(value), limit)
+
+
 def scalar(value: Any) -> Scalar:
-    """A value as evidence shows it: an object or a list only by its kind, so nothing inside it can leak."""
+    """A value as evidence shows it: an object or a list by its kind alone, and what looks like a key blanked."""
+    if isinstance(value, str):
+        return shown(value, TEXT_LIMIT)
     if value is None or isinstance(value, bool):
         return value
-    if isinstance(value, str):
-        return clean(value, TEXT_LIMIT)
-    if isinstance(value, int | float):
+    if isinstance(value, _NUMBER):
         # NaN and infinity are no JSON, and nothing holds a number of a thousand digits.
         return value if abs(value) <= LARGEST else "<number>"
     return "<object>" if isinstance(value, dict) else "<array>"

@@ -9,31 +9,23 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from status_core.comparison import Comparison, most_severe
-from status_core.descriptions import Explanation, explain
+from status_core.codes import CONFIG_EMPTY_ERROR, CONFIG_FORMAT_ERROR, FAILED, INVALID_SCHEMA_VERSION, OK, UNKNOWN
+from status_core.comparison import Comparison, Comparisons, most_severe
+from status_core.descriptions import Explanation
+from status_core.evidence import code_evidence, fresh_evidence, version_evidence
+from status_core.pending import explain_failure, reason_of_failure, why_not_taken, why_stopped
 from status_core.reading import scalar
 from status_core.reasons import Reason
 from status_core.states import Flag, ModuleState, State
 from status_core.status import Evidence
 from status_core.twin import EDGE_AGENT, Twin
 
-OK: Final = 200
-CONFIG_FORMAT_ERROR: Final = 400
-UNKNOWN: Final = 406
-INVALID_SCHEMA_VERSION: Final = 412
-CONFIG_EMPTY_ERROR: Final = 417
-FAILED: Final = 500
-
-_CODE_PATH: Final = "properties.reported.lastDesiredStatus.code"
-
-type Comparisons = dict[str, Comparison]
-
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """What a rule decided: the state, its cause, and the values that were compared.
 
-    `explanation` is what the agent's description of a failed plan says, of the modules too.
+    `explanation` is what the agent's description of a code 500 says, of the modules too, where it is about V.
     """
 
     state: State
@@ -44,6 +36,14 @@ class Verdict:
 
 
 type Rule = Callable[[Twin, Comparisons], Verdict | None]
+
+
+def other_module(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
+    """The twin names another module than $edgeAgent: every other rule would read it as what it is not."""
+    if twin.module_id is None or twin.module_id == EDGE_AGENT:
+        return None
+    evidence = Evidence("moduleId", scalar(twin.module_id), EDGE_AGENT)
+    return Verdict(State.UNCLASSIFIED, Reason.NOT_EDGE_AGENT, (evidence,))
 
 
 def nothing_desired(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
@@ -62,42 +62,30 @@ def rejected(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
     """
     if twin.code not in (CONFIG_FORMAT_ERROR, INVALID_SCHEMA_VERSION):
         return None
-    evidence = [_code_evidence(twin, OK), _version_evidence(twin)]
+    evidence = [code_evidence(twin), version_evidence(twin)]
     if not twin.version_taken:
-        reported, desired = twin.status_updated, twin.desired_updated
-        if reported is None or desired is None or reported < desired:
+        if not twin.is_fresh:
             return None
-        evidence.append(
-            Evidence(
-                "properties.reported.$metadata.lastDesiredStatus.$lastUpdated",
-                reported.isoformat(),
-                desired.isoformat(),
-                "properties.desired.$metadata.$lastUpdated",
-            ),
-        )
+        evidence.append(fresh_evidence(twin))
     reason = Reason.CONFIG_REJECTED if twin.code == CONFIG_FORMAT_ERROR else Reason.SCHEMA_VERSION_REJECTED
     return Verdict(State.INVALID, reason, tuple(evidence))
 
 
-def version_not_taken(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
+def version_not_taken(twin: Twin, comparisons: Comparisons) -> Verdict | None:
     """Document: "The IoT Hub has applied a deployment, but the IoT Edge has not received and processed it".
 
-    L is absent or differs from V. Never compared with `<`: an identity that was created anew starts at 1.
+    L is absent or differs from V. Never compared with `<`: an identity that was created again starts at 1.
     """
     if twin.version_taken:
         return None
     flags = []
-    reason = Reason.WAITING_FOR_DEVICE if twin.last_desired_version is not None else Reason.NEVER_REPORTED
-    taken, desired = twin.last_desired_version, twin.desired_version
-    if taken is not None and desired is not None and taken > desired:
+    if twin.is_regressed:
         flags.append(Flag.VERSION_REGRESSED)
-        reason = Reason.VERSION_REGRESSED
-    evidence = [_version_evidence(twin)]
     if twin.code == UNKNOWN:
         flags.append(Flag.AGENT_UNAVAILABLE)
-        reason = Reason.AGENT_STOPPED
-        evidence.append(_code_evidence(twin, OK))
-    return Verdict(State.PENDING, reason, tuple(evidence), tuple(sorted(flags)))
+    why = why_not_taken(twin, comparisons)
+    evidence = (version_evidence(twin), *why.evidence)
+    return Verdict(State.PENDING, why.reason, evidence, tuple(sorted(flags)), why.explanation)
 
 
 def agent_alive_without_a_result(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
@@ -111,22 +99,22 @@ def agent_alive_without_a_result(twin: Twin, _comparisons: Comparisons) -> Verdi
     if twin.code != UNKNOWN or twin.description.strip() or status in (None, "unknown"):
         return None
     path = "properties.reported.systemModules.edgeAgent.runtimeStatus"
-    evidence = (_code_evidence(twin, OK), Evidence(path, scalar(status), "unknown"))
+    evidence = (code_evidence(twin), Evidence(path, scalar(status), "unknown"))
     return Verdict(State.IN_PROGRESS, Reason.RETRYING, evidence)
 
 
-def agent_stopped(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
+def agent_stopped(twin: Twin, comparisons: Comparisons) -> Verdict | None:
     """Document: the code "will be set to `406` when $edgeAgent shuts down"."""
     if twin.code != UNKNOWN:
         return None
-    return Verdict(State.AGENT_UNAVAILABLE, Reason.AGENT_STOPPED, (_code_evidence(twin, OK),))
+    return Verdict(State.AGENT_UNAVAILABLE, why_stopped(twin, comparisons), (code_evidence(twin),))
 
 
 def empty_reported(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
     """Document: "ConfigEmptyError - no deployment has been send to IoT Edge", of a version that holds one."""
     if twin.code != CONFIG_EMPTY_ERROR:
         return None
-    return Verdict(State.EMPTY, Reason.EMPTY_REPORTED, (_code_evidence(twin, OK),))
+    return Verdict(State.EMPTY, Reason.EMPTY_REPORTED, (code_evidence(twin),))
 
 
 def plan_failed(twin: Twin, comparisons: Comparisons) -> Verdict | None:
@@ -138,10 +126,9 @@ def plan_failed(twin: Twin, comparisons: Comparisons) -> Verdict | None:
     if twin.code != FAILED:
         return None
     outstanding = any(item.is_outstanding for item in comparisons.values())
-    explanation = explain(twin.description, image_outstanding=outstanding)
-    reason = Reason.RUNTIME_UNREACHABLE if runtime_wiped(twin) else explanation.reason
-    evidence = (_code_evidence(twin, OK), *_evidence_of(_unsettled(comparisons)))
-    return Verdict(State.IN_PROGRESS, reason, evidence, explanation=explanation)
+    explanation = explain_failure(twin, comparisons, image_outstanding=outstanding)
+    evidence = (code_evidence(twin), *_evidence_of(_unsettled(comparisons)))
+    return Verdict(State.IN_PROGRESS, reason_of_failure(twin, explanation), evidence, explanation=explanation)
 
 
 def status_missing(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
@@ -164,7 +151,7 @@ def images_outstanding(twin: Twin, comparisons: Comparisons) -> Verdict | None:
     if not outstanding:
         return None
     reason = most_severe(outstanding)[0].reason
-    return Verdict(State.IN_PROGRESS, reason, (_code_evidence(twin, OK), *_evidence_of(outstanding)))
+    return Verdict(State.IN_PROGRESS, reason, (code_evidence(twin), *_evidence_of(outstanding)))
 
 
 def wrong_status(twin: Twin, comparisons: Comparisons) -> Verdict | None:
@@ -178,22 +165,23 @@ def wrong_status(twin: Twin, comparisons: Comparisons) -> Verdict | None:
     if not wrong:
         return None
     reason = most_severe(wrong)[0].reason
-    return Verdict(State.MODULE_FAILED, reason, (_code_evidence(twin, OK), *_evidence_of(wrong)))
+    return Verdict(State.MODULE_FAILED, reason, (code_evidence(twin), *_evidence_of(wrong)))
 
 
 def as_desired(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
     """Document: "completed all deployment reconciliation steps, and all modules have come into the correct state"."""
     if twin.code != OK:
         return None
-    return Verdict(State.SUCCESSFUL, Reason.AS_DESIRED, (_version_evidence(twin), _code_evidence(twin, OK)))
+    return Verdict(State.SUCCESSFUL, Reason.AS_DESIRED, (version_evidence(twin), code_evidence(twin)))
 
 
 def unknown_code(twin: Twin, _comparisons: Comparisons) -> Verdict:
     """Anything else: no agent is known to report it (Core/DeploymentStatusCode.cs holds six codes)."""
-    return Verdict(State.UNCLASSIFIED, Reason.UNKNOWN_CODE, (_code_evidence(twin, OK),))
+    return Verdict(State.UNCLASSIFIED, Reason.UNKNOWN_CODE, (code_evidence(twin),))
 
 
 RULES: Final[tuple[Rule, ...]] = (
+    other_module,
     nothing_desired,
     rejected,
     version_not_taken,
@@ -215,26 +203,6 @@ def decide(twin: Twin, comparisons: Comparisons) -> tuple[str, Verdict]:
         if verdict is not None:
             return rule.__name__, verdict
     return unknown_code.__name__, unknown_code(twin, comparisons)
-
-
-def runtime_wiped(twin: Twin) -> bool:
-    """The agent could not list the containers: it nulls every module and reports itself as type `Unknown`.
-
-    The modules may well be running (IoTHub/reporters/IoTHubReporter.cs).
-    """
-    agent = twin.reported.get(EDGE_AGENT)
-    user_modules = any(not name.startswith("$") for name in twin.reported)
-    return twin.code == FAILED and agent is not None and agent.type_unknown and not user_modules
-
-
-def _version_evidence(twin: Twin) -> Evidence:
-    desired, taken = twin.raw_versions
-    path = "properties.reported.lastDesiredVersion"
-    return Evidence(path, scalar(taken), scalar(desired), "properties.desired.$version")
-
-
-def _code_evidence(twin: Twin, expected: int) -> Evidence:
-    return Evidence(_CODE_PATH, scalar(twin.raw_code), expected)
 
 
 def _unsettled(comparisons: Comparisons) -> Iterable[Comparison]:

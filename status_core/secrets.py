@@ -1,63 +1,162 @@
 """What of a twin is secret, and how a text that may quote it is made safe.
 
-Secret are the values of a module's `env`, all of its createOptions, and the registry credentials; the agent
-reports them in clear (edge-agent: Docker/DockerEnvironment.cs, and runtime.settings.registryCredentials).
-Nothing in this package reads them into a status. The agent's free text could quote one, so it is searched.
+Secret are the values of a module's `env`, the registry credentials, and what createOptions hold: environment, command
+lines, labels and all else but the places of `_OPEN`. The agent reports them in clear (edge-agent:
+Docker/DockerEnvironment.cs, and runtime.settings.registryCredentials). Nothing in this package reads them into a
+status. The agent's free text could quote one, so it is searched.
+
+Not secret is what the twin shows openly anyway, and what an operator needs to read: names of modules, images and
+registries, ports, networks, host paths, and the ordinary words of the agent and of Docker.
 """
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
+from status_core.blanking import REDACTED, Blanker, key_spans, quotable, replaced
 from status_core.create_options import create_options, create_options_parts
-from status_core.reading import object_at, text
+from status_core.descriptions import DESCRIPTION_LIMIT
+from status_core.reading import as_object, object_at, text
 
-REDACTED: Final = "***"
 SHORTEST: Final = 4
 """Shorter values are not searched: `1` or `on` would blank ordinary words."""
 
+MASK: Final = "\x00"
+"""Stands for each character of a secret, so that places in the masked text are those in the text."""
+_MASKS: Final = re.compile(f"{MASK}+")
+
+_OPEN: Final = frozenset(
+    (
+        ("ExposedPorts",),
+        ("Image",),
+        ("NetworkingConfig",),
+        ("Volumes",),
+        *(
+            ("HostConfig", key)
+            for key in (
+                *("Binds", "CapAdd", "CapDrop", "CgroupnsMode", "DeviceCgroupRules", "Devices", "Dns", "ExtraHosts"),
+                *("IpcMode", "Isolation", "Links", "NetworkMode", "PidMode", "PortBindings", "RestartPolicy"),
+                *("Runtime", "UTSMode", "UsernsMode", "VolumesFrom"),
+            )
+        ),
+        *(("HostConfig", "Mounts", key) for key in ("Consistency", "Source", "Target", "Type")),
+        ("HostConfig", "LogConfig", "Type"),
+    )
+)
+"""Places in createOptions whose values are ports, networks, paths of the host, or words of Docker."""
+_NESTED_OPTIONS: Final = "net.azure-devices.edge.create-options"
+"""The label in which the runtime keeps the createOptions of edgeAgent."""
+_WORDS_OF_THE_AGENT: Final = """
+access accessed address already agent allocated amd64 arch arm64 attempt authentication azure bind bridge bytes call
+called calling cancel canceled cannot caused certificate code command config configuration connect connection
+container could create created creating daemon dead debug denied deployment device devices directory disk docker
+does driver edge edgeagent edgehub empty endpoint engine error errors exec executable exist exists exited external
+failed file format found from health host http https identity image info internal invalid iotedge layer left limit
+linux list lookup manifest message missing module modules more mount mounting name network none null occurred
+operation option path permission plan port prepare process programming proxy pull refused registry remote remove
+repository request required reset resource response restart running runtime server service socket space start
+started starting state status stop stopped store system task temporary this timeout true type unable unauthorized
+unknown unreachable update userland valid value version volume warning waiting windows with
+"""
+_OWNER: Final = "microsoft.azure.devices.edge.agent"
+_ORDINARY: Final = frozenset((*_WORDS_OF_THE_AGENT.split(), _OWNER))
+"""Words of edged, of Docker and of registries, in the texts that they write; and the label that names the runtime."""
+_WHOLE_TEXTS: Final = (
+    "",
+    "A task was canceled.",
+    "Agent configuration format is invalid.",
+    "Agent is not running",
+    "This device has an empty configuration for the edge agent. Please set a deployment manifest.",
+)
+"""Texts that the agent always writes like this: nothing of a twin is in them."""
+_GROUPS: Final = ("modules", "systemModules")
+_COMMANDS: Final = ("Cmd", "Entrypoint", "Healthcheck", "Shell")
 _BETWEEN: Final = re.compile(r"[;\r\n]+")
+_ASSIGNED: Final = re.compile(r"=([^\s;,&=]+)")
+_USERINFO: Final = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")
 _ESCAPED: Final = re.compile(r'["\\\x00-\x1f]')
 _QUOTED: Final = re.compile(r'"([^"]*)"')
+_PARTS: Final = re.compile(r"[/:@]+")
 _UNWRITABLE: Final = 10**4300
 """The first number that Python refuses to write in digits."""
 
 
 def redact(description: str, twin: Any) -> str:
-    """Replace each secret value of the twin that the text quotes by `***`."""
-    return blank(description, secret_values(twin)) if description else description
+    """Replace each secret value that the text quotes, and what looks like a key, by `***`."""
+    return collapse(masked(description, twin))
+
+
+def masked(description: str, twin: Any) -> str:
+    """The first `DESCRIPTION_LIMIT` characters of a description, with `MASK` for each character of a secret or key."""
+    if description in _WHOLE_TEXTS:
+        return description
+    # A secret that the limit cuts is still found.
+    window = description[: 2 * DESCRIPTION_LIMIT]
+    secrets = quotable(_secrets(twin), window)
+    if secrets and Blanker(secrets).spans(window):
+        window = replaced(window, Blanker(secrets - _shown(twin)).spans(window), MASK.__mul__)
+    return replaced(window, key_spans(window), MASK.__mul__)[:DESCRIPTION_LIMIT]
+
+
+def collapse(text_with_masks: str) -> str:
+    """A masked text as it is shown."""
+    return _MASKS.sub(REDACTED, text_with_masks) if MASK in text_with_masks else text_with_masks
 
 
 def secret_values(twin: Any) -> list[str]:
-    """The secret values of a twin, longest first: one may be part of another."""
-    plain = {value for value in _secrets(twin) if len(value) >= SHORTEST}
+    """The secret values of a twin, also as JSON writes them."""
+    return sorted(_secrets(twin) - _shown(twin))
+
+
+def _secrets(twin: Any) -> set[str]:
+    """The values in the places of secrets, some of which may be shown elsewhere."""
+    values, options = set[str](), dict[str, Mapping[str, Any]]()  # desired and reported have the same, as a rule
+    for properties in _sections(twin):
+        credentials = as_object(as_object(properties.get("runtime")).get("settings")).get("registryCredentials")
+        if credentials:
+            values.update(_texts(credentials))
+        for module in _modules(properties):
+            if module.get("env"):
+                values.update(_texts(module["env"]))
+            settings = as_object(module.get("settings"))
+            options[create_options(settings)] = settings
+            values.update(value for value, is_open in _in_objects(settings) if not is_open)
+    for written, settings in options.items():
+        values.update(value for value, is_open in _options(written, settings) if not is_open)
+    plain = {value for value in values if len(value) >= SHORTEST and value.lower() not in _ORDINARY}
     # A text that quotes JSON has it as JSON writes it.
-    written = {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain if _ESCAPED.search(value)}
-    return sorted(plain | written, key=len, reverse=True)
+    return plain | {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain if _ESCAPED.search(value)}
 
 
-def blank(quoting: str, secrets: Iterable[str]) -> str:
-    """Replace each of the secrets that a text quotes by `***`."""
-    for secret in secrets:
-        quoting = quoting.replace(secret, REDACTED)
-    return quoting
-
-
-def _secrets(twin: Any) -> Iterator[str]:
-    for section in ("desired", "reported"):
-        properties = object_at(twin, "properties", section)
+def _shown(twin: Any) -> set[str]:
+    """What a twin shows openly: names of the device, its modules, images and registries, and the open places."""
+    shown = {text(as_object(twin).get("deviceId")) or ""}
+    for properties in _sections(twin):
         for credentials in _members(object_at(properties, "runtime", "settings").get("registryCredentials")):
-            address = text(object_at(credentials).get("address")) or ""
-            # An admin user is named like its registry: what the address shows anyway is none.
-            yield from (value for value in _texts(credentials) if value not in address)
-        for group in ("modules", "systemModules"):
-            for member in _members(properties.get(group)):
-                module = object_at(member)
-                yield from _texts(module.get("env"))
-                settings = object_at(module, "settings")
-                yield from _texts(create_options_parts(settings))
-                yield from _inside(create_options(settings))
+            address = text(as_object(credentials).get("address")) or ""
+            # An admin user is named like its registry.
+            shown |= {address, address.partition(".")[0]}
+        for group in _GROUPS:
+            shown.update(as_object(properties.get(group)))
+        for module in _modules(properties):
+            settings = as_object(module.get("settings"))
+            image = text(settings.get("image")) or ""
+            shown |= {image, *_PARTS.split(image)}
+            for value, is_open in (*_options(create_options(settings), settings), *_in_objects(settings)):
+                if is_open:
+                    shown.update(_open_pieces(value))
+    return shown
+
+
+def _sections(twin: Any) -> Iterator[Mapping[str, Any]]:
+    properties = object_at(twin, "properties")
+    yield from (as_object(properties.get(section)) for section in ("desired", "reported"))
+
+
+def _modules(properties: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    for group in _GROUPS:
+        yield from (as_object(module) for module in _members(properties.get(group)))
 
 
 def _members(value: Any) -> Iterable[Any]:
@@ -67,8 +166,66 @@ def _members(value: Any) -> Iterable[Any]:
     return value if isinstance(value, list) else [value]
 
 
+def _options(options: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Every value in the createOptions of a module, and whether it is open."""
+    if options in ("", "{}"):
+        return
+    try:
+        found = json.loads(options)
+    except (ValueError, RecursionError):
+        # What is in quotes, and each part whole.
+        parts = [*_QUOTED.findall(options), *create_options_parts(settings).values()]
+        yield from ((value, False) for value in _texts(parts))
+        return
+    yield from _places(found)
+
+
+def _places(options: Any) -> Iterator[tuple[str, bool]]:
+    waiting: list[tuple[Any, tuple[str, ...]]] = [(options, ())]
+    while waiting:
+        part, place = waiting.pop()
+        is_open = place in _OPEN or place[:2] in _OPEN or place[:1] in _OPEN
+        if isinstance(part, dict):
+            if is_open:
+                yield from ((key, True) for key in part)
+            waiting += [(value, (*place, key)[:4]) for key, value in part.items()]
+        elif isinstance(part, list):
+            waiting += [(value, place) for value in part]
+        elif is_open and isinstance(part, str):
+            yield part, True
+        elif isinstance(part, str):
+            yield from ((value, False) for value in _texts(part))
+            if place[:1] and place[0] in _COMMANDS:
+                yield from ((word, False) for word in part.split())
+            if place[-1:] == (_NESTED_OPTIONS,):
+                yield from _nested(part)
+
+
+def _nested(options: str) -> Iterator[tuple[str, bool]]:
+    try:
+        yield from _places(json.loads(options))
+    except (ValueError, RecursionError):
+        return
+
+
+def _in_objects(settings: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
+    """The same of createOptions that are an object and no text."""
+    for part in create_options_parts(settings).values():
+        if isinstance(part, dict | list):
+            yield from _places(part)
+
+
+def _open_pieces(value: str) -> Iterator[str]:
+    """A value of an open place, and its parts: of a port its number, of a bind its paths, each as a whole."""
+    yield value
+    for piece in value.split(":"):
+        yield piece
+        if not piece.startswith("/"):
+            yield from piece.split("/")
+
+
 def _texts(value: Any) -> Iterator[str]:
-    """Every string and number in a JSON value, each part of a connection string or key, and what follows a `=`."""
+    """Every string and number in a JSON value, and what a part of each is: of a connection string, a URL, a command."""
     waiting = [value]
     while waiting:
         part = waiting.pop()
@@ -77,22 +234,19 @@ def _texts(value: Any) -> Iterator[str]:
         elif isinstance(part, list):
             waiting.extend(part)
         elif isinstance(part, str):
-            pieces = _BETWEEN.split(part)
-            for piece in pieces if len(pieces) == 1 else (part, *pieces):
-                yield piece.strip()
-                yield piece.partition("=")[2].strip()
+            yield from _parts_of(part)
+            if part.startswith(("{", "[")):
+                try:
+                    waiting.append(json.loads(part))
+                except (ValueError, RecursionError):
+                    continue
         elif isinstance(part, int | float) and not isinstance(part, bool) and abs(part) < _UNWRITABLE:
             yield str(part)
 
 
-def _inside(options: str) -> Iterator[str]:
-    """The strings in createOptions, which are JSON in a string; edgeAgent's hold its env as JSON in a label."""
-    try:
-        found = json.loads(options)
-    except (ValueError, RecursionError):
-        yield from _texts(_QUOTED.findall(options))  # what is in quotes; the whole text is searched as it stands
-        return
-    for part in _texts(found):
-        yield part
-        if part.startswith(("{", "[")):
-            yield from _inside(part)
+def _parts_of(value: str) -> Iterator[str]:
+    for piece in {value, *_BETWEEN.split(value)}:
+        yield piece.strip()
+        yield piece.partition("=")[2].strip()
+    yield from _ASSIGNED.findall(value)
+    yield from _USERINFO.findall(value)

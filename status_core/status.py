@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from status_core.causes import Cause
+from status_core.lint import Finding
 from status_core.reading import Scalar
 from status_core.reasons import Reason
 from status_core.states import Flag, ModuleState, Portal, State
@@ -33,7 +35,16 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class ModuleStatus:
-    """The state of one module. What is not desired, or not reported, is None; `grace` is its own label's."""
+    """The state of one module. What is not desired, or not reported, is None.
+
+    Attributes:
+        restart_count: Restarts by the agent since the module ran for ten minutes.
+        last_start: When it last started, by the device's clock; None where it never did, or no report says so.
+        last_exit: When it last exited, by the same clock; None where it never did, or no report says so.
+        grace: The grace period of its own label.
+        cause: What groups it with modules of other devices; None where nothing is wrong, or the device's cause says
+            it all.
+    """
 
     state: ModuleState
     reason: Reason
@@ -43,8 +54,12 @@ class ModuleStatus:
     runtime_status: str | None
     reported_image: str | None
     exit_code: int | None
+    restart_count: int | None
+    last_start: datetime | None
+    last_exit: datetime | None
     grace: timedelta | None
     evidence: tuple[Evidence, ...]
+    cause: Cause | None
 
     def as_json(self) -> dict[str, Any]:
         """The module as `python -m status_core` prints it."""
@@ -52,11 +67,15 @@ class ModuleStatus:
             "state": self.state,
             "reason": self.reason,
             "message": self.message,
+            "cause": None if self.cause is None else str(self.cause),
             "desired": {"status": self.desired_status, "image": self.desired_image},
             "reported": {
                 "status": self.runtime_status,
                 "image": self.reported_image,
                 "exitCode": self.exit_code,
+                "restartCount": self.restart_count,
+                "lastStartAt": _iso(self.last_start),
+                "lastExitAt": _iso(self.last_exit),
             },
         }
 
@@ -74,6 +93,10 @@ class DeploymentStatus:
         modules: By name; the system modules are `$edgeAgent` and `$edgeHub`.
         changed: The newest hub time of the desired and the reported section.
         twin_version: `version` of the twin that was judged.
+        connection_state: IoT Hub's word on the connection, minutes late at most.
+        last_activity: IoT Hub's word on when the device last did anything.
+        cause: What groups the device with others; None where nothing is wrong.
+        lint: What the agent would refuse in the desired section, or nobody wants there.
     """
 
     device_id: str
@@ -94,6 +117,10 @@ class DeploymentStatus:
     agent_version: str | None
     changed: datetime | None
     twin_version: int | None
+    connection_state: str | None
+    last_activity: datetime | None
+    cause: Cause | None
+    lint: tuple[Finding, ...]
 
     def as_json(self) -> dict[str, Any]:
         """The status as `python -m status_core` prints it."""
@@ -103,6 +130,7 @@ class DeploymentStatus:
             "rule": self.rule,
             "reason": self.reason,
             "message": self.message,
+            "cause": None if self.cause is None else str(self.cause),
             "desiredVersion": self.desired_version,
             "lastDesiredVersion": self.last_desired_version,
             "deployments": list(self.deployments),
@@ -111,5 +139,10 @@ class DeploymentStatus:
             "documented": list(self.documented),
             "portal": self.portal,
             "evidence": [item.as_json() for item in self.evidence],
+            "lint": [str(finding) for finding in self.lint],
             "modules": {name: module.as_json() for name, module in self.modules.items()},
         }
+
+
+def _iso(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat()

@@ -45,7 +45,7 @@ def flag(
             turns[name] = turn
     transitions: list[Transition] = []
     at = record.at
-    for name in sorted(turns, key=lambda name: (name is None, turns[name].at)):
+    for name in sorted(turns, key=lambda name: (name is None, turns[name].at, name or "")):
         at = max(at, turns[name].at)
         sequence = record.sequence + len(transitions) + 1
         verdict = record.verdict

@@ -1,12 +1,12 @@
 """The parts of an `$edgeAgent` module twin that a verdict depends on, read once, whatever the JSON holds."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from status_core.codes import FAILED
 from status_core.grace import grace_label
-from status_core.reading import clean, integer, object_at, text, timestamp, word
+from status_core.reading import as_object, clean, integer, is_never, object_at, text, timestamp, word
 
 EDGE_AGENT: Final = "$edgeAgent"
 EDGE_HUB: Final = "$edgeHub"
@@ -19,8 +19,8 @@ NAMES_LIMIT: Final = 100
 _SYSTEM_MODULES: Final = {EDGE_AGENT: "edgeAgent", EDGE_HUB: "edgeHub"}
 
 
-@dataclass(frozen=True, slots=True)
-class DesiredModule:
+# Named tuples: a twin has some hundred of these fields, and a frozen dataclass sets each by a call.
+class DesiredModule(NamedTuple):
     """A module as the deployment wants it. `status` and `restart_policy` are folded to lower case.
 
     `grace` is the module's own grace period, from its label.
@@ -33,23 +33,39 @@ class DesiredModule:
     grace: timedelta | None
 
 
-@dataclass(frozen=True, slots=True)
-class ReportedModule:
-    """A module as the agent saw it. `runtime_status` is folded to lower case; `started` means at least once."""
+class ReportedModule(NamedTuple):
+    """A module as the agent saw it. `runtime_status` is folded to lower case; times are the device's, in UTC.
+
+    Attributes:
+        kind: Its `type`, as it stands.
+        status: What the last deployment that the agent accepted wants of it, as it stands.
+        restart_policy: The same deployment's, as it stands.
+        restart_count: Restarts since it ran for ten minutes.
+        last_start: None where it was never started, or the report does not say.
+        never_started: The report says that it was never started.
+        last_exit: None where it has never exited.
+    """
 
     path: str
+    kind: str | None
     image: str | None
     runtime_status: str | None
+    status: str | None
+    restart_policy: str | None
+    restart_count: int | None
     exit_code: int | None
-    started: bool
-    type_unknown: bool
+    last_start: datetime | None
+    never_started: bool
+    last_exit: datetime | None
 
 
-@dataclass(frozen=True, slots=True)
-class Twin:
+class Twin(NamedTuple):
     """One `$edgeAgent` twin. Times are hub times in UTC.
 
     Attributes:
+        module_id: The module whose twin this is; None where the twin does not say.
+        connection_state: IoT Hub's word on the connection.
+        last_activity: IoT Hub's word on when the device last did anything.
         nothing_desired: Desired holds nothing but `$` keys, or is no object.
         desired_version: V, `desired.$version`.
         last_desired_version: L, `reported.lastDesiredVersion`.
@@ -59,12 +75,17 @@ class Twin:
         raw_code: The same value as it stands.
         description: `reported.lastDesiredStatus.description`, whole and as it stands: it may quote a secret.
         status_updated: When `lastDesiredStatus` last changed.
+        tried_since: When the agent first reported on what it tries, with the counters that it has: since it took the
+            version, or since it was started. Read only where a step failed.
         applied: Names of the configurations that are Applied, sorted.
         targeted: Names of those that are Targeted, sorted.
         has_configurations: The twin has a configurations section that names one.
     """
 
     device_id: str
+    module_id: str | None
+    connection_state: str | None
+    last_activity: datetime | None
     version: int | None
     nothing_desired: bool
     desired_version: int | None
@@ -76,6 +97,7 @@ class Twin:
     raw_code: Any
     description: str
     status_updated: datetime | None
+    tried_since: datetime | None
     reported_updated: datetime | None
     agent_version: str | None
     applied: tuple[str, ...]
@@ -89,6 +111,24 @@ class Twin:
         """Whether L is V: both are there, and equal."""
         return self.last_desired_version is not None and self.last_desired_version == self.desired_version
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the agent's status was reported after the last change of D, by the hub's own times."""
+        reported, desired = self.status_updated, self.desired_updated
+        return reported is not None and desired is not None and reported >= desired
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether it was reported before that change. Where a time is missing it is neither fresh nor stale."""
+        reported, desired = self.status_updated, self.desired_updated
+        return reported is not None and desired is not None and reported < desired
+
+    @property
+    def is_regressed(self) -> bool:
+        """Whether L is greater than V."""
+        taken, desired = self.last_desired_version, self.desired_version
+        return taken is not None and desired is not None and taken > desired
+
 
 def read_twin(twin: Any) -> Twin:
     """Read a twin as a service-side read gives it. Total: wrong types read as absent."""
@@ -98,8 +138,13 @@ def read_twin(twin: Any) -> Twin:
     configurations = object_at(root, "configurations")
     status = object_at(reported, "lastDesiredStatus")
     agent_version = text(object_at(reported, "version").get("version"))
+    code = integer(status.get("code"))
+    metadata = object_at(reported, "$metadata")
     return Twin(
         device_id=text(root.get("deviceId")) or "",
+        module_id=text(root.get("moduleId")),
+        connection_state=text(root.get("connectionState")),
+        last_activity=timestamp(root.get("lastActivityTime")),
         version=integer(root.get("version")),
         nothing_desired=all(key.startswith("$") for key in desired),
         desired_version=integer(desired.get("$version")),
@@ -107,11 +152,12 @@ def read_twin(twin: Any) -> Twin:
         last_desired_version=integer(reported.get("lastDesiredVersion")),
         raw_versions=(desired.get("$version"), reported.get("lastDesiredVersion")),
         status_missing=reported.get("lastDesiredStatus") is None,
-        code=integer(status.get("code")),
+        code=code,
         raw_code=status.get("code"),
         description=text(status.get("description")) or "",
-        status_updated=timestamp(object_at(reported, "$metadata", "lastDesiredStatus").get("$lastUpdated")),
-        reported_updated=timestamp(object_at(reported, "$metadata").get("$lastUpdated")),
+        status_updated=timestamp(object_at(metadata, "lastDesiredStatus").get("$lastUpdated")),
+        tried_since=_tried_since(metadata) if code == FAILED else None,
+        reported_updated=timestamp(metadata.get("$lastUpdated")),
         agent_version=clean(agent_version, NAME_LIMIT) if agent_version else None,
         applied=_with_status(configurations, "applied"),
         targeted=_with_status(configurations, "targeted"),
@@ -125,41 +171,54 @@ def read_twin(twin: Any) -> Twin:
     )
 
 
+def _tried_since(metadata: Mapping[str, Any]) -> datetime | None:
+    """The agent counts its tries in memory, and from zero for each version (planrunner/OrdererdRetryPlanRunner.cs)."""
+    version = object_at(metadata, "lastDesiredVersion")
+    started = object_at(metadata, "systemModules", "edgeAgent", "lastStartTimeUtc")
+    times = [timestamp(part.get("$lastUpdated")) for part in (version, started)]
+    return max((time for time in times if time is not None), default=None)
+
+
 def _with_status(configurations: Mapping[str, Any], status: str) -> tuple[str, ...]:
-    names = (name for name in configurations if word(object_at(configurations, name).get("status")) == status)
+    names = (name for name, entry in configurations.items() if word(as_object(entry).get("status")) == status)
     return tuple(sorted(clean(name, NAME_LIMIT) for name in names)[:NAMES_LIMIT])
 
 
 def _entries(section: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, Any]]:
     """Name, path and JSON of each module of a section, the system modules under their `$` names."""
-    system = object_at(section, "systemModules")
+    system = as_object(section.get("systemModules"))
     for name, key in _SYSTEM_MODULES.items():
         if system.get(key) is not None:
             yield name, f"{path}.systemModules.{key}", system[key]
-    for name, entry in object_at(section, "modules").items():
+    for name, entry in as_object(section.get("modules")).items():
         # A null is a key that was removed; `$` keys are the twin's own, and no module has an empty name.
         if entry is not None and name and not name.startswith("$"):
             yield name, f"{path}.modules.{clean(name, NAME_LIMIT)}", entry
 
 
 def _desired(path: str, entry: Any) -> DesiredModule:
-    module = object_at(entry)
+    module = as_object(entry)
+    settings = as_object(module.get("settings"))
     return DesiredModule(
         path=path,
-        image=text(object_at(module, "settings").get("image")),
+        image=text(settings.get("image")),
         status=word(module.get("status")),
         restart_policy=word(module.get("restartPolicy")),
-        grace=grace_label(object_at(module, "settings")),
+        grace=grace_label(settings),
     )
 
 
-def _reported(path: str, entry: Any) -> ReportedModule:
-    module = object_at(entry)
+def _reported(path: str, module: Mapping[str, Any]) -> ReportedModule:
     return ReportedModule(
         path=path,
-        image=text(object_at(module, "settings").get("image")),
+        kind=text(module.get("type")),
+        image=text(as_object(module.get("settings")).get("image")),
         runtime_status=word(module.get("runtimeStatus")),
+        status=text(module.get("status")),
+        restart_policy=text(module.get("restartPolicy")),
+        restart_count=integer(module.get("restartCount")),
         exit_code=integer(module.get("exitCode")),
-        started=timestamp(module.get("lastStartTimeUtc")) is not None,
-        type_unknown=word(module.get("type")) == "unknown",
+        last_start=timestamp(module.get("lastStartTimeUtc")),
+        never_started=is_never(module.get("lastStartTimeUtc")),
+        last_exit=timestamp(module.get("lastExitTimeUtc")),
     )

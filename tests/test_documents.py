@@ -123,13 +123,20 @@ def test_the_query_of_az_finds_the_device_with_its_columns(tables: str, written:
     assert [set(row) for row in found if row["PartitionKey"] == DEVICE] == [set(flags["--select"])]
 
 
-def test_the_twin_that_az_shows_gets_a_state() -> None:
-    (command,) = (command for command in shell_commands(PAGES[0]) if " | " in command)
-    _, *arguments = shlex.split(command.partition(" | ")[2])
+def test_what_az_gives_of_a_fleet_is_told_to_people_and_the_twin_that_it_shows_gets_a_state() -> None:
+    fleet, device = (command.partition(" | ")[2] for command in shell_commands(PAGES[0]) if " | " in command)
+    told = piped(fleet, [TWIN, SUCCESSFUL])
+    assert "2 devices: 1 module_failed, 1 successful" in told
+    assert json.loads(piped(device, TWIN))["state"] == "module_failed"
+
+
+def piped(command: str, twins: Any) -> str:
+    """What our command makes of twins, as its example calls it."""
+    _, *arguments = shlex.split(command)
     result = subprocess.run(  # noqa: S603 (our own example)
-        [sys.executable, *arguments], cwd=ROOT, input=json.dumps(TWIN), capture_output=True, text=True, check=True
+        [sys.executable, *arguments], cwd=ROOT, input=json.dumps(twins), capture_output=True, text=True, check=True
     )
-    assert json.loads(result.stdout)["state"] == "module_failed"
+    return result.stdout
 
 
 def test_the_lines_of_the_replay_example_are_steps() -> None:

@@ -18,6 +18,7 @@ from benchmarks import cost
 from checks.infra.alerts import log_alerts
 from checks.infra.syntax import literal, property_at, read_folder, text
 from checks.settings import settings_of_the_code
+from status_app.ingest.notifications import OtherEvent
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -59,6 +60,7 @@ COMMANDS: dict[str, set[str]] = {
     # Microsoft's page on routes by the CLI, for routes; those of the endpoint are in scripts/hooks/route_iot_hub.py.
     "az iot hub message-endpoint delete": {"--hub-name", "--endpoint-name", "--force"},
     "az iot hub message-route delete": {"--hub-name", "--route-name"},
+    "az iot hub query": {"--hub-name", "--query-command"},
     "az iot hub message-route test": {"--hub-name", "--source-type", "--ap"},
     "az iot hub module-twin show": {"--hub-name", "--device-id", "--module-id"},
     # Excerpts of the reference of the Azure Developer CLI (MicrosoftDocs/azure-dev-docs), and public workflows.
@@ -152,6 +154,12 @@ def test_every_alert_is_on_the_page_and_every_alert_of_the_page_exists() -> None
     alerts |= {f"alert-{rule.name}" for rule in log_alerts(files[(ROOT / "infra/main.bicep").resolve()], files)}
     page = (ROOT / "docs/operating.md").read_text()
     assert set(re.findall(r"^\| `(alert-[\w-]+)`", page, re.MULTILINE)) == alerts
+
+
+def test_every_name_under_which_an_event_is_dropped_is_on_the_page() -> None:
+    page = (ROOT / "docs/operating.md").read_text()
+    (names,) = re.findall(r"counted by their names: ([^.]+)\.", page)
+    assert set(re.findall("`([^`]+)`", names)) == set(OtherEvent)
 
 
 def test_the_roles_of_the_page_are_those_that_bicep_gives() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from status_app.commands.terminal import printed
 from status_app.errors import BadEventError, LostRaceError, UnavailableError
 from status_app.ingest.dead_letters import DeadLetter, DeadLetters, UnreadableRowError
-from status_app.ingest.notifications import Notification, read_notification
+from status_app.ingest.notifications import Notification, OtherEvent, read_notification
 from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.tasks import Notified, Result
 
@@ -79,7 +79,9 @@ def _read(letter: DeadLetter) -> Notification | _Verdict:
         return _Verdict(str(error), reason=error.reason)
     except Exception as error:  # noqa: BLE001 (a bug: the rest goes on, and its text may quote an event)
         return _Verdict(f"internal_error: {type(error).__name__}")
-    return notification or _Verdict("about another twin", processed=True)
+    if isinstance(notification, OtherEvent):
+        return _Verdict(f"about {notification}", processed=True)
+    return notification
 
 
 async def _look_at_each(

@@ -3,7 +3,7 @@
 import json
 import re
 import zlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -19,7 +19,7 @@ from status_app.storage.client import table_errors
 from status_app.storage.codecs import long, read_number, read_time
 from status_app.storage.columns import Row
 from status_app.storage.keys import escape
-from status_core import REDACTED, blank, secret_values
+from status_core import REDACTED, Blanker, secret_values
 
 TABLE: Final = "DeadLetter"
 PAGE: Final = 50
@@ -165,12 +165,12 @@ def safe_body(body: bytes) -> str | bytes:
         return text
     try:
         value = json.loads(text)
-        return _json(_without_secrets(value, secret_values(value))) if isinstance(value, dict) else _cut(text)
+        return _json(_without_secrets(value, Blanker(secret_values(value)))) if isinstance(value, dict) else _cut(text)
     except (ValueError, RecursionError):
         return _cut(text)
 
 
-def _without_secrets(value: Any, secrets: Sequence[str]) -> Any:
+def _without_secrets(value: Any, secrets: Blanker) -> Any:
     """A part of a body: secret keys without their value, and texts that quote one of the secrets without it."""
     if isinstance(value, dict):
         return {
@@ -178,7 +178,7 @@ def _without_secrets(value: Any, secrets: Sequence[str]) -> Any:
         }
     if isinstance(value, list):
         return [_without_secrets(part, secrets) for part in value]
-    return _cut(blank(value, secrets)) if isinstance(value, str) else value
+    return _cut(secrets.blank(value)) if isinstance(value, str) else value
 
 
 def _cut(text: str) -> str:

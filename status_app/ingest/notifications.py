@@ -7,6 +7,7 @@ whether what is stored already covers it.
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Final
 
 from status_app.errors import BadEventError
@@ -22,6 +23,47 @@ _LIFECYCLE_OPERATIONS: Final = (
     "createModuleIdentity",
     "deleteModuleIdentity",
 )
+_CONNECTION_OPERATIONS: Final = ("deviceConnected", "deviceDisconnected", "moduleConnected", "moduleDisconnected")
+# Only IoT Hub sets system properties, and these two only on what a device sent.
+_SENT_BY_A_DEVICE: Final = ("connection-auth-method", "connection-auth-generation-id")
+
+
+class OtherEvent(StrEnum):
+    """An event that IoT Hub sends and that says nothing of an `$edgeAgent`. The value names it where it is counted."""
+
+    TELEMETRY = "telemetry"
+    """A message of a device or a module."""
+
+    CONNECTION_STATE = "connection states"
+    """A device or a module connected or disconnected."""
+
+    JOB = "jobs"
+    """A job of the hub began or ended."""
+
+    DIGITAL_TWIN = "digital twins"
+    """The digital twin of a device or a module changed."""
+
+    DEVICE_TWIN = "device twins"
+    """The twin of a device itself changed."""
+
+    OTHER_MODULE = "other modules"
+    """The twin of another module changed, or another module was created or deleted."""
+
+
+# Microsoft's page names a source `xEvents` and its schema `xNotification`. It does not name the schema of jobs.
+_OTHER_SOURCES: Final = {
+    "telemetry": OtherEvent.TELEMETRY,
+    "devicemessages": OtherEvent.TELEMETRY,
+    "mqttbrokermessages": OtherEvent.TELEMETRY,
+    "deviceconnectionstateevents": OtherEvent.CONNECTION_STATE,
+    "devicejoblifecycleevents": OtherEvent.JOB,
+    "digitaltwinchangeevents": OtherEvent.DIGITAL_TWIN,
+}
+_OTHER_SCHEMAS: Final = {
+    "deviceConnectionStateNotification": OtherEvent.CONNECTION_STATE,
+    "deviceJobLifecycleNotification": OtherEvent.JOB,
+    "digitalTwinChangeNotification": OtherEvent.DIGITAL_TWIN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +82,16 @@ class Notification:
     lifecycle: bool = False
 
 
-def read_notification(event: IncomingEvent) -> Notification | None:
-    """What an event says; None where it is about another twin than an `$edgeAgent`'s.
+def read_notification(event: IncomingEvent) -> Notification | OtherEvent:
+    """What an event says, or what it is where it says nothing of an `$edgeAgent`.
 
     Raises:
         BadEventError: It is nothing that an IoT Hub route sends, or names no device.
     """
     properties, system = event.properties, event.system_properties
+    other = _other_event(event)
+    if other is not None:
+        return other
     operation = properties.get("opType")
     schema = properties.get("iothub-message-schema") or _schema_of(operation)
     is_lifecycle = schema in _LIFECYCLE_SCHEMAS
@@ -59,14 +104,15 @@ def read_notification(event: IncomingEvent) -> Notification | None:
     module_id = properties.get("moduleId") or system.get("connection-module-id")
     device_id = properties.get("deviceId") or system.get("connection-device-id")
     is_agent = module_id == EDGE_AGENT or (is_lifecycle and not module_id)
+    other_twin = OtherEvent.OTHER_MODULE if module_id else OtherEvent.DEVICE_TWIN
     if not is_agent and device_id:
-        return None
+        return other_twin
     body = _body(event.body)
     device_id = device_id or body.get("deviceId")
     if not isinstance(device_id, str) or not device_id:
         raise BadEventError("no_device_id", "neither the properties nor the body name a device")
     if not is_agent and body.get("moduleId") != EDGE_AGENT:
-        return None
+        return OtherEvent.OTHER_MODULE if body.get("moduleId") else other_twin
     if len(device_id) > NAME_LIMIT:
         raise BadEventError("device_id_too_long", f"{len(device_id)} characters, IoT Hub allows {NAME_LIMIT}")
     version = body.get("version")
@@ -76,6 +122,24 @@ def read_notification(event: IncomingEvent) -> Notification | None:
         time=timestamp(properties.get("operationTimestamp")),
         lifecycle=is_lifecycle,
     )
+
+
+def _other_event(event: IncomingEvent) -> OtherEvent | None:
+    """What an event is that no twin changed for. Its body is not read: that of a device can be anything.
+
+    The source is asked first. The hub sets it, while a device can give its message any schema and operation.
+    """
+    source = event.system_properties.get("message-source")
+    schema, operation = event.properties.get("iothub-message-schema"), event.properties.get("opType")
+    if isinstance(source, str) and source.casefold() in _OTHER_SOURCES:
+        return _OTHER_SOURCES[source.casefold()]
+    if isinstance(schema, str) and schema:
+        return _OTHER_SCHEMAS.get(schema)
+    if operation in _CONNECTION_OPERATIONS:
+        return OtherEvent.CONNECTION_STATE
+    if not operation and any(name in event.system_properties for name in _SENT_BY_A_DEVICE):
+        return OtherEvent.TELEMETRY
+    return None
 
 
 def _schema_of(operation: Any) -> str | None:

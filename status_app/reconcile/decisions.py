@@ -55,7 +55,7 @@ def advanced(
     A change has the time of the hub, and getting stuck that of a deadline. Where there are both, the change is
     committed alone, and the device is looked at again.
     """
-    status = evaluate(twin)
+    status = evaluate(twin, now=now)
     previous = stored.record(tuple(status.modules))
     record, transitions = advance(
         previous, status, now, policy, last_sequence=stored.last_sequence, last_at=stored.last_at

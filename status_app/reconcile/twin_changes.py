@@ -8,7 +8,7 @@ from typing import Final
 from status_app.errors import BadEventError, StatusAppError, UnavailableError
 from status_app.ingest.dead_letters import DeadLetters
 from status_app.ingest.event_batch import IncomingEvent
-from status_app.ingest.notifications import Notification, read_notification
+from status_app.ingest.notifications import Notification, OtherEvent, read_notification
 from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.tasks import Notified, Result
 from status_app.telemetry.logs import about, log
@@ -55,8 +55,8 @@ class TwinChanges:
             except BadEventError as error:
                 counts[await self._give_up([event], error.reason, str(error))] += 1
                 continue
-            if notification is None:
-                counts["other twins"] += 1
+            if isinstance(notification, OtherEvent):
+                counts[notification.value] += 1
             else:
                 devices.setdefault(notification.device_id, []).append((event, notification))
         tasks = [Notified(_joined([notification for _, notification in joined])) for joined in devices.values()]

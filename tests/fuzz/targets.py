@@ -14,7 +14,7 @@ from status_app.errors import BadEventError
 from status_app.fleet_index.rows import COUNTED, ROWS, Summary, project
 from status_app.ingest.dead_letters import safe_body
 from status_app.ingest.event_batch import IncomingEvent, read_batch
-from status_app.ingest.notifications import read_notification
+from status_app.ingest.notifications import OtherEvent, read_notification
 from status_app.status_table.rows import device_row, module_row, read_record, transition_row
 from status_app.status_table.stored_device import StoredDevice
 from status_core import (
@@ -54,8 +54,8 @@ def notifications(random: Random) -> None:
         if random.random() < 0.9
     }
     system = {
-        name: value(random) if random.random() < 0.3 else random.choice(("edge-01", "$edgeAgent"))
-        for name in ("connection-device-id", "connection-module-id")
+        name: value(random) if random.random() < 0.3 else random.choice(("edge-01", "$edgeAgent", "Telemetry"))
+        for name in ("connection-device-id", "connection-module-id", "message-source")
         if random.random() < 0.3
     }
     event = IncomingEvent(_body(random), properties, system, "0", 1, None)
@@ -64,7 +64,7 @@ def notifications(random: Random) -> None:
         found = read_notification(event)
     except BadEventError:
         return
-    if found is not None:
+    if not isinstance(found, OtherEvent):
         assert isinstance(found.device_id, str)
         assert 0 < len(found.device_id) <= NAME_LIMIT
 

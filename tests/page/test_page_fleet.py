@@ -84,7 +84,7 @@ async def test_a_row_opens_to_its_evidence(shown: Shown) -> None:
     async with shown.page() as page:
         row = page.get_by_role("region", name="Stuck 4").locator("tbody").filter(has_text="edge-4")
         await row.get_by_role("button", name="m1").click()
-        await expect(row.locator(".message")).to_contain_text("m1 is backoff, exit code 139 and should be running.")
+        await expect(row.locator(".message")).to_contain_text("m1 is backoff (exit code 139) and should be running.")
         comparison = row.locator(".evidence tr").filter(has_text="runtimeStatus")
         await expect(comparison).to_contain_text("properties.reported.modules.m1.runtimeStatus")
         await expect(comparison).to_contain_text("backoff")

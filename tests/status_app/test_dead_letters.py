@@ -126,7 +126,7 @@ async def test_what_can_be_processed_now_leaves_the_table_and_the_rest_stays_wit
         "5 never-seen stays: device_not_found: neither the hub nor the table knows the device",
         "6 - stays: not_json: Expecting property name enclosed in double quotes at line 1, column 2",
         "7 leaf processed: unchanged",
-        "8 - processed: about another twin",
+        "8 - processed: about other modules",
         "4 processed, 3 left",
     ]
     assert not done
@@ -164,7 +164,7 @@ async def test_a_dry_run_tells_what_is_there_and_changes_nothing(app: App) -> No
     assert [line.removeprefix(f"{app.prefix}/") for line in lines] == [
         f"1 {device} stays: would be looked at (iothub_unavailable)",
         "2 - stays: not_json: Expecting property name enclosed in double quotes at line 1, column 2",
-        "3 - stays: about another twin",
+        "3 - stays: about other modules",
         "0 processed, 3 left",
     ]
     assert not done

@@ -86,7 +86,7 @@ async def test_the_hubs_own_counters_are_set_beside_the_state(app: App, case: st
 async def test_of_a_device_that_has_not_taken_the_version_nothing_is_said_of_its_modules(app: App) -> None:
     _, text = await told(app, await seen(app, PENDING, stuck=True))
     assert "m1: not known; what the device reports says nothing about them." in text
-    assert "What to do:\n  waiting_for_device:\n" in text
+    assert "What to do:\n  device_disconnected:\n" in text
 
 
 async def test_before_the_grace_period_is_over_it_is_said_when_it_will_be(app: App) -> None:

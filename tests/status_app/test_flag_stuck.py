@@ -230,12 +230,12 @@ async def test_a_device_that_is_off_is_flagged_unverified_itself(app: App) -> No
     app.hub.down.add(device)
     await app.flag_stuck(GRACE)
     row = (await app.rows(device))["device"]
-    assert (row["Stuck"], row["Reason"]) == (True, "waiting_for_device_unverified")
+    assert (row["Stuck"], row["Reason"]) == (True, "device_disconnected_unverified")
     app.hub.down.clear()
     await app.flag_stuck(MINUTE)
     rows = await app.rows(device)
     assert flags(rows) == [("stuck", "")]
-    assert rows["device"]["Reason"] == "waiting_for_device"
+    assert rows["device"]["Reason"] == "device_disconnected"
 
 
 async def test_a_module_whose_name_no_key_holds_keeps_its_row_while_the_hub_is_silent(app: App) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from status_app.errors import BadEventError
 from status_app.ingest.event_batch import IncomingEvent
-from status_app.ingest.notifications import Notification, read_notification
+from status_app.ingest.notifications import Notification, OtherEvent, read_notification
 
 TWIN_CHANGE = {
     "iothub-message-schema": "twinChangeNotification",
@@ -27,7 +27,7 @@ SECRET = "hunter2-correct-horse"
 
 def read(
     properties: dict[str, Any], body: Any = None, *, system: dict[str, Any] | None = None, raw: bytes | None = None
-) -> Notification | None:
+) -> Notification | OtherEvent:
     """What an event says; a property that is None is left out."""
     return read_notification(
         IncomingEvent(
@@ -150,24 +150,84 @@ def test_ids_stand_in_the_properties_before_the_system_properties_before_the_bod
 
 def test_a_module_of_the_properties_is_believed_more_than_that_of_the_connection() -> None:
     assert read(TWIN_CHANGE, system={"connection-module-id": "other"}) == Notification("edge-1")
-    assert read(TWIN_CHANGE | {"moduleId": "other"}, system={"connection-module-id": "$edgeAgent"}) is None
+    assert (
+        read(TWIN_CHANGE | {"moduleId": "other"}, system={"connection-module-id": "$edgeAgent"})
+        is OtherEvent.OTHER_MODULE
+    )
 
 
-@pytest.mark.parametrize("module", ["$edgeHub", "m1", None, ""])
-def test_the_twin_of_another_module_or_of_the_device_itself_is_ignored(module: str | None) -> None:
-    assert read(TWIN_CHANGE | {"moduleId": module}) is None
-    assert read(TWIN_CHANGE | {"moduleId": module}, raw=b"no body is read") is None
+@pytest.mark.parametrize(
+    ("module", "other"),
+    [
+        ("$edgeHub", OtherEvent.OTHER_MODULE),
+        ("m1", OtherEvent.OTHER_MODULE),
+        (None, OtherEvent.DEVICE_TWIN),
+        ("", OtherEvent.DEVICE_TWIN),
+    ],
+)
+def test_the_twin_of_another_module_or_of_the_device_itself_is_ignored(module: str | None, other: OtherEvent) -> None:
+    assert read(TWIN_CHANGE | {"moduleId": module}) is other
+    assert read(TWIN_CHANGE | {"moduleId": module}, raw=b"no body is read") is other
 
 
 def test_the_twin_of_another_module_is_ignored_where_only_the_body_names_the_device() -> None:
     bare = TWIN_CHANGE | {"deviceId": None, "moduleId": None}
-    assert read(bare, {"deviceId": "edge-1", "moduleId": "$edgeHub"}) is None
-    assert read(bare, {"deviceId": "edge-1"}) is None
+    assert read(bare, {"deviceId": "edge-1", "moduleId": "$edgeHub"}) is OtherEvent.OTHER_MODULE
+    assert read(bare, {"deviceId": "edge-1"}) is OtherEvent.DEVICE_TWIN
 
 
 def test_the_lifecycle_of_another_module_is_ignored() -> None:
     properties = LIFECYCLE | {"iothub-message-schema": "moduleLifecycleNotification", "opType": "deleteModuleIdentity"}
-    assert read(properties | {"moduleId": "m1"}) is None
+    assert read(properties | {"moduleId": "m1"}) is OtherEvent.OTHER_MODULE
+
+
+@pytest.mark.parametrize(
+    ("source", "other"),
+    [
+        ("Telemetry", OtherEvent.TELEMETRY),
+        ("deviceMessages", OtherEvent.TELEMETRY),
+        ("MqttBrokerMessages", OtherEvent.TELEMETRY),
+        ("deviceConnectionStateEvents", OtherEvent.CONNECTION_STATE),
+        ("deviceJobLifecycleEvents", OtherEvent.JOB),
+        ("digitalTwinChangeEvents", OtherEvent.DIGITAL_TWIN),
+    ],
+)
+def test_an_event_of_another_source_is_known_by_the_source_whatever_else_it_says(
+    source: str, other: OtherEvent
+) -> None:
+    system = {"message-source": source, "connection-device-id": "edge-1"}
+    assert read({}, system=system, raw=b"\xff any bytes") is other
+    assert read(TWIN_CHANGE, system=system) is other
+    assert read(TWIN_CHANGE | {"iothub-message-schema": "a schema of the device's own"}, system=system) is other
+
+
+@pytest.mark.parametrize(
+    ("schema", "operation", "other"),
+    [
+        ("deviceConnectionStateNotification", "deviceDisconnected", OtherEvent.CONNECTION_STATE),
+        ("deviceConnectionStateNotification", None, OtherEvent.CONNECTION_STATE),
+        (None, "moduleConnected", OtherEvent.CONNECTION_STATE),
+        ("deviceJobLifecycleNotification", "scheduled", OtherEvent.JOB),
+        ("digitalTwinChangeNotification", "updateTwin", OtherEvent.DIGITAL_TWIN),
+    ],
+)
+def test_an_event_without_a_source_is_known_by_its_schema_or_its_operation(
+    schema: str | None, operation: str | None, other: OtherEvent
+) -> None:
+    properties = {"iothub-message-schema": schema, "opType": operation, "deviceId": "edge-1"}
+    assert read(properties, raw=b'[{"op": "replace"}]') is other
+
+
+@pytest.mark.parametrize("name", ["connection-auth-method", "connection-auth-generation-id"])
+def test_what_the_hub_says_of_a_connection_makes_an_event_without_a_schema_a_message_of_a_device(name: str) -> None:
+    system = {name: "{}", "connection-device-id": "edge-1"}
+    assert read({"unit": "C"}, system=system, raw=b"21.5") is OtherEvent.TELEMETRY
+    assert read(TWIN_CHANGE, system=system) == Notification("edge-1")
+
+
+@pytest.mark.parametrize("source", ["twinChangeEvents", "deviceLifecycleEvents", "another", "", 5, None, ["Telemetry"]])
+def test_any_other_source_leaves_it_to_the_schema(source: Any) -> None:
+    assert read(TWIN_CHANGE, system={"message-source": source}) == Notification("edge-1")
 
 
 @pytest.mark.parametrize("device", [None, "", 5, ["edge-1"], {}])

@@ -3,6 +3,7 @@
 import copy
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -156,10 +157,28 @@ async def test_an_event_that_names_nothing_known_is_dead_lettered(
     assert [row["Reason"] for row in await app.dead_letters()] == [reason]
 
 
-async def test_other_modules_are_ignored_and_not_dead_lettered(app: App) -> None:
-    await app.handle(app.event("d", moduleId="$edgeHub"), app.event("d", moduleId=""))
+async def test_other_events_of_the_hub_are_counted_by_their_names_and_not_dead_lettered(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="status_app")
+    sent = app.event("d", b"21.5", **{"iothub-message-schema": "", "opType": "", "deviceId": "", "moduleId": ""})
+    jobs = {"message-source": "deviceJobLifecycleEvents"}
+    connected = {"iothub-message-schema": "deviceConnectionStateNotification", "opType": "deviceConnected"}
+    await app.handle(
+        app.event("d", moduleId="$edgeHub"),
+        app.event("d", moduleId=""),
+        replace(sent, system_properties={"message-source": "Telemetry", "connection-device-id": "d"}),
+        replace(sent, system_properties={"message-source": "Telemetry", "connection-device-id": "e"}),
+        replace(sent, system_properties=jobs),
+        app.event("d", b'{"sequenceNumber": "1"}', **connected),
+        app.event("d", b'[{"op": "add"}]', **{"iothub-message-schema": "digitalTwinChangeNotification"}),
+    )
     assert app.hub.reads == []
     assert await app.dead_letters() == []
+    counts = (
+        "{'other modules': 1, 'device twins': 1, 'telemetry': 2, 'jobs': 1, 'connection states': 1, 'digital twins': 1}"
+    )
+    assert counts in caplog.text
 
 
 async def test_a_hub_that_is_down_fails_the_batch_after_the_rest_and_dead_letters_on_the_last_attempt(app: App) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from twins import AGENT, ASKED, GONE, MODULE, STATUS, judged
 
-from status_core import DeviceRecord, GracePolicy, Kind, ModuleState, State, Transition, advance, deletion, flag
+from status_core import DeviceRecord, GracePolicy, Kind, ModuleState, Reason, State, Transition, advance, deletion, flag
 
 T0 = datetime(2026, 1, 1, 10, tzinfo=UTC)
 STATUS_OF = f"{MODULE}.runtimeStatus"
@@ -307,11 +307,13 @@ def test_a_device_whose_agent_is_unavailable_has_one_flag_on_itself() -> None:
     assert device.unsettled_since() == T0
 
 
-def test_a_rejected_deployment_flags_the_device_alone() -> None:
+def test_a_rejected_deployment_flags_the_device_and_of_its_modules_those_that_exited_meanwhile() -> None:
     device = Device()
-    device.look(0, {f"{STATUS}.code": 400, STATUS_OF: "backoff"})
+    device.look(0, {f"{STATUS}.code": 400})
+    device.look(100, {f"{STATUS}.code": 400, STATUS_OF: "backoff"})
     device.look(5000)
-    assert turns(device) == [("stuck", "")]
+    assert turns(device) == [("stuck", "m1"), ("stuck", "")]
+    assert device.kept.modules["m1"].verdict.reason == Reason.UNMANAGED
 
 
 def test_modules_that_are_unsettled_have_their_own_flags_and_the_device_none() -> None:

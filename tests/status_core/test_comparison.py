@@ -1,5 +1,6 @@
 """One module as desired beside the same module as reported."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -54,21 +55,98 @@ def test_a_job_that_runs_once_and_ended_well_is_settled() -> None:
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "reason"),
     [
-        {f"{MODULE}.exitCode": 1},
-        {f"{MODULE}.exitCode": GONE},
-        {f"{MODULE}.exitCode": False},
-        {f"{MODULE}.lastStartTimeUtc": "0001-01-01T00:00:00"},
-        {f"{MODULE}.lastStartTimeUtc": GONE},
-        {f"{ASKED}.restartPolicy": "on-failure"},
-        {f"{ASKED}.restartPolicy": GONE},
-        {STATUS_OF: "failed"},
+        ({f"{MODULE}.exitCode": 1}, Reason.EXITED),
+        ({f"{MODULE}.exitCode": GONE}, Reason.EXITED),
+        ({f"{MODULE}.exitCode": False}, Reason.EXITED),
+        ({f"{MODULE}.lastStartTimeUtc": "0001-01-01T00:00:00"}, Reason.NEVER_STARTED),
+        ({f"{MODULE}.lastStartTimeUtc": GONE}, Reason.EXITED),
+        ({f"{ASKED}.restartPolicy": "on-failure"}, Reason.EXITED),
+        ({f"{ASKED}.restartPolicy": GONE}, Reason.EXITED),
+        ({STATUS_OF: "failed"}, Reason.EXITED),
     ],
 )
-def test_a_job_that_failed_never_started_or_is_started_again_is_not_settled(changes: dict[str, Any]) -> None:
+def test_a_job_that_failed_never_started_or_is_started_again_is_not_settled(
+    changes: dict[str, Any], reason: Reason
+) -> None:
     seen = module({**JOB, **changes})
-    assert (seen.state, seen.reason) == (ModuleState.WRONG_STATUS, Reason.EXITED)
+    assert (seen.state, seen.reason) == (ModuleState.WRONG_STATUS, reason)
+
+
+NEVER_STARTED = {f"{MODULE}.lastStartTimeUtc": "0001-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({STATUS_OF: "failed", f"{MODULE}.restartCount": 20}, Reason.GAVE_UP),
+        ({STATUS_OF: "failed", f"{MODULE}.restartCount": 1, f"{ASKED}.restartPolicy": GONE}, Reason.GAVE_UP),
+        ({STATUS_OF: "failed", f"{MODULE}.restartCount": 1, f"{ASKED}.restartPolicy": "On-Failure"}, Reason.GAVE_UP),
+        ({STATUS_OF: "failed", f"{MODULE}.restartCount": 20, **NEVER_STARTED}, Reason.GAVE_UP),
+        ({STATUS_OF: "failed", f"{MODULE}.restartCount": 20, f"{ASKED}.restartPolicy": "never"}, Reason.EXITED),
+        ({STATUS_OF: "failed", f"{MODULE}.restartCount": 0}, Reason.EXITED),
+        ({STATUS_OF: "failed", f"{MODULE}.restartCount": "20"}, Reason.EXITED),
+        ({STATUS_OF: "backoff", f"{MODULE}.restartCount": 20}, Reason.BACKOFF),
+        ({STATUS_OF: "stopped", f"{MODULE}.restartCount": 20}, Reason.EXITED),
+        ({STATUS_OF: "stopped", **NEVER_STARTED}, Reason.NEVER_STARTED),
+        ({STATUS_OF: "failed", **NEVER_STARTED}, Reason.NEVER_STARTED),
+        ({STATUS_OF: "backoff", **NEVER_STARTED}, Reason.NEVER_STARTED),
+        ({STATUS_OF: "backoff", f"{MODULE}.lastStartTimeUtc": GONE}, Reason.BACKOFF),
+        ({STATUS_OF: "backoff", f"{MODULE}.lastStartTimeUtc": "soon"}, Reason.BACKOFF),
+        ({STATUS_OF: "dead", **NEVER_STARTED}, Reason.DEAD),
+        ({STATUS_OF: "unknown", **NEVER_STARTED}, Reason.STATUS_UNKNOWN),
+        ({STATUS_OF: "backoff", f"{ASKED}.status": "stopped", **NEVER_STARTED}, Reason.BACKOFF),
+    ],
+)
+def test_a_module_was_given_up_or_never_started_where_its_counts_and_times_say_so(
+    changes: dict[str, Any], reason: Reason
+) -> None:
+    assert module(changes).reason is reason
+
+
+REJECTED = {f"{STATUS}.code": 400}
+EMPTY = {f"{STATUS}.code": 417}
+NO_DEPLOYMENT = {"desired": {"$version": 12}}
+
+
+@pytest.mark.parametrize("unmanaged", [REJECTED, EMPTY, NO_DEPLOYMENT], ids=["invalid", "empty", "no deployment"])
+@pytest.mark.parametrize(
+    ("changes", "is_unmanaged"),
+    [
+        ({STATUS_OF: "backoff"}, True),
+        ({STATUS_OF: "Failed", f"{MODULE}.status": "Running"}, True),
+        ({STATUS_OF: "stopped"}, True),
+        ({STATUS_OF: "stopped", f"{MODULE}.restartPolicy": "never", f"{MODULE}.exitCode": 1}, True),
+        ({STATUS_OF: "stopped", f"{MODULE}.restartPolicy": "Never"}, False),
+        ({STATUS_OF: "running"}, False),
+        ({STATUS_OF: "unknown"}, False),
+        ({STATUS_OF: GONE}, False),
+        ({STATUS_OF: "failed", f"{MODULE}.status": "stopped"}, False),
+        ({STATUS_OF: "failed", f"{MODULE}.status": GONE}, False),
+        ({MODULE: GONE, "reported.modules.other": {}}, False),
+    ],
+)
+def test_what_exits_while_nothing_is_managed_is_started_by_nobody(
+    unmanaged: dict[str, Any], changes: dict[str, Any], *, is_unmanaged: bool
+) -> None:
+    status = judged({**changes, **unmanaged})
+    seen = status.modules.get("m1")
+    left_alone = seen is not None and (seen.state, seen.reason) == (ModuleState.WRONG_STATUS, Reason.UNMANAGED)
+    assert left_alone is is_unmanaged
+    assert ("started by nobody" in status.message) is is_unmanaged
+    if seen is not None and left_alone:
+        assert "m1" in status.message
+        assert seen.evidence[-1].path == f"properties.{MODULE}.runtimeStatus"
+        assert (seen.evidence[-1].value, seen.evidence[-1].expected) == (seen.runtime_status, "running")
+
+
+def test_a_module_that_is_not_desired_is_unmanaged_too_and_one_under_a_deployment_is_extra() -> None:
+    old = {"type": "docker", "status": "running", "runtimeStatus": "failed", "settings": {"image": "old:1"}}
+    assert judged({**NO_DEPLOYMENT, "reported.modules.old": old}).modules["old"].reason is Reason.UNMANAGED
+    assert judged({"reported.modules.old": old}).modules["old"].state is ModuleState.EXTRA
+    pending = judged({"reported.lastDesiredVersion": 11, "reported.modules.old": old})
+    assert pending.modules["old"].state is ModuleState.EXTRA
 
 
 def test_another_image_is_updating_whatever_the_status() -> None:
@@ -172,7 +250,7 @@ def test_each_module_has_the_reason_of_the_failed_step_that_names_it() -> None:
     assert status.modules["m2"].reason is Reason.PULL_FAILED
 
 
-def test_a_failed_step_that_names_no_module_is_the_reason_of_every_module_that_is_not_settled() -> None:
+def test_a_failed_step_that_names_no_module_is_the_reason_of_every_module_without_its_image() -> None:
     changes = {
         f"{STATUS}.code": 500,
         f"{STATUS}.description": "The request was canceled due to the configured HttpClient.Timeout of 100 seconds",
@@ -181,11 +259,49 @@ def test_a_failed_step_that_names_no_module_is_the_reason_of_every_module_that_i
     }
     modules = judged(changes).modules
     assert modules["m1"].reason is Reason.PULL_TIMED_OUT
-    assert modules["$edgeHub"].reason is Reason.PULL_TIMED_OUT
+    assert modules["$edgeHub"].reason is Reason.EXITED
     assert modules["$edgeAgent"].reason is Reason.AS_DESIRED
+
+
+def test_beside_steps_that_name_modules_one_without_a_name_is_the_reason_of_what_else_is_outstanding() -> None:
+    aggregate = "One or more errors occurred. (Error calling start module m1: no) (The operation was canceled.)"
+    other = {"status": "running", "settings": {"image": "m2:1"}}
+    changes = {f"{STATUS}.code": 500, f"{STATUS}.description": aggregate, STATUS_OF: "stopped"}
+    modules = judged({**changes, "desired.modules.m2": other}).modules
+    assert modules["m1"].reason is Reason.START_FAILED
+    assert modules["m2"].reason is Reason.PULL_TIMED_OUT
+
+
+def test_a_module_that_is_only_reported_has_the_reason_of_the_step_that_names_it() -> None:
+    old = {"status": "unknown", "runtimeStatus": "running", "settings": {"image": "old:1"}}
+    text = 'One or more errors occurred. (Error calling stop module old: runtime operation error: get module "old")'
+    status = judged({f"{STATUS}.code": 500, f"{STATUS}.description": text, "reported.modules.old": old})
+    assert (status.modules["old"].state, status.modules["old"].reason) == (ModuleState.EXTRA, Reason.STOP_FAILED)
+    assert status.reason is Reason.STOP_FAILED
+
+
+def test_modules_that_differ_in_their_case_alone_have_each_its_own_step() -> None:
+    twin = {"status": "running", "settings": {"image": "m2:1"}}
+    text = "One or more errors occurred. (Error calling prepare update for module M1: unauthorized)"
+    changes = {f"{STATUS}.code": 500, f"{STATUS}.description": text, STATUS_OF: "stopped", "desired.modules.M1": twin}
+    modules = judged(changes).modules
+    assert (modules["M1"].reason, modules["m1"].reason) == (Reason.REGISTRY_REFUSED, Reason.EXITED)
 
 
 def test_the_status_of_a_module_keeps_both_sides_and_the_exit_code() -> None:
     seen = module({STATUS_OF: "Failed", f"{MODULE}.exitCode": 139, f"{ASKED}.settings.image": "registry.example/m1"})
     assert (seen.desired_status, seen.runtime_status, seen.exit_code) == ("running", "failed", 139)
     assert (seen.desired_image, seen.reported_image) == ("registry.example/m1", "registry.example/m1:1.0")
+
+
+def test_the_restarts_of_a_module_are_kept_with_their_times_in_utc() -> None:
+    times = {
+        f"{MODULE}.lastStartTimeUtc": "2026-01-01T09:00:00.1234567",
+        f"{MODULE}.lastExitTimeUtc": "0001-01-01T00:00:00Z",
+    }
+    seen = module({**times, f"{MODULE}.restartCount": 7})
+    assert (seen.restart_count, seen.last_exit) == (7, None)
+    assert seen.last_start == datetime(2026, 1, 1, 9, 0, 0, 123456, tzinfo=UTC)
+    assert seen.as_json()["reported"]["lastStartAt"] == "2026-01-01T09:00:00.123456+00:00"
+    unsaid = module({MODULE: GONE})
+    assert (unsaid.restart_count, unsaid.last_start, unsaid.last_exit) == (None, None, None)

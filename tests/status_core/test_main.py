@@ -5,15 +5,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
-from twins import GONE, MODULE, twin_with
+from twins import ASKED, GONE, MODULE, twin_with
 
-from status_core import evaluate
+from status_core import Reason, evaluate
 from status_core.__main__ import main
 
 TWIN = twin_with()
 LINE = json.dumps(TWIN)
+SMALL = '{"moduleId": "$edgeAgent"}'
 SECRET = "hunter2-correct-horse"
 
 type Output = pytest.CaptureFixture[str]
@@ -37,8 +39,11 @@ def given(content: bytes, monkeypatch: pytest.MonkeyPatch) -> int:
     ],
     ids=["object", "indented", "carriage returns", "array", "blank lines", "byte order mark"],
 )
-def test_one_twin_in_any_form_gives_one_line(content: str, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
-    assert given(content.encode(), monkeypatch) == 0
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be"])
+def test_one_twin_in_any_form_gives_one_line(
+    content: str, encoding: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    assert given(content.encode(encoding), monkeypatch) == 0
     printed = capsys.readouterr()
     assert evaluate(TWIN).as_json() == json.loads(printed.out)
     assert printed.out.count("\n") == 1
@@ -77,8 +82,8 @@ def test_a_line_has_exactly_the_keys_that_scripts_rely_on(monkeypatch: pytest.Mo
     given(json.dumps(twin_with({MODULE: GONE})).encode(), monkeypatch)
     status = json.loads(capsys.readouterr().out)
     assert list(status) == [
-        "deviceId", "state", "rule", "reason", "message", "desiredVersion", "lastDesiredVersion", "deployments",
-        "targeted", "flags", "documented", "portal", "evidence", "modules",
+        "deviceId", "state", "rule", "reason", "message", "cause", "desiredVersion", "lastDesiredVersion",
+        "deployments", "targeted", "flags", "documented", "portal", "evidence", "lint", "modules",
     ]  # fmt: skip
     assert {tuple(item) for item in status["evidence"]} == {("path", "value", "expected", "expectedPath")}
     assert list(status["modules"]) == ["$edgeAgent", "$edgeHub", "m1"]
@@ -86,42 +91,51 @@ def test_a_line_has_exactly_the_keys_that_scripts_rely_on(monkeypatch: pytest.Mo
         "state": "missing",
         "reason": "settling",
         "message": "m1 is not on the device; it should run registry.example/m1:1.0.",
+        "cause": "settling: m1, registry.example/m1:1.0",
         "desired": {"status": "running", "image": "registry.example/m1:1.0"},
-        "reported": {"status": None, "image": None, "exitCode": None},
+        "reported": {
+            "status": None,
+            "image": None,
+            "exitCode": None,
+            "restartCount": None,
+            "lastStartAt": None,
+            "lastExitAt": None,
+        },
     }
 
 
 @pytest.mark.parametrize(
     ("content", "said", "printed"),
     [
-        (b"", "line 1: no twin in the input", 0),
-        (b" \n\n", "line 1: no twin in the input", 0),
-        (b"\xef\xbb\xbf", "line 1: no twin in the input", 0),
+        (b"", "line 1: the input is empty", 0),
+        (b" \n\n", "line 1: the input is empty", 0),
+        (b"\xef\xbb\xbf", "line 1: the input is empty", 0),
         (b"{\n oops", "line 2: not JSON", 0),
         (b"\n\xff", "line 2: not UTF-8", 0),
         (f"{LINE}\n{LINE}\n".encode() + b'{"a": "\xe4"}', "line 3: not UTF-8", 0),
-        (LINE.encode("utf-16"), "line 1: not UTF-8", 0),
+        (f"{LINE}\n".encode("utf-16") + b"\x00", "line 2: not UTF-16", 0),
         (b"5", "line 1: a twin is a JSON object, not a number", 0),
         (b"null", "line 1: a twin is a JSON object, not null", 0),
         (b"true", "line 1: a twin is a JSON object, not true or false", 0),
         (b'"text"', "line 1: a twin is a JSON object, not a text", 0),
         (b"\n\n5", "line 3: a twin is a JSON object, not a number", 0),
-        (b'[{}, "text", {}]', "line 1: element 2: a twin is a JSON object, not a text", 2),
-        (b'[\n{"a":\n1},\n\n"text",\n{}\n]\n', "line 5: element 2: a twin is a JSON object, not a text", 2),
-        (b"[[{}]]", "line 1: element 1: a twin is a JSON object, not an array", 0),
-        (b"{}\n[1]\n{}", "line 2: a twin is a JSON object, not an array", 2),
-        (b"{}\n{oops\n{}", "line 2: not JSON", 2),
-        (b"{}\n\n{}\n{oops", "line 4: not JSON", 2),
-        (b"{oops\n{}", "line 1: not JSON", 1),
+        (b'[S, "text", S]', "line 1: element 2: a twin is a JSON object, not a text", 2),
+        (b'[\n{"moduleId":\n"$edgeAgent"},\n\n"text",\nS\n]\n', "line 5: element 2: a twin is a JSON object, not", 2),
+        (b"[[S]]", "line 1: element 1: a twin is a JSON object, not an array", 0),
+        (b"S\n[1]\nS", "line 2: a twin is a JSON object, not an array", 2),
+        (b"S\n{oops\nS", "line 2: not JSON", 2),
+        (b"S\n\nS\n{oops", "line 4: not JSON", 2),
+        (b"{oops\nS", "line 1: not JSON", 1),
+        (b"S\n{}\nS", "line 2: no twin. Ask for it: az iot hub module-twin show", 2),
         (b"[" * 200_000, "line 1: not JSON: nested too deeply", 0),
-        (b"{}\n" + b"[" * 200_000, "line 2: not JSON: nested too deeply", 1),
+        (b"S\n" + b"[" * 200_000, "line 2: not JSON: nested too deeply", 1),
         (b"1" * 5000, "line 1: not JSON", 0),
     ],
 )
 def test_bad_input_is_told_by_its_place_the_rest_is_judged_and_the_code_is_2(
     content: bytes, said: str, printed: int, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
-    assert given(content, monkeypatch) == 2
+    assert given(content.replace(b"S", SMALL.encode()), monkeypatch) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith(said)
     assert captured.err.count("\n") == 1
@@ -132,11 +146,13 @@ def test_bad_input_is_told_by_its_place_the_rest_is_judged_and_the_code_is_2(
     "content",
     [
         f'{{"password": {SECRET}}}',
-        f'{{}}\n{{"password": "{SECRET}"\n{{}}',
+        f'{SMALL}\n{{"password": "{SECRET}"\n{SMALL}',
         f'["{SECRET}"]',
         f'"{SECRET}"',
         f'{{"password": "{SECRET}\x01"}}',
         f'{{"password": "{SECRET}\\x"}}',
+        f'{{"password": "{SECRET}"}}',
+        f'[{SMALL}, {{"error": "{SECRET}"}}]',
     ],
 )
 def test_what_is_said_of_bad_input_quotes_nothing_of_it(
@@ -173,3 +189,188 @@ def test_the_command_reads_a_file_and_prints_ascii_whatever_the_locale(tmp_path:
     environment = {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(Path(__file__).parents[2])}
     result = subprocess.run(command, env=environment, capture_output=True, check=True)  # noqa: S603 (a fixed command)
     assert json.loads(result.stdout)["deviceId"] == "z\u00fcrich-\ud800"
+
+
+def manifest(module: Any) -> dict[str, Any]:
+    desired = twin_with()["properties"]["desired"]
+    return {"modulesContent": {"$edgeAgent": {"properties.desired": {**desired, "modules": {"m1": module}}}}}
+
+
+GOOD = {"type": "docker", "status": "running", "settings": {"image": "m1:1"}}
+REFUSED = [
+    ({"moduleId": "$edgeHub", "deviceId": "edge 1"}, "the twin of $edgeHub, not of $edgeAgent.", "-id 'edge 1' "),
+    ({"deviceId": "edge-1", "properties": {"desired": {}, "reported": {}}}, "a device twin, not that", "-id edge-1 "),
+    ({"deviceId": "edge-1", "properties": {"desired": {"rate": 5}}}, "a device twin, not that", "module-twin show"),
+    (manifest(GOOD), "a deployment manifest, not a twin.", "python -m status_core --lint FILE"),
+    ({"content": manifest(GOOD)}, "a deployment manifest, not a twin.", "python -m status_core --lint FILE"),
+    ({"name": "case", "twin": TWIN, "expected": {}}, "an object with a twin in its member twin.", "jq .twin"),
+    ({"Message": "ErrorCode:ModuleNotFound"}, "an error document, not a twin.", "--device-id DEVICE"),
+    ({"error": {"code": "x"}}, "an error document, not a twin.", "az iot hub module-twin show --hub-name HUB"),
+    ({"rows": []}, "no twin.", "az iot hub module-twin show --hub-name HUB"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "what", "command"), REFUSED, ids=lambda value: str(value)[:20])
+def test_what_is_no_edge_agent_twin_is_refused_by_its_name_with_the_command_that_gives_one(
+    document: dict[str, Any], what: str, command: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    assert given(f"{LINE}\n{json.dumps(document)}\n{LINE}".encode(), monkeypatch) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"line 2: {what}")
+    assert command in captured.err
+    assert len(captured.out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("key", ["systemModules", "modules", "schemaVersion", "lastDesiredStatus"])
+@pytest.mark.parametrize("section", ["desired", "reported"])
+def test_a_twin_that_does_not_name_its_module_is_taken_if_it_holds_what_an_agents_does(
+    key: str, section: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    assert given(json.dumps({"properties": {section: {key: {}}}}).encode(), monkeypatch) == 0
+    assert capsys.readouterr().err == ""
+
+
+def told(twins: list[object], monkeypatch: pytest.MonkeyPatch, capsys: Output) -> tuple[int, str, str]:
+    """The exit code, standard output and standard error of the command with --text."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(twins).encode())))
+    code = main(["--text"])
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def test_for_people_each_device_is_a_paragraph_and_causes_are_grouped_at_the_end(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    pull = {
+        "reported.lastDesiredStatus": {"code": 500, "description": "Error calling prepare update for module m1: x509"},
+        f"{MODULE}.settings.image": "registry.example/m1:0.9",
+    }
+    fleet = [twin_with({"deviceId": f"edge-{number}", **(pull if number else {})}) for number in range(6)]
+    code, out, err = told([*fleet, {"moduleId": "$edgeHub"}], monkeypatch, capsys)
+    paragraphs = out.split("\n\n")
+    assert code == 2
+    assert paragraphs[0] == "edge-0: successful"
+    assert paragraphs[1].splitlines()[0] == "edge-1: in_progress (registry_unreachable)"
+    assert paragraphs[1].splitlines()[1].startswith("  Version 12 is not in force yet: m1. The device does not reach")
+    assert paragraphs[1].splitlines()[2] == "  m1: updating (registry_unreachable)"
+    assert paragraphs[6] == "6 devices: 5 in_progress, 1 successful"
+    assert paragraphs[7].splitlines() == [
+        "5 devices: registry_unreachable: m1, registry.example/m1:1.0",
+        f"  {Reason.REGISTRY_UNREACHABLE.means} {Reason.REGISTRY_UNREACHABLE.advice}",
+        "  edge-1, edge-2, edge-3 and 2 more",
+    ]
+    assert err.startswith("line 1: element 7: the twin of $edgeHub")
+
+
+def test_for_people_a_module_tells_its_restarts_and_what_differs_from_the_devices_cause(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    restarted = {f"{MODULE}.restartCount": 1, f"{MODULE}.lastExitTimeUtc": "2026-01-01T09:00:00Z"}
+    never_seen = {f"{MODULE}.restartCount": 1, f"{MODULE}.lastExitTimeUtc": GONE}
+    two = {f"{MODULE}.runtimeStatus": "dead", "reported.systemModules.edgeHub.runtimeStatus": "backoff"}
+    lint = {f"{ASKED}.settings.image": "${M1}", "deviceId": "", "configurations": {"a": {"status": "Targeted"}}}
+    _, out, _ = told(
+        [twin_with(changes) for changes in (restarted, never_seen, {**two, **restarted}, lint)], monkeypatch, capsys
+    )
+    first, second, third, fourth, counts, *_ = out.split("\n\n")
+    assert first.splitlines()[1].startswith("  m1: settled, exited once, ")
+    assert first.endswith(" ago")
+    assert second.splitlines()[1] == "  m1: settled, restarts: 1"
+    assert third.splitlines()[0] == "edge-01: module_failed (backoff)"
+    assert third.splitlines()[2] == "  $edgeHub: wrong_status (backoff)"
+    assert third.splitlines()[3].startswith("  m1: wrong_status (dead), exited once, ")
+    assert third.splitlines()[4].startswith("    m1 is dead and should be running. ")
+    assert fourth.splitlines()[0] == "(no deviceId): in_progress (settling) [not_credited]"
+    assert (
+        "  lint: properties.desired.modules.m1.settings.image: a placeholder ${...} of a template is left in it"
+        in fourth
+    )
+    assert counts == "4 devices: 2 successful, 1 module_failed, 1 in_progress"
+
+
+def test_a_long_fleet_says_on_standard_error_how_far_it_is_and_an_empty_one_says_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    code, out, err = told([{"moduleId": "$edgeAgent"}] * 2500, monkeypatch, capsys)
+    assert (code, err) == (0, "1,000 twins\n2,000 twins\n")
+    assert "2,500 devices: 2500 no_deployment" in out
+    assert told([], monkeypatch, capsys) == (0, "", "")
+
+
+def test_for_people_nothing_moves_a_terminal_and_no_locale_stops_it(tmp_path: Path) -> None:
+    file = tmp_path / "twin.json"
+    file.write_text(json.dumps(twin_with({"deviceId": "z\u00fcrich-\ud800\x1b[2J"})))
+    command = [sys.executable, "-m", "status_core", "--text", str(file)]
+    environment = {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(Path(__file__).parents[2])}
+    result = subprocess.run(command, env=environment, capture_output=True, check=True)  # noqa: S603 (a fixed command)
+    assert result.stdout.splitlines()[0] == b"z\\xfcrich-  [2J: successful"
+
+
+def linted(documents: object, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> tuple[int, list[str], str]:
+    """The exit code, the findings and standard error of the command with --lint."""
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(json.dumps(documents).encode())))
+    code = main(["--lint"])
+    captured = capsys.readouterr()
+    return code, captured.out.splitlines(), captured.err
+
+
+BAD = {"type": "docker", "settings": {"image": "m1:1"}}
+MISSING = "missing; use running or stopped"
+
+
+def test_lint_says_nothing_of_what_the_agent_takes(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    documents: list[Any] = [
+        TWIN,
+        manifest(GOOD),
+        {"content": manifest(GOOD)},
+        [manifest(GOOD), TWIN],
+        {"$edgeAgent": {}},
+    ]
+    for document in documents:
+        assert linted(document, monkeypatch, capsys) == (0, [], "")
+
+
+def test_lint_gives_path_and_problem_a_line_and_ends_with_1(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    path = "$edgeAgent.properties.desired.modules.m1.status"
+    assert linted(twin_with({f"{ASKED}.status": GONE}), monkeypatch, capsys) == (
+        1,
+        [f"properties.desired.modules.m1.status: {MISSING}"],
+        "",
+    )
+    assert linted(manifest(BAD), monkeypatch, capsys) == (1, [f"modulesContent.{path}: {MISSING}"], "")
+    wrapped = {"id": "base", "content": manifest(BAD)}
+    assert linted(wrapped, monkeypatch, capsys) == (1, [f"content.modulesContent.{path}: {MISSING}"], "")
+    code, found, err = linted([wrapped, manifest(BAD), {"deviceId": "d"}], monkeypatch, capsys)
+    assert code == 2
+    assert [line.partition(": ")[0] for line in found] == ["base", "line 1"]
+    assert err.startswith("line 1: element 3: no twin.")
+
+
+def test_lint_takes_the_dotted_paths_of_a_layer(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    def layer(paths: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "modulesContent": {"$edgeAgent": {f"properties.desired.{path}": value for path, value in paths.items()}}
+        }
+
+    whole = {"modules.m1": GOOD, "modules.m2": BAD}
+    parts = {"modules.m1.env.LEVEL": {"value": "info"}, "modules.m1.status": "started", "modules.m2.settings.image": ""}
+    place = "modulesContent.$edgeAgent.properties.desired.modules"
+    assert linted(layer(whole), monkeypatch, capsys) == (1, [f"{place}.m2.status: {MISSING}"], "")
+    assert linted(layer({"modules.m1": {"env": {}}, "modules.m3": None}), monkeypatch, capsys) == (0, [], "")
+    pieces = {"runtime.settings.minDockerVersion": "v1.25", "modules.m1.settings.createOptions": "{}"}
+    assert linted(layer(pieces), monkeypatch, capsys) == (0, [], "")
+    code, found, _ = linted(layer(parts), monkeypatch, capsys)
+    assert code == 1
+    assert found == [
+        f'{place}.m1.status: "started" is none; use running or stopped',
+        f"{place}.m2.settings.image: missing or empty",
+    ]
+    odd = {"modules": 5, "modules.m1.status": "running", "modules.m1.status.x": "y"}
+    assert linted(layer(odd), monkeypatch, capsys)[0] == 1
+
+
+def test_lint_and_text_are_two_forms_of_which_one_is_chosen(capsys: Output) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--lint", "--text"])
+    assert stopped.value.code == 2
+    assert "not allowed with" in capsys.readouterr().err

@@ -20,6 +20,7 @@ def code(number: Any) -> dict[str, Any]:
 
 
 FIRST_TO_HOLD: dict[str, tuple[dict[str, Any], State, Reason]] = {
+    "other_module": ({"moduleId": "$edgeHub", "desired": {}}, State.UNCLASSIFIED, Reason.NOT_EDGE_AGENT),
     "nothing_desired": (
         {"desired": {"$version": 12, "$metadata": {}}, **code(400)},
         State.NO_DEPLOYMENT,
@@ -92,6 +93,85 @@ def test_a_rejection_with_another_version_counts_from_the_moment_the_hub_changed
 )
 def test_a_rejection_without_its_times_is_not_held_against_another_version(missing: str) -> None:
     assert judged({**EARLIER, **code(400), missing: GONE}).state is State.PENDING
+
+
+FRESH = {"reported.$metadata.lastDesiredStatus.$lastUpdated": (DESIRED_AT + timedelta(seconds=1)).isoformat()}
+STALE = {"reported.$metadata.lastDesiredStatus.$lastUpdated": (DESIRED_AT - timedelta(seconds=1)).isoformat()}
+NEVER_TAKEN = {"reported.lastDesiredVersion": GONE}
+OFFLINE = {"connectionState": "Disconnected"}
+OTHER_AGENT = {f"{AGENT}.settings.image": "registry.example/agent:1.4"}
+
+
+def text(description: str) -> dict[str, Any]:
+    return {f"{STATUS}.description": description}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({**EARLIER, **OFFLINE, "reported.lastDesiredVersion": 13, **code(406)}, Reason.VERSION_REGRESSED),
+        ({**EARLIER, **OFFLINE, **code(406), **FRESH}, Reason.AGENT_STOPPED),
+        ({**EARLIER, **OFFLINE, **code(406), **FRESH, **OTHER_AGENT}, Reason.AGENT_UPDATING),
+        ({**EARLIER, **OFFLINE, **code(406), **OTHER_AGENT, "reported.$metadata": GONE}, Reason.AGENT_UPDATING),
+        ({**EARLIER, **OFFLINE, **code(406), **STALE, **OTHER_AGENT}, Reason.AGENT_STOPPED),
+        ({**EARLIER, **OFFLINE, **code(406), **FRESH, AGENT: GONE}, Reason.AGENT_STOPPED),
+        ({**EARLIER, **OFFLINE, **code(406), **FRESH, "desired.systemModules.edgeAgent": GONE}, Reason.AGENT_STOPPED),
+        ({**EARLIER, **OFFLINE, **code(417), **FRESH}, Reason.EMPTY_REPORTED),
+        ({**EARLIER, **OFFLINE, **code(500), **FRESH, **text("A task was canceled.")}, Reason.STEP_TIMED_OUT),
+        (
+            {**EARLIER, **OFFLINE, **code(500), **FRESH, **text("Error calling List modules: no")},
+            Reason.RUNTIME_UNREACHABLE,
+        ),
+        ({**EARLIER, **code(500), **FRESH, **text("Error calling start module m1: no")}, Reason.WAITING_FOR_DEVICE),
+        ({**EARLIER, **OFFLINE, **code(500), **STALE, **text("A task was canceled.")}, Reason.DEVICE_DISCONNECTED),
+        ({**EARLIER, **OFFLINE, **code(500), **FRESH, **text(" ")}, Reason.DEVICE_DISCONNECTED),
+        ({**EARLIER, **OFFLINE, **code(400), **STALE}, Reason.REJECTED_BEFORE),
+        ({**NEVER_TAKEN, **OFFLINE, **code(412), **STALE}, Reason.REJECTED_BEFORE),
+        ({**NEVER_TAKEN, **OFFLINE, **code(417), **STALE}, Reason.EMPTY_REPORTED),
+        ({**EARLIER, **code(417), **STALE}, Reason.WAITING_FOR_DEVICE),
+        ({**NEVER_TAKEN, **OFFLINE}, Reason.NEVER_REPORTED),
+        ({**EARLIER, **OFFLINE}, Reason.DEVICE_DISCONNECTED),
+        ({**EARLIER, "connectionState": "Connected"}, Reason.WAITING_FOR_DEVICE),
+        (EARLIER, Reason.WAITING_FOR_DEVICE),
+    ],
+)
+def test_a_version_that_is_not_taken_has_the_first_reason_that_is_known(
+    changes: dict[str, Any], reason: Reason
+) -> None:
+    status = judged(changes)
+    assert (status.state, status.reason) == (State.PENDING, reason)
+    assert {module.reason for name, module in status.modules.items() if module.state != "extra"} == {reason}
+
+
+def test_a_wiped_list_while_a_version_waits_is_an_unreachable_runtime_or_a_status_that_nobody_can_read() -> None:
+    wiped = {**EARLIER, **code(500), **FRESH, f"{AGENT}.type": "Unknown", "reported.modules": GONE}
+    assert judged({**wiped, **text("A task was canceled.")}).reason is Reason.RUNTIME_UNREACHABLE
+    unreadable = "ModuleStatus unknown is not a valid status. (Parameter 'status')"
+    assert judged({**wiped, **text(unreadable)}).reason is Reason.STATUS_UNREADABLE
+
+
+def test_an_agent_that_took_the_version_and_stops_is_replacing_itself_where_its_image_is_another() -> None:
+    status = judged({**STOPPING, **OTHER_AGENT})
+    assert (status.state, status.reason) == (State.AGENT_UNAVAILABLE, Reason.AGENT_UPDATING)
+    assert judged({**STOPPING, **OTHER_AGENT, **STALE}).reason is Reason.AGENT_UPDATING
+
+
+def test_a_twin_of_another_module_has_no_modules_no_rule_of_the_document_and_no_counter() -> None:
+    status = judged({"moduleId": "$edgeHub"})
+    assert (status.modules, status.documented, status.portal, status.lint) == ({}, (), None, ())
+    for unsaid in (GONE, None, 5):
+        assert judged({"moduleId": unsaid}).state is State.SUCCESSFUL
+
+
+def test_an_agent_that_reports_success_and_an_unknown_status_of_its_own_has_a_flag() -> None:
+    unknown = {f"{AGENT}.runtimeStatus": "Unknown"}
+    assert judged(unknown).flags == (Flag.AGENT_STATUS_UNKNOWN,)
+    assert judged({**unknown, **EARLIER}).flags == (Flag.AGENT_STATUS_UNKNOWN,)
+    assert judged({**unknown, **code(500)}).flags == ()
+    assert judged({**unknown, "configurations": {"a": {"status": "Targeted"}}}).flags == (
+        Flag.AGENT_STATUS_UNKNOWN,
+        Flag.NOT_CREDITED,
+    )
 
 
 @pytest.mark.parametrize("number", [200, 417, 418, 500])

@@ -8,7 +8,9 @@ import pytest
 from twins import ASKED, MODULE, STATUS, judged, twin_with
 
 from status_core import GracePolicy, advance
-from status_core.secrets import REDACTED, redact
+from status_core.blanking import REDACTED, blank_keys
+from status_core.descriptions import DESCRIPTION_LIMIT
+from status_core.secrets import redact, secret_values
 
 SECRET = "hunter2-correct-horse"
 HUB = "systemModules.edgeHub"
@@ -31,9 +33,30 @@ HIDING_PLACES: dict[str, dict[str, Any]] = {
     "a line of a key": {f"{MODULE}.env": {"KEY": {"value": f"-----BEGIN-----\r\n{SECRET}\r\n-----END-----"}}},
     "an odd env": {f"{MODULE}.env": [[{"deep": [SECRET]}]]},
     "createOptions": {f"{MODULE}.settings.createOptions": json.dumps({"Env": [f"TOKEN={SECRET}"]})},
+    "createOptions of another case": {f"{MODULE}.settings.CreateOptions": json.dumps({"Env": [f"TOKEN={SECRET}"]})},
     "createOptions in parts": {f"{MODULE}.settings": {"image": "m1", **SPLIT}},
     "createOptions of the desired edgeHub": {f"desired.{HUB}.settings.createOptions": json.dumps({"User": SECRET})},
     "createOptions that are an object": {f"{MODULE}.settings.createOptions": {"Env": [f"TOKEN={SECRET}"]}},
+    "createOptions in an array": {f"{MODULE}.settings.createOptions": [{"Env": [f"TOKEN={SECRET}"]}]},
+    "a command line": {f"{ASKED}.settings.createOptions": json.dumps({"Cmd": ["sh", "-c", f"run --token {SECRET}"]})},
+    "an option of a command line": {f"{ASKED}.settings.createOptions": json.dumps({"Entrypoint": [f"--key={SECRET}"]})},
+    "a label": {f"{ASKED}.settings.createOptions": json.dumps({"Labels": {"key": SECRET}})},
+    "a health check": {
+        f"{ASKED}.settings.createOptions": json.dumps({"Healthcheck": {"Test": ["CMD", "curl", f"-u {SECRET}"]}})
+    },
+    "the options of a log driver": {
+        f"{ASKED}.settings.createOptions": json.dumps(
+            {"HostConfig": {"LogConfig": {"Config": {"splunk-token": SECRET}}}}
+        )
+    },
+    "the options of a volume driver": {
+        f"{ASKED}.settings.createOptions": json.dumps(
+            {"HostConfig": {"Mounts": [{"VolumeOptions": {"DriverConfig": {"Options": {"o": f"password={SECRET}"}}}}]}}
+        )
+    },
+    "the password of an address": {f"{MODULE}.env": {"DB": {"value": f"postgres://user:{SECRET}@db.example/x"}}},
+    "an assignment in a text": {f"{MODULE}.env": {"OPTS": {"value": f"-Xmx1g -Dpassword={SECRET} -Dx=y"}}},
+    "JSON in a value of env": {f"{MODULE}.env": {"CONFIG": {"value": json.dumps({"a": [{"password": SECRET}]})}}},
     "createOptions that are no JSON": {f"{MODULE}.settings.createOptions": SECRET},
     "createOptions that are JSON but for the end": {f"{ASKED}.settings.createOptions": f'{{"Env": ["TOKEN={SECRET}"]'},
     "the env in a label of edgeAgent's createOptions": {
@@ -81,6 +104,111 @@ def test_a_secret_that_holds_a_shorter_one_is_taken_out_whole() -> None:
 def test_short_values_and_truth_values_blank_no_ordinary_words() -> None:
     twin = twin_with({f"{MODULE}.env": {"A": {"value": "on"}, "B": {"value": 1}, "C": {"value": True}, "D": {}}})
     assert redact("True: module 1 is on", twin) == "True: module 1 is on"
+
+
+def test_a_secret_at_the_cut_of_a_description_leaves_no_part() -> None:
+    twin = twin_with({f"{MODULE}.env": {"PASSWORD": {"value": SECRET}}})
+    for padding in range(DESCRIPTION_LIMIT - 30, DESCRIPTION_LIMIT + 30, 7):
+        text = redact("." * padding + SECRET, twin)
+        assert SECRET[:4] not in text
+        assert len(text) <= DESCRIPTION_LIMIT + len(REDACTED)
+
+
+def test_a_key_at_the_cut_of_a_description_leaves_no_part_though_other_keys_make_it_short() -> None:
+    key = f" {'A' * 43}="
+    text = key * (DESCRIPTION_LIMIT // len(key) + 2)
+    assert "AAA" not in redact(text, {})
+    assert "AAA" not in judged({f"{STATUS}.code": 500, f"{STATUS}.description": text}).message
+
+
+@pytest.mark.parametrize("text", ["eyJ-" * 250_000, "a:=" * 300_000, "://a:" * 200_000])
+def test_what_nearly_looks_like_keys_is_searched_once(text: str) -> None:
+    # A pattern that runs over it again from each place would take an hour.
+    assert blank_keys(text) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "quoting", "kept"),
+    [
+        ("publisher", "pull image r/opc-publisher:latest", "pull image r/opc-publisher:latest"),
+        ("pass", "a passphrase, by-pass and pass_1", "a passphrase, by-pass and pass_1"),
+        ("pass", "the 'pass', pass. (pass)=pass", "the '***', ***. (***)=***"),
+        ("a b", "x a b y", "x a b y"),
+        ("ab cd", "x ab cd y ab c", "x *** y ab c"),
+        ("!!!!", "what!!!!", "what***"),
+        ("error", "Error calling: an error", "Error calling: an error"),
+    ],
+)
+def test_a_secret_is_taken_out_as_a_whole_word(value: str, quoting: str, kept: str) -> None:
+    assert redact(quoting, twin_with({f"{MODULE}.env": {"A": {"value": value}}})) == kept
+
+
+OPEN = {
+    "Hostname": "m1",
+    "ExposedPorts": {"62222/tcp": {}},
+    "NetworkingConfig": {"EndpointsConfig": {"factory-net": {"Aliases": ["line"]}}},
+    "HostConfig": {
+        "Binds": ["/srv/line-data:/data:ro", "line-volume:/var/lib/line"],
+        "Mounts": [{"Type": "volume", "Source": "other-volume", "Target": "/other"}],
+        "NetworkMode": "factory-net",
+        "PortBindings": {"1883/tcp": [{"HostPort": "18830"}]},
+        "RestartPolicy": {"Name": "unless-stopped"},
+        "LogConfig": {"Type": "json-file"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "shown",
+    ["m1", "62222", "factory-net", "/srv/line-data", "line-volume", "other-volume", "18830", "registry.example", "1.0",
+     "registry.example/m1:1.0", "edge-01", "edgeHub", "unless-stopped", "json-file"],
+)  # fmt: skip
+def test_what_the_twin_shows_openly_is_no_secret_though_an_env_has_it_too(shown: str) -> None:
+    options = json.dumps({**OPEN, "Env": [f"A={shown}"]})
+    twin = twin_with({f"{ASKED}.settings.createOptions": options, f"{MODULE}.env": {"A": {"value": shown}}})
+    assert redact(f"it has {shown}.", twin) == f"it has {shown}."
+    assert shown not in secret_values(twin)
+
+
+def test_the_places_of_the_agents_own_create_options_are_open_too() -> None:
+    label = {"net.azure-devices.edge.create-options": json.dumps({**OPEN, "Env": [f"A={SECRET}"]}), "odd": "{"}
+    for nested in (json.dumps({"Labels": label}), json.dumps({"Labels": {**label, next(iter(label)): "{"}})):
+        twin = twin_with({"reported.systemModules.edgeAgent.settings.createOptions": nested})
+        assert "18830" not in secret_values(twin)
+    assert SECRET in secret_values(twin_with({"reported.systemModules.edgeAgent.settings.createOptions": json.dumps(
+        {"Labels": label})}))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("HostName=h;SharedAccessKey=abc+/=;x=y", "HostName=h;SharedAccessKey=***;x=y"),
+        ("DefaultEndpointsProtocol=https;AccountKey=abc==", "DefaultEndpointsProtocol=https;AccountKey=***"),
+        ("https://s.example/c?sv=1&sig=a%3D&se=2", "https://s.example/c?sv=1&sig=***&se=2"),
+        ("pull https://user:pass@r.example/v2/", "pull https://user:***@r.example/v2/"),
+        ("pull user:pass@r.example/m1:1", "pull user:***@r.example/m1:1"),
+        ("--password=abc token=def", "--password=*** token=***"),
+        ("Authorization: Bearer abc.def==", "Authorization: Bearer ***"),
+        ("eyJhbGci.eyJzdWIi.c2ln end", "*** end"),
+        (f"key {'A' * 43}= end", "key *** end"),
+        (f"key {'A' * 86}== end", "key *** end"),
+        ("r.example:5000/m1:1@sha256:ab m1@sha256:ab", "r.example:5000/m1:1@sha256:ab m1@sha256:ab"),
+        ("incorrect username or password", "incorrect username or password"),
+        ("fetch oauth token: unexpected status: 401", "fetch oauth token: unexpected status: 401"),
+    ],
+)
+def test_what_looks_like_a_key_is_taken_out_whatever_the_twin_holds(text: str, kept: str) -> None:
+    assert redact(text, {}) == kept
+
+
+def test_what_looks_like_a_key_is_taken_out_wherever_it_stands() -> None:
+    image = f"user:{SECRET}@r.example/m1:1"
+    places = {f"{ASKED}.settings.image": image, f"{MODULE}.settings.image": f"r/m1?sig={SECRET}"}
+    odd = {f"{MODULE}.runtimeStatus": f"token={SECRET}", f"{STATUS}.code": f"SharedAccessKey={SECRET}"}
+    for changes in (places, {**places, **odd}, {**places, f"{STATUS}.code": 400}):
+        status = judged(changes)
+        record, transitions = advance(None, status, datetime(2026, 1, 2, tzinfo=UTC), GracePolicy())
+        assert SECRET not in json.dumps(status.as_json()) + repr(status) + repr(record) + repr(transitions)
 
 
 def test_a_secret_is_taken_out_as_json_writes_it_too() -> None:

@@ -1,6 +1,7 @@
 """Any JSON value at any place of a twin gives a status, any history is whole, and no secret leaves."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -8,7 +9,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twins import load_cases
 
-from status_core import DeviceRecord, GracePolicy, Kind, State, advance, evaluate
+from status_core import (
+    DeploymentStatus,
+    DeviceRecord,
+    GracePolicy,
+    Kind,
+    ModuleStatus,
+    State,
+    advance,
+    evaluate,
+)
+from status_core.kinds import lint_document, not_an_agent_twin
 from status_core.messages import MESSAGE_LIMIT
 from status_core.rules import RULES
 
@@ -28,10 +39,18 @@ def with_secrets(twin: dict[str, Any]) -> dict[str, Any]:
         for group in ("modules", "systemModules"):
             for module in properties.setdefault(group, {}).values():
                 module["env"] = {"PASSWORD": {"value": f"{SECRET}-env"}}
-                module.setdefault("settings", {})["createOptions"] = json.dumps({"Env": [f"TOKEN={SECRET}-options"]})
+                module.setdefault("settings", {})["createOptions"] = json.dumps(
+                    {
+                        "Env": [f"TOKEN={SECRET}-options"],
+                        "Cmd": ["run", "--token", f"{SECRET}-command"],
+                        "Labels": {"key": f"{SECRET}-label"},
+                        "HostConfig": {"LogConfig": {"Config": {"key": f"{SECRET}-log"}}},
+                    }
+                )
         registry = {"address": "r.example", "username": f"{SECRET}-user", "password": f"{SECRET}-registry"}
         properties.setdefault("runtime", {})["settings"] = {"registryCredentials": {"r": registry}}
-    described = " ".join(f"{SECRET}-{place}" for place in ("env", "options", "user", "registry"))
+    quoted = (f"{SECRET}-{place}" for place in ("env", "options", "command", "label", "log", "user", "registry"))
+    described = f"{' '.join(quoted)} SharedAccessKey={SECRET} (Error calling start module keeper: {SECRET}-env)"
     status = twin["properties"]["reported"].setdefault("lastDesiredStatus", {})
     status["description"] = f"{status.get('description', '')} {described}"
     return twin
@@ -103,6 +122,34 @@ def test_any_twin_gets_one_state_by_a_rule_that_exists_in_json_that_is_valid(twi
     text = json.dumps(status.as_json(), allow_nan=False)
     assert json.loads(text) == status.as_json()
     assert evaluate(twin) == status
+    parts: list[DeploymentStatus | ModuleStatus] = [status, *status.modules.values()]
+    for part in parts:
+        assert part.message.isprintable()
+        assert len(str(part.cause)) < 700
+        assert str(part.cause).isprintable()
+    assert len("".join(map(str, status.lint))) <= 8000
+
+
+@settings(BOUNDED, max_examples=200)
+@given(mutated(CASES), st.datetimes(timezones=st.just(UTC)))
+def test_the_time_changes_messages_alone(twin: Any, now: datetime) -> None:
+    timed, status = evaluate(twin, now=now), evaluate(twin)
+    plain = [replace(part, message="") for part in (*timed.modules.values(), *status.modules.values())]
+    half = len(plain) // 2
+    assert plain[:half] == plain[half:]
+    assert replace(timed, message="", modules={}) == replace(status, message="", modules={})
+
+
+@settings(BOUNDED, max_examples=300)
+@given(st.dictionaries(keys, values, max_size=3) | mutated(CASES))
+def test_any_document_is_taken_or_refused_with_words_and_has_findings_that_fit_a_line(document: Any) -> None:
+    if isinstance(document, dict):
+        refused = not_an_agent_twin(document)
+        assert refused is None or (refused.isprintable() and refused)
+        for wrapped in (document, {"modulesContent": {"$edgeAgent": {"properties.desired": document}}}):
+            for finding in lint_document(wrapped):
+                assert str(finding).isprintable()
+                assert len(str(finding)) <= 400
 
 
 @settings(BOUNDED, max_examples=400)

@@ -3,12 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from status_app.commands.explain.advice import steps
 from status_app.commands.fleet_status import Answer
 from status_app.commands.terminal import printed_time
-from status_core import EDGE_AGENT, SEVERITY, UNVERIFIED, Flag, ModuleState, Portal, Reason, State
+from status_core import EDGE_AGENT, UNVERIFIED, Flag, ModuleState, Portal, Reason, State, known_reason, steps
 
 _AT_REST: Final = (State.SUCCESSFUL, State.NO_DEPLOYMENT)
 _NAMED_EVIDENCE: Final = 5
@@ -17,6 +16,7 @@ _NAMED_EVIDENCE: Final = 5
 _FLAGS: Final[Mapping[str, str]] = {
     Flag.AGENT_UNAVAILABLE: "The agent said that it stops.",
     Flag.VERSION_REGRESSED: "It reports a later version than the hub desires: its identity was created anew.",
+    Flag.AGENT_STATUS_UNKNOWN: "The agent reports success, and its own status as unknown.",
     Flag.NOT_CREDITED: "Deployments target it, and none of them is applied.",
 }
 _PORTAL_WHY: Final[Mapping[str, str]] = {
@@ -158,8 +158,8 @@ def _is_unsaid(module: Answer) -> bool:
 
 
 def _severity(reason: str) -> int:
-    known: Any = reason.removesuffix(UNVERIFIED)
-    return SEVERITY[Reason(known)] if known in list(Reason) else len(SEVERITY)
+    known = known_reason(reason)
+    return known.rank if known is not None else len(Reason)
 
 
 def _due(part: Answer) -> str:

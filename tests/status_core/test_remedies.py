@@ -1,12 +1,12 @@
-"""The advice: for every reason, in commands that exist."""
+"""The remedies: for every reason, in commands that exist."""
 
 import re
 import shlex
 
 import pytest
 
-from status_app.commands.explain.advice import ADVICE, steps
-from status_core import UNVERIFIED, Reason
+from status_core.reasons import UNVERIFIED, Reason
+from status_core.remedies import REMEDIES, steps
 
 AZ = {
     "az iot hub device-identity show": {"--hub-name", "--device-id"},
@@ -18,13 +18,16 @@ AZ = {
 ON_THE_DEVICE = {
     "iotedge check", "iotedge list", "iotedge logs", "iotedge restart",
     "iotedge system logs", "iotedge system restart", "iotedge system status",
-    "docker image ls", "docker image prune", "docker inspect", "docker pull", "docker rm", "docker stop",
-    "systemctl restart docker", "systemctl status docker", "df", "top",
+    "docker image ls", "docker image prune", "docker inspect", "docker manifest inspect", "docker network disconnect",
+    "docker network inspect", "docker ps", "docker pull", "docker rm", "docker stop",
+    "systemctl restart docker", "systemctl status docker", "df", "ss", "top", "python",
 }  # fmt: skip
 """Commands of IoT Edge 1.2 and later, of Docker and of Linux."""
-FLAGS = {"--tail", "--all", "--force", "-h"}
+FLAGS = {"--tail", "--all", "--force", "-h", "-tlnp", "-m", "--lint"}
 OF_THE_TWIN = {"status", "type", "schemaVersion", "restartPolicy", "registryCredentials", "deployment-status.grace"}
-OTHER_WORDS = OF_THE_TWIN | {"$edgeAgent", "connectionState", "lastActivityTime", "always", "never", "OOMKilled"}
+OTHER_WORDS = OF_THE_TWIN | {
+    "$edgeAgent", "connectionState", "lastActivityTime", "always", "never", "OOMKilled", "max-size", "toomanyrequests",
+}  # fmt: skip
 
 
 def quoted(reason: Reason) -> list[str]:
@@ -34,8 +37,8 @@ def quoted(reason: Reason) -> list[str]:
 
 
 def test_there_is_advice_for_every_reason_and_for_no_other() -> None:
-    assert set(ADVICE) == set(Reason)
-    assert all(ADVICE[reason] and all(step.strip() for step in ADVICE[reason]) for reason in Reason)
+    assert set(REMEDIES) == set(Reason)
+    assert all(REMEDIES[reason] and all(step.strip() for step in REMEDIES[reason]) for reason in Reason)
 
 
 @pytest.mark.parametrize("reason", Reason)

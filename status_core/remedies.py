@@ -1,4 +1,4 @@
-"""What a person can do about each reason, as steps with the commands that exist for them.
+"""What the table of reasons advises, as steps with the commands that exist for them.
 
 `{device}`, `{module}` and `{image}` are filled in and quoted for a shell; `{container}` is the module as the device
 names it. HUB is the reader's own. Commands of `iotedge` and `docker` run on the device, those of `az` anywhere.
@@ -8,7 +8,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Final
 
-from status_core import UNVERIFIED, Reason
+from status_core.reasons import Reason, is_unverified, known_reason
 
 _DEVICE: Final = "az iot hub device-identity show --hub-name HUB --device-id {device}"
 _TAGS: Final = "az iot hub device-twin show --hub-name HUB --device-id {device}"
@@ -24,12 +24,18 @@ _CHECK: Final = "Let the device check itself: `sudo iotedge check`"
 _SERVICES: Final = "See whether its services run, on the device: `sudo iotedge system status`"
 _IS_CONNECTED: Final = f"See whether the hub counts it as connected (`connectionState`): `{_DEVICE}`"
 _IS_THERE: Final = f"See whether the agent answers: `{_PING}`"
+_RUNTIME_LOGS: Final = "Read the device's log, which has the engine's own words: `sudo iotedge system logs`"
+_TRY_PULL: Final = "Try it on the device: `sudo docker pull {image}`"
+_LINT: Final = "Have it checked: `python -m status_core --lint FILE`"
 _CORRECT: Final = "Correct the deployment: IoT Hub edits none, so create one with another id and a higher priority."
 
-ADVICE: Final[Mapping[Reason, tuple[str, ...]]] = {
+REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
+    Reason.NOT_EDGE_AGENT: (f"Ask for the twin of `$edgeAgent`: `{_TWIN}`",),
     Reason.CONFIG_REJECTED: (
         f"Read what the agent was sent: `{_TWIN}`",
+        f"{_LINT}, with that twin or the deployment's manifest.",
         "Look for a module without `status`, a `type` that is not docker, or an image name that is none.",
+        "Look for createOptions that are no JSON once all layers are laid over each other.",
         _CORRECT,
     ),
     Reason.SCHEMA_VERSION_REJECTED: (
@@ -42,10 +48,20 @@ ADVICE: Final[Mapping[Reason, tuple[str, ...]]] = {
         f"Else compare the deployment's target condition with the device's tags: `{_TAGS}`",
     ),
     Reason.EMPTY_REPORTED: (_WAIT, _RESTART_AGENT, _AGENT_LOGS),
+    Reason.REJECTED_BEFORE: (
+        f"{_LINT}, with the deployment's manifest: it may be rejected too.",
+        f"See whether the device is connected and its agent answers: `{_PING}`",
+        "If it is right and not taken after some minutes, restart the agent: `sudo iotedge restart edgeAgent`",
+    ),
     Reason.NEVER_REPORTED: (
         f"See whether it ever connected (`lastActivityTime`): `{_DEVICE}`",
         _SERVICES,
         f"{_CHECK}; it tells a wrong provisioning, a clock that is wrong, and blocked ports.",
+    ),
+    Reason.DEVICE_DISCONNECTED: (
+        _IS_CONNECTED,
+        "Check the power and the network of the device, then on it: `sudo iotedge check`",
+        _SERVICES,
     ),
     Reason.WAITING_FOR_DEVICE: (
         _IS_CONNECTED,
@@ -63,22 +79,69 @@ ADVICE: Final[Mapping[Reason, tuple[str, ...]]] = {
         "See what it says: `sudo iotedge system logs`, and whether its disk is full: `df -h`",
         "Restart both: `sudo systemctl restart docker`, then `sudo iotedge system restart`",
     ),
-    Reason.PULL_FAILED: (
+    Reason.REGISTRY_REFUSED: (
+        "Correct `registryCredentials` in the deployment's runtime settings: address, username and password.",
+        "See whether that account may pull {image}, and whether the registry's firewall lets the device in.",
+        f"{_TRY_PULL}; a registry that counts pulls (`toomanyrequests`) refuses those without an account first.",
+    ),
+    Reason.IMAGE_NOT_FOUND: (
         "Check the name and the tag of the image in its registry: {image}",
-        "Try it on the device: `sudo docker pull {image}`",
-        "Unauthorized or denied: correct `registryCredentials` in the deployment's runtime settings.",
-        "No such host, or a timeout: the device does not reach the registry; check its network, DNS and proxy.",
-        "No space left: `df -h`, then `sudo docker image prune --all` removes images that no container uses.",
+        _TRY_PULL,
+        _CORRECT,
+    ),
+    Reason.WRONG_PLATFORM: (
+        "See for which platforms the image is built: `docker manifest inspect {image}`",
+        "Build it for the platform of the device too, or deploy the one that is.",
+        _CORRECT,
+    ),
+    Reason.DISK_FULL: (
+        "See what is full, on the device: `df -h`",
+        "Remove images that no container uses, on the device: `sudo docker image prune --all`",
+        "Limit the logs of the modules, with `max-size` in the engine's configuration or the createOptions.",
+    ),
+    Reason.REGISTRY_UNREACHABLE: (
+        f"{_TRY_PULL}; no such host, a timeout or a certificate says what is in the way.",
+        "Check network, DNS, proxy and firewall of the device, then on it: `sudo iotedge check`",
+        "See whether the registry is up: other devices would fail with the same cause.",
+    ),
+    Reason.PULL_FAILED: (
+        f"{_RUNTIME_LOGS}; the agent of today reports only that the pull failed.",
+        _TRY_PULL,
+        "Check the name and the tag of the image in its registry, and the registry's credentials: {image}",
+    ),
+    Reason.PORT_TAKEN: (
+        "See what listens on the port, on the device: `sudo ss -tlnp`, and which container has it: `sudo docker ps`",
+        "Stop that, or choose another HostPort in the createOptions of {module}.",
+    ),
+    Reason.MOUNT_INVALID: (
+        "Compare Binds and Mounts in the createOptions of {module} with what is on the device.",
+        "See what the engine says: `sudo docker inspect {container}`",
+        "Make the path on the device, or correct the createOptions; a file is no directory.",
+        _CORRECT,
+    ),
+    Reason.NETWORK_CONFLICT: (
+        "See what is in the network, on the device: `sudo docker network inspect azure-iot-edge`",
+        "Take it out: `sudo docker network disconnect --force azure-iot-edge {container}`",
+        "Restart the engine if it stays: `sudo systemctl restart docker`",
     ),
     Reason.START_FAILED: (
-        _AGENT_LOGS,
+        _RUNTIME_LOGS,
         "Check the createOptions of {module}: a port that another container has, a path that is not on the device.",
         "See what the engine says: `sudo docker inspect {container}`",
     ),
     Reason.STOP_FAILED: (_WAIT, "Remove the container, on the device: `sudo docker rm --force {container}`"),
     Reason.CREATE_FAILED: (
-        _AGENT_LOGS,
+        _RUNTIME_LOGS,
         "Check the createOptions of {module}: names of volumes and networks, devices, memory that is not there.",
+    ),
+    Reason.UPDATE_FAILED: (
+        _RUNTIME_LOGS,
+        "See whether the old container is there, on the device: `sudo docker inspect {container}`",
+        "Remove it, so that the agent creates it again: `sudo docker rm --force {container}`",
+    ),
+    Reason.RUNTIME_BUSY: (
+        _WAIT,
+        "Look at the load of the device: `top`, and at the engine: `sudo iotedge system logs`",
     ),
     Reason.IDENTITY_FAILED: (
         _SERVICES,
@@ -86,8 +149,8 @@ ADVICE: Final[Mapping[Reason, tuple[str, ...]]] = {
         f"{_CHECK}; certificates may be expired.",
     ),
     Reason.STATUS_UNREADABLE: (
-        "Look at the container, on the device: `sudo docker inspect {container}`",
-        "Remove it, so that the agent creates it anew: `sudo docker rm --force {container}`",
+        "Find the container that is neither running nor exited, on the device: `sudo docker ps --all`",
+        "Remove it, so that the agent creates it again: `sudo docker rm --force CONTAINER`",
     ),
     Reason.PULL_TIMED_OUT: (
         _WAIT,
@@ -108,6 +171,20 @@ ADVICE: Final[Mapping[Reason, tuple[str, ...]]] = {
         "See whether the new image is there, on the device: `sudo docker image ls`",
         "Read the logs of the runtime, which replaces the agent: `sudo iotedge system logs`",
     ),
+    Reason.GAVE_UP: (
+        _MODULE_LOGS,
+        "Start it again, on the device: `sudo iotedge restart {container}`; the agent then counts from nothing.",
+        "Or deploy a version that changes it: that makes the agent try again too.",
+    ),
+    Reason.UNMANAGED: (
+        "Give the device a deployment that its agent accepts; until then nobody starts what exits.",
+        "Start the module by hand, on the device: `sudo iotedge restart {container}`",
+    ),
+    Reason.NEVER_STARTED: (
+        _AGENT_LOGS,
+        _RUNTIME_LOGS,
+        "See what the engine says: `sudo docker inspect {container}`",
+    ),
     Reason.BACKOFF: (
         _MODULE_LOGS,
         "Exit code 137 may be memory that ran out (`OOMKilled`): `sudo docker inspect {container}`",
@@ -115,7 +192,7 @@ ADVICE: Final[Mapping[Reason, tuple[str, ...]]] = {
     ),
     Reason.EXITED: (
         _MODULE_LOGS,
-        "Its `restartPolicy` keeps it stopped: `always` starts it again, `never` is for a job that runs once.",
+        "Look at its `restartPolicy`: `always` starts it again, `never` is for a job that runs once.",
         "Start it again: `sudo iotedge restart {container}`",
     ),
     Reason.DEAD: ("Remove the container, on the device: `sudo docker rm --force {container}`",),
@@ -145,8 +222,8 @@ def steps(reason: str, device_id: str, module: str, image: str | None) -> list[s
         module: The module that it is about, or a word in its place.
         image: The image that it should have; None where that is not known.
     """
-    known = reason.removesuffix(UNVERIFIED)
-    if known not in ADVICE:
+    known = known_reason(reason)
+    if known is None:
         return ["This release does not know the reason: look for it in docs/states.md of the app's own release."]
     values = {
         "device": shlex.quote(device_id),
@@ -154,5 +231,5 @@ def steps(reason: str, device_id: str, module: str, image: str | None) -> list[s
         "container": shlex.quote(module.removeprefix("$")),
         "image": shlex.quote(image) if image else "IMAGE",
     }
-    first = ["The hub did not answer at the last look: check the app's own access to it."] if known != reason else []
-    return first + [step.format_map(values) for step in ADVICE[Reason(known)]]
+    first = ["The hub did not answer at the last look: check the app's own access to it."]
+    return (first if is_unverified(reason) else []) + [step.format_map(values) for step in REMEDIES[known]]

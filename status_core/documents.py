@@ -1,0 +1,110 @@
+"""The JSON documents of an input, one or many, each with its place."""
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+# Anything else is named by its kind, without a piece of it: it may hold a secret.
+_KINDS: Final[dict[type, str]] = {
+    list: "an array",
+    str: "a text",
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    type(None): "null",
+}
+_NAMES: Final = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8"}
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """One JSON object, and its place in the input."""
+
+    place: str
+    value: dict[str, Any]
+
+
+class BadInputError(Exception):
+    """Something in the input is no document. The text names the line and what is wrong there."""
+
+
+def decode(raw: bytes) -> str:
+    """The text of an input in UTF-8 or, as PowerShell's `>` writes it, UTF-16.
+
+    Raises:
+        BadInputError: It is neither.
+    """
+    encoding = json.detect_encoding(raw)
+    try:
+        return raw.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].decode(encoding, "replace").count("\n") + 1
+        raise BadInputError(f"line {line}: not {_NAMES.get(encoding, encoding.upper())}") from None
+
+
+def documents(content: str, refused: Callable[[dict[str, Any]], str | None]) -> Iterator[Document | BadInputError]:
+    """Each document of an object, an array or JSON Lines, or what is wrong in its place.
+
+    Args:
+        content: The input.
+        refused: What keeps an object from being what is asked for; None where nothing does.
+    """
+
+    def checked(value: Any, place: str) -> Document | BadInputError:
+        if not isinstance(value, dict):
+            return BadInputError(f"{place}: a twin is a JSON object, not {_KINDS[type(value)]}")
+        problem = refused(value)
+        return Document(place, value) if problem is None else BadInputError(f"{place}: {problem}")
+
+    if not content.strip():
+        yield BadInputError("line 1: the input is empty")
+        return
+    try:
+        whole = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
+        parsed = [_line(number, line) for number, line in lines]
+        # More than one line, and the first or the last is an object by itself: these are JSON Lines.
+        if len(lines) > 1 and any(isinstance(end, dict) for end in (parsed[0], parsed[-1])):
+            for (number, _), value in zip(lines, parsed, strict=True):
+                yield value if isinstance(value, BadInputError) else checked(value, f"line {number}")
+        else:
+            yield BadInputError(_not_json(error, 1))
+        return
+    if not isinstance(whole, list):
+        blank = len(content) - len(content.lstrip())
+        yield checked(whole, f"line {content.count('\n', 0, blank) + 1}")
+    elif all(isinstance(value, dict) and refused(value) is None for value in whole):
+        yield from (Document(f"element {number}", value) for number, value in enumerate(whole, 1))
+    else:  # the place of each element is looked for only where a message needs it
+        yield from (checked(value, place) for value, place in _elements(content))
+
+
+def _elements(content: str) -> Iterator[tuple[Any, str]]:
+    """Each element of an array that is known to be JSON, with its place."""
+    decoder = json.JSONDecoder()
+    line, counted, index, at = 1, 0, 0, content.index("[") + 1
+    while True:
+        while content[at] in " \t\r\n,":
+            at += 1
+        if content[at] == "]":
+            return
+        line, counted, index = line + content.count("\n", counted, at), at, index + 1
+        value, at = decoder.raw_decode(content, at)
+        yield value, f"line {line}: element {index}"
+
+
+def _line(number: int, line: str) -> Any:
+    try:
+        return json.loads(line)
+    except (ValueError, RecursionError) as error:
+        return BadInputError(_not_json(error, number))
+
+
+def _not_json(error: Exception, line: int) -> str:
+    """The place and the cause, and again no piece of the input."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"line {line + error.lineno - 1}: not JSON: {error.msg} (column {error.colno})"
+    cause = "nested too deeply" if isinstance(error, RecursionError) else str(error)
+    return f"line {line}: not JSON: {cause}"

@@ -1,0 +1,321 @@
+"""What edgeAgent would refuse in a manifest, or nobody wants there; and nothing of what it takes."""
+
+from typing import Any
+
+import pytest
+from twins import ASKED, GONE, MODULE, STATUS, judged, load_cases, twin_with
+
+from status_core import State, evaluate
+from status_core.lenient_json import is_object
+from status_core.lint import FINDINGS, LARGE, lint, refused
+from status_core.lint_values import twin_size
+
+CASES = load_cases()
+EARLIER = {"reported.lastDesiredVersion": 11}
+HUB = "desired.systemModules.edgeHub"
+AGENT = "desired.systemModules.edgeAgent"
+OPTIONS = f"{ASKED}.settings.createOptions"
+
+
+def desired(changes: dict[str, Any]) -> Any:
+    return twin_with(changes)["properties"]["desired"]
+
+
+def found(changes: dict[str, Any]) -> list[tuple[str, str]]:
+    """Path, without its beginning, and problem of each finding of the healthy manifest with other values."""
+    return [(item.path.removeprefix("properties.desired."), item.problem) for item in lint(desired(changes))]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_lint_finds_something_only_in_what_the_agent_refused(name: str) -> None:
+    status = evaluate(CASES[name]["twin"])
+    if status.lint:
+        assert status.state is State.INVALID
+    if status.state is not State.INVALID:
+        assert refused(CASES[name]["twin"]["properties"]["desired"]) == []
+
+
+MODULES = "modules.m1"
+USE_ORDER = "use 0 to 4294967295"
+USE_STATUS = "use running or stopped"
+USE_POLICY = "use always, on-failure, on-unhealthy or never"
+NO_IMAGE = "no image; it must be [registry/]name[:tag]"
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "problem"),
+    [
+        ({f"{ASKED}.status": GONE}, f"{MODULES}.status", f"missing; {USE_STATUS}"),
+        ({f"{ASKED}.status": "started"}, f"{MODULES}.status", f'"started" is none; {USE_STATUS}'),
+        ({f"{ASKED}.status": True}, f"{MODULES}.status", f"no text; {USE_STATUS}"),
+        ({f"{HUB}.status": None}, "systemModules.edgeHub.status", f"missing; {USE_STATUS}"),
+        ({f"{ASKED}.type": GONE}, f"{MODULES}.type", "missing; it must be docker"),
+        ({f"{ASKED}.type": "Docker"}, f"{MODULES}.type", '"Docker"; it must be docker'),
+        ({f"{ASKED}.type": 1}, f"{MODULES}.type", "no text; it must be docker"),
+        ({f"{AGENT}.type": "podman"}, "systemModules.edgeAgent.type", '"podman"; it must be docker'),
+        ({f"{ASKED}.restartPolicy": "on-failured"}, f"{MODULES}.restartPolicy", f'"on-failured" is none; {USE_POLICY}'),
+        ({f"{ASKED}.restartPolicy": None}, f"{MODULES}.restartPolicy", f"missing; {USE_POLICY}"),
+        (
+            {f"{ASKED}.imagePullPolicy": "always"},
+            f"{MODULES}.imagePullPolicy",
+            '"always" is none; use on-create or never',
+        ),
+        ({f"{ASKED}.startupOrder": -1}, f"{MODULES}.startupOrder", f"out of range; {USE_ORDER}"),
+        ({f"{ASKED}.startupOrder": 2**32}, f"{MODULES}.startupOrder", f"out of range; {USE_ORDER}"),
+        ({f"{ASKED}.startupOrder": "first"}, f"{MODULES}.startupOrder", f"no number; {USE_ORDER}"),
+        ({f"{ASKED}.startupOrder": [1]}, f"{MODULES}.startupOrder", f"no number; {USE_ORDER}"),
+        ({f"{ASKED}.startupOrder": "9" * 10_000}, f"{MODULES}.startupOrder", f"out of range; {USE_ORDER}"),
+        ({f"{ASKED}.settings": GONE}, f"{MODULES}.settings", "missing"),
+        ({f"{ASKED}.settings": "m1"}, f"{MODULES}.settings", "no object"),
+        ({f"{ASKED}.settings.image": GONE}, f"{MODULES}.settings.image", "missing or empty"),
+        ({f"{ASKED}.settings.image": " "}, f"{MODULES}.settings.image", "missing or empty"),
+        ({f"{ASKED}.settings.image": {}}, f"{MODULES}.settings.image", "no text"),
+        ({f"{ASKED}.settings.image": "r.example/"}, f"{MODULES}.settings.image", NO_IMAGE),
+        ({f"{ASKED}.settings.image": "m1:"}, f"{MODULES}.settings.image", NO_IMAGE),
+        ({f"{ASKED}.settings.image": "r/:1"}, f"{MODULES}.settings.image", NO_IMAGE),
+        ({f"{ASKED}.settings.image": "m1:1:2"}, f"{MODULES}.settings.image", NO_IMAGE),
+        (
+            {f"{ASKED}.settings.image": "m1:1@sha256:ab"},
+            f"{MODULES}.settings.image",
+            "no image for the agent, which takes a tag or a digest and not both",
+        ),
+        (
+            {f"{ASKED}.settings.image": "$upstream/m1:1"},
+            f"{MODULES}.settings.image",
+            "no image; it starts with $ and is not $upstream:<port>/...",
+        ),
+        ({OPTIONS: "{"}, f"{MODULES}.settings.createOptions", "no JSON object"),
+        ({OPTIONS: "[]"}, f"{MODULES}.settings.createOptions", "no JSON object"),
+        ({OPTIONS: 5}, f"{MODULES}.settings.createOptions", "no JSON object"),
+        ({f"{ASKED}.env": ["A=1"]}, f"{MODULES}.env", "no object"),
+        ({f"{ASKED}.env": {"A": "1"}}, f"{MODULES}.env.A", 'no object; write {"value": "..."}'),
+        ({f"{ASKED}.env": {"A": {"value": []}}}, f"{MODULES}.env.A.value", "no text"),
+        ({ASKED: 5}, MODULES, "no object"),
+        ({"desired.modules": []}, "modules", "no object"),
+        ({"desired.systemModules": GONE}, "systemModules", "missing"),
+        ({"desired.runtime": GONE}, "runtime", "missing"),
+        ({"desired.runtime": []}, "runtime", "no object"),
+        ({"desired.runtime.type": GONE}, "runtime.type", "missing; it must be docker"),
+        (
+            {"desired.runtime.settings.registryCredentials": {"r": {"address": "r", "username": " ", "password": "p"}}},
+            "runtime.settings.registryCredentials.r.username",
+            "missing or empty",
+        ),
+        ({"desired.schemaVersion": GONE}, "schemaVersion", "missing; use 1.0 or 1.1"),
+        ({"desired.schemaVersion": "2.0"}, "schemaVersion", "2.0 is not supported; use 1.0 or 1.1"),
+        ({"desired.schemaVersion": "1.1.1"}, "schemaVersion", "1.1.1 is not supported; use 1.0 or 1.1"),
+        ({"desired.schemaVersion": "1.1.0.0"}, "schemaVersion", "1.1.0.0 is not supported; use 1.0 or 1.1"),
+        ({"desired.schemaVersion": "1"}, "schemaVersion", "no version; use 1.0 or 1.1"),
+        ({"desired.schemaVersion": "1.x"}, "schemaVersion", "no version; use 1.0 or 1.1"),
+        ({"desired.schemaVersion": "1.99999999999"}, "schemaVersion", "no version; use 1.0 or 1.1"),
+    ],
+    ids=lambda value: str(value)[:32],
+)
+def test_what_the_agent_refuses_is_found_with_its_path(changes: dict[str, Any], path: str, problem: str) -> None:
+    assert found(changes) == [(path, problem)]
+    status = judged({**changes, f"{STATUS}.code": 400})
+    assert [str(item) for item in status.lint] == [f"properties.desired.{path}: {problem}"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {f"{ASKED}.status": " Running "},
+        {f"{ASKED}.status": "failed"},
+        {f"{ASKED}.status": 2},
+        {f"{ASKED}.status": "2"},
+        {ASKED: {"TYPE": "docker", "Status": "running", "Settings": {"Image": "m1"}}},
+        {f"{ASKED}.restartPolicy": GONE},
+        {f"{ASKED}.restartPolicy": "OnFailure"},
+        {f"{ASKED}.imagePullPolicy": "On-Create"},
+        {f"{ASKED}.imagePullPolicy": None},
+        {f"{ASKED}.settings.image": " m1 "},
+        {f"{ASKED}.settings.image": "localhost:5000/a/m1:1.0-amd64"},
+        {f"{ASKED}.settings.image": "r.example/m1@sha256:ab"},
+        {f"{ASKED}.settings.image": "$upstream:5000/m1:1"},
+        {f"{ASKED}.settings.image": "$upstream:5000"},
+        {f"{ASKED}.settings.image": 5},
+        {OPTIONS: GONE},
+        {OPTIONS: None},
+        {OPTIONS: ""},
+        {OPTIONS: " NULL "},
+        {OPTIONS: {"Env": []}},
+        {OPTIONS: "{'Env': ['A=1',], /* one */ HostConfig: {Privileged: true}} // end"},
+        {OPTIONS: '{"a":' * 100_000},
+        {OPTIONS: '{"Env": ["A=${B} c"]}'},
+        {f"{ASKED}.settings": {"image": "m1", "createOptions": '{"Env":', "createOptions01": '["A=1"]}'}},
+        {f"{ASKED}.settings": {"image": "m1", "CreateOptions": '{"Env":', "createOptions1": '["A=1"]}'}},
+        {f"{ASKED}.startupOrder": 2**32 - 1},
+        {f"{ASKED}.startupOrder": " 5 "},
+        {f"{ASKED}.startupOrder": 1.5},
+        {f"{AGENT}.startupOrder": -1},
+        {f"{ASKED}.env": {"A": {"value": 5}, "B": {}, "C": None}},
+        {f"{ASKED}.env": {}},
+        {f"{ASKED}.env": {"A": {"value": "level: ${level}"}}},
+        {ASKED: None},
+        {"desired.modules.$own": 5},
+        {"desired.modules": GONE},
+        {"desired.systemModules": {}},
+        {f"{AGENT}.status": "odd", f"{AGENT}.restartPolicy": "odd"},
+        {"desired.runtime.settings.registryCredentials": {"r": None}},
+        {"desired.runtime.settings.registryCredentials": {"r": {"address": "r", "username": "u", "password": 5}}},
+        {"desired.schemaVersion": 1.1},
+        {"desired.schemaVersion": "1.0.7"},
+        {"desired": {"$version": 12, "$metadata": {}}},
+    ],
+    ids=lambda value: str(value)[:48],
+)
+def test_what_the_agent_takes_is_not_found(changes: dict[str, Any]) -> None:
+    assert [item for item in found(changes) if "32 KB" not in item[1]] == []
+
+
+LEFT = "but one without: another deployment left it there"
+
+
+@pytest.mark.parametrize(
+    ("parts", "problem"),
+    [
+        ({"createOptions": '{"a":', "createOptions01": "1"}, "no JSON object with createOptions01"),
+        (
+            {"createOptions": '{"a":1}', "createOptions01": "}", "createOptions02": "x"},
+            f"no JSON object with createOptions01, createOptions02, {LEFT}",
+        ),
+        ({"createOptions": '[{"a":1}]', "createOptions01": "}"}, "no JSON object with createOptions01"),
+        ({"createOptions": '{"a":1}}', "createOptions01": "}"}, "no JSON object with createOptions01"),
+        ({"createOptions": '{"a":', "createOptions02": "1}"}, "createOptions01 is missing before createOptions02"),
+        ({"createOptions01": "{}"}, "createOptions is missing before createOptions01"),
+        (
+            {"createOptions": "{}", f"createOptions{'9' * 5000}": ""},
+            f"createOptions01 is missing before createOptions{'9' * 24}...",
+        ),
+        ({"createOptions": {"a": 1}, "createOptions01": ""}, "no JSON object"),
+    ],
+)
+def test_create_options_are_judged_joined_over_their_parts(parts: dict[str, Any], problem: str) -> None:
+    settings = {"image": "m1", **parts}
+    assert found({f"{ASKED}.settings": settings}) == [("modules.m1.settings.createOptions", problem)]
+
+
+CREDENTIALS = ("address", "username", "password")
+PLACEHOLDER = "a placeholder ${...} of a template is left in it"
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({f"{ASKED}.settings.image": "r/m1:${VERSION}"}, f"{MODULES}.settings.image"),
+        ({OPTIONS: '{"Env": ["KEY=${KEY}"]}'}, f"{MODULES}.settings.createOptions"),
+        ({OPTIONS: '{"User": "${USER}"}'}, f"{MODULES}.settings.createOptions"),
+        ({f"{ASKED}.env": {"KEY": {"value": "${KEY}"}}}, f"{MODULES}.env.KEY"),
+        (
+            {
+                "desired.runtime.settings.registryCredentials": {
+                    "r": dict.fromkeys(("address", "username"), "a"),
+                    "s": {},
+                }
+            },
+            None,
+        ),
+        (
+            {
+                "desired.runtime.settings.registryCredentials": {
+                    "r": {"address": "r", "username": "a${USER}", "password": "p"}
+                }
+            },
+            "runtime.settings.registryCredentials.r.username",
+        ),
+        (
+            {"desired.runtime.settings.registryCredentials": {"r": {"address": "r", "username": "a", "password": 5}}},
+            None,
+        ),
+    ],
+)
+def test_a_placeholder_that_is_left_in_is_found_in_what_the_agent_took_too(
+    changes: dict[str, Any], path: str | None
+) -> None:
+    expected = [f"properties.desired.{path}: {PLACEHOLDER}"] if path is not None else []
+    assert [str(item) for item in judged(changes).lint] == expected
+    assert [str(item) for item in judged(EARLIER | changes).lint if PLACEHOLDER in item.problem] == expected
+
+
+def of_size(section: str, size: int) -> dict[str, Any]:
+    """The changes that make a section of the healthy twin as large as that."""
+    value = twin_with({f"{section}.modules.m1.env": {"TEXT": {"value": ""}}})
+    missing = size - twin_size(value["properties"][section])
+    return {f"{section}.modules.m1.env": {"TEXT": {"value": "x" * missing}}}
+
+
+@pytest.mark.parametrize("section", ["desired", "reported"])
+@pytest.mark.parametrize("changes", [{}, EARLIER])
+def test_a_section_that_is_nearly_too_large_is_found(section: str, changes: dict[str, Any]) -> None:
+    told = [f"properties.{section}: 28.0 KB of the 32 KB that IoT Hub allows"]
+    assert judged({**changes, **of_size(section, LARGE)}).lint == ()
+    if changes or section == "desired":
+        assert [str(item) for item in judged({**changes, **of_size(section, LARGE + 1)}).lint] == told
+
+
+def test_a_report_that_is_nearly_too_large_is_found_by_what_is_desired_and_its_modules() -> None:
+    long = {"TEXT": {"value": "x" * 27_000}}
+    both = judged({f"{ASKED}.env": long, f"{MODULE}.env": long, "reported.pad": "x" * 2000})
+    assert [item.path for item in both.lint] == ["properties.reported"]
+
+
+@pytest.mark.parametrize(
+    ("text", "is_one"),
+    [
+        ("{}", True),
+        ('{"a": [1, {"b": null}], "c": {}}', True),
+        ("{'a': 1}", True),
+        ('{"a": [1, 2,], }', True),
+        ("{/* one */ a: true} // end", True),
+        ('{"a": "two\nlines"}', True),
+        ('{"a": [1}', False),
+        ('{"a": 1]', False),
+        ('{"a": 1', False),
+        ('{"a" 1}', False),
+        ('{"a":, "b": 1}', False),
+        ('{"a": "no end}', False),
+        ('{"a": 1} {', False),
+        ('{"a": 1}}', False),
+        ("{,}", False),
+        ("'a'", False),
+        ("", False),
+        ("/* no end", False),
+    ],
+)
+def test_a_text_is_an_object_where_newtonsoft_reads_one(text: str, *, is_one: bool) -> None:
+    assert is_object(text) is is_one
+
+
+def test_the_size_of_a_section_is_counted_as_iot_hub_counts_it() -> None:
+    section = {
+        "$metadata": {"a": "long"},
+        "$version": 3,
+        "n\u00e4me": "w\u00f6rd",
+        "n": 5,
+        "b": True,
+        "l": ["ab", None, {"k": 1.5}],
+    }
+    assert twin_size(section) == 5 + 5 + (1 + 8) + (1 + 4) + (1 + 2 + 1 + 8)
+
+
+def test_a_status_keeps_twenty_findings_of_eight_thousand_characters_at_most() -> None:
+    modules = {f"{number:02}{'m' * 500}": {"type": "x" * 500, "settings": {"image": ""}} for number in range(30)}
+    findings = judged({**EARLIER, "desired.modules": modules}).lint
+    assert len(findings) == FINDINGS
+    assert sum(len(str(item)) for item in findings) <= 8000
+    assert [item.path for item in findings] == sorted(item.path for item in findings)
+
+
+def test_a_finding_quotes_no_value_that_may_be_secret() -> None:
+    secret = "hunter2-correct-horse"
+    credentials = {"r": {"address": "", "username": secret, "password": f"{secret}${{P}}"}}
+    changes = {
+        OPTIONS: f'{{"Env": ["TOKEN={secret}"',
+        f"{ASKED}.env": {"A": secret, "B": {"value": [secret]}, "C": {"value": "${C}"}},
+        "desired.runtime.settings": {"registryCredentials": credentials},
+        f"{ASKED}.settings.image": "m1:",
+    }
+    status = judged({**changes, f"{STATUS}.code": 400})
+    assert len(status.lint) == 7
+    assert secret not in "".join(map(str, status.lint)) + status.message
