@@ -1,0 +1,22 @@
+// schemas/asyncapi.yaml, as @asyncapi/parser reads it.
+import { DiagnosticSeverity, Parser, fromFile } from "@asyncapi/parser";
+
+/**
+ * What the parser says against the document, and, where it can be read, the schema of each message beside its name.
+ *
+ * @param {string} path
+ */
+export async function readAsyncapi(path) {
+  const { document, diagnostics } = await fromFile(new Parser(), path).parse();
+  const findings = diagnostics
+    .filter(({ severity }) => severity <= DiagnosticSeverity.Warning)
+    .map(({ code, message, path: at }) => `@asyncapi/parser, ${code}: ${message} (${at.join(".")})`);
+  const messages = document?.allMessages().all() ?? [];
+  return { findings, payloads: messages.map((message) => [message.name(), payload(message)]) };
+}
+
+/** The schema of a message as the document has it, without what the parser adds. */
+function payload(message) {
+  const text = JSON.stringify(message.payload().json().schema);
+  return JSON.parse(text, (key, value) => (key.startsWith("x-parser-") ? undefined : value));
+}
