@@ -11,12 +11,20 @@ export async function readAsyncapi(path) {
   const findings = diagnostics
     .filter(({ severity }) => severity <= DiagnosticSeverity.Warning)
     .map(({ code, message, path: at }) => `@asyncapi/parser, ${code}: ${message} (${at.join(".")})`);
-  const messages = document?.allMessages().all() ?? [];
-  return { findings, payloads: messages.map((message) => [message.name(), payload(message)]) };
+  /** @type {[type: string, payload: object][]} */
+  const payloads = [];
+  for (const message of document?.allMessages() ?? []) payloads.push([message.name() ?? "", payload(message)]);
+  return { findings, payloads };
 }
 
-/** The schema of a message as the document has it, without what the parser adds. */
+/**
+ * The schema of a message as the document has it, without what the parser adds.
+ *
+ * @param {import("@asyncapi/parser").MessageInterface} message
+ */
 function payload(message) {
-  const text = JSON.stringify(message.payload().json().schema);
+  /** @type {any} */
+  const written = message.payload()?.json();
+  const text = JSON.stringify(written.schema);
   return JSON.parse(text, (key, value) => (key.startsWith("x-parser-") ? undefined : value));
 }

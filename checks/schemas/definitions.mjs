@@ -42,7 +42,7 @@ function whole(text, known, name) {
 
 /** @param {Schema} schema */
 function references(schema) {
-  return [...JSON.stringify(schema).matchAll(/"\$ref":"#\/\$defs\/(\w+)"/g)].map((match) => match[1]);
+  return [...JSON.stringify(schema).matchAll(/"\$ref":"#\/\$defs\/(\w+)"/gu)].map((match) => match[1]);
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

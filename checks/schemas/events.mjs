@@ -1,7 +1,7 @@
 // The schemas of events, as Ajv compiles them in its strict mode, and events, as Ajv and cloudevents read them.
 import { Ajv2020 } from "ajv/dist/2020.js";
 import formats from "ajv-formats";
-import { HTTP } from "cloudevents";
+import { CloudEvent, HTTP, ValidationError } from "cloudevents";
 
 /**
  * @typedef {import("ajv").ValidateFunction} Validate
@@ -34,13 +34,15 @@ export function eventFindings(text, messages, schemas) {
   let event;
   try {
     event = HTTP.toEvent({ headers: { "content-type": "application/cloudevents+json" }, body: text });
+    if (!(event instanceof CloudEvent)) return ["cloudevents: it is a batch of events"];
     event.validate();
   } catch (error) {
-    return [`cloudevents: ${error.message} ${JSON.stringify(error.errors ?? [])}`];
+    return [`cloudevents: ${error} ${error instanceof ValidationError ? JSON.stringify(error.errors) : ""}`];
   }
+  const { type, dataschema = "", data } = event;
   return [
-    ...differences(messages.get(event.type), JSON.parse(text), `the message ${event.type}`),
-    ...differences(schemas.get(event.dataschema), event.data, `the schema ${event.dataschema}`),
+    ...differences(messages.get(type), JSON.parse(text), `message ${type}`),
+    ...differences(schemas.get(dataschema), data, `schema ${dataschema}`),
   ];
 }
 
@@ -50,7 +52,7 @@ export function eventFindings(text, messages, schemas) {
  * @param {string} name
  */
 function differences(validate, value, name) {
-  if (!validate) return [`there is no ${name}`];
+  if (!validate) return [`no ${name} is known`];
   if (validate(value)) return [];
-  return (validate.errors ?? []).map(({ instancePath, message }) => `Ajv: ${instancePath} ${message}, says ${name}`);
+  return (validate.errors ?? []).map(({ instancePath, message }) => `Ajv: ${instancePath} ${message}, says the ${name}`);
 }

@@ -38,7 +38,7 @@ function validators(all) {
     try {
       found.set(key, compiled(schema));
     } catch (error) {
-      report(path, [`Ajv, ${key}: ${error.message}`]);
+      report(path, [`Ajv, ${key}: ${error}`]);
     }
   }
   return found;
@@ -46,7 +46,7 @@ function validators(all) {
 
 /** The events that a page shows: its blocks of JSON that have a `specversion`. @param {string} path */
 function shownEvents(path) {
-  const blocks = readFileSync(path, "utf8").matchAll(/^```json\n(.*?)^```/gms);
+  const blocks = readFileSync(path, "utf8").matchAll(/^```json\n(.*?)^```/gmsu);
   return [...blocks].map((block) => block[1]).filter((text) => "specversion" in JSON.parse(text));
 }
 

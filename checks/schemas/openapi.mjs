@@ -24,7 +24,7 @@ export async function readOpenapi(path) {
   try {
     types = astToString(await openapiTypes(pathToFileURL(path), { silent: true }));
   } catch (error) {
-    findings.push(`openapi-typescript: ${error.message}`);
+    findings.push(`openapi-typescript: ${error}`);
   }
   return { findings, types };
 }

@@ -54,7 +54,7 @@ def test_a_component_whose_name_yaml_reads_as_a_boolean_stops_redocly_and_openap
     code, findings = check(project)
     assert code == 1
     assert "schemas/openapi.yaml: Redocly, no-unresolved-refs: " in findings
-    assert "schemas/openapi.yaml: openapi-typescript: Can't resolve $ref" in findings
+    assert "schemas/openapi.yaml: openapi-typescript: Error: Can't resolve $ref" in findings
 
 
 def test_a_schema_that_refers_to_another_by_its_urn_stops_the_parser_of_asyncapi(project: Path) -> None:
