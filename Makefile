@@ -1,57 +1,77 @@
-# Every command sets up what it needs.
-.PHONY: demo test core start lint types check-infra browser prove mutants audit licences clean
+# Every command sets up what it needs. `make help` says what each does.
+.PHONY: demo help setup quick test core start lint types check-infra check-schemas check-javascript schemas browser \
+	prove mutants audit licences clean
 
 # What does not need each other is made side by side.
 MAKEFLAGS += --jobs=2
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
+NODE_READY := node_modules/.package-lock.json
 # What `make mutants` goes through: a module of it is `status_core.grace`.
 MODULE := status_core
 
-demo: $(READY) node_modules/.package-lock.json
+demo: $(READY) $(NODE_READY) ## The whole app on this machine, with a simulated fleet
 	@$(PYTHON) -m local demo
 
-test: $(READY) node_modules/.package-lock.json lint types check-infra core browser
+help: ## This list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand --tabs=20
+
+setup: $(READY) $(NODE_READY) browser ## All that the other targets need, and nothing else
+
+quick: $(READY) lint types ## Lint, types, and the tests that need nothing but Python: less than a minute
+	$(PYTHON) -m pytest --quiet --numprocesses=auto --dist=loadfile -m "not outside" \
+		tests/status_core tests/status_app tests/test_*.py
+
+test: $(READY) $(NODE_READY) lint types check-infra core browser ## All that CI runs
 	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --ignore=tests/status_core
 
-# Hours on two cores: what `make test` does in a minute, many times over.
-prove: $(READY) node_modules/.package-lock.json
+prove: $(READY) $(NODE_READY) ## Hours: what `make test` does in a minute, many times over
 	$(PYTHON) -m tests.model --histories 100000
 	$(PYTHON) -m tests.fuzz --inputs 1000000
 	$(PYTHON) -m tests.flood --notifications 100000 --devices 3000
 
-# About an hour on two cores: status_core is changed in one place after the other, and each time a test has to fail.
-mutants: .venv-mutants/.ready
+mutants: .venv-mutants/.ready ## An hour: changes status_core in one place after the other, and each time a test has to fail
 	.venv-mutants/bin/mutmut run "$(MODULE).*"
 	.venv-mutants/bin/mutmut results
 
-start: $(READY) node_modules/.package-lock.json
+start: $(READY) $(NODE_READY) ## The app under Core Tools, against Azurite
 	@sh scripts/start
 
-core: $(READY)
+core: $(READY) ## The tests of status_core, which cover each of its branches
 	$(PYTHON) -m coverage run --source=status_core -m pytest tests/status_core
 	$(PYTHON) -m coverage report --fail-under=100
 
-lint: $(READY) check-infra
+lint: $(READY) check-infra check-javascript ## All checks of what is written, but types of Python
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 
-types: $(READY)
+types: $(READY) ## The types of Python
 	$(PYTHON) -m mypy
 
-check-infra: $(READY) node_modules/.package-lock.json
+check-infra: $(READY) $(NODE_READY) ## infra/, and all queries of logs
 	$(PYTHON) -m checks.infra
 
-# Asks the services of PyPI and npm, so `make test` does without.
-audit:
+check-schemas: $(NODE_READY) ## schemas/, by the tools that others read it with
+	node checks/schemas/main.mjs
+
+# The types of the API's answers come from the check of the schemas.
+check-javascript: check-schemas ## The JavaScript of page and checks: its types, and every rule
+	node_modules/.bin/tsc --project tsconfig.json
+	node_modules/.bin/tsc --project checks/tsconfig.json
+	node_modules/.bin/eslint .
+
+schemas: $(NODE_READY) ## Copies what each event schema uses of schemas/definitions.json into it
+	node checks/schemas/definitions.mjs
+
+audit: ## Known weaknesses of packages; asks PyPI and npm, so `make test` does without
 	@sh scripts/audit
 
-licences: $(READY)
+licences: $(READY) ## Writes docs/licences.md
 	$(PYTHON) -m checks.licences >docs/licences.md.new
 	mv docs/licences.md.new docs/licences.md
 
-browser: $(READY)
+browser: $(READY) ## A Chromium for the tests of the page
 	@sh scripts/chromium >/dev/null
 
 $(READY): requirements.txt requirements-dev.txt constraints.txt
@@ -66,10 +86,10 @@ $(READY): requirements.txt requirements-dev.txt constraints.txt
 		mutmut==3.8.1 pytest pytest-asyncio hypothesis
 	touch $@
 
-node_modules/.package-lock.json: package.json package-lock.json
-	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or later (it brings Azurite)" >&2; exit 1; }
+$(NODE_READY): package.json package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 22 or later (it brings Azurite)" >&2; exit 1; }
 	npm ci --no-audit --no-fund
 	touch $@
 
-clean:
+clean: ## Removes what the others set up
 	rm -rf .venv .venv-mutants mutants node_modules

@@ -1,12 +1,37 @@
-"""Azurite, the real table service of the tests, one for each module: a timer takes all that is due. And a proxy."""
+"""Azurite, the real table service of the tests, one for each module: a timer takes all that is due. And a proxy.
 
+And the mark `outside` of each test that needs more than Python: `make quick` leaves it out.
+"""
+
+import re
 import signal
 from collections.abc import AsyncIterator, Iterator
+from functools import cache
+from pathlib import Path
 
 import pytest
 
 from local.azurite import azurite_tables
 from local.tables import TableProxy, table_proxy
+
+_OUTSIDE = re.compile(r"^(?:from|import) (?:local|playwright|subprocess)\b", re.MULTILINE)
+"""Servers and stand-ins, a browser, other programs."""
+_IMPORTED = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark a test whose module, or one beside it that it imports, uses what is outside."""
+    for item in items:
+        if needs_outside(item.path) or "tables" in getattr(item, "fixturenames", ()):
+            item.add_marker("outside")
+
+
+@cache
+def needs_outside(path: Path) -> bool:
+    text = path.read_text()
+    beside = (path.with_name(f"{name}.py") for name in _IMPORTED.findall(text))
+    return _OUTSIDE.search(text) is not None or any(needs_outside(module) for module in beside if module.exists())
+
 
 # A job in the background of a shell ignores Ctrl-C, and so would the processes that tests start and interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -150,12 +150,6 @@ def test_every_make_command_is_a_target() -> None:
     assert {"demo", "test", "start"} <= named <= set(targets)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
-def test_every_link_to_a_file_leads_to_one(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
-
-
 def test_the_settings_page_and_the_example_name_what_the_code_reads_and_nothing_else() -> None:
     code = settings_of_the_code(ROOT)
     assert set(cells((ROOT / "docs/settings.md").read_text(), "# Settings")) == code

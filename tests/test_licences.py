@@ -1,5 +1,7 @@
 """docs/licences.md is the truth, and no package is under a licence that asks for the app's own code."""
 
+import json
+import re
 from email.message import Message
 from importlib.metadata import PackageMetadata
 from pathlib import Path
@@ -46,6 +48,13 @@ def test_every_licence_is_an_allowed_one(package: Package) -> None:
 
 def test_every_licence_of_a_tool_from_npm_is_an_allowed_one() -> None:
     assert [name for name in npm_licences(ROOT) if not is_allowed(name.strip("()"))] == [OF_TV4]
+
+
+def test_every_package_that_package_json_names_is_pinned_and_explained() -> None:
+    named = json.loads((ROOT / "package.json").read_text())["devDependencies"]
+    explained = re.findall(r"^\| `([\w@/-]+)` \| \w", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)
+    assert sorted(explained) == sorted(named)
+    assert [version for version in named.values() if not re.fullmatch(r"\d+\.\d+\.\d+", version)] == []
 
 
 @pytest.mark.parametrize(

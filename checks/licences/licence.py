@@ -16,6 +16,7 @@ ALLOWED: Final = frozenset(
         "MIT-0",
         "MPL-2.0",  # of files: it asks for nothing where they are used as they are
         "PSF-2.0",
+        "Python-2.0",  # PSF-2.0 with the licences before it
     }
 )
 """None of them asks for anything of the app's own code."""

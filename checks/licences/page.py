@@ -24,7 +24,8 @@ licence is given as the package says it, in the words of SPDX; `BSD` where it do
 _NPM: Final = """
 ## npm
 
-All are tools of development, none is deployed. `package-lock.json` names them with their versions and licences.
+All are tools of development, none is deployed; [CONTRIBUTING.md](../CONTRIBUTING.md#npm-packages) says what those that
+`package.json` names are for. `package-lock.json` names them with their versions and licences.
 
 | licence | packages |
 |---|---|

@@ -9,8 +9,7 @@ from typing import Final
 from status_app.fleet_index.lookups import Counted, counted
 from status_app.fleet_index.rows import COUNTED, counters_of
 from status_app.status_table.stored_device import StoredDevice
-from status_core import State
-from status_core.rollout import FAILING, Counts
+from status_core import FAILING, Counts, State
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,7 +73,7 @@ def validator(uri: str) -> Any:
 def words(schema: dict[str, Any]) -> set[Any]:
     """Every value that a property may have, of a schema that is closed."""
     if "$ref" in schema:
-        return words(REGISTRY.resolver().lookup(schema["$ref"]).contents)
+        return words(REGISTRY.resolver(SCHEMAS + "definitions").lookup(schema["$ref"]).contents)
     if "anyOf" in schema:
         return set().union(*(words(part) for part in schema["anyOf"]))
     return set(schema["enum"]) if "enum" in schema else {schema["const"]}

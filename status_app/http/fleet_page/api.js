@@ -2,13 +2,34 @@
 
 import { setClock } from "./times.js";
 
+/**
+ * What the API answers, as schemas/openapi.yaml has it.
+ *
+ * @typedef {import("../../../schemas/openapi").components["schemas"]} Schemas
+ * @typedef {Schemas["Device"]} Device
+ * @typedef {Schemas["DeviceSummary"]} DeviceSummary
+ * @typedef {Schemas["Module"]} Module
+ * @typedef {Schemas["Transition"]} Transition
+ * @typedef {Schemas["Deployment"]} Deployment
+ * @typedef {Schemas["DeploymentSummary"]} DeploymentSummary
+ * @typedef {Schemas["HealthDetails"]} HealthDetails
+ *
+ * @typedef {Record<string, string | null>} Parameters of a question; null leaves one out
+ * @typedef {{etag: string | null, body: any}} Kept an answer
+ */
+
 const KEPT = 200; // answers
 const PATIENCE = 20_000; // milliseconds
 const key = new URLSearchParams(location.search).get("code"); // stays in the address, and goes nowhere but the header
+/** @type {Map<string, Kept>} */
 const answers = new Map(); // by address, the one used last at the end
 
 /** An answer that is none. `status` is 0 where none came. */
-class ApiError extends Error {
+export class ApiError extends Error {
+  /**
+   * @param {number} status
+   * @param {string} message
+   */
   constructor(status, message, retryAfter = 0) {
     super(message);
     this.status = status;
@@ -16,12 +37,23 @@ class ApiError extends Error {
   }
 }
 
-/** The path of a device or a deployment. */
+/** Whether the API does not know what was asked for. @param {unknown} error */
+export const isUnknown = (error) => error instanceof ApiError && error.status === 404;
+
+/**
+ * The path of a device or a deployment.
+ *
+ * @param {string} list
+ * @param {string} id
+ */
 export const pathOf = (list, id) => `${list}/${encodeURIComponent(id)}`;
 
 /**
  * What the API says. An answer that did not change is the same object as before.
  *
+ * @param {string} path
+ * @param {Parameters} [parameters]
+ * @returns {Promise<any>}
  * @throws {ApiError}
  */
 export async function get(path, parameters = {}) {
@@ -39,26 +71,36 @@ export async function get(path, parameters = {}) {
   }
 }
 
+/**
+ * @param {URL} url
+ * @param {Kept | undefined} kept
+ */
 async function answer(url, kept) {
+  /** @type {Record<string, string>} */
   const headers = { Accept: "application/json" };
   if (key !== null) headers["x-functions-key"] = key;
   if (kept?.etag) headers["If-None-Match"] = kept.etag;
   try {
     return await fetch(url, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
   } catch (error) {
-    const late = error.name === "TimeoutError";
+    const late = error instanceof DOMException && error.name === "TimeoutError";
     throw new ApiError(0, late ? `nothing came in ${PATIENCE / 1000} s` : "it cannot be reached");
   }
 }
 
+/**
+ * @param {string} href
+ * @param {Kept} kept
+ */
 function keep(href, kept) {
   answers.delete(href);
   answers.set(href, kept);
-  if (answers.size > KEPT) answers.delete(answers.keys().next().value);
+  const [oldest] = answers.keys();
+  if (answers.size > KEPT) answers.delete(oldest);
   return kept.body;
 }
 
-/** The error of an answer, with what its problem document says (RFC 9457). */
+/** The error of an answer, with what its problem document says (RFC 9457). @param {Response} response */
 async function refusal(response) {
   const problem = await response.json().catch(() => ({})); // an error of the host itself has no document
   const words = [problem?.title, problem?.detail].filter((word) => typeof word === "string");

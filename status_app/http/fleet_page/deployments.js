@@ -1,28 +1,46 @@
 // The deployments: how far each has come, and, opened, IoT Hub's counters beside ours, the reasons and the devices.
 
-import { get, pathOf } from "./api.js";
+import { get, isUnknown, pathOf } from "./api.js";
 import { deviceButton } from "./device_button.js";
 import { disclosure } from "./disclosure.js";
-import { headOf, make, named, setText, showRows } from "./dom.js";
+import { headOf, make, named, setText, showRows, within } from "./dom.js";
 import { facts } from "./facts.js";
 import { List } from "./lists.js";
 import { inOrder, mark, stateBadge, stuckBadge, words } from "./states.js";
 import { age, time } from "./times.js";
 
-/** The list of the deployments. `app` is {updates, openDevice}. */
+/**
+ * @typedef {import("./api.js").Deployment} Deployment
+ * @typedef {import("./api.js").DeploymentSummary} DeploymentSummary
+ * @typedef {import("./api.js").DeviceSummary} DeviceSummary
+ * @typedef {import("./main.js").App} App
+ * @typedef {[state: string, count: number]} StateCount
+ */
+
+/**
+ * The list of the deployments.
+ *
+ * @param {Element} section
+ * @param {App} app
+ * @returns {List<DeploymentSummary>}
+ */
 export function deployments(section, app) {
   return new List({
     section,
-    rows: section.querySelector(".deployments"),
+    rows: within(section, ".deployments"),
     path: "deployments",
     keyOf: (item) => item.deploymentId,
     makeRow: (item) => deployment(item.deploymentId, app),
-    order: (a, b) => (a.devices === 0) - (b.devices === 0), // what is in force comes first
+    order: (a, b) => Number(a.devices === 0) - Number(b.devices === 0), // what is in force comes first
     empty: "No deployment is credited on any device.",
     reload: () => app.updates.now(),
   });
 }
 
+/**
+ * @param {string} id
+ * @param {App} app
+ */
 function deployment(id, app) {
   const button = make("button", { type: "button", class: "opener" }, named(id));
   const about = make("p", { class: "share" });
@@ -33,8 +51,9 @@ function deployment(id, app) {
   const { close } = disclosure(button, detail, { opened: opened.open, closed: opened.close });
   const node = make("li", { class: "deployment" }, make("h3", {}, button), about, bar, legend, detail);
 
+  /** @param {DeploymentSummary} item */
   function update({ version, devices, successful, stuck, states, countedAt }) {
-    const again = version > 1 ? `in force for the ${ordinal(version)} time, ` : "";
+    const again = version !== null && version > 1 ? `in force for the ${ordinal(version)} time, ` : "";
     const percent = ` (${Math.floor((100 * successful) / devices)} %)`;
     about.replaceChildren(
       ...(devices ? [make("strong", {}, `${successful} of ${devices}`), ` successful${percent} `] : ["on no device "]),
@@ -52,18 +71,28 @@ function deployment(id, app) {
   return { node, update, gone: close };
 }
 
+/** @param {StateCount} state */
 function segment([state, count]) {
   const node = mark(state);
-  node.style.flexGrow = count;
+  node.style.flexGrow = `${count}`;
   return node;
 }
 
+/** @type {Partial<Record<Intl.LDMLPluralRule, string>>} */
+const ENDING = { one: "st", two: "nd", few: "rd", other: "th" };
+
+/** @param {number} number */
 function ordinal(number) {
-  const ending = { one: "st", two: "nd", few: "rd", other: "th" };
-  return `${number}${ending[new Intl.PluralRules("en", { type: "ordinal" }).select(number)]}`;
+  return `${number}${ENDING[new Intl.PluralRules("en", { type: "ordinal" }).select(number)]}`;
 }
 
-/** What an opened deployment shows: filled while it is open. */
+/**
+ * What an opened deployment shows: filled while it is open.
+ *
+ * @param {string} id
+ * @param {Element} detail
+ * @param {App} app
+ */
 function opening(id, detail, app) {
   const note = make("p", { class: "note" }, "Loading");
   const summary = make("div", { class: "summary" });
@@ -76,11 +105,13 @@ function opening(id, detail, app) {
     make("table", { class: "devices" }, headOf(["Device", "State", "Reason", "For"])),
     make("p", { class: "more" }),
   );
+  /** @type {string | null} */
   let chosen = null; // a state, or null for any
   let round = 0;
+  /** @type {List<DeviceSummary>} */
   const list = new List({
     section: devices,
-    rows: devices.querySelector("table"),
+    rows: within(devices, "table"),
     path: "devices",
     parameters: () => ({ deployment: id, state: chosen }),
     keyOf: (item) => item.deviceId,
@@ -89,25 +120,27 @@ function opening(id, detail, app) {
     reload: () => app.updates.now(),
   });
   const loadDevices = () => list.load();
-  const filters = devices.querySelector(".filters");
+  const filters = within(devices, ".filters");
   detail.append(note, summary, devices);
 
+  /** @param {string | null} state */
   function choose(state) {
     chosen = state;
     list.clear();
     app.updates.add(loadDevices);
-    for (const button of filters.children) {
+    for (const button of filters.querySelectorAll("button")) {
       button.setAttribute("aria-pressed", String(button.dataset.state === (state ?? "")));
     }
   }
 
   async function load() {
     const mine = ++round;
+    /** @type {Deployment | null} */
     let counted = null;
     try {
       counted = await get(pathOf("deployments", id));
     } catch (error) {
-      if (error.status !== 404) throw error;
+      if (!isUnknown(error)) throw error;
     }
     if (mine !== round) return;
     setText(note, counted ? "" : "It is credited on no device any more.");
@@ -117,9 +150,9 @@ function opening(id, detail, app) {
     if (counted === null) return;
     const parts = counted.devices ? [counters(counted), reasons(counted)] : [];
     summary.replaceChildren(...parts, milestones(counted, app));
-    const states = [["", counted.devices], ...inOrder(counted.states)].map(([state, count]) => ({ state, count }));
-    const makeFilter = (item) => filter(item.state, chosen, choose);
-    showRows(filters, states, (item) => item.state, makeFilter, devices.querySelector("h4"));
+    const states = [{ state: "", count: counted.devices }];
+    for (const [state, count] of inOrder(counted.states)) states.push({ state, count });
+    showRows(filters, states, ({ state }) => state, ({ state }) => filter(state, chosen, choose), within(devices, "h4"));
   }
 
   return {
@@ -132,8 +165,9 @@ function opening(id, detail, app) {
   };
 }
 
-/** IoT Hub's own counters beside ours. */
+/** IoT Hub's own counters beside ours. @param {Deployment} deployment */
 function counters({ devices, successful, failing, stuck, portal, countedAt }) {
+  /** @type {[name: string, ours: number, hubs: number | string][]} */
   const rows = [
     ["applied", devices, portal.applied],
     ["successful", successful, portal.successful],
@@ -149,11 +183,13 @@ function counters({ devices, successful, failing, stuck, portal, countedAt }) {
   );
 }
 
+/** @param {[name: string, ours: number, hubs: number | string]} counter */
 function counterRow([name, ours, hubs]) {
   const figures = [ours, hubs].map((figure) => make("td", { class: "figure" }, `${figure}`));
   return make("tr", {}, make("th", { scope: "row" }, name), ...figures);
 }
 
+/** @param {Deployment} deployment */
 function reasons({ reasons: found }) {
   const rows = found.map(({ state, reason, devices }) =>
     make(
@@ -173,13 +209,24 @@ function reasons({ reasons: found }) {
   );
 }
 
+/**
+ * @param {Deployment} deployment
+ * @param {App} app
+ */
 function milestones({ milestones: reached, longestStuck }, app) {
   const since =
     longestStuck &&
     make("span", {}, deviceButton(longestStuck.deviceId, app), " for ", age(longestStuck.since, "for"));
-  return facts([["stuck longest", since], ...Object.entries(reached).map(([name, at]) => [words(name), time(at)])]);
+  /** @type {Parameters<typeof facts>[0]} */
+  const entries = Object.entries(reached).map(([name, at]) => [words(name), time(at)]);
+  return facts([["stuck longest", since], ...entries]);
 }
 
+/**
+ * @param {string} state empty: any
+ * @param {string | null} chosen
+ * @param {(state: string | null) => void} choose
+ */
 function filter(state, chosen, choose) {
   const count = make("b");
   const button = make(
@@ -189,13 +236,17 @@ function filter(state, chosen, choose) {
     count,
   );
   button.dataset.state = state;
-  return { node: button, update: (item) => setText(count, `${item.count}`) };
+  return { node: button, update: (/** @type {{count: number}} */ item) => setText(count, `${item.count}`) };
 }
 
+/**
+ * @param {string} id
+ * @param {App} app
+ */
 function deviceRow(id, app) {
-  const cells = ["td", "td", "td"].map((tag) => make(tag));
+  const cells = [make("td"), make("td"), make("td")];
   const node = make("tbody", {}, make("tr", {}, make("td", {}, deviceButton(id, app)), ...cells));
-  const update = ({ state, reason, since, stuck }) => {
+  const update = (/** @type {DeviceSummary} */ { state, reason, since, stuck }) => {
     cells[0].replaceChildren(stateBadge(state), ...(stuck ? [" ", stuckBadge()] : []));
     cells[1].replaceChildren(words(reason));
     cells[2].replaceChildren(age(since, "for"));

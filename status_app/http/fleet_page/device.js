@@ -1,30 +1,34 @@
 // One device in a dialog: what it is now, its modules, its timeline. The address names it, so that a link opens it.
 
-import { get, pathOf } from "./api.js";
-import { headOf, make, named, setText } from "./dom.js";
+import { get, isUnknown, pathOf } from "./api.js";
+import { byId, headOf, make, named, setText, within } from "./dom.js";
 import { facts } from "./facts.js";
 import { stateBadge, stuckBadge, words } from "./states.js";
 import { timeline } from "./timeline.js";
 import { age, time } from "./times.js";
 
+/** @typedef {import("./api.js").Device} Device */
+
 const FRAGMENT = "#device=";
 
-/** The address of a device, without what stands before its fragment. */
+/** The address of a device, without what stands before its fragment. @param {string} id */
 export const fragmentOf = (id) => FRAGMENT + encodeURIComponent(id);
 
 /** Opens the device that the address names, and closes it where it names none. */
 export class DeviceDialog {
-  #dialog = document.getElementById("device");
-  #note = document.getElementById("device-note");
-  #now = document.getElementById("device-now");
+  #dialog = /** @type {HTMLDialogElement} */ (byId("device"));
+  #note = byId("device-note");
+  #now = byId("device-now");
   #app;
-  #shown = null; // {id, list, sources}
+  /** @type {{id: string, list: ReturnType<typeof timeline>, sources: import("./updates.js").Source[]} | null} */
+  #shown = null;
 
+  /** @param {import("./main.js").App} app */
   constructor(app) {
     this.#app = app;
-    document.getElementById("device-close").addEventListener("click", () => this.#dialog.close());
+    byId("device-close").addEventListener("click", () => this.#dialog.close());
     this.#dialog.addEventListener("close", () => this.#leave());
-    this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
+    this.#dialog.addEventListener("click", ({ target }) => target === this.#dialog && this.#dialog.close());
     addEventListener("hashchange", () => this.follow());
   }
 
@@ -36,13 +40,14 @@ export class DeviceDialog {
     else this.#show(id);
   }
 
+  /** @param {string} id */
   #show(id) {
     this.#forget();
-    const list = timeline(this.#dialog.querySelector("section"), id, this.#app);
+    const list = timeline(within(this.#dialog, "section"), id, this.#app);
     list.clear();
     const sources = [() => this.#load(id), () => list.load()];
     this.#shown = { id, list, sources };
-    setText(document.getElementById("device-id"), id);
+    setText(byId("device-id"), id);
     setText(this.#note, "Loading");
     this.#note.hidden = false;
     this.#now.replaceChildren();
@@ -51,12 +56,14 @@ export class DeviceDialog {
     this.#app.updates.add(...sources);
   }
 
+  /** @param {string} id */
   async #load(id) {
+    /** @type {Device | null} */
     let device = null;
     try {
       device = await get(pathOf("devices", id));
     } catch (error) {
-      if (error.status !== 404) throw error;
+      if (!isUnknown(error)) throw error;
     }
     if (this.#shown?.id !== id) return;
     this.#note.hidden = device !== null;
@@ -78,6 +85,7 @@ export class DeviceDialog {
   }
 }
 
+/** @param {string} hash */
 function deviceIn(hash) {
   if (!hash.startsWith(FRAGMENT)) return null;
   try {
@@ -87,8 +95,9 @@ function deviceIn(hash) {
   }
 }
 
+/** @param {Device} device */
 function summary({ state, stuck, stuckSince, reason, message, since }) {
-  const flagged = stuck ? [" ", stuckBadge("stuck"), " for ", age(stuckSince, "for")] : [];
+  const flagged = stuckSince && stuck ? [" ", stuckBadge("stuck"), " for ", age(stuckSince, "for")] : [];
   return make(
     "div",
     {},
@@ -97,6 +106,7 @@ function summary({ state, stuck, stuckSince, reason, message, since }) {
   );
 }
 
+/** @param {Device} device */
 function factsOf(device) {
   const { desiredVersion, lastDesiredVersion } = device;
   const taken = desiredVersion === lastDesiredVersion ? "" : `, the device has ${lastDesiredVersion ?? "none"}`;
@@ -113,6 +123,7 @@ function factsOf(device) {
   ]);
 }
 
+/** @param {Device} device */
 function modules({ modules: { total, settled }, moduleStates }) {
   const rows = moduleStates.map((item) =>
     make(

@@ -2,13 +2,18 @@
 
 import { newId } from "./dom.js";
 
-/** `opened` and `closed` are called after each. Gives {toggle, close}. */
+/**
+ * @param {HTMLButtonElement} button
+ * @param {HTMLElement} region
+ * @param {{opened: () => void, closed: () => void}} listeners called after each
+ */
 export function disclosure(button, region, { opened, closed }) {
   region.id ||= newId();
   region.hidden = true;
   button.setAttribute("aria-controls", region.id);
   button.setAttribute("aria-expanded", "false");
 
+  /** @param {boolean} open */
   function set(open) {
     if (region.hidden !== open) return;
     region.hidden = !open;
@@ -16,6 +21,7 @@ export function disclosure(button, region, { opened, closed }) {
     (open ? opened : closed)();
   }
 
+  /** @param {KeyboardEvent} event */
   function onKey(event) {
     if (event.key !== "Escape" || region.hidden) return;
     event.stopPropagation();

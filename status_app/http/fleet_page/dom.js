@@ -1,26 +1,65 @@
 // Elements. Every text that comes from a device goes through here, and becomes a text node: nothing is parsed as HTML.
 
-/** An element with attributes, listeners (`onclick`) and children; strings are text, null is left out. */
+/**
+ * What a list shows of an item: an element, and how it follows the item.
+ *
+ * @template Item
+ * @typedef {{node: HTMLElement, update: (item: Item) => void, gone?: () => void, value?: string}} Row
+ */
+
+/**
+ * An element with attributes, listeners (`onclick`) and children; strings are text, null is left out.
+ *
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, string | (() => void) | null>} [attributes]
+ * @param {...(Node | string | null)} children
+ */
 export function make(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    if (typeof value === "function") node.addEventListener(name.slice(2), value);
     else if (value !== null) node.setAttribute(name, value);
   }
   node.append(...children.filter((child) => child !== null));
   return node;
 }
 
+/** The element of an id, which page.html has. @param {string} id */
+export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
+
+/**
+ * What a selector finds first in an element that holds it.
+ *
+ * @param {Element} node
+ * @param {string} selector
+ */
+export const within = (node, selector) => /** @type {HTMLElement} */ (node.querySelector(selector));
+
+/**
+ * @param {Node} node
+ * @param {string} text
+ */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Something a person named: it may be long, and written from right to left. */
+/**
+ * Something a person named: it may be long, and written from right to left.
+ *
+ * @param {string} text
+ * @param {keyof HTMLElementTagNameMap} [tag]
+ */
 export const named = (text, tag = "bdi") => make(tag, { class: "name" }, text);
 
-/** The head of a table; a name of `figures` stands over numbers. */
+/**
+ * The head of a table; a name of `figures` stands over numbers.
+ *
+ * @param {string[]} names
+ * @param {string[]} [figures]
+ */
 export function headOf(names, figures = []) {
-  const kind = (name) => (figures.includes(name) ? "figure" : null);
+  const kind = (/** @type {string} */ name) => (figures.includes(name) ? "figure" : null);
   const heads = names.map((name) => make("th", { scope: "col", class: kind(name) }, name));
   return make("thead", {}, make("tr", {}, ...heads));
 }
@@ -28,18 +67,24 @@ export function headOf(names, figures = []) {
 let ids = 0;
 export const newId = () => `n${++ids}`;
 
+/** @type {WeakMap<Element, Map<string, Row<any>>>} */
 const shownIn = new WeakMap();
 
 /**
  * Shows one row for each item: a row keeps its element for as long as its item is there, so that an update takes
  * neither the focus nor what is open.
  *
- * @param keyOf what tells an item from the others
- * @param makeRow gives {node, update(item), gone()} for a new item
- * @param heading gets the focus where the row that had it goes
+ * @template Item
+ * @param {HTMLElement & {moveBefore?: (node: Node, place: Node | null) => void}} parent
+ * @param {Item[]} items
+ * @param {(item: Item) => string} keyOf what tells an item from the others
+ * @param {(item: Item) => Row<Item>} makeRow of a new item
+ * @param {HTMLElement} heading gets the focus where the row that had it goes
  */
 export function showRows(parent, items, keyOf, makeRow, heading) {
+  /** @type {Map<string, Row<Item>>} */
   const before = shownIn.get(parent) ?? new Map();
+  /** @type {Map<string, Row<Item>>} */
   const after = new Map();
   for (const item of items) {
     const key = keyOf(item);
@@ -56,7 +101,8 @@ export function showRows(parent, items, keyOf, makeRow, heading) {
     row.gone?.();
     row.node.remove();
   }
-  let place = before.size ? [...before.values()].find((row) => row.node.isConnected)?.node ?? null : null;
+  /** @type {Element | null} */
+  let place = [...before.values()].find((row) => row.node.isConnected)?.node ?? null;
   for (const { node } of after.values()) {
     if (node === place) place = node.nextElementSibling;
     else if (node.isConnected && parent.moveBefore) parent.moveBefore(node, place); // it keeps the focus

@@ -1,14 +1,12 @@
 // How old is what is shown: a line at the top, and a banner while the API does not answer.
 
-import { setText } from "./dom.js";
+import { byId, setText } from "./dom.js";
 import { length, showAges } from "./times.js";
 
-const byId = (id) => document.getElementById(id);
-
-/** Tells of the updates, now and each second. */
+/** Tells of the updates, now and each second. @param {import("./updates.js").Updates} updates */
 export function tellFreshness(updates) {
-  const since = (moment) => length((performance.now() - moment) / 1000);
-  const until = (moment) => length((moment - performance.now()) / 1000);
+  const since = (/** @type {number} */ moment) => length((performance.now() - moment) / 1000);
+  const until = (/** @type {number} */ moment) => length((moment - performance.now()) / 1000);
   const shownAge = () => (updates.answeredAt === null ? null : since(updates.answeredAt));
 
   function tell() {
@@ -34,6 +32,7 @@ export function tellFreshness(updates) {
   return tell;
 }
 
+/** @param {import("./updates.js").Failure} failure */
 function sentence({ status, message }) {
   if (status === 401) {
     return "The API refuses the key (401). Open this page with a host key of the app: /api/fleet?code=KEY.";

@@ -4,15 +4,19 @@ import { get } from "./api.js";
 import { setText } from "./dom.js";
 import { length, serverNow } from "./times.js";
 
+/** @typedef {"flag_stuck" | "resync"} Timer */
+
+/** @type {Record<Timer, string>} */
 const DOES = {
   flag_stuck: "nothing new is flagged as stuck, and counts are old",
   resync: "a change whose notification is lost stays unseen",
 };
-const PROBLEM = /^(\w+)_(never_ran|silent|failing)$/;
+const PROBLEM = /^(\w+)_(never_ran|silent|failing)$/u;
 
-/** A source for the updates, which shows in `banner` what is wrong with the app. */
+/** A source for the updates, which shows in `banner` what is wrong with the app. @param {HTMLElement} banner */
 export function health(banner) {
   return async () => {
+    /** @type {import("./api.js").HealthDetails} */
     const { problems, heartbeats } = await get("health/details");
     const sentences = problems.map((problem) => sentence(problem, heartbeats));
     banner.hidden = sentences.length === 0;
@@ -20,12 +24,18 @@ export function health(banner) {
   };
 }
 
+/**
+ * @param {string} problem
+ * @param {import("./api.js").HealthDetails["heartbeats"]} heartbeats
+ */
 function sentence(problem, heartbeats) {
-  const [, timer, what] = PROBLEM.exec(problem) ?? [];
-  if (!timer) return `The app says: ${problem}.`;
-  if (what === "never_ran") return `The timer ${timer} never ran: ${DOES[timer]}.`;
-  const { ranAt, succeededAt, error } = heartbeats[timer];
-  const ago = (time) => `${length((serverNow() - Date.parse(time)) / 1000)} ago`;
+  const [, name, what] = PROBLEM.exec(problem) ?? [];
+  if (!name) return `The app says: ${problem}.`;
+  const timer = /** @type {Timer} */ (name);
+  const run = heartbeats[timer];
+  if (what === "never_ran" || run === null) return `The timer ${timer} never ran: ${DOES[timer]}.`;
+  const { ranAt, succeededAt, error } = run;
+  const ago = (/** @type {string} */ time) => `${length((serverNow() - Date.parse(time)) / 1000)} ago`;
   if (what === "silent") return `The timer ${timer} ran last ${ago(ranAt)}: ${DOES[timer]}.`;
   const since = succeededAt === null ? "never succeeded" : `succeeded last ${ago(succeededAt)}`;
   return `The timer ${timer} ${since} (${error}): ${DOES[timer]}.`;

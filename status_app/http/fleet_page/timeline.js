@@ -1,17 +1,26 @@
 // The history of a device: its transitions, newest first.
 
 import { pathOf } from "./api.js";
-import { make, named } from "./dom.js";
+import { make, named, within } from "./dom.js";
 import { evidence } from "./facts.js";
 import { List } from "./lists.js";
 import { mark, stateBadge, stuckBadge, words } from "./states.js";
 import { age, length, time } from "./times.js";
 
-/** The transitions of a device. */
+/** @typedef {import("./api.js").Transition} Transition */
+
+/**
+ * The transitions of a device.
+ *
+ * @param {Element} section
+ * @param {string} deviceId
+ * @param {import("./main.js").App} app
+ * @returns {List<Transition>}
+ */
 export function timeline(section, deviceId, app) {
   return new List({
     section,
-    rows: section.querySelector(".timeline"),
+    rows: within(section, ".timeline"),
     path: `${pathOf("devices", deviceId)}/transitions`,
     keyOf: (item) => `${item.sequence}`,
     makeRow: transition,
@@ -21,7 +30,7 @@ export function timeline(section, deviceId, app) {
   });
 }
 
-/** A transition never changes. */
+/** A transition never changes. @param {Transition} item */
 function transition(item) {
   const node = make(
     "li",
@@ -41,14 +50,16 @@ function transition(item) {
   return { node, update() {} };
 }
 
+/** @param {Transition} transition */
 function whatHappened({ kind, fromState, toState, durationSeconds }) {
-  const lasted = durationSeconds === null ? "" : length(durationSeconds);
+  const lasted = length(durationSeconds);
   if (kind === "stuck") return [stuckBadge(), ` after ${lasted} unsettled`];
   if (kind === "recovered") return ["recovered", ` after ${lasted} unsettled`];
   const left = fromState ? [stateBadge(fromState), ` for ${lasted}, then `] : [];
   return [...left, toState ? stateBadge(toState) : kind === "deleted" ? "deleted" : "removed"];
 }
 
+/** @param {Transition} transition */
 function context({ desiredVersion, deployments }) {
   const names = deployments.flatMap((name, index) => [index ? ", " : " of ", named(name)]);
   return make("p", { class: "aside" }, `Version ${desiredVersion ?? "not known"}`, ...names);

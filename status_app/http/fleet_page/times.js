@@ -4,16 +4,16 @@ const MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 
 let ahead = 0; // of the server's clock, in milliseconds
 
-/** Takes the time from the header Date of an answer. */
+/** Takes the time from the header Date of an answer. @param {string | null} date */
 export function setClock(date) {
-  const time = Date.parse(date);
-  if (!Number.isNaN(time)) ahead = time - Date.now();
+  const now = Date.parse(date ?? "");
+  if (!Number.isNaN(now)) ahead = now - Date.now();
 }
 
 /** The server's time, in milliseconds. */
 export const serverNow = () => Date.now() + ahead;
 
-/** `45 s`, `12 min`, `3 h 20 min`, `5 d 4 h`. */
+/** `45 s`, `12 min`, `3 h 20 min`, `5 d 4 h`. @param {number} seconds */
 export function length(seconds) {
   const whole = Math.max(0, Math.floor(seconds));
   if (whole < MINUTE) return `${whole} s`;
@@ -22,14 +22,20 @@ export function length(seconds) {
   return pair(Math.floor(whole / DAY), "d", Math.floor((whole % DAY) / HOUR), "h");
 }
 
+/**
+ * @param {number} large
+ * @param {string} largeUnit
+ * @param {number} small
+ * @param {string} smallUnit
+ */
 function pair(large, largeUnit, small, smallUnit) {
   return small ? `${large} ${largeUnit} ${small} ${smallUnit}` : `${large} ${largeUnit}`;
 }
 
-/** `2026-01-05 08:17:00` of an ISO time. */
+/** `2026-01-05 08:17:00` of an ISO time. @param {string} iso */
 const clockTime = (iso) => iso.slice(0, 19).replace("T", " ");
 
-/** An element with a time as it is. */
+/** An element with a time as it is. @param {string} iso */
 export function time(iso) {
   const node = document.createElement("time");
   node.dateTime = iso;
@@ -37,13 +43,21 @@ export function time(iso) {
   return node;
 }
 
+/** @typedef {"for" | "ago" | "in"} Manner of an age */
+
+/** @type {Record<Manner, (seconds: number) => string>} */
 const WORDS = {
   for: (seconds) => length(seconds),
   ago: (seconds) => `${length(seconds)} ago`,
   in: (seconds) => (seconds < 0 ? length(-seconds) : "due"),
 };
 
-/** An element with the age of a time; `showAges` keeps it true. `manner` is `for`, `ago` or `in`. */
+/**
+ * An element with the age of a time; `showAges` keeps it true.
+ *
+ * @param {string} iso
+ * @param {Manner} manner
+ */
 export function age(iso, manner) {
   const node = time(iso);
   node.title = `${clockTime(iso)} UTC`;
@@ -52,11 +66,12 @@ export function age(iso, manner) {
   return node;
 }
 
+/** @param {HTMLTimeElement} node */
 function showAge(node) {
-  const text = WORDS[node.dataset.age]((serverNow() - Date.parse(node.dateTime)) / 1000);
+  const text = WORDS[/** @type {Manner} */ (node.dataset.age)]((serverNow() - Date.parse(node.dateTime)) / 1000);
   if (node.textContent !== text) node.textContent = text;
 }
 
 export function showAges() {
-  document.querySelectorAll("time[data-age]").forEach(showAge);
+  for (const node of document.querySelectorAll("time")) if (node.dataset.age) showAge(node);
 }

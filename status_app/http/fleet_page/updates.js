@@ -2,17 +2,29 @@
 
 const LONGEST = 300; // seconds between two tries
 
-/** Keeps what is shown up to date: asks its sources, each an async function that shows what it got. */
+/**
+ * @typedef {() => Promise<void>} Source asks, and shows what it got
+ * @typedef {Error & {status?: number, retryAfter?: number}} Failure an ApiError; without them a fault of the page
+ * @typedef {{answeredAt: number | null, error: Failure | null}} Known of a source: performance.now(), null: never
+ */
+
+/** Keeps what is shown up to date: asks its sources. */
 export class Updates {
   paused = false;
+  /** @type {number | null} */
   next = null; // when all are asked again (performance.now()); null: not by itself
   #every;
   #tell;
-  #sources = new Map(); // {answeredAt (performance.now(), null: never), error} by source
-  #timer = null;
+  /** @type {Map<Source, Known>} */
+  #sources = new Map();
+  /** @type {number | undefined} */
+  #timer;
   #failures = 0;
 
-  /** `every`: seconds; `tell` is called after each change. */
+  /**
+   * @param {number} every seconds
+   * @param {() => void} tell called after each change
+   */
   constructor(every, tell) {
     this.#every = every;
     this.#tell = tell;
@@ -25,7 +37,7 @@ export class Updates {
   /** When the oldest of what is shown was answered; null where something never was. */
   get answeredAt() {
     const times = [...this.#sources.values()].map((source) => source.answeredAt);
-    return times.includes(null) ? null : Math.min(...times);
+    return times.every((time) => time !== null) ? Math.min(...times) : null;
   }
 
   /** What went wrong with a source, null where nothing did. */
@@ -34,12 +46,13 @@ export class Updates {
     return errors.find((error) => error.status === 401) ?? errors[0] ?? null;
   }
 
-  /** Asks these from now on. */
+  /** Asks these from now on. @param {...Source} sources */
   add(...sources) {
     for (const source of sources) this.#sources.set(source, { answeredAt: null, error: null });
     return this.#ask(sources);
   }
 
+  /** @param {...Source} sources */
   remove(...sources) {
     for (const source of sources) this.#sources.delete(source);
   }
@@ -49,13 +62,16 @@ export class Updates {
     return this.#ask([...this.#sources.keys()]);
   }
 
+  /** @param {boolean} paused */
   pause(paused) {
     this.paused = paused;
-    if (!paused) return this.now();
-    this.#stop();
-    this.#tell();
+    if (paused) {
+      this.#stop();
+      this.#tell();
+    } else this.now();
   }
 
+  /** @param {Source[]} sources */
   async #ask(sources) {
     this.#stop();
     await Promise.all(sources.map((source) => this.#askOne(source)));
@@ -64,12 +80,13 @@ export class Updates {
     this.#tell();
   }
 
+  /** @param {Source} source */
   async #askOne(source) {
     let error = null;
     try {
       await source();
     } catch (thrown) {
-      error = thrown;
+      error = /** @type {Failure} */ (thrown);
     }
     const known = this.#sources.get(source);
     if (!known) return; // it was removed meanwhile
@@ -89,7 +106,6 @@ export class Updates {
 
   #stop() {
     clearTimeout(this.#timer);
-    this.#timer = null;
     this.next = null;
   }
 }

@@ -1,0 +1,91 @@
+"""The tools that others read schemas/ with take it as it is, and `make lint` stops where one of them would."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from test_schemas import deployment_events, events
+
+ROOT = Path(__file__).parents[2]
+CHECK = "node checks/schemas/main.mjs"
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of what the check reads."""
+    for name in ("schemas", "docs"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def check(project: Path, *events: Path) -> tuple[int, str]:
+    """Exit code and findings of the check."""
+    command = [*CHECK.split(), str(project), *map(str, events)]
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (our own)
+    return result.returncode, result.stderr
+
+
+def replace(path: Path, pattern: str, replacement: str) -> None:
+    """Put what was wrong once back into a file."""
+    text, count = re.subn(pattern, replacement, path.read_text())
+    assert count
+    path.write_text(text)
+
+
+def test_lint_runs_the_check() -> None:
+    printed = subprocess.run(["make", "--dry-run", "lint"], cwd=ROOT, capture_output=True, text=True, check=True).stdout  # noqa: S607 (make of the PATH)
+    assert CHECK in printed.splitlines()
+
+
+def test_every_tool_takes_the_schemas_and_events_of_every_kind(project: Path) -> None:
+    real = project / "events.jsonl"
+    shown = [*(event for _, event in events()), *deployment_events()]
+    real.write_text("".join(f"{json.dumps(event)}\n" for event in shown))
+    assert check(project, real) == (0, "")
+    types = (project / "schemas/openapi.d.ts").read_text()
+    assert '"/devices/{deviceId}/transitions": {' in types
+
+
+def test_a_component_whose_name_yaml_reads_as_a_boolean_stops_redocly_and_openapi_typescript(project: Path) -> None:
+    replace(project / "schemas/openapi.yaml", r"\bOnlyTrue\b", "True")
+    code, findings = check(project)
+    assert code == 1
+    assert "schemas/openapi.yaml: Redocly, no-unresolved-refs: " in findings
+    assert "schemas/openapi.yaml: openapi-typescript: Error: Can't resolve $ref" in findings
+
+
+def test_a_schema_that_refers_to_another_by_its_urn_stops_the_parser_of_asyncapi(project: Path) -> None:
+    urn = "urn:edge-deployment-status:1:definitions#/$defs/"
+    replace(project / "schemas/edge.deployment.started.json", r"#/\$defs/", urn)
+    code, findings = check(project)
+    assert code == 1
+    assert "schemas/asyncapi.yaml: @asyncapi/parser, invalid-ref: " in findings
+    assert "schemas/edge.deployment.started.json: Ajv, " in findings
+
+
+def test_properties_without_a_type_stop_ajv_in_its_strict_mode(project: Path) -> None:
+    replace(project / "schemas/edge.deployment.module.stuck.json", r'\n  "type": "object",', "")
+    code, findings = check(project)
+    assert code == 1
+    assert 'strict mode: missing type "object" for keyword "properties"' in findings
+    assert "schemas/edge.deployment.module.stuck.json: Ajv, " in findings
+
+
+def test_a_shown_event_that_is_wrong_or_a_copy_that_is_old_is_found(project: Path) -> None:
+    page = project / "docs/subscribing.md"
+    replace(page, '"reason": "backoff"', '"reason": "none"')
+    replace(project / "schemas/edge.deployment.started.json", "Its id.", "Its name.")
+    code, findings = check(project)
+    assert code == 1
+    assert "docs/subscribing.md: Ajv: /reason must be equal to one of the allowed values" in findings
+    assert "schemas/edge.deployment.started.json: its $defs are not those of definitions.json" in findings
+
+
+def test_an_event_without_what_cloudevents_asks_for_is_found(project: Path) -> None:
+    replace(project / "docs/subscribing.md", r'\n  "source": .*', "")
+    code, findings = check(project)
+    assert code == 1
+    assert "docs/subscribing.md: cloudevents: " in findings
