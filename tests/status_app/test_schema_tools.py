@@ -74,18 +74,16 @@ def test_properties_without_a_type_stop_ajv_in_its_strict_mode(project: Path) ->
     assert "schemas/edge.deployment.module.stuck.json: Ajv, " in findings
 
 
-def test_a_shown_event_that_is_wrong_or_a_copy_that_is_old_is_found(project: Path) -> None:
-    page = project / "docs/subscribing.md"
-    replace(page, '"reason": "backoff"', '"reason": "none"')
+def test_wrong_events_and_an_old_copy_of_a_definition_are_found(project: Path) -> None:
+    replace(project / "docs/subscribing.md", '"reason": "backoff"', '"reason": "none"')
     replace(project / "schemas/edge.deployment.started.json", "Its id.", "Its name.")
-    code, findings = check(project)
+    further = project / "events.jsonl"
+    event = deployment_events()[0]
+    wrong = ({**event, "source": ""}, {**event, "type": "edge.deployment.begun"})
+    further.write_text("".join(f"{json.dumps(one)}\n" for one in wrong))
+    code, findings = check(project, further)
     assert code == 1
     assert "docs/subscribing.md: Ajv: /reason must be equal to one of the allowed values" in findings
     assert "schemas/edge.deployment.started.json: its $defs are not those of definitions.json" in findings
-
-
-def test_an_event_without_what_cloudevents_asks_for_is_found(project: Path) -> None:
-    replace(project / "docs/subscribing.md", r'\n  "source": .*', "")
-    code, findings = check(project)
-    assert code == 1
-    assert "docs/subscribing.md: cloudevents: " in findings
+    assert "events.jsonl: cloudevents: TypeError: invalid payload" in findings
+    assert 'events.jsonl: no message "edge.deployment.begun" is known' in findings
