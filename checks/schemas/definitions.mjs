@@ -1,5 +1,5 @@
-// Each schema of an event stands alone: below `$defs` it has a copy of what it refers to in definitions.json. So a reader
-// needs one file for one type of event, and a tool needs no way to find another.
+// Each schema of an event stands alone: below `$defs` it has a copy of what it refers to in definitions.json. So a
+// reader needs one file for one type of event, and a tool needs no way to find another.
 //
 // `node checks/schemas/definitions.mjs` writes these copies; the check of the schemas compares them.
 import { readFileSync, readdirSync, writeFileSync } from "node:fs";

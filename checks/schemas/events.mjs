@@ -22,8 +22,8 @@ export function compiled(schema) {
 }
 
 /**
- * What is wrong with an event. cloudevents reads it as a subscriber would; Ajv compares it with the message of its type,
- * and its data with the schema that it names.
+ * What is wrong with an event. cloudevents reads it as a subscriber would; Ajv compares it with the message of its
+ * type, and its data with the schema that it names.
  *
  * @param {string} text
  * @param {Validators} messages by type
@@ -55,5 +55,6 @@ export function eventFindings(text, messages, schemas) {
 function differences(validate, value, name) {
   if (!validate) return [`no ${name} is known`];
   if (validate(value)) return [];
-  return (validate.errors ?? []).map(({ instancePath, message }) => `Ajv: ${instancePath} ${message}, says the ${name}`);
+  const errors = validate.errors ?? [];
+  return errors.map(({ instancePath, message }) => `Ajv: ${instancePath} ${message}, says the ${name}`);
 }

@@ -1,5 +1,5 @@
-// `node checks/schemas/main.mjs [FOLDER] [EVENTS]`: reads the schemas, and the events that the docs show, with the tools
-// that others read them with. Prints what these say against them, one finding a line, and ends with 1 if there is any.
+// `node checks/schemas/main.mjs [FOLDER] [EVENTS]`: reads the schemas, and the events that the docs show, with the
+// tools that others read them with. Prints what these say against them, one finding a line; ends with 1 if there is any.
 //
 // FOLDER is the project, EVENTS a file with further events, one a line. The types of the API, which the page and the
 // client of the tests are checked with, go to schemas/openapi.d.ts.

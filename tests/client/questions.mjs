@@ -1,8 +1,8 @@
-// `node questions.mjs URL KEY DEVICE DEPLOYMENT`: asks the API each of its questions once, by a client that knows it from
-// schemas/openapi.yaml alone. Prints the status and the body of each answer, by path.
+// `node questions.mjs URL KEY DEVICE DEPLOYMENT`: asks the API each of its questions once, by a client that knows it
+// from schemas/openapi.yaml alone. Prints the status and the body of each answer, by path.
 //
-// `make lint` checks this file with the types that openapi-typescript makes of the document: a path that is missing here,
-// a parameter that does not exist, or a property that no answer has stops it.
+// `make lint` checks this file with the types that openapi-typescript makes of the document: a path that is missing
+// here, a parameter that does not exist, or a property that no answer has stops it.
 import { argv, stdout } from "node:process";
 
 import createClient from "openapi-fetch";

@@ -152,7 +152,8 @@ function opening(id, detail, app) {
     summary.replaceChildren(...parts, milestones(counted, app));
     const states = [{ state: "", count: counted.devices }];
     for (const [state, count] of inOrder(counted.states)) states.push({ state, count });
-    showRows(filters, states, ({ state }) => state, ({ state }) => filter(state, chosen, choose), within(devices, "h4"));
+    const makeFilter = (/** @type {{state: string}} */ { state }) => filter(state, chosen, choose);
+    showRows(filters, states, ({ state }) => state, makeFilter, within(devices, "h4"));
   }
 
   return {

@@ -121,7 +121,9 @@ function factsOf(item) {
     ["state", stateBadge(item.state)],
     ["unsettled since", item.unsettledSince && time(item.unsettledSince)],
     ["in this state since", item.since && time(item.since)],
-    item.stuck ? ["stuck since", item.stuckSince && time(item.stuckSince)] : ["stuck at", item.stuckAt && time(item.stuckAt)],
+    item.stuck
+      ? ["stuck since", item.stuckSince && time(item.stuckSince)]
+      : ["stuck at", item.stuckAt && time(item.stuckAt)],
     ["desired status", item.desiredStatus],
     ["reported status", item.runtimeStatus],
     ["exit code", item.exitCode],
