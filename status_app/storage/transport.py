@@ -47,7 +47,7 @@ class TableTransport(AioHttpTransport):
         except TimeoutError as error:
             raise ServiceResponseTimeoutError(f"no whole answer in {self._within} s", error=error) from error
 
-    async def _send(self, request: Any, stream: bool, config: dict[str, Any]) -> Any:  # noqa: FBT001 (as it came)
+    async def _send(self, request: Any, stream: bool, config: dict[str, Any]) -> Any:
         response = await super().send(request, stream=stream, **config)  # it takes its options out of a copy
         if stream:
             await response.read()

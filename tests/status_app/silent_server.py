@@ -26,8 +26,8 @@ class SilentServer:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Read requests; answer none of them to its end."""
         with suppress(ConnectionError):
-            while await reader.read(65536):
-                self.requests += 1
+            while data := await reader.read(65536):
+                self.requests += data.count(b"\r\nHost:")
                 if self.drips is not None:
                     writer.write(self.drips)
                     while not reader.at_eof():
