@@ -7,6 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import batched
 from typing import Final, Protocol
 
@@ -88,10 +89,10 @@ class FlagStuck:
             report.add(await self._reconciler.run(some, end))
         if self._outbox is not None and self._outbox.is_refused:
             report.errors.append(UnavailableError("transitions", "events wait for the next run"))
-        for count in (self._deployments.watch(work.moved, work.more), self._count_stuck()):
+        for count in (partial(self._deployments.watch, work.moved, work.more), self._count_stuck):
             try:
                 async with end.limits("tables"):
-                    await count
+                    await count()
             except Exception as error:  # noqa: BLE001 (the other work goes on, and it is raised at the end)
                 report.errors.append(error)
         report.finish("flag_stuck")
@@ -107,7 +108,8 @@ class FlagStuck:
         for some in ([*first], *batched(others, AT_ONCE, strict=False)):
             known = self._unverified if self._hub.is_open else ()
             waiting = [Due(device_id) for device_id in some if device_id not in known]
-            report.outcomes[STILL_UNVERIFIED] += len(some) - len(waiting)
+            if len(waiting) < len(some):
+                report.outcomes[STILL_UNVERIFIED] += len(some) - len(waiting)
             if deadline.is_over:
                 report.leave(len(waiting))
                 continue
