@@ -78,6 +78,12 @@ def read_notification(event: IncomingEvent) -> Notification | None:
     )
 
 
+def is_of_a_twin(event: IncomingEvent) -> bool:
+    """Whether an event says that it tells of a twin or an identity: its body may hold any part of a twin."""
+    schema, operation = event.properties.get("iothub-message-schema"), event.properties.get("opType")
+    return schema in (_TWIN_SCHEMA, *_LIFECYCLE_SCHEMAS) or operation in (*_TWIN_OPERATIONS, *_LIFECYCLE_OPERATIONS)
+
+
 def _schema_of(operation: Any) -> str | None:
     """The schema of an event whose route left it out ("You may see a subset of properties")."""
     if operation in _TWIN_OPERATIONS:
