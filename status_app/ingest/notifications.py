@@ -23,6 +23,9 @@ _LIFECYCLE_OPERATIONS: Final = (
     "deleteModuleIdentity",
 )
 
+UNADDRESSABLE: Final = (".", "..")
+"""Ids that no request can name: in an address they mean another place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Notification:
@@ -69,6 +72,8 @@ def read_notification(event: IncomingEvent) -> Notification | None:
         return None
     if len(device_id) > NAME_LIMIT:
         raise BadEventError("device_id_too_long", f"{len(device_id)} characters, IoT Hub allows {NAME_LIMIT}")
+    if device_id in UNADDRESSABLE:
+        raise BadEventError("device_id_unaddressable", f"no request can name a device {device_id!r}")
     version = body.get("version")
     return Notification(
         device_id=device_id,

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 from status_app.errors import ContinuationError, LostRaceError, OutOfTimeError, UnavailableError
 from status_app.fleet_index.lookups import FleetIndex
-from status_app.ingest.notifications import Notification
+from status_app.ingest.notifications import UNADDRESSABLE, Notification
 from status_app.iothub.twins import TwinPage
 from status_app.reconcile.reconciler import AT_ONCE, Reconciler
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
@@ -144,7 +144,7 @@ class Resync:
 
 def _device(twin: Mapping[str, Any]) -> str | None:
     device_id = twin.get("deviceId")
-    if isinstance(device_id, str) and 0 < len(device_id) <= NAME_LIMIT:
+    if isinstance(device_id, str) and 0 < len(device_id) <= NAME_LIMIT and device_id not in UNADDRESSABLE:
         return device_id
-    _log.error("resync: the hub sent a twin without the id of a device")
+    _log.error("resync: the hub sent a twin without the id of a device, or with one that no request can name")
     return None

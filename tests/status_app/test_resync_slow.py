@@ -109,3 +109,14 @@ async def test_a_run_that_was_paused_for_longer_than_its_lease_changes_nothing_o
     await app.resync(HOUR)
     assert app.hub.asked[0] == devices[PAGES_KEPT]
     assert await app.index("resync") == []
+
+
+async def test_a_device_that_no_request_can_name_is_passed_over_and_told(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    (device,) = fleet(app, 1)
+    app.hub.strays = [app.hub.twins[device] | {"deviceId": name} for name in (".", "..")]
+    await app.resync()
+    assert caplog.text.count("one that no request can name") == 2
+    assert app.hub.reads == []
+    assert "device" in await app.rows(device)
