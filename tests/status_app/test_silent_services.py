@@ -1,6 +1,7 @@
 """Services that accept and never answer, and such whose answer drips: over real sockets, with short limits."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -15,6 +16,7 @@ from silent_server import HEADERS, SilentServer, silent_server
 
 from local.certificates import issue_certificates
 from status_app.errors import OutOfTimeError, UnavailableError
+from status_app.events.publisher import TransitionPublisher
 from status_app.iothub.breaker import PROBES, TwinBreaker
 from status_app.iothub.twins import QUERY_RETRY, READERS, RETRY, TwinReader
 from status_app.reconcile.twin_changes import MAX_RETRIES, RUN_FOR, BatchError
@@ -258,3 +260,18 @@ async def test_what_a_run_of_the_minute_has_no_time_for_is_left_for_the_next_one
         app.hub.on_read = None
         await app.flag_stuck(MINUTE)
         assert all([(await app.rows(device))["module:m1"]["Stuck"] for device in devices])
+
+
+@pytest.mark.parametrize("drips", [None, b"AMQP\x03\x01\x00\x00", b""], ids=["nothing", "a frame that drips", "bytes"])
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # the SDK leaves its socket to the GC
+async def test_a_publish_that_never_ends_is_given_up(drips: bytes | None) -> None:
+    async with asyncio.timeout(PATIENCE), silent_server() as silent:
+        silent.drips = drips
+        connection = f"Endpoint=sb://localhost:{silent.port};SharedAccessKeyName=r;SharedAccessKey=a2V5"
+        publisher = TransitionPublisher(
+            f"{connection};UseDevelopmentEmulator=true", "transitions", sleep=at_once, timeout=LIMIT
+        )
+        with pytest.raises(UnavailableError, match="transitions is unavailable"):
+            await publisher.publish("edge-1", [b"{}"])
+        await publisher.close()
+        gc.collect()
