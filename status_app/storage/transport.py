@@ -18,7 +18,7 @@ _BROKEN: Final = (ServiceRequestError, ServiceResponseError, IncompleteReadError
 _TIMED_OUT: Final = (ServiceRequestTimeoutError, ServiceResponseTimeoutError)
 
 
-class TableTransport(AioHttpTransport):
+class TableTransport(AioHttpTransport):  # type: ignore[misc]  # its package exports it by __getattr__
     """Sends requests over aiohttp.
 
     A service may close a connection at the very moment when a request goes out on it. Whether the request was done is
