@@ -106,6 +106,10 @@ param historyLimit int = 500
 @minValue(0)
 param twinReadsPerSecond int = 50
 
+@description('Most pages of twins that one instance asks for in a minute; 0: no limit. A unit of S1 or S2 allows 20 to all who ask.')
+@minValue(0)
+param twinQueriesPerMinute int = 16
+
 @description('Where metrics of the app go. All alerts but alert-failures and alert-silence need them.')
 @allowed([
   'azure-monitor'
@@ -231,6 +235,7 @@ module functionApp 'modules/function-app.bicep' = {
     resyncSchedule: resyncSchedule
     historyLimit: historyLimit
     twinReadsPerSecond: twinReadsPerSecond
+    twinQueriesPerMinute: twinQueriesPerMinute
     telemetry: telemetry
   }
 }

@@ -4,6 +4,7 @@
     +-- SettingError             a setting is missing or wrong: the app does not start
     +-- BadEventError            an event that no retry can mend: dead-lettered at once
     +-- UnavailableError         a service does not answer: raised, the host retries, at last dead-lettered
+    |   +-- OutOfTimeError       a run is over: what is left is left for the next one
     |   +-- HubRequestError      one request that IoT Hub refused or did not answer (iothub.twins)
     +-- LostRaceError            another writer was first: the device is read again
     +-- ContinuationError        a query cannot go on where it stopped: it starts from its beginning
@@ -56,6 +57,13 @@ class UnavailableError(StatusAppError):
         self.service = service
         self.retry_after = retry_after
         self.is_final = is_final
+
+
+class OutOfTimeError(UnavailableError):
+    """The time of a run was over before a service had answered, or before it was asked."""
+
+    def __init__(self, service: str, detail: str = "the time of this run is over") -> None:
+        super().__init__(service, detail, is_final=True)
 
 
 class LostRaceError(StatusAppError):

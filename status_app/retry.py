@@ -1,14 +1,17 @@
-"""Attempts to reach a service: how many, how far apart, and for how long."""
+"""Attempts to reach a service: how many, how far apart, and for how long; and when a run of the app is over."""
 
 import asyncio
+import math
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from typing import Final
 
-from status_app.errors import UnavailableError
+from status_app.errors import OutOfTimeError, UnavailableError
 from status_app.telemetry.logs import log
 
 _log = log(__name__)
@@ -78,3 +81,51 @@ def retry_after(header: str) -> float:
         return (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds()
     except (TypeError, ValueError):  # no date, or one without a zone
         return 0.0
+
+
+class Deadline:
+    """When a run is over: well before the ten minutes after which the functions host kills it (host.json).
+
+    What is left then is left for the next run, or for the next attempt of a batch.
+
+    Args:
+        seconds: From now on.
+        clock: Seconds that never run back.
+    """
+
+    def __init__(self, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._end = clock() + seconds
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing may begin any more."""
+        return self._clock() >= self._end
+
+    def part(self, share: float) -> "Deadline":
+        """The deadline of a part of what is left: what comes behind it has the rest."""
+        now = self._clock()
+        return Deadline((self._end - now) * share, self._clock)
+
+    @asynccontextmanager
+    async def limits(self, service: str) -> AsyncIterator[None]:
+        """Let work with a service begin before the end alone, and cut it off there: that is as if the app was killed.
+
+        Raises:
+            OutOfTimeError: The time is over.
+        """
+        if self.is_over:
+            raise OutOfTimeError(service)
+        left = self._end - self._clock()
+        timer = asyncio.timeout(left if left < math.inf else None)
+        try:
+            async with timer:
+                yield
+        except TimeoutError:
+            if not timer.expired():
+                raise
+            raise OutOfTimeError(service) from None
+
+
+NEVER: Final = Deadline(math.inf)
+"""The deadline of what a person runs, and ends."""

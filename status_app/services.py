@@ -2,10 +2,10 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Protocol
 
 from azure.data.tables.aio import TableClient
 
@@ -17,13 +17,14 @@ from status_app.fleet_index.lookups import FleetIndex
 from status_app.fleet_index.projection import FleetProjection
 from status_app.ingest import dead_letters
 from status_app.ingest.dead_letters import DeadLetters
+from status_app.iothub.breaker import TwinBreaker, TwinSource
 from status_app.iothub.twins import TwinReader
 from status_app.queries import Fleet
 from status_app.queries.health import Health
 from status_app.reconcile.flag_stuck import FlagStuck
 from status_app.reconcile.index_build import IndexBuild
-from status_app.reconcile.reconciler import Reconciler, Twins
-from status_app.reconcile.resync import Resync, TwinPages
+from status_app.reconcile.reconciler import Reconciler
+from status_app.reconcile.resync import Resync
 from status_app.reconcile.resync_position import ResyncPosition
 from status_app.reconcile.twin_changes import TwinChanges
 from status_app.rollouts import deployment_rows
@@ -43,16 +44,10 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class TwinSource(Twins, TwinPages, Protocol):
-    """Where twins come from."""
-
-
 @dataclass(frozen=True, slots=True)
 class _Parts:
     index: FleetIndex
-    build: IndexBuild
-    deployments: Deployments
-    outbox: Outbox | None
+    flag_stuck: FlagStuck
     reconciler: Reconciler
     position: ResyncPosition
     dead_letters: DeadLetters
@@ -68,6 +63,7 @@ class Services:
         clock: Callable[[], datetime] = utc_now,
         twins: TwinSource | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        ticks: Callable[[], float] | None = None,
     ) -> None:
         """Prepare clients; nothing is connected yet.
 
@@ -76,13 +72,20 @@ class Services:
             clock: The time, in UTC.
             twins: Where twins come from; the hub of the settings by default.
             sleep: Waits between two attempts to reach a service, in seconds.
+            ticks: Seconds that never run back, by which runs end; the machine's by default, or those of a `clock` that
+                is brought along.
         """
         self._settings = settings
         self._clock = clock
         self._sleep = sleep
         self._service = table_service(settings.tables)
         reads = settings.twin_reads_per_second
-        self._twins = twins or TwinReader(settings.iot_hub, reads_per_second=reads, sleep=sleep)
+        queries = settings.twin_queries_per_minute
+        self._ticks = ticks or (time.monotonic if clock is utc_now else lambda: clock().timestamp())
+        self._hub = twins or TwinReader(
+            settings.iot_hub, reads_per_second=reads, queries_per_minute=queries, sleep=sleep
+        )
+        self._twins = TwinBreaker(self._hub, self._ticks)
         transitions = settings.transitions
         self._publisher = TransitionPublisher(*transitions, sleep=sleep) if transitions else None
         self._exporter = azure_monitor() if settings.sends_metrics else None
@@ -94,17 +97,16 @@ class Services:
     async def twin_changes(self) -> TwinChanges:
         """The handler of twin changes."""
         parts = await self._made()
-        return TwinChanges(parts.reconciler, parts.dead_letters, self._clock)
+        return TwinChanges(parts.reconciler, parts.dead_letters, self._clock, self._ticks)
 
     async def flag_stuck(self) -> FlagStuck:
         """The timer of deadlines and of unsent events."""
-        parts = await self._made()
-        return FlagStuck(parts.index, parts.build, parts.deployments, parts.outbox, parts.reconciler, self._clock)
+        return (await self._made()).flag_stuck
 
     async def resync(self) -> Resync:
         """The timer of the whole fleet."""
         parts = await self._made()
-        return Resync(parts.index, parts.position, parts.reconciler, self._twins, self._clock)
+        return Resync(parts.index, parts.position, parts.reconciler, self._twins, self._clock, self._ticks)
 
     async def reconciler(self) -> Reconciler:
         """What looks at devices."""
@@ -125,8 +127,8 @@ class Services:
         await self._service.close()
         if self._publisher is not None:
             await self._publisher.close()
-        if isinstance(self._twins, TwinReader):
-            self._twins.close()
+        if isinstance(self._hub, TwinReader):
+            self._hub.close()
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
 
@@ -144,11 +146,11 @@ class Services:
             )
             projection, former = FleetProjection(index_table, self._sleep), FormerIndex(index_table)
             reconciler = Reconciler(devices, commit, projection, former, outbox, self._twins, policy, self._clock)
+            build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
+            deployments = Deployments(rows, index, devices, publisher, policy, hub=hub, clock=self._clock)
             self._parts = _Parts(
                 index,
-                IndexBuild(index_table, projection, rows, devices, reconciler, self._clock),
-                Deployments(rows, index, devices, publisher, policy, hub=hub, clock=self._clock),
-                outbox,
+                FlagStuck(index, build, deployments, outbox, reconciler, self._twins, self._clock, self._ticks),
                 reconciler,
                 ResyncPosition(index_table),
                 DeadLetters(await self._table(dead_letters.TABLE)),

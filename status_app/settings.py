@@ -31,6 +31,8 @@ class Settings:
         policy: Grace periods and the stability window.
         history_limit: Transitions that are kept of each device.
         twin_reads_per_second: Most twins that this process reads in a second; 0: no limit (`TWIN_READS_PER_SECOND`).
+        twin_queries_per_minute: Most pages of twins that this process asks for in a minute; 0: no limit
+            (`TWIN_QUERIES_PER_MINUTE`).
         transitions: Connection string or host name of an Event Hubs namespace (`Transitions`), and the event hub in it
             (`TRANSITIONS_HUB`); None where no events are published.
         sends_metrics: Whether metrics go to Azure Monitor (`TELEMETRY`).
@@ -43,6 +45,7 @@ class Settings:
     policy: GracePolicy
     history_limit: int
     twin_reads_per_second: int
+    twin_queries_per_minute: int
     transitions: tuple[str, str] | None
     sends_metrics: bool
     schedules: Mapping[str, str]
@@ -66,6 +69,7 @@ class Settings:
             ),
             history_limit=_count(environment, "HISTORY_LIMIT", 500, least=1),
             twin_reads_per_second=_count(environment, "TWIN_READS_PER_SECOND", 50, least=0),
+            twin_queries_per_minute=_count(environment, "TWIN_QUERIES_PER_MINUTE", 16, least=0),
             transitions=_transitions(environment),
             sends_metrics=_sends_metrics(environment),
             schedules=read_schedules(environment),

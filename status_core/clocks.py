@@ -38,8 +38,10 @@ class Clock:
 
     @property
     def stuck_at(self) -> datetime | None:
-        """When it becomes stuck, or became it."""
-        return None if self.unsettled_since is None else self.unsettled_since + self.grace
+        """When it becomes stuck, or became it: a grace period that is changed later changes nothing of that."""
+        if self.stuck_since is not None or self.unsettled_since is None:
+            return self.stuck_since
+        return self.unsettled_since + self.grace
 
     @property
     def is_stuck(self) -> bool:

@@ -49,7 +49,7 @@ def written(tables: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
         folder = tmp_path_factory.mktemp("stack")
         async with running_stack(folder, tables, lambda: datetime.now(UTC)) as stack:
             stack.iot_hub.registry.put(TWIN | {"deviceId": DEVICE})
-            stack.send(RoutedEvent(b"x" * 100_000, "", {"opType": "updateTwin"}))
+            stack.send(RoutedEvent(b"x" * 100_000, "", {"opType": "none of a twin"}))
             stack.iot_hub.registry.put(SUCCESSFUL | {"deviceId": "successful"})
             await stack.host.drained()
             stack.event_hubs.faults.refuse(TRANSITIONS, 10**6)

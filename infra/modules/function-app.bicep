@@ -71,6 +71,9 @@ param historyLimit int
 @description('TWIN_READS_PER_SECOND.')
 param twinReadsPerSecond int
 
+@description('TWIN_QUERIES_PER_MINUTE.')
+param twinQueriesPerMinute int
+
 @description('TELEMETRY.')
 param telemetry string
 
@@ -184,6 +187,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     RESYNC_SCHEDULE: resyncSchedule
     HISTORY_LIMIT: string(historyLimit)
     TWIN_READS_PER_SECOND: string(twinReadsPerSecond)
+    TWIN_QUERIES_PER_MINUTE: string(twinQueriesPerMinute)
     TELEMETRY: telemetry
   }
 }

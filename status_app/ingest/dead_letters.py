@@ -1,4 +1,9 @@
-"""The table DeadLetter: events that could not be processed, whole but for secrets, until they are replayed."""
+"""The table DeadLetter: events that could not be processed, until they are replayed.
+
+Of an event that may hold a part of a twin only ids, versions and sizes are kept: a patch can quote a secret that stands
+elsewhere in the twin, where nothing here sees it, and a replay reads the twin anyway. The body of any other event is
+whole but for what looks like a secret.
+"""
 
 import json
 import re
@@ -13,8 +18,9 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from status_app.errors import StatusAppError
+from status_app.errors import BadEventError, StatusAppError
 from status_app.ingest.event_batch import IncomingEvent
+from status_app.ingest.notifications import is_of_a_twin
 from status_app.storage.client import table_errors
 from status_app.storage.codecs import long, read_number, read_time
 from status_app.storage.columns import Row
@@ -27,6 +33,11 @@ PAGE: Final = 50
 
 _SECRET_KEY: Final = re.compile(r"^(?:env|createOptions\d*|registryCredentials)$", re.IGNORECASE)
 _SECRET_WORD: Final = re.compile(r"env\W|createOptions|registryCredentials|password", re.IGNORECASE)
+_TWIN_WORD: Final = re.compile(rb'"(?:desired|reported)"')
+"""In what says of itself that it is no twin, and holds one."""
+_NO_BODY: Final = "none"
+"""BodyEncoding of a twin event whose body cannot be read: nothing of it is kept."""
+_ID_LENGTH: Final = 1000
 _PART: Final = 16_000
 """Characters of a text column, and a quarter of the bytes of a binary one; Table Storage takes 32,768 UTF-16 units, of
 which a character may need two, and 65,536 bytes."""
@@ -58,11 +69,15 @@ class DeadLetter:
         return str(self.row.get("Reason", "without a reason"))
 
     def event(self) -> IncomingEvent:
-        """The event, its body without secrets.
+        """The event, its body as it was kept: without secrets, or its ids and versions alone.
 
         Raises:
+            BadEventError: It was given up since its body cannot be read, and nothing of that was kept.
             UnreadableRowError: The row is not as `keep` writes it.
         """
+        if self.row.get("BodyEncoding") == _NO_BODY:
+            detail = str(self.row.get("Detail", ""))
+            raise BadEventError(self.reason, detail.removeprefix(f"{self.reason}: "))
         enqueued = self.row.get("EnqueuedTime")
         properties = _properties(_checked("Properties", self.row.get("Properties"), str))
         return IncomingEvent(
@@ -95,7 +110,8 @@ class DeadLetters:
             "SequenceNumber": long(event.sequence_number),
             "EnqueuedTime": event.enqueued_time,
             "Properties": _told(event)[:_PART],
-            **_body_columns(safe_body(event.body)),
+            "BodySize": long(len(event.body)),
+            **_kept(event),
         }
         with table_errors():
             await self._client.upsert_entity(
@@ -186,6 +202,36 @@ def _cut(text: str) -> str:
     return text if match is None else f"{text[: match.start()]}{REDACTED} ({len(text) - match.start()} characters)"
 
 
+def _kept(event: IncomingEvent) -> Row:
+    """What is kept of the body."""
+    if not is_of_a_twin(event) and not _TWIN_WORD.search(event.body.replace(b"\x00", b"")):  # UTF-16 as well
+        return _body_columns(safe_body(event.body))
+    try:
+        body = json.loads(event.body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        body = None
+    return _body_columns(_json(_outline(body))) if isinstance(body, dict) else {"BodyEncoding": _NO_BODY}
+
+
+def _outline(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Ids and versions of a twin, or of a part of one, and how large its sections are."""
+    outline: dict[str, Any] = {
+        name: body[name][:_ID_LENGTH] for name in ("deviceId", "moduleId") if isinstance(body.get(name), str)
+    }
+    outline |= _version("version", body)
+    properties = body.get("properties")
+    sections = properties if isinstance(properties, dict) else {}
+    for name in ("desired", "reported"):
+        if isinstance(section := sections.get(name), dict):
+            outline[name] = {**_version("$version", section), "characters": len(_json(section))}
+    return outline
+
+
+def _version(name: str, part: Mapping[str, Any]) -> dict[str, int]:
+    version = part.get(name)
+    return {name: version} if isinstance(version, int) and not isinstance(version, bool) else {}
+
+
 def _key(event: IncomingEvent) -> dict[str, str]:
     """By partition and sequence number; the time tells an event hub from one that was created anew."""
     enqueued = event.enqueued_time.timestamp() * 1000 if event.enqueued_time else 0
@@ -215,7 +261,7 @@ def _body(row: Mapping[str, Any]) -> bytes:
     """The body of a row: its parts are text, or pieces of one deflated stream."""
     encoding = row.get("BodyEncoding")
     if encoding not in ("text", "deflate"):
-        raise UnreadableRowError("BodyEncoding is neither text nor deflate")
+        raise UnreadableRowError("BodyEncoding is neither text nor deflate nor none")
     names = ["Body"]
     while _column(len(names)) in row:
         names.append(_column(len(names)))

@@ -65,6 +65,9 @@ _OTHER_SCHEMAS: Final = {
     "digitalTwinChangeNotification": OtherEvent.DIGITAL_TWIN,
 }
 
+UNADDRESSABLE: Final = (".", "..")
+"""Ids that no request can name: in an address they mean another place."""
+
 
 @dataclass(frozen=True, slots=True)
 class Notification:
@@ -115,6 +118,8 @@ def read_notification(event: IncomingEvent) -> Notification | OtherEvent:
         return OtherEvent.OTHER_MODULE if body.get("moduleId") else other_twin
     if len(device_id) > NAME_LIMIT:
         raise BadEventError("device_id_too_long", f"{len(device_id)} characters, IoT Hub allows {NAME_LIMIT}")
+    if device_id in UNADDRESSABLE:
+        raise BadEventError("device_id_unaddressable", f"no request can name a device {device_id!r}")
     version = body.get("version")
     return Notification(
         device_id=device_id,
@@ -140,6 +145,12 @@ def _other_event(event: IncomingEvent) -> OtherEvent | None:
     if not operation and any(name in event.system_properties for name in _SENT_BY_A_DEVICE):
         return OtherEvent.TELEMETRY
     return None
+
+
+def is_of_a_twin(event: IncomingEvent) -> bool:
+    """Whether an event says that it tells of a twin or an identity: its body may hold any part of a twin."""
+    schema, operation = event.properties.get("iothub-message-schema"), event.properties.get("opType")
+    return schema in (_TWIN_SCHEMA, *_LIFECYCLE_SCHEMAS) or operation in (*_TWIN_OPERATIONS, *_LIFECYCLE_OPERATIONS)
 
 
 def _schema_of(operation: Any) -> str | None:

@@ -21,14 +21,19 @@ from status_core import EDGE_AGENT
 
 if TYPE_CHECKING:
     from azure.iot.hub import IoTHubRegistryManager
-    from requests import Response
+    from requests import Response, Session
 
 READERS: Final = 8
 """Requests at once: each holds a kept-alive connection, and S1 allows 100 twin reads a second to the whole hub."""
-RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=10.0, within=60.0)
-"""The host runs a batch again if that was too soon."""
 TIMEOUT: Final = 10.0
-"""Seconds that the hub can be silent; the SDK's own default is 100."""
+"""Seconds for a whole attempt to read a twin, bytes that drip included; the SDK's own default is 100 of silence."""
+RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=10.0, within=20.0)
+"""A hub that is silent gets two attempts, one that refuses four. The host runs a batch again if that was too soon."""
+PAGE_TIMEOUTS: Final = 3
+"""Times TIMEOUT that an attempt to get a page can take, which has a hundred twins; silent the hub can be for one."""
+MINUTE: Final = 60.0
+"""Seconds after which a throttled query is asked again where the hub does not say: it counts queries by the minute."""
+QUERY_RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=MINUTE, within=150.0)
 PAGE_SIZE: Final = 100
 """Twins of a page: the most that the hub gives, since S1 allows 20 queries a minute."""
 QUERY: Final = f"SELECT * FROM devices.modules WHERE moduleId = '{EDGE_AGENT}'"  # noqa: S608 (of constants)
@@ -43,6 +48,23 @@ type _Request = Callable[[Any], Any]
 """A call of the SDK's protocol client, which gives a raw response."""
 
 _log = log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Requests:
+    """How requests of one kind are made.
+
+    Attributes:
+        turns: Lets so many through.
+        retry: How often one is made.
+        within: Seconds for an attempt.
+        throttled_wait: Seconds after an answer 429 that asks for none.
+    """
+
+    turns: TokenBucket
+    retry: RetryPolicy
+    within: float
+    throttled_wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,22 +87,27 @@ class TwinReader:
         iot_hub: Host name of the hub, or a connection string.
         reads_per_second: Most requests for a twin, further attempts among them; 0: no limit. Queries are not counted:
             the hub throttles them for themselves.
+        queries_per_minute: Most requests for a page, further attempts among them; 0: no limit.
         sleep: Waits that many seconds, for a turn or before another attempt.
         clock: Seconds that never run back.
-        timeout: Seconds that the hub can be silent.
+        timeout: Seconds for an attempt to read a twin. A page takes longer.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all but one keyword-only: limits, and what tests bring)
         self,
         iot_hub: str,
         *,
         reads_per_second: int = 0,
+        queries_per_minute: int = 0,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         timeout: float = TIMEOUT,
     ) -> None:
         self._iot_hub = iot_hub
-        self._reads = TokenBucket(reads_per_second, clock=clock, sleep=sleep)
+        turns = TokenBucket(reads_per_second, clock=clock, sleep=sleep)
+        self._reads = _Requests(turns, RETRY, timeout)
+        turns = TokenBucket(queries_per_minute / MINUTE, clock=clock, sleep=sleep)
+        self._queries = _Requests(turns, QUERY_RETRY, PAGE_TIMEOUTS * timeout, MINUTE)
         self._sleep = sleep
         self._clock = clock
         self._timeout = timeout
@@ -96,7 +123,7 @@ class TwinReader:
         """
         try:
             twin, _ = await self._ask(
-                lambda protocol: protocol.modules.get_twin(device_id, EDGE_AGENT, raw=True), dict, self._reads.take
+                lambda protocol: protocol.modules.get_twin(device_id, EDGE_AGENT, raw=True), dict, self._reads
             )
         except HubRequestError as error:
             # Any other 404 is not the hub's word on this device, and must not remove what is stored of it.
@@ -125,6 +152,7 @@ class TwinReader:
             items, headers = await self._ask(
                 lambda protocol: protocol.query.get_twins({"query": QUERY}, continuation, str(PAGE_SIZE), raw=True),
                 list,
+                self._queries,
             )
         except HubRequestError as error:
             if continuation is not None and error.status == _BAD_REQUEST:
@@ -139,9 +167,7 @@ class TwinReader:
         """End the reader's threads; requests under way end first."""
         self._threads.shutdown()
 
-    async def _ask[T](
-        self, request: _Request, kind: type[T], turn: Callable[[], Awaitable[None]] | None = None
-    ) -> tuple[T, Mapping[str, str]]:
+    async def _ask[T](self, request: _Request, kind: type[T], requests: _Requests) -> tuple[T, Mapping[str, str]]:
         """The hub's answer to a request, and its headers. Each attempt waits for its turn first.
 
         Raises:
@@ -150,24 +176,35 @@ class TwinReader:
         loop = asyncio.get_running_loop()
 
         async def attempt() -> tuple[T, Mapping[str, str]]:
-            if turn is not None:
-                await turn()
-            return await loop.run_in_executor(self._threads, self._attempt, request, kind)
+            await requests.turns.take()
+            try:
+                async with asyncio.timeout(requests.within):  # a thread that looks up a name cannot be stopped
+                    return await loop.run_in_executor(self._threads, self._attempt, request, kind, requests.within)
+            except TimeoutError:
+                raise HubRequestError("Timeout") from None
+            except HubRequestError as error:
+                if error.status == _THROTTLED and not error.retry_after:
+                    error.retry_after = requests.throttled_wait
+                raise
 
-        return await RETRY.run(attempt, sleep=self._sleep, clock=self._clock)
+        return await requests.retry.run(attempt, sleep=self._sleep, clock=self._clock)
 
-    def _attempt[T](self, request: _Request, kind: type[T]) -> tuple[T, Mapping[str, str]]:
+    def _attempt[T](self, request: _Request, kind: type[T], within: float) -> tuple[T, Mapping[str, str]]:
         from msrest.exceptions import ClientException, HttpOperationError  # noqa: PLC0415 (comes with azure.iot.hub)
 
+        from status_app.iothub.timed_tls import ending_within  # noqa: PLC0415 (imports requests, as azure.iot.hub does)
+
         try:
-            response: Response = request(self._client().protocol).response
+            with ending_within(within):
+                response: Response = request(self._client().protocol).response
+                content = response.content
         except HttpOperationError as error:
             raise _refusal(error.response) from None  # the error may quote the body
-        except (AzureError, ClientException, ValueError) as error:
+        except (AzureError, ClientException, OSError, ValueError) as error:
             cause = getattr(error, "inner_exception", None) or error
             raise HubRequestError(type(cause).__name__) from None
         try:
-            answer = json.loads(response.content)
+            answer = json.loads(content)
         except (ValueError, RecursionError):  # the error quotes the body
             answer = None
         if not isinstance(answer, kind):
@@ -223,6 +260,7 @@ def registry_manager(iot_hub: str, timeout: float) -> "IoTHubRegistryManager":
     protocol = manager.protocol
     protocol.config.keep_alive = True
     protocol.config.connection.timeout = timeout
+    protocol.config.session_configuration_callback = _timed
     # Its own retries multiply ours, and lose the status and the Retry-After of what they gave up on.
     retries = protocol.config.retry_policy
     retries.retries = 0
@@ -231,6 +269,15 @@ def registry_manager(iot_hub: str, timeout: float) -> "IoTHubRegistryManager":
     # Its models lose a twin whose types are not the usual ones, and their errors quote the twin.
     protocol.modules._deserialize = protocol.query._deserialize = _unread  # noqa: SLF001
     return manager
+
+
+def _timed(session: "Session", config: Any, _options: Any, **options: Any) -> Mapping[str, Any]:
+    """Let a session of the SDK's, one for each thread, make connections that keep to a deadline."""
+    from status_app.iothub.timed_tls import TimedAdapter  # noqa: PLC0415 (as above)
+
+    if not isinstance(session.adapters["https://"], TimedAdapter):
+        session.mount("https://", TimedAdapter(max_retries=config.retry_policy()))
+    return options
 
 
 def _unread(_type: str, _response: object) -> None:

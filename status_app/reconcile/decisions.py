@@ -38,13 +38,10 @@ def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime, *, a
 
 def needs_a_read(task: Task, stored: StoredDevice) -> bool:
     """Whether only a read can say what the hub holds."""
-    match task:
-        case Queried(_, twin, queried):
-            is_later = stored.is_known and stored.observed >= queried
-            return is_later or _is_doubtful(stored, evaluate(twin))
-        case Due(_, ask):
-            return ask
-    return True
+    if not isinstance(task, Queried):
+        return True
+    is_later = stored.is_known and stored.observed >= task.queried
+    return is_later or _is_doubtful(stored, evaluate(task.twin))
 
 
 def advanced(

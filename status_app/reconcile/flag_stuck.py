@@ -3,26 +3,43 @@
 Its cost follows what is to be done, not the size of the fleet.
 """
 
+import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import batched
-from typing import Final
+from typing import Final, Protocol
 
 from status_app.errors import UnavailableError
 from status_app.events.outbox import Outbox
 from status_app.fleet_index.lookups import FleetIndex, IndexEntry, Work
 from status_app.fleet_index.rows import PENDING
+from status_app.iothub.breaker import PROBES
 from status_app.reconcile.index_build import IndexBuild
-from status_app.reconcile.reconciler import AT_ONCE, SILENT, Reconciler
+from status_app.reconcile.reconciler import AT_ONCE, Reconciler
 from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Announced, Due, Outcome
+from status_app.retry import Deadline
 from status_app.rollouts.deployments import Deployments
 from status_app.telemetry import meters
 
 WRITERS_END_AFTER: Final = timedelta(minutes=15)
 """No writer is longer between an announcement and its change: a function runs for ten minutes at most (host.json)."""
+LOOK_FOR: Final = 300.0
+"""Seconds of a run in which due devices are looked at, those with the oldest deadline first."""
+RUN_FOR: Final = 420.0
+"""Seconds of a run."""
+STILL_UNVERIFIED: Final = "still unverified"
+"""In the line of a run: devices that were flagged without a read, for which the hub is not asked again yet."""
+
+
+class Hub(Protocol):
+    """Whether twins can be read."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the hub did not answer, and is not asked now."""
 
 
 class FlagStuck:
@@ -35,14 +52,19 @@ class FlagStuck:
         deployments: Deployments,
         outbox: Outbox | None,
         reconciler: Reconciler,
+        hub: Hub,
         clock: Callable[[], datetime],
+        ticks: Callable[[], float],
     ) -> None:
         self._index = index
         self._build = build
         self._deployments = deployments
         self._outbox = outbox
         self._reconciler = reconciler
+        self._hub = hub
         self._clock = clock
+        self._ticks = ticks
+        self._unverified = set[str]()
 
     async def run(self) -> None:
         """Look at each device that is due, the oldest deadline first; finish what is left; count deployments.
@@ -51,35 +73,54 @@ class FlagStuck:
             UnavailableError: The table service does not answer.
             ExceptionGroup: Some devices could not be looked at, or events not be sent; both stay for the next run.
         """
-        report = RunReport()
+        report, looks, end = RunReport(), Deadline(LOOK_FOR, self._ticks), Deadline(RUN_FOR, self._ticks)
         if self._outbox is not None:
             self._outbox.try_again()
-        await self._build.go_on(report)
-        work = await self._index.work(self._clock())
-        due_devices = dict.fromkeys((*(entry.device_id for entry in work.due), *await self._build.due()))
-        await self._look_at_due(due_devices, report)
-        for announced in batched(self._announced(work.announced), AT_ONCE, strict=False):
-            report.add(await self._reconciler.run(announced))
+        async with end.limits("tables"):
+            await self._build.go_on(report)
+            work = await self._index.work(self._clock())
+            former = await self._build.due()
+        await self._look([*dict.fromkeys((*(entry.device_id for entry in work.due), *former))], looks, report)
+        announced = self._announced(work.announced)
+        for number, some in enumerate(batched(announced, AT_ONCE, strict=False)):
+            if end.is_over:
+                report.leave(len(announced) - number * AT_ONCE)
+                break
+            report.add(await self._reconciler.run(some, end))
         if self._outbox is not None and self._outbox.is_refused:
             report.errors.append(UnavailableError("transitions", "events wait for the next run"))
         if self._build.is_done:  # by half an index, a deployment would be completed that is not
             for count in (partial(self._count_deployments, work, report), self._count_stuck):
                 try:
-                    await count()
+                    async with end.limits("tables"):
+                        await count()
                 except Exception as error:  # noqa: BLE001 (the other work goes on, and it is raised at the end)
                     report.errors.append(error)
         report.finish("flag_stuck")
 
-    async def _look_at_due(self, device_ids: Iterable[str], report: RunReport) -> None:
-        silent = 0
-        for due in batched(device_ids, AT_ONCE, strict=False):
-            results = await self._reconciler.run(Due(device_id, ask=silent < SILENT) for device_id in due)
+    async def _look(self, due: list[str], deadline: Deadline, report: RunReport) -> None:
+        """Look at due devices. While the hub does not answer, those flagged before are left as they are.
+
+        A few go first, so that the others know whether it answers: any few, since of some it may never have a word.
+        """
+        first = set(random.sample(due, min(PROBES, len(due))))
+        others = [device_id for device_id in due if device_id not in first]
+        self._unverified.intersection_update(due)
+        for some in ([*first], *batched(others, AT_ONCE, strict=False)):
+            known = self._unverified if self._hub.is_open else ()
+            waiting = [Due(device_id) for device_id in some if device_id not in known]
+            if len(waiting) < len(some):
+                report.outcomes[STILL_UNVERIFIED] += len(some) - len(waiting)
+            if deadline.is_over:
+                report.leave(len(waiting))
+                continue
+            results = await self._reconciler.run(waiting, deadline)
+            report.add(results)
             for result in results:
                 if result.outcome is Outcome.UNVERIFIED:
-                    silent += 1
-                elif silent < SILENT:
-                    silent = 0
-            report.add(results)
+                    self._unverified.add(result.task.device_id)
+                elif result.error is None:
+                    self._unverified.discard(result.task.device_id)
 
     def _announced(self, entries: Iterable[IndexEntry]) -> list[Announced]:
         """A task for each device of which something is left; announcements of dead writers end with it."""

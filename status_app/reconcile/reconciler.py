@@ -21,11 +21,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
 
-from status_app.errors import LostRaceError, UnavailableError
+from status_app.errors import LostRaceError, OutOfTimeError, UnavailableError
 from status_app.events.outbox import Outbox
 from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.projection import FleetProjection, Projection
 from status_app.fleet_index.rows import Summary, project, said_of
+from status_app.iothub.twins import READERS
 from status_app.reconcile.decisions import (
     advanced,
     is_missed,
@@ -36,6 +37,7 @@ from status_app.reconcile.decisions import (
 )
 from status_app.reconcile.device_cache import DeviceCache
 from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Result, Task, Unseen
+from status_app.retry import NEVER, Deadline
 from status_app.status_table.commit import Change, DeviceCommit
 from status_app.status_table.reader import DeviceReader
 from status_app.status_table.stored_device import StoredDevice
@@ -48,8 +50,8 @@ ROUNDS: Final = 5
 """Rounds before a writer that always comes second gives up until the next event."""
 AT_ONCE: Final = 100
 """Devices of a batch that are asked for side by side."""
-SILENT: Final = 3
-"""Due devices in a row for which the hub did not answer, before it is no longer asked: each costs several attempts."""
+READING: Final = 0.6
+"""Of the time that is left: for twins. What was read by then is committed in the rest of it."""
 
 _log = log(__name__)
 
@@ -118,31 +120,33 @@ class Reconciler:
         self._clock = clock
         self._cache = DeviceCache()
 
-    async def run(self, tasks: Iterable[Task]) -> list[Result]:
+    async def run(self, tasks: Iterable[Task], deadline: Deadline = NEVER) -> list[Result]:
         """Reconcile the devices of a batch, each once.
 
         Args:
             tasks: One for each device.
+            deadline: When to leave what is left. Nothing of it is lost, as where the app is killed.
 
         Returns:
             A result for each task, in their order. Its error is BadEventError where the device is neither in the hub
-            nor in the table, UnavailableError where a service does not answer or other writers were always first.
+            nor in the table, UnavailableError where a service does not answer or other writers were always first, and
+            OutOfTimeError where it was left.
         """
         devices = [_Device(task, StoredDevice(task.device_id)) for task in tasks]
         waiting = devices
         for _ in range(ROUNDS):
-            await _each(waiting, self._read)
-            await self._read_twins(waiting)
-            await _each(waiting, self._decide)
+            await _each(waiting, self._read, deadline)
+            await self._read_twins(waiting, deadline.part(READING))
+            await _each(waiting, self._decide, NEVER)
             changing = [device for device in waiting if device.change is not None and device.error is None]
             moving = [device for device in changing if device.is_moving]
-            await _each(moving, self._consult)
-            await self._announce([device for device in moving if device.error is None])
-            await _each(changing, self._write)
+            await _each(moving, self._consult, deadline)
+            await self._announce([device for device in moving if device.error is None], deadline)
+            await _each(changing, self._write, deadline)
             done = [device for device in waiting if device.error is None and device.outcome is not None]
             going = [device for device in done if device.is_moving]
-            await _each([device for device in going if self._has_unpublished(device)], self._publish)
-            await self._project(going)
+            await self._publish_each([device for device in going if self._has_unpublished(device)], deadline)
+            await self._project_in_time(going, deadline)
             for device in done:
                 if not device.is_moving:
                     self._cache.keep(device.summary, device.stored)
@@ -180,30 +184,23 @@ class Reconciler:
             await self._take(device, summary, device.stored)
             device.change = replace(device.change, published=device.published)
 
-    async def _read_twins(self, devices: Sequence[_Device]) -> None:
+    async def _read_twins(self, devices: Sequence[_Device], deadline: Deadline) -> None:
         """Read the twins of all devices that need theirs."""
-        silent = 0
 
         async def read(device: _Device) -> None:
-            nonlocal silent
             if isinstance(device.task, Queried) and not needs_a_read(device.task, device.stored):
                 device.twin = device.task.twin
                 return
-            is_due = isinstance(device.task, Due)
-            if not needs_a_read(device.task, device.stored) or (is_due and silent >= SILENT):
-                device.is_silent = True
-                return
             try:
                 device.twin = await self._twins.read(device.device_id)
-                silent = 0 if silent < SILENT else silent
             except UnavailableError as error:
-                if not is_due:
+                if not isinstance(device.task, Due):
                     raise
-                _log.warning("device %r: flagged as it was last seen: %s", device.device_id, error)
-                silent += 1
+                _log.info("device %r: flagged as it was last seen: %s", device.device_id, error)
                 device.is_silent = True
 
-        await _each([device for device in devices if device.outcome is None and device.error is None], read)
+        waiting = [device for device in devices if device.outcome is None and device.error is None]
+        await _each(waiting, read, deadline, service="iothub", at_once=READERS)
 
     async def _decide(self, device: _Device) -> None:
         if device.error is not None or device.outcome is not None:
@@ -232,9 +229,15 @@ class Reconciler:
             return True
         return said_of(stored) != said_of(replace(stored, rows=self._commit.rows(change)))
 
-    async def _announce(self, devices: Sequence[_Device]) -> None:
+    async def _announce(self, devices: Sequence[_Device], deadline: Deadline) -> None:
         new = [device.device_id for device in devices if not device.pending]
-        announced = await self._projection.announce(new) if new else {}
+        announced: Mapping[str, str | Exception] = {}
+        if new:
+            try:
+                async with deadline.limits("tables"):
+                    announced = await self._projection.announce(new)
+            except OutOfTimeError as error:
+                announced = dict.fromkeys(new, error)
         for device in devices:
             key = announced.get(device.device_id)
             if isinstance(key, Exception):
@@ -268,6 +271,23 @@ class Reconciler:
         is_writer = device.has_committed or isinstance(device.task, Announced)
         return is_writer and device.published < device.stored.last_sequence
 
+    async def _publish_each(self, devices: Sequence[_Device], deadline: Deadline) -> None:
+        async def publish(device: _Device) -> None:
+            try:
+                async with deadline.limits("transitions"):
+                    await self._publish(device)
+            except OutOfTimeError as error:  # it is committed
+                _log.info("device %r: its events are left for the timer: %s", device.device_id, error)
+
+        await _each(devices, publish, NEVER)
+
+    async def _project_in_time(self, devices: Sequence[_Device], deadline: Deadline) -> None:
+        try:
+            async with deadline.limits("tables"):
+                await self._project(devices)
+        except OutOfTimeError as error:
+            _log.info("%d devices: the timer projects them: %s", len(devices), error)
+
     async def _publish(self, device: _Device) -> None:
         """Publish what is unpublished of a device, in its order; what fails is left to the timer."""
         last = device.stored.last_sequence
@@ -296,7 +316,7 @@ class Reconciler:
             projections.append(self._projection_of(device))
             work[device.device_id] = device
 
-        await _each(devices, prepare)
+        await _each(devices, prepare, NEVER)
 
         async def again(item: Projection) -> Projection:
             device = work[item.before.device_id]
@@ -335,9 +355,24 @@ class Reconciler:
             _log.info("device %r: its history is trimmed later, or by another: %r", device.device_id, error)
 
 
-async def _each(devices: Sequence[_Device], step: Callable[[_Device], Awaitable[None]]) -> None:
-    """Take a step with each device that has not failed, side by side; an error is the device's own."""
-    slots = asyncio.Semaphore(AT_ONCE)
+async def _each(
+    devices: Sequence[_Device],
+    step: Callable[[_Device], Awaitable[None]],
+    deadline: Deadline,
+    *,
+    service: str = "tables",
+    at_once: int = AT_ONCE,
+) -> None:
+    """Take a step with each device that has not failed, side by side; an error is the device's own.
+
+    Args:
+        devices: The devices.
+        step: What asks a service.
+        deadline: When no further step begins, and those under way are cut off.
+        service: That service.
+        at_once: Devices side by side.
+    """
+    slots = asyncio.Semaphore(at_once)
 
     async def one(device: _Device) -> None:
         if device.error is not None:
@@ -345,7 +380,8 @@ async def _each(devices: Sequence[_Device], step: Callable[[_Device], Awaitable[
         async with slots:
             with about(device=device.device_id):
                 try:
-                    await step(device)
+                    async with deadline.limits(service):
+                        await step(device)
                 except Exception as error:  # noqa: BLE001 (it is in the result of the device, and the others go on)
                     device.error = error
 

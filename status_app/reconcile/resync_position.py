@@ -1,7 +1,7 @@
 """How far a resync has come that takes more than one run: two kinds of rows in one partition of DeploymentIndex.
 
-resync   position        the hub's continuation, how many runs have left their devices here, and the lease of a run
-resync   seen:<run>      the devices that a run has seen, eight bytes of a hash each
+resync   position        the hub's continuation, how many rows of devices belong to it, and the lease of a run
+resync   seen:<number>   the devices that were seen between two writes of the position, eight bytes of a hash each
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class Cycle:
 
     Attributes:
         continuation: Where it goes on; None at its beginning.
-        runs: Runs that have left their devices in the table.
+        runs: Times that devices were left in the table.
         seen: Digests of the devices that were on a page.
         kept: Keys of the rows that are in the table, those that a crash has left of an earlier cycle among them.
         leased_until: Until when another run has it.
@@ -92,38 +92,62 @@ class ResyncPosition:
         try:
             with table_errors(guarded=True):
                 if cycle.etag is None:
-                    await self._client.create_entity(row)
+                    written = await self._client.create_entity(row)
                 else:
-                    await self._client.update_entity(
-                        row, etag=cycle.etag, match_condition=MatchConditions.IfNotModified
-                    )
+                    written = await self._client.update_entity(row, **_if_unchanged(cycle))
         except LostRaceError:
             return False
+        cycle.etag = str(written["etag"])
         cycle.kept.add(_POSITION)
         return True
 
     async def give_back(self, cycle: Cycle) -> None:
-        """Give back the lease of a cycle in which nothing was done.
+        """Give back the lease of a cycle in which nothing was done since it was kept.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
-        if cycle.etag is None:
+        if cycle.continuation is None:
             await self.clear(cycle)
             return
         with table_errors():
             await self._client.upsert_entity({"PartitionKey": _PARTITION, "RowKey": _POSITION, "LeasedUntil": _OVER})
 
-    async def write(self, cycle: Cycle, added: Iterable[int]) -> None:
-        """Keep a cycle; the position last, so that a crash between the two repeats the run.
+    async def keep(self, cycle: Cycle, added: Iterable[int]) -> None:
+        """Keep where a cycle is now, and go on with it.
 
         Args:
-            cycle: Where it is now.
-            added: What this run has seen.
+            cycle: The cycle, its lease taken.
+            added: What was seen since it was kept.
+
+        Raises:
+            LostRaceError: The lease was over, and another run has taken it.
+            UnavailableError: The table service does not answer.
+        """
+        await self._put_seen(cycle, added)
+        row = {**_position(cycle), "Runs": cycle.runs + 1}
+        with table_errors(guarded=True):
+            written = await self._client.update_entity(row, **_if_unchanged(cycle))
+        cycle.etag, cycle.runs = str(written["etag"]), cycle.runs + 1
+
+    async def write(self, cycle: Cycle, added: Iterable[int]) -> None:
+        """Keep where a cycle is now, and give back its lease.
+
+        Args:
+            cycle: The cycle.
+            added: What was seen since it was kept.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
+        await self._put_seen(cycle, added)
+        row = {**_position(cycle), "Runs": cycle.runs + 1, "LeasedUntil": _OVER}
+        with table_errors():
+            await self._client.upsert_entity(row)
+        cycle.kept.add(_POSITION)
+
+    async def _put_seen(self, cycle: Cycle, added: Iterable[int]) -> None:
+        """Keep what was seen; the position comes after it, so that a crash between the two repeats the pages."""
         packed = b"".join(number.to_bytes(_DIGEST) for number in added)
         columns = {
             f"Digests{start // _COLUMN:02d}": packed[start : start + _COLUMN]
@@ -134,16 +158,7 @@ class ResyncPosition:
         with table_errors():
             # Replaced: what a crash left in a longer row would count as seen by this cycle.
             await self._client.upsert_entity(seen, UpdateMode.REPLACE)
-            await self._client.upsert_entity(
-                {
-                    "PartitionKey": _PARTITION,
-                    "RowKey": _POSITION,
-                    "Continuation": cycle.continuation,
-                    "Runs": cycle.runs + 1,
-                    "LeasedUntil": _OVER,
-                }
-            )
-        cycle.kept |= {row_key, _POSITION}
+        cycle.kept.add(row_key)
 
     async def clear(self, cycle: Cycle) -> None:
         """Forget a cycle that is at its end; the position first, so that what a crash leaves is of no cycle.
@@ -154,6 +169,14 @@ class ResyncPosition:
         with table_errors():
             for row in sorted(cycle.kept, key=lambda row: row != _POSITION):
                 await self._client.delete_entity(_PARTITION, row)
+
+
+def _position(cycle: Cycle) -> dict[str, Any]:
+    return {"PartitionKey": _PARTITION, "RowKey": _POSITION, "Continuation": cycle.continuation}
+
+
+def _if_unchanged(cycle: Cycle) -> dict[str, Any]:
+    return {"etag": cycle.etag, "match_condition": MatchConditions.IfNotModified}
 
 
 def _seen(run: int) -> str:

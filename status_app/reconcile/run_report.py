@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from status_app.errors import UnavailableError
+from status_app.errors import OutOfTimeError, UnavailableError
 from status_app.reconcile.tasks import Outcome, Result
 from status_app.telemetry.logs import log
 
@@ -33,6 +33,12 @@ class RunReport:
                 _log.error("device %r: a bug", result.task.device_id, exc_info=result.error)
             self.outcomes["failed"] += 1
             self.errors.append(result.error)
+
+    def leave(self, count: int) -> None:
+        """Count devices for which the time of the run was too short: they are left for the next one."""
+        if count:
+            self.outcomes["left"] += count
+            self.errors.append(OutOfTimeError("a service", f"the time of this run is over, {count} devices are left"))
 
     def finish(self, name: str) -> None:
         """Log what the run of a timer came to.

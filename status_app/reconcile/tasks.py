@@ -61,14 +61,9 @@ class Unseen:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A deadline of the device is over: flag what is stuck by now, clear what has recovered.
-
-    Attributes:
-        ask: False where the hub is known not to answer.
-    """
+    """A deadline of the device is over: flag what is stuck by now, clear what has recovered."""
 
     device_id: str
-    ask: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,16 @@ from status_app.ingest.event_batch import IncomingEvent
 from status_app.ingest.notifications import Notification, OtherEvent, read_notification
 from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.tasks import Notified, Result
+from status_app.retry import Deadline
 from status_app.telemetry.logs import about, log
 from status_app.telemetry.meters import DEAD_LETTERS, record, record_lag
 
 MAX_RETRIES: Final = 5
 """Retries of a batch by the host. The first attempt has no retry context, so the app keeps the number itself."""
+RUN_FOR: Final = 120.0
+"""Seconds in which an attempt looks at devices: the six, and the waits between them, come to a quarter of an hour."""
+GIVE_UP_FOR: Final = 60.0
+"""Seconds behind those in which events can be dead-lettered."""
 
 _log = log(__name__)
 
@@ -27,10 +32,17 @@ class BatchError(StatusAppError):
 class TwinChanges:
     """Handles batches of twin-change and lifecycle events."""
 
-    def __init__(self, reconciler: Reconciler, dead_letters: DeadLetters, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        dead_letters: DeadLetters,
+        clock: Callable[[], datetime],
+        ticks: Callable[[], float],
+    ) -> None:
         self._reconciler = reconciler
         self._dead_letters = dead_letters
         self._clock = clock
+        self._ticks = ticks
 
     async def handle(self, events: Sequence[IncomingEvent], *, attempt: int) -> None:
         """Look at every device that the events name.
@@ -48,21 +60,22 @@ class TwinChanges:
         enqueued = [event.enqueued_time for event in events if event.enqueued_time is not None]
         lag = f"{record_lag(min(enqueued), self._clock()):.0f} s" if enqueued else "unknown"
         counts: Counter[str] = Counter()
+        looks, end = Deadline(RUN_FOR, self._ticks), Deadline(RUN_FOR + GIVE_UP_FOR, self._ticks)
         devices: dict[str, list[tuple[IncomingEvent, Notification]]] = {}
         for event in events:
             try:
                 notification = read_notification(event)
             except BadEventError as error:
-                counts[await self._give_up([event], error.reason, str(error))] += 1
+                counts[await self._give_up([event], error.reason, str(error), end)] += 1
                 continue
             if isinstance(notification, OtherEvent):
                 counts[notification.value] += 1
             else:
                 devices.setdefault(notification.device_id, []).append((event, notification))
         tasks = [Notified(_joined([notification for _, notification in joined])) for joined in devices.values()]
-        for result in await self._reconciler.run(tasks):
+        for result in await self._reconciler.run(tasks, looks):
             arrived = [event for event, _ in devices[result.task.device_id]]
-            counts[await self._outcome(result, arrived, last=attempt >= MAX_RETRIES)] += 1
+            counts[await self._outcome(result, arrived, end, last=attempt >= MAX_RETRIES)] += 1
         # Place and age tell somebody who watches a flood how far it has gone.
         place = f"{events[-1].partition_id}/{events[-1].sequence_number}" if events else "nothing"
         _log.info(
@@ -71,7 +84,7 @@ class TwinChanges:
         if counts["failed"]:
             raise BatchError(f"{counts['failed']} devices or bad events are left for the next attempt")
 
-    async def _outcome(self, result: Result, events: Sequence[IncomingEvent], *, last: bool) -> str:
+    async def _outcome(self, result: Result, events: Sequence[IncomingEvent], end: Deadline, *, last: bool) -> str:
         """What became of one device, for all its events, in a word."""
         error, device_id = result.error, result.task.device_id
         with about(device=device_id):
@@ -79,20 +92,21 @@ class TwinChanges:
                 case None:
                     return str(result.outcome)
                 case BadEventError():
-                    return await self._give_up(events, error.reason, str(error))
+                    return await self._give_up(events, error.reason, str(error), end)
                 case UnavailableError():
                     reason, detail = f"{error.service}_unavailable", str(error)
                     _log.warning("device %r: %s", device_id, detail)
                 case _:  # a bug: its neighbors went on, the host retries, and it is logged loudly
                     reason, detail = "internal_error", type(error).__name__
                     _log.error("device %r: %s", device_id, detail, exc_info=error)
-            return await self._give_up(events, reason, detail) if last else "failed"
+            return await self._give_up(events, reason, detail, end) if last else "failed"
 
-    async def _give_up(self, events: Sequence[IncomingEvent], reason: str, detail: str) -> str:
+    async def _give_up(self, events: Sequence[IncomingEvent], reason: str, detail: str, end: Deadline) -> str:
         """Dead-letter events. What that came to in a word: an event that cannot be kept is not given up."""
         for event in events:
             try:
-                await self._dead_letters.keep(event, reason, detail)
+                async with end.limits("tables"):
+                    await self._dead_letters.keep(event, reason, detail)
             except Exception:  # noqa: BLE001 (told loudly; the batch is run again, and its neighbours go on)
                 _log.exception("event %s/%d cannot be kept", event.partition_id, event.sequence_number)
                 return "failed"

@@ -96,9 +96,13 @@ def _read_module(row: Mapping[str, Any]) -> ModuleRecord:
 
 
 def _clock(values: Mapping[str, Any], grace: timedelta) -> Clock:
-    """The clock of a row. Where it runs, its grace period is the one that its row counts with."""
+    """The clock of a row. Where it runs, its grace period is the one that its row counts with.
+
+    Once it is stuck that may be an earlier one, and a row that names its grace period is right.
+    """
     unsettled_since, stuck_at = values["clock.unsettled_since"], values["clock.stuck_at"]
-    if unsettled_since is not None and stuck_at is not None:
+    names_it = grace and values["clock.stuck_since"] is not None
+    if unsettled_since is not None and stuck_at is not None and not names_it:
         grace = stuck_at - unsettled_since
     return built(Clock, values, "clock.", grace=grace)
 

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 from azure.core.exceptions import AzureError, HttpResponseError, IncompleteReadError
 from azure.core.pipeline import PipelineResponse
-from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables.aio import TableServiceClient
 
 from status_app.errors import LostRaceError, UnavailableError
 from status_app.settings import is_connection_string
 from status_app.storage.request_metrics import record_answer
+from status_app.storage.transport import TableTransport
 
 TRANSACTION_LIMIT: Final = 100
 """Entities that one transaction can hold."""
@@ -22,22 +22,40 @@ PAGE: Final = 1000
 LONGEST_WAIT: Final = 5
 """Seconds before another attempt, whatever a Retry-After says: the host, or the next run, tries again later."""
 
+ATTEMPT_WITHIN: Final = 15.0
+"""Seconds for one attempt, its answer included."""
+CALL_WITHIN: Final = 30.0
+"""Seconds after the first attempt in which a further one can begin: a call ends within the two together."""
+
 _RETRIES: Final = {"retry_total": 3, "retry_backoff_factor": 0.3, "retry_backoff_max": LONGEST_WAIT}
-_TIMEOUTS: Final = {"connection_timeout": 5, "read_timeout": 20}
+_CONNECTION_TIMEOUT: Final = 5
 _LOST: Final = (404, 409, 412)
 _NOT_NOW: Final = (401, 403, 408, 429)
 """A role takes minutes to hold, and a busy service says so."""
 _SERVER_ERROR: Final = 500
 
 
-def table_service(tables: str) -> TableServiceClient:
-    """A client of the service that `STATUS_TABLES` names: by connection string, or by the app's identity."""
+def table_service(
+    tables: str, *, attempt_within: float = ATTEMPT_WITHIN, call_within: float = CALL_WITHIN
+) -> TableServiceClient:
+    """A client of the service that `STATUS_TABLES` names: by connection string, or by the app's identity.
+
+    Args:
+        tables: The setting.
+        attempt_within: Seconds for one attempt.
+        call_within: Seconds in which a further attempt can begin.
+    """
     options: dict[str, Any] = {
         # Proxy variables and netrc are not read for each request: this doubles the rate of single operations.
-        "transport": AioHttpTransport(use_env_settings=False),
+        "transport": TableTransport(
+            within=attempt_within,
+            use_env_settings=False,
+            connection_timeout=_CONNECTION_TIMEOUT,
+            read_timeout=attempt_within,
+        ),
         "raw_response_hook": _answered,
+        "timeout": call_within,
         **_RETRIES,
-        **_TIMEOUTS,
     }
     if is_connection_string(tables):
         return TableServiceClient.from_connection_string(tables, **options)

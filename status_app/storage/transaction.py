@@ -95,7 +95,8 @@ async def submit(client: TableClient, operations: Sequence[Operation]) -> list[s
     )
     # A TableClient has no public way to send a request of one's own; its generated client has.
     response = await client._client.send_request(request, stream=True)  # noqa: SLF001 (see above)
-    await response.read()
+    if not response.is_stream_consumed:  # the app's own transport has read it
+        await response.read()
     if response.status_code == HTTPStatus.ACCEPTED:
         parts = list(decode(response.headers.get("Content-Type", ""), response.content))
         record(client.table_name, "transaction", max((part.status for part in parts), default=0))

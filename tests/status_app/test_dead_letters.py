@@ -31,6 +31,8 @@ LIFECYCLE: Final = {
     "opType": "deleteDeviceIdentity",
     "moduleId": "",
 }
+TELEMETRY: Final = {"iothub-message-schema": "telemetry", "opType": ""}
+"""Of an event that a route sends by mistake: it is not of a twin."""
 
 type Output = pytest.CaptureFixture[str]
 
@@ -88,19 +90,78 @@ async def edit(app: App, event: IncomingEvent, change: Callable[[dict[str, Any]]
     ids=["empty", "text", "odd text", "parts", "the most text", "1 MB", "1 MB binary", "utf-16", "binary parts"],
 )
 async def test_an_event_comes_back_as_it_was_kept(app: App, body: bytes) -> None:
-    event = replace(app.event("d", body, zone="\u00e9'"), system_properties={"connection-device-id": "d"})
+    event = app.event("d", body, zone="\u00e9'", **TELEMETRY)
+    event = replace(event, system_properties={"connection-device-id": "d"})
     (letter,) = await kept(await keep(app, event))
     assert letter.event() == event
 
 
-async def test_an_event_comes_back_without_the_secrets_of_its_twin(app: App) -> None:
-    twin = {"version": 7, "properties": {"desired": {"modules": {"m": {"env": {"P": {"value": SECRET}}}}}}}
-    whole = json.dumps(twin).encode()
-    letters = await keep(app, app.event("d", whole), app.event("d", whole[:-1]), app.event("d", whole * 20_000))
-    bodies = [letter.event().body for letter in await kept(letters)]
+async def test_an_event_that_is_not_of_a_twin_comes_back_without_the_secrets_of_a_manifest(app: App) -> None:
+    manifest = {"version": 7, "content": {"modules": {"m": {"env": {"P": {"value": SECRET}}}}}}
+    whole = json.dumps(manifest).encode()
+    events = [app.event("d", body, **TELEMETRY) for body in (whole, whole[:-1], whole * 20_000)]
+    bodies = [letter.event().body for letter in await kept(await keep(app, *events))]
     assert json.loads(bodies[0]) == json.loads(whole.replace(json.dumps({"P": {"value": SECRET}}).encode(), b'"***"'))
-    assert all(body.startswith(b'{"version": 7, "properties":') for body in bodies)
+    assert all(body.startswith(b'{"version": 7, "content":') for body in bodies)
     assert not any(SECRET.encode() in body for body in bodies)
+
+
+QUOTE: Final = {
+    "version": 8,
+    "properties": {"reported": {"$version": 5, "lastDesiredStatus": {"description": f"failed with {SECRET}"}}},
+}
+"""A patch that quotes a secret of another part of its twin."""
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {},
+        {"iothub-message-schema": ""},
+        {"opType": "mergeTwin"},
+        {"opType": "createDeviceIdentity", "iothub-message-schema": "deviceLifecycleNotification"},
+        TELEMETRY,
+    ],
+    ids=["twin change", "no schema", "unknown operation", "lifecycle", "what says that it is no twin"],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+async def test_nothing_of_a_twin_is_kept_but_ids_versions_and_sizes(
+    app: App, properties: dict[str, str], encoding: str
+) -> None:
+    body = json.dumps(QUOTE | {"deviceId": "d", "moduleId": "$edgeAgent"}).encode(encoding)
+    (letter,) = await kept(await keep(app, app.event("d", body, **properties)))
+    assert SECRET not in str(letter.row)
+    assert letter.row["BodySize"].value == len(body)
+    if encoding == "utf-8":
+        section = len(json.dumps(QUOTE["properties"]["reported"]))  # type: ignore[index]  # a literal
+        assert json.loads(letter.event().body) == {
+            "deviceId": "d",
+            "moduleId": "$edgeAgent",
+            "version": 8,
+            "reported": {"$version": 5, "characters": section},
+        }
+
+
+@pytest.mark.parametrize("body", [b"{", b"", b"[]", b'{"a": "\xff"}', json.dumps(QUOTE).encode()[:-9]])
+async def test_a_twin_event_that_cannot_be_read_stays_for_the_reason_that_it_was_given_up_for(
+    app: App, body: bytes
+) -> None:
+    await app.handle(app.event("d", body))
+    letters = app.services.dead_letters()
+    (before,) = await kept(letters)
+    assert "Body" not in before.row
+    assert SECRET not in str(before.row)
+    done, lines = await replay(app)
+    assert not done
+    assert lines[0] == f"{before.name} - stays: {before.row['Detail']}"
+    assert [letter.row for letter in await kept(letters)] == [before.row]
+
+
+async def test_a_device_that_only_the_body_names_is_looked_at_by_a_replay(app: App) -> None:
+    device = app.put("d", "003")
+    body = json.dumps({"deviceId": device, "moduleId": "$edgeAgent", **QUOTE}).encode()
+    await keep(app, app.event("", body, moduleId=""))
+    assert await replay(app) == (True, [f"{app.prefix}/1 {device} processed: changed", "1 processed, 0 left"])
 
 
 async def test_what_can_be_processed_now_leaves_the_table_and_the_rest_stays_with_its_new_reason(app: App) -> None:
@@ -113,7 +174,7 @@ async def test_what_can_be_processed_now_leaves_the_table_and_the_rest_stays_wit
         app.event(down),
         app.event(gone),
         app.event("never-seen"),
-        app.event("d", b"{"),
+        app.event("d", b"{", **TELEMETRY),
         app.event("leaf", b"{}", **LIFECYCLE),
         app.event("d", moduleId="$edgeHub"),
     ]
@@ -124,14 +185,14 @@ async def test_what_can_be_processed_now_leaves_the_table_and_the_rest_stays_wit
         f"3 {down} stays: iothub is unavailable: answer 503",
         f"4 {gone} processed: removed",
         "5 never-seen stays: device_not_found: neither the hub nor the table knows the device",
-        "6 - stays: not_json: Expecting property name enclosed in double quotes at line 1, column 2",
+        "6 - stays: unknown_schema: iothub-message-schema is 'telemetry', opType None",
         "7 leaf processed: unchanged",
         "8 - processed: about other modules",
         "4 processed, 3 left",
     ]
     assert not done
     left = await kept(letters)
-    assert [letter.reason for letter in left] == ["iothub_unavailable", "device_not_found", "not_json"]
+    assert [letter.reason for letter in left] == ["iothub_unavailable", "device_not_found", "unknown_schema"]
     assert left[0].row["Detail"] == "iothub is unavailable: answer 503"
     assert [letter.event() for letter in left] == [events[1], events[3], events[4]]
     assert (await app.rows(good))["device"]["State"] == "successful"
@@ -141,7 +202,7 @@ async def test_what_can_be_processed_now_leaves_the_table_and_the_rest_stays_wit
         True,
         [f"{app.prefix}/3 {down} processed: changed", "1 processed, 0 left"],
     )
-    assert [letter.reason for letter in await kept(letters)] == ["device_not_found", "not_json"]
+    assert [letter.reason for letter in await kept(letters)] == ["device_not_found", "unknown_schema"]
 
 
 async def test_many_events_are_told_in_their_order_and_a_device_is_read_once_a_page(app: App) -> None:
@@ -158,12 +219,12 @@ async def test_many_events_are_told_in_their_order_and_a_device_is_read_once_a_p
 
 async def test_a_dry_run_tells_what_is_there_and_changes_nothing(app: App) -> None:
     device = app.put("d", "003")
-    letters = await keep(app, app.event(device), app.event("d", b"{"), app.event("d", moduleId="$edgeHub"))
+    letters = await keep(app, app.event(device), app.event("d", b"{", **TELEMETRY), app.event("d", moduleId="$edgeHub"))
     before = await kept(letters)
     done, lines = await replay(app, dry_run=True)
     assert [line.removeprefix(f"{app.prefix}/") for line in lines] == [
         f"1 {device} stays: would be looked at (iothub_unavailable)",
-        "2 - stays: not_json: Expecting property name enclosed in double quotes at line 1, column 2",
+        "2 - stays: unknown_schema: iothub-message-schema is 'telemetry', opType None",
         "3 - stays: about other modules",
         "0 processed, 3 left",
     ]
@@ -271,8 +332,8 @@ async def test_an_event_that_cannot_be_taken_out_of_the_table_is_told_and_the_re
         ({"Body": None}, "Body is missing"),
         ({"Body": b"{}"}, "Body has the wrong type"),
         ({"Body01": 5}, "Body01 has the wrong type"),
-        ({"BodyEncoding": None}, "BodyEncoding is neither text nor deflate"),
-        ({"BodyEncoding": SECRET}, "BodyEncoding is neither text nor deflate"),
+        ({"BodyEncoding": None}, "BodyEncoding is neither text nor deflate nor none"),
+        ({"BodyEncoding": SECRET}, "BodyEncoding is neither text nor deflate nor none"),
         ({"BodyEncoding": "deflate"}, "Body has the wrong type"),
         ({"BodyEncoding": "deflate", "Body": b"no stream"}, "Body cannot be inflated"),
         ({"BodyEncoding": "deflate", "Body": zlib.compress(b"{}")[:-5]}, "Body cannot be inflated"),

@@ -241,6 +241,11 @@ def test_a_device_id_can_be_as_long_as_the_hub_allows() -> None:
     assert reason(TWIN_CHANGE | {"deviceId": "x" * 129}) == "device_id_too_long"
 
 
+@pytest.mark.parametrize("device_id", [".", ".."])
+def test_a_device_that_no_request_can_name_is_refused_by_its_name(device_id: str) -> None:
+    assert reason(TWIN_CHANGE | {"deviceId": device_id}) == "device_id_unaddressable"
+
+
 def test_a_byte_order_mark_is_no_part_of_a_body() -> None:
     assert read(TWIN_CHANGE, raw=b'\xef\xbb\xbf{"version": 7}') == Notification("edge-1", version=7)
 

@@ -21,6 +21,8 @@ def test_what_is_not_set_has_its_default() -> None:
 
 def test_no_limit_of_twin_reads_is_a_limit_of_0() -> None:
     assert Settings.read(GOOD | {"TWIN_READS_PER_SECOND": "0"}).twin_reads_per_second == 0
+    assert Settings.read(GOOD).twin_queries_per_minute == 16
+    assert Settings.read(GOOD | {"TWIN_QUERIES_PER_MINUTE": "0"}).twin_queries_per_minute == 0
 
 
 def test_the_hub_of_a_connection_string_is_its_host_name() -> None:
@@ -46,6 +48,7 @@ def test_grace_periods_are_read() -> None:
         ("HISTORY_LIMIT", "many"),
         ("TWIN_READS_PER_SECOND", "-1"),
         ("TWIN_READS_PER_SECOND", "2.5"),
+        ("TWIN_QUERIES_PER_MINUTE", "-1"),
         ("TELEMETRY", "on"),
     ],
 )

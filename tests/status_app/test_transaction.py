@@ -230,15 +230,17 @@ async def test_an_answer_that_is_none_is_an_unavailable_service_and_quotes_nothi
         assert await transaction.submit(service.get_table_client(table.table_name), [(UPSERT, ROW)])
 
 
-async def test_a_busy_service_is_asked_again_and_a_cut_connection_is_not(proxy: TableProxy, table: TableClient) -> None:
+async def test_a_busy_service_is_asked_again_and_after_a_cut_connection_once(
+    proxy: TableProxy, table: TableClient
+) -> None:
     async with table_service(proxy.connection_string) as service:
         client = service.get_table_client(table.table_name)
         proxy.faults.add("write", 503, retry_after=0)
         assert await transaction.submit(client, [(UPSERT, ROW)])
-        proxy.faults.cut("write")
+        proxy.faults.cut("write", 2)
         with pytest.raises(UnavailableError), table_errors():
             await transaction.submit(client, [(UPSERT, ROW)])
-        assert proxy.requests_of[table.table_name]["write"] == 3
+        assert proxy.requests_of[table.table_name]["write"] == 4
 
 
 @pytest.mark.parametrize("status", [403, 404, 409, 412, 413, 500])

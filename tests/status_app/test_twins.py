@@ -11,7 +11,7 @@ import pytest
 
 from local.iothub import IotHub
 from status_app.errors import ContinuationError, UnavailableError
-from status_app.iothub.twins import PAGE_SIZE, RETRY, TwinPage, TwinReader
+from status_app.iothub.twins import PAGE_SIZE, QUERY_RETRY, RETRY, TwinPage, TwinReader
 
 SECRET = "hunter2-correct-horse"
 ODD = {"deviceId": "odd", "version": "x", "tags": 5, "configurations": [None], "properties": {"desired": [1.5]}}
@@ -265,10 +265,33 @@ async def test_a_page_of_a_busy_hub_is_asked_for_again_with_the_same_continuatio
 async def test_a_page_that_the_hub_cannot_give_is_given_up_after_the_same_attempts(
     hub: IotHub, reader: Reader, continuation: str | None
 ) -> None:
-    hub.faults.add("query", 503, RETRY.attempts)
+    hub.faults.add("query", 503, QUERY_RETRY.attempts)
     with pytest.raises(UnavailableError, match="answer 503"):
         await reader.page(continuation)
-    assert hub.queries == RETRY.attempts
+    assert hub.queries == QUERY_RETRY.attempts
+
+
+async def test_pages_are_asked_for_no_faster_than_the_setting_allows(hub: IotHub) -> None:
+    reader = Reader(hub.connection_string, queries_per_minute=16, clock=lambda: 0.0)
+    for _ in range(3):
+        await reader.page(None)
+    assert reader.waits == [3.75, 7.5]
+    reader.close()
+
+
+@pytest.mark.parametrize(("retry_after", "wait"), [(None, 60), (0, 60), (20, 20)])
+async def test_a_throttled_query_is_asked_again_when_its_minute_is_over(
+    hub: IotHub, reader: Reader, retry_after: int | None, wait: float
+) -> None:
+    hub.faults.add("query", 429, retry_after=retry_after)
+    assert [twin["deviceId"] for twin in (await reader.page(None)).twins] == ["edge-1"]
+    assert reader.waits == [wait]
+
+
+async def test_a_throttled_read_does_not_wait_for_a_minute(hub: IotHub, reader: Reader) -> None:
+    hub.faults.add("read", 429)
+    assert await reader.read("edge-1") is not None
+    assert reader.waits[0] <= RETRY.first_wait
 
 
 async def test_a_continuation_that_the_hub_does_not_take_is_told_apart_and_asked_once(
@@ -288,10 +311,10 @@ async def test_a_first_page_that_is_refused_has_no_continuation_to_blame(hub: Io
 
 @pytest.mark.parametrize("body", [*NO_JSON, b"null", b"{}"])
 async def test_an_answer_that_is_no_json_list_is_no_page(hub: IotHub, reader: Reader, body: bytes) -> None:
-    hub.faults.answer("query", body, RETRY.attempts)
+    hub.faults.answer("query", body, QUERY_RETRY.attempts)
     with pytest.raises(UnavailableError, match="answer 200 without a JSON list"):
         await reader.page(None)
-    assert hub.queries == RETRY.attempts
+    assert hub.queries == QUERY_RETRY.attempts
 
 
 async def test_items_that_are_no_objects_are_left_out_and_counted(

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from twins import ASKED, MODULE, STATUS, judged
 
 from status_core import DeviceRecord, GracePolicy, Kind, Transition, advance, flag
@@ -43,6 +44,23 @@ def test_it_is_stuck_since_the_end_of_its_grace_whenever_the_timer_comes() -> No
     assert stuck.modules["m1"].clock.stuck_since == stuck.at == T0 + GRACE
     assert [item.duration for item in transitions] == [GRACE.total_seconds()]
     assert transitions[0].change.evidence[-1].value == "backoff"
+
+
+@pytest.mark.parametrize("minutes", [5, 60])
+def test_a_grace_period_that_is_changed_while_it_is_stuck_changes_nothing_of_when_it_became_it(minutes: int) -> None:
+    stuck, _ = flag(look(None, 0, BACKOFF), judged(BACKOFF), after(900), WINDOW)
+    policy = GracePolicy(default=timedelta(minutes=minutes))
+    clock = look(stuck, 1000, BACKOFF, policy).modules["m1"].clock
+    assert clock.stuck_since == clock.stuck_at == T0 + GRACE
+    assert clock.grace == policy.default
+    assert clock.due(WINDOW) is None
+
+
+def test_the_grace_period_that_is_changed_holds_from_the_next_time_on() -> None:
+    stuck, _ = flag(look(None, 0, BACKOFF), judged(BACKOFF), after(900), WINDOW)
+    policy = GracePolicy(default=timedelta(minutes=60))
+    recovered = look(look(stuck, 1000, {}, policy), 2000, BACKOFF, policy)
+    assert recovered.modules["m1"].clock.stuck_at == after(2000 + 3600)
 
 
 def test_it_has_recovered_at_the_end_of_the_window_whenever_the_timer_comes() -> None:
