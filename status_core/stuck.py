@@ -101,7 +101,7 @@ def _turn(
     stable_after: timedelta,
 ) -> _Turn | None:
     verdict, clock, stable_at = part.verdict, part.clock, part.clock.stable_at(stable_after)
-    if clock.stuck_since is not None:
+    if clock.is_stuck:
         if evidence is None or stable_at is None or now < stable_at:
             return None
         return _Turn(stable_at, recovery(name, verdict, evidence, clock), Clock(grace=clock.grace))
