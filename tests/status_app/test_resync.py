@@ -338,8 +338,7 @@ async def test_where_the_hub_fails_the_next_run_goes_on_behind_the_last_page(app
     del app.hub.twins[devices[0]]
     for device in devices[1:]:
         fails(app, device)
-    with pytest.RaisesGroup(pytest.RaisesExc(UnavailableError, match="answer 429")):
-        await app.resync(MINUTE)
+    await app.resync(MINUTE)  # some pages done is a run that went well
     assert devices[0] in await known(app)
     with pytest.RaisesGroup(pytest.RaisesExc(UnavailableError, match="answer 429")):
         await app.resync(MINUTE)
