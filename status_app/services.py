@@ -11,24 +11,28 @@ from azure.data.tables.aio import TableClient
 
 from status_app.events.outbox import Outbox
 from status_app.events.publisher import TransitionPublisher
-from status_app.fleet_index import deployment_index
-from status_app.fleet_index.deployment_index import DeploymentIndex
+from status_app.fleet_index import lookups
+from status_app.fleet_index.former import FormerIndex
+from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.projection import FleetProjection
 from status_app.ingest import dead_letters
 from status_app.ingest.dead_letters import DeadLetters
 from status_app.iothub.twins import TwinReader
 from status_app.queries import Fleet
 from status_app.queries.health import Health
 from status_app.reconcile.flag_stuck import FlagStuck
+from status_app.reconcile.index_build import IndexBuild
 from status_app.reconcile.reconciler import Reconciler, Twins
 from status_app.reconcile.resync import Resync, TwinPages
 from status_app.reconcile.resync_position import ResyncPosition
 from status_app.reconcile.twin_changes import TwinChanges
-from status_app.rollouts.deployment_counts import DeploymentCounts
+from status_app.rollouts import deployment_rows
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.rollouts.deployments import Deployments
 from status_app.settings import Settings
-from status_app.status_table import status_table
-from status_app.status_table.status_table import StatusTable
+from status_app.status_table import reader
+from status_app.status_table.commit import DeviceCommit
+from status_app.status_table.reader import DeviceReader
 from status_app.storage.client import table_errors, table_service
 from status_app.storage.heartbeats import Heartbeats
 from status_app.telemetry.exporter import azure_monitor
@@ -45,8 +49,8 @@ class TwinSource(Twins, TwinPages, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    index: DeploymentIndex
-    rows: DeploymentRows
+    index: FleetIndex
+    build: IndexBuild
     deployments: Deployments
     outbox: Outbox | None
     reconciler: Reconciler
@@ -75,6 +79,7 @@ class Services:
         """
         self._settings = settings
         self._clock = clock
+        self._sleep = sleep
         self._service = table_service(settings.tables)
         reads = settings.twin_reads_per_second
         self._twins = twins or TwinReader(settings.iot_hub, reads_per_second=reads, sleep=sleep)
@@ -83,7 +88,7 @@ class Services:
         self._exporter = azure_monitor() if settings.sends_metrics else None
         self._parts: _Parts | None = None
         self._fleet: Fleet | None = None
-        self.heartbeats = Heartbeats(self._service.get_table_client(deployment_index.TABLE), clock)
+        self.heartbeats = Heartbeats(self._service.get_table_client(lookups.TABLE), clock)
         self.health = Health(self.heartbeats, settings.schedules, clock, settings.hub)
 
     async def twin_changes(self) -> TwinChanges:
@@ -94,12 +99,12 @@ class Services:
     async def flag_stuck(self) -> FlagStuck:
         """The timer of deadlines and of unsent events."""
         parts = await self._made()
-        return FlagStuck(parts.index, parts.deployments, parts.outbox, parts.reconciler, self._clock)
+        return FlagStuck(parts.index, parts.build, parts.deployments, parts.outbox, parts.reconciler, self._clock)
 
     async def resync(self) -> Resync:
         """The timer of the whole fleet."""
         parts = await self._made()
-        return Resync(parts.index, parts.rows, parts.position, parts.reconciler, self._twins, self._clock)
+        return Resync(parts.index, parts.position, parts.reconciler, self._twins, self._clock)
 
     async def reconciler(self) -> Reconciler:
         """What looks at devices."""
@@ -108,10 +113,7 @@ class Services:
     def fleet(self) -> Fleet:
         """What is asked of the fleet: no table is created."""
         if self._fleet is None:
-            index_table = self._service.get_table_client(deployment_index.TABLE)
-            index, rows = DeploymentIndex(index_table, self._clock), DeploymentRows(index_table, self._clock)
-            table = self._status_table(self._service.get_table_client(status_table.TABLE), index, rows)
-            self._fleet = Fleet(table, index, rows, self._clock)
+            self._fleet = Fleet(self._service, self._clock)
         return self._fleet
 
     def dead_letters(self) -> DeadLetters:
@@ -132,37 +134,26 @@ class Services:
         """The parts, made once; the tables are created where they are not there yet."""
         if self._parts is None:
             settings = self._settings
-            index_table = await self._table(deployment_index.TABLE)
-            index = DeploymentIndex(index_table, self._clock)
-            rows = DeploymentRows(index_table, self._clock)
-            table = self._status_table(await self._table(status_table.TABLE), index, rows)
-            publisher = self._publisher
-            outbox = Outbox(publisher, table, index, self._clock) if publisher else None
-            policy = settings.policy
-            counts = DeploymentCounts(index, rows, table)
-            deployments = Deployments(rows, index, counts, publisher, policy, hub=settings.hub, clock=self._clock)
+            index_table, status_table = await self._table(lookups.TABLE), await self._table(reader.TABLE)
+            index, devices = FleetIndex(index_table), DeviceReader(status_table)
+            rows = DeploymentRows(await self._table(deployment_rows.TABLE))
+            publisher, policy, hub = self._publisher, settings.policy, settings.hub
+            outbox = Outbox(publisher, self._clock) if publisher else None
+            commit = DeviceCommit(
+                status_table, hub=hub, stable_after=policy.stable_after, history_limit=settings.history_limit
+            )
+            projection, former = FleetProjection(index_table, self._sleep), FormerIndex(index_table)
+            reconciler = Reconciler(devices, commit, projection, former, outbox, self._twins, policy, self._clock)
             self._parts = _Parts(
                 index,
-                rows,
-                deployments,
+                IndexBuild(index_table, rows, devices, reconciler, self._clock),
+                Deployments(rows, index, devices, publisher, policy, hub=hub, clock=self._clock),
                 outbox,
-                Reconciler(table, outbox, self._twins, policy, self._clock),
+                reconciler,
                 ResyncPosition(index_table),
                 DeadLetters(await self._table(dead_letters.TABLE)),
             )
         return self._parts
-
-    def _status_table(self, client: TableClient, index: DeploymentIndex, rows: DeploymentRows) -> StatusTable:
-        settings = self._settings
-        return StatusTable(
-            client,
-            index,
-            rows,
-            hub=settings.hub,
-            stable_after=settings.policy.stable_after,
-            history_limit=settings.history_limit,
-            publishes=self._publisher is not None,
-        )
 
     async def _table(self, name: str) -> TableClient:
         with table_errors():

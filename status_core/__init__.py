@@ -14,7 +14,7 @@ from status_core.lint import Finding
 from status_core.messages import MESSAGE_LIMIT
 from status_core.reading import clean, scalar, timestamp
 from status_core.reasons import UNVERIFIED, Reason, known_reason
-from status_core.record import DeviceRecord, ModuleRecord
+from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
 from status_core.remedies import steps
 from status_core.rollout import FAILING, Counts, Milestone, Rollout, progress
 from status_core.rules import RULES
@@ -46,6 +46,7 @@ __all__ = [
     "Counts",
     "DeploymentStatus",
     "DeviceRecord",
+    "DeviceVerdict",
     "Evidence",
     "Finding",
     "Flag",
@@ -55,6 +56,7 @@ __all__ = [
     "ModuleRecord",
     "ModuleState",
     "ModuleStatus",
+    "ModuleVerdict",
     "Portal",
     "Reason",
     "Rollout",

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from status_core.clocks import Clock, Sight, tick
 from status_core.grace import GracePolicy
-from status_core.record import DeviceRecord, ModuleRecord
+from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
 from status_core.sights import device_sight, module_sight
 from status_core.states import ModuleState
 from status_core.status import DeploymentStatus
@@ -53,24 +53,12 @@ def advance(  # noqa: PLR0913 (the last two are the end of an earlier life)
         for number, change in enumerate(changes, 1)
     )
     record = DeviceRecord(
-        state=status.state,
-        reason=status.reason,
-        message=status.message,
-        rule=status.rule,
-        since=previous.since if previous is not None and previous.state == status.state else at,
-        desired_version=status.desired_version,
-        last_desired_version=status.last_desired_version,
-        status_code=status.status_code,
-        deployments=status.deployments,
-        targeted=status.targeted,
-        flags=status.flags,
-        portal=status.portal,
-        agent_version=status.agent_version,
-        twin_version=status.twin_version,
+        verdict=DeviceVerdict.of(status),
+        since=previous.since if previous is not None and previous.verdict.state == status.state else at,
+        clock=clock,
         sequence=last_sequence + len(transitions),
         at=at,
         observed=now,
-        clock=clock,
         modules=modules,
     )
     return record, transitions
@@ -96,22 +84,15 @@ class _Look:
         asked = (module.desired_image, module.desired_status)
         sight = module_sight(module.state, self.status.state)
         return ModuleRecord(
-            state=module.state,
-            reason=module.reason,
-            message=module.message,
-            since=kept.since if kept is not None and kept.state == module.state else self.at,
-            desired_status=module.desired_status,
-            runtime_status=module.runtime_status,
-            desired_image=module.desired_image,
-            reported_image=module.reported_image,
-            exit_code=module.exit_code,
+            verdict=ModuleVerdict.of(module),
+            since=kept.since if kept is not None and kept.verdict.state == module.state else self.at,
             clock=self._tick(
                 kept.clock if kept is not None else None,
                 sight,
                 self.policy.grace(name, module.desired_image, module.grace),
                 restart=(
                     kept is None
-                    or asked != (kept.desired_image, kept.desired_status)
+                    or asked != (kept.verdict.desired_image, kept.verdict.desired_status)
                     or (sight is not Sight.UNSAID and self._was_silent_for_its_grace(kept))
                 ),
             ),
@@ -126,29 +107,29 @@ class _Look:
             previous.clock if previous is not None else None,
             device_sight(self.status),
             self.policy.grace(EDGE_AGENT, image, label),
-            restart=previous is None or previous.desired_version != self.status.desired_version,
+            restart=previous is None or previous.verdict.desired_version != self.status.desired_version,
         )
 
     def module_changes(self, modules: Mapping[str, ModuleRecord]) -> Iterator[Change]:
         """The changes of each module that came, went, is in another state, or is asked something else while stuck."""
         for name, module in modules.items():
             kept, seen = self.kept.get(name), self.status.modules[name]
-            left, since = (kept.state, kept.since) if kept is not None else (ABSENT, self.at)
+            left, since = (kept.verdict.state, kept.since) if kept is not None else (ABSENT, self.at)
             if left != seen.state:
                 yield Change(Kind.MODULE, name, left, seen.state, seen.reason, seen.message, seen.evidence, since)
             if kept is not None and _is_left(kept.clock, module.clock):
-                yield recovery(name, module, seen.evidence, kept.clock)
+                yield recovery(name, module.verdict, seen.evidence, kept.clock)
         for name, kept in sorted(self.kept.items()):
             if name not in modules:
                 message = "The module is neither desired nor reported any more."
                 if kept.clock.stuck_since is not None:
-                    yield recovery(name, replace(kept, reason=REMOVED_REASON, message=message), (), kept.clock)
-                yield Change(Kind.MODULE, name, kept.state, ABSENT, REMOVED_REASON, message, (), kept.since)
+                    yield recovery(name, replace(kept.verdict, reason=REMOVED_REASON, message=message), (), kept.clock)
+                yield Change(Kind.MODULE, name, kept.verdict.state, ABSENT, REMOVED_REASON, message, (), kept.since)
 
     def device_changes(self, clock: Clock) -> Iterator[Change]:
         """The changes of the device itself: another state, or something else is asked of it while it is stuck."""
         previous, seen = self.previous, self.status
-        left, since = (previous.state, previous.since) if previous is not None else (ABSENT, self.at)
+        left, since = (previous.verdict.state, previous.since) if previous is not None else (ABSENT, self.at)
         if left != seen.state:
             yield Change(Kind.DEVICE, "", left, seen.state, seen.reason, seen.message, seen.evidence, since)
         if previous is not None and _is_left(previous.clock, clock):
@@ -161,12 +142,12 @@ class _Look:
         silence, such as a restart of the agent, leaves a clock that ran before it alone.
         """
         assert self.previous is not None  # noqa: S101 (a module was kept, so its device was)
-        silent = module_sight(kept.state, self.previous.state) is Sight.UNSAID
+        silent = module_sight(kept.verdict.state, self.previous.verdict.state) is Sight.UNSAID
         started = kept.clock.unsettled_since
         if not silent or started is None or kept.clock.stuck_since is not None:
             return False
         # A module that is not desired keeps its state in the silence; the device does not.
-        silent_since = self.previous.since if kept.state == ModuleState.EXTRA else kept.since
+        silent_since = self.previous.since if kept.verdict.state == ModuleState.EXTRA else kept.since
         return max(started, silent_since) + kept.clock.grace <= self.now
 
     def _tick(self, kept: Clock | None, sight: Sight, grace: timedelta, *, restart: bool) -> Clock:

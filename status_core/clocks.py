@@ -41,6 +41,11 @@ class Clock:
         """When it becomes stuck, or became it."""
         return None if self.unsettled_since is None else self.unsettled_since + self.grace
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether it is stuck."""
+        return self.stuck_since is not None
+
     def stable_at(self, stable_after: timedelta) -> datetime | None:
         """When the stability window ends; None outside of it."""
         return None if self.settled_since is None else self.settled_since + stable_after

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 from status_core.clocks import Clock, Sight
 from status_core.reasons import UNVERIFIED, is_unverified
-from status_core.record import DeviceRecord, ModuleRecord
+from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
 from status_core.sights import module_sight
-from status_core.status import DeploymentStatus, Evidence, ModuleStatus
+from status_core.status import DeploymentStatus, Evidence
 from status_core.transitions import Change, Kind, Transition
 
-type _Part = ModuleRecord | DeviceRecord | ModuleStatus | DeploymentStatus
+type _Verdict = ModuleVerdict | DeviceVerdict | DeploymentStatus
 
 
 def flag(
@@ -48,24 +48,32 @@ def flag(
     for name in sorted(turns, key=lambda name: (name is None, turns[name].at, name or "")):
         at = max(at, turns[name].at)
         sequence = record.sequence + len(transitions) + 1
-        transitions.append(Transition(turns[name].change, sequence, record.desired_version, record.deployments, at))
+        verdict = record.verdict
+        transitions.append(Transition(turns[name].change, sequence, verdict.desired_version, verdict.deployments, at))
     modules = {name: _turned(module, turns.get(name)) for name, module in record.modules.items()}
     device = _turned(record, turns.get(None))
     return replace(device, modules=modules, sequence=record.sequence + len(transitions), at=at), tuple(transitions)
 
 
-def recovery(name: str, part: _Part, evidence: tuple[Evidence, ...], left: Clock) -> Change:
+def recovery(name: str, verdict: _Verdict, evidence: tuple[Evidence, ...], left: Clock) -> Change:
     """The change of something that was stuck and is not any more.
 
     Args:
         name: The module; empty for the device.
-        part: Its state, with its reason.
+        verdict: Its state, with its reason.
         evidence: What was compared.
         left: The clock on which it was stuck.
     """
     assert left.unsettled_since is not None  # noqa: S101 (it was stuck)
     return Change(
-        Kind.RECOVERED, name, part.state, part.state, part.reason, part.message, evidence, left.unsettled_since
+        Kind.RECOVERED,
+        name,
+        verdict.state,
+        verdict.state,
+        verdict.reason,
+        verdict.message,
+        evidence,
+        left.unsettled_since,
     )
 
 
@@ -81,7 +89,7 @@ class _Turn:
 def _watched(record: DeviceRecord) -> Iterator[tuple[str | None, ModuleRecord | DeviceRecord]]:
     yield None, record
     for name, module in record.modules.items():
-        if module_sight(module.state, record.state) is not Sight.UNSAID:
+        if module_sight(module.verdict.state, record.verdict.state) is not Sight.UNSAID:
             yield name, module
 
 
@@ -92,26 +100,29 @@ def _turn(
     now: datetime,
     stable_after: timedelta,
 ) -> _Turn | None:
-    clock, stable_at = part.clock, part.clock.stable_at(stable_after)
+    verdict, clock, stable_at = part.verdict, part.clock, part.clock.stable_at(stable_after)
     if clock.stuck_since is not None:
         if evidence is None or stable_at is None or now < stable_at:
             return None
-        return _Turn(stable_at, recovery(name, part, evidence, clock), Clock(grace=clock.grace))
+        return _Turn(stable_at, recovery(name, verdict, evidence, clock), Clock(grace=clock.grace))
     if clock.unsettled_since is None or clock.stuck_at is None or now < clock.stuck_at:
         return None
-    reason, message = part.reason, part.message
+    reason, message = verdict.reason, verdict.message
     if evidence is None:
         reason = f"{reason}{UNVERIFIED}"
         message = f"IoT Hub did not answer; as last seen: {message}"
     elif clock.settled_since is not None:
         message = f"It was unsettled for its grace period, and is settled for less than the stability window: {message}"
-    change = Change(Kind.STUCK, name, part.state, part.state, reason, message, evidence or (), clock.unsettled_since)
+    change = Change(
+        Kind.STUCK, name, verdict.state, verdict.state, reason, message, evidence or (), clock.unsettled_since
+    )
     return _Turn(clock.stuck_at, change, replace(clock, stuck_since=clock.stuck_at))
 
 
 def _turned[Part: (ModuleRecord, DeviceRecord)](part: Part, turn: _Turn | None) -> Part:
     if turn is None:
         return part
+    verdict = part.verdict
     if is_unverified(turn.change.reason):
-        part = replace(part, reason=turn.change.reason, message=turn.change.message)
-    return replace(part, clock=turn.clock)
+        verdict = replace(verdict, reason=turn.change.reason, message=turn.change.message)
+    return replace(part, verdict=verdict, clock=turn.clock)

@@ -72,5 +72,6 @@ class Transition:
 def deletion(record: DeviceRecord, now: datetime) -> Transition:
     """The last transition of a device that is no longer in the hub."""
     message = "The device is no longer in the hub."
-    change = Change(Kind.DELETED, "", record.state, ABSENT, DELETED_REASON, message, (), record.since)
-    return Transition(change, record.sequence + 1, record.desired_version, record.deployments, max(now, record.at))
+    verdict = record.verdict
+    change = Change(Kind.DELETED, "", verdict.state, ABSENT, DELETED_REASON, message, (), record.since)
+    return Transition(change, record.sequence + 1, verdict.desired_version, verdict.deployments, max(now, record.at))

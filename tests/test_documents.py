@@ -6,7 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,8 @@ from local.scenario import read_scenario
 from local.stack import TRANSITIONS, running_stack
 from status_app.reconcile.resync_position import Cycle, ResyncPosition
 from status_app.settings import Settings
-from status_app.status_table import rows
+from status_app.storage.codecs import TEXT
+from status_app.storage.columns import DEPLOYMENT_COLUMNS, DEVICE_COLUMNS, MODULE_COLUMNS, TRANSITION_COLUMNS, Column
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -43,12 +44,6 @@ def written(tables: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
 
     The columns that it has for each kind of row.
     """
-    columns: dict[str, set[str]] = {}
-    write = rows._row  # noqa: SLF001 (the one place that knows the columns without a value too)
-
-    def record(device_id: str, row_key: str, /, **values: Any) -> rows.Row:
-        columns.setdefault(row_key.partition(":")[0], {"PartitionKey", "RowKey"}).update(values)
-        return write(device_id, row_key, **values)
 
     async def run() -> None:
         folder = tmp_path_factory.mktemp("stack")
@@ -66,18 +61,15 @@ def written(tables: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
             position = ResyncPosition(service.get_table_client("DeploymentIndex"))
             await position.write(Cycle("continuation"), [1])
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rows, "_row", record)
-        asyncio.run(run())
+    asyncio.run(run())
     with TableServiceClient.from_connection_string(tables) as service:
         letters = service.get_table_client("DeadLetter").list_entities()
         names = {name for letter in letters for name in letter}
         index = service.get_table_client("DeploymentIndex").list_entities()
-        columns["DeploymentIndex"] = {
-            re.sub(r"^(Digest|Shard)s?[0-9A-F]+$", r"\1s", name) for row in index for name in row
+        return {
+            "DeploymentIndex": {re.sub(r"^Digests[0-9]+$", "Digests", name) for row in index for name in row},
+            "DeadLetter": {re.sub(r"^Body\d+$", "Body", name) for name in names},
         }
-    columns["DeadLetter"] = {re.sub(r"^Body\d+$", "Body", name) for name in names}
-    return columns
 
 
 def blocks(language: str) -> list[str]:
@@ -179,11 +171,23 @@ def test_the_defaults_of_the_settings_page_are_those_of_the_code_and_of_the_exam
 
 
 @pytest.mark.parametrize(
+    ("heading", "columns"),
+    [
+        ("## DeploymentStatus, row `device`", DEVICE_COLUMNS),
+        ("## DeploymentStatus, rows `module:<name>`", MODULE_COLUMNS),
+        ("## DeploymentStatus, rows `transition:<inverted sequence>`", TRANSITION_COLUMNS),
+        ("## Deployments", (*DEPLOYMENT_COLUMNS, Column("Body", "", TEXT))),
+    ],
+)
+def test_the_tables_page_lists_the_columns_of_a_row(heading: str, columns: Sequence[Column]) -> None:
+    listed = cells((ROOT / "docs/tables.md").read_text(), heading)
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {"PartitionKey", "RowKey", *(column.name for column in columns)}
+
+
+@pytest.mark.parametrize(
     ("heading", "kind"),
     [
-        ("## DeploymentStatus, row `device`", "device"),
-        ("## DeploymentStatus, rows `module:<name>`", "module"),
-        ("## DeploymentStatus, rows `transition:<inverted sequence>`", "transition"),
         ("## DeploymentIndex", "DeploymentIndex"),
         ("## DeadLetter", "DeadLetter"),
     ],

@@ -1,6 +1,5 @@
 """The command replay-dead-letters: the devices of the events that were given up are looked at again."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from status_app.errors import BadEventError, LostRaceError, UnavailableError
 from status_app.ingest.dead_letters import DeadLetter, DeadLetters, UnreadableRowError
 from status_app.ingest.notifications import Notification, OtherEvent, read_notification
 from status_app.reconcile.reconciler import Reconciler
+from status_app.reconcile.tasks import Notified, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,21 +97,20 @@ async def _look_at_each(
         device = notification.device_id
         lifecycle = notification.lifecycle or (device in devices and devices[device].lifecycle)
         devices[device] = Notification(device, lifecycle=lifecycle)
-    looker = await reconciler()
-    verdicts = await asyncio.gather(*(_look(looker, notification) for notification in devices.values()))
-    return dict(zip(devices, verdicts, strict=True))
+    results = await (await reconciler()).run(Notified(notification) for notification in devices.values())
+    return {result.task.device_id: _verdict(result) for result in results}
 
 
-async def _look(reconciler: Reconciler, notification: Notification) -> _Verdict:
-    try:
-        outcome = await reconciler.look(notification)
-    except BadEventError as error:
-        return _Verdict(str(error), reason=error.reason)
-    except UnavailableError as error:
-        return _Verdict(str(error), reason=f"{error.service}_unavailable")
-    except Exception as error:  # noqa: BLE001 (a bug: the rest goes on, and its text may quote a twin)
-        return _Verdict(f"internal_error: {type(error).__name__}", reason="internal_error")
-    return _Verdict(outcome, processed=True)
+def _verdict(result: Result) -> _Verdict:
+    match result.error:
+        case None:
+            return _Verdict(str(result.outcome), processed=True)
+        case BadEventError() as error:
+            return _Verdict(str(error), reason=error.reason)
+        case UnavailableError() as error:
+            return _Verdict(str(error), reason=f"{error.service}_unavailable")
+        case error:  # a bug: the rest goes on, and its text may quote a twin
+            return _Verdict(f"internal_error: {type(error).__name__}", reason="internal_error")
 
 
 async def _settle(letters: DeadLetters, letter: DeadLetter, verdict: _Verdict) -> _Verdict:

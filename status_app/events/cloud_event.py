@@ -5,11 +5,10 @@ A row never changes, so each time that its event is sent it has the same id and 
 
 import json
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 from urllib.parse import quote
 
-from status_app.status_table.rows import read_number, read_time
+from status_app.storage.codecs import read_number, show_time
 from status_core import Kind
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
@@ -57,7 +56,7 @@ def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
         "source": f"/hubs/{segment(hub)}/devices/{segment(device_id)}",
         "type": event_type,
         **({"subject": subject} if subject else {}),
-        "time": _time(row["At"]),
+        "time": show_time(row["At"]),
         "sequence": f"{sequence:0{SEQUENCE_DIGITS}d}",
         "dataschema": SCHEMAS + event_type,
         "datacontenttype": "application/json",
@@ -73,7 +72,7 @@ def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
             "evidence": json.loads(row["Evidence"]),
             "desiredVersion": read_number(row.get("DesiredVersion")),
             "deployments": deployments,
-            "observedAt": _time(row["ObservedAt"]),
+            "observedAt": show_time(row["ObservedAt"]),
             "durationSeconds": float(row["DurationSeconds"]),
         },
     }
@@ -83,8 +82,3 @@ def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
 def segment(name: str) -> str:
     """A name as a segment of a URI's path."""
     return quote(name, safe=_IN_A_PATH, errors="replace")
-
-
-def _time(value: datetime) -> str:
-    """RFC 3339 in UTC, always with six digits of a second."""
-    return read_time(value).isoformat(timespec="microseconds").replace("+00:00", "Z")

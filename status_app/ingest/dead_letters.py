@@ -15,8 +15,9 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import StatusAppError
 from status_app.ingest.event_batch import IncomingEvent
-from status_app.status_table.rows import Row, long, read_number, read_time
 from status_app.storage.client import table_errors
+from status_app.storage.codecs import long, read_number, read_time
+from status_app.storage.columns import Row
 from status_app.storage.keys import escape
 from status_core import REDACTED, Blanker, secret_values
 

@@ -1,12 +1,12 @@
 """Rows of the tables as JSON: a column's name begins small, times are texts in UTC, what has no value is null."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from status_app.rollouts.deployment_rows import CountedDeployment
-from status_app.status_table.rows import read_number
+from status_app.storage.codecs import show_time
+from status_app.storage.columns import DEPLOYMENT_COLUMNS, DEVICE_COLUMNS, MODULE_COLUMNS, TRANSITION_COLUMNS, shown
 from status_app.storage.keys import DEVICE, MODULE, module_key, module_name
 from status_app.telemetry.logs import log
 from status_core import EDGE_AGENT, Rollout
@@ -14,23 +14,8 @@ from status_core import EDGE_AGENT, Rollout
 type Answer = dict[str, Any]
 """A JSON object."""
 
-_LISTS: Final = ("Deployments", "Targeted", "Flags", "Evidence")
-_DEVICE: Final = (
-    *("State", "Reason", "Message", "Since", "Deployments", "Targeted", "Flags", "Portal", "DesiredVersion"),
-    *("LastDesiredVersion", "StatusCode", "TwinVersion", "AgentVersion", "Rule", "UnsettledSince", "StuckAt"),
-    *("Sequence", "At", "ObservedAt"),
-)
-_MODULE: Final = (
-    *("State", "Reason", "Message", "Since", "DesiredStatus", "RuntimeStatus", "DesiredImage", "ReportedImage"),
-    *("ExitCode", "UnsettledSince", "StuckAt", "Stuck", "StuckSince", "GracePeriod"),
-)
-_TRANSITION: Final = (
-    *("Sequence", "Kind", "Module", "FromState", "ToState", "Reason", "Message", "Evidence", "DesiredVersion"),
-    *("Deployments", "At", "ObservedAt", "EventId", "DurationSeconds"),
-)
 _UNREADABLE: Final = (LookupError, TypeError, ValueError, AttributeError)
 """What a row raises that has no such column, or holds something else in it."""
-_COUNTS: Final = ("Version", "Devices", "Successful", "Failing", "Stuck")
 
 _log = log(__name__)
 
@@ -58,9 +43,9 @@ def device_summary(device_id: str, row: Mapping[str, Any]) -> Answer:
     """A device, by its own row."""
     return {
         "deviceId": device_id,
-        **_columns(row, _DEVICE),
+        **shown(DEVICE_COLUMNS, row),
         "stuck": "FirstStuckSince" in row,
-        "stuckSince": _value("FirstStuckSince", row.get("FirstStuckSince")),
+        "stuckSince": _since(row),
         "modules": {name.lower(): row[f"Modules{name}"] for name in ("Total", "Settled", "Stuck")},
     }
 
@@ -102,45 +87,28 @@ def _evidence(transition: Mapping[str, Any]) -> tuple[str, Any]:
 
 def module_answer(device_id: str, key: str, row: Mapping[str, Any]) -> Answer:
     """A module by its row, or the device by its own, which stands for `$edgeAgent`."""
-    return {"deviceId": device_id, "module": _name(key), **_columns(row, _MODULE)}
+    return {"deviceId": device_id, "module": _name(key), **shown(MODULE_COLUMNS, row)}
 
 
 def transition_answer(row: Mapping[str, Any]) -> Answer:
     """A transition."""
-    return _columns(row, _TRANSITION)
+    return shown(TRANSITION_COLUMNS, row)
 
 
 def deployment_counted(stored: CountedDeployment) -> Answer:
     """A deployment as the timer counted it last."""
-    row = stored.row
-    return {
-        "deploymentId": stored.deployment,
-        **_columns(row, _COUNTS),
-        "states": json.loads(row["States"]) if "States" in row else None,
-        "milestones": milestones(stored.rollout),
-        "countedAt": _value("CountedAt", row["CountedAt"]),
-    }
+    columns = shown(DEPLOYMENT_COLUMNS, stored.row)
+    return {"deploymentId": stored.deployment, **columns, "milestones": milestones(stored.rollout)}
 
 
 def milestones(rollout: Rollout | None) -> Answer:
     """The times of the milestones that a deployment has reached."""
-    return {name: time_answer(at) for name, at in rollout.reached} if rollout else {}
-
-
-def time_answer(time: datetime) -> str:
-    """A time in UTC."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return {name: show_time(at) for name, at in rollout.reached} if rollout else {}
 
 
 def _name(key: str) -> str:
     return EDGE_AGENT if key == DEVICE else module_name(key)
 
 
-def _columns(row: Mapping[str, Any], names: Sequence[str]) -> Answer:
-    return {name[0].lower() + name[1:]: _value(name, row.get(name)) for name in names}
-
-
-def _value(name: str, value: Any) -> Any:
-    if name in _LISTS:
-        return [] if value is None else json.loads(value)
-    return time_answer(value) if isinstance(value, datetime) else read_number(value)
+def _since(row: Mapping[str, Any]) -> str | None:
+    return show_time(row["FirstStuckSince"]) if "FirstStuckSince" in row else None

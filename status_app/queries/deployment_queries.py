@@ -5,11 +5,14 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from status_app.fleet_index.deployment_index import DeploymentIndex
-from status_app.queries.answers import Answer, deployment_counted, milestones, readable, time_answer
-from status_app.queries.pages import Page, Place, begin
-from status_app.rollouts.deployment_counts import DeploymentCounts
+from status_app.fleet_index.lookups import FleetIndex
+from status_app.queries.answers import Answer, deployment_counted, milestones, readable
+from status_app.queries.pages import Candidate, Candidates, Page, Place, begin
 from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.rollouts.device_count import NO_DEVICES, beyond, count_devices
+from status_app.status_table.reader import DeviceReader
+from status_app.storage.codecs import show_time
+from status_app.storage.keys import joined, key_part
 from status_core import Portal
 
 TOP_REASONS: Final = 10
@@ -35,29 +38,27 @@ async def deployments(rows: DeploymentRows, after: Place | None, limit: int) -> 
 
 
 async def deployment(
-    index: DeploymentIndex,
-    rows: DeploymentRows,
-    counts: DeploymentCounts,
-    clock: Callable[[], datetime],
-    deployment_id: str,
+    index: FleetIndex, reader: DeviceReader, rows: DeploymentRows, clock: Callable[[], datetime], deployment_id: str
 ) -> Answer | None:
     """A deployment, its devices counted now; None where there is none and never was one.
 
-    A request for its row, one for each shard of the index, and those of its count.
+    A request for its row, one for each shard of the index for its counters, and one for what is stuck longest.
     """
     now, stored = clock(), await rows.one(deployment_id)
-    changed = await index.changed(deployment_id) if stored is not None else ()
-    total = (await counts.count(deployment_id, changed, now)).total
+    others = [counted for device_id in await index.more() for counted in beyond(await reader.read(device_id))]
+    total = count_devices([*await index.counters(deployment_id), *others]).get(deployment_id, NO_DEVICES)
     if stored is None and not total.devices:
         return None
+    stuck = Candidates(index, reader, joined("stuck", key_part(deployment_id), ""))
+    longest = await stuck(None, 1) if total.stuck else []
     kept = readable(
         [stored] if stored is not None else [], lambda row: row.rollout, lambda _: f"deployment {deployment_id!r}"
     )
-    rollout, totals, longest = kept[0] if kept else None, total.counts, total.longest
+    rollout, totals = kept[0] if kept else None, total.counts
     reasons, portal = Counter[tuple[str, str]](), Counter[str]()
-    for (state, reason, counter), (devices, _) in total.groups.items():
-        reasons[state, reason] += devices
-        portal[counter] += devices
+    for group in total.groups:
+        reasons[group.state, group.reason] += group.devices
+        portal[group.portal] += group.devices
     return {
         "deploymentId": deployment_id,
         "version": rollout.version if rollout else None,
@@ -65,7 +66,7 @@ async def deployment(
         "successful": totals.successful,
         "failing": totals.failing,
         "stuck": total.stuck,
-        "longestStuck": {"deviceId": longest[1], "since": time_answer(longest[0])} if longest else None,
+        "longestStuck": {"deviceId": longest[0].device_id, "since": _since(longest[0])} if longest else None,
         "states": total.states,
         "reasons": [
             {"state": state, "reason": reason, "devices": devices}
@@ -77,5 +78,10 @@ async def deployment(
             "failed": portal[Portal.FAILED],
         },
         "milestones": milestones(rollout),
-        "countedAt": time_answer(now),
+        "countedAt": show_time(now),
     }
+
+
+def _since(candidate: Candidate) -> str:
+    """Since when something is stuck of the device of a row by what is stuck."""
+    return show_time(datetime.fromisoformat(candidate.place.split("|")[2]))

@@ -5,16 +5,19 @@ from contextlib import suppress
 from datetime import datetime
 
 from azure.core.exceptions import ResourceNotFoundError
+from azure.data.tables.aio import TableServiceClient
 
-from status_app.fleet_index.deployment_index import DeploymentIndex
+from status_app.fleet_index import lookups
+from status_app.fleet_index.lookups import FleetIndex
 from status_app.queries.answers import Answer, device_answer, readable, transition_answer
 from status_app.queries.deployment_queries import deployment, deployments
 from status_app.queries.devices import Devices, devices
 from status_app.queries.modules import modules_due, stuck_modules
 from status_app.queries.pages import Page, Place, PlaceError
-from status_app.rollouts.deployment_counts import DeploymentCounts
+from status_app.rollouts import deployment_rows
 from status_app.rollouts.deployment_rows import DeploymentRows
-from status_app.status_table.status_table import StatusTable
+from status_app.status_table import reader
+from status_app.status_table.reader import DeviceReader
 from status_app.storage.keys import transition_sequence
 
 
@@ -25,25 +28,22 @@ class Fleet:
     the place behind which they should begin is none of theirs.
     """
 
-    def __init__(
-        self, table: StatusTable, index: DeploymentIndex, rows: DeploymentRows, clock: Callable[[], datetime]
-    ) -> None:
-        self._table = table
-        self._index = index
-        self._rows = rows
-        self._counts = DeploymentCounts(index, rows, table)
+    def __init__(self, service: TableServiceClient, clock: Callable[[], datetime]) -> None:
+        self._reader = DeviceReader(service.get_table_client(reader.TABLE))
+        self._index = FleetIndex(service.get_table_client(lookups.TABLE))
+        self._rows = DeploymentRows(service.get_table_client(deployment_rows.TABLE))
         self._clock = clock
 
     async def devices(self, asked: Devices, after: Place | None, limit: int) -> Page:
         """A page of devices. A request for each, and some for the index; at most `pages.LOOKS` devices are read."""
         with suppress(ResourceNotFoundError):
-            return await devices(self._table, self._index, asked, after, limit)
+            return await devices(self._reader, self._index, asked, after, limit)
         return Page()
 
     async def device(self, device_id: str) -> Answer | None:
         """A device with its modules and their evidence; None where it is not known. One request."""
         with suppress(ResourceNotFoundError):
-            stored, history = await self._table.read_whole(device_id)
+            stored, history = await self._reader.read_whole(device_id)
             if stored.is_whole:
                 return device_answer(device_id, stored.rows, history)
         return None
@@ -56,7 +56,7 @@ class Fleet:
         if after is not None and not (len(after) == 1 and after[0].isascii() and after[0].isdecimal()):
             raise PlaceError
         with suppress(ResourceNotFoundError):
-            last = (await self._table.read(device_id)).last_sequence
+            last = (await self._reader.read(device_id)).last_sequence
             if not last:
                 return None
             newest = min(last, int(after[0][:20]) - 1) if after is not None else last
@@ -64,7 +64,7 @@ class Fleet:
                 return Page()
             items: list[Answer] = []
             while newest >= 1 and len(items) <= limit:
-                found = (await self._table.transitions(device_id, range(max(1, newest - limit), newest + 1)))[::-1]
+                found = (await self._reader.transitions(device_id, range(max(1, newest - limit), newest + 1)))[::-1]
                 items += readable(found, transition_answer, lambda row: f"device {device_id!r}, row {row['RowKey']!r}")
                 newest = transition_sequence(found[-1]["RowKey"]) - 1 if len(found) > limit else 0
             return Page(items[:limit], (str(items[limit - 1]["sequence"]),) if len(items) > limit else None)
@@ -73,13 +73,13 @@ class Fleet:
     async def stuck_modules(self, after: Place | None, limit: int) -> Page:
         """A page of modules that are stuck. Requests as of `devices`."""
         with suppress(ResourceNotFoundError):
-            return await stuck_modules(self._table, self._index, after, limit)
+            return await stuck_modules(self._reader, self._index, after, limit)
         return Page()
 
     async def modules_due(self, before: datetime, after: Place | None, limit: int) -> Page:
         """A page of modules that get stuck before a time. Requests as of `devices`."""
         with suppress(ResourceNotFoundError):
-            return await modules_due(self._table, self._index, before, after, limit)
+            return await modules_due(self._reader, self._index, before, after, limit)
         return Page()
 
     async def deployments(self, after: Place | None, limit: int) -> Page:
@@ -91,5 +91,5 @@ class Fleet:
     async def deployment(self, deployment_id: str) -> Answer | None:
         """A deployment, counted now; None where there is none and never was one."""
         with suppress(ResourceNotFoundError):
-            return await deployment(self._index, self._rows, self._counts, self._clock, deployment_id)
+            return await deployment(self._index, self._reader, self._rows, self._clock, deployment_id)
         return None

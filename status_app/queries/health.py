@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from status_app.errors import UnavailableError
-from status_app.queries.answers import Answer, time_answer
+from status_app.queries.answers import Answer
 from status_app.schedule import parse_schedule
+from status_app.storage.codecs import show_time
 from status_app.storage.heartbeats import TIMERS, Heartbeat, Heartbeats, Source
 from status_app.telemetry.logs import log
 from status_app.version import VERSION
@@ -69,7 +70,7 @@ class Health:
             "problems": problems,
             "hub": self._hub,
             "version": VERSION,
-            "checkedAt": time_answer(now),
+            "checkedAt": show_time(now),
             "lagSeconds": None if trigger is None else trigger.lag,
             "lastEventAt": _time(None if trigger is None else trigger.event_at),
             "heartbeats": {source.value: _answer(beats.get(source)) for source in Source},
@@ -110,7 +111,7 @@ def _answer(beat: Heartbeat | None) -> Answer | None:
     if beat is None:
         return None
     return {
-        "ranAt": time_answer(beat.ran_at),
+        "ranAt": show_time(beat.ran_at),
         "succeededAt": _time(beat.succeeded_at),
         "seconds": beat.seconds,
         "error": beat.error or None,
@@ -119,4 +120,4 @@ def _answer(beat: Heartbeat | None) -> Answer | None:
 
 
 def _time(time: datetime | None) -> str | None:
-    return None if time is None else time_answer(time)
+    return None if time is None else show_time(time)

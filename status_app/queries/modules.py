@@ -5,47 +5,41 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 
-from status_app.fleet_index.deployment_index import DeploymentIndex
-from status_app.fleet_index.index_rows import time_text
+from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.rows import RECONCILE, time_text
 from status_app.queries.answers import Answer, module_answer
-from status_app.queries.pages import Candidate, Items, Page, Place, PlaceError, begin, fill
-from status_app.status_table.rows import read_time
-from status_app.status_table.status_table import StatusTable
+from status_app.queries.pages import Candidate, Candidates, Items, Page, Place, PlaceError, begin, fill
+from status_app.status_table.reader import DeviceReader
 from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.codecs import read_time
 from status_app.storage.keys import DEVICE, key_part
 from status_core import Sight, module_sight
 
-_DEADLINE: Final = re.compile(r"deadline\|[^|]+\|([^|]+)\|\d+")
+_DEADLINE: Final = re.compile(rf"{RECONCILE}\|[^|]+\|([^|]+)")
 
 
-async def stuck_modules(table: StatusTable, index: DeploymentIndex, after: Place | None, limit: int) -> Page:
+async def stuck_modules(reader: DeviceReader, index: FleetIndex, after: Place | None, limit: int) -> Page:
     """A page of modules that are stuck, the longest first; a device that is stuck itself as its `$edgeAgent`."""
-    rows: dict[str, str] = {}
-
-    async def candidates(after: str | None, count: int) -> list[Candidate]:
-        pointers = await index.page("module|", after, count)
-        rows.update({pointer.key[1]: pointer.columns["Row"] for pointer in pointers})
-        return [Candidate.of(pointer) for pointer in pointers]
 
     async def look(candidate: Candidate) -> Items:
-        stored = await table.read(candidate.device_id)
-        if not candidate.holds(stored):
+        stored = await reader.read(candidate.device_id)
+        key = str(candidate.columns["Row"])
+        if not stored.is_whole or not stored.rows.get(key, {}).get("Stuck"):
             return []
-        key = rows[candidate.place]
         return [((candidate.place,), module_answer(stored.device_id, key, stored.rows[key]))]
 
-    return await fill(candidates, look, begin(after, "module|"), limit)
+    return await fill(Candidates(index, reader, "module|"), look, begin(after, "module|"), limit)
 
 
 async def modules_due(
-    table: StatusTable, index: DeploymentIndex, before: datetime, after: Place | None, limit: int
+    reader: DeviceReader, index: FleetIndex, before: datetime, after: Place | None, limit: int
 ) -> Page:
     """A page of modules that get stuck before a time unless they settle.
 
     The index has devices by their next deadline: pages go by that, and a page shows what is soonest first. A place in
     the midst of a device's modules has three parts: its deadline, then the time and the name of the last module.
     """
-    first = begin(after, "deadline|", parts=3)
+    first = begin(after, f"{RECONCILE}|", parts=3)
     given = after[1:] if after is not None else ()
     resumed = None
     if first is not None and given:
@@ -54,14 +48,11 @@ async def modules_due(
             raise PlaceError
         # The row of the device in the midst of which it goes on comes once more: it is behind its own beginning.
         first, resumed = first[:-1], deadline[1]
-    end = f"deadline|{time_text(before)}"
-
-    async def candidates(after: str | None, count: int) -> list[Candidate]:
-        return [Candidate.of(pointer) for pointer in await index.page("deadline|", after, count, before=end)]
+    end = f"{RECONCILE}|{time_text(before)}"
 
     async def look(candidate: Candidate) -> Items:
-        stored = await table.read(candidate.device_id)
-        if not candidate.holds(stored):
+        stored = await reader.read(candidate.device_id)
+        if not stored.is_whole:
             return []
         part = key_part(candidate.device_id)
         items = sorted(_due(stored, before), key=lambda item: item[0])
@@ -72,7 +63,7 @@ async def modules_due(
             if part != resumed or item[0] > given
         ]
 
-    page = await fill(candidates, look, first, limit)
+    page = await fill(Candidates(index, reader, f"{RECONCILE}|", end=end), look, first, limit)
     return Page(sorted(page.items, key=lambda item: (item["stuckAt"], item["deviceId"], item["module"])), page.after)
 
 

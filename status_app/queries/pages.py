@@ -2,15 +2,16 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import batched
-from typing import Final
+from itertools import batched, islice
+from typing import Any, Final
 
 from status_app.errors import StatusAppError
-from status_app.fleet_index.index_rows import IndexKey, Pointer
+from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.rows import ROOM, questions_of
 from status_app.queries.answers import Answer, readable
-from status_app.status_table.stored_device import StoredDevice
+from status_app.status_table.reader import DeviceReader
 
 LOOKS: Final = 400
 """Devices that are read for a page at most: twice the longest page."""
@@ -40,25 +41,52 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A device that may belong in a list.
-
-    Attributes:
-        place: Sorts the list.
-        key: The index row that says so; None where it is known that no other row names the device here.
-    """
+    """A device that may belong in a list; `place`, a key of the index, sorts the list."""
 
     place: str
     device_id: str
-    key: IndexKey | None
+    columns: Mapping[str, Any]
 
-    @classmethod
-    def of(cls, pointer: Pointer) -> "Candidate":
-        """The device of an index row."""
-        return cls(pointer.key[1], pointer.device_id, pointer.key)
 
-    def holds(self, stored: StoredDevice) -> bool:
-        """Whether the device is what the row says."""
-        return stored.is_whole and (self.key is None or self.key in stored.index)
+class Candidates:
+    """Rows of the index that lead to the devices of a list, and rows for which the index had no room."""
+
+    def __init__(self, index: FleetIndex, reader: DeviceReader, prefix: str, *, end: str = "", where: str = "") -> None:
+        """Prepare to find them.
+
+        Args:
+            index: The index.
+            reader: Reads devices.
+            prefix: With what the keys begin.
+            end: The key at which they end, if not at the last.
+            where: What columns have to be, as a filter.
+        """
+        self._index = index
+        self._reader = reader
+        self._prefix = prefix
+        self._end = end
+        self._where = where
+        self._beyond: Sequence[Candidate] | None = None
+
+    async def __call__(self, after: str | None, count: int) -> Sequence[Candidate]:
+        """The first so many behind a place."""
+        entries = await self._index.page(self._prefix, after, count, before=self._end or None, where=self._where)
+        found = [Candidate(entry.key, entry.device_id, entry.columns) for entry in entries]
+        if self._beyond is None:
+            self._beyond = await self._read_beyond()
+        found += (candidate for candidate in self._beyond if after is None or candidate.place > after)
+        return sorted(found, key=lambda candidate: candidate.place)[:count]
+
+    async def _read_beyond(self) -> Sequence[Candidate]:
+        if not self._prefix.startswith(("deployment|", "stuck|", "module|")):
+            return ()  # of the other kinds no device has more than one
+        devices = await asyncio.gather(*map(self._reader.read, await self._index.more()))
+        return [
+            Candidate(place, device.device_id, columns)
+            for device in devices
+            for place, columns in islice(questions_of(device).items(), ROOM, None)
+            if place.startswith(self._prefix)
+        ]
 
 
 def begin(after: Place | None, prefix: str, parts: int = 1) -> str | None:
@@ -75,7 +103,7 @@ def begin(after: Place | None, prefix: str, parts: int = 1) -> str | None:
 
 
 async def fill(
-    candidates: Callable[[str | None, int], Awaitable[Sequence[Candidate]]],
+    candidates: Candidates,
     look: Callable[[Candidate], Awaitable[Items]],
     after: str | None,
     limit: int,

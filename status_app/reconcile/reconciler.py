@@ -1,45 +1,53 @@
-"""One look at one device: read its twin once, compute, compare and set."""
+"""Makes what is stored of devices equal to what their twins say: a batch at a time, in phases.
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
-from datetime import datetime, timedelta
-from enum import StrEnum
+    read       what the index says of each device, then its rows, then its twin where that is needed
+    decide     the next record and its transitions: pure
+    announce   that the device may change: a crash from here on leaves an announcement that the timer finishes
+    commit     state and history of the device, guarded by its ETag
+    publish    the events that are not published yet, in their order
+    project    the rows of the index, guarded by the summary of the device
+
+Each phase is over all devices of the batch. A device that fails in one goes no further and costs no other its turn; one
+that lost a race goes into the next round.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, Protocol
 
-from status_app.errors import BadEventError, LostRaceError, UnavailableError
+from status_app.errors import LostRaceError, UnavailableError
 from status_app.events.outbox import Outbox
-from status_app.fleet_index.index_rows import Pointer
-from status_app.ingest.notifications import Notification
-from status_app.status_table.change import Committed
-from status_app.status_table.device_cache import KnownDevices
-from status_app.status_table.status_table import StatusTable
+from status_app.fleet_index.former import FormerIndex
+from status_app.fleet_index.projection import FleetProjection, Projection
+from status_app.fleet_index.rows import Summary, project
+from status_app.reconcile.decisions import (
+    advanced,
+    is_missed,
+    needs_a_read,
+    outcome_without_a_twin,
+    removal,
+    unverified,
+)
+from status_app.reconcile.device_cache import DeviceCache
+from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Result, Task
+from status_app.status_table.commit import Change, DeviceCommit
+from status_app.status_table.reader import DeviceReader
 from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.columns import Row
 from status_app.telemetry.logs import about, log
 from status_app.telemetry.transitions import tell_transition
-from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition, advance, deletion, evaluate, flag
+from status_core import GracePolicy
 
-RACES: Final = 5
-"""Looks at one device before a writer that always comes second gives up until the next event."""
-NOTIFIED_WITHIN: Final = timedelta(minutes=10)
-"""After that a notification is taken for lost: a route needs seconds, and a restart of the app a few minutes."""
+ROUNDS: Final = 5
+"""Rounds before a writer that always comes second gives up until the next event."""
+AT_ONCE: Final = 100
+"""Devices of a batch that are asked for side by side."""
+SILENT: Final = 3
+"""Due devices in a row for which the hub did not answer, before it is no longer asked: each costs several attempts."""
 
 _log = log(__name__)
-
-
-class Outcome(StrEnum):
-    """What a look came to."""
-
-    COVERED = "covered"
-    """What is stored is as new as the notification: the twin was not read."""
-    UNCHANGED = "unchanged"
-    CHANGED = "changed"
-    HEALED = "healed"
-    """It is changed by a twin that a notification should have announced long before a query found it."""
-    REMOVED = "removed"
-    STALE = "stale"
-    """The deadline is not, or no longer, that of the device: nothing was looked at."""
-    UNVERIFIED = "unverified"
-    """The hub did not answer: what is past its grace period was flagged as it was last seen."""
 
 
 class Twins(Protocol):
@@ -49,223 +57,266 @@ class Twins(Protocol):
         """The `$edgeAgent` twin that the hub holds now; None where it holds none."""
 
 
-class Reconciler:
-    """Makes what is stored of a device equal to what its twin says."""
+@dataclass(slots=True)
+class _Device:
+    """A device on its way through the phases.
 
-    def __init__(
+    Attributes:
+        published: The sequence up to which its transitions are published.
+        pending: Announcements that end with its projection.
+        history: Rows of the transitions that were committed last.
+        is_silent: The hub did not answer.
+        is_again: A change of a due device is committed, and it is looked at once more.
+    """
+
+    task: Task
+    summary: Summary
+    stored: StoredDevice
+    published: int = 0
+    pending: set[str] = field(default_factory=set)
+    history: list[Row] = field(default_factory=list)
+    twin: Mapping[str, Any] | None = None
+    is_silent: bool = False
+    is_again: bool = False
+    has_committed: bool = False
+    change: Change | None = None
+    outcome: Outcome | None = None
+    error: Exception | None = None
+
+    @property
+    def device_id(self) -> str:
+        return self.task.device_id
+
+
+class Reconciler:
+    """Reconciles devices."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 (each is a part that it needs)
         self,
-        table: StatusTable,
+        reader: DeviceReader,
+        commit: DeviceCommit,
+        projection: FleetProjection,
+        former: FormerIndex,
         outbox: Outbox | None,
         twins: Twins,
         policy: GracePolicy,
         clock: Callable[[], datetime],
     ) -> None:
-        self._table = table
+        self._reader = reader
+        self._commit = commit
+        self._projection = projection
+        self._former = former
         self._outbox = outbox
         self._twins = twins
         self._policy = policy
         self._clock = clock
-        self._known = KnownDevices()
+        self._cache = DeviceCache()
 
-    async def look(self, notification: Notification) -> Outcome:
-        """Look at a device because of a notification.
-
-        Raises:
-            BadEventError: The device is not in the hub and was never seen.
-            UnavailableError: A service does not answer, or other writers were always first.
-        """
-        return await self._retry_lost_races(lambda: self._look(notification), notification.device_id)
-
-    async def look_at(self, device_id: str, twin: Mapping[str, Any], queried: datetime) -> Outcome:
-        """Look at a device whose twin came with a query: it may be older than the twin that a read would give.
+    async def run(self, tasks: Iterable[Task]) -> list[Result]:
+        """Reconcile the devices of a batch, each once.
 
         Args:
-            device_id: The device.
-            twin: The twin.
-            queried: When the query was sent.
+            tasks: One for each device.
 
-        Raises:
-            UnavailableError: A service does not answer, or other writers were always first.
+        Returns:
+            A result for each task, in their order. Its error is BadEventError where the device is neither in the hub
+            nor in the table, UnavailableError where a service does not answer or other writers were always first.
         """
+        devices = [_Device(task, Summary(task.device_id), StoredDevice(task.device_id)) for task in tasks]
+        waiting = devices
+        for _ in range(ROUNDS):
+            await _each(waiting, self._read)
+            await self._read_twins(waiting)
+            await _each(waiting, self._decide)
+            changing = [device for device in waiting if device.change is not None and device.error is None]
+            await self._announce(changing)
+            await _each(changing, self._write)
+            going = [device for device in waiting if device.error is None and device.outcome is not None]
+            await _each([device for device in going if self._has_unpublished(device)], self._publish)
+            await self._project(going)
+            waiting = [device for device in waiting if device.error is None and device.outcome is None]
+            if not waiting:
+                break
+        for device in waiting:
+            device.error = UnavailableError("tables", f"{ROUNDS} other writers were first")
+        return [Result(device.task, device.outcome, device.error) for device in devices]
 
-        async def once() -> Outcome:
-            stored, status = await self._table.read(device_id), evaluate(twin, now=self._clock())
-            is_later = stored.is_known and stored.observed >= queried
-            if is_later and not _is_newer(stored, status):
-                return Outcome.COVERED
-            if is_later or _is_doubtful(stored, status):
-                return await self._look(Notification(device_id, lifecycle=True))
-            outcome = await self._write(stored, *self._advance(stored, status))
-            is_missed = stored.is_known and _is_newer(stored, status) and _is_late(status, queried)
-            return Outcome.HEALED if outcome is Outcome.CHANGED and is_missed else outcome
+    async def _read(self, device: _Device) -> None:
+        # The summary before the device, and the device before its twin: what is read later is never older.
+        device.change, device.twin, device.outcome, device.history = None, None, None, []
+        known = None
+        if isinstance(device.task, Notified) and not device.task.notification.lifecycle:
+            known = self._cache.take(device.device_id)
+        if known is None:
+            summary = await self._projection.read(device.device_id)
+            known = summary, await self._reader.read(device.device_id)
+        await self._take(device, *known)
+        device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock(), again=device.is_again)
 
-        return await self._retry_lost_races(once, device_id)
+    async def _take(self, device: _Device, summary: Summary, stored: StoredDevice) -> None:
+        """Go on with a device as it was read. What this process has sent is not sent again."""
+        device.summary, device.stored = summary, stored
+        published = summary.published if summary.published is not None else stored.published
+        if published is None:  # no row of this release says so
+            unsent = await self._former.first_unsent(device.device_id) if stored.is_known else None
+            published = stored.last_sequence if unsent is None else unsent - 1
+        device.published = max(device.published, published)
 
-    async def look_due(self, deadline: Pointer, *, ask: bool = True) -> Outcome:
-        """Look at a device whose deadline is over: flag what is stuck by now, clear what has recovered.
+    async def _read_twins(self, devices: Sequence[_Device]) -> None:
+        """Read the twins of all devices that need theirs."""
+        silent = 0
 
-        Args:
-            deadline: The deadline.
-            ask: False where the hub is known not to answer.
-
-        Raises:
-            UnavailableError: The table service does not answer, or other writers were always first.
-        """
-        again = False
-
-        async def once() -> Outcome | None:
-            nonlocal again
-            stored = await self._table.read(deadline.device_id)
-            if not again and not stored.has(deadline):
-                return Outcome.STALE
-            if not ask:
-                return await self._flag_unverified(stored)
+        async def read(device: _Device) -> None:
+            nonlocal silent
+            if isinstance(device.task, Queried) and not needs_a_read(device.task, device.stored):
+                device.twin = device.task.twin
+                return
+            is_due = isinstance(device.task, Due)
+            if not needs_a_read(device.task, device.stored) or (is_due and silent >= SILENT):
+                device.is_silent = True
+                return
             try:
-                twin = await self._twins.read(deadline.device_id)
+                device.twin = await self._twins.read(device.device_id)
+                silent = 0 if silent < SILENT else silent
             except UnavailableError as error:
-                _log.warning("device %r: flagged as it was last seen: %s", deadline.device_id, error)
-                return await self._flag_unverified(stored)
-            if twin is None:
-                return await self._remove(stored, Notification(deadline.device_id))
-            status = evaluate(twin, now=self._clock())
-            record, transitions = self._advance(stored, status)
-            flagged, turns = flag(record, status, self._clock(), self._policy.stable_after)
-            if not transitions or not turns:
-                return await self._write(stored, flagged, (*transitions, *turns))
-            await self._write(stored, record, transitions)
-            again = True
-            return None
+                if not is_due:
+                    raise
+                _log.warning("device %r: flagged as it was last seen: %s", device.device_id, error)
+                silent += 1
+                device.is_silent = True
 
-        return await self._retry_lost_races(once, deadline.device_id)
+        await _each([device for device in devices if device.outcome is None and device.error is None], read)
 
-    async def has(self, pointer: Pointer) -> bool:
-        """Whether a row of the index belongs to the device that it names.
+    async def _decide(self, device: _Device) -> None:
+        if device.error is not None or device.outcome is not None:
+            return
+        now, stored, task = self._clock(), device.stored, device.task
+        again = False
+        if device.is_silent:
+            device.change = unverified(stored, device.published, now, self._policy)
+        elif device.twin is None:
+            device.change = removal(stored, task, device.published, now)
+        else:
+            record, transitions, again = advanced(stored, device.twin, now, self._policy, is_due=isinstance(task, Due))
+            device.change = Change(stored, record, transitions, device.published)
+        if device.change is not None and not self._commit.is_needed(device.change):
+            device.change = None
+        if device.change is None:
+            device.outcome = Outcome.UNVERIFIED if device.is_silent else Outcome.UNCHANGED
+        device.is_again = again
 
-        Raises:
-            UnavailableError: The table service does not answer.
-        """
-        return (await self._table.read(pointer.device_id)).has(pointer)
+    async def _announce(self, devices: Sequence[_Device]) -> None:
+        new = [device.device_id for device in devices if not device.pending]
+        announced = await self._projection.announce(new) if new else {}
+        for device in devices:
+            key = announced.get(device.device_id)
+            if isinstance(key, Exception):
+                device.error = key
+            elif key is not None:
+                device.pending.add(key)
 
-    async def _look(self, notification: Notification) -> Outcome:
-        # The row first: a twin that is read after it is never older than what the row was made of.
-        known = self._known.take(notification.device_id)
-        if known is None or notification.lifecycle:
-            known = await self._table.read(notification.device_id)
-        if _covers(known, notification):
-            self._known.keep(known)
-            return Outcome.COVERED
-        twin = await self._twins.read(notification.device_id)
-        if twin is None:
-            return await self._remove(known, notification)
-        return await self._write(known, *self._advance(known, evaluate(twin, now=self._clock())))
-
-    def _advance(self, stored: StoredDevice, status: DeploymentStatus) -> tuple[DeviceRecord, tuple[Transition, ...]]:
-        previous = stored.record(tuple(status.modules))
-        return advance(
-            previous, status, self._clock(), self._policy, last_sequence=stored.last_sequence, last_at=stored.last_at
-        )
-
-    async def _flag_unverified(self, stored: StoredDevice) -> Outcome:
-        record = stored.record()
-        if record is not None:
-            await self._write(stored, *flag(record, None, self._clock(), self._policy.stable_after))
-        return Outcome.UNVERIFIED
-
-    async def _write(self, stored: StoredDevice, record: DeviceRecord, transitions: Sequence[Transition]) -> Outcome:
-        committed = await self._table.write(stored, record, transitions)
-        for transition in transitions:
-            tell_transition(stored.device_id, transition)
-        if committed is None:
-            self._known.keep(stored)
-            return Outcome.UNCHANGED
-        await self._publish(committed)
-        return Outcome.CHANGED
-
-    async def _publish(self, committed: Committed) -> None:
-        """Publish what was committed, then trim the history: no transition goes before its event.
-
-        What fails here is made good by the timer and by the next change: the change itself stands.
-        """
-        stored, is_sent = committed.stored, False
-        try:
-            if committed.history:
-                is_sent = self._outbox is None or await self._outbox.send(committed)
-                stored = replace(stored, is_published=is_sent)
-        finally:
-            await self._table.clear(committed, sent=is_sent and committed.stored.is_published)
-        self._known.keep(stored)
-        if not is_sent:
+    async def _write(self, device: _Device) -> None:
+        change = device.change
+        if change is None or device.error is not None:
             return
         try:
-            await self._table.trim(stored.device_id, stored.last_sequence)
+            device.stored, device.history = await self._commit.commit(change)
+        except LostRaceError:
+            _log.info("device %r: another writer was first, looking again", device.device_id)
+            return
+        device.has_committed = True
+        for transition in change.transitions:
+            tell_transition(device.device_id, transition)
+        if device.is_again:
+            return
+        if device.is_silent:
+            device.outcome = Outcome.UNVERIFIED
+        elif change.record is None:
+            device.outcome = Outcome.REMOVED
+        else:
+            device.outcome = Outcome.HEALED if is_missed(device.task, change.stored) else Outcome.CHANGED
+
+    @staticmethod
+    def _has_unpublished(device: _Device) -> bool:
+        is_writer = device.has_committed or isinstance(device.task, Announced)
+        return is_writer and device.published < device.stored.last_sequence
+
+    async def _publish(self, device: _Device) -> None:
+        """Publish what is unpublished of a device, in its order; what fails is left to the timer."""
+        last = device.stored.last_sequence
+        try:
+            is_sent = self._outbox is None or await self._send(device, self._outbox, last)
+        except UnavailableError as error:
+            _log.info("device %r: its events are left for the timer: %s", device.device_id, error)
+        except Exception:
+            # A bug, or a row that somebody has changed. What was committed is projected all the same.
+            _log.exception("device %r: its events cannot be sent", device.device_id)
+        else:
+            device.published = last if is_sent else device.published
+
+    async def _send(self, device: _Device, outbox: Outbox, last: int) -> bool:
+        rows: Sequence[Mapping[str, Any]] = device.history
+        if len(rows) < last - device.published:
+            rows = await self._reader.transitions(device.device_id, range(device.published + 1, last + 1))
+        elif len(rows) > last - device.published:
+            rows = rows[len(rows) - last + device.published :]
+        return await outbox.send(device.device_id, rows)
+
+    async def _project(self, devices: Sequence[_Device]) -> None:
+        work: dict[str, _Device] = {}
+        projections: list[Projection] = []
+
+        async def prepare(device: _Device) -> None:
+            projections.append(self._projection_of(device))
+            work[device.device_id] = device
+
+        await _each(devices, prepare)
+
+        async def again(item: Projection) -> Projection:
+            device = work[item.before.device_id]
+            summary = await self._projection.read(device.device_id)
+            await self._take(device, summary, await self._reader.read(device.device_id))
+            if self._has_unpublished(device):
+                device.history = []
+                await self._publish(device)
+            return self._projection_of(device)
+
+        results = await self._projection.project(projections, again)
+        for device in work.values():
+            said = results[device.device_id]
+            if isinstance(said, Exception):
+                _log.info("device %r: the timer projects it: %s", device.device_id, said)
+                continue
+            if said is not None and device.published == device.stored.last_sequence:
+                self._cache.keep(said, device.stored)
+            if device.has_committed:
+                await self._trim(device)
+
+    def _projection_of(self, device: _Device) -> Projection:
+        is_moved = isinstance(device.task, Due)
+        after = project(device.stored, device.summary, device.published, moved=is_moved)
+        pending = device.pending | (device.task.pending if isinstance(device.task, Announced) else frozenset())
+        return Projection(device.summary, after, frozenset(pending))
+
+    async def _trim(self, device: _Device) -> None:
+        try:
+            await self._commit.trim(device.device_id, device.stored.last_sequence, device.published)
         except (UnavailableError, LostRaceError) as error:
-            _log.info("device %r: its history is trimmed later, or by another: %r", stored.device_id, error)
+            _log.info("device %r: its history is trimmed later, or by another: %r", device.device_id, error)
 
-    async def _remove(self, stored: StoredDevice, notification: Notification) -> Outcome:
-        record = stored.record()
-        if record is None:
-            # It was removed before, and this is a late notification of its last days; or it is no edge device.
-            if stored.last_sequence or notification.lifecycle:
-                return Outcome.UNCHANGED
-            raise BadEventError("device_not_found", "neither the hub nor the table knows the device")
-        transition = deletion(record, self._clock())
-        committed = await self._table.remove(stored, transition)
-        tell_transition(stored.device_id, transition)
-        await self._publish(committed)
-        return Outcome.REMOVED
 
-    async def _retry_lost_races(self, once: Callable[[], Awaitable[Outcome | None]], device_id: str) -> Outcome:
-        """Run a look, and again while it is not done, or another writer was first: `RACES` times at most.
+async def _each(devices: Sequence[_Device], step: Callable[[_Device], Awaitable[None]]) -> None:
+    """Take a step with each device that has not failed, side by side; an error is the device's own."""
+    slots = asyncio.Semaphore(AT_ONCE)
 
-        Raises:
-            UnavailableError: Other writers were always first.
-        """
-        with self._table.look(), about(device=device_id):
-            for _ in range(RACES):
+    async def one(device: _Device) -> None:
+        if device.error is not None:
+            return
+        async with slots:
+            with about(device=device.device_id):
                 try:
-                    outcome = await once()
-                except LostRaceError:
-                    _log.info("device %r: another writer was first, looking again", device_id)
-                else:
-                    if outcome is not None:
-                        return outcome
-        raise UnavailableError("tables", f"{RACES} other writers were first")
+                    await step(device)
+                except Exception as error:  # noqa: BLE001 (it is in the result of the device, and the others go on)
+                    device.error = error
 
-
-def _covers(stored: StoredDevice, notification: Notification) -> bool:
-    """Whether the stored state was made of a twin that held the notified change already.
-
-    By version; and by time, since the versions of an identity that is created anew start again at 1.
-    """
-    known = stored.twin_version
-    if known is None or notification.lifecycle or notification.version is None:
-        return False
-    if notification.time is not None and notification.time > stored.observed:
-        return False
-    return notification.version <= known
-
-
-def _is_newer(stored: StoredDevice, status: DeploymentStatus) -> bool:
-    """Whether a query gives a later version than the stored one."""
-    version, known = status.twin_version, stored.twin_version
-    return version is not None and (known is None or version > known)
-
-
-def _is_late(status: DeploymentStatus, queried: datetime) -> bool:
-    """Whether the notification of a twin that a query gave should have come before the query."""
-    return status.changed is not None and status.changed < queried - NOTIFIED_WITHIN
-
-
-def _is_doubtful(stored: StoredDevice, status: DeploymentStatus) -> bool:
-    """Whether only a read can tell what the hub holds.
-
-    So it is where the query gives an older version: it lags, or the identity was created anew, which wins. So it is
-    where a newer one was changed before the stored one: it lags, and the identity was created anew. And so it is of a
-    device that was removed.
-    """
-    if not stored.is_known:
-        return bool(stored.last_sequence)
-    version, known = status.twin_version, stored.twin_version
-    if version is None or known is None or version == known:
-        return version is None
-    return version < known or (status.changed is not None and status.changed < stored.at)
+    await asyncio.gather(*map(one, devices))

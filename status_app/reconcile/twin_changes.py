@@ -3,15 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Final
 
 from status_app.errors import BadEventError, StatusAppError, UnavailableError
 from status_app.ingest.dead_letters import DeadLetters
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.ingest.notifications import Notification, OtherEvent, read_notification
-from status_app.reconcile.concurrency import Round
 from status_app.reconcile.reconciler import Reconciler
+from status_app.reconcile.tasks import Notified, Result
 from status_app.telemetry.logs import about, log
 from status_app.telemetry.meters import DEAD_LETTERS, record, record_lag
 
@@ -60,9 +59,10 @@ class TwinChanges:
                 counts[notification.value] += 1
             else:
                 devices.setdefault(notification.device_id, []).append((event, notification))
-        looks: Round[list[tuple[IncomingEvent, Notification]]] = Round()
-        await looks.go(devices.values(), partial(self._device, last=attempt >= MAX_RETRIES))
-        counts += looks.outcomes
+        tasks = [Notified(_joined([notification for _, notification in joined])) for joined in devices.values()]
+        for result in await self._reconciler.run(tasks):
+            arrived = [event for event, _ in devices[result.task.device_id]]
+            counts[await self._outcome(result, arrived, last=attempt >= MAX_RETRIES)] += 1
         # Place and age tell somebody who watches a flood how far it has gone.
         place = f"{events[-1].partition_id}/{events[-1].sequence_number}" if events else "nothing"
         _log.info(
@@ -71,24 +71,22 @@ class TwinChanges:
         if counts["failed"]:
             raise BatchError(f"{counts['failed']} devices or bad events are left for the next attempt")
 
-    async def _device(self, joined: Sequence[tuple[IncomingEvent, Notification]], *, last: bool) -> str:
-        """Look at one device once, for all its events. The outcome in a word."""
-        with about(device=joined[0][1].device_id):
-            return await self._look(joined, last=last)
-
-    async def _look(self, joined: Sequence[tuple[IncomingEvent, Notification]], *, last: bool) -> str:
-        events = [event for event, _ in joined]
-        try:
-            return await self._reconciler.look(_joined([notification for _, notification in joined]))
-        except BadEventError as error:
-            return await self._give_up(events, error.reason, str(error))
-        except UnavailableError as error:
-            reason, detail = f"{error.service}_unavailable", str(error)
-            _log.warning("device %r: %s", joined[0][1].device_id, detail)
-        except Exception as error:  # noqa: BLE001 a bug: its neighbours go on, the host retries, and it is told loudly
-            reason, detail = "internal_error", type(error).__name__
-            _log.exception("device %r: %s", joined[0][1].device_id, detail)
-        return await self._give_up(events, reason, detail) if last else "failed"
+    async def _outcome(self, result: Result, events: Sequence[IncomingEvent], *, last: bool) -> str:
+        """What became of one device, for all its events, in a word."""
+        error, device_id = result.error, result.task.device_id
+        with about(device=device_id):
+            match error:
+                case None:
+                    return str(result.outcome)
+                case BadEventError():
+                    return await self._give_up(events, error.reason, str(error))
+                case UnavailableError():
+                    reason, detail = f"{error.service}_unavailable", str(error)
+                    _log.warning("device %r: %s", device_id, detail)
+                case _:  # a bug: its neighbors went on, the host retries, and it is logged loudly
+                    reason, detail = "internal_error", type(error).__name__
+                    _log.error("device %r: %s", device_id, detail, exc_info=error)
+            return await self._give_up(events, reason, detail) if last else "failed"
 
     async def _give_up(self, events: Sequence[IncomingEvent], reason: str, detail: str) -> str:
         """Dead-letter events. What that came to in a word: an event that cannot be kept is not given up."""

@@ -1,33 +1,30 @@
-"""Deployments as wholes: one partition of DeploymentIndex, of as many rows as a hub has deployments.
+"""The table Deployments: one partition, of as many rows as a hub has deployments.
 
-deployments   deployment|<id>          its last count and its milestones
-deployments   tally|<id>               that count by the keys of its devices, for the next one to begin with
-deployments   mark|<id>                when a device changed lately on which it is, or was, credited
-deployments   event|<id>|<sequence>    an event that is not sent yet, as it will be sent
+deployments   deployment|<id>                     its last count and its milestones
+deployments   event|<id>|<version>-<sequence>     an event that is not sent yet, as it will be sent
 """
 
-import asyncio
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
 from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError
 from azure.data.tables import TableEntity, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from status_app.fleet_index.deployment_index import WRITERS_END_AFTER
-from status_app.rollouts.tally_row import Count, StoredTally, read_tally, tally_columns
-from status_app.status_table.rows import read_time
+from status_app.rollouts.device_count import DeviceCount
 from status_app.storage import transaction
 from status_app.storage.client import table_errors
+from status_app.storage.columns import DEPLOYMENT_COLUMNS, Row, built, read, write
 from status_app.storage.keys import key_part, unescape
 from status_core import Counts, Rollout
 
+TABLE: Final = "Deployments"
 _PARTITION: Final = "deployments"
-_MARK_AGAIN_AFTER: Final = timedelta(seconds=30)
-"""A process marks a deployment no more often: all devices of a rollout share its row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,24 +33,21 @@ class StoredDeployment:
 
     Attributes:
         row: Its row; None before the first count.
-        marked_at: When a device of it changed last, give or take the time that a writer needs.
     """
 
     deployment: str
     row: TableEntity | None
-    marked_at: datetime
 
     @property
     def rollout(self) -> Rollout | None:
         """What the core keeps of it."""
         return None if self.row is None else _read(self.row)
 
-    @property
-    def is_counted(self) -> bool:
-        """Whether every change of a device was in a count, and there was none left to take in for the last one."""
-        if self.row is None or self.row.get("Changes"):
+    def has(self, count: DeviceCount) -> bool:
+        """Whether it was counted so last."""
+        if self.row is None:
             return False
-        return self.marked_at + WRITERS_END_AFTER < read_time(self.row["CountedAt"])
+        return _counted(count) == {name: self.row.get(name) for name in _counted(count)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,29 +84,19 @@ class UnsentEvent:
 class DeploymentRows:
     """Reads and writes what is kept of deployments."""
 
-    def __init__(self, client: TableClient, clock: Callable[[], datetime]) -> None:
+    def __init__(self, client: TableClient) -> None:
         self._client = client
-        self._clock = clock
-        self._marked: dict[str, datetime] = {}
-        self._marking = asyncio.Lock()
 
-    async def mark(self, deployments: Iterable[str]) -> None:
-        """Say that devices change on which deployments are credited, before they do.
+    async def adopt(self, former: TableClient) -> None:
+        """Take over what a release before has kept in DeploymentIndex. What is here already stays.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
-        now = self._clock()
-        for deployment in deployments:
-            async with self._marking:  # the looks of a batch come here at once, and one mark is for all of them
-                known = self._marked.get(deployment)
-                if known is not None and timedelta(0) <= now - known < _MARK_AGAIN_AFTER:
-                    continue
-                with table_errors():
-                    await self._client.upsert_entity(
-                        {"PartitionKey": _PARTITION, "RowKey": f"mark|{key_part(deployment)}", "MarkedAt": now}
-                    )
-                self._marked[deployment] = now
+        with table_errors():
+            async for row in former.query_entities(f"PartitionKey eq '{_PARTITION}' and RowKey lt 'tally|'"):
+                with suppress(ResourceExistsError):
+                    await self._client.create_entity(dict(row))
 
     async def read(self) -> tuple[list[StoredDeployment], list[UnsentEvent]]:
         """Every deployment, and every event that is not sent, those of a deployment in their order.
@@ -120,17 +104,14 @@ class DeploymentRows:
         Raises:
             UnavailableError: The table service does not answer.
         """
+        deployments, events = list[StoredDeployment](), list[UnsentEvent]()
         with table_errors():
-            found = self._client.query_entities(f"PartitionKey eq '{_PARTITION}' and RowKey lt 'tally|'")
-            rows = {row["RowKey"]: row async for row in found}
-        deployments, events = [], []
-        for key, row in rows.items():
-            kind, part, *_ = key.split("|")
-            if kind == "mark":
-                stored = rows.get(f"deployment|{part}")
-                deployments.append(StoredDeployment(unescape(part), stored, read_time(row["MarkedAt"])))
-            elif kind == "event":
-                events.append(UnsentEvent(unescape(part), key, row["Body"].encode()))
+            async for row in self._client.query_entities(f"PartitionKey eq '{_PARTITION}'"):
+                kind, part, *_ = str(row["RowKey"]).split("|")
+                if kind == "deployment":
+                    deployments.append(StoredDeployment(unescape(part), row))
+                elif kind == "event":
+                    events.append(UnsentEvent(unescape(part), row["RowKey"], row["Body"].encode()))
         return deployments, events
 
     async def counted(self, after: str | None, limit: int) -> list[CountedDeployment]:
@@ -158,21 +139,12 @@ class DeploymentRows:
         row = await self._row(f"deployment|{key_part(deployment)}")
         return None if row is None else CountedDeployment(row)
 
-    async def tally(self, deployment: str) -> StoredTally | None:
-        """What was counted of a deployment; None before that. One request.
-
-        Raises:
-            UnavailableError: The table service does not answer.
-        """
-        row = await self._row(f"tally|{key_part(deployment)}")
-        return None if row is None else read_tally(row)
-
     async def write(
         self,
         stored: StoredDeployment,
         rollout: Rollout,
         counted: datetime,
-        count: Count,
+        count: DeviceCount,
         events: Sequence[bytes],
     ) -> None:
         """Keep a count, with the events of the milestones that it adds: together or not at all.
@@ -189,9 +161,7 @@ class DeploymentRows:
             UnavailableError: The table service does not answer.
         """
         part = key_part(stored.deployment)
-        row = {"PartitionKey": _PARTITION, "RowKey": f"deployment|{part}", **_columns(rollout)}
-        row |= {"CountedAt": counted, "Changes": count.changes}
-        row |= {"Stuck": count.total.stuck, "States": json.dumps(count.total.states)}
+        row = {"PartitionKey": _PARTITION, "RowKey": f"deployment|{part}", **_columns(rollout, count, counted)}
         first = len(rollout.reached) - len(events)
         operations: list[transaction.Operation] = [
             (
@@ -204,9 +174,6 @@ class DeploymentRows:
             )
             for number, body in enumerate(events, first + 1)
         ]
-        if count.read.shards:
-            kept = {"PartitionKey": _PARTITION, "RowKey": f"tally|{part}", **tally_columns(count.read)}
-            operations.append((TransactionOperation.UPSERT, kept, {"mode": UpdateMode.MERGE}))
         if stored.row is None:
             operations.append((TransactionOperation.CREATE, row))
         else:
@@ -231,26 +198,28 @@ class DeploymentRows:
         return rows[0] if rows else None
 
 
-def _columns(rollout: Rollout) -> dict[str, Any]:
-    since = {} if rollout.settled_since is None else {"SettledSince": rollout.settled_since}
+def _counted(count: DeviceCount) -> dict[str, Any]:
     return {
-        **since,
-        "Version": rollout.version,
-        "Devices": rollout.counts.devices,
-        "Successful": rollout.counts.successful,
-        "Failing": rollout.counts.failing,
-        "Best": rollout.best,
-        "ProgressedAt": rollout.progressed_at,
-        "Reached": json.dumps({milestone: at.isoformat() for milestone, at in rollout.reached}),
+        "Devices": count.devices,
+        "Successful": count.counts.successful,
+        "Failing": count.counts.failing,
+        "Stuck": count.stuck,
+        "States": json.dumps(count.states),
     }
 
 
-def _read(row: Mapping[str, Any]) -> Rollout:
-    return Rollout(
-        version=row["Version"],
-        counts=Counts(row["Devices"], row["Successful"], row["Failing"]),
-        best=row["Best"],
-        settled_since=read_time(row["SettledSince"]) if "SettledSince" in row else None,
-        progressed_at=read_time(row["ProgressedAt"]),
-        reached=tuple((name, datetime.fromisoformat(at)) for name, at in json.loads(row["Reached"]).items()),
+def _columns(rollout: Rollout, count: DeviceCount, counted: datetime) -> Row:
+    return write(
+        DEPLOYMENT_COLUMNS,
+        rollout,
+        Stuck=count.stuck,
+        States=json.dumps(count.states),
+        CountedAt=counted,
+        Reached=json.dumps({milestone: at.isoformat() for milestone, at in rollout.reached}),
     )
+
+
+def _read(row: Mapping[str, Any]) -> Rollout:
+    values = read(DEPLOYMENT_COLUMNS, row)
+    reached = tuple((name, datetime.fromisoformat(at)) for name, at in json.loads(row["Reached"]).items())
+    return built(Rollout, values, counts=built(Counts, values, "counts."), reached=reached)

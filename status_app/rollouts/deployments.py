@@ -1,17 +1,16 @@
 """The part of the minute's timer that looks at deployments as wholes, and tells their milestones."""
 
-from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 
 from status_app.errors import LostRaceError, UnavailableError
 from status_app.events.deployment_event import deployment_event
 from status_app.events.publisher import TransitionPublisher
-from status_app.fleet_index.deployment_index import DeploymentIndex
-from status_app.fleet_index.index_rows import Pointer
-from status_app.rollouts.deployment_counts import DeploymentCounts
+from status_app.fleet_index.lookups import Counted, FleetIndex
 from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment, UnsentEvent
-from status_app.storage.keys import key_part
+from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, beyond, count_devices
+from status_app.status_table.reader import DeviceReader
 from status_app.telemetry.logs import log
 from status_app.telemetry.meters import ROLLOUTS_STALLED, record
 from status_core import GracePolicy, Milestone, progress
@@ -25,8 +24,8 @@ class Deployments:
     def __init__(  # noqa: PLR0913 (each is a part that it needs)
         self,
         rows: DeploymentRows,
-        index: DeploymentIndex,
-        counts: DeploymentCounts,
+        index: FleetIndex,
+        reader: DeviceReader,
         publisher: TransitionPublisher | None,
         policy: GracePolicy,
         *,
@@ -35,14 +34,19 @@ class Deployments:
     ) -> None:
         self._rows = rows
         self._index = index
-        self._counts = counts
+        self._reader = reader
         self._publisher = publisher
         self._policy = policy
         self._hub = hub
         self._clock = clock
+        self._counted: dict[str, str] | None = None
 
-    async def watch(self) -> None:
-        """Count each deployment of which a device changed, or which is due; then send what is unsent.
+    async def watch(self, moved: Mapping[str, str], more: Sequence[str] = ()) -> None:
+        """Count deployments of which a counter moved, or which are due; then send what is unsent.
+
+        Args:
+            moved: Of each shard, what changes whenever its counters move.
+            more: Devices that count for more deployments than they move counters.
 
         A deployment that cannot be read or counted costs itself; an event that cannot be sent, those behind it of the
         same deployment.
@@ -55,22 +59,30 @@ class Deployments:
         deployments, events = await self._rows.read()
         stalled = [await each.run(stored.deployment, self._is_stalled(stored)) for stored in deployments]
         record(ROLLOUTS_STALLED, sum(map(bool, stalled)))  # as the run before counted them
-        has_counted = await self._count_due(deployments, each)
+        has_counted = await self._count_due(deployments, moved, more, each)
         if self._publisher is not None:
             if has_counted:
                 _, events = await self._rows.read()
             await self._send(self._publisher, events, each)
         each.finish()
 
-    async def _count_due(self, deployments: Sequence[StoredDeployment], each: "_Each") -> bool:
-        """Count those that are due. Whether there were any."""
+    async def _count_due(
+        self, deployments: Sequence[StoredDeployment], moved: Mapping[str, str], more: Sequence[str], each: "_Each"
+    ) -> bool:
+        """Count those that are due, and all of which a counter moved. Whether there was anything to count."""
         due = [stored for stored in deployments if await each.run(stored.deployment, self._is_due(stored))]
-        changed = defaultdict[str, list[Pointer]](list)
-        for change in await self._index.changed() if due else ():
-            changed[change.columns["Deployment"]].append(change)
-        for stored in due:
-            await each.run(stored.deployment, self._count(stored, changed[key_part(stored.deployment)]))
-        return bool(due)
+        if not due and moved == self._counted:
+            return False
+        known = {stored.deployment: stored for stored in deployments}
+        others = [await each.run(device_id, self._beyond(device_id)) or [] for device_id in more]
+        counts = count_devices(chain(await self._index.counters(), *others))
+        for deployment in dict.fromkeys((*counts, *known)):
+            stored = known.get(deployment) or StoredDeployment(deployment, None)
+            count = counts.get(deployment, NO_DEVICES)
+            if stored in due or await each.run(deployment, self._has_moved(stored, count)):
+                await each.run(deployment, self._count(stored, count))
+        self._counted = dict(moved)
+        return True
 
     async def _send(self, publisher: TransitionPublisher, events: Sequence[UnsentEvent], each: "_Each") -> None:
         async def send(event: UnsentEvent) -> bool:
@@ -83,11 +95,15 @@ class Deployments:
             if event.deployment not in held and not await each.run(event.deployment, send(event)):
                 held.add(event.deployment)  # its events keep their order
 
+    async def _beyond(self, device_id: str) -> list[Counted]:
+        return list(beyond(await self._reader.read(device_id)))
+
     async def _is_due(self, stored: StoredDeployment) -> bool:
-        if stored.rollout is None or not stored.is_counted:
-            return True
-        due = stored.rollout.due(self._policy)
+        due = stored.rollout.due(self._policy) if stored.rollout is not None else None
         return due is not None and due <= self._clock()
+
+    async def _has_moved(self, stored: StoredDeployment, count: DeviceCount) -> bool:
+        return stored.rollout is None or not stored.has(count)
 
     async def _is_stalled(self, stored: StoredDeployment) -> bool:
         rollout = stored.rollout
@@ -95,13 +111,12 @@ class Deployments:
             return False
         return rollout.has(Milestone.STALLED) and rollout.progressed_at + self._policy.default <= self._clock()
 
-    async def _count(self, stored: StoredDeployment, changed: Sequence[Pointer]) -> None:
-        now, previous = self._clock(), stored.rollout  # before the read: what changes during it is counted again
-        count = await self._counts.count(stored.deployment, changed, now)
-        rollout = progress(previous, count.total.counts, now, self._policy)
+    async def _count(self, stored: StoredDeployment, count: DeviceCount) -> None:
+        now, previous = self._clock(), stored.rollout
+        rollout = progress(previous, count.counts, now, self._policy)
         known = previous.reached if previous is not None and previous.version == rollout.version else ()
         events = [
-            deployment_event(self._hub, stored.deployment, rollout, reached, count.total.states)
+            deployment_event(self._hub, stored.deployment, rollout, reached, count.states)
             for reached in rollout.reached[len(known) :]
         ]
         try:
@@ -110,11 +125,6 @@ class Deployments:
         except LostRaceError:
             extra = {"deployments": [stored.deployment]}
             _log.info("deployment %r: another run has counted it", stored.deployment, extra=extra)
-            return
-        await self._index.remove(count.over)
-        for change in changed:
-            if change.key not in count.over:
-                await self._index.discard(change)
 
 
 class _Each:

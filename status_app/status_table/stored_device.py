@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from status_app.fleet_index.index_rows import IndexRows, Pointer, index_rows
-from status_app.status_table.rows import read_number, read_record, read_time
+from status_app.status_table.rows import read_record
+from status_app.storage.codecs import read_number, read_time
 from status_app.storage.keys import DEVICE
 from status_core import DeviceRecord
 
@@ -20,7 +20,6 @@ class StoredDevice:
         etag: ETag of its own row; None where it has none.
         last_sequence: The number of its last transition, of an earlier life too.
         last_at: The time of that transition, for a device without a state.
-        is_published: Whether all its transitions are known to be published.
     """
 
     device_id: str
@@ -28,7 +27,6 @@ class StoredDevice:
     etag: str | None = None
     last_sequence: int = 0
     last_at: datetime | None = None
-    is_published: bool = False
 
     @property
     def at(self) -> datetime:
@@ -56,13 +54,15 @@ class StoredDevice:
         return read_time(self.rows[DEVICE]["ObservedAt"])
 
     @property
-    def index(self) -> IndexRows:
-        """Its rows in the index."""
-        return index_rows(self.device_id, self.rows)
+    def look_at(self) -> datetime | None:
+        """When it needs a look though nothing may have changed; None where it needs none."""
+        look_at = self.rows[DEVICE].get("LookAt") if self.is_known else None
+        return None if look_at is None else read_time(look_at)
 
-    def has(self, pointer: Pointer) -> bool:
-        """Whether a row of the index is one of the device's."""
-        return pointer.key in self.index
+    @property
+    def published(self) -> int | None:
+        """The sequence up to which its transitions were published before its last change; None where no row says."""
+        return read_number(self.rows[DEVICE].get("Published")) if self.is_known else None
 
     def record(self, names: Sequence[str] = ()) -> DeviceRecord | None:
         """What the core keeps of it. `names` are the modules of the twin that it is compared with."""

@@ -16,6 +16,9 @@ from status_app.storage.request_metrics import record_answer
 TRANSACTION_LIMIT: Final = 100
 """Entities that one transaction can hold."""
 
+PAGE: Final = 1000
+"""Rows of one answer."""
+
 LONGEST_WAIT: Final = 5
 """Seconds before another attempt, whatever a Retry-After says: the host, or the next run, tries again later."""
 

@@ -12,11 +12,12 @@ The states are those of the last twins, whatever the app has seen of the others.
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
 from status_app.events.cloud_event import cloud_event
-from status_app.fleet_index.index_rows import index_rows
+from status_app.fleet_index.rows import Summary, project, shard_of, summary_key
 from status_app.storage.keys import escape, module_key
 from status_core import EDGE_AGENT, DeploymentStatus, DeviceRecord, GracePolicy, advance, evaluate
 
@@ -156,8 +157,8 @@ def _ideal(device: Device, times: list[datetime]) -> tuple[DeviceRecord | None, 
             record = None
             continue
         record, _ = advance(record, evaluate(twin), at, GracePolicy())
-        is_old = record.state in (*_OLD, "no_deployment")
-        states = {name: module.state for name, module in record.modules.items()}
+        is_old = record.verdict.state in (*_OLD, "no_deployment")
+        states = {name: module.verdict.state for name, module in record.modules.items()}
         silent |= {name for name, now in states.items() if now in ("pending", "unknown") or is_old}
     return record, silent
 
@@ -202,21 +203,45 @@ def _kept(world: World, rows: Mapping[str, Any], history: list[Mapping[str, Any]
 
 
 def _index(world: World) -> Iterator[str]:
-    """Each device is pointed to by its rows, and there is no other row."""
+    """The index says of each device what its rows say, its counters are their sums, and it holds no other row."""
     expected: dict[tuple[str, str], dict[str, Any]] = {}
+    counters: Counter[tuple[str, str]] = Counter()
+    found = {(row["PartitionKey"], row["RowKey"]): dict(row) for row in world.tables.rows("DeploymentIndex")}
     for device_id in world.devices:
-        rows = {key: row for key, row in world.rows(device_id).items() if not key.startswith("transition:")}
-        expected |= index_rows(device_id, rows)
-    found = {}
-    for row in world.tables.rows("DeploymentIndex"):
-        if row["PartitionKey"] != "deployments":
-            own = ("PartitionKey", "RowKey", "Written")
-            columns = {name: value for name, value in row.items() if name not in own}
-            found[row["PartitionKey"], row["RowKey"]] = columns
-    if found != expected:
-        many, few = sorted(found.keys() - expected.keys()), sorted(expected.keys() - found.keys())
-        other = [(found[key], expected[key]) for key in found.keys() & expected.keys() if found[key] != expected[key]]
+        stored = world.stored(device_id)
+        summary = project(stored, Summary(device_id), stored.last_sequence, moved=True)
+        if summary is None:
+            continue
+        shard = shard_of(device_id)
+        said = found.get((shard, summary_key(device_id)), {})
+        early = [key for key in json.loads(said.get("Rows", "{}")) if key.startswith("reconcile|")]
+        entries = dict(summary.entries or {})
+        if summary.due is not None and early and early[0] <= summary.due:  # it may be early, and not late
+            entries[early[0]] = entries.pop(summary.due)
+        row = {"PartitionKey": shard, "Device": escape(device_id)}
+        expected |= {(shard, key): {**row, "RowKey": key, **columns} for key, columns in entries.items()}
+        expected[shard, summary_key(device_id)] = {
+            "PartitionKey": shard,
+            "RowKey": summary_key(device_id),
+            **replace(summary, entries=entries).row(),
+        }
+        counters.update((shard, key) for key in summary.counters or ())
+    own = ("count", "progress")
+    counted = {key: row["Devices"] for key, row in found.items() if key[1].startswith("count|")}
+    if counted != counters:
+        yield f"the counters are {counted}, not {dict(counters)}"
+    rows = {key: row for key, row in found.items() if key[0].startswith("index:") and not key[1].startswith(own)}
+    rows = {key: _comparable(row) for key, row in rows.items()}
+    expected = {key: _comparable(row) for key, row in expected.items()}
+    if rows != expected:
+        many, few = sorted(rows.keys() - expected.keys()), sorted(expected.keys() - rows.keys())
+        other = [(rows[key], expected[key]) for key in rows.keys() & expected.keys() if rows[key] != expected[key]]
         yield f"the index has too many rows {many}, too few {few}, other ones {other}"
+
+
+def _comparable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its texts of JSON as what they say, whatever their order."""
+    return {name: json.loads(value) if name in ("Rows", "Counters") else value for name, value in row.items()}
 
 
 def _deployments(world: World) -> Iterator[str]:
@@ -231,9 +256,9 @@ def _deployments(world: World) -> Iterator[str]:
             devices[deployment] += 1
             successful[deployment] += status.state == "successful"
             failing[deployment] += status.state in ("invalid", "module_failed") or stuck
-    for row in world.tables.rows("DeploymentIndex"):
+    for row in world.tables.rows("Deployments"):
         kind, _, deployment = row["RowKey"].partition("|")
-        if row["PartitionKey"] != "deployments" or kind != "deployment":
+        if kind != "deployment":
             continue
         told = row["Devices"], row["Successful"], row["Failing"]
         known = devices.pop(deployment, 0), successful[deployment], failing[deployment]

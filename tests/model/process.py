@@ -57,7 +57,7 @@ class Process:
             patch("status_app.services.table_service", lambda _: tables),
             patch("status_app.services.TransitionPublisher", lambda *_, **__: Publisher(self, world)),
         ):
-            self.services = Services(settings, clock=lambda: world.now, twins=Hub(self, world))
+            self.services = Services(settings, clock=lambda: world.now, twins=Hub(self, world), sleep=at_once)
 
     def expect(self, faults: tuple[Fault, ...]) -> None:
         """What the next calls meet."""
@@ -100,6 +100,11 @@ class Process:
         if not self.is_alive:
             raise Killed
         return do()
+
+
+async def at_once(_seconds: float) -> None:
+    """Nobody waits in a history."""
+    await asyncio.sleep(0)
 
 
 class Hub:

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from status_app.fleet_index.index_rows import index_rows
+from status_app.fleet_index.rows import PENDING, ROOM, questions_of, shard_of
 from status_app.status_table.rows import event_id
+from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.keys import joined, key_part
 
 
 def broken_promises(
@@ -66,11 +68,13 @@ def _chain(state: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> It
 
 
 def _pointers(device: str, state: Mapping[str, Any], index: set[tuple[str, str]]) -> Iterator[str]:
-    """Every row that points to the device, and a deadline no later than what it waits for."""
+    """Every row that leads to the device, unless a change of it is announced; no deadline is too late."""
     if "device" not in state:
         return
-    missing = index_rows(device, state).keys() - index
-    if missing and state["device"]["State"]:  # a part of a first look is in no state yet
+    shard, pending = shard_of(device), joined(PENDING, key_part(device), "")
+    questions = questions_of(StoredDevice(device, state))
+    missing = {(shard, key) for key in list(questions)[:ROOM]} - index
+    if missing and not any(partition == shard and key.startswith(pending) for partition, key in index):
         yield f"the index does not hold {missing}"
     look_at = state["device"].get("LookAt")
     for name, row in parts(state).items():

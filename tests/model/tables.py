@@ -42,10 +42,11 @@ _WIDE = 2**31
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """An entity as it stands: its columns, and the ETag of its last write."""
+    """An entity as it stands: its columns, and the ETag and the time of its last write."""
 
     columns: Entity
     etag: str
+    written: datetime
 
 
 @dataclass
@@ -54,12 +55,14 @@ class Tables:
 
     Attributes:
         written: Each version of each entity, with its table, in the order of the writes: a deleted one too.
-        limit: Operations that a transaction can hold.
+        limit: Operations that a transaction can hold in DeploymentStatus.
+        now: The clock of the service.
     """
 
     tables: dict[str, Partitions] = field(default_factory=dict)
     written: list[tuple[str, Entity]] = field(default_factory=list)
     limit: int = LIMIT
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _etags: Iterator[int] = field(default_factory=lambda: count(1))
 
     def rows(self, table: str) -> list[TableEntity]:
@@ -84,7 +87,7 @@ class Tables:
     def put(self, table: str, rows: dict[str, Stored], columns: Entity) -> str:
         """Write an entity among those of its partition; its ETag."""
         etag = f'W/"{next(self._etags)}"'
-        rows[columns["RowKey"]] = Stored(columns, etag)
+        rows[columns["RowKey"]] = Stored(columns, etag, self.now())
         self.written.append((table, columns))
         return etag
 
@@ -203,7 +206,7 @@ class Table:
         partitions = self._tables.partitions(self._name)
         keys = [row["RowKey"] for _, row, *_ in operations]
         (partition,) = {row["PartitionKey"] for _, row, *_ in operations}
-        if len(operations) > self._tables.limit:
+        if len(operations) > (self._tables.limit if self._name == "DeploymentStatus" else LIMIT):
             _refuse(TableTransactionError, 400, "InvalidInput")
         if len(set(keys)) < len(keys):
             _refuse(TableTransactionError, 400, "InvalidDuplicateRow")
@@ -250,16 +253,39 @@ class Paged:
         self._gate = gate
         self._page = page
 
-    async def by_page(self) -> AsyncIterator[AsyncIterator[TableEntity]]:
-        after: tuple[str, str] | None = ("", "")
-        while after is not None:
-            rows, after = await self._gate("query_entities", partial(self._page, after))
-            yield _each(rows)
+    def by_page(self, continuation_token: Sequence[str] | None = None) -> "Pages":
+        return Pages(self._gate, self._page, continuation_token)
 
     async def __aiter__(self) -> AsyncIterator[TableEntity]:
         async for page in self.by_page():
             async for row in page:
                 yield row
+
+
+class Pages:
+    """The pages of a query, and where it goes on behind the one that was given last."""
+
+    def __init__(
+        self,
+        gate: Gate,
+        page: Callable[[tuple[str, str]], tuple[list[TableEntity], Any]],
+        continuation_token: Sequence[str] | None,
+    ) -> None:
+        self._gate = gate
+        self._page = page
+        self._is_begun = False
+        self.continuation_token = continuation_token
+
+    def __aiter__(self) -> "Pages":
+        return self
+
+    async def __anext__(self) -> AsyncIterator[TableEntity]:
+        if self._is_begun and self.continuation_token is None:
+            raise StopAsyncIteration
+        first, second = self.continuation_token or ("", "")
+        rows, self.continuation_token = await self._gate("query_entities", partial(self._page, (first, second)))
+        self._is_begun = True
+        return _each(rows)
 
 
 async def _each(rows: Sequence[TableEntity]) -> AsyncIterator[TableEntity]:
@@ -315,7 +341,7 @@ def _value(value: Any) -> Any:
 def _given(row: Stored, select: Sequence[str] | None = None) -> TableEntity:
     columns = row.columns if select is None else {name: row.columns[name] for name in select if name in row.columns}
     entity = TableEntity(columns)
-    entity._metadata = {"etag": row.etag}  # type: ignore[typeddict-item] # noqa: SLF001 (as the SDK fills it)
+    entity._metadata = {"etag": row.etag, "timestamp": row.written}  # noqa: SLF001 (as the SDK fills it)
     return entity
 
 

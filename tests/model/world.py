@@ -13,16 +13,15 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from status_app.errors import UnavailableError
-from status_app.fleet_index import deployment_index, index_rows, index_writes
+from status_app.fleet_index import former, lookups, projection, rows
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.reconcile import resync
 from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
-from status_app.rollouts import deployment_counts, tally_row
 from status_app.settings import Settings
-from status_app.status_table import change as change_of_tables
-from status_app.status_table import status_table
+from status_app.status_table import commit, reader
+from status_app.status_table.stored_device import StoredDevice
 from status_app.storage import transaction
-from status_app.storage.keys import escape
+from status_app.storage.keys import DEVICE, escape
 
 from .faults import Killed
 from .fleet import Act, Change, Device
@@ -32,7 +31,7 @@ from .tables import Table, Tables
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES: Final = ("edge-01", "edge|02", "edge/03")
-SHARDS: Final = index_rows.SHARDS[:2]
+SHARDS: Final = rows.SHARDS[:2]
 
 
 class Told(logging.Handler):
@@ -76,6 +75,7 @@ class World:
         self.page_size = self.history.page_size
         self.settings = _settings(self.history.history_limit)
         self.tables.limit = self.history.transaction_limit
+        self.tables.now = lambda: self.now
         self.changes: list[tuple[str, datetime, bool]] = []
         self.processes = [self.process(), self.process()]
 
@@ -126,8 +126,15 @@ class World:
     def rows(self, device_id: str) -> dict[str, dict[str, Any]]:
         """What is stored of a device now, by RowKey."""
         partition = escape(device_id)
-        rows = self.tables.tables.get(status_table.TABLE, {}).get(partition, {})
+        rows = self.tables.tables.get(reader.TABLE, {}).get(partition, {})
         return {key: dict(row.columns) for key, row in rows.items()}
+
+    def stored(self, device_id: str) -> StoredDevice:
+        """A device as it is stored now."""
+        partition = self.tables.tables.get(reader.TABLE, {}).get(escape(device_id), {})
+        state = {key: dict(row.columns) for key, row in partition.items() if not key.startswith("transition:")}
+        last = max((row.columns["Sequence"].value for key, row in partition.items() if key not in state), default=0)
+        return StoredDevice(device_id, state, partition[DEVICE].etag if DEVICE in partition else None, last)
 
     async def rival(self, device: int) -> None:
         """Let another process look at a device, from beginning to end."""
@@ -209,16 +216,12 @@ def world(history: History) -> Iterator[World]:
     log = logging.getLogger("status_app")
     level, propagate = log.level, log.propagate
     with ExitStack() as stack:
-        for module in (change_of_tables, index_writes, status_table):
-            stack.enter_context(patch.object(module, "TRANSACTION_LIMIT", history.transaction_limit))
-        for module in (
-            deployment_counts,
-            deployment_index,
-            index_rows,
-            tally_row,
-        ):  # each shard is asked by itself: two say as much as sixteen
+        stack.enter_context(patch.object(commit, "TRANSACTION_LIMIT", history.transaction_limit))
+        # A device alone fits in any case.
+        stack.enter_context(patch.object(projection, "TRANSACTION_LIMIT", 2 * history.transaction_limit))
+        for module in (rows, lookups):  # each shard is asked by itself: two say as much as sixteen
             stack.enter_context(patch.object(module, "SHARDS", SHARDS))
-        stack.enter_context(patch.object(tally_row, "CHUNK", 1))  # a chunk of its own for each device
+        stack.enter_context(patch.object(former, "_PARTITIONS", {shard: former._PARTITIONS[shard] for shard in SHARDS}))  # noqa: SLF001
         stack.enter_context(patch.object(resync, "TWINS_PER_RUN", history.twins_per_run))
         stack.enter_context(patch.object(transaction, "submit", submit))
         found = World(history)

@@ -14,17 +14,20 @@ from azure.data.tables.aio import TableServiceClient
 from model.promises import broken_promises
 
 from status_app.errors import ContinuationError, UnavailableError
+from status_app.fleet_index.rows import MOVED
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.iothub.twins import TwinPage
+from status_app.reconcile.device_cache import DeviceCache
 from status_app.services import Services
 from status_app.settings import Settings
-from status_app.status_table.device_cache import KnownDevices
 from status_app.storage.keys import escape, unescape
 
 CASES = Path(__file__).parents[1] / "cases"
 START = datetime(2024, 5, 2, 9, 10, tzinfo=UTC)
 """Soon after the times of the cases, so that nothing in them is stuck yet."""
 SECRET = "hunter2-correct-horse"
+TABLES = ("DeploymentStatus", "DeploymentIndex", "Deployments")
+"""The tables that a test empties."""
 
 
 class Hub:
@@ -105,7 +108,7 @@ class App:
 
     async def empty(self) -> None:
         """Begin anew: empty tables, an empty hub, the clock at its start."""
-        for name in ("DeploymentStatus", "DeploymentIndex"):
+        for name in TABLES:
             await self.client.delete_table(name)
             await self.client.create_table(name)
         await forget(self.services)
@@ -179,9 +182,9 @@ class App:
         await (await self.services.resync()).run()
 
     async def etags(self) -> dict[tuple[str, ...], Any]:
-        """The ETags of all rows of both tables: they are equal as long as nothing is written."""
+        """The ETags of all rows of these tables: they are equal as long as nothing is written."""
         found: dict[tuple[str, ...], Any] = {}
-        for name in ("DeploymentStatus", "DeploymentIndex"):
+        for name in TABLES:
             async for row in self.client.get_table_client(name).list_entities():
                 found[name, row["PartitionKey"], row["RowKey"]] = row.metadata["etag"]
         return found
@@ -198,14 +201,15 @@ class App:
     async def index(self, kind: str = "") -> list[str]:
         """The row keys of a kind of index rows, without the kind; of all kinds as they are."""
         keys = [
-            row if partition.startswith("shard") else f"{partition}|{row}" for partition, row in await self.index_keys()
+            row if partition.startswith("index:") else f"{partition}|{row}"
+            for partition, row in await self.index_keys()
         ]
         return [key.removeprefix(f"{kind}|") for key in keys if key.startswith(kind)]
 
     async def index_keys(self) -> list[tuple[str, str]]:
-        """The keys of the rows that point to devices."""
+        """The keys of the rows that belong to devices, and of the counters."""
         table = self.client.get_table_client("DeploymentIndex")
-        rows = table.query_entities("PartitionKey ne 'deployments'")
+        rows = table.query_entities(f"PartitionKey ne 'build' and PartitionKey ne 'heartbeats' and RowKey ne '{MOVED}'")
         return [(row["PartitionKey"], row["RowKey"]) async for row in rows]
 
     async def broken_promises(self) -> list[str]:
@@ -228,10 +232,10 @@ class App:
 
 
 async def forget(services: Services) -> None:
-    """Make of a process one that has just begun: it knows no device, and has marked no deployment."""
+    """Make of a process one that has just begun: it knows no device, and no counter."""
     reconciler = await services.reconciler()
-    reconciler._known = KnownDevices()  # noqa: SLF001 (quicker than another process)
-    reconciler._table._deployments._marked.clear()  # noqa: SLF001 (as above)
+    reconciler._cache = DeviceCache()  # noqa: SLF001 (quicker than another process)
+    reconciler._projection._counters.clear()  # noqa: SLF001 (as above)
 
 
 def transitions(rows: Mapping[str, Any]) -> list[Any]:
@@ -262,6 +266,6 @@ async def fresh_app(tables: str, **settings: str) -> AsyncIterator[App]:
         if broken:
             raise AssertionError("\n".join(broken))
     finally:
-        for name in ("DeploymentStatus", "DeploymentIndex"):
+        for name in TABLES:
             await app.client.delete_table(name)
         await app.close()

@@ -6,7 +6,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from status_app.status_table.rows import Row, transition_row
+from status_app.status_table.rows import transition_row
+from status_app.storage.columns import Row
 from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition, advance, deletion, evaluate, flag
 
 HUB: Final = "hub1"

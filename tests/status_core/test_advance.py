@@ -79,7 +79,11 @@ def test_the_first_look_tells_each_module_and_then_the_device() -> None:
     assert [item.sequence for item in device.history] == [1, 2, 3]
     assert {item.at for item in device.history} == {T0}
     assert {item.duration for item in device.history} == {0.0}
-    assert (device.kept.state, device.kept.rule, device.kept.sequence) == ("successful", "as_desired", 3)
+    assert (device.kept.verdict.state, device.kept.verdict.rule, device.kept.sequence) == (
+        "successful",
+        "as_desired",
+        3,
+    )
     assert (device.kept.since, device.kept.at, device.kept.observed) == (T0, T0, T0)
 
 
@@ -119,8 +123,8 @@ def test_another_reason_message_or_restart_in_the_same_state_is_kept_and_not_tol
     device.look(0, {STATUS_OF: "backoff"})
     for second, word in enumerate(["dead", "unhealthy", "backoff", "unknown"], 1):
         assert device.look(10 * second, {STATUS_OF: word, f"{MODULE}.restartCount": second}) == ()
-        assert device.kept.modules["m1"].runtime_status == word
-    assert device.kept.modules["m1"].reason == "status_unknown"
+        assert device.kept.modules["m1"].verdict.runtime_status == word
+    assert device.kept.modules["m1"].verdict.reason == "status_unknown"
     assert device.kept.modules["m1"].since == T0
     assert device.unsettled_since() == T0
 
@@ -189,7 +193,7 @@ def test_a_clock_that_ran_before_a_version_which_leaves_the_module_alone_goes_on
     device = Device()
     device.look(0, {STATUS_OF: "backoff"})
     device.look(100, {"desired.$version": 13})
-    assert device.kept.modules["m1"].state == "pending"
+    assert device.kept.modules["m1"].verdict.state == "pending"
     device.look(200, {"reported.lastDesiredVersion": 13})
     assert device.unsettled_since() == T0
 
@@ -315,7 +319,7 @@ def test_a_rejected_deployment_flags_the_device_and_of_its_modules_those_that_ex
 def test_modules_that_are_unsettled_have_their_own_flags_and_the_device_none() -> None:
     device = Device()
     device.look(0, {STATUS_OF: "backoff", "desired.modules.m2": SECOND})
-    assert device.kept.state == State.IN_PROGRESS
+    assert device.kept.verdict.state == State.IN_PROGRESS
     device.look(5000)
     assert turns(device) == [("stuck", "m1"), ("stuck", "m2")]
     assert device.kept.clock.unsettled_since is None
@@ -338,7 +342,7 @@ def test_a_failure_that_no_module_shows_flags_the_device() -> None:
 def test_a_module_that_stays_after_its_removal_becomes_stuck_and_only_while_something_is_deployed() -> None:
     device = Device()
     device.look(0, {"reported.modules.old": {"runtimeStatus": "running"}})
-    assert device.kept.modules["old"].state == ModuleState.EXTRA
+    assert device.kept.modules["old"].verdict.state == ModuleState.EXTRA
     device.look(5000)
     assert turns(device) == [("stuck", "old")]
     nothing = Device()

@@ -61,7 +61,7 @@ def test_a_module_that_runs_for_a_moment_when_its_grace_ends_is_flagged_all_the_
     stuck, transitions = flag(running, judged(), after(900), WINDOW)
     assert told(transitions) == [("stuck", "m1", "as_desired", after(900))]
     assert transitions[0].change.message.startswith("It was unsettled for its grace period")
-    assert stuck.modules["m1"].message == running.modules["m1"].message
+    assert stuck.modules["m1"].verdict.message == running.modules["m1"].verdict.message
 
 
 def test_modules_are_told_in_the_order_of_their_times_and_the_device_last_and_no_time_runs_back() -> None:
@@ -85,7 +85,7 @@ def test_what_is_due_while_the_hub_does_not_answer_is_flagged_as_unverified_and_
     assert told(transitions) == [("stuck", "m1", "backoff_unverified", T0 + GRACE)]
     assert transitions[0].change.message.startswith("IoT Hub did not answer; as last seen: ")
     assert transitions[0].change.evidence == ()
-    assert stuck.modules["m1"].reason == "backoff_unverified"
+    assert stuck.modules["m1"].verdict.reason == "backoff_unverified"
     assert stuck.due(WINDOW) == T0 + GRACE
     assert flag(stuck, None, after(2000), WINDOW) == (stuck, ())
 
@@ -94,7 +94,7 @@ def test_a_look_that_can_be_taken_later_gives_the_reason_again_and_tells_nothing
     stuck, _ = flag(look(None, 0, BACKOFF), None, after(1000), WINDOW)
     record, transitions = advance(stuck, judged(BACKOFF), after(1100), POLICY)
     assert transitions == ()
-    assert record.modules["m1"].reason == "backoff"
+    assert record.modules["m1"].verdict.reason == "backoff"
     assert record.due(WINDOW) is None
 
 

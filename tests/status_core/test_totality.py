@@ -192,7 +192,7 @@ def test_any_history_has_gapless_sequences_chained_states_and_times_that_never_r
                     stuck.discard(change.module)
         assert record.sequence == sequence
         assert record.at >= last_at
-        assert {"": record.state} | {name: kept.state for name, kept in record.modules.items()} == {
+        assert {"": record.verdict.state} | {name: kept.verdict.state for name, kept in record.modules.items()} == {
             name: state for name, state in states.items() if state
         }
 

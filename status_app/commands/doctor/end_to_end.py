@@ -23,11 +23,11 @@ from status_app.commands.fleet_status.api import ApiFleetStatus
 from status_app.commands.fleet_status.choose_source import api_address
 from status_app.commands.terminal import printed
 from status_app.errors import UnavailableError
-from status_app.fleet_index import deployment_index
-from status_app.fleet_index.deployment_index import DeploymentIndex
+from status_app.fleet_index import lookups
+from status_app.fleet_index.lookups import FleetIndex
 from status_app.iothub.doctors_device import PREFIX
 from status_app.settings import Settings, is_connection_string
-from status_app.status_table import status_table
+from status_app.status_table import reader
 from status_app.storage.client import TRANSACTION_LIMIT, table_errors, table_service
 from status_app.storage.keys import DEVICE, TRANSITION, beginning, escape, key_part
 
@@ -97,8 +97,8 @@ class _Follow:
     def __init__(self, service: TableServiceClient, device_id: str, patience: float) -> None:
         self.device_id = device_id
         self.patience = patience
-        self.status = service.get_table_client(status_table.TABLE)
-        self._index = DeploymentIndex(service.get_table_client(deployment_index.TABLE), lambda: datetime.now(UTC))
+        self.status = service.get_table_client(reader.TABLE)
+        self._index = FleetIndex(service.get_table_client(lookups.TABLE))
 
     async def row(self) -> Mapping[str, Any] | None:
         """The device's own row, once it is in the state."""

@@ -10,12 +10,15 @@ from azure.core.pipeline import PipelineResponse
 from azure.data.tables.aio import TableServiceClient
 
 from status_app.commands.doctor.step import Step, ok, skipped, wrong
-from status_app.fleet_index import deployment_index
-from status_app.fleet_index.deployment_index import DeploymentIndex
+from status_app.fleet_index import lookups
+from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.rows import PUBLISH
 from status_app.ingest import dead_letters
 from status_app.ingest.dead_letters import DeadLetters
 from status_app.queries.health import timer_problems
-from status_app.status_table import status_table
+from status_app.rollouts import deployment_rows
+from status_app.status_table import reader
+from status_app.storage.client import PAGE
 from status_app.storage.heartbeats import TIMERS, Heartbeat, Heartbeats, Source
 
 CLOCKS_DIFFER: Final = timedelta(minutes=5)
@@ -23,7 +26,7 @@ CLOCKS_DIFFER: Final = timedelta(minutes=5)
 WAITING: Final = timedelta(minutes=5)
 """Until an event that is not published, or not taken, is one that waits."""
 
-_TABLES: Final = (status_table.TABLE, deployment_index.TABLE, dead_letters.TABLE)
+_TABLES: Final = (reader.TABLE, lookups.TABLE, deployment_rows.TABLE, dead_letters.TABLE)
 _REFUSALS: Final = (401, 403)
 _ROLE: Final = 'az role assignment create --role "Storage Table Data Reader" --assignee YOU --scope STORAGE_ACCOUNT_ID'
 
@@ -62,11 +65,11 @@ class TableChecks:
             yield self._clocks(self._date)
         if not readable:
             return
-        index_client = self._service.get_table_client(deployment_index.TABLE)
+        index_client = self._service.get_table_client(lookups.TABLE)
         self.heartbeats = await Heartbeats(index_client, self._clock).read()
         for timer in TIMERS:
             yield self._timer(timer, self.heartbeats)
-        yield await self._unsent(DeploymentIndex(index_client, self._clock))
+        yield await self._unpublished(FleetIndex(index_client))
         yield await self._dead_letters()
 
     async def _table(self, table: str) -> Step:
@@ -110,11 +113,13 @@ class TableChecks:
         answer += f", and failed: {beat.error}" if beat.error else ""
         return wrong(name, asked, answer, mend) if problems else ok(name, asked, answer)
 
-    async def _unsent(self, index: DeploymentIndex) -> Step:
+    async def _unpublished(self, index: FleetIndex) -> Step:
         name, asked = "events that are not published", "rows that say so"
-        waiting = [found for found in await index.unsent() if self._clock() - found.written > WAITING]
+        found = await index.page(f"{PUBLISH}|", None, PAGE)
+        written = [entry.written for entry in found if entry.written is not None]
+        waiting = [time for time in written if self._clock() - time > WAITING]
         if waiting:
-            answer = f"{len(waiting)} wait, the oldest for {_length(self._clock() - min(p.written for p in waiting))}"
+            answer = f"those of {len(waiting)} devices, for {_length(self._clock() - min(waiting))} or less"
             return wrong(name, asked, answer, "give the app the role Azure Event Hubs Data Sender on TRANSITIONS_HUB")
         return ok(name, asked, "none waits")
 

@@ -2,17 +2,12 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Final
 
 from status_app.commands.fleet_status.fleet_status import Answer, RefusedError
 from status_app.errors import SettingError, UnavailableError
-from status_app.fleet_index import deployment_index
-from status_app.fleet_index.deployment_index import DeploymentIndex
 from status_app.queries import Devices, Fleet, Place
-from status_app.rollouts.deployment_rows import DeploymentRows
-from status_app.status_table import status_table
-from status_app.status_table.status_table import StatusTable
 from status_app.storage.client import table_service
 from status_core import State
 
@@ -38,18 +33,7 @@ class TableFleetStatus:
             self._service = table_service(tables)
         except ValueError:  # its text may quote a key
             raise SettingError("STATUS_TABLES is neither an https endpoint nor a connection string") from None
-        index_client = self._service.get_table_client(deployment_index.TABLE)
-        index, rows = DeploymentIndex(index_client, clock), DeploymentRows(index_client, clock)
-        table = StatusTable(
-            self._service.get_table_client(status_table.TABLE),
-            index,
-            rows,
-            hub="",  # this and what follows is for those who write
-            stable_after=timedelta(0),
-            history_limit=0,
-            publishes=False,
-        )
-        self._fleet = Fleet(table, index, rows, clock)
+        self._fleet = Fleet(self._service, clock)
 
     async def deployment(self, deployment: str) -> Answer | None:
         """As FleetStatus says."""

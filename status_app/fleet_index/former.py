@@ -1,0 +1,50 @@
+"""What the release before has left in DeploymentIndex, in partitions `shard:<0 to f>`: read until the index is built.
+
+Of its rows two kinds say what nothing else does: which events are not published yet, and what is due meanwhile.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from azure.data.tables.aio import TableClient
+
+from status_app.fleet_index.rows import SHARDS, shard_of, time_text
+from status_app.storage.client import PAGE, table_errors
+from status_app.storage.keys import joined, key_part, unescape
+
+_PARTITIONS: Final = {shard: shard.replace("index:", "shard:") for shard in SHARDS}
+
+
+class FormerIndex:
+    """Reads the index of the release before. Every method raises UnavailableError where the service does not answer."""
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+
+    async def first_unsent(self, device_id: str) -> int | None:
+        """The first sequence of a device that it says is not published; None where it says nothing. One request."""
+        begin = joined("unsent", key_part(device_id), "")
+        partition = _PARTITIONS[shard_of(device_id)]
+        query = f"PartitionKey eq '{partition}' and RowKey ge '{begin}' and RowKey lt '{begin[:-1]}}}'"
+        with table_errors():
+            async for row in self._client.query_entities(query, results_per_page=1, select=["RowKey"]):
+                return int(str(row["RowKey"]).rpartition("|")[2].partition("-")[0])
+        return None
+
+    async def due(self, now: datetime) -> list[str]:
+        """Devices that it says are due: of each partition at most a page, in one request."""
+        shards = await asyncio.gather(*(self._due(partition, now) for partition in _PARTITIONS.values()))
+        return [device_id for shard in shards for device_id in shard]
+
+    async def _due(self, partition: str, now: datetime) -> Sequence[str]:
+        bounds = f"RowKey ge 'deadline|' and RowKey le 'deadline|{time_text(now)}|~'"
+        query = f"PartitionKey eq '{partition}' and {bounds}"
+        found: list[str] = []
+        with table_errors():
+            async for row in self._client.query_entities(query, results_per_page=PAGE, select=["Device"]):
+                found.append(unescape(row["Device"]))
+                if len(found) == PAGE:
+                    break
+        return found

@@ -1,0 +1,202 @@
+"""The rows of a device in DeploymentIndex, as its rows in DeploymentStatus say them.
+
+All of them are in one partition of sixteen, the device's shard, so that one transaction moves them together:
+
+    summary|<device>                        what the rows below say of the device, and how far its events are published
+    state|<state>|<device>                  the device is in that state
+    deployment|<id>|<device>                the deployment is applied to the device
+    stuck|<id>|<since>|<device>             something of a device of that deployment is stuck; without an id, of any
+    module|<since>|<device>|<module>        that module is stuck, or the device itself: `$edgeAgent`
+    count|<id>|<cohort>|<state>|<reason>|<portal>|<stuck>|<cause>
+                                            how many devices of the shard are like this
+
+What the timer works off each minute is one range of keys:
+
+    pending|<device>|<nonce>                a change of the device was announced, and is not projected yet
+    progress|counters                       counters of this shard moved
+    progress|more|<device>                  the device has more rows or counters than there is room for
+    publish|<device>                        some events of the device are not published
+    reconcile|<due>|<device>                the device needs a look at that time, or a little later
+
+docs/decisions/0012-the-index-is-a-projection.md has the protocol.
+"""
+
+import json
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Final, Self
+
+from status_app.iothub.doctors_device import is_doctors_device
+from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.codecs import long, read_number
+from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
+from status_core import EDGE_AGENT
+
+FORMAT: Final = 1
+"""Of these rows. One that changes what a row says is built beside the old one."""
+SHARDS: Final = tuple(f"index:{shard:x}" for shard in range(16))
+"""A partition takes 2,000 writes a second; a question to the fleet asks each shard once."""
+ROWS: Final = 30
+"""Rows of a device beside its summary: old and new ones, counters and the rest fit into one transaction."""
+COUNTED: Final = 16
+"""Counters that a device moves."""
+PENDING: Final = "pending"
+PUBLISH: Final = "publish"
+RECONCILE: Final = "reconcile"
+MOVED: Final = "progress|counters"
+MORE: Final = "progress|more|"
+ROOM: Final = ROWS - 3
+"""Of these rows, those by which devices are found: the others are for the timer (due, publish, more)."""
+
+type Entries = dict[str, dict[str, Any]]
+"""Rows by their RowKey, with their columns."""
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What the shard says of a device.
+
+    Attributes:
+        etag: Of its summary row; None where it has none.
+        entries: The rows that it has beside, by RowKey.
+        counters: The counters in which it is counted.
+        published: Its transitions up to this sequence are published; None where only the device's own row may know.
+        status_etag: ETag of the row in DeploymentStatus that these rows say; None where it has no state.
+    """
+
+    device_id: str
+    etag: str | None = None
+    entries: Mapping[str, Mapping[str, Any]] | None = None
+    counters: Mapping[str, Mapping[str, Any]] | None = None
+    published: int | None = None
+    status_etag: str | None = None
+
+    @classmethod
+    def read(cls, row: Mapping[str, Any], etag: str) -> Self:
+        """The summary of its row."""
+        return cls(
+            unescape(row["Device"]),
+            etag,
+            json.loads(row["Rows"]),
+            json.loads(row["Counters"]),
+            read_number(row["Published"]),
+            row.get("StatusETag"),
+        )
+
+    def row(self) -> dict[str, Any]:
+        """The row of the summary, without its keys."""
+        said = {
+            "Device": escape(self.device_id),
+            "Rows": json.dumps(self.entries or {}, ensure_ascii=False),
+            "Counters": json.dumps(self.counters or {}, ensure_ascii=False),
+            "Published": long(self.published or 0),
+            "Format": FORMAT,
+        }
+        return said if self.status_etag is None else {**said, "StatusETag": self.status_etag}
+
+    @property
+    def due(self) -> str | None:
+        """The RowKey by which the timer comes to the device."""
+        return next((key for key in self.entries or () if key.startswith(f"{RECONCILE}|")), None)
+
+
+def project(stored: StoredDevice, before: Summary, published: int, *, moved: bool = False) -> Summary | None:
+    """What the shard has to say of a device as it is stored.
+
+    Args:
+        stored: The device, read after `before`.
+        before: What the shard says now.
+        published: The sequence up to which its transitions are published.
+        moved: The row by due time is made exact. Otherwise one that is early stays: the timer moves it once it fires.
+
+    Returns:
+        None where nothing is left to say: a removed device whose last event is published.
+    """
+    device_id, device = stored.device_id, key_part(stored.device_id)
+    entries: Entries = {}
+    if published < stored.last_sequence:
+        entries[joined(PUBLISH, device)] = {}
+    elif not stored.is_known:
+        return None
+    due = _due(stored)
+    if due is not None:
+        key = joined(RECONCILE, time_text(due), device)
+        early = before.due
+        entries[early if early is not None and early <= key and not moved else key] = {}
+    questions, counters = questions_of(stored), counters_of(stored)
+    entries |= islice(questions.items(), ROOM)
+    if len(questions) > ROOM or len(counters) > COUNTED:
+        entries[joined(MORE[:-1], device)] = {}
+    return Summary(device_id, before.etag, entries, dict(islice(counters.items(), COUNTED)), published, stored.etag)
+
+
+def questions_of(stored: StoredDevice) -> Entries:
+    """Every row by which a device can be found, those first that have room; none without a whole state."""
+    if not stored.is_whole:
+        return {}
+    row, device = stored.rows[DEVICE], key_part(stored.device_id)
+    since = time_text(row["FirstStuckSince"]) if "FirstStuckSince" in row else None
+    state = {"State": row["State"]}
+    entries: Entries = {joined("state", key_part(row["State"]), device): {}}
+    if since is not None:
+        entries[joined("stuck", "", since, device)] = state
+    for name in map(key_part, _deployments(stored)):
+        entries[joined("deployment", name, device)] = state
+        if since is not None:
+            entries[joined("stuck", name, since, device)] = state
+    modules = sorted((time_text(part["StuckSince"]), key) for key, part in stored.rows.items() if "StuckSince" in part)
+    for stuck_since, key in modules:
+        name = EDGE_AGENT if key == DEVICE else module_name(key)
+        entries[joined("module", stuck_since, device, key_part(name))] = {"Row": key}
+    return entries
+
+
+def counters_of(stored: StoredDevice) -> Entries:
+    """Every counter in which a device counts, those first that it moves; none without a whole state."""
+    if not stored.is_whole:
+        return {}
+    row = stored.rows[DEVICE]
+    found: Entries = {}
+    for deployment in _deployments(stored):
+        like = {
+            "Deployment": key_part(deployment),
+            "State": row["State"],
+            "Reason": row["Reason"],
+            "Portal": row.get("Portal", ""),
+            "Stuck": "FirstStuckSince" in row,
+        }
+        parts = map(key_part, (like["State"], like["Reason"], like["Portal"], str(int(like["Stuck"])), ""))
+        found[joined("count", like["Deployment"], "", *parts)] = like
+    return found
+
+
+def _deployments(stored: StoredDevice) -> list[str]:
+    """The deployments that a device counts for; none for a device of doctor's."""
+    if is_doctors_device(stored.device_id):
+        return []
+    deployments: list[str] = json.loads(stored.rows[DEVICE]["Deployments"])
+    return deployments
+
+
+def _due(stored: StoredDevice) -> datetime | None:
+    if stored.is_known and not stored.is_whole:  # the first parts of a first change: whoever comes next completes it
+        return stored.at
+    return stored.look_at
+
+
+def shard_of(device_id: str) -> str:
+    """The partition in which the rows of a device are."""
+    return SHARDS[zlib.crc32(key_part(device_id).encode()) % len(SHARDS)]
+
+
+def summary_key(device_id: str) -> str:
+    """RowKey of a device's summary."""
+    return joined("summary", key_part(device_id))
+
+
+def time_text(time: datetime) -> str:
+    """A time whose order is that of its text."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,133 @@
+"""What is decided of a device once it and its twin are read: pure."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from status_app.errors import BadEventError
+from status_app.ingest.notifications import Notification
+from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Task
+from status_app.status_table.commit import Change
+from status_app.status_table.stored_device import StoredDevice
+from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition, advance, deletion, evaluate, flag
+
+NOTIFIED_WITHIN: Final = timedelta(minutes=10)
+"""After that a notification is taken for lost: a route needs seconds, and a restart of the app a few minutes."""
+
+
+def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime, *, again: bool) -> Outcome | None:
+    """What a task comes to where the twin need not be read; None where it has to be, or was queried.
+
+    Args:
+        task: The task.
+        stored: The device.
+        now: The time, in UTC.
+        again: The device was due, and is looked at once more after its change.
+    """
+    match task:
+        case Notified(notification) if covers(stored, notification):
+            return Outcome.COVERED
+        case Queried(_, twin, queried) if stored.is_known and stored.observed >= queried:
+            return None if _is_newer(stored, evaluate(twin)) else Outcome.COVERED
+        case Due() if not again and (stored.look_at is None or stored.look_at > now):
+            return Outcome.STALE
+        case Announced():
+            return Outcome.FINISHED
+    return None
+
+
+def needs_a_read(task: Task, stored: StoredDevice) -> bool:
+    """Whether only a read can say what the hub holds."""
+    match task:
+        case Queried(_, twin, queried):
+            is_later = stored.is_known and stored.observed >= queried
+            return is_later or _is_doubtful(stored, evaluate(twin))
+        case Due(_, ask):
+            return ask
+    return True
+
+
+def advanced(
+    stored: StoredDevice, twin: Mapping[str, Any], now: datetime, policy: GracePolicy, *, is_due: bool
+) -> tuple[DeviceRecord, tuple[Transition, ...], bool]:
+    """The next record of a device, with its transitions, and whether it has to be looked at once more.
+
+    A change has the time of the hub, and getting stuck that of a deadline. Where there are both, the change is
+    committed alone, and the device is looked at again.
+    """
+    status = evaluate(twin, now=now)
+    previous = stored.record(tuple(status.modules))
+    record, transitions = advance(
+        previous, status, now, policy, last_sequence=stored.last_sequence, last_at=stored.last_at
+    )
+    if not is_due:
+        return record, transitions, False
+    flagged, turns = flag(record, status, now, policy.stable_after)
+    if transitions and turns:
+        return record, transitions, True
+    return flagged, (*transitions, *turns), False
+
+
+def unverified(stored: StoredDevice, published: int, now: datetime, policy: GracePolicy) -> Change | None:
+    """The change of a device that is due where the hub does not answer."""
+    record = stored.record()
+    return None if record is None else Change(stored, *flag(record, None, now, policy.stable_after), published)
+
+
+def removal(stored: StoredDevice, task: Task, published: int, now: datetime) -> Change | None:
+    """The change of a device that the hub does not hold; None where it was removed before.
+
+    Raises:
+        BadEventError: The device is not in the hub and was never seen.
+    """
+    record = stored.record()
+    if record is not None:
+        return Change(stored, None, [deletion(record, now)], published)
+    # It was removed before, and this is a late notification of its last days; or it is no edge device.
+    is_lifecycle = isinstance(task, Notified) and task.notification.lifecycle
+    if stored.last_sequence or is_lifecycle or not isinstance(task, Notified):
+        return None
+    raise BadEventError("device_not_found", "neither the hub nor the table knows the device")
+
+
+def covers(stored: StoredDevice, notification: Notification) -> bool:
+    """Whether the stored state was made of a twin that held the notified change already.
+
+    By version; and by time, since the versions of an identity that is created again start at 1.
+    """
+    known = stored.twin_version
+    if known is None or notification.lifecycle or notification.version is None:
+        return False
+    if notification.time is not None and notification.time > stored.observed:
+        return False
+    return notification.version <= known
+
+
+def is_missed(task: Task, stored: StoredDevice) -> bool:
+    """Whether a query brings a later twin than the stored one, of which the notification should have come long ago."""
+    if not isinstance(task, Queried) or not stored.is_known:
+        return False
+    status = evaluate(task.twin)
+    is_late = status.changed is not None and status.changed < task.queried - NOTIFIED_WITHIN
+    return is_late and _is_newer(stored, status)
+
+
+def _is_newer(stored: StoredDevice, status: DeploymentStatus) -> bool:
+    """Whether a query gives a later version than the stored one."""
+    version, known = status.twin_version, stored.twin_version
+    return version is not None and (known is None or version > known)
+
+
+def _is_doubtful(stored: StoredDevice, status: DeploymentStatus) -> bool:
+    """Whether only a read can tell what the hub holds.
+
+    So it is where the query gives an older version: it lags, or the identity was created again, which wins. So it is
+    where a newer one was changed before the stored one: it lags, and the identity was created again. And so it is of a
+    device that was removed.
+    """
+    if not stored.is_known:
+        return bool(stored.last_sequence)
+    version, known = status.twin_version, stored.twin_version
+    if version is None or known is None or version == known:
+        return version is None
+    return version < known or (status.changed is not None and status.changed < stored.at)

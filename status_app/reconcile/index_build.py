@@ -1,0 +1,85 @@
+"""Builds DeploymentIndex from DeploymentStatus where it is not there: at the first start, and after it was dropped.
+
+No twin is read. One row says how far it has come, so that a run goes on where the last one stopped. Until it is done a
+device that changes is projected as ever: its summary is there, and the build finds nothing to do.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from itertools import batched
+from typing import Any, Final
+
+from azure.data.tables.aio import TableClient
+
+from status_app.errors import UnavailableError
+from status_app.fleet_index.former import FormerIndex
+from status_app.fleet_index.rows import FORMAT
+from status_app.reconcile.reconciler import AT_ONCE, Reconciler
+from status_app.reconcile.run_report import RunReport
+from status_app.reconcile.tasks import Announced
+from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.status_table.reader import DeviceReader
+from status_app.storage.client import table_errors
+
+RUN_FOR: Final = timedelta(minutes=4)
+"""A run of the timer that builds goes on for so long, and the next one after it."""
+_PARTITION: Final = "build"
+
+
+class IndexBuild:
+    """Projects every device that has a state."""
+
+    def __init__(
+        self,
+        client: TableClient,
+        deployments: DeploymentRows,
+        reader: DeviceReader,
+        reconciler: Reconciler,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self._deployments = deployments
+        self._reader = reader
+        self._reconciler = reconciler
+        self._clock = clock
+        self._is_done = False
+
+    async def due(self) -> list[str]:
+        """What is due by the index of the release before; nothing once the build is done."""
+        return [] if self._is_done else await FormerIndex(self._client).due(self._clock())
+
+    async def go_on(self, report: RunReport) -> None:
+        """Go on with the build until it is done, or for `RUN_FOR`. One request where it is done, then none.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        if self._is_done:
+            return
+        row = await self._row()
+        self._is_done = bool(row.get("Done"))
+        if not row:
+            await self._deployments.adopt(self._client)
+        place, began = json.loads(row.get("Place", "null")), self._clock()
+        while not self._is_done and self._clock() - began < RUN_FOR:
+            devices, place = await self._reader.devices(place)
+            failed = len(report.errors)
+            for some in batched(devices, AT_ONCE, strict=False):
+                report.add(await self._reconciler.run(map(Announced, some)))
+            if any(isinstance(error, UnavailableError) for error in report.errors[failed:]):
+                return  # this page again; a row that cannot be read costs itself
+            self._is_done = place is None
+            with table_errors():
+                await self._client.upsert_entity({**_key(), "Place": json.dumps(place), "Done": self._is_done})
+
+    async def _row(self) -> Mapping[str, Any]:
+        query = " and ".join(f"{name} eq '{value}'" for name, value in _key().items())
+        with table_errors():
+            async for row in self._client.query_entities(query):
+                return row
+        return {}
+
+
+def _key() -> dict[str, str]:
+    return {"PartitionKey": _PARTITION, "RowKey": f"format:{FORMAT}"}

@@ -1,0 +1,88 @@
+"""Why a device is reconciled, and what came of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from status_app.ingest.notifications import Notification
+
+
+class Outcome(StrEnum):
+    """What reconciling a device came to."""
+
+    COVERED = "covered"
+    """What is stored is as new as the notification: the twin was not read."""
+    UNCHANGED = "unchanged"
+    CHANGED = "changed"
+    HEALED = "healed"
+    """It is changed by a twin that a notification should have announced long before a query found it."""
+    REMOVED = "removed"
+    STALE = "stale"
+    """The device is not due yet: nothing was looked at."""
+    UNVERIFIED = "unverified"
+    """The hub did not answer: what is past its grace period was flagged as it was last seen."""
+    FINISHED = "finished"
+    """What another writer has left was published and projected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notified:
+    """A notification came."""
+
+    notification: Notification
+
+    @property
+    def device_id(self) -> str:
+        """The device."""
+        return self.notification.device_id
+
+
+@dataclass(frozen=True, slots=True)
+class Queried:
+    """A query gave the twin: it may be older than the twin that a read would give.
+
+    Attributes:
+        queried: When the query was sent.
+    """
+
+    device_id: str
+    twin: Mapping[str, Any]
+    queried: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A deadline of the device is over: flag what is stuck by now, clear what has recovered.
+
+    Attributes:
+        ask: False where the hub is known not to answer.
+    """
+
+    device_id: str
+    ask: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Announced:
+    """A writer announced a change and has not projected it, or some events are not published.
+
+    Attributes:
+        pending: Announcements that no living writer can have made.
+    """
+
+    device_id: str
+    pending: frozenset[str] = frozenset()
+
+
+type Task = Notified | Queried | Due | Announced
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What came of a task: an outcome, or why there is none."""
+
+    task: Task
+    outcome: Outcome | None
+    error: Exception | None = None

@@ -1,0 +1,256 @@
+"""Moves a device in DeploymentStatus from what is stored to what is known now, in as few transactions as it needs.
+
+Every transaction is guarded by the ETag of the device's own row: it holds only while the device is as it was read.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.data.tables import TransactionOperation, UpdateMode
+from azure.data.tables.aio import TableClient
+
+from status_app.status_table.rows import device_row, module_row, transition_row
+from status_app.status_table.stored_device import StoredDevice
+from status_app.storage import transaction
+from status_app.storage.client import TRANSACTION_LIMIT, table_errors
+from status_app.storage.codecs import long
+from status_app.storage.columns import Row
+from status_app.storage.keys import AFTER_TRANSITIONS, DEVICE, escape, module_key, transition_key
+from status_app.storage.transaction import Operation
+from status_core import DeviceRecord, Transition
+
+_REPLACE: Final = {"mode": UpdateMode.REPLACE}
+_CHARACTERS: Final = 3 * 2**20 // 12
+"""Of the rows in one transaction, which takes 4 MiB: a character is written in up to 12 bytes (ASCII JSON). What is
+left is for the names of the columns and for the device's row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of a device: its next record, or its end, with the transitions that lead there.
+
+    Attributes:
+        record: The next record; None where the device is removed.
+        published: The sequence up to which its transitions were published before.
+    """
+
+    stored: StoredDevice
+    record: DeviceRecord | None
+    transitions: Sequence[Transition]
+    published: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Unit:
+    """What belongs together in a change: the row of one module, or of the device, and its transitions."""
+
+    operations: tuple[Operation, ...]
+    last: Transition | None
+
+    @property
+    def size(self) -> int:
+        """Characters of the texts in its rows."""
+        texts = (value for operation in self.operations for value in operation[1].values() if isinstance(value, str))
+        return sum(map(len, texts))
+
+
+class DeviceCommit:
+    """Writes changes of devices."""
+
+    def __init__(self, client: TableClient, *, hub: str, stable_after: timedelta, history_limit: int) -> None:
+        """Prepare to write.
+
+        Args:
+            client: The table.
+            hub: Short name of the hub, for the ids of events.
+            stable_after: The stability window.
+            history_limit: Transitions of a device that are kept.
+        """
+        self._client = client
+        self._hub = hub
+        self._stable_after = stable_after
+        self._history_limit = history_limit
+
+    def rows(self, change: Change) -> dict[str, Row]:
+        """The state rows after a change, by RowKey; none after a removal."""
+        stored, record = change.stored, change.record
+        if record is None:
+            return {}
+        rows = {DEVICE: device_row(stored.device_id, record, self._stable_after, change.published)}
+        for name, module in record.modules.items():
+            row = module_row(stored.device_id, name, module)
+            rows[row["RowKey"]] = row
+        return rows
+
+    def is_needed(self, change: Change) -> bool:
+        """Whether a change writes anything: more than when the device was looked at, and what was published then."""
+        after, stored = self.rows(change), change.stored.rows
+        return after.keys() != stored.keys() or any(_differs(row, stored[key]) for key, row in after.items())
+
+    async def commit(self, change: Change) -> tuple[StoredDevice, list[Row]]:
+        """Write a change: state, modules and history together. Only rows that change are written.
+
+        Returns:
+            The device as it is stored now, and the rows of its transitions, the oldest first.
+
+        Raises:
+            LostRaceError: The device is no longer stored as it was read. Nothing of the change stands, or its first
+                parts where it is larger than one transaction: each is whole in itself.
+            UnavailableError: The table service does not answer.
+        """
+        stored, record, after = change.stored, change.record, self.rows(change)
+        observed = [record.observed if record is not None else transition.at for transition in change.transitions]
+        history = [
+            transition_row(self._hub, stored.device_id, transition, seen)
+            for transition, seen in zip(change.transitions, observed, strict=True)
+        ]
+        changed = {key: row for key, row in after.items() if _differs(row, stored.rows.get(key))}
+        gone = [row for key, row in stored.rows.items() if key not in after]
+        parts = _parts(_units(change.transitions, history, changed, gone))
+        if record is None:
+            own = _key(stored.rows[DEVICE])
+            await self._submit(stored, parts, own, (TransactionOperation.DELETE, own))
+            last = change.transitions[-1]
+            return replace(stored, rows={}, etag=None, last_sequence=last.sequence, last_at=last.at), history
+        partial = _partial(stored, after[DEVICE])
+        etag = await self._submit(stored, parts, partial, (TransactionOperation.UPDATE, after[DEVICE]))
+        return replace(stored, rows=after, etag=etag, last_sequence=record.sequence), history
+
+    async def trim(self, device_id: str, last: int, published: int) -> None:
+        """Delete transitions beyond the newest `history_limit`, but none that is not published.
+
+        Args:
+            device_id: The device.
+            last: The sequence of its newest one.
+            published: The sequence up to which they are published.
+
+        Raises:
+            LostRaceError: Another process trims the same rows.
+            UnavailableError: The table service does not answer.
+        """
+        oldest = min(last - self._history_limit, published)
+        if oldest < 1:
+            return
+        bounds = f"RowKey ge '{transition_key(oldest)}' and RowKey lt '{AFTER_TRANSITIONS}'"
+        with table_errors(guarded=True):
+            old = self._client.query_entities(
+                f"PartitionKey eq '{escape(device_id)}' and {bounds}", select=["PartitionKey", "RowKey"]
+            )
+            rows = [_key(row) async for row in old]
+            for start in range(0, len(rows), TRANSACTION_LIMIT):
+                part = rows[start : start + TRANSACTION_LIMIT]
+                await transaction.submit(self._client, [(TransactionOperation.DELETE, row) for row in part])
+
+    async def _submit(
+        self,
+        stored: StoredDevice,
+        parts: Sequence[Sequence[_Unit]],
+        partial: Row,
+        final: tuple[TransactionOperation, Row],
+    ) -> str:
+        """Write a change part by part, each a transaction that is guarded by the device's row, which comes last.
+
+        Every part is a change that is whole in itself: rows, their transitions, and the device's sequence. A crash
+        between two leaves a device whose next look goes on from there.
+
+        Args:
+            stored: The device as it was read.
+            parts: What is written, as `_parts` gives it.
+            partial: What a part before the last one says of the device's row, beside its sequence.
+            final: What becomes of the device's row in the end.
+
+        Returns:
+            The new ETag of the device's row; empty where it was deleted.
+        """
+        *first, rest = parts
+        etag, last = stored.etag, stored.last_sequence
+        for part in first:
+            last = max((unit.last.sequence for unit in part if unit.last), default=last)
+            row = {**partial, "Sequence": long(last)}
+            guard = _guarded((TransactionOperation.UPDATE, row), etag, UpdateMode.MERGE)
+            etag = await self._transact(_operations(part), guard)
+        return await self._transact(_operations(rest), _guarded(final, etag, UpdateMode.REPLACE))
+
+    async def _transact(self, operations: Sequence[Operation], guard: Operation) -> str:
+        """Submit one transaction, its guard last. Returns the new ETag of the device's row."""
+        with table_errors(guarded=True):
+            if not operations and len(guard) > 2 and guard[0] is TransactionOperation.UPDATE:  # noqa: PLR2004
+                # One row alone is cheaper by itself.
+                return str((await self._client.update_entity(guard[1], **guard[2]))["etag"])
+            return (await transaction.submit(self._client, [*operations, guard]))[-1]
+
+
+def _partial(stored: StoredDevice, device: Row) -> Row:
+    """What a part before the last one says of the device's row, beside its sequence."""
+    if not stored.is_known:
+        # Not in any state yet.
+        return {name: value for name, value in device.items() if name != "TwinVersion"} | {"State": ""}
+    partial = {"PartitionKey": device["PartitionKey"], "RowKey": DEVICE, "At": device["At"]}
+    waits, look_at = stored.rows[DEVICE].get("LookAt"), device.get("LookAt")
+    if look_at is not None and (waits is None or look_at < waits):
+        partial |= {"LookAt": look_at}
+    return partial
+
+
+def _units(
+    transitions: Sequence[Transition],
+    rows: Sequence[Row],
+    changed: Mapping[str, Row],
+    gone: Sequence[Mapping[str, Any]],
+) -> Iterator[_Unit]:
+    """Each changed module with its transitions in their order, then the device's own transitions."""
+    states: dict[str, Operation] = {key: (TransactionOperation.UPSERT, row, _REPLACE) for key, row in changed.items()}
+    states |= {row["RowKey"]: (TransactionOperation.DELETE, _key(row)) for row in gone}
+    states.pop(DEVICE, None)
+    history: dict[str, list[tuple[Transition, Row]]] = {}
+    for transition, row in zip(transitions, rows, strict=True):
+        module = transition.change.module
+        history.setdefault(module_key(module) if module else DEVICE, []).append((transition, row))
+    for key in dict.fromkeys((*(key for key in history if key != DEVICE), *states, DEVICE)):
+        moves = history.get(key, [])
+        operations = [states[key]] if key in states else []
+        operations += [(TransactionOperation.CREATE, row) for _, row in moves]
+        yield _Unit(tuple(operations), moves[-1][0] if moves else None)
+
+
+def _parts(units: Iterable[_Unit]) -> list[list[_Unit]]:
+    """Units by the transactions that hold them, in their order: one part at least, be it an empty one."""
+    found, count, size = [list[_Unit]()], 0, 0
+    for unit in units:
+        if found[-1] and (count + len(unit.operations) >= TRANSACTION_LIMIT or size + unit.size > _CHARACTERS):
+            found.append([])
+            count = size = 0
+        found[-1].append(unit)
+        count += len(unit.operations)
+        size += unit.size
+    return found
+
+
+def _operations(part: Sequence[_Unit]) -> list[Operation]:
+    return [operation for unit in part for operation in unit.operations]
+
+
+def _guarded(operation: tuple[TransactionOperation, Row], etag: str | None, mode: UpdateMode) -> Operation:
+    """An operation on the device's row that holds only while the row is as it was read: absent, or of this ETag."""
+    kind, row = operation
+    if etag is None:
+        return TransactionOperation.CREATE, row
+    condition = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
+    if kind is TransactionOperation.UPDATE:
+        return kind, row, {"mode": mode, **condition}
+    return kind, row, condition
+
+
+def _differs(row: Row, other: Mapping[str, Any] | None) -> bool:
+    """Whether two rows differ in more than when they were looked at, and what was published then."""
+    if other is None:
+        return True
+    ignored = {"ObservedAt": None, "Published": None}
+    return {**row, **ignored} != {**other, **ignored}
+
+
+def _key(row: Mapping[str, Any]) -> Row:
+    return {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}

@@ -1,0 +1,98 @@
+"""Reads the table DeploymentStatus: one partition a device, with its state and its history."""
+
+from typing import Any, Final
+
+from azure.data.tables import TableEntity
+from azure.data.tables.aio import TableClient
+
+from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.client import PAGE, table_errors
+from status_app.storage.codecs import read_number, read_time
+from status_app.storage.keys import (
+    AFTER_STATE,
+    AFTER_TRANSITIONS,
+    DEVICE,
+    TRANSITION,
+    escape,
+    transition_key,
+    transition_sequence,
+    unescape,
+)
+
+TABLE: Final = "DeploymentStatus"
+
+
+class DeviceReader:
+    """Reads devices. Every method raises UnavailableError where the table service does not answer."""
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+
+    async def read(self, device_id: str) -> StoredDevice:
+        """A device as it is stored now. One request, and one more for a device without a state."""
+        key = escape(device_id)
+        with table_errors():
+            entities = [
+                entity
+                async for entity in self._client.query_entities(
+                    f"PartitionKey eq '{key}' and RowKey ge '{DEVICE}' and RowKey lt '{AFTER_STATE}'"
+                )
+            ]
+            rows = {entity["RowKey"]: entity for entity in entities}
+            if DEVICE in rows:
+                device = rows[DEVICE]
+                return StoredDevice(device_id, rows, device.metadata["etag"], device["Sequence"].value)
+            newest = self._client.query_entities(
+                f"PartitionKey eq '{key}' and RowKey ge '{TRANSITION}' and RowKey lt '{AFTER_TRANSITIONS}'",
+                results_per_page=1,
+                select=["RowKey", "At"],
+            )
+            async for entity in newest:
+                sequence = transition_sequence(entity["RowKey"])
+                return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(entity["At"]))
+        return StoredDevice(device_id)
+
+    async def read_whole(self, device_id: str) -> tuple[StoredDevice, list[TableEntity]]:
+        """A device that has a state, with its newest transitions, the newest first.
+
+        One request: as many transitions as have a place in an answer of a thousand rows.
+        """
+        with table_errors():
+            rows: dict[str, TableEntity] = {}
+            async for entity in self._client.query_entities(f"PartitionKey eq '{escape(device_id)}'"):
+                rows[entity["RowKey"]] = entity
+                if len(rows) >= PAGE and entity["RowKey"].startswith(TRANSITION):
+                    break
+        history = [row for key, row in rows.items() if key.startswith(TRANSITION)]
+        state = {key: row for key, row in rows.items() if not key.startswith(TRANSITION)}
+        if DEVICE not in state:
+            return StoredDevice(device_id), history
+        last = read_number(state[DEVICE]["Sequence"]) or 0
+        stored = StoredDevice(device_id, state, str(state[DEVICE].metadata["etag"]), last)
+        return stored, [row for row in history if transition_sequence(row["RowKey"]) <= last]
+
+    async def transitions(self, device_id: str, sequences: range) -> list[TableEntity]:
+        """Transitions of a device by their sequences, the oldest first; those that there are."""
+        newest, oldest = transition_key(sequences[-1]), transition_key(sequences[0])
+        with table_errors():
+            rows = self._client.query_entities(
+                f"PartitionKey eq '{escape(device_id)}' and RowKey ge '{newest}' and RowKey le '{oldest}'"
+            )
+            return [row async for row in rows][::-1]
+
+    async def devices(self, continuation: dict[str, str] | None) -> tuple[list[str], dict[str, str] | None]:
+        """A page of all devices that have a state, in no order. One request, which scans the table.
+
+        Args:
+            continuation: What the page before gave; None for the first.
+
+        Returns:
+            Ids of devices, perhaps none, and where to go on; None at the end.
+        """
+        query = self._client.query_entities(f"RowKey eq '{DEVICE}'", select=["PartitionKey"], results_per_page=PAGE)
+        pages: Any = query.by_page(continuation)  # type: ignore[arg-type]  # the SDK's place is an object, and typed as text
+        with table_errors():
+            async for page in pages:
+                found = [unescape(row["PartitionKey"]) async for row in page]
+                return found, pages.continuation_token
+        return [], None

@@ -1,0 +1,153 @@
+"""The columns of each kind of row: what they are called, which field they hold, and how.
+
+Rows are written and read by these, the API shows them by these, and docs/tables.md is compared with them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from functools import cache
+from operator import attrgetter
+from typing import Any, Final
+
+from status_app.storage.codecs import BOOLEAN, JSON_TEXT, LONG, NAME, NAMES, NUMBER, PERIOD, TEXT, TIME, Codec
+
+type Row = dict[str, Any]
+"""An entity: columns without a value are left out, as Table Storage does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of one kind of row.
+
+    Attributes:
+        name: What it is called.
+        field: The path of the field that it holds; empty where it is computed when the row is written.
+        codec: How the field is kept.
+        is_shown: Whether the API shows it under its own name.
+    """
+
+    name: str
+    field: str
+    codec: Codec
+    is_shown: bool = True
+
+
+_CLOCK: Final = (
+    Column("UnsettledSince", "clock.unsettled_since", TIME),
+    Column("SettledSince", "clock.settled_since", TIME, is_shown=False),
+    Column("StuckAt", "clock.stuck_at", TIME),
+)
+DEVICE_COLUMNS: Final = (
+    Column("State", "verdict.state", TEXT),
+    Column("Reason", "verdict.reason", TEXT),
+    Column("Message", "verdict.message", TEXT),
+    Column("Since", "since", TIME),
+    Column("Deployments", "verdict.deployments", NAMES),
+    Column("Targeted", "verdict.targeted", NAMES),
+    Column("Flags", "verdict.flags", NAMES),
+    Column("Portal", "verdict.portal", TEXT),
+    Column("DesiredVersion", "verdict.desired_version", LONG),
+    Column("LastDesiredVersion", "verdict.last_desired_version", LONG),
+    Column("StatusCode", "verdict.status_code", LONG),
+    Column("TwinVersion", "verdict.twin_version", LONG),
+    Column("AgentVersion", "verdict.agent_version", TEXT),
+    Column("Rule", "verdict.rule", TEXT),
+    *_CLOCK,
+    Column("Stuck", "clock.is_stuck", BOOLEAN, is_shown=False),
+    Column("StuckSince", "clock.stuck_since", TIME, is_shown=False),
+    Column("Sequence", "sequence", LONG),
+    Column("At", "at", TIME),
+    Column("ObservedAt", "observed", TIME),
+    Column("LookAt", "", TIME, is_shown=False),
+    Column("FirstStuckSince", "", TIME, is_shown=False),
+    Column("ModulesTotal", "", NUMBER, is_shown=False),
+    Column("ModulesSettled", "", NUMBER, is_shown=False),
+    Column("ModulesStuck", "", NUMBER, is_shown=False),
+    Column("Published", "", LONG, is_shown=False),
+)
+MODULE_COLUMNS: Final = (
+    Column("State", "verdict.state", TEXT),
+    Column("Reason", "verdict.reason", TEXT),
+    Column("Message", "verdict.message", TEXT),
+    Column("Since", "since", TIME),
+    Column("DesiredStatus", "verdict.desired_status", TEXT),
+    Column("RuntimeStatus", "verdict.runtime_status", TEXT),
+    Column("DesiredImage", "verdict.desired_image", TEXT),
+    Column("ReportedImage", "verdict.reported_image", TEXT),
+    Column("ExitCode", "verdict.exit_code", LONG),
+    *_CLOCK,
+    Column("Stuck", "clock.is_stuck", BOOLEAN),
+    Column("StuckSince", "clock.stuck_since", TIME),
+    Column("GracePeriod", "clock.grace", PERIOD),
+)
+TRANSITION_COLUMNS: Final = (
+    Column("Sequence", "sequence", LONG),
+    Column("Kind", "change.kind", TEXT),
+    Column("Module", "change.module", NAME),
+    Column("FromState", "change.from_state", TEXT),
+    Column("ToState", "change.to_state", TEXT),
+    Column("Reason", "change.reason", TEXT),
+    Column("Message", "change.message", TEXT),
+    Column("Evidence", "", JSON_TEXT),
+    Column("DesiredVersion", "desired_version", LONG),
+    Column("Deployments", "deployments", NAMES),
+    Column("At", "at", TIME),
+    Column("ObservedAt", "", TIME),
+    Column("EventId", "", TEXT),
+    Column("DurationSeconds", "duration", NUMBER),
+)
+DEPLOYMENT_COLUMNS: Final = (
+    Column("Version", "version", NUMBER),
+    Column("Devices", "counts.devices", NUMBER),
+    Column("Successful", "counts.successful", NUMBER),
+    Column("Failing", "counts.failing", NUMBER),
+    Column("Stuck", "", NUMBER),
+    Column("States", "", JSON_TEXT),
+    Column("CountedAt", "", TIME),
+    Column("Best", "best", NUMBER, is_shown=False),
+    Column("SettledSince", "settled_since", TIME, is_shown=False),
+    Column("ProgressedAt", "progressed_at", TIME, is_shown=False),
+    Column("Reached", "", JSON_TEXT, is_shown=False),
+)
+
+
+_getter = cache(attrgetter)
+
+
+def write(columns: Sequence[Column], item: object, **computed: Any) -> Row:
+    """The columns of a row, without its keys.
+
+    Args:
+        columns: Those of its kind.
+        item: What has the fields.
+        computed: The columns that hold no field of it.
+    """
+    values = ((column, _getter(column.field)(item) if column.field else computed[column.name]) for column in columns)
+    return {column.name: column.codec.write(value) for column, value in values if value is not None}
+
+
+def read(columns: Sequence[Column], row: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a row holds, by their paths; None of those whose column is left out."""
+    return {column.field: column.codec.read(row.get(column.name)) for column in columns if column.field}
+
+
+def built[Kind](kind: type[Kind], values: Mapping[str, Any], at: str = "", **others: Any) -> Kind:
+    """A dataclass of those of the fields that a row holds.
+
+    Args:
+        kind: The dataclass.
+        values: Fields by their paths.
+        at: With what the paths of its fields begin.
+        others: Its fields that no row holds, or not so.
+    """
+    names = (field.name for field in fields(kind) if at + field.name in values)  # type: ignore[arg-type]  # a dataclass
+    return kind(**{name: values[at + name] for name in names} | others)
+
+
+def shown(columns: Sequence[Column], row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the API shows of a row: a column's name begins small, times are texts in UTC, what has no value is null."""
+    return {
+        column.name[0].lower() + column.name[1:]: column.codec.show(row.get(column.name))
+        for column in columns
+        if column.is_shown
+    }
