@@ -91,6 +91,8 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
         modules=modules,
         agent_version=twin.agent_version,
         changed=max(times, default=None),
+        reported_at=twin.reported_updated,
+        is_lagging=twin.is_lagging,
         twin_version=twin.version,
         connection_state=_kept(twin.connection_state, NAME_LIMIT),
         last_activity=twin.last_activity,

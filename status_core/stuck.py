@@ -1,128 +1,127 @@
-"""What becomes stuck, and what recovers: the step that a timer takes after a look.
+"""What becomes stuck, and what recovers."""
 
-It is apart from `advance`, so that times stay in order: a change has the time of the hub, and becoming stuck the time
-at which the grace period ended, which is later.
-"""
-
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
+from typing import Final
 
-from status_core.clocks import Clock, Sight
-from status_core.reasons import UNVERIFIED, is_unverified
+from status_core.clock_input import ClockInput
+from status_core.clocks import Clock
+from status_core.reasons import UNVERIFIED, Reason
 from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
-from status_core.sights import module_sight
-from status_core.status import DeploymentStatus, Evidence
+from status_core.status import Evidence
 from status_core.transitions import Change, Kind, Transition
 
-type _Verdict = ModuleVerdict | DeviceVerdict | DeploymentStatus
+_ONCE_STUCK: Final[Mapping[str, Reason]] = {
+    Reason.SETTLING: Reason.SKIPPED,
+    Reason.AGENT_UPDATING: Reason.AGENT_NOT_UPDATED,
+}
+"""What passes by itself is something else once it has not passed within its grace period."""
 
 
-def flag(
-    record: DeviceRecord,
-    status: DeploymentStatus | None,
-    now: datetime,
-    stable_after: timedelta,
-) -> tuple[DeviceRecord, tuple[Transition, ...]]:
-    """Flag what is past its grace period, and clear what was settled for the whole stability window.
+def blamed[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
+    """A verdict on what is stuck, with the reason that holds once it is."""
+    reason = _ONCE_STUCK.get(verdict.reason)
+    if reason is None:
+        return verdict
+    return replace(verdict, reason=reason.value, message=f"{verdict.message} {reason.means} {reason.advice}")
+
+
+def flagged(
+    name: str, verdict: ModuleVerdict | DeviceVerdict, since: datetime, evidence: tuple[Evidence, ...], clock: Clock
+) -> Change:
+    """The change of something that becomes stuck.
 
     Args:
-        record: The record that the look came to.
-        status: What the twin says; None where IoT Hub did not answer. What is due is flagged then with a reason that
-            ends with `_unverified`, and nothing is cleared.
-        now: The time, in UTC.
-        stable_after: The stability window.
-
-    Returns:
-        The next record, and the transitions `stuck` and `recovered`: of modules in the order of their times, then of
-        the device.
+        name: The module; empty for the device.
+        verdict: What it is.
+        since: Since when it is in that state.
+        evidence: What was compared.
+        clock: Its clock.
     """
-    turns: dict[str | None, _Turn] = {}
-    for name, part in _watched(record):
-        found = status if status is None or name is None else status.modules[name]
-        turn = _turn(name or "", part, found.evidence if found is not None else None, now, stable_after)
-        if turn is not None:
-            turns[name] = turn
-    transitions: list[Transition] = []
-    at = record.at
-    for name in sorted(turns, key=lambda name: (name is None, turns[name].at, name or "")):
-        at = max(at, turns[name].at)
-        sequence = record.sequence + len(transitions) + 1
-        verdict = record.verdict
-        transitions.append(Transition(turns[name].change, sequence, verdict.desired_version, verdict.deployments, at))
-    modules = {name: _turned(module, turns.get(name)) for name, module in record.modules.items()}
-    device = _turned(record, turns.get(None))
-    return replace(device, modules=modules, sequence=record.sequence + len(transitions), at=at), tuple(transitions)
+    assert clock.unsettled_since is not None  # noqa: S101 (it is away)
+    words = verdict.reason, verdict.message
+    return Change(Kind.STUCK, name, verdict.state, verdict.state, *words, evidence, clock.unsettled_since, since)
 
 
-def recovery(name: str, verdict: _Verdict, evidence: tuple[Evidence, ...], left: Clock) -> Change:
+def recovered(
+    name: str, verdict: ModuleVerdict | DeviceVerdict, since: datetime, evidence: tuple[Evidence, ...], left: Clock
+) -> Change:
     """The change of something that was stuck and is not any more.
 
     Args:
         name: The module; empty for the device.
-        verdict: Its state, with its reason.
+        verdict: What it is.
+        since: Since when it is in that state.
         evidence: What was compared.
         left: The clock on which it was stuck.
     """
     assert left.unsettled_since is not None  # noqa: S101 (it was stuck)
-    return Change(
-        Kind.RECOVERED,
-        name,
-        verdict.state,
-        verdict.state,
-        verdict.reason,
-        verdict.message,
-        evidence,
-        left.unsettled_since,
-    )
+    words = verdict.reason, verdict.message
+    return Change(Kind.RECOVERED, name, verdict.state, verdict.state, *words, evidence, left.unsettled_since, since)
+
+
+def flag_unverified(record: DeviceRecord, now: datetime) -> tuple[DeviceRecord, tuple[Transition, ...]]:
+    """Flag what is past its grace period where IoT Hub does not answer, as it was seen last. No clock ends.
+
+    Args:
+        record: What is kept.
+        now: The time, in UTC.
+
+    Returns:
+        The next record, with reasons that end with `_unverified`, and the transitions `stuck`: of modules in the order
+        of their times, then of the device.
+    """
+    turns = [
+        _Turn(name, module)
+        for name, module in record.modules.items()
+        if record.input_of(module) is ClockInput.UNSETTLED and _is_due(module.clock, now)
+    ]
+    turns.sort(key=lambda turn: turn.at)
+    # A device looks settled while its modules alone are away: its clock is off, or in its window.
+    turns += [_Turn("", record)] if record.lags_until is None and _is_due(record.clock, now) else []
+    transitions: list[Transition] = []
+    at, device = record.at, record
+    modules = dict(record.modules)
+    for number, turn in enumerate(turns, 1):
+        at, verdict = max(at, turn.at), record.verdict
+        transitions.append(
+            Transition(turn.change, record.sequence + number, verdict.desired_version, verdict.deployments, at)
+        )
+        if isinstance(turn.part, ModuleRecord):
+            modules[turn.name] = _unverified(turn.part)
+        else:
+            device = _unverified(record)
+    return replace(device, modules=modules, sequence=record.sequence + len(turns), at=at), tuple(transitions)
 
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """Something that becomes stuck or recovers: when, and its next clock."""
+    name: str
+    part: ModuleRecord | DeviceRecord
 
-    at: datetime
-    change: Change
-    clock: Clock
+    @property
+    def at(self) -> datetime:
+        at = self.part.clock.stuck_at
+        assert at is not None  # noqa: S101 (it is due)
+        return at
 
-
-def _watched(record: DeviceRecord) -> Iterator[tuple[str | None, ModuleRecord | DeviceRecord]]:
-    yield None, record
-    for name, module in record.modules.items():
-        if module_sight(module.verdict.state, record.verdict.state) is not Sight.UNSAID:
-            yield name, module
-
-
-def _turn(
-    name: str,
-    part: ModuleRecord | DeviceRecord,
-    evidence: tuple[Evidence, ...] | None,
-    now: datetime,
-    stable_after: timedelta,
-) -> _Turn | None:
-    verdict, clock, stable_at = part.verdict, part.clock, part.clock.stable_at(stable_after)
-    if clock.stuck_since is not None:
-        if evidence is None or stable_at is None or now < stable_at:
-            return None
-        return _Turn(stable_at, recovery(name, verdict, evidence, clock), Clock(grace=clock.grace))
-    if clock.unsettled_since is None or clock.stuck_at is None or now < clock.stuck_at:
-        return None
-    reason, message = verdict.reason, verdict.message
-    if evidence is None:
-        reason = f"{reason}{UNVERIFIED}"
-        message = f"IoT Hub did not answer; as last seen: {message}"
-    elif clock.settled_since is not None:
-        message = f"It was unsettled for its grace period, and is settled for less than the stability window: {message}"
-    change = Change(
-        Kind.STUCK, name, verdict.state, verdict.state, reason, message, evidence or (), clock.unsettled_since
-    )
-    return _Turn(clock.stuck_at, change, replace(clock, stuck_since=clock.stuck_at))
+    @property
+    def change(self) -> Change:
+        part = self.part
+        verdict = _in_doubt(part.verdict) if isinstance(part, ModuleRecord) else _in_doubt(part.verdict)
+        return flagged(self.name, verdict, part.since, (), part.clock)
 
 
-def _turned[Part: (ModuleRecord, DeviceRecord)](part: Part, turn: _Turn | None) -> Part:
-    if turn is None:
-        return part
-    verdict = part.verdict
-    if is_unverified(turn.change.reason):
-        verdict = replace(verdict, reason=turn.change.reason, message=turn.change.message)
-    return replace(part, verdict=verdict, clock=turn.clock)
+def _is_due(clock: Clock, now: datetime) -> bool:
+    is_away = clock.settled_since is None and not clock.is_stuck
+    return is_away and clock.stuck_at is not None and clock.stuck_at <= now
+
+
+def _unverified[Part: (ModuleRecord, DeviceRecord)](part: Part) -> Part:
+    return replace(part, verdict=_in_doubt(part.verdict), clock=replace(part.clock, stuck_since=part.clock.stuck_at))
+
+
+def _in_doubt[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
+    message = f"IoT Hub did not answer; as last seen: {verdict.message}"
+    return replace(verdict, reason=f"{verdict.reason}{UNVERIFIED}", message=message)

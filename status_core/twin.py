@@ -77,6 +77,7 @@ class Twin(NamedTuple):
         status_updated: When `lastDesiredStatus` last changed.
         tried_since: When the agent first reported on what it tries, with the counters that it has: since it took the
             version, or since it was started. Read only where a step failed.
+        is_lagging: The last report is one that shows what ran before the plan.
         applied: Names of the configurations that are Applied, sorted.
         targeted: Names of those that are Targeted, sorted.
         has_configurations: The twin has a configurations section that names one.
@@ -99,6 +100,7 @@ class Twin(NamedTuple):
     status_updated: datetime | None
     tried_since: datetime | None
     reported_updated: datetime | None
+    is_lagging: bool
     agent_version: str | None
     applied: tuple[str, ...]
     targeted: tuple[str, ...]
@@ -158,6 +160,7 @@ def read_twin(twin: Any) -> Twin:
         status_updated=timestamp(object_at(metadata, "lastDesiredStatus").get("$lastUpdated")),
         tried_since=_tried_since(metadata) if code == FAILED else None,
         reported_updated=timestamp(metadata.get("$lastUpdated")),
+        is_lagging=_is_lagging(metadata),
         agent_version=clean(agent_version, NAME_LIMIT) if agent_version else None,
         applied=_with_status(configurations, "applied"),
         targeted=_with_status(configurations, "targeted"),
@@ -177,6 +180,17 @@ def _tried_since(metadata: Mapping[str, Any]) -> datetime | None:
     started = object_at(metadata, "systemModules", "edgeAgent", "lastStartTimeUtc")
     times = [timestamp(part.get("$lastUpdated")) for part in (version, started)]
     return max((time for time in times if time is not None), default=None)
+
+
+def _is_lagging(metadata: Mapping[str, Any]) -> bool:
+    """Whether the last report took the version, or is the first of a new process of the agent.
+
+    Both are made before the plan runs, and the next one, 5 s later, is true (seen in runs of the agent).
+    """
+    version = object_at(metadata, "lastDesiredVersion")
+    started = object_at(metadata, "systemModules", "edgeAgent", "lastStartTimeUtc")
+    updated = timestamp(metadata.get("$lastUpdated"))
+    return updated is not None and updated in [timestamp(part.get("$lastUpdated")) for part in (version, started)]
 
 
 def _with_status(configurations: Mapping[str, Any], status: str) -> tuple[str, ...]:
