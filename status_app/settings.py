@@ -63,6 +63,8 @@ class Settings:
                 default=_duration(environment, "GRACE_DEFAULT", "PT15M"),
                 periods=_periods(environment, "GRACE_PERIODS"),
                 stable_after=_duration(environment, "STABLE_AFTER", "PT60S"),
+                intensive_care=_duration(environment, "INTENSIVE_CARE", "PT10M"),
+                hopeless=_duration(environment, "GRACE_HOPELESS", "PT2M"),
             ),
             history_limit=_count(environment, "HISTORY_LIMIT", 500, least=1),
             twin_reads_per_second=_count(environment, "TWIN_READS_PER_SECOND", 50, least=0),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import IntEnum
 
 from status_core.clock_input import ClockInput, device_input, module_input
 from status_core.clocks import Clock, Sample, tick, with_deadline
@@ -52,7 +53,7 @@ def advance(  # noqa: PLR0913 (the last two are the end of an earlier life)
     device = look.device(modules)
     transitions: list[Transition] = []
     floor = last_at if last_at is not None else at
-    for number, (time, change) in enumerate(sorted(look.told, key=lambda item: item[0]), 1):
+    for number, (time, _, change) in enumerate(sorted(look.told, key=lambda item: item[:2]), 1):
         floor = max(floor, time)
         transitions.append(
             Transition(change, last_sequence + number, status.desired_version, status.deployments, floor)
@@ -61,12 +62,20 @@ def advance(  # noqa: PLR0913 (the last two are the end of an earlier life)
     return record, tuple(transitions)
 
 
+class _Place(IntEnum):
+    """The order of what is told of one time: what has ended by then, what is so now, and what is stuck."""
+
+    ENDED = 0
+    CHANGED = 1
+    STUCK = 2
+
+
 @dataclass(slots=True)
 class _Look:
     """One look at a device, beside what was kept of it.
 
     Attributes:
-        told: What is told, with its time: modules first.
+        told: What is told, with its time and its place at that time: modules first.
         ends: When windows ended by this look, of the device and of each module that holds back its news.
     """
 
@@ -75,7 +84,7 @@ class _Look:
     at: datetime
     now: datetime
     policy: GracePolicy
-    told: list[tuple[datetime, Change]] = field(default_factory=list)
+    told: list[tuple[datetime, _Place, Change]] = field(default_factory=list)
     ends: list[datetime] = field(default_factory=list)
 
     @property
@@ -150,11 +159,12 @@ class _Look:
                 continue
             verdict = replace(kept.verdict, reason=REMOVED_REASON, message=message)
             if kept.clock.is_stuck:
-                self.told.append((self.at, recovered(name, verdict, kept.since, (), kept.clock)))
+                item = recovered(name, verdict, kept.since, (), kept.clock)
+                self.told.append((self.at, _Place.CHANGED, item))
             if kept.news.state != ModuleState.SETTLED:
                 news = kept.news
                 change = Change(Kind.MODULE, name, news.state, ABSENT, REMOVED_REASON, message, (), news.since, self.at)
-                self.told.append((self.at, change))
+                self.told.append((self.at, _Place.CHANGED, change))
 
     def device(self, modules: Mapping[str, ModuleRecord]) -> DeviceRecord:
         """The next record of the device itself, without its sequence and its modules."""
@@ -236,10 +246,12 @@ class _Look:
         at_end = record if ended_at is None or record.verdict.state == kept.verdict.state else kept
         if kept.clock.is_stuck and not (record.clock.is_stuck and ended_at is None):
             item = recovered(name, at_end.verdict, at_end.since, evidence if at_end is record else (), kept.clock)
-            self.told.append((ended_at or self.at, item))
+            self.told.append((ended_at or self.at, _Place.ENDED if ended_at else _Place.CHANGED, item))
         if ended_at is None or as_desired is None or record.news.state == as_desired:
             return record
-        return replace(record, news=self._told(name, at_end, ended_at, evidence if at_end is record else ()))
+        return replace(
+            record, news=self._told(name, at_end, ended_at, evidence if at_end is record else (), _Place.ENDED)
+        )
 
     def _succeed(
         self, previous: DeviceRecord, record: DeviceRecord, modules: Mapping[str, ModuleRecord]
@@ -249,27 +261,27 @@ class _Look:
             return record
         if record.verdict.state == State.SUCCESSFUL and not _running(record, modules):
             ended_at = max(self.ends, default=self.at)
-            return replace(record, news=self._told("", record, ended_at, self.status.evidence))
+            return replace(record, news=self._told("", record, ended_at, self.status.evidence, _Place.ENDED))
         running = _running(previous, previous.modules)
         ends = [end for clock in running if (end := clock.ends_at(self.policy)) is not None and end <= self.at]
         if previous.verdict.state == State.SUCCESSFUL and running and len(ends) == len(running):
-            return replace(record, news=self._told("", previous, max(ends), ()))
+            return replace(record, news=self._told("", previous, max(ends), (), _Place.ENDED))
         return record
 
     def _tell_failure(self, record: DeviceRecord, modules: Mapping[str, ModuleRecord]) -> DeviceRecord:
         """Tell of a device that is not as desired; what only settles is news once a module is stuck."""
         if record.verdict.state != State.IN_PROGRESS or record.verdict.reason != Reason.SETTLING:
             return self._tell("", record, self.status.evidence)
-        stuck = [item.verdict for item in modules.values() if item.clock.is_stuck]
+        stuck = [item for item in modules.values() if item.clock.is_stuck]
         if not stuck:
             return record
-        leading = min(stuck, key=_rank)
-        told = replace(record.verdict, reason=leading.reason, message=leading.message)
-        told_record = self._tell("", replace(record, verdict=told), self.status.evidence)
-        return replace(record, news=told_record.news)
+        leading = min(stuck, key=lambda item: _rank(item.verdict))
+        verdict = replace(record.verdict, reason=leading.verdict.reason, message=leading.verdict.message)
+        at = max(self.at, leading.clock.stuck_since or self.at)
+        return replace(record, news=self._tell("", replace(record, verdict=verdict), self.status.evidence, at).news)
 
     def _tell[Part: (ModuleRecord, DeviceRecord)](
-        self, name: str, record: Part, evidence: tuple[Evidence, ...]
+        self, name: str, record: Part, evidence: tuple[Evidence, ...], at: datetime | None = None
     ) -> Part:
         """Tell what something is, where that is new. The first look at a device tells of its modules by the device."""
         verdict = record.verdict
@@ -277,14 +289,21 @@ class _Look:
             return record
         if name and self.previous is None:
             return replace(record, news=record.news.tell(verdict.state, verdict.reason, record.since))
-        return replace(record, news=self._told(name, record, self.at, evidence))
+        return replace(record, news=self._told(name, record, at or self.at, evidence, _Place.CHANGED))
 
-    def _told(self, name: str, part: ModuleRecord | DeviceRecord, at: datetime, evidence: tuple[Evidence, ...]) -> News:
+    def _told(
+        self,
+        name: str,
+        part: ModuleRecord | DeviceRecord,
+        at: datetime,
+        evidence: tuple[Evidence, ...],
+        place: _Place,
+    ) -> News:
         verdict, news = part.verdict, part.news
         kind = Kind.MODULE if name else Kind.DEVICE
         words = verdict.reason, verdict.message
         change = Change(kind, name, news.state, verdict.state, *words, evidence, news.since, part.since)
-        self.told.append((at, replace(change, is_initial=self.previous is None)))
+        self.told.append((at, place, replace(change, is_initial=self.previous is None)))
         return news.tell(verdict.state, verdict.reason, part.since)
 
     def _flag[Part: (ModuleRecord, DeviceRecord)](
@@ -298,7 +317,7 @@ class _Look:
         record = replace(record, verdict=blamed(record.verdict), clock=replace(clock, stuck_since=at))
         was = away if away is not None and at < self.at else record  # what it was at that time
         change = flagged(name, blamed(was.verdict), was.since, evidence if was is record else (), record.clock)
-        self.told.append((at, change))
+        self.told.append((at, _Place.STUCK if was is record else _Place.ENDED, change))
         return record
 
     def _was_silent_for_its_grace(self, kept: ModuleRecord) -> bool:

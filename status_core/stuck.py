@@ -109,8 +109,8 @@ class _Turn:
     @property
     def change(self) -> Change:
         part = self.part
-        verdict = _in_doubt(part.verdict) if isinstance(part, ModuleRecord) else _in_doubt(part.verdict)
-        return flagged(self.name, verdict, part.since, (), part.clock)
+        reason, message = _in_doubt(part.verdict)
+        return replace(flagged(self.name, part.verdict, part.since, (), part.clock), reason=reason, message=message)
 
 
 def _is_due(clock: Clock, now: datetime) -> bool:
@@ -119,9 +119,10 @@ def _is_due(clock: Clock, now: datetime) -> bool:
 
 
 def _unverified[Part: (ModuleRecord, DeviceRecord)](part: Part) -> Part:
-    return replace(part, verdict=_in_doubt(part.verdict), clock=replace(part.clock, stuck_since=part.clock.stuck_at))
+    reason, message = _in_doubt(part.verdict)
+    verdict = replace(part.verdict, reason=reason, message=message)
+    return replace(part, verdict=verdict, clock=replace(part.clock, stuck_since=part.clock.stuck_at))
 
 
-def _in_doubt[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
-    message = f"IoT Hub did not answer; as last seen: {verdict.message}"
-    return replace(verdict, reason=f"{verdict.reason}{UNVERIFIED}", message=message)
+def _in_doubt(verdict: ModuleVerdict | DeviceVerdict) -> tuple[str, str]:
+    return f"{verdict.reason}{UNVERIFIED}", f"IoT Hub did not answer; as last seen: {verdict.message}"
