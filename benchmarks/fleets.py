@@ -19,6 +19,7 @@ from status_app.ingest.notifications import Notification
 from status_app.iothub.twins import TwinPage
 from status_app.queries.devices import Devices
 from status_app.queries.fleet import Fleet
+from status_app.reconcile.tasks import Notified
 from status_app.services import Services
 from status_app.settings import Settings
 from status_core import State
@@ -116,7 +117,7 @@ async def _measure(proxy: TableProxy) -> dict[str, tuple[int, float]]:
     now.append(LATER + timedelta(minutes=1))
     await flag_stuck.run()
     twins.version += 1
-    await (await services.reconciler()).look(Notification(_NAMES[0]))
+    await (await services.reconciler()).run([Notified(Notification(_NAMES[0]))])
     found["flag_stuck, one changed"] = await _cost(proxy, flag_stuck.run)
     fleet = services.fleet()
     for name, query in QUERIES.items():
@@ -138,8 +139,7 @@ async def _prepare(tables: str, now: list[datetime], twins: _Twins) -> Services:
     settings = Settings.read({"STATUS_TABLES": tables, "IOT_HUB": "hub.example.com"})
     services = Services(settings, clock=lambda: now[-1], twins=twins)
     reconciler = await services.reconciler()
-    for name in _NAMES:
-        await reconciler.look(Notification(name))
+    await reconciler.run(Notified(Notification(name)) for name in _NAMES)
     return services
 
 

@@ -4,6 +4,7 @@ Azurite takes minutes to insert so many rows one by one, so its database file is
 """
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,11 +13,15 @@ from typing import Any, Final
 from azure.data.tables import EntityProperty
 
 from local.azurite import ACCOUNT
-from status_app.fleet_index import deployment_index
-from status_app.fleet_index.index_rows import index_rows
-from status_app.status_table import status_table
+from status_app.fleet_index import lookups
+from status_app.fleet_index.rows import FORMAT, Summary, project, shard_of, summary_key
+from status_app.rollouts import deployment_rows
+from status_app.status_table import reader
+from status_app.status_table.stored_device import StoredDevice
 
 DATABASE: Final = "__azurite_db_table__.json"
+_TIME: Final = "2026-01-01T00:00:00.0000000Z"
+_ETAG: Final = f"W/\"datetime'{_TIME}'\""
 
 type Entity = Mapping[str, Any]
 
@@ -30,14 +35,25 @@ def seed(folder: Path, rows: Sequence[Entity], devices: Iterable[str]) -> None:
         devices: Ids that a key can hold as they stand.
     """
     state = {row["RowKey"]: row for row in rows if not row["RowKey"].startswith("transition:")}
-    device = state["device"]
-    tables: dict[str, list[Entity]] = {status_table.TABLE: [], deployment_index.TABLE: []}
+    last = state["device"]["Sequence"].value
+    index: list[Entity] = [{"PartitionKey": "build", "RowKey": f"format:{FORMAT}", "Place": "null", "Done": True}]
+    tables: dict[str, list[Entity]] = {reader.TABLE: [], lookups.TABLE: index, deployment_rows.TABLE: []}
+    counted, like = Counter[tuple[str, str]](), dict[tuple[str, str], Entity]()
     for name in devices:
-        tables[status_table.TABLE] += [{**row, "PartitionKey": name} for row in rows]
-        tables[deployment_index.TABLE] += [
-            {"PartitionKey": partition, "RowKey": key, **columns, "Written": device["ObservedAt"]}
-            for (partition, key), columns in index_rows(name, state).items()
+        tables[reader.TABLE] += [{**row, "PartitionKey": name} for row in rows]
+        shard = shard_of(name)
+        said = project(StoredDevice(name, state, _ETAG, last), Summary(name), last)
+        assert said is not None
+        index.append({"PartitionKey": shard, "RowKey": summary_key(name), **said.row()})
+        index += [
+            {"PartitionKey": shard, "RowKey": key, "Device": name, **columns}
+            for key, columns in (said.entries or {}).items()
         ]
+        for key, columns in (said.counters or {}).items():
+            counted[shard, key] += 1
+            like[shard, key] = columns
+    for (shard, key), number in counted.items():
+        index.append({"PartitionKey": shard, "RowKey": key, **like[shard, key], "Devices": number})
     names = _collection("$TABLES_COLLECTION$", [{"account": ACCOUNT, "table": table} for table in tables], ("table",))
     services = _collection("$SERVICES_COLLECTION$", [], ())
     contents = [
@@ -71,8 +87,7 @@ def _collection(name: str, documents: Sequence[dict[str, Any]], indices: Iterabl
 
 def _document(row: Entity) -> dict[str, Any]:
     """An entity as Azurite keeps it."""
-    time = "2026-01-01T00:00:00.0000000Z"
-    properties: dict[str, Any] = {"Timestamp": time, "Timestamp@odata.type": "Edm.DateTime"}
+    properties: dict[str, Any] = {"Timestamp": _TIME, "Timestamp@odata.type": "Edm.DateTime"}
     for name, value in row.items():
         if isinstance(value, EntityProperty):
             properties |= {name: str(value.value), f"{name}@odata.type": "Edm.Int64"}
@@ -82,4 +97,4 @@ def _document(row: Entity) -> dict[str, Any]:
         else:
             properties[name] = value
     keys = {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}
-    return {**keys, "properties": properties, "lastModifiedTime": time, "eTag": f"W/\"datetime'{time}'\""}
+    return {**keys, "properties": properties, "lastModifiedTime": _TIME, "eTag": _ETAG}

@@ -33,6 +33,17 @@ class FormerIndex:
                 return int(str(row["RowKey"]).rpartition("|")[2].partition("-")[0])
         return None
 
+    async def unsent(self) -> list[str]:
+        """Devices of which it says that events are not published. At least a request for each partition."""
+        found = dict[str, None]()
+        with table_errors():
+            for partition in _PARTITIONS.values():
+                bounds = "RowKey ge 'unsent|' and RowKey lt 'unsent}'"
+                query = f"PartitionKey eq '{partition}' and {bounds}"
+                async for row in self._client.query_entities(query, select=["Device"]):
+                    found[unescape(row["Device"])] = None
+        return list(found)
+
     async def due(self, now: datetime) -> list[str]:
         """Devices that it says are due: of each partition at most a page, in one request."""
         shards = await asyncio.gather(*(self._due(partition, now) for partition in _PARTITIONS.values()))

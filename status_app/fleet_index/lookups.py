@@ -12,7 +12,7 @@ from azure.data.tables.aio import TableClient
 from status_app.fleet_index.rows import MORE, MOVED, PENDING, RECONCILE, SHARDS, time_text
 from status_app.storage.client import PAGE, table_errors
 from status_app.storage.codecs import read_number
-from status_app.storage.keys import beginning, key_part, unescape
+from status_app.storage.keys import DEVICE, beginning, key_part, unescape
 from status_app.telemetry.logs import log
 
 TABLE: Final = "DeploymentIndex"
@@ -114,7 +114,9 @@ class FleetIndex:
 
     async def more(self) -> list[str]:
         """Devices with more rows or counters than there is room for. At least a request for each shard."""
-        return [entry.device_id async for entry in self._all(MORE)]
+        with table_errors():
+            shards = await asyncio.gather(*(self._rows(shard, _within(MORE)) for shard in SHARDS))
+        return [entry.device_id for entry in _entries(row for shard in shards for row in shard)]
 
     async def devices(self) -> AsyncIterator[str]:
         """Every device of which the index says something. One request for each thousand."""
@@ -129,13 +131,12 @@ class FleetIndex:
         return list(_counters(row for shard in shards for row in shard))
 
     async def stuck(self) -> tuple[int, int]:
-        """Of how many devices something is stuck, and how many modules are. Two requests a shard and thousand."""
+        """How many devices are stuck themselves, and how many modules: of each shard at most a page, in one request."""
         with table_errors():
-            devices, modules = await asyncio.gather(
-                asyncio.gather(*(self._rows(shard, _within("stuck||")) for shard in SHARDS)),
-                asyncio.gather(*(self._rows(shard, _within("module|")) for shard in SHARDS)),
-            )
-        return sum(map(len, devices)), sum(map(len, modules))
+            shards = await asyncio.gather(*(self._rows(shard, _within("module|"), PAGE) for shard in SHARDS))
+        rows = [row.get("Row") for shard in shards for row in shard]
+        devices = rows.count(DEVICE)
+        return devices, len(rows) - devices
 
     async def _all(self, prefix: str) -> AsyncIterator[IndexEntry]:
         for shard in SHARDS:

@@ -5,12 +5,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from status_app.fleet_index.lookups import FleetIndex
 from status_app.queries.answers import Answer, deployment_counted, milestones, readable
-from status_app.queries.pages import Candidate, Candidates, Page, Place, begin
+from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Page, Place, begin
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.rollouts.device_count import NO_DEVICES, beyond, count_devices
-from status_app.status_table.reader import DeviceReader
 from status_app.storage.codecs import show_time
 from status_app.storage.keys import joined, key_part
 from status_core import Portal
@@ -38,18 +36,18 @@ async def deployments(rows: DeploymentRows, after: Place | None, limit: int) -> 
 
 
 async def deployment(
-    index: FleetIndex, reader: DeviceReader, rows: DeploymentRows, clock: Callable[[], datetime], deployment_id: str
+    indexed: IndexedDevices, rows: DeploymentRows, clock: Callable[[], datetime], deployment_id: str
 ) -> Answer | None:
     """A deployment, its devices counted now; None where there is none and never was one.
 
-    A request for its row, one for each shard of the index for its counters, and one for what is stuck longest.
+    A request for its row, one for each shard of the index for its counters, and one where something is stuck.
     """
     now, stored = clock(), await rows.one(deployment_id)
-    others = [counted for device_id in await index.more() for counted in beyond(await reader.read(device_id))]
-    total = count_devices([*await index.counters(deployment_id), *others]).get(deployment_id, NO_DEVICES)
+    others = [counted for device in await indexed.more() for counted in beyond(device)]
+    total = count_devices([*await indexed.index.counters(deployment_id), *others]).get(deployment_id, NO_DEVICES)
     if stored is None and not total.devices:
         return None
-    stuck = Candidates(index, reader, joined("stuck", key_part(deployment_id), ""))
+    stuck = Candidates(indexed, joined("stuck", key_part(deployment_id), ""))
     longest = await stuck(None, 1) if total.stuck else []
     kept = readable(
         [stored] if stored is not None else [], lambda row: row.rollout, lambda _: f"deployment {deployment_id!r}"

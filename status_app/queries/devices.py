@@ -2,10 +2,8 @@
 
 from dataclasses import dataclass
 
-from status_app.fleet_index.lookups import FleetIndex
 from status_app.queries.answers import device_summary
-from status_app.queries.pages import Candidate, Candidates, Items, Page, Place, begin, fill
-from status_app.status_table.reader import DeviceReader
+from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, begin, fill
 from status_app.storage.keys import DEVICE, joined, key_part
 from status_core import State
 
@@ -25,11 +23,11 @@ class Devices:
     stuck: bool = False
 
 
-async def devices(reader: DeviceReader, index: FleetIndex, asked: Devices, after: Place | None, limit: int) -> Page:
+async def devices(indexed: IndexedDevices, asked: Devices, after: Place | None, limit: int) -> Page:
     """A page of devices: by device id, those of all states by state first, those that are stuck by since when."""
 
     async def look(candidate: Candidate) -> Items:
-        stored = await reader.read(candidate.device_id)
+        stored = await indexed.reader.read(candidate.device_id)
         if not stored.is_whole:
             return []
         answer = device_summary(stored.device_id, stored.rows[DEVICE])
@@ -41,7 +39,7 @@ async def devices(reader: DeviceReader, index: FleetIndex, asked: Devices, after
         return [((candidate.place,), answer)] if is_asked else []
 
     prefix, where = _rows(asked)
-    return await fill(Candidates(index, reader, prefix, where=where), look, begin(after, prefix), limit)
+    return await fill(Candidates(indexed, prefix, where=where), look, begin(after, prefix), limit)
 
 
 def _rows(asked: Devices) -> tuple[str, str]:

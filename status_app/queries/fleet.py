@@ -13,7 +13,7 @@ from status_app.queries.answers import Answer, device_answer, readable, transiti
 from status_app.queries.deployment_queries import deployment, deployments
 from status_app.queries.devices import Devices, devices
 from status_app.queries.modules import modules_due, stuck_modules
-from status_app.queries.pages import Page, Place, PlaceError
+from status_app.queries.pages import IndexedDevices, Page, Place, PlaceError
 from status_app.rollouts import deployment_rows
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.status_table import reader
@@ -30,14 +30,15 @@ class Fleet:
 
     def __init__(self, service: TableServiceClient, clock: Callable[[], datetime]) -> None:
         self._reader = DeviceReader(service.get_table_client(reader.TABLE))
-        self._index = FleetIndex(service.get_table_client(lookups.TABLE))
+        index = FleetIndex(service.get_table_client(lookups.TABLE))
+        self._indexed = IndexedDevices(index, self._reader, clock)
         self._rows = DeploymentRows(service.get_table_client(deployment_rows.TABLE))
         self._clock = clock
 
     async def devices(self, asked: Devices, after: Place | None, limit: int) -> Page:
         """A page of devices. A request for each, and some for the index; at most `pages.LOOKS` devices are read."""
         with suppress(ResourceNotFoundError):
-            return await devices(self._reader, self._index, asked, after, limit)
+            return await devices(self._indexed, asked, after, limit)
         return Page()
 
     async def device(self, device_id: str) -> Answer | None:
@@ -73,13 +74,13 @@ class Fleet:
     async def stuck_modules(self, after: Place | None, limit: int) -> Page:
         """A page of modules that are stuck. Requests as of `devices`."""
         with suppress(ResourceNotFoundError):
-            return await stuck_modules(self._reader, self._index, after, limit)
+            return await stuck_modules(self._indexed, after, limit)
         return Page()
 
     async def modules_due(self, before: datetime, after: Place | None, limit: int) -> Page:
         """A page of modules that get stuck before a time. Requests as of `devices`."""
         with suppress(ResourceNotFoundError):
-            return await modules_due(self._reader, self._index, before, after, limit)
+            return await modules_due(self._indexed, before, after, limit)
         return Page()
 
     async def deployments(self, after: Place | None, limit: int) -> Page:
@@ -91,5 +92,5 @@ class Fleet:
     async def deployment(self, deployment_id: str) -> Answer | None:
         """A deployment, counted now; None where there is none and never was one."""
         with suppress(ResourceNotFoundError):
-            return await deployment(self._index, self._reader, self._rows, self._clock, deployment_id)
+            return await deployment(self._indexed, self._rows, self._clock, deployment_id)
         return None

@@ -5,11 +5,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from status_app.fleet_index.lookups import FleetIndex
 from status_app.fleet_index.rows import RECONCILE, time_text
 from status_app.queries.answers import Answer, module_answer
-from status_app.queries.pages import Candidate, Candidates, Items, Page, Place, PlaceError, begin, fill
-from status_app.status_table.reader import DeviceReader
+from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, PlaceError, begin, fill
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.codecs import read_time
 from status_app.storage.keys import DEVICE, key_part
@@ -18,22 +16,20 @@ from status_core import ClockInput, module_input
 _DEADLINE: Final = re.compile(rf"{RECONCILE}\|[^|]+\|([^|]+)")
 
 
-async def stuck_modules(reader: DeviceReader, index: FleetIndex, after: Place | None, limit: int) -> Page:
+async def stuck_modules(indexed: IndexedDevices, after: Place | None, limit: int) -> Page:
     """A page of modules that are stuck, the longest first; a device that is stuck itself as its `$edgeAgent`."""
 
     async def look(candidate: Candidate) -> Items:
-        stored = await reader.read(candidate.device_id)
+        stored = await indexed.reader.read(candidate.device_id)
         key = str(candidate.columns["Row"])
         if not stored.is_whole or not stored.rows.get(key, {}).get("Stuck"):
             return []
         return [((candidate.place,), module_answer(stored.device_id, key, stored.rows[key]))]
 
-    return await fill(Candidates(index, reader, "module|"), look, begin(after, "module|"), limit)
+    return await fill(Candidates(indexed, "module|"), look, begin(after, "module|"), limit)
 
 
-async def modules_due(
-    reader: DeviceReader, index: FleetIndex, before: datetime, after: Place | None, limit: int
-) -> Page:
+async def modules_due(indexed: IndexedDevices, before: datetime, after: Place | None, limit: int) -> Page:
     """A page of modules that get stuck before a time unless they settle.
 
     The index has devices by their next deadline: pages go by that, and a page shows what is soonest first. A place in
@@ -51,7 +47,7 @@ async def modules_due(
     end = f"{RECONCILE}|{time_text(before)}"
 
     async def look(candidate: Candidate) -> Items:
-        stored = await reader.read(candidate.device_id)
+        stored = await indexed.reader.read(candidate.device_id)
         if not stored.is_whole:
             return []
         part = key_part(candidate.device_id)
@@ -63,7 +59,7 @@ async def modules_due(
             if part != resumed or item[0] > given
         ]
 
-    page = await fill(Candidates(index, reader, f"{RECONCILE}|", end=end), look, first, limit)
+    page = await fill(Candidates(indexed, f"{RECONCILE}|", end=end), look, first, limit)
     return Page(sorted(page.items, key=lambda item: (item["stuckAt"], item["deviceId"], item["module"])), page.after)
 
 

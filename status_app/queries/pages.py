@@ -4,6 +4,7 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from itertools import batched, islice
 from typing import Any, Final
 
@@ -12,9 +13,13 @@ from status_app.fleet_index.lookups import FleetIndex
 from status_app.fleet_index.rows import ROOM, questions_of
 from status_app.queries.answers import Answer, readable
 from status_app.status_table.reader import DeviceReader
+from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.keys import joined
 
 LOOKS: Final = 400
 """Devices that are read for a page at most: twice the longest page."""
+KEPT: Final = timedelta(minutes=1)
+"""How long it is known which devices have more than the index has room for: it may be late by as much."""
 _FURTHER: Final = 16
 """Devices that are read at least where a page is filled up: a round costs a request for each shard of the index."""
 _AT_ONCE: Final = 32
@@ -48,21 +53,40 @@ class Candidate:
     columns: Mapping[str, Any]
 
 
+class IndexedDevices:
+    """Devices, and the index by which they are found."""
+
+    def __init__(self, index: FleetIndex, reader: DeviceReader, clock: Callable[[], datetime]) -> None:
+        self.index = index
+        self.reader = reader
+        self._clock = clock
+        self._more: Sequence[str] = ()
+        self._asked = datetime.min.replace(tzinfo=UTC)
+
+    async def more(self) -> Sequence[StoredDevice]:
+        """Devices with more rows or counters than the index has room for: few, if any.
+
+        A request for each, and once a minute one for each shard of the index.
+        """
+        now = self._clock()
+        if not timedelta(0) <= now - self._asked < KEPT:
+            self._more, self._asked = await self.index.more(), now
+        return await asyncio.gather(*map(self.reader.read, self._more))
+
+
 class Candidates:
     """Rows of the index that lead to the devices of a list, and rows for which the index had no room."""
 
-    def __init__(self, index: FleetIndex, reader: DeviceReader, prefix: str, *, end: str = "", where: str = "") -> None:
+    def __init__(self, devices: IndexedDevices, prefix: str, *, end: str = "", where: str = "") -> None:
         """Prepare to find them.
 
         Args:
-            index: The index.
-            reader: Reads devices.
+            devices: Where they are found.
             prefix: With what the keys begin.
             end: The key at which they end, if not at the last.
             where: What columns have to be, as a filter.
         """
-        self._index = index
-        self._reader = reader
+        self._devices = devices
         self._prefix = prefix
         self._end = end
         self._where = where
@@ -70,7 +94,9 @@ class Candidates:
 
     async def __call__(self, after: str | None, count: int) -> Sequence[Candidate]:
         """The first so many behind a place."""
-        entries = await self._index.page(self._prefix, after, count, before=self._end or None, where=self._where)
+        entries = await self._devices.index.page(
+            self._prefix, after, count, before=self._end or None, where=self._where
+        )
         found = [Candidate(entry.key, entry.device_id, entry.columns) for entry in entries]
         if self._beyond is None:
             self._beyond = await self._read_beyond()
@@ -78,12 +104,11 @@ class Candidates:
         return sorted(found, key=lambda candidate: candidate.place)[:count]
 
     async def _read_beyond(self) -> Sequence[Candidate]:
-        if not self._prefix.startswith(("deployment|", "stuck|", "module|")):
-            return ()  # of the other kinds no device has more than one
-        devices = await asyncio.gather(*map(self._reader.read, await self._index.more()))
+        if not self._prefix.startswith(("deployment|", "stuck|", "module|")) or self._prefix == joined("stuck", "", ""):
+            return ()  # of the other kinds a device has one row, which comes first
         return [
             Candidate(place, device.device_id, columns)
-            for device in devices
+            for device in await self._devices.more()
             for place, columns in islice(questions_of(device).items(), ROOM, None)
             if place.startswith(self._prefix)
         ]

@@ -69,9 +69,11 @@ class FlagStuck:
             report.add(await self._reconciler.run(announced))
         if self._outbox is not None and self._outbox.is_refused:
             report.errors.append(UnavailableError("transitions", "events wait for the next run"))
-        for count in (self._deployments.watch(work.moved, work.more), self._count_stuck()):
+        # Half an index would count a deployment as completed that is not.
+        counts = (lambda: self._deployments.watch(work.moved, work.more), self._count_stuck)
+        for count in counts if self._build.is_done else ():
             try:
-                await count
+                await count()
             except Exception as error:  # noqa: BLE001 (the other work goes on, and it is raised at the end)
                 report.errors.append(error)
         report.finish("flag_stuck")

@@ -5,7 +5,7 @@ device that changes is projected as ever: its summary is there, and the build fi
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any, Final
@@ -28,7 +28,11 @@ _PARTITION: Final = "build"
 
 
 class IndexBuild:
-    """Projects every device that has a state."""
+    """Projects every device that has a state.
+
+    Attributes:
+        is_done: Whether every device is in the index, as far as this process knows.
+    """
 
     def __init__(
         self,
@@ -43,11 +47,12 @@ class IndexBuild:
         self._reader = reader
         self._reconciler = reconciler
         self._clock = clock
-        self._is_done = False
+        self._former = FormerIndex(client)
+        self.is_done = False
 
     async def due(self) -> list[str]:
         """What is due by the index of the release before; nothing once the build is done."""
-        return [] if self._is_done else await FormerIndex(self._client).due(self._clock())
+        return [] if self.is_done else await self._former.due(self._clock())
 
     async def go_on(self, report: RunReport) -> None:
         """Go on with the build until it is done, or for `RUN_FOR`. One request where it is done, then none.
@@ -55,23 +60,33 @@ class IndexBuild:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        if self._is_done:
+        if self.is_done:
             return
         row = await self._row()
-        self._is_done = bool(row.get("Done"))
+        self.is_done = bool(row.get("Done"))
         if not row:
             await self._deployments.adopt(self._client)
+            if not await self._project(await self._former.unsent(), report):  # devices that were removed among them
+                return
+            await self._keep_place(None, is_done=False)
         place, began = json.loads(row.get("Place", "null")), self._clock()
-        while not self._is_done and self._clock() - began < RUN_FOR:
+        while not self.is_done and self._clock() - began < RUN_FOR:
             devices, place = await self._reader.devices(place)
-            failed = len(report.errors)
-            for some in batched(devices, AT_ONCE, strict=False):
-                report.add(await self._reconciler.run(map(Announced, some)))
-            if any(isinstance(error, UnavailableError) for error in report.errors[failed:]):
-                return  # this page again; a row that cannot be read costs itself
-            self._is_done = place is None
-            with table_errors():
-                await self._client.upsert_entity({**_key(), "Place": json.dumps(place), "Done": self._is_done})
+            if not await self._project(devices, report):
+                return  # this page again
+            await self._keep_place(place, is_done=place is None)
+
+    async def _keep_place(self, place: dict[str, str] | None, *, is_done: bool) -> None:
+        with table_errors():
+            await self._client.upsert_entity({**_key(), "Place": json.dumps(place), "Done": is_done})
+        self.is_done = is_done
+
+    async def _project(self, devices: Iterable[str], report: RunReport) -> bool:
+        """Project devices. False where that has to be done again; a device that cannot be read costs itself."""
+        failed = len(report.errors)
+        for some in batched(devices, AT_ONCE, strict=False):
+            report.add(await self._reconciler.run(map(Announced, some)))
+        return not any(isinstance(error, UnavailableError) for error in report.errors[failed:])
 
     async def _row(self) -> Mapping[str, Any]:
         query = " and ".join(f"{name} eq '{value}'" for name, value in _key().items())

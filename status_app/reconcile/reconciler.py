@@ -67,6 +67,8 @@ class _Device:
         history: Rows of the transitions that were committed last.
         is_silent: The hub did not answer.
         is_again: A change of a due device is committed, and it is looked at once more.
+        is_glance: Its rows alone were read, and not what the index says of it.
+        is_read: Both were read, in an earlier round.
     """
 
     task: Task
@@ -78,6 +80,8 @@ class _Device:
     twin: Mapping[str, Any] | None = None
     is_silent: bool = False
     is_again: bool = False
+    is_glance: bool = False
+    is_read: bool = False
     has_committed: bool = False
     change: Change | None = None
     outcome: Outcome | None = None
@@ -131,7 +135,8 @@ class Reconciler:
             changing = [device for device in waiting if device.change is not None and device.error is None]
             await self._announce(changing)
             await _each(changing, self._write)
-            going = [device for device in waiting if device.error is None and device.outcome is not None]
+            done = [device for device in waiting if device.error is None and device.outcome is not None]
+            going = [device for device in done if not device.is_glance]
             await _each([device for device in going if self._has_unpublished(device)], self._publish)
             await self._project(going)
             waiting = [device for device in waiting if device.error is None and device.outcome is None]
@@ -144,21 +149,37 @@ class Reconciler:
     async def _read(self, device: _Device) -> None:
         # The summary before the device, and the device before its twin: what is read later is never older.
         device.change, device.twin, device.outcome, device.history = None, None, None, []
-        known = None
-        if isinstance(device.task, Notified) and not device.task.notification.lifecycle:
-            known = self._cache.take(device.device_id)
-        if known is None:
+        known = self._cache.take(device.device_id)  # whatever it comes to, it is another one then
+        if known is None or not isinstance(device.task, Notified) or device.task.notification.lifecycle:
+            if await self._is_glanced_at(device):
+                return
             summary = await self._projection.read(device.device_id)
-            known = summary, await self._reader.read(device.device_id)
+            is_new = summary.etag is None and not device.is_read
+            known = summary, await self._reader.read(device.device_id, is_new=is_new)
+        device.is_read = True
         await self._take(device, *known)
         device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock(), again=device.is_again)
+
+    async def _is_glanced_at(self, device: _Device) -> bool:
+        """Read the rows of a queried device alone: of most nothing changes, and the index need not be asked.
+
+        Returns:
+            False for any other device, for one that was glanced at before, and where only a read of the twin can tell.
+        """
+        is_first = isinstance(device.task, Queried) and not device.is_glance and not device.is_read
+        device.is_glance = False
+        if is_first:
+            device.stored = await self._reader.read(device.device_id)
+            device.is_glance = device.stored.is_known and not needs_a_read(device.task, device.stored)
+            device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock(), again=False)
+        return device.is_glance
 
     async def _take(self, device: _Device, summary: Summary, stored: StoredDevice) -> None:
         """Go on with a device as it was read. What this process has sent is not sent again."""
         device.summary, device.stored = summary, stored
         published = summary.published if summary.published is not None else stored.published
         if published is None:  # no row of this release says so
-            unsent = await self._former.first_unsent(device.device_id) if stored.is_known else None
+            unsent = await self._former.first_unsent(device.device_id) if stored.last_sequence else None
             published = stored.last_sequence if unsent is None else unsent - 1
         device.published = max(device.published, published)
 
@@ -203,6 +224,8 @@ class Reconciler:
             device.change = None
         if device.change is None:
             device.outcome = Outcome.UNVERIFIED if device.is_silent else Outcome.UNCHANGED
+        elif device.is_glance:
+            device.change = None  # in the next round, with what the index says
         device.is_again = again
 
     async def _announce(self, devices: Sequence[_Device]) -> None:
@@ -248,8 +271,7 @@ class Reconciler:
             is_sent = self._outbox is None or await self._send(device, self._outbox, last)
         except UnavailableError as error:
             _log.info("device %r: its events are left for the timer: %s", device.device_id, error)
-        except Exception:
-            # A bug, or a row that somebody has changed. What was committed is projected all the same.
+        except Exception:  # noqa: BLE001 (a bug, or a row that was edited: what was committed is projected all the same)
             _log.exception("device %r: its events cannot be sent", device.device_id)
         else:
             device.published = last if is_sent else device.published
@@ -286,6 +308,9 @@ class Reconciler:
             said = results[device.device_id]
             if isinstance(said, Exception):
                 _log.info("device %r: the timer projects it: %s", device.device_id, said)
+                if isinstance(device.task, Announced):  # by this row, or by no other
+                    is_lost = isinstance(said, LostRaceError)
+                    device.error = UnavailableError("tables", str(said)) if is_lost else said
                 continue
             if said is not None and device.published == device.stored.last_sequence:
                 self._cache.keep(said, device.stored)

@@ -18,6 +18,7 @@ from status_app.storage.keys import (
     transition_sequence,
     unescape,
 )
+from status_core import Kind
 
 TABLE: Final = "DeploymentStatus"
 
@@ -28,29 +29,40 @@ class DeviceReader:
     def __init__(self, client: TableClient) -> None:
         self._client = client
 
-    async def read(self, device_id: str) -> StoredDevice:
-        """A device as it is stored now. One request, and one more for a device without a state."""
-        key = escape(device_id)
+    async def read(self, device_id: str, *, is_new: bool = False) -> StoredDevice:
+        """A device as it is stored now. One request, and one more for a device without a state.
+
+        Args:
+            device_id: The device.
+            is_new: Nothing says that it has a state. Its history is asked first, which is enough where it has none.
+        """
+        newest = await self._newest(device_id) if is_new else None
+        if is_new and (newest is None or newest["Kind"] == Kind.DELETED):
+            return _without_a_state(device_id, newest)
         with table_errors():
             entities = [
                 entity
                 async for entity in self._client.query_entities(
-                    f"PartitionKey eq '{key}' and RowKey ge '{DEVICE}' and RowKey lt '{AFTER_STATE}'"
+                    f"PartitionKey eq '{escape(device_id)}' and RowKey ge '{DEVICE}' and RowKey lt '{AFTER_STATE}'"
                 )
             ]
-            rows = {entity["RowKey"]: entity for entity in entities}
-            if DEVICE in rows:
-                device = rows[DEVICE]
-                return StoredDevice(device_id, rows, device.metadata["etag"], device["Sequence"].value)
-            newest = self._client.query_entities(
-                f"PartitionKey eq '{key}' and RowKey ge '{TRANSITION}' and RowKey lt '{AFTER_TRANSITIONS}'",
-                results_per_page=1,
-                select=["RowKey", "At"],
-            )
-            async for entity in newest:
-                sequence = transition_sequence(entity["RowKey"])
-                return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(entity["At"]))
-        return StoredDevice(device_id)
+        rows = {entity["RowKey"]: entity for entity in entities}
+        if DEVICE in rows:
+            device = rows[DEVICE]
+            return StoredDevice(device_id, rows, device.metadata["etag"], device["Sequence"].value)
+        return _without_a_state(device_id, newest or await self._newest(device_id))
+
+    async def _newest(self, device_id: str) -> TableEntity | None:
+        """The last transition of a device."""
+        rows = self._client.query_entities(
+            f"PartitionKey eq '{escape(device_id)}' and RowKey ge '{TRANSITION}' and RowKey lt '{AFTER_TRANSITIONS}'",
+            results_per_page=1,
+            select=["RowKey", "At", "Kind"],
+        )
+        with table_errors():
+            async for row in rows:
+                return row
+        return None
 
     async def read_whole(self, device_id: str) -> tuple[StoredDevice, list[TableEntity]]:
         """A device that has a state, with its newest transitions, the newest first.
@@ -96,3 +108,11 @@ class DeviceReader:
                 found = [unescape(row["PartitionKey"]) async for row in page]
                 return found, pages.continuation_token
         return [], None
+
+
+def _without_a_state(device_id: str, newest: TableEntity | None) -> StoredDevice:
+    """A device that is not known, or no longer: its last transition is what is left of it."""
+    if newest is None:
+        return StoredDevice(device_id)
+    sequence = transition_sequence(newest["RowKey"])
+    return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(newest["At"]))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from azure.data.tables.aio import TableServiceClient
 from model.promises import broken_promises
 
@@ -17,6 +18,7 @@ from status_app.errors import ContinuationError, UnavailableError
 from status_app.fleet_index.rows import MOVED
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.iothub.twins import TwinPage
+from status_app.reconcile import flag_stuck
 from status_app.reconcile.device_cache import DeviceCache
 from status_app.services import Services
 from status_app.settings import Settings
@@ -229,6 +231,14 @@ class App:
     async def dead_letters(self) -> list[Any]:
         table = self.client.get_table_client("DeadLetter")
         return [row async for row in table.query_entities(f"PartitionKey eq '{self.prefix}'")]
+
+
+@contextmanager
+def writers_are_dead() -> Iterator[None]:
+    """Nobody lives who has announced a change: the tables have the time of this machine, and the app one of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flag_stuck, "WRITERS_END_AFTER", -timedelta(days=36_525))
+        yield
 
 
 async def forget(services: Services) -> None:

@@ -38,7 +38,7 @@ async def edit(app: App, device: str, row_key: str, **columns: Any) -> None:
 async def edit_deployment(app: App, deployment: str, **columns: Any) -> None:
     """Change the row of a deployment by hand."""
     row = {"PartitionKey": "deployments", "RowKey": f"deployment|{deployment}", **columns}
-    await app.client.get_table_client("DeploymentIndex").update_entity(row, UpdateMode.MERGE)
+    await app.client.get_table_client("Deployments").update_entity(row, UpdateMode.MERGE)
 
 
 async def four_devices(app: App) -> list[str]:

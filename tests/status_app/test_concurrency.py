@@ -10,7 +10,7 @@ from typing import Any, Final
 import pytest
 from app_over_azurite import App, fresh_app, transitions
 
-from status_app.fleet_index.index_rows import SHARDS
+from status_app.fleet_index.rows import SHARDS
 from status_app.status_table.rows import device_row, module_row
 from status_app.storage.keys import module_key
 from status_core import GracePolicy, advance, evaluate
@@ -20,7 +20,7 @@ WORLDS = 20
 ROUNDS = 10
 """Of each world: two hundred rounds in all."""
 OF_THE_PAST: Final = {
-    *("Since", "At", "ObservedAt", "Sequence", "LookAt", "Generation", "FirstStuckSince", "ModulesStuck"),
+    *("Since", "At", "ObservedAt", "Sequence", "LookAt", "Published", "FirstStuckSince", "ModulesStuck"),
     *("UnsettledSince", "SettledSince", "StuckAt", "Stuck", "StuckSince", "GracePeriod"),
 }
 """Columns that depend on what the device was before."""
@@ -29,7 +29,7 @@ LIFECYCLE: Final = {"iothub-message-schema": "deviceLifecycleNotification", "mod
 
 @pytest.fixture
 async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
-    for module in ("index_rows", "deployment_index"):  # the number is no part of what is tested
+    for module in ("rows", "lookups"):  # the number is no part of what is tested
         monkeypatch.setattr(f"status_app.fleet_index.{module}.SHARDS", SHARDS[:2])
     async with fresh_app(tables, HISTORY_LIMIT="10000") as app:
         yield app
@@ -104,7 +104,7 @@ def fresh(device: str, twin: Mapping[str, Any], app: App) -> dict[str, dict[str,
     """The state rows that a twin gives at a first look, without the columns of its past."""
     policy = GracePolicy()
     record, _ = advance(None, evaluate(twin), app.now, policy)
-    rows = {"device": device_row(device, record, policy.stable_after, {})}
+    rows = {"device": device_row(device, record, policy.stable_after, 0)}
     rows |= {module_key(name): module_row(device, name, module) for name, module in record.modules.items()}
     return {key: without_past(row) for key, row in rows.items()}
 

@@ -9,11 +9,11 @@ import pytest
 from app_over_azurite import START, App, flags, fresh_app, transitions
 
 from status_app.errors import UnavailableError
-from status_app.fleet_index.deployment_index import WRITERS_END_AFTER
-from status_app.fleet_index.index_rows import place
-from status_app.reconcile.flag_stuck import SILENT
-from status_app.status_table.change import Committed
-from status_app.status_table.status_table import StatusTable
+from status_app.fleet_index.rows import shard_of
+from status_app.reconcile.flag_stuck import WRITERS_END_AFTER
+from status_app.reconcile.reconciler import SILENT
+from status_app.status_table.commit import Change, DeviceCommit
+from status_app.storage.columns import Row
 from status_app.status_table.stored_device import StoredDevice
 
 BACKOFF = "048"
@@ -44,9 +44,14 @@ async def notified(app: App, device: str, after: timedelta, **m1: Any) -> None:
     await app.handle(app.event(device))
 
 
+def at_once(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    for module in ("reconciler", "flag_stuck"):
+        monkeypatch.setattr(f"status_app.reconcile.{module}.AT_ONCE", number)
+
+
 async def test_a_module_that_is_past_its_grace_is_flagged_once_and_its_deadline_is_gone(app: App) -> None:
     device = await failing(app)
-    assert len(await app.index("deadline")) == 1
+    assert len(await app.index("reconcile")) == 1
     row = (await app.rows(device))["module:m1"]
     assert (row["StuckAt"], row["Stuck"]) == (START + GRACE, False)
     await app.flag_stuck(14 * MINUTE)
@@ -58,7 +63,7 @@ async def test_a_module_that_is_past_its_grace_is_flagged_once_and_its_deadline_
     assert rows["module:m1"]["Stuck"] is True
     assert rows["module:m1"]["StuckSince"] == transitions(rows)[-1]["At"] == START + GRACE
     assert rows["device"]["ModulesStuck"] == 1
-    assert await app.index("deadline") == []
+    assert await app.index("reconcile") == []
 
 
 async def test_what_has_recovered_is_cleared_once_at_the_end_of_the_window(app: App) -> None:
@@ -73,7 +78,7 @@ async def test_what_has_recovered_is_cleared_once_at_the_end_of_the_window(app: 
     assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
     assert transitions(rows)[-1]["At"] == START + 21 * MINUTE
     assert rows["module:m1"]["Stuck"] is False
-    assert await app.index("deadline") == []
+    assert await app.index("reconcile") == []
 
 
 async def test_a_timer_looks_before_it_flags_and_heals_a_lost_notification(app: App) -> None:
@@ -143,7 +148,7 @@ async def test_a_device_that_is_off_after_a_new_version_has_one_flag_on_itself_a
     assert flags(rows) == [("stuck", "")]
     assert rows["device"]["StuckSince"] == START + GRACE
     assert (rows["device"]["State"], rows["device"]["ModulesStuck"]) == ("pending", 0)
-    assert await app.index("deadline") == []
+    assert await app.index("reconcile") == []
 
 
 async def test_a_version_that_leaves_a_module_alone_keeps_its_clock(app: App) -> None:
@@ -191,14 +196,14 @@ async def test_what_is_due_while_the_hub_is_silent_is_flagged_unverified_and_tol
     assert rows["module:m1"]["Reason"] == transitions(rows)[-1]["Reason"] == "backoff_unverified"
     assert rows["module:m1"]["Message"].startswith("IoT Hub did not answer; as last seen: ")
     assert (rows["module:m1"]["Stuck"], rows["module:m1"]["StuckSince"]) == (True, START + GRACE)
-    (deadline,) = await app.index("deadline")
+    (deadline,) = await app.index("reconcile")
     assert deadline.startswith((START + GRACE).isoformat(timespec="microseconds"))
     app.hub.down.clear()
     await app.flag_stuck(MINUTE)
     rows = await app.rows(device)
     assert flags(rows) == [("stuck", "m1")]
     assert (rows["module:m1"]["Reason"], rows["module:m1"]["Stuck"]) == ("backoff", True)
-    assert await app.index("deadline") == []
+    assert await app.index("reconcile") == []
     app.hub.reads.clear()
     await app.flag_stuck(MINUTE)
     assert app.hub.reads == []
@@ -214,7 +219,7 @@ async def test_a_flag_without_a_look_is_taken_back_after_the_window_where_it_was
     rows = await app.rows(device)
     assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
     assert (rows["module:m1"]["State"], rows["module:m1"]["Reason"]) == ("settled", "as_desired")
-    assert await app.index("deadline") == []
+    assert await app.index("reconcile") == []
 
 
 async def test_a_device_that_is_off_is_flagged_unverified_itself(app: App) -> None:
@@ -265,7 +270,7 @@ async def test_nothing_is_cleared_while_the_hub_is_silent(app: App) -> None:
 async def test_a_hub_that_is_silent_is_not_asked_for_every_device_and_each_is_flagged_all_the_same(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("status_app.reconcile.concurrency.AT_ONCE", 4)
+    at_once(monkeypatch, 4)
     devices = [app.put(f"d{number:02d}", BACKOFF) for number in range(20)]
     await app.handle(*(app.event(device) for device in devices))
     app.hub.down.update(devices)
@@ -283,7 +288,7 @@ async def test_a_hub_that_is_silent_is_not_asked_for_every_device_and_each_is_fl
 async def test_a_hub_that_is_silent_for_some_devices_with_others_between_is_asked_for_all(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("status_app.reconcile.concurrency.AT_ONCE", 1)
+    at_once(monkeypatch, 1)
     devices = [app.put(f"d{number:02d}", BACKOFF) for number in range(10)]
     await app.handle(*(app.event(device) for device in devices))
     app.hub.down.update(devices[number] for number in (0, 1, 3, 4, 6, 7))
@@ -303,43 +308,44 @@ async def test_a_device_that_is_gone_at_its_deadline_is_removed_and_nothing_poin
     assert await app.index() == []
 
 
-@pytest.mark.parametrize("known", [False, True], ids=["of no device", "of another look"])
-async def test_a_deadline_that_no_device_has_is_left_while_its_writer_may_live_and_then_discarded(
+@pytest.mark.parametrize("known", [False, True], ids=["of no device", "of another change"])
+async def test_an_announcement_without_a_change_is_left_while_its_writer_may_live_and_then_ends(
     app: App, known: bool
 ) -> None:
     device = await failing(app) if known else "nobody"
-    kept = await app.index("deadline")
-    await app.flag_stuck()  # nothing is due
+    await app.flag_stuck(GRACE)  # nothing is due any more
+    before = await app.rows(device), await app.index_keys()
     index = app.client.get_table_client("DeploymentIndex")
-    key = f"{app.now.isoformat(timespec='microseconds')}|{device}|5"
-    row = {"PartitionKey": place(device)[1], "RowKey": f"deadline|{key}", "Device": device, "Generation": 5}
-    await index.create_entity({**row, "Written": app.now})
+    row = {"PartitionKey": shard_of(device), "RowKey": f"pending|{device}|5", "Device": device}
+    await index.create_entity(row)
+    written = (await index.get_entity(row["PartitionKey"], row["RowKey"])).metadata["timestamp"]
     app.hub.reads.clear()
-    await app.flag_stuck(WRITERS_END_AFTER - 2 * SECOND)
-    await app.flag_stuck(SECOND)
-    assert sorted(await app.index("deadline")) == sorted([*kept, key])
+    app.now = written + WRITERS_END_AFTER
+    for _ in range(2):
+        await app.flag_stuck()
+        assert await app.index("pending") == [f"{device}|5"]
+    await app.flag_stuck(timedelta(microseconds=1))
+    assert (await app.rows(device), await app.index_keys()) == before
     assert app.hub.reads == []
-    await app.flag_stuck(SECOND)
-    assert key not in await app.index("deadline")
 
 
 async def test_what_one_device_fails_at_the_others_do_not_and_the_next_run_finishes_it(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     devices = [await failing(app, f"d{number}") for number in range(5)]
-    write = StatusTable.write
+    commit = DeviceCommit.commit
 
-    async def refused(table: StatusTable, stored: StoredDevice, *change: Any) -> Committed | None:
-        if stored.device_id == devices[2]:
+    async def refused(table: DeviceCommit, change: Change) -> tuple[StoredDevice, list[Row]]:
+        if change.stored.device_id == devices[2]:
             raise UnavailableError("tables", "answer 503")
-        return await write(table, stored, *change)
+        return await commit(table, change)
 
-    monkeypatch.setattr(StatusTable, "write", refused)
+    monkeypatch.setattr(DeviceCommit, "commit", refused)
     with pytest.raises(ExceptionGroup, match="flag_stuck: 1 failed, left for the next run") as raised:
         await app.flag_stuck(GRACE)
     assert raised.group_contains(UnavailableError, match="answer 503")
     assert [len(flags(await app.rows(device))) for device in devices] == [1, 1, 0, 1, 1]
-    monkeypatch.setattr(StatusTable, "write", write)
+    monkeypatch.setattr(DeviceCommit, "commit", commit)
     await app.flag_stuck(MINUTE)
     assert [len(flags(await app.rows(device))) for device in devices] == [1, 1, 1, 1, 1]
     assert (await app.rows(devices[2]))["module:m1"]["StuckSince"] == START + GRACE
@@ -350,11 +356,11 @@ async def test_a_bug_at_one_device_is_told_and_costs_no_other_its_turn(
 ) -> None:
     devices = [await failing(app, name) for name in ("a", "b")]
     app.hub.twins[devices[0]] = None  # type: ignore[assignment] # in the place of whatever the core cannot take
-    monkeypatch.setattr("status_app.reconcile.reconciler.deletion", None)
+    monkeypatch.setattr("status_app.reconcile.decisions.deletion", None)
     with pytest.raises(ExceptionGroup, match="1 failed"):
         await app.flag_stuck(GRACE)
     assert [len(flags(await app.rows(device))) for device in devices] == [0, 1]
-    assert "a look failed" in caplog.text
+    assert f"device '{devices[0]}': a bug" in caplog.text
 
 
 async def test_a_longer_grace_moves_the_look_once_and_no_device_is_looked_at_each_minute(app: App) -> None:
@@ -406,4 +412,4 @@ async def test_another_window_holds_from_the_next_look_on_and_no_device_is_looke
     rows = await app.rows(device)
     assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
     assert len(app.hub.reads) <= 2
-    assert await app.index("deadline") == []
+    assert await app.index("reconcile") == []

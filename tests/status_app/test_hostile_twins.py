@@ -9,7 +9,7 @@ import pytest
 from app_over_azurite import SECRET, App, transitions
 from azure.data.tables import TransactionOperation
 
-from status_app.status_table.change import Unit, parts_of
+from status_app.status_table.commit import _parts, _Unit
 from status_core import NAMES_LIMIT
 
 # aiohttp warns of a body of more than 1 MiB, which a transaction of 4 MiB is.
@@ -123,8 +123,8 @@ async def test_the_columns_of_a_hostile_twin_are_valid_json_within_the_bounds_of
 @pytest.mark.parametrize("length", [10, 1000, 20_000])
 def test_no_transaction_is_larger_than_the_service_takes(length: int) -> None:
     row = {"Message": ASTRAL * length, "Evidence": "\\" * length, "Sequence": 5}
-    units = [Unit(((TransactionOperation.UPSERT, row), (TransactionOperation.CREATE, row)), None) for _ in range(120)]
-    found = parts_of(units)
+    units = [_Unit(((TransactionOperation.UPSERT, row), (TransactionOperation.CREATE, row)), None) for _ in range(120)]
+    found = _parts(units)
     assert [unit for part in found for unit in part] == units
     for part in found:
         operations = [operation for unit in part for operation in unit.operations]
@@ -133,4 +133,4 @@ def test_no_transaction_is_larger_than_the_service_takes(length: int) -> None:
 
 
 def test_nothing_to_write_is_one_empty_part() -> None:
-    assert parts_of([]) == [[]]
+    assert _parts([]) == [[]]

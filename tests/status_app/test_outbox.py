@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from app_over_azurite import App, transitions
+from app_over_azurite import TABLES, App, transitions, writers_are_dead
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from transition_hub import PATIENCE, TRANSITIONS, body, running_hub, stored
@@ -22,7 +22,6 @@ from status_app.events import publisher
 from status_app.events.cloud_event import cloud_event
 from status_app.events.outbox import PAUSE
 from status_app.events.publisher import TransitionPublisher
-from status_app.fleet_index.deployment_index import WRITERS_END_AFTER
 from status_app.reconcile.twin_changes import BatchError
 from status_app.services import Services
 
@@ -103,7 +102,7 @@ class World:
         self.transitions.refuse(0)
         self.proxy.faults.clear()
         for app in self._apps:
-            for name in ("DeploymentStatus", "DeploymentIndex"):
+            for name in TABLES:
                 await app.client.delete_table(name)
             await app.close()
 
@@ -194,7 +193,7 @@ async def test_each_row_of_a_change_is_one_event_in_order_and_nothing_is_left_un
     expected = {device: await events_of_rows(app, device) for device in devices}
     assert [len(sent) for sent in expected.values()] == [7, 5, 5]
     assert await world.transitions.of(app) == expected
-    assert await app.index("unsent") == []
+    assert await app.index("publish") == []
     assert len(world.publications) == 7
 
 
@@ -205,7 +204,7 @@ async def test_what_the_timer_flags_is_published_too(world: World, app: App) -> 
     await app.flag_stuck(20 * MINUTE)
     assert transitions(await app.rows(device))[-1]["Kind"] == "stuck"
     assert await world.transitions.of(app) == {device: await events_of_rows(app, device)}
-    assert await app.index("unsent") == []
+    assert await app.index("publish") == []
 
 
 async def test_while_the_event_hub_refuses_states_are_on_time_and_later_every_event_comes_once_in_order(
@@ -222,13 +221,13 @@ async def test_while_the_event_hub_refuses_states_are_on_time_and_later_every_ev
         with pytest.raises(ExceptionGroup, match="flag_stuck: 2 failed"):
             await app.flag_stuck()
     assert await world.transitions.of(app) == {}
-    assert len(await app.index("unsent")) == 15
+    assert sorted(await app.index("publish")) == devices
     world.transitions.refuse(0)
     await app.flag_stuck(MINUTE)
     expected = {device: await events_of_rows(app, device) for device in devices}
     assert [len(sent) for sent in expected.values()] == [11, 11, 11]
     assert await world.transitions.of(app) == expected
-    assert await app.index("unsent") == []
+    assert await app.index("publish") == []
     before = len(world.publications)
     await app.flag_stuck(MINUTE)
     assert len(world.publications) == before
@@ -242,7 +241,7 @@ async def test_after_a_refusal_nothing_is_tried_for_the_length_of_the_pause(worl
     await change(app, second, after=NOW)
     await change(app, first, after=PAUSE - SECOND)
     assert len(world.publications) == 1
-    assert len(await app.index("unsent")) == 3
+    assert sorted(await app.index("publish")) == [first, second]
     await change(app, first, after=SECOND)
     assert len(world.publications) == 2
     world.transitions.refuse(0)
@@ -269,7 +268,7 @@ async def test_a_change_sends_what_is_unsent_of_its_device_first(world: World, a
     world.transitions.refuse(0)
     await change(app, device, after=PAUSE)
     assert await world.transitions.of(app) == {device: await events_of_rows(app, device)}
-    assert [key.partition("|")[0] for key in await app.index("unsent")] == [other]
+    assert await app.index("publish") == [other]
 
 
 async def test_a_deletion_is_published_after_the_rest_and_a_new_life_after_it(world: World, app: App) -> None:
@@ -288,7 +287,7 @@ async def test_a_deletion_is_published_after_the_rest_and_a_new_life_after_it(wo
     expected = await events_of_rows(app, device)
     assert len(expected) == 7
     assert await world.transitions.of(app) == {device: expected}
-    assert await app.index("unsent") == []
+    assert await app.index("publish") == []
 
 
 async def test_where_the_answer_of_a_send_is_lost_the_same_events_come_again(world: World, app: App) -> None:
@@ -303,10 +302,10 @@ async def test_where_the_answer_of_a_send_is_lost_the_same_events_come_again(wor
     await change(app, device)
     expected = await events_of_rows(app, device)
     assert await world.transitions.of(app) == {device: [*expected[:3], *expected]}
-    assert await app.index("unsent") == []
+    assert await app.index("publish") == []
 
 
-async def test_the_unsent_row_of_a_change_that_was_never_committed_sends_nothing_and_stays_while_its_writer_may_live(
+async def test_the_announcement_of_a_change_that_was_never_committed_sends_nothing_and_ends_with_its_writer(
     world: World, app: App
 ) -> None:
     device = app.put("d", BACKOFF)
@@ -319,41 +318,37 @@ async def test_the_unsent_row_of_a_change_that_was_never_committed_sends_nothing
     with pytest.raises(BatchError):
         await change(app, device)
     world.proxy.before = None
-    assert len(await app.index("unsent")) == 1
-    await app.flag_stuck(WRITERS_END_AFTER - SECOND)
-    assert len(await app.index("unsent")) == 1
-    await app.flag_stuck(SECOND)
-    assert await app.index("unsent") == []
+    for _ in range(2):
+        await app.flag_stuck(MINUTE)
+        assert len(await app.index("pending")) == 1
+    with writers_are_dead():
+        await app.flag_stuck(MINUTE)
+    assert await app.index() == []
     assert world.publications == []
     await change(app, device)
     assert await world.transitions.of(app) == {device: await events_of_rows(app, device)}
 
 
-@pytest.mark.parametrize("reads", [1, 2], ids=["the index", "the transitions"])
-async def test_where_the_tables_fail_between_change_and_send_the_timer_sends(
-    world: World, app: App, reads: int
-) -> None:
+async def test_where_the_tables_fail_between_change_and_send_the_timer_sends(world: World, app: App) -> None:
     device = app.put("d", BACKOFF)
+    world.transitions.refuse()
     await change(app, device)
-    app.restart(**world.settings)  # another process, which has to ask what is unsent
+    world.transitions.refuse(0)
 
-    async def fail_after_the_change(op: Operation, path: str) -> None:
-        nonlocal reads
-        if is_transaction(path, "DeploymentStatus") or (op == "read" and reads == 1):
-            reads -= 1
-            world.proxy.faults.add("read", 403, reads == 0)
+    async def fail_after_the_change(_op: Operation, path: str) -> None:
+        if is_transaction(path, "DeploymentStatus"):
+            world.proxy.before = None
+            world.proxy.faults.add("read", 403)  # what was unsent before has to be read
 
     world.proxy.before = fail_after_the_change
-    await change(app, device)
-    world.proxy.before = None
-    world.proxy.faults.clear()
+    await change(app, device, after=PAUSE)
     expected = await events_of_rows(app, device)
     assert len(expected) == 5
-    assert await world.transitions.of(app) == {device: expected[:3]}
-    assert len(await app.index("unsent")) == 1
+    assert await world.transitions.of(app) == {}
+    assert await app.index("publish") == [device]
     await app.flag_stuck(MINUTE)
     assert await world.transitions.of(app) == {device: expected}
-    assert await app.index("unsent") == []
+    assert await app.index("publish") == []
 
 
 async def test_where_the_tables_fail_after_a_send_the_timer_sends_the_same_events_again(world: World, app: App) -> None:
@@ -366,12 +361,12 @@ async def test_where_the_tables_fail_after_a_send_the_timer_sends_the_same_event
 
     world.transitions.on_store = fail_the_next_write
     await change(app, device)
-    assert len(await app.index("unsent")) == 1
+    assert len(await app.index("pending")) == 1
     await app.flag_stuck(MINUTE)
     await app.flag_stuck(MINUTE)
     expected = await events_of_rows(app, device)
     assert await world.transitions.of(app) == {device: [*expected, *expected[3:]]}
-    assert await app.index("unsent") == []
+    assert await app.index("publish") == []
 
 
 async def test_a_row_of_which_no_event_can_be_made_keeps_no_other_device_waiting(
@@ -386,7 +381,11 @@ async def test_a_row_of_which_no_event_can_be_made_keeps_no_other_device_waiting
     await app.flag_stuck(MINUTE)
     assert await world.transitions.of(app) == {good: await events_of_rows(app, good)}
     assert f"device '{bad}': its events cannot be sent" in caplog.text
-    assert [key.partition("|")[0] for key in await app.index("unsent")] == [bad]
+    assert await app.index("publish") == [bad]
+    await change(app, bad)
+    assert await app.index("publish") == [bad]
+    assert await app.index("pending") == []
+    assert f"state|module_failed|{bad}" in await app.index(), "what it is, is known all the same"
 
 
 async def test_no_transition_goes_before_its_event_was_sent(world: World) -> None:
@@ -406,11 +405,7 @@ async def test_no_transition_goes_before_its_event_was_sent(world: World) -> Non
     assert await world.transitions.of(app) == {device: expected + left[-2:]}
 
 
-async def test_more_unsent_rows_than_a_page_holds_are_all_sent_before_the_history_is_trimmed(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in ("fleet_index.deployment_index", "events.outbox"):
-        monkeypatch.setattr(f"status_app.{module}.PAGE", 3)
+async def test_a_change_sends_all_that_is_unsent_before_it_trims_the_history(world: World) -> None:
     app = world.app(HISTORY_LIMIT="4", **world.settings)
     device = app.put("d", BACKOFF)
     world.transitions.refuse()
@@ -422,7 +417,7 @@ async def test_more_unsent_rows_than_a_page_holds_are_all_sent_before_the_histor
     left = await events_of_rows(app, device)
     assert len(left) == 4
     assert await world.transitions.of(app) == {device: expected + left[-2:]}
-    assert await app.index("unsent") == []
+    assert await app.index("publish") == []
 
 
 async def test_a_part_of_a_change_is_sent_once_and_the_rest_when_it_is_there(world: World, app: App) -> None:
@@ -443,16 +438,16 @@ async def test_a_part_of_a_change_is_sent_once_and_the_rest_when_it_is_there(wor
     for _ in range(3):
         await app.flag_stuck(MINUTE)
     assert await world.transitions.of(app) == {device: part}
-    assert len(await app.index("unsent")) == 1
+    assert (len(await app.index("pending")), await app.index("publish")) == (1, [])
     await app.handle(app.event(device))
     expected = await events_of_rows(app, device)
     assert expected[: len(part)] == part
     assert len(expected) > len(part) > 0
     assert await world.transitions.of(app) == {device: expected}
-    assert await app.index("unsent") == []
+    assert await app.index("publish") == []
 
 
-async def test_what_a_writer_that_lost_leaves_does_not_send_what_another_wrote_again_and_again(
+async def test_a_writer_that_lost_does_not_send_what_another_has_sent(
     world: World, app: App
 ) -> None:
     device = app.put("d", BACKOFF)
@@ -470,7 +465,7 @@ async def test_what_a_writer_that_lost_leaves_does_not_send_what_another_wrote_a
 
     world.proxy.before = be_first_with_less
     await app.handle(app.event(device))
-    assert len(await app.index("unsent")) == 1
+    assert (await app.index("pending"), await app.index("publish")) == ([], [])
     for _ in range(3):
         await app.flag_stuck(MINUTE)
     expected = await events_of_rows(app, device)
@@ -503,9 +498,10 @@ async def test_a_writer_that_comes_between_two_parts_and_loses_hides_no_event_of
     found = (await world.transitions.of(app))[device]
     assert len(found) == 82
     assert found[-10:] == left
-    assert len(await app.index("unsent")) == 1  # of the writer that lost
-    await app.flag_stuck(WRITERS_END_AFTER)
-    assert await app.index("unsent") == []
+    assert len(await app.index("pending")) == 1  # of the writer that came between
+    with writers_are_dead():
+        await app.flag_stuck(MINUTE)
+    assert (await app.index("pending"), await app.index("publish")) == ([], [])
 
 
 async def test_two_processes_that_trim_one_history_do_not_fail_each_other(world: World) -> None:
@@ -536,12 +532,12 @@ async def test_two_processes_that_look_at_one_device_send_its_events_in_order(wo
         looks = [handle(services, app, device) for services in processes]
         timers = [(await services.flag_stuck()).run() for services in processes]
         await asyncio.gather(*looks, *timers)
-    await app.flag_stuck(WRITERS_END_AFTER)
-    await app.flag_stuck(WRITERS_END_AFTER)
+    with writers_are_dead():
+        await app.flag_stuck(MINUTE)
     expected = await events_of_rows(app, device)
     assert len(expected) >= 31
     assert list(dict.fromkeys((await world.transitions.of(app))[device])) == expected
-    assert await app.index("unsent") == []
+    assert await app.index("publish") == []
 
 
 async def test_without_the_setting_nothing_is_unsent_and_the_history_is_trimmed(world: World) -> None:
@@ -559,5 +555,5 @@ async def test_without_the_setting_nothing_is_unsent_and_the_history_is_trimmed(
     await app.flag_stuck(MINUTE)
     assert len(await events_of_rows(app, device)) == 4
     assert any(is_transaction(path, "DeploymentIndex") for path in written)
-    assert not any("unsent" in path for path in written)
+    assert await app.index("publish") == []
     assert await world.transitions.of(app) == {}

@@ -5,12 +5,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import START, App, fresh_app
+from app_over_azurite import App, fresh_app
 from asking import ask, listed, pages
 from azure.data.tables import EdmType, EntityProperty
 
 from local.tables import table_proxy
-from status_app.fleet_index.index_rows import index_rows, time_text
+from status_app.fleet_index.rows import shard_of, time_text
 from status_app.http import routes
 from status_app.storage.keys import TRANSITION, escape, transition_key
 from status_core import State
@@ -95,23 +95,39 @@ async def test_the_longest_stuck_device_comes_first(app: App) -> None:
     assert ids(found) == devices
 
 
-async def test_an_index_row_that_no_device_has_is_skipped_and_the_page_filled_up(app: App) -> None:
+async def test_an_index_row_that_is_out_of_date_is_skipped_and_the_page_filled_up(app: App) -> None:
     devices = await seen(app, *((f"{number:02d}", "048") for number in range(40)))
-    index = app.client.get_table_client("DeploymentIndex")
-    rows = {device: await app.rows(device) for device in devices}
-    for device in devices[:20]:  # what a crash leaves: rows of another generation, in front of all others
-        old = {"device": {**rows[device]["device"], "Generation": 0}}
-        for (partition, key), columns in index_rows(device, old).items():
-            if key.startswith("state|"):
-                await index.upsert_entity({"PartitionKey": partition, "RowKey": key, "Written": app.now, **columns})
-    for device in devices[:10]:
-        table = app.client.get_table_client("DeploymentStatus")
-        for key in rows[device]:
+    index, table = (app.client.get_table_client(name) for name in ("DeploymentIndex", "DeploymentStatus"))
+    for device in devices[:10]:  # they are gone, and it is not projected yet
+        for key in await app.rows(device):
             await table.delete_entity(escape(device), key)
+    for device in devices[10:20]:  # their state was another one, and it is not projected yet
+        await index.upsert_entity(
+            {"PartitionKey": shard_of(device), "RowKey": f"state|empty|{device}", "Device": device}
+        )
     fleet = app.services.fleet()
-    answered = await ask(fleet, routes.devices, "limit=12")
+    answered = await ask(fleet, routes.devices, "limit=12&state=module_failed")
     assert ids(answered.json["items"]) == devices[10:22]
-    assert ids(await listed(fleet, routes.devices, limit=12)) == devices[10:]
+    assert ids(await listed(fleet, routes.devices, limit=12, state="module_failed")) == devices[10:]
+    assert await listed(fleet, routes.devices, limit=12, state="empty") == []
+    await app.empty()
+
+
+@pytest.mark.parametrize("limit", [3, 4, 5])
+async def test_a_page_promises_no_next_one_that_is_empty(app: App, limit: int) -> None:
+    devices = await seen(app, *((f"{number:02d}", "048") for number in range(30)))
+    await app.flag_stuck(timedelta(hours=1))
+    fleet = app.services.fleet()
+    table = app.client.get_table_client("DeploymentStatus")
+    for last in (5, 4, 3):
+        for device in devices[last:]:  # all that comes behind them is gone
+            for key in await app.rows(device):
+                await table.delete_entity(escape(device), key)
+        for query in ({}, {"state": "module_failed"}, {"stuck": "true"}):
+            found = await pages(fleet, routes.devices, limit=limit, **query)
+            assert [len(page) for page in found] == [limit] * (last // limit) + [last % limit] * (last % limit > 0)
+        modules = await pages(fleet, routes.modules, limit=limit, stuck="true")
+        assert all(modules)
     await app.empty()
 
 
@@ -121,10 +137,9 @@ async def test_work_is_bounded_where_many_rows_are_out_of_date_and_the_list_goes
     operations: dict[str, list[Any]] = {}
     state = "module_failed"
     for number in range(900):
-        gone = {"device": {"State": state, "Reason": "", "Deployments": "[]", "Generation": 1}}
-        for (partition, key), columns in index_rows(f"gone-{number:03d}", gone).items():
-            row = {"PartitionKey": partition, "RowKey": key, "Written": app.now, **columns}
-            operations.setdefault(partition, []).append(("upsert", row))
+        gone = f"gone-{number:03d}"
+        row = {"PartitionKey": shard_of(gone), "RowKey": f"state|{state}|{gone}", "Device": gone}
+        operations.setdefault(shard_of(gone), []).append(("upsert", row))
     for found in operations.values():
         await index.submit_transaction(found)
     async with table_proxy(app.environment["STATUS_TABLES"]) as proxy:
@@ -246,12 +261,9 @@ async def test_a_first_look_that_has_come_half_way_is_no_device_yet(app: App) ->
     (device,) = await seen(app, ("half", "048"))
     rows = await app.rows(device)
     table = app.client.get_table_client("DeploymentStatus")
-    index = app.client.get_table_client("DeploymentIndex")
     half = {name: value for name, value in rows["device"].items() if name != "TwinVersion"} | {"State": ""}
     await table.delete_entity(half)
-    await table.create_entity(half)
-    for (partition, key), columns in index_rows(device, {**rows, "device": half}).items():
-        await index.upsert_entity({"PartitionKey": partition, "RowKey": key, "Written": START, **columns})
+    await table.create_entity(half)  # the rows of the index stand
     fleet = app.services.fleet()
     assert (await ask(fleet, routes.device, deviceId=device)).status == 404
     assert await listed(fleet, routes.devices) == []

@@ -10,12 +10,10 @@ from app_over_azurite import START, App, flags, fresh_app, states, transitions
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
-from status_app.fleet_index.deployment_index import WRITERS_END_AFTER
-from status_app.fleet_index.index_rows import place
 from status_app.iothub.twins import TwinPage
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
-from status_app.status_table.change import Committed
-from status_app.status_table.status_table import StatusTable
+from status_app.status_table.commit import Change, DeviceCommit
+from status_app.storage.columns import Row
 from status_app.status_table.stored_device import StoredDevice
 
 BACKOFF = "048"
@@ -396,19 +394,19 @@ async def test_what_one_device_fails_at_the_others_do_not_and_the_next_cycle_hea
     devices = await fleet(app, 3)
     for device in devices:
         fails(app, device)
-    write = StatusTable.write
+    commit = DeviceCommit.commit
 
-    async def refused(table: StatusTable, stored: StoredDevice, *change: Any) -> Committed | None:
-        if stored.device_id == devices[1]:
+    async def refused(table: DeviceCommit, change: Change) -> tuple[StoredDevice, list[Row]]:
+        if change.stored.device_id == devices[1]:
             raise UnavailableError("tables", "answer 503")
-        return await write(table, stored, *change)
+        return await commit(table, change)
 
-    monkeypatch.setattr(StatusTable, "write", refused)
+    monkeypatch.setattr(DeviceCommit, "commit", refused)
     with pytest.raises(ExceptionGroup, match="resync: 1 failed"):
         await app.resync(MINUTE)
     found = [(await app.rows(device))["device"]["State"] for device in devices]
     assert found == ["module_failed", "successful", "module_failed"]
-    monkeypatch.setattr(StatusTable, "write", write)
+    monkeypatch.setattr(DeviceCommit, "commit", commit)
     await app.resync(MINUTE)
     assert (await app.rows(devices[1]))["device"]["State"] == "module_failed"
 
@@ -424,21 +422,17 @@ async def test_of_very_many_that_are_gone_each_cycle_removes_its_share(
         assert len(await known(app)) == left
 
 
-@pytest.mark.parametrize("state", ["a_state", "successful", "z_state"])
-@pytest.mark.parametrize("known_device", [True, False])
-async def test_a_state_that_no_device_has_is_left_while_its_writer_may_live_and_then_discarded(
-    app: App, state: str, known_device: bool
-) -> None:
-    device = (await fleet(app, 1))[0] if known_device else "nobody"
-    await app.resync()
-    before = await app.etags()
-    index = app.client.get_table_client("DeploymentIndex")
-    row = {"PartitionKey": place(device)[1], "RowKey": f"state|{state}|{device}|0"}
-    await index.create_entity({**row, "Device": device, "Generation": 0, "Written": app.now})
-    await app.resync(WRITERS_END_AFTER - MINUTE)
-    assert len(await app.etags()) == len(before) + 1
+async def test_the_index_no_longer_names_a_device_whose_rows_somebody_has_deleted(app: App) -> None:
+    devices = await fleet(app, 2)
+    del app.hub.twins[devices[0]]
+    table = app.client.get_table_client("DeploymentStatus")
+    for key in await app.rows(devices[0]):
+        await table.delete_entity(devices[0], key)
+    assert any(devices[0] in key for key in await app.index())
     await app.resync(MINUTE)
-    assert await app.etags() == before
+    assert not any(devices[0] in key for key in await app.index())
+    index = app.client.get_table_client("DeploymentIndex")
+    assert [row["Devices"] async for row in index.query_entities("RowKey ge 'count|' and RowKey lt 'count}'")] == [1]
 
 
 @pytest.fixture

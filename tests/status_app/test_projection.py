@@ -1,21 +1,21 @@
-"""The index beside its devices: what is left of it when a writer is killed, late, or not alone."""
+"""The index as a projection: what becomes of it when a writer is killed, late, or not alone."""
 
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
 import pytest
 from app_over_azurite import START, App, flags, forget, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
-from azure.data.tables import EdmType, EntityProperty
+from whole_index import wrong_rows
 
-from status_app.fleet_index.deployment_index import WRITERS_END_AFTER, DeploymentIndex
-from status_app.fleet_index.index_rows import SHARDS, index_rows
+from status_app.fleet_index.rows import SHARDS
+from status_app.reconcile.resync_position import LEASE
 from status_app.services import Services
 
 BACKOFF = "048"
@@ -28,8 +28,8 @@ DELETED = {
 NOW = timedelta(0)
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
-ROW = {"State": "pending", "Reason": "waiting_for_device", "Deployments": "[]"}
-"""The columns of a device of which each index has something."""
+LATE = datetime(2100, 1, 1, tzinfo=UTC)
+"""When no writer lives any more, by the clock of the table service too."""
 LIMIT = 10
 """Entities of a transaction, in these tests."""
 MANY = 8
@@ -102,20 +102,20 @@ class Process:
 @pytest.fixture
 async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
     few_shards(monkeypatch, 2)  # the numbers are no part of what is tested
-    for module in ("change", "status_table"):
-        monkeypatch.setattr(f"status_app.status_table.{module}.TRANSACTION_LIMIT", LIMIT)
+    monkeypatch.setattr("status_app.status_table.commit.TRANSACTION_LIMIT", LIMIT)
     async with fresh_app(tables) as app:
         yield app
 
 
 def few_shards(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    for module in (
-        "rollouts.deployment_counts",
-        "fleet_index.deployment_index",
-        "fleet_index.index_rows",
-        "rollouts.tally_row",
-    ):
-        monkeypatch.setattr(f"status_app.{module}.SHARDS", SHARDS[:number])
+    for module in ("rows", "lookups"):
+        monkeypatch.setattr(f"status_app.fleet_index.{module}.SHARDS", SHARDS[:number])
+
+
+def put(app: App, name: str = "d", case: str = SUCCESSFUL, *deployments: str) -> str:
+    """Put the twin of a case into the hub, with deployments that are applied."""
+    applied = {deployment: {"status": "Applied"} for deployment in deployments or ("base", "camera-2")}
+    return app.put(name, case, configurations=applied)
 
 
 async def process(app: App, monkeypatch: pytest.MonkeyPatch) -> Process:
@@ -276,7 +276,7 @@ async def outcome(app: App, device: str) -> dict[str, Any]:
     """The rows of a device, without the times at which they were seen."""
     rows = states(await app.rows(device))
     for row in rows.values():
-        row.pop("Generation", None)  # it counts the ways, not the ends
+        row.pop("Published", None)  # it is as of the last commit, and some ways have one more
         if row.get("Kind") == "deleted":  # its time is when it was seen
             del row["At"], row["DurationSeconds"]
     return rows
@@ -300,21 +300,21 @@ async def test_a_change_that_is_killed_between_any_two_writes_comes_to_the_same_
 
     async def story(writes: int) -> tuple[Any, ...]:
         await app.empty()
-        device = app.put("d", SUCCESSFUL)
+        device = put(app)
         await prepare(app, device)
         change(app, device)
         async with victim.killed_after(writes):
             await act(victim, app, device)
         assert "large" in name or await app.broken_promises() == []
+        app.now += LEASE if act is Process.resync else NOW  # until then no other run goes on
         await heal(victim, app, device, act)
         assert await app.broken_promises() == []
         healed = await outcome(app, device)
-        app.now += 2 * WRITERS_END_AFTER  # what was left behind goes once its writer cannot live any more
+        app.now = LATE  # what was left behind goes once its writer cannot live any more
         await victim.timer(app, device)
+        assert await wrong_rows(app) == {}
         await victim.resync(app, device)
-        await victim.timer(app, device)
-        index = sorted((partition, row.rpartition("|")[0]) for partition, row in await app.index_keys())
-        return healed, await outcome(app, device), index
+        return healed, await outcome(app, device), sorted(await app.index_keys())
 
     expected = await story(10**6)
     for writes in count():
@@ -350,135 +350,159 @@ class Gate:
             await self._opened.wait()
 
 
-async def test_two_writers_with_one_deadline_leave_one_and_its_device_has_it(
+async def test_two_writers_of_one_change_leave_one_deadline_and_nothing_announced(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await process(app, monkeypatch), await process(app, monkeypatch)
-    device = app.put("d", SUCCESSFUL)
+    device = put(app)
     await seen(app, device)
     app.report(device, MINUTE, runtimeStatus="backoff")
-    for method, part in (("POST", "transition:"), ("POST", "deadline|"), ("POST", "DELETE")):
+    for method, part in (("PUT", "pending"), ("POST", "transition:"), ("POST", "summary")):
         gate = Gate(first, method, part)
         slow = await gate.hold(first.look(app, device))
         await second.look(app, device)
         await gate.let(slow)
-        assert await app.broken_promises() == []
-        assert len(await app.index("deadline")) == 1
+        assert await wrong_rows(app) == {}
+        assert len(await app.index("reconcile")) == 1
         app.report(device, MINUTE, runtimeStatus="running")
         await seen(app, device)
         await app.flag_stuck(2 * MINUTE)
-        assert await app.index("deadline") == []
+        assert await app.index("reconcile") == []
         app.report(device, MINUTE, runtimeStatus="backoff")
 
 
-async def test_a_late_removal_takes_nothing_that_the_device_has_by_then(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_late_projection_never_replaces_what_is_newer(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     slow, quick = await process(app, monkeypatch), await process(app, monkeypatch)
-    device = app.put("d", SUCCESSFUL)
+    device = put(app)
     await failing(app, device)
-    before = set(await app.index_keys())
-    await app.flag_stuck()  # takes away what says that it changed
     app.report(device, MINUTE, runtimeStatus="running")
-    gate = Gate(slow, "POST", "DELETE")
+    gate = Gate(slow, "POST", "summary")
     late = await gate.hold(slow.look(app, device))
     app.report(device, NOW, runtimeStatus="backoff", exitCode=1)  # it fails again, and waits for the same time
     await quick.look(app, device)
-    due = (START + GRACE).isoformat(timespec="microseconds")
-    assert [row.partition("|")[0] for row in await app.index("deadline")] == [due] * 2
+    before = await app.index()
     await gate.let(late)
-    assert await app.broken_promises() == []
-    assert before.isdisjoint(await app.index_keys())
+    assert set(await app.index()) < set(before)  # its announcement is gone, and nothing has come
+    assert await wrong_rows(app) == {}
     await app.flag_stuck(GRACE - MINUTE)
     assert flags(await app.rows(device)) == [("stuck", "m1")]
 
 
-async def test_a_row_that_its_writer_writes_again_is_not_discarded_by_who_read_it_before(
+async def test_a_change_that_is_projected_by_nobody_is_found_by_the_next_run_of_the_timer(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = await process(app, monkeypatch)
+    device = put(app)
+    await seen(app, device)
+    app.report(device, MINUTE, runtimeStatus="backoff")
+    async with writer.killed_after(2):  # it is announced and committed
+        await writer.look(app, device)
+    assert (await app.rows(device))["device"]["State"] == "module_failed"
+    assert [key.partition("|")[0] for key in await app.index("state")] == ["successful"]
+    await app.flag_stuck()
+    assert [key.partition("|")[0] for key in await app.index("state")] == ["module_failed"]
+    assert len(await app.index("pending")) == 1  # its writer may live
+    app.now = LATE
+    await app.flag_stuck()
+    assert await wrong_rows(app) == {}
+
+
+async def test_an_announcement_of_a_dead_writer_goes_while_another_writes_the_same_change(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer, timer = await process(app, monkeypatch), await process(app, monkeypatch)
-    device = app.put("d", SUCCESSFUL)
+    device = put(app)
     await seen(app, device)
     app.report(device, MINUTE, runtimeStatus="backoff")
-    async with writer.killed_after(2):  # the mark and the rows of the index are written, and the change is not
+    async with writer.killed_after(1):  # it is announced, and no more
         await writer.look(app, device)
-    assert len(await app.index("deadline")) == 1
-    app.now += WRITERS_END_AFTER
-    gate = Gate(timer, "DELETE", "deadline")
-    discarding = await gate.hold(timer.timer(app, device))
+    assert len(await app.index("pending")) == 1
+    app.now = LATE
+    gate = Gate(timer, "POST", "pending")
+    finishing = await gate.hold(timer.timer(app, device))
     await writer.look(app, device)
-    await gate.let(discarding)
-    assert await app.broken_promises() == []
-    assert len(await app.index("deadline")) == 1
+    await gate.let(finishing)
+    assert await wrong_rows(app) == {}
+    assert len(await app.index("reconcile")) == 1
     await app.flag_stuck()
     assert flags(await app.rows(device)) == [("stuck", "m1")]
 
 
-async def test_a_change_that_moves_no_deadline_and_no_state_leaves_the_index_alone(app: App) -> None:
-    device = app.put("d", SUCCESSFUL)
+async def test_a_change_that_moves_no_row_of_the_index_writes_its_summary_alone(app: App) -> None:
+    device = put(app)
     await failing(app, device)
-    before = {key: etag for key, etag in (await app.etags()).items() if key[0] == "DeploymentIndex"}
+
+    async def etags() -> dict[tuple[str, ...], Any]:
+        return {key: etag for key, etag in (await app.etags()).items() if key[0] == "DeploymentIndex"}
+
+    before = await etags()
     app.report(device, MINUTE, exitCode=3)
     await seen(app, device)
     assert (await app.rows(device))["module:m1"]["ExitCode"].value == 3
-    assert {key: etag for key, etag in (await app.etags()).items() if key[0] == "DeploymentIndex"} == before
+    assert {row.partition("|")[0] for (*_, row), _ in before.items() ^ (await etags()).items()} == {"summary"}
 
 
-async def test_a_deadline_is_found_when_it_is_due_and_the_oldest_comes_first(app: App) -> None:
-    index = DeploymentIndex(app.client.get_table_client("DeploymentIndex"), lambda: app.now)
-    ids = [f"device-{number}" for number in range(40)] + ["Odd |device'~#?%/\\", "é|", "|", "\x00"]
-    rows = {name: ROW | {"LookAt": START + number * MINUTE, "Generation": number} for number, name in enumerate(ids)}
-    for name, row in rows.items():
-        await index.add(index_rows(name, {"device": row}))
-    due = await index.due(START + 20 * MINUTE)
-    assert [pointer.device_id for pointer in due] == ids[:21]
-    assert {pointer.written for pointer in due} == {app.now}
-    assert [pointer.device_id for pointer in await index.due(START + 100 * MINUTE)] == ids
-    assert sorted([pointer.device_id async for pointer in index.devices()]) == sorted(ids)
-    assert all(pointer.key in index_rows(pointer.device_id, {"device": rows[pointer.device_id]}) for pointer in due)
-    for name, row in rows.items():
-        await index.remove(index_rows(name, {"device": row}))
-        await index.remove(index_rows(name, {"device": row}))  # what is not there is none too many
-    assert await app.index() == []
-
-
-async def test_one_run_takes_a_page_of_deadlines_of_each_shard_and_the_next_run_the_others(
+async def test_counters_are_the_sums_of_all_devices_after_two_processes_changed_them_at_once(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     few_shards(monkeypatch, 1)
-    monkeypatch.setattr("status_app.fleet_index.deployment_index.PAGE", 3)
-    devices = [app.put(f"d{number}", BACKOFF) for number in range(7)]
-    await app.handle(*(app.event(device) for device in devices))
-    for left in (4, 1, 0):
-        await app.flag_stuck(GRACE)
-        assert len(await app.index("deadline")) == left
+    monkeypatch.setattr("status_app.fleet_index.projection.TRANSACTION_LIMIT", 30)  # a batch has several transactions
+    processes = [await process(app, monkeypatch), await process(app, monkeypatch)]
+    devices = [put(app, f"d{number:02d}", SUCCESSFUL, "base", f"layer-{number % 3}") for number in range(24)]
+
+    async def handle(number: int, some: list[str]) -> None:
+        for device in some:
+            if device not in app.hub.twins:
+                continue
+            app.report(device, NOW, runtimeStatus=("backoff", "running", "failed")[number % 3])
+        handler = await processes[number % 2].services.twin_changes()
+        events = [app.event(device, **({} if device in app.hub.twins else DELETED)) for device in some]
+        await handler.handle(events, attempt=0)
+
+    for start in range(6):
+        app.now += MINUTE
+        for device in devices[:start]:
+            app.hub.twins.pop(device, None)
+        await asyncio.gather(*(handle(start + part, devices[part::4]) for part in range(4)))
+        assert await app.broken_promises() == []
+    app.now = LATE
+    await app.flag_stuck()
+    assert await wrong_rows(app) == {}
+    table = app.client.get_table_client("DeploymentIndex")
+    counted = [row async for row in table.list_entities() if row["RowKey"].startswith("count|base|")]
+    assert sum(row["Devices"] for row in counted) == len(devices) - 5
 
 
-@pytest.mark.parametrize("generation", [0, 7, 2**62])
-def test_every_row_of_a_device_ends_with_its_generation(generation: int) -> None:
-    row = ROW | {
-        "LookAt": START + GRACE,
-        "FirstStuckSince": START,
-        "Portal": "applied",
-        "Deployments": '["a|b:c"]',
-        "Generation": generation,
-    }
-    module = {"StuckSince": START + MINUTE}
-    rows = index_rows("a|b", {"device": row, "module:m1": module, "module:m2": {}})
-    asked = {"State": "pending", "Reason": "waiting_for_device", "Portal": "applied", "StuckSince": START}
-    own = {"Device": "a|b", "Generation": EntityProperty(generation, EdmType.INT64)}
-    said = "2024-05-02T09:10:00.000000+00:00"
-    assert {key: columns for (_, key), columns in rows.items()} == {
-        f"state|pending|a~7Cb|{generation}": own,
-        f"deadline|2024-05-02T09:25:00.000000+00:00|a~7Cb|{generation}": own,
-        f"stuck|2024-05-02T09:10:00.000000+00:00|a~7Cb|{generation}": own,
-        f"module|2024-05-02T09:11:00.000000+00:00|a~7Cb|m1|{generation}": own | {"Row": "module:m1"},
-        f"deployment|a~7Cb~3Ac|a~7Cb|pending|waiting_for_device|applied|{said}|{generation}": own
-        | {"Deployment": "a~7Cb~3Ac"}
-        | asked,
-    }
-    assert len({shard for shard, _ in rows}) == 1
-    assert len(index_rows("a|b", {"device": ROW})) == 1
+async def test_what_is_refused_for_one_device_of_a_batch_is_refused_for_it_alone(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few_shards(monkeypatch, 1)
+    devices = [put(app, f"d{number}") for number in range(4)]
+    await app.handle(*map(app.event, devices))
+    bad = app.client.get_table_client("DeploymentIndex")
+    for key in await app.index("state"):
+        if key.endswith(devices[1]):
+            await bad.delete_entity(SHARDS[0], f"state|{key}")  # somebody has deleted a row that is to go
+    for device in devices:
+        app.report(device, NOW, runtimeStatus="backoff")
+    await app.handle(*map(app.event, devices))
+    assert await wrong_rows(app) == {}
+
+
+async def test_a_counter_that_somebody_has_deleted_costs_no_device_its_projection(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    device = put(app, "d", SUCCESSFUL, "base")
+    await seen(app, device)
+    table = app.client.get_table_client("DeploymentIndex")
+    async for row in table.list_entities():
+        if row["RowKey"].startswith("count|"):
+            await table.delete_entity(row)
+    await forget(app.services)
+    app.report(device, MINUTE, runtimeStatus="backoff")
+    await seen(app, device)
+    assert await wrong_rows(app) == {}
+    assert [record.message for record in caplog.records if "would fall below nothing" in record.message]
 
 
 async def test_a_device_whose_change_was_killed_between_two_parts_is_looked_at_in_time(
@@ -488,7 +512,7 @@ async def test_a_device_whose_change_was_killed_between_two_parts_is_looked_at_i
     device = app.put("d", SUCCESSFUL)
     await large(app, device)
     all_report(app, device, runtimeStatus="backoff")
-    async with victim.killed_after(3):  # the mark of the deployment, the rows of the index, and one transaction
+    async with victim.killed_after(2):  # it is announced, and one transaction is done
         await victim.look(app, device)
     waits = await app.broken_promises()
     for _ in range(20):

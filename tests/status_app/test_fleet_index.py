@@ -1,0 +1,242 @@
+"""What the index says of a device, and how it is found by that."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from app_over_azurite import START, App, fresh_app
+from asking import listed, pages
+from azure.data.tables import EdmType, EntityProperty, UpdateMode
+
+from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.projection import FleetProjection, Projection
+from status_app.fleet_index.rows import COUNTED, ROWS, SHARDS, Summary, project, shard_of, summary_key
+from status_app.http import routes
+from status_app.status_table.stored_device import StoredDevice
+
+MINUTE = timedelta(minutes=1)
+GRACE = 15 * MINUTE
+ROW: Mapping[str, Any] = {"State": "pending", "Reason": "waiting_for_device", "Deployments": "[]"}
+"""The columns of a device of which the index says something."""
+DELETION = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
+SAID = "2024-05-02T09:10:00.000000+00:00"
+
+
+@pytest.fixture
+async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
+    assert monkeypatch  # what a test sets holds until the end is checked
+    async with fresh_app(tables) as app:
+        yield app
+
+
+def stored(name: str, columns: Mapping[str, Any], **modules: Mapping[str, Any]) -> StoredDevice:
+    rows = {f"module:{module}": row for module, row in modules.items()}
+    sequence = {"Sequence": EntityProperty(3, EdmType.INT64)}
+    return StoredDevice(name, {"device": ROW | sequence | columns, **rows}, "etag", 3)
+
+
+async def never(_: Projection) -> Projection:
+    raise AssertionError("nobody else writes")
+
+
+async def move(app: App, before: Summary, after: Summary | None) -> Summary | None:
+    """Project a device, as one that read what the index says of it."""
+    projection = FleetProjection(app.client.get_table_client("DeploymentIndex"))
+    said = (await projection.project([Projection(before, after)], never))[before.device_id]
+    assert not isinstance(said, Exception)
+    return said
+
+
+def test_the_rows_of_a_device_say_what_it_is_asked_by() -> None:
+    columns = {
+        "LookAt": START + GRACE,
+        "FirstStuckSince": START,
+        "Portal": "applied",
+        "Deployments": '["a|b:c"]',
+    }
+    module = {"StuckSince": START + MINUTE}
+    summary = project(stored("a|b", columns, m1=module, m2={}), Summary("a|b"), 2)
+    assert summary is not None
+    assert summary.entries == {
+        "state|pending|a~7Cb": {},
+        "reconcile|2024-05-02T09:25:00.000000+00:00|a~7Cb": {},
+        f"stuck||{SAID}|a~7Cb": {"State": "pending"},
+        f"stuck|a~7Cb~3Ac|{SAID}|a~7Cb": {"State": "pending"},
+        "deployment|a~7Cb~3Ac|a~7Cb": {"State": "pending"},
+        "module|2024-05-02T09:11:00.000000+00:00|a~7Cb|m1": {"Row": "module:m1"},
+        "publish|a~7Cb": {},
+    }
+    assert summary.counters == {
+        "count|a~7Cb~3Ac||pending|waiting_for_device|applied|1|": {
+            "Deployment": "a~7Cb~3Ac",
+            "State": "pending",
+            "Reason": "waiting_for_device",
+            "Portal": "applied",
+            "Stuck": True,
+        }
+    }
+    assert Summary.read(summary.row(), "etag of it") == Summary(
+        "a|b", "etag of it", summary.entries, summary.counters, 2, "etag"
+    )
+
+
+def test_a_device_that_is_published_settled_and_on_no_deployment_has_one_row_beside_its_summary() -> None:
+    summary = project(stored("d", {}), Summary("d"), 3)
+    assert summary is not None
+    assert (summary.entries, summary.counters) == ({"state|pending|d": {}}, {})
+
+
+def test_of_a_removed_device_a_row_is_left_until_its_last_event_is_published() -> None:
+    gone = StoredDevice("d", last_sequence=3)
+    unsent = project(gone, Summary("d"), 2)
+    assert unsent is not None
+    assert (unsent.entries, unsent.counters) == ({"publish|d": {}}, {})
+    assert project(gone, Summary("d"), 3) is None
+
+
+def test_a_device_whose_first_parts_alone_are_stored_is_due_at_once_and_found_by_nothing() -> None:
+    summary = project(stored("d", {"State": "", "At": START, "Deployments": '["a"]'}), Summary("d"), 3)
+    assert summary is not None
+    assert (summary.entries, summary.counters) == ({f"reconcile|{SAID}|d": {}}, {})
+
+
+def test_the_row_by_due_time_may_be_early_until_the_timer_comes_and_is_never_late() -> None:
+    early, late = stored("d", {"LookAt": START}), stored("d", {"LookAt": START + MINUTE})
+    first = project(early, Summary("d"), 3)
+    assert first is not None
+    for moved, expected in ((False, first.due), (True, "reconcile|2024-05-02T09:11:00.000000+00:00|d")):
+        after = project(late, first, 3, moved=moved)
+        assert after is not None
+        assert after.due == expected
+        back = project(early, after, 3)
+        assert back is not None
+        assert back.due == first.due
+
+
+def test_no_device_has_more_rows_and_counters_than_a_transaction_takes() -> None:
+    modules = {f"m{number:02d}": {"StuckSince": START} for number in range(50)}
+    names = json.dumps([f"deployment-{number:03d}" for number in range(100)])
+    large = stored("d", {"Deployments": names, "FirstStuckSince": START, "LookAt": START}, **modules)
+    summary = project(large, Summary("d"), 0)
+    assert summary is not None
+    entries, counters = summary.entries or {}, summary.counters or {}
+    assert (len(entries), len(counters)) == (ROWS, COUNTED)
+    assert {"progress|more|d", "publish|d", f"reconcile|{SAID}|d", "state|pending|d", f"stuck||{SAID}|d"} <= set(
+        entries
+    )
+    # Each of them goes and another comes, with the summary, an announcement, and what says that counters moved.
+    assert 2 * (len(entries) + len(counters)) + 3 <= 100
+
+
+async def test_a_deadline_is_found_when_it_is_due_and_the_oldest_comes_first(app: App) -> None:
+    index = FleetIndex(app.client.get_table_client("DeploymentIndex"))
+    ids = [f"device-{number}" for number in range(40)] + ["Odd |device'~#?%/\\", "é|", "|", "\x00"]
+    said = {}
+    for number, name in enumerate(ids):
+        after = project(stored(name, {"LookAt": START + number * MINUTE}), Summary(name), 3)
+        said[name] = await move(app, Summary(name), after)
+    work = await index.work(START + 20 * MINUTE)
+    assert [entry.device_id for entry in work.due] == ids[:21]
+    assert [entry.device_id for entry in (await index.work(START + 100 * MINUTE)).due] == ids
+    assert (work.announced, work.more, work.moved) == ([], [], {})
+    assert sorted([device async for device in index.devices()]) == sorted(ids)
+    for name, summary in said.items():
+        assert summary is not None
+        await move(app, summary, None)
+    assert await app.index() == []
+
+
+async def test_one_run_takes_a_page_of_deadlines_of_each_shard_and_the_next_run_the_others(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("rows", "lookups"):
+        monkeypatch.setattr(f"status_app.fleet_index.{module}.SHARDS", SHARDS[:1])
+    devices = [app.put(f"d{number}", "048", configurations={}) for number in range(7)]
+    await app.handle(*(app.event(device) for device in devices))
+    monkeypatch.setattr("status_app.fleet_index.lookups.PAGE", 3)
+    for left in (4, 1, 0):
+        await app.flag_stuck(GRACE)
+        assert len(await app.index("reconcile")) == left
+
+
+async def many_of_all(app: App) -> str:
+    """A device with 50 modules and 100 deployments, that is stuck with all of them."""
+    names = [f"deployment-{number:03d}" for number in range(100)]
+    device = app.put("large", "048", configurations={name: {"status": "Applied"} for name in names})
+    for section in ("desired", "reported"):
+        modules = app.hub.twins[device]["properties"][section]["modules"]
+        modules |= {f"n{number:02d}": modules["m1"] for number in range(49)}
+    await app.handle(app.event(device))
+    await app.flag_stuck(timedelta(hours=1))
+    return device
+
+
+async def test_a_device_with_more_than_there_is_room_for_is_found_by_all_of_it_and_counted_everywhere(app: App) -> None:
+    small = app.put("small", "003", configurations={"deployment-099": {"status": "Applied"}})
+    await app.handle(app.event(small))
+    large = await many_of_all(app)
+    fleet = app.services.fleet()
+    for limit in (7, 200):
+        modules = await listed(fleet, routes.modules, stuck="true", limit=limit)
+        assert sorted(item["module"] for item in modules) == ["m1", *(f"n{number:02d}" for number in range(49))]
+    for number in (0, 50, 99):
+        asked = {"deployment": f"deployment-{number:03d}"}
+        others = [small] if number == 99 else []
+        for limit in (1, 50):
+            found = await pages(fleet, routes.devices, limit=limit, **asked)
+            assert sorted(item["deviceId"] for page in found for item in page) == sorted([large, *others])
+            assert all(found)  # no page is empty
+            stuck = await listed(fleet, routes.devices, limit=limit, stuck="true", **asked)
+            assert [item["deviceId"] for item in stuck] == [large]
+    await app.flag_stuck()
+
+    async def counts() -> dict[str, tuple[int, int]]:
+        items = await listed(fleet, routes.deployments, limit=200)
+        return {item["deploymentId"]: (item["devices"], item["stuck"]) for item in items}
+
+    once = {f"deployment-{number:03d}": (1, 1) for number in range(100)}
+    assert await counts() == once | {"deployment-099": (2, 1)}
+    answer = await fleet.deployment("deployment-099")
+    assert answer is not None
+    assert (answer["devices"], answer["longestStuck"]["deviceId"]) == (2, large)
+    app.hub.twins[large] = app.hub.twins[large] | {"configurations": {}, "version": 8}
+    await app.handle(app.event(large))
+    await app.flag_stuck()
+    assert await counts() == dict.fromkeys(once, (0, 0)) | {"deployment-099": (1, 0)}
+    assert await listed(fleet, routes.devices, deployment="deployment-050") == []
+    assert await app.index("progress|more") == [large]  # so many modules are stuck
+    del app.hub.twins[large]
+    await app.handle(app.event(large, b"{}", **DELETION))
+    assert await app.index("progress|more") == []
+    assert await listed(fleet, routes.modules, stuck="true") == []
+
+
+async def test_a_summary_of_a_later_release_is_read_and_its_rows_are_replaced(app: App) -> None:
+    device = app.put("d", "003", configurations={"a": {"status": "Applied"}})
+    await app.handle(app.event(device))
+    table, shard, key = app.client.get_table_client("DeploymentIndex"), shard_of(device), summary_key(device)
+    row = dict(await table.get_entity(shard, key))
+    rows = json.loads(row["Rows"]) | {f"image|sha256:1|{device}": {"Digest": "1"}}
+    await table.upsert_entity({"PartitionKey": shard, "RowKey": f"image|sha256:1|{device}", "Device": device})
+    await table.upsert_entity(row | {"Format": 2, "Rows": json.dumps(rows), "Causes": "[]"}, UpdateMode.REPLACE)
+    app.report(device, MINUTE, runtimeStatus="backoff")
+    await app.handle(app.event(device))
+    await app.flag_stuck()
+    assert await app.index("image") == []
+    assert [item["state"] for item in await listed(app.services.fleet(), routes.devices)] == ["module_failed"]
+
+
+async def test_a_second_summary_of_a_device_costs_no_resync(app: App) -> None:
+    devices = [app.put(name, "003") for name in ("a", "b")]
+    await app.handle(*map(app.event, devices))
+    table, device = app.client.get_table_client("DeploymentIndex"), devices[0]
+    row = dict(await table.get_entity(shard_of(device), summary_key(device)))
+    (other,) = set(SHARDS[:2]) - {shard_of(device)} if shard_of(device) in SHARDS[:2] else SHARDS[:1]
+    await table.upsert_entity(row | {"PartitionKey": other})
+    del app.hub.twins[device]
+    app.report(devices[1], MINUTE, runtimeStatus="backoff")
+    await app.resync()
+    assert await app.state(device) == {}
+    assert (await app.rows(devices[1]))["device"]["State"] == "module_failed"

@@ -1,0 +1,309 @@
+"""The first start over the tables of the release before: the index is built, and nothing waits for it or is lost."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from app_over_azurite import START, App, flags, forget, fresh_app, transitions
+from asking import listed
+from azure.data.tables import EdmType, EntityProperty, UpdateMode
+from transition_hub import TRANSITIONS, running_hub, stored
+from whole_index import wrong_rows
+
+from local.tables import TableProxy, is_transaction
+from status_app.events.cloud_event import cloud_event
+from status_app.fleet_index.rows import SHARDS, shard_of, time_text
+from status_app.http import routes
+from status_app.storage.keys import escape, key_part
+
+BACKOFF = "048"
+CASES = ("003", BACKOFF, "002", "006", "016", "022", "032")
+NOW = timedelta(0)
+MINUTE = timedelta(minutes=1)
+GRACE = 15 * MINUTE
+DELETION = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
+GENERATION = EntityProperty((5 << 32) + 1, EdmType.INT64)
+
+
+@pytest.fixture
+async def app(proxy: TableProxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
+    monkeypatch.setattr("status_app.status_table.reader.PAGE", 3)
+    async with fresh_app(proxy.connection_string) as app:
+        yield app
+
+
+async def fleet(app: App) -> list[str]:
+    """Devices in all kinds of states; something of the second is stuck, and two deployments are counted."""
+    devices = [app.put(f"d{number}", case) for number, case in enumerate(CASES)]
+    app.report(devices[1], NOW)
+    await app.handle(*map(app.event, devices))
+    await app.flag_stuck(GRACE)
+    await app.flag_stuck(GRACE)
+    return devices
+
+
+async def as_the_release_before_left_it(app: App, unsent: Mapping[str, tuple[int, int]] | None = None) -> None:
+    """Make the tables those that the release before would have written, and begin with a new process.
+
+    Args:
+        unsent: Of devices, the first and the last transition that it had not sent.
+    """
+    status, index = (app.client.get_table_client(name) for name in ("DeploymentStatus", "DeploymentIndex"))
+    async for row in index.list_entities():
+        await index.delete_entity(row["PartitionKey"], row["RowKey"])
+    async for row in status.query_entities("RowKey eq 'device'"):
+        del row["Published"]
+        await status.upsert_entity({**row, "Generation": GENERATION}, UpdateMode.REPLACE)
+        for former in former_rows(row):
+            await index.create_entity(former)
+    for device, (first, last) in (unsent or {}).items():
+        await index.create_entity(former_row(device, f"unsent|{key_part(device)}|{first:019d}-{last:019d}"))
+    deployments = app.client.get_table_client("Deployments")
+    async for row in deployments.list_entities():
+        await index.create_entity({**row, "Tally": "tally|5"})
+        await deployments.delete_entity(row["PartitionKey"], row["RowKey"])
+    await index.create_entity({"PartitionKey": "deployments", "RowKey": "tally|5|0", "Counts": "{}"})
+    await forget(app.services)
+    app.restart()
+
+
+def former_rows(row: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Rows of the release before, by the row of a device."""
+    device = row["PartitionKey"]
+    keys = [f"state|{key_part(row['State'])}|{key_part(device)}|{GENERATION.value}"]
+    if "LookAt" in row:
+        keys.append(f"deadline|{time_text(row['LookAt'])}|{key_part(device)}|{GENERATION.value}")
+    return [former_row(device, key) for key in keys]
+
+
+def former_row(device: str, key: str) -> dict[str, Any]:
+    shard = shard_of(device).replace("index:", "shard:")
+    own = {"Device": escape(device), "Generation": GENERATION, "Written": START}
+    return {"PartitionKey": shard, "RowKey": key, **own}
+
+
+async def former_keys(app: App) -> dict[tuple[str, str], str]:
+    rows = app.client.get_table_client("DeploymentIndex").query_entities("PartitionKey ge 'shard' and RowKey ge ''")
+    return {(row["PartitionKey"], row["RowKey"]): row.metadata["etag"] async for row in rows}
+
+
+async def status_etags(app: App) -> dict[tuple[str, ...], Any]:
+    return {key: etag for key, etag in (await app.etags()).items() if key[0] == "DeploymentStatus"}
+
+
+def stop_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No run goes on with the build, as if each came to the end of its time."""
+    monkeypatch.setattr("status_app.reconcile.index_build.RUN_FOR", NOW)
+
+
+async def half_built(app: App, proxy: TableProxy, monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
+    """Cut the build off after some pages: each is projected in one transaction."""
+    for module in ("rows", "lookups"):
+        monkeypatch.setattr(f"status_app.fleet_index.{module}.SHARDS", SHARDS[:1])
+    projected = 0
+
+    async def cut_off(_op: str, path: str) -> None:
+        nonlocal projected
+        projected += is_transaction(path, "DeploymentIndex")
+        if projected > pages and is_transaction(path, "DeploymentIndex"):
+            raise ConnectionResetError
+
+    proxy.before = cut_off
+    with pytest.raises(ExceptionGroup, match="left for the next run"):
+        await app.flag_stuck()
+    proxy.before = None
+
+
+async def test_the_first_start_builds_the_index_without_a_question_to_the_hub(app: App) -> None:
+    await fleet(app)
+    await as_the_release_before_left_it(app)
+    before, former = await status_etags(app), await former_keys(app)
+    assert len(former) >= len(CASES)
+    app.hub.reads.clear()
+    await app.flag_stuck()
+    assert await wrong_rows(app) == {}
+    assert (app.hub.reads, app.hub.asked) == ([], [])
+    assert await status_etags(app) == before
+    assert await former_keys(app) == former, "the release before can go on with its own"
+
+
+async def test_once_it_is_built_no_run_and_no_process_asks_for_it_again(app: App, proxy: TableProxy) -> None:
+    await fleet(app)
+    await as_the_release_before_left_it(app)
+    await app.flag_stuck()
+    before = await app.etags()
+    app.restart()
+    await app.flag_stuck()
+    read = proxy.requests_of["DeploymentStatus"]["read"]
+    await app.flag_stuck()
+    assert proxy.requests_of["DeploymentStatus"]["read"] == read
+    assert await app.etags() == before
+
+
+async def test_a_build_that_was_cut_off_goes_on_behind_its_last_page(
+    app: App, proxy: TableProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = await fleet(app)
+    await as_the_release_before_left_it(app)
+    await half_built(app, proxy, monkeypatch, pages=1)
+    half = await app.index("summary")
+    assert len(half) == 3
+    found = await listed(app.services.fleet(), routes.devices)
+    assert len(found) == len(half), "what is there is answered"
+    app.restart()
+    read = proxy.requests_of["DeploymentStatus"]["read"]
+    await app.flag_stuck()
+    assert proxy.requests_of["DeploymentStatus"]["read"] - read == 2 + len(devices) - len(half)
+    assert await wrong_rows(app) == {}
+    assert sorted(item["deviceId"] for item in await listed(app.services.fleet(), routes.devices)) == devices
+
+
+@pytest.mark.parametrize("pages", [0, 1, 2])
+async def test_what_happens_while_the_index_is_half_built_is_in_it_once(
+    app: App, proxy: TableProxy, monkeypatch: pytest.MonkeyPatch, pages: int
+) -> None:
+    devices = await fleet(app)
+    await as_the_release_before_left_it(app)
+    await half_built(app, proxy, monkeypatch, pages)
+    app.report(devices[0], MINUTE, runtimeStatus="backoff")
+    gone = app.hub.twins.pop(devices[1])
+    new = app.put("new", BACKOFF)
+    await app.handle(app.event(devices[0]), app.event(devices[1], b"{}", **DELETION), app.event(new))
+    app.hub.twins[devices[1]] = gone
+    await app.handle(app.event(devices[1], **DELETION | {"opType": "createDeviceIdentity"}))
+    await app.resync(MINUTE)
+    await app.flag_stuck()
+    assert await wrong_rows(app) == {}
+
+
+async def test_what_is_due_by_the_former_index_is_looked_at_before_the_index_is_there(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    device, other = app.put("d", BACKOFF), app.put("other", "003")
+    app.report(device, NOW)
+    await app.handle(app.event(device), app.event(other))
+    await as_the_release_before_left_it(app)
+    late = former_row(other, f"deadline|{time_text(START)}|{other}|{GENERATION.value}")
+    await app.client.get_table_client("DeploymentIndex").create_entity(late)  # its writer never came to its change
+    app.hub.reads.clear()
+    with monkeypatch.context() as patch:
+        stop_the_build(patch)
+        await app.flag_stuck(GRACE - MINUTE)
+        assert (flags(await app.rows(device)), app.hub.reads) == ([], [])
+        for _ in range(2):
+            await app.flag_stuck(MINUTE)
+        rows = await app.rows(device)
+        assert flags(rows) == [("stuck", "m1")]
+        assert transitions(rows)[-1]["At"] == START + GRACE
+        assert app.hub.reads == [device]
+    await app.flag_stuck(MINUTE)
+    assert await wrong_rows(app) == {}
+    assert app.hub.reads == [device]
+
+
+async def test_no_deployment_is_counted_by_half_an_index(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    devices = await fleet(app)
+    fleet_ = app.services.fleet()
+    before = await listed(fleet_, routes.deployments)
+    assert before
+    await as_the_release_before_left_it(app)
+    with monkeypatch.context() as patch:
+        stop_the_build(patch)
+        app.report(devices[0], MINUTE, exitCode=1)
+        await app.handle(app.event(devices[0]))
+        for _ in range(2):
+            await app.flag_stuck(GRACE)
+        assert await listed(app.services.fleet(), routes.deployments) == before
+    await app.flag_stuck()
+    after = await listed(app.services.fleet(), routes.deployments)
+    assert [(item["deploymentId"], item["devices"], item["milestones"]["started"]) for item in after] == [
+        (item["deploymentId"], item["devices"], item["milestones"]["started"]) for item in before
+    ]
+
+
+async def test_what_was_adopted_of_a_deployment_is_not_replaced_by_what_is_older(app: App) -> None:
+    await fleet(app)
+    await as_the_release_before_left_it(app)
+    await app.flag_stuck()
+    index = app.client.get_table_client("DeploymentIndex")
+    await index.delete_entity("build", "format:1")  # as if the first run had been killed right after it
+    device = app.put("more", BACKOFF)
+    await app.handle(app.event(device))
+    await app.flag_stuck()
+    counted = await listed(app.services.fleet(), routes.deployments)
+    app.restart()
+    await app.flag_stuck()
+    assert await listed(app.services.fleet(), routes.deployments) == counted
+
+
+async def test_a_device_that_cannot_be_read_keeps_no_other_out_of_the_index(app: App) -> None:
+    devices = await fleet(app)
+    status = app.client.get_table_client("DeploymentStatus")
+    (row,) = [row async for row in status.query_entities(f"PartitionKey eq '{devices[1]}' and RowKey eq 'device'")]
+    await as_the_release_before_left_it(app)
+    bad = {"PartitionKey": devices[1], "RowKey": "device", "Deployments": "no list"}
+    await status.update_entity(bad, UpdateMode.MERGE)
+    with pytest.raises(ExceptionGroup, match="flag_stuck: 1 failed"):
+        await app.flag_stuck()
+    assert len(await app.index("summary")) == len(devices) - 1
+    await app.flag_stuck()  # the build is over
+    await status.update_entity(bad | {"Deployments": row["Deployments"]}, UpdateMode.MERGE)
+    await app.resync()
+    assert await wrong_rows(app) == {}
+
+
+@pytest.mark.parametrize("begin", [App.flag_stuck, App.resync])
+async def test_an_index_that_was_dropped_is_built_again(app: App, begin: Callable[[App], Any]) -> None:
+    await fleet(app)
+    await app.client.delete_table("DeploymentIndex")
+    app.restart()
+    await begin(app)
+    await app.flag_stuck()
+    assert await wrong_rows(app) == {}
+
+
+async def test_what_the_release_before_had_not_sent_is_sent_once_and_nothing_else(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits, changes, gone, sent = (app.put(name, BACKOFF) for name in ("waits", "changes", "gone", "sent"))
+    await app.handle(*map(app.event, (waits, changes, gone, sent)))
+    del app.hub.twins[gone]
+    await app.handle(app.event(gone, b"{}", **DELETION))
+    await as_the_release_before_left_it(app, {waits: (2, 2), changes: (3, 3), gone: (4, 4)})
+    async with running_hub() as hub:
+        app.restart(Transitions=hub.connection_string(), TRANSITIONS_HUB=TRANSITIONS)
+        app.report(changes, MINUTE, runtimeStatus="running")
+        await app.handle(app.event(changes))
+        with monkeypatch.context() as patch:
+            stop_the_build(patch)
+            for _ in range(2):
+                await app.flag_stuck(MINUTE)
+        for _ in range(2):
+            await app.flag_stuck(MINUTE)
+        rows = {device: transitions(await app.rows(device)) for device in (waits, changes, gone)}
+        expected = {waits: rows[waits][1:], changes: rows[changes][2:], gone: rows[gone][3:]}
+        assert [len(found) for found in expected.values()] == [2, 3, 1]
+        events = [event for event in stored(hub) if b'"deviceId":' in event]
+        assert sorted(events) == sorted(cloud_event(device, row) for device, found in expected.items() for row in found)
+        assert await wrong_rows(app) == {}
+        await app.services.close()
+        app.restart()
+
+
+async def test_a_device_that_comes_again_sends_what_was_unsent_of_its_life_before_first(app: App) -> None:
+    device = app.put("d", BACKOFF)
+    await app.handle(app.event(device))
+    twin = app.hub.twins.pop(device)
+    await app.handle(app.event(device, b"{}", **DELETION))
+    await as_the_release_before_left_it(app, {device: (3, 4)})
+    async with running_hub() as hub:
+        app.restart(Transitions=hub.connection_string(), TRANSITIONS_HUB=TRANSITIONS)
+        app.hub.twins[device] = twin
+        app.now += MINUTE
+        await app.handle(app.event(device))
+        expected = [cloud_event(device, row) for row in transitions(await app.rows(device))][2:]
+        assert len(expected) == 5
+        assert stored(hub) == expected
+        await app.services.close()
+        app.restart()

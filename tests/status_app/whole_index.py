@@ -1,0 +1,60 @@
+"""DeploymentIndex as the rows of all devices say it must be, worked out without the app's own projection."""
+
+import json
+from collections import Counter
+from typing import Any
+
+from app_over_azurite import App
+
+from status_app.fleet_index.rows import shard_of
+from status_app.storage.keys import key_part, unescape
+
+type Keys = Counter[tuple[str, str]]
+"""How many devices have a row of this partition and key: one, but for counters."""
+
+
+async def wrong_rows(app: App) -> dict[str, Any]:
+    """What the index has too much, too little, or counts wrong; nothing where all is well and nothing is left to do.
+
+    A device may be due early. All devices have room for their rows.
+    """
+    devices: dict[str, dict[str, Any]] = {}
+    async for row in app.client.get_table_client("DeploymentStatus").list_entities():
+        devices.setdefault(unescape(row["PartitionKey"]), {})[row["RowKey"]] = row
+    expected, due = Counter[tuple[str, str]](), dict[tuple[str, str], str]()
+    for device, rows in devices.items():
+        if "device" in rows:
+            shard = shard_of(device)
+            expected.update((shard, key) for key in _keys(device, rows))
+            if "LookAt" in rows["device"]:
+                due[shard, key_part(device)] = _text(rows["device"]["LookAt"])
+    found = Counter[tuple[str, str]]()
+    async for row in app.client.get_table_client("DeploymentIndex").list_entities():
+        partition, key = row["PartitionKey"], row["RowKey"]
+        kind, _, rest = key.partition("|")
+        if kind == "reconcile" and rest.partition("|")[0] <= due.get((partition, rest.partition("|")[2]), ""):
+            del due[partition, rest.partition("|")[2]]
+        elif partition.startswith("index:") and kind != "progress":
+            found[partition, key] = row["Devices"] if kind == "count" else 1
+    wrong = {"too many": dict(found - expected), "too few": dict(expected - found), "never due": due}
+    return {what: rows for what, rows in wrong.items() if rows}
+
+
+def _keys(device: str, rows: dict[str, Any]) -> list[str]:
+    row, name = rows["device"], key_part(device)
+    deployments = [key_part(deployment) for deployment in json.loads(row["Deployments"])]
+    keys = [f"summary|{name}", f"state|{row['State']}|{name}"]
+    keys += [f"deployment|{deployment}|{name}" for deployment in deployments]
+    stuck = "FirstStuckSince" in row
+    if stuck:
+        keys += [f"stuck|{deployment}|{_text(row['FirstStuckSince'])}|{name}" for deployment in ("", *deployments)]
+    for key, part in rows.items():
+        if "StuckSince" in part:
+            module = "$edgeAgent" if key == "device" else unescape(key.removeprefix("module:"))
+            keys.append(f"module|{_text(part['StuckSince'])}|{name}|{key_part(module)}")
+    like = "|".join((row["State"], row["Reason"], row.get("Portal", ""), str(int(stuck)), ""))
+    return keys + [f"count|{deployment}||{like}" for deployment in deployments]
+
+
+def _text(time: Any) -> str:
+    return str(time.isoformat(timespec="microseconds"))
