@@ -20,25 +20,26 @@ from status_core import (
     flag_unverified,
 )
 
+QUERIES_LAG: Final = timedelta(minutes=10)
+"""A query answers from an index that is behind what a read gives, by less than that: an assumption."""
 NOTIFIED_WITHIN: Final = timedelta(minutes=10)
 """After that a notification is taken for lost: a route needs seconds, and a restart of the app a few minutes."""
 
 
-def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime, *, again: bool) -> Outcome | None:
+def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime) -> Outcome | None:
     """What a task comes to where the twin need not be read; None where it has to be, or was queried.
 
     Args:
         task: The task.
         stored: The device.
         now: The time, in UTC.
-        again: The device was due, and is looked at once more after its change.
     """
     match task:
         case Notified(notification) if covers(stored, notification):
             return Outcome.COVERED
         case Queried(_, twin, queried) if stored.is_known and stored.observed >= queried:
             return None if _is_newer(stored, evaluate(twin)) else Outcome.COVERED
-        case Due() if not again and (stored.look_at is None or stored.look_at > now):
+        case Due() if stored.look_at is None or stored.look_at > now:
             return Outcome.STALE
         case Announced():
             return Outcome.FINISHED

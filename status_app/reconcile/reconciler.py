@@ -23,6 +23,7 @@ from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.projection import FleetProjection, Projection
 from status_app.fleet_index.rows import Summary, project
 from status_app.reconcile.decisions import (
+    QUERIES_LAG,
     advanced,
     is_missed,
     needs_a_read,
@@ -66,7 +67,7 @@ class _Device:
         pending: Announcements that end with its projection.
         history: Rows of the transitions that were committed last.
         is_silent: The hub did not answer.
-        is_again: A change of a due device is committed, and it is looked at once more.
+        holds_until: Until when its twin is known to hold; None where it was read just now.
         is_glance: Its rows alone were read, and not what the index says of it.
         is_read: Both were read, in an earlier round.
     """
@@ -79,7 +80,7 @@ class _Device:
     history: list[Row] = field(default_factory=list)
     twin: Mapping[str, Any] | None = None
     is_silent: bool = False
-    is_again: bool = False
+    holds_until: datetime | None = None
     is_glance: bool = False
     is_read: bool = False
     has_committed: bool = False
@@ -149,6 +150,7 @@ class Reconciler:
     async def _read(self, device: _Device) -> None:
         # The summary before the device, and the device before its twin: what is read later is never older.
         device.change, device.twin, device.outcome, device.history = None, None, None, []
+        device.holds_until = None
         known = self._cache.take(device.device_id)  # whatever it comes to, it is another one then
         if known is None or not isinstance(device.task, Notified) or device.task.notification.lifecycle:
             if await self._is_glanced_at(device):
@@ -158,7 +160,7 @@ class Reconciler:
             known = summary, await self._reader.read(device.device_id, is_new=is_new)
         device.is_read = True
         await self._take(device, *known)
-        device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock(), again=device.is_again)
+        device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock())
 
     async def _is_glanced_at(self, device: _Device) -> bool:
         """Read the rows of a queried device alone: of most nothing changes, and the index need not be asked.
@@ -190,7 +192,7 @@ class Reconciler:
         async def read(device: _Device) -> None:
             nonlocal silent
             if isinstance(device.task, Queried) and not needs_a_read(device.task, device.stored):
-                device.twin = device.task.twin
+                device.twin, device.holds_until = device.task.twin, device.task.queried - QUERIES_LAG
                 return
             is_due = isinstance(device.task, Due)
             if not needs_a_read(device.task, device.stored) or (is_due and silent >= SILENT):
@@ -212,13 +214,12 @@ class Reconciler:
         if device.error is not None or device.outcome is not None:
             return
         now, stored, task = self._clock(), device.stored, device.task
-        again = False
         if device.is_silent:
-            device.change = unverified(stored, device.published, now, self._policy)
+            device.change = unverified(stored, device.published, now)
         elif device.twin is None:
             device.change = removal(stored, task, device.published, now)
         else:
-            record, transitions, again = advanced(stored, device.twin, now, self._policy, is_due=isinstance(task, Due))
+            record, transitions = advanced(stored, device.twin, now, device.holds_until or now, self._policy)
             device.change = Change(stored, record, transitions, device.published)
         if device.change is not None and not self._commit.is_needed(device.change):
             device.change = None
@@ -226,7 +227,6 @@ class Reconciler:
             device.outcome = Outcome.UNVERIFIED if device.is_silent else Outcome.UNCHANGED
         elif device.is_glance:
             device.change = None  # in the next round, with what the index says
-        device.is_again = again
 
     async def _announce(self, devices: Sequence[_Device]) -> None:
         new = [device.device_id for device in devices if not device.pending]
@@ -250,8 +250,6 @@ class Reconciler:
         device.has_committed = True
         for transition in change.transitions:
             tell_transition(device.device_id, transition)
-        if device.is_again:
-            return
         if device.is_silent:
             device.outcome = Outcome.UNVERIFIED
         elif change.record is None:
