@@ -173,7 +173,7 @@ class Reconciler:
         if is_first:
             device.stored = await self._reader.read(device.device_id)
             device.is_glance = device.stored.is_known and not needs_a_read(device.task, device.stored)
-            device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock(), again=False)
+            device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock())
         return device.is_glance
 
     async def _take(self, device: _Device, summary: Summary, stored: StoredDevice) -> None:
