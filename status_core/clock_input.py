@@ -27,7 +27,8 @@ class ClockInput(Enum):
 _NO_EVIDENCE: Final = (ModuleState.PENDING, ModuleState.UNKNOWN)
 _UNMANAGED: Final = (State.INVALID, State.EMPTY, State.NO_DEPLOYMENT)
 _REPORT_IS_OLD: Final = (*NOT_TAKEN, State.AGENT_UNAVAILABLE)
-_CAN_LAG: Final = (State.IN_PROGRESS, State.MODULE_FAILED)
+CAN_LAG: Final = (State.IN_PROGRESS, State.MODULE_FAILED)
+"""States of a device that say nothing where its report lags; the others do not lag."""
 
 
 def module_input(state: str, reason: str, device_state: str, *, is_lagging: bool = False) -> ClockInput:
@@ -58,7 +59,7 @@ def device_input(status: DeploymentStatus, *, is_lagging: bool = False) -> Clock
     """
     if status.state is State.NO_DEPLOYMENT:
         return ClockInput.OFF
-    if is_lagging and status.state in _CAN_LAG:
+    if is_lagging and status.state in CAN_LAG:
         return ClockInput.LAGGING
     if status.state in (State.SUCCESSFUL, State.MODULE_FAILED):
         return ClockInput.SETTLED

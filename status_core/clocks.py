@@ -78,22 +78,24 @@ class Sample:
     """What a look says of a module, or of the device, to its clock.
 
     Attributes:
-        seen: What it is.
+        input: Whether it is as desired.
         at: Hub time of the change that was seen.
         now: Until when that is known to hold.
         restarts: What it did before no longer counts: a new version asks something else of it.
-        by_version: The desired version is not that of the look before.
-        has_failed: It is in the wrong status, or comes back with restarts.
-        came_back: It has restarted since the look before.
+        by_version: The desired version is not that of the sample before.
+        has_failed: It is in the wrong status, or runs again after restarts.
+        came_back: It has restarted since the sample before.
+        was_lagging: The sample before showed what ran before the plan, so it may have left since.
     """
 
-    seen: ClockInput
+    input: ClockInput
     at: datetime
     now: datetime
     restarts: bool = False
     by_version: bool = False
     has_failed: bool = False
     came_back: bool = False
+    was_lagging: bool = False
 
 
 def tick(kept: Clock, sample: Sample, policy: GracePolicy) -> tuple[Clock, datetime | None]:
@@ -102,16 +104,17 @@ def tick(kept: Clock, sample: Sample, policy: GracePolicy) -> tuple[Clock, datet
     Becoming stuck is a step of its own (`status_core.stuck`). The grace period is that of `kept`.
     """
     clock, ended_at = kept, kept.ends_at(policy)
-    if ended_at is not None and ended_at <= sample.at:  # it was settled throughout, and nobody looked at the end
+    was_settled = not sample.was_lagging or sample.input is ClockInput.SETTLED
+    if ended_at is not None and ended_at <= sample.at and was_settled:  # and nobody looked at the end of its window
         clock = _ended(kept, ended_at)
     else:
         ended_at = None
-    if sample.restarts or sample.seen is ClockInput.OFF:
+    if sample.restarts or sample.input is ClockInput.OFF:
         clock = Clock(kept.grace, kept.grace_source)
-    match sample.seen:
+    match sample.input:
         case ClockInput.LAGGING | ClockInput.NO_EVIDENCE:
             started = sample.at if sample.restarts else clock.unsettled_since
-            settled = clock.settled_since if sample.seen is ClockInput.LAGGING else None
+            settled = clock.settled_since if sample.input is ClockInput.LAGGING else None
             clock = replace(clock, unsettled_since=started, settled_since=settled)
         case ClockInput.UNSETTLED:
             clock = _unsettled(clock, sample, policy)
@@ -124,11 +127,11 @@ def tick(kept: Clock, sample: Sample, policy: GracePolicy) -> tuple[Clock, datet
 
 
 def _settled(clock: Clock, sample: Sample, policy: GracePolicy) -> Clock:
-    if not clock.is_running:
-        if not sample.came_back:
-            return clock
-        clock = replace(clock, unsettled_since=sample.at)
-    clock = replace(clock, settled_since=clock.settled_since or sample.at)
+    if not clock.is_running and not sample.came_back:
+        return clock
+    # What left and came back between two samples was not settled throughout: its window begins with its return.
+    began = None if sample.came_back else clock.settled_since
+    clock = replace(clock, unsettled_since=clock.unsettled_since or sample.at, settled_since=began or sample.at)
     return _cared_for(clock, policy) if sample.has_failed else clock
 
 
@@ -147,7 +150,7 @@ def with_deadline(clock: Clock, sample: Sample, policy: GracePolicy, *, is_hopel
     if clock.unsettled_since is None:
         return clock
     hopeless = clock.hopeless_since
-    if hopeless is None and is_hopeless and sample.seen is ClockInput.UNSETTLED:
+    if hopeless is None and is_hopeless and sample.input is ClockInput.UNSETTLED:
         hopeless = sample.at
     stuck_at, grace, source = clock.unsettled_since + clock.grace, clock.grace, clock.grace_source
     if hopeless is not None and not source.startswith(BY_REASON) and hopeless + policy.hopeless < stuck_at:

@@ -27,6 +27,11 @@ class News:
     since: datetime
     told: tuple[str, ...] = ()
 
+    @property
+    def is_as_desired(self) -> bool:
+        """Whether the last transition told that all is well."""
+        return self.state in AS_DESIRED
+
     def is_new(self, state: str, reason: str) -> bool:
         """Whether something that is not as desired is news: its state for the first time, or a hopeless reason."""
         return state not in self.told or (_is_hopeless(reason) and not any(map(_is_hopeless, self.told)))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Self
 
-from status_core.clock_input import ClockInput, module_input
+from status_core.clock_input import CAN_LAG, ClockInput, module_input
 from status_core.clocks import Clock
 from status_core.grace import GracePolicy
 from status_core.lint import Finding
@@ -107,6 +107,11 @@ class DeviceRecord:
     observed: datetime
     lags_until: datetime | None = None
     modules: Mapping[str, ModuleRecord] = field(default_factory=dict)
+
+    @property
+    def is_lagging(self) -> bool:
+        """Whether the state of the device is what a lagging report shows."""
+        return self.lags_until is not None and self.verdict.state in CAN_LAG
 
     def input_of(self, module: ModuleRecord) -> ClockInput:
         """What the kept state of a module says to its clock."""

@@ -1,13 +1,15 @@
 """What becomes stuck, and what recovers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from status_core.clock_input import ClockInput
 from status_core.clocks import Clock
-from status_core.reasons import UNVERIFIED, Reason
+from status_core.messages import MESSAGE_LIMIT
+from status_core.reading import clean
+from status_core.reasons import UNVERIFIED, Reason, is_unverified
 from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
 from status_core.status import Evidence
 from status_core.transitions import Change, Kind, Transition
@@ -17,6 +19,7 @@ _ONCE_STUCK: Final[Mapping[str, Reason]] = {
     Reason.AGENT_UPDATING: Reason.AGENT_NOT_UPDATED,
 }
 """What passes by itself is something else once it has not passed within its grace period."""
+_AS_LAST_SEEN: Final = "IoT Hub did not answer; as last seen: "
 
 
 def blamed[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
@@ -24,7 +27,17 @@ def blamed[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
     reason = _ONCE_STUCK.get(verdict.reason)
     if reason is None:
         return verdict
-    return replace(verdict, reason=reason.value, message=f"{verdict.message} {reason.means} {reason.advice}")
+    message = clean(f"{verdict.message} {reason.means} {reason.advice}", MESSAGE_LIMIT)
+    named = None if verdict.cause is None else f"{reason}{verdict.cause.removeprefix(verdict.reason)}"
+    return replace(verdict, reason=reason.value, message=message, cause=named)
+
+
+def verified[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
+    """A verdict as it was last seen, without the doubt of a flag that was set while IoT Hub did not answer."""
+    if not is_unverified(verdict.reason):
+        return verdict
+    reason, message = verdict.reason.removesuffix(UNVERIFIED), verdict.message.removeprefix(_AS_LAST_SEEN)
+    return replace(verdict, reason=reason, message=message)
 
 
 def flagged(
@@ -72,57 +85,40 @@ def flag_unverified(record: DeviceRecord, now: datetime) -> tuple[DeviceRecord, 
         The next record, with reasons that end with `_unverified`, and the transitions `stuck`: of modules in the order
         of their times, then of the device.
     """
-    turns = [
-        _Turn(name, module)
+    # A lagging report counts once no other has come in time.
+    is_lagging = record.lags_until is not None and record.lags_until > now
+    counted = record if is_lagging else replace(record, lags_until=None)
+    due = [
+        (stuck_at, name)
         for name, module in record.modules.items()
-        if record.input_of(module) is ClockInput.UNSETTLED and _is_due(module.clock, now)
+        if counted.input_of(module) is ClockInput.UNSETTLED and (stuck_at := _due(module.clock, now)) is not None
     ]
-    turns.sort(key=lambda turn: turn.at)
-    # A device looks settled while its modules alone are away: its clock is off, or in its window.
-    turns += [_Turn("", record)] if record.lags_until is None and _is_due(record.clock, now) else []
     transitions: list[Transition] = []
-    at, device = record.at, record
-    modules = dict(record.modules)
-    for number, turn in enumerate(turns, 1):
-        at, verdict = max(at, turn.at), record.verdict
-        transitions.append(
-            Transition(turn.change, record.sequence + number, verdict.desired_version, verdict.deployments, at)
-        )
-        if isinstance(turn.part, ModuleRecord):
-            modules[turn.name] = _unverified(turn.part)
-        else:
-            device = _unverified(record)
-    return replace(device, modules=modules, sequence=record.sequence + len(turns), at=at), tuple(transitions)
+    at, modules, device = record.at, dict(record.modules), record.verdict
+
+    def flag[Part: (ModuleRecord, DeviceRecord)](name: str, part: Part, stuck_at: datetime) -> Part:
+        nonlocal at
+        at, sequence = max(at, stuck_at), record.sequence + len(transitions) + 1
+        verdict = _in_doubt(blamed(part.verdict))
+        change = flagged(name, verdict, part.since, (), part.clock)
+        transitions.append(Transition(change, sequence, device.desired_version, device.deployments, at))
+        return replace(part, verdict=verdict, clock=replace(part.clock, stuck_since=stuck_at))
+
+    for stuck_at, name in sorted(due):
+        modules[name] = flag(name, modules[name], stuck_at)
+    # A device looks settled while its modules alone are away: its clock is off, or in its window.
+    stuck_at = None if counted.is_lagging else _due(record.clock, now)
+    flagged_device = record if stuck_at is None else flag("", record, stuck_at)
+    sequence = record.sequence + len(transitions)
+    return replace(flagged_device, modules=modules, sequence=sequence, at=at), tuple(transitions)
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    name: str
-    part: ModuleRecord | DeviceRecord
-
-    @property
-    def at(self) -> datetime:
-        at = self.part.clock.stuck_at
-        assert at is not None  # noqa: S101 (it is due)
-        return at
-
-    @property
-    def change(self) -> Change:
-        part = self.part
-        reason, message = _in_doubt(part.verdict)
-        return replace(flagged(self.name, part.verdict, part.since, (), part.clock), reason=reason, message=message)
-
-
-def _is_due(clock: Clock, now: datetime) -> bool:
+def _due(clock: Clock, now: datetime) -> datetime | None:
+    """When something that is away became due to be flagged; None where it is not due, or flagged."""
     is_away = clock.settled_since is None and not clock.is_stuck
-    return is_away and clock.stuck_at is not None and clock.stuck_at <= now
+    return clock.stuck_at if is_away and clock.stuck_at is not None and clock.stuck_at <= now else None
 
 
-def _unverified[Part: (ModuleRecord, DeviceRecord)](part: Part) -> Part:
-    reason, message = _in_doubt(part.verdict)
-    verdict = replace(part.verdict, reason=reason, message=message)
-    return replace(part, verdict=verdict, clock=replace(part.clock, stuck_since=part.clock.stuck_at))
-
-
-def _in_doubt(verdict: ModuleVerdict | DeviceVerdict) -> tuple[str, str]:
-    return f"{verdict.reason}{UNVERIFIED}", f"IoT Hub did not answer; as last seen: {verdict.message}"
+def _in_doubt[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
+    reason, message = f"{verdict.reason}{UNVERIFIED}", f"{_AS_LAST_SEEN}{verdict.message}"
+    return replace(verdict, reason=reason, message=message)

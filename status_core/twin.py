@@ -193,6 +193,11 @@ def _is_lagging(metadata: Mapping[str, Any]) -> bool:
     return updated is not None and updated in [timestamp(part.get("$lastUpdated")) for part in (version, started)]
 
 
+def _count(value: Any) -> int | None:
+    number = integer(value)
+    return number if number is not None and number >= 0 else None
+
+
 def _with_status(configurations: Mapping[str, Any], status: str) -> tuple[str, ...]:
     names = (name for name, entry in configurations.items() if word(as_object(entry).get("status")) == status)
     return tuple(sorted(clean(name, NAME_LIMIT) for name in names)[:NAMES_LIMIT])
@@ -230,7 +235,7 @@ def _reported(path: str, module: Mapping[str, Any]) -> ReportedModule:
         runtime_status=word(module.get("runtimeStatus")),
         status=text(module.get("status")),
         restart_policy=text(module.get("restartPolicy")),
-        restart_count=integer(module.get("restartCount")),
+        restart_count=_count(module.get("restartCount")),
         exit_code=integer(module.get("exitCode")),
         last_start=timestamp(module.get("lastStartTimeUtc")),
         never_started=is_never(module.get("lastStartTimeUtc")),
