@@ -40,7 +40,7 @@ def advance(  # noqa: PLR0913 (the last two are the end of an earlier life)
     """
     if previous is not None:
         last_sequence, last_at = previous.sequence, previous.at
-    at = min(status.changed or now, now)
+    at = min(status.changed or now, now)  # what does not say when it changed did so now
     at = at if last_at is None else max(at, last_at)
     seen = Observation(previous, status, at, now, policy)
     announcements = Announcements(seen)

@@ -91,7 +91,7 @@ class DeploymentStatus:
         documented: Rules of reported_states_during_deployment.md that hold literally.
         portal: What IoT Hub's own counters say.
         modules: By name; the system modules are `$edgeAgent` and `$edgeHub`.
-        changed: The newest hub time of the desired and the reported section.
+        changed: The newest hub time of the desired and the reported section; None where one does not say.
         reported_at: Hub time of the last report.
         is_lagging: That report shows what ran before the plan: it took the version, or is the first of a new process of
             the agent.

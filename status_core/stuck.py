@@ -106,8 +106,9 @@ def flag_unverified(record: DeviceRecord, now: datetime) -> tuple[DeviceRecord, 
 
     for stuck_at, name in sorted(due):
         modules[name] = flag(name, modules[name], stuck_at)
-    # A device looks settled while its modules alone are away: its clock is off, or in its window.
-    stuck_at = None if counted.is_lagging else _due(record.clock, now)
+    # A device looks settled while its modules alone are away: its clock is off, or in its window. Of what a lagging
+    # report shows its modules alone are known.
+    stuck_at = None if record.is_lagging else _due(record.clock, now)
     flagged_device = record if stuck_at is None else flag("", record, stuck_at)
     sequence = record.sequence + len(transitions)
     return replace(flagged_device, modules=modules, sequence=sequence, at=at), tuple(transitions)

@@ -67,6 +67,7 @@ class Twin(NamedTuple):
         connection_state: IoT Hub's word on the connection.
         last_activity: IoT Hub's word on when the device last did anything.
         nothing_desired: Desired holds nothing but `$` keys, or is no object.
+        nothing_reported: Reported likewise.
         desired_version: V, `desired.$version`.
         last_desired_version: L, `reported.lastDesiredVersion`.
         raw_versions: V and L as they stand.
@@ -89,6 +90,7 @@ class Twin(NamedTuple):
     last_activity: datetime | None
     version: int | None
     nothing_desired: bool
+    nothing_reported: bool
     desired_version: int | None
     desired_updated: datetime | None
     last_desired_version: int | None
@@ -112,6 +114,14 @@ class Twin(NamedTuple):
     def version_taken(self) -> bool:
         """Whether L is V: both are there, and equal."""
         return self.last_desired_version is not None and self.last_desired_version == self.desired_version
+
+    @property
+    def changed(self) -> datetime | None:
+        """The newest hub time of both sections; None where one of them does not say when it changed."""
+        desired, reported = self.desired_updated, self.reported_updated
+        if (desired is None and not self.nothing_desired) or (reported is None and not self.nothing_reported):
+            return None
+        return max((time for time in (desired, reported) if time is not None), default=None)
 
     @property
     def is_fresh(self) -> bool:
@@ -148,7 +158,8 @@ def read_twin(twin: Any) -> Twin:
         connection_state=text(root.get("connectionState")),
         last_activity=timestamp(root.get("lastActivityTime")),
         version=integer(root.get("version")),
-        nothing_desired=all(key.startswith("$") for key in desired),
+        nothing_desired=_is_empty(desired),
+        nothing_reported=_is_empty(reported),
         desired_version=integer(desired.get("$version")),
         desired_updated=timestamp(object_at(desired, "$metadata").get("$lastUpdated")),
         last_desired_version=integer(reported.get("lastDesiredVersion")),
@@ -172,6 +183,10 @@ def read_twin(twin: Any) -> Twin:
             if isinstance(entry, dict)
         },
     )
+
+
+def _is_empty(section: Mapping[str, Any]) -> bool:
+    return all(key.startswith("$") for key in section)
 
 
 def _tried_since(metadata: Mapping[str, Any]) -> datetime | None:
