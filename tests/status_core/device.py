@@ -26,6 +26,7 @@ class Device:
         self.changes: dict[str, Any] = {}
         self.record: DeviceRecord | None = None
         self.history: list[Transition] = []
+        self.status = judged()
 
     def look(
         self, seconds: float, changes: dict[str, Any] | None = None, *, at: float | None = None, lags: bool = False
@@ -47,8 +48,8 @@ class Device:
                 "reported.$metadata.$lastUpdated": stamp,
                 "reported.$metadata.systemModules": times,
             }
-        now = after(seconds)
-        self.record, transitions = advance(self.record, judged(self.changes), now, self.policy)
+            self.status = judged(self.changes)
+        self.record, transitions = advance(self.record, self.status, after(seconds), self.policy)
         self.history += transitions
         return told(transitions)
 
