@@ -66,7 +66,7 @@ def _verdict(seen: Observation) -> DeviceVerdict:
     """What is kept of the device's status: "`agent_updating` is then `agent_not_updated`", and stays it while stuck."""
     verdict, previous = DeviceVerdict.of(seen.status), seen.previous
     is_still_stuck = previous is not None and previous.clock.is_stuck and not seen.is_new_version
-    return blamed(verdict) if is_still_stuck and verdict.reason == Reason.AGENT_UPDATING else verdict
+    return blamed(verdict) if is_still_stuck else verdict
 
 
 def _clock(seen: Observation, verdict: DeviceVerdict, says: ClockInput) -> tuple[Clock, datetime | None]:

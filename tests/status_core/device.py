@@ -1,5 +1,6 @@
 """A device that is looked at again and again, as notifications and timers do."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -29,7 +30,7 @@ class Device:
         self.status = judged()
 
     def look(
-        self, seconds: float, changes: dict[str, Any] | None = None, *, at: float | None = None, lags: bool = False
+        self, seconds: float, changes: Mapping[str, Any] | None = None, *, at: float | None = None, lags: bool = False
     ) -> list[tuple[str, ...]]:
         """Look at the twin.
 

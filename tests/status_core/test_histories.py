@@ -169,7 +169,15 @@ def test_whoever_is_well_for_long_is_announced_so_and_has_no_deadline(
     assert not any(module.clock.is_running for module in device.kept.modules.values())
 
 
-HOSTILE_TIMES: Final = ("0001-01-01T00:00:00Z", after(86_400).isoformat(), "2026-01-01T09:59:59", "soon", 5, None, {})
+HOSTILE_TIMES: Final[tuple[Any, ...]] = (
+    "0001-01-01T00:00:00Z",
+    after(86_400).isoformat(),
+    "2026-01-01T09:59:59",
+    "soon",
+    5,
+    None,
+    {},
+)
 
 
 @pytest.mark.parametrize("time", HOSTILE_TIMES)
@@ -195,7 +203,16 @@ def test_a_restart_count_of_any_kind_flags_nothing_that_is_well(count: Any) -> N
     assert not device.module().clock.is_running
 
 
-METADATA: Final = (GONE, None, 5, [], "none", {}, {"$lastUpdated": 7}, {"$lastUpdated": "0001-01-01T00:00:00Z"})
+METADATA: Final[tuple[Any, ...]] = (
+    GONE,
+    None,
+    5,
+    [],
+    "none",
+    {},
+    {"$lastUpdated": 7},
+    {"$lastUpdated": "0001-01-01T00:00:00Z"},
+)
 
 
 @pytest.mark.parametrize("metadata", METADATA)

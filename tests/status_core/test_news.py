@@ -1,5 +1,8 @@
 """What is news: what is not as desired at once and once, and what is as desired when its clocks have ended."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pytest
 from device import COUNT, RUNS, Device, after
 from twins import AGENT, ASKED, GONE, MODULE, STATUS
@@ -29,7 +32,7 @@ def has(image: str) -> dict[str, object]:
     return {f"{MODULE}.settings.image": image}
 
 
-def followed(*looks: tuple[float, dict[str, object] | None]) -> Device:
+def followed(*looks: tuple[float, Mapping[str, Any] | None]) -> Device:
     """A device that was healthy at first, after looks at changes or, where there are none, by a timer."""
     device = Device()
     device.look(0, {})
