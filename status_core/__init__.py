@@ -10,7 +10,7 @@ from status_core.clock_input import ClockInput, module_input
 from status_core.clocks import Clock
 from status_core.durations import format_duration, parse_duration
 from status_core.evaluation import evaluate
-from status_core.grace import STABLE_AFTER, GracePolicy
+from status_core.grace import BY_REASON, STABLE_AFTER, GracePolicy
 from status_core.lint import Finding
 from status_core.messages import MESSAGE_LIMIT
 from status_core.news import News
@@ -29,6 +29,7 @@ from status_core.twin import EDGE_AGENT, NAME_LIMIT, NAMES_LIMIT
 
 __all__ = [
     "ABSENT",
+    "BY_REASON",
     "DELETED_REASON",
     "EDGE_AGENT",
     "FAILING",

@@ -20,6 +20,7 @@ STABLE_AFTER: Final = timedelta(seconds=60)
 INTENSIVE_CARE: Final = timedelta(minutes=10)
 HOPELESS: Final = timedelta(minutes=2)
 BY_REASON: Final = "reason:"
+"""Begins the name of a grace period that goes by reason."""
 
 
 @dataclass(frozen=True, slots=True)
