@@ -85,11 +85,17 @@ param logDailyCapGb string = '-1'
 @description('Grace period of what has none of its own: ISO 8601 duration.')
 param graceDefault string = 'PT15M'
 
-@description('Grace periods: module name or image prefix to ISO 8601 duration.')
+@description('Grace periods: module name, image prefix or reason:<reason> to ISO 8601 duration.')
 param gracePeriods object = {}
 
-@description('How long something must be as desired until its clock ends: ISO 8601 duration.')
+@description('Grace period of what only a person can change: ISO 8601 duration.')
+param graceHopeless string = 'PT2M'
+
+@description('How long something must be as desired until its clock ends, after a new version: ISO 8601 duration.')
 param stableAfter string = 'PT60S'
+
+@description('The same, where it left by itself: ISO 8601 duration.')
+param intensiveCare string = 'PT10M'
 
 @description('When deadlines are looked at: six fields, second to day of the week, in UTC.')
 param flagStuckSchedule string = '0 * * * * *'
@@ -230,7 +236,9 @@ module functionApp 'modules/function-app.bicep' = {
     instanceMemoryMB: instanceMemoryMB
     graceDefault: graceDefault
     gracePeriods: string(gracePeriods)
+    graceHopeless: graceHopeless
     stableAfter: stableAfter
+    intensiveCare: intensiveCare
     flagStuckSchedule: flagStuckSchedule
     resyncSchedule: resyncSchedule
     historyLimit: historyLimit

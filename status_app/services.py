@@ -141,9 +141,7 @@ class Services:
             rows = DeploymentRows(await self._table(deployment_rows.TABLE))
             publisher, policy, hub = self._publisher, settings.policy, settings.hub
             outbox = Outbox(publisher, self._clock) if publisher else None
-            commit = DeviceCommit(
-                status_table, hub=hub, stable_after=policy.stable_after, history_limit=settings.history_limit
-            )
+            commit = DeviceCommit(status_table, hub=hub, policy=policy, history_limit=settings.history_limit)
             projection, former = FleetProjection(index_table, self._sleep), FormerIndex(index_table)
             reconciler = Reconciler(devices, commit, projection, former, outbox, self._twins, policy, self._clock)
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)

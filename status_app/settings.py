@@ -9,7 +9,7 @@ from typing import Final
 
 from status_app.errors import SettingError
 from status_app.schedule import parse_schedule
-from status_core import GracePolicy, parse_duration
+from status_core import BY_REASON, GracePolicy, known_reason, parse_duration
 
 SCHEDULES: Final = {"FLAG_STUCK_SCHEDULE": "0 * * * * *", "RESYNC_SCHEDULE": "0 0 * * * *"}
 """The timers' settings and their defaults: each minute, each hour."""
@@ -66,6 +66,8 @@ class Settings:
                 default=_duration(environment, "GRACE_DEFAULT", "PT15M"),
                 periods=_periods(environment, "GRACE_PERIODS"),
                 stable_after=_duration(environment, "STABLE_AFTER", "PT60S"),
+                intensive_care=_duration(environment, "INTENSIVE_CARE", "PT10M"),
+                hopeless=_duration(environment, "GRACE_HOPELESS", "PT2M"),
             ),
             history_limit=_count(environment, "HISTORY_LIMIT", 500, least=1),
             twin_reads_per_second=_count(environment, "TWIN_READS_PER_SECOND", 50, least=0),
@@ -208,13 +210,19 @@ def _duration(environment: Mapping[str, str], name: str, default: str) -> timede
 
 def _periods(environment: Mapping[str, str], name: str) -> Mapping[str, timedelta]:
     value = environment.get(name, "").strip() or "{}"
-    takes = 'it takes a JSON object of module name or image prefix to duration, such as {"camera": "PT30M"}'
+    takes = (
+        "it takes a JSON object of module name, image prefix or reason:<reason> to duration, "
+        'such as {"camera": "PT30M", "reason:pull_timed_out": "PT2H"}'
+    )
     try:
         periods = json.loads(value)
     except ValueError as error:
         raise SettingError(f"{name} is {value!r}: {takes} ({error})") from None
     if not isinstance(periods, dict):
         raise SettingError(f"{name} is {value!r}: {takes}")
+    for reason in (key.removeprefix(BY_REASON) for key in periods if key.startswith(BY_REASON)):
+        if known_reason(reason) is None:
+            raise SettingError(f"{name} is {value!r}: {reason!r} is no reason; {takes}")
     try:
         return {key: parse_duration(str(period)) for key, period in periods.items()}
     except ValueError as error:

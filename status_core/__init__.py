@@ -6,12 +6,14 @@ The rules come from reported_states_during_deployment.md; docs/states.md lists s
 from status_core.advance import advance
 from status_core.blanking import REDACTED, Blanker
 from status_core.causes import Cause
-from status_core.clocks import Clock, Sight
+from status_core.clock_input import ClockInput, module_input
+from status_core.clocks import Clock
 from status_core.durations import format_duration, parse_duration
 from status_core.evaluation import evaluate
-from status_core.grace import STABLE_AFTER, GracePolicy
+from status_core.grace import BY_REASON, STABLE_AFTER, GracePolicy
 from status_core.lint import Finding
 from status_core.messages import MESSAGE_LIMIT
+from status_core.news import News
 from status_core.reading import clean, scalar, timestamp
 from status_core.reasons import UNVERIFIED, Reason, known_reason
 from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
@@ -19,15 +21,15 @@ from status_core.remedies import steps
 from status_core.rollout import FAILING, Counts, Milestone, Rollout, progress
 from status_core.rules import RULES
 from status_core.secrets import secret_values
-from status_core.sights import module_sight
 from status_core.states import Flag, ModuleState, Portal, State
 from status_core.status import DeploymentStatus, Evidence, ModuleStatus
-from status_core.stuck import flag
+from status_core.stuck import flag_unverified
 from status_core.transitions import ABSENT, DELETED_REASON, REMOVED_REASON, Change, Kind, Transition, deletion
 from status_core.twin import EDGE_AGENT, NAME_LIMIT, NAMES_LIMIT
 
 __all__ = [
     "ABSENT",
+    "BY_REASON",
     "DELETED_REASON",
     "EDGE_AGENT",
     "FAILING",
@@ -43,6 +45,7 @@ __all__ = [
     "Cause",
     "Change",
     "Clock",
+    "ClockInput",
     "Counts",
     "DeploymentStatus",
     "DeviceRecord",
@@ -57,20 +60,20 @@ __all__ = [
     "ModuleState",
     "ModuleStatus",
     "ModuleVerdict",
+    "News",
     "Portal",
     "Reason",
     "Rollout",
-    "Sight",
     "State",
     "Transition",
     "advance",
     "clean",
     "deletion",
     "evaluate",
-    "flag",
+    "flag_unverified",
     "format_duration",
     "known_reason",
-    "module_sight",
+    "module_input",
     "parse_duration",
     "progress",
     "scalar",

@@ -72,7 +72,6 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
         name: _module(twin, comparisons[name], *verdict_of_module, words=words, now=now)
         for name, verdict_of_module in judged.items()
     }
-    times = [time for time in (twin.desired_updated, twin.reported_updated) if time]
     return DeploymentStatus(
         device_id=twin.device_id,
         state=verdict.state,
@@ -90,7 +89,9 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
         evidence=verdict.evidence,
         modules=modules,
         agent_version=twin.agent_version,
-        changed=max(times, default=None),
+        changed=twin.changed,
+        reported_at=twin.reported_updated,
+        is_lagging=twin.is_lagging,
         twin_version=twin.version,
         connection_state=_kept(twin.connection_state, NAME_LIMIT),
         last_activity=twin.last_activity,

@@ -218,6 +218,16 @@ class Reason(StrEnum):
         "The agent reports success beside what ran before, as it does in the first report after every plan.",
         "Wait for the next report; if it gets stuck, the agent skipped a module: read its logs.",
     )
+    SKIPPED = (
+        "skipped",
+        "The agent reports success and leaves the module out, usually since it could not obtain its identity.",
+        "Restart iotedge on the device; the agent's logs name the module.",
+    )
+    AGENT_NOT_UPDATED = (
+        "agent_not_updated",
+        "The agent should have replaced itself by its new image, and has not.",
+        "Check that the device can pull the image, and read the agent's logs.",
+    )
     AGENT_UPDATING = (
         "agent_updating",
         "The agent is replacing itself by its new image.",

@@ -1,13 +1,16 @@
-"""What is kept of a device between two looks at its twin: a verdict, since when it holds, and a clock."""
+"""What is kept of a device between two looks at its twin: a verdict, since when, a clock, and what was told."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta
-from typing import Self
+from datetime import datetime
+from typing import Any, Self
 
-from status_core.clocks import Clock, Sight
+from status_core.clock_input import CAN_LAG, ClockInput, module_input
+from status_core.clocks import Clock
+from status_core.grace import GracePolicy
+from status_core.lint import Finding
+from status_core.news import News
 from status_core.reasons import is_unverified
-from status_core.sights import module_sight
 from status_core.status import DeploymentStatus, ModuleStatus
 
 
@@ -23,11 +26,15 @@ class ModuleVerdict:
     desired_image: str | None
     reported_image: str | None
     exit_code: int | None
+    restart_count: int | None
+    last_start: datetime | None
+    last_exit: datetime | None
+    cause: str | None
 
     @classmethod
     def of(cls, status: ModuleStatus) -> Self:
         """Keep what a status says."""
-        return cls(*(getattr(status, item.name) for item in fields(cls)))
+        return cls(**_kept(cls, status))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +54,20 @@ class DeviceVerdict:
     portal: str | None
     agent_version: str | None
     twin_version: int | None
+    connection_state: str | None
+    last_activity: datetime | None
+    lint: tuple[Finding, ...]
+    cause: str | None
 
     @classmethod
     def of(cls, status: DeploymentStatus) -> Self:
         """Keep what a status says."""
-        return cls(*(getattr(status, item.name) for item in fields(cls)))
+        return cls(**_kept(cls, status))
+
+
+def _kept(kind: type[ModuleVerdict | DeviceVerdict], status: ModuleStatus | DeploymentStatus) -> dict[str, Any]:
+    values = {item.name: getattr(status, item.name) for item in fields(kind)}
+    return values | {"cause": None if status.cause is None else str(status.cause)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +76,13 @@ class ModuleRecord:
 
     Attributes:
         since: When the state began.
+        news: What was told of it.
     """
 
     verdict: ModuleVerdict
     since: datetime
     clock: Clock
+    news: News
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,32 +91,41 @@ class DeviceRecord:
 
     Attributes:
         since: When the state began.
+        news: What was told of the device itself.
         sequence: Number of the device's last transition; they count from 1 without a gap.
-        at: Hub time of the last change, never before that of an earlier one.
-        observed: When the twin was read that this record comes from.
+        at: Hub time of the last change or transition, never before that of an earlier one.
+        observed: Until when the twin that this record comes from is known to hold: when it was read.
+        lags_until: Until when something is not counted that a lagging report shows; None where it shows nothing.
     """
 
     verdict: DeviceVerdict
     since: datetime
     clock: Clock
+    news: News
     sequence: int
     at: datetime
     observed: datetime
+    lags_until: datetime | None = None
     modules: Mapping[str, ModuleRecord] = field(default_factory=dict)
 
-    def due(self, stable_after: timedelta) -> datetime | None:
+    @property
+    def is_lagging(self) -> bool:
+        """Whether the state of the device is what a lagging report shows."""
+        return self.lags_until is not None and self.verdict.state in CAN_LAG
+
+    def input_of(self, module: ModuleRecord) -> ClockInput:
+        """What the kept state of a module says to its clock."""
+        verdict, is_lagging = module.verdict, self.lags_until is not None
+        return module_input(verdict.state, verdict.reason, self.verdict.state, is_lagging=is_lagging)
+
+    def due(self, policy: GracePolicy) -> datetime | None:
         """When the device needs a look though nothing may have changed; None where it needs none.
 
         What was flagged without a look stays due until a look can be taken.
         """
         parts: list[ModuleRecord | DeviceRecord] = [self]
-        parts += (
-            module
-            for module in self.modules.values()
-            if module_sight(module.verdict.state, self.verdict.state) is not Sight.UNSAID
-        )
+        parts += (module for module in self.modules.values() if self.input_of(module) is not ClockInput.NO_EVIDENCE)
         times = [
-            part.clock.stuck_at if is_unverified(part.verdict.reason) else part.clock.due(stable_after)
-            for part in parts
+            part.clock.stuck_at if is_unverified(part.verdict.reason) else part.clock.due(policy) for part in parts
         ]
-        return min((time for time in times if time is not None), default=None)
+        return min((time for time in (*times, self.lags_until) if time is not None), default=None)

@@ -165,6 +165,16 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
     Reason.PLAN_FAILED: ("Read the agent's own words in the message.", _AGENT_LOGS),
     Reason.RETRYING: (_WAIT, "Update the agent: from 1.0.10 on it tells why it tries again.", _AGENT_LOGS),
     Reason.STATUS_MISSING: (_WAIT, _RESTART_AGENT),
+    Reason.SKIPPED: (
+        f"{_AGENT_LOGS}, and look for the module's name and for its identity.",
+        "Restart the runtime, which asks for the identities again: `sudo iotedge system restart`",
+        _CHECK,
+    ),
+    Reason.AGENT_NOT_UPDATED: (
+        _TRY_PULL,
+        "Read the logs of the runtime, which replaces the agent: `sudo iotedge system logs`",
+        _RESTART_AGENT,
+    ),
     Reason.SETTLING: (_WAIT, f"{_AGENT_LOGS}; it may have skipped a module."),
     Reason.AGENT_UPDATING: (
         _WAIT,

@@ -91,7 +91,10 @@ class DeploymentStatus:
         documented: Rules of reported_states_during_deployment.md that hold literally.
         portal: What IoT Hub's own counters say.
         modules: By name; the system modules are `$edgeAgent` and `$edgeHub`.
-        changed: The newest hub time of the desired and the reported section.
+        changed: The newest hub time of the desired and the reported section; None where one does not say.
+        reported_at: Hub time of the last report.
+        is_lagging: That report shows what ran before the plan: it took the version, or is the first of a new process of
+            the agent.
         twin_version: `version` of the twin that was judged.
         connection_state: IoT Hub's word on the connection, minutes late at most.
         last_activity: IoT Hub's word on when the device last did anything.
@@ -116,6 +119,8 @@ class DeploymentStatus:
     modules: dict[str, ModuleStatus]
     agent_version: str | None
     changed: datetime | None
+    reported_at: datetime | None
+    is_lagging: bool
     twin_version: int | None
     connection_state: str | None
     last_activity: datetime | None

@@ -1,128 +1,125 @@
-"""What becomes stuck, and what recovers: the step that a timer takes after a look.
+"""What becomes stuck, and what recovers."""
 
-It is apart from `advance`, so that times stay in order: a change has the time of the hub, and becoming stuck the time
-at which the grace period ended, which is later.
-"""
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-
-from status_core.clocks import Clock, Sight
-from status_core.reasons import UNVERIFIED, is_unverified
+from status_core.clock_input import ClockInput
+from status_core.clocks import Clock
+from status_core.messages import MESSAGE_LIMIT
+from status_core.reading import clean
+from status_core.reasons import UNVERIFIED, Reason, is_unverified
 from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
-from status_core.sights import module_sight
-from status_core.status import DeploymentStatus, Evidence
+from status_core.status import Evidence
 from status_core.transitions import Change, Kind, Transition
 
-type _Verdict = ModuleVerdict | DeviceVerdict | DeploymentStatus
+_ONCE_STUCK: Final[Mapping[str, Reason]] = {
+    Reason.SETTLING: Reason.SKIPPED,
+    Reason.AGENT_UPDATING: Reason.AGENT_NOT_UPDATED,
+}
+"""What passes by itself is something else once it has not passed within its grace period."""
+_AS_LAST_SEEN: Final = "IoT Hub did not answer; as last seen: "
 
 
-def flag(
-    record: DeviceRecord,
-    status: DeploymentStatus | None,
-    now: datetime,
-    stable_after: timedelta,
-) -> tuple[DeviceRecord, tuple[Transition, ...]]:
-    """Flag what is past its grace period, and clear what was settled for the whole stability window.
+def blamed[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
+    """A verdict on what is stuck, with the reason that holds once it is."""
+    reason = _ONCE_STUCK.get(verdict.reason)
+    if reason is None:
+        return verdict
+    message = clean(f"{verdict.message} {reason.means} {reason.advice}", MESSAGE_LIMIT)
+    named = None if verdict.cause is None else f"{reason}{verdict.cause.removeprefix(verdict.reason)}"
+    return replace(verdict, reason=reason.value, message=message, cause=named)
+
+
+def verified[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
+    """A verdict as it was last seen, without the doubt of a flag that was set while IoT Hub did not answer."""
+    if not is_unverified(verdict.reason):
+        return verdict
+    reason, message = verdict.reason.removesuffix(UNVERIFIED), verdict.message.removeprefix(_AS_LAST_SEEN)
+    return replace(verdict, reason=reason, message=message)
+
+
+def flagged(
+    name: str, verdict: ModuleVerdict | DeviceVerdict, since: datetime, evidence: tuple[Evidence, ...], clock: Clock
+) -> Change:
+    """The change of something that becomes stuck.
 
     Args:
-        record: The record that the look came to.
-        status: What the twin says; None where IoT Hub did not answer. What is due is flagged then with a reason that
-            ends with `_unverified`, and nothing is cleared.
-        now: The time, in UTC.
-        stable_after: The stability window.
-
-    Returns:
-        The next record, and the transitions `stuck` and `recovered`: of modules in the order of their times, then of
-        the device.
+        name: The module; empty for the device.
+        verdict: What it is.
+        since: Since when it is in that state.
+        evidence: What was compared.
+        clock: Its clock.
     """
-    turns: dict[str | None, _Turn] = {}
-    for name, part in _watched(record):
-        found = status if status is None or name is None else status.modules[name]
-        turn = _turn(name or "", part, found.evidence if found is not None else None, now, stable_after)
-        if turn is not None:
-            turns[name] = turn
-    transitions: list[Transition] = []
-    at = record.at
-    for name in sorted(turns, key=lambda name: (name is None, turns[name].at, name or "")):
-        at = max(at, turns[name].at)
-        sequence = record.sequence + len(transitions) + 1
-        verdict = record.verdict
-        transitions.append(Transition(turns[name].change, sequence, verdict.desired_version, verdict.deployments, at))
-    modules = {name: _turned(module, turns.get(name)) for name, module in record.modules.items()}
-    device = _turned(record, turns.get(None))
-    return replace(device, modules=modules, sequence=record.sequence + len(transitions), at=at), tuple(transitions)
+    assert clock.unsettled_since is not None  # noqa: S101 (it is away)
+    words = verdict.reason, verdict.message
+    return Change(Kind.STUCK, name, verdict.state, verdict.state, *words, evidence, clock.unsettled_since, since)
 
 
-def recovery(name: str, verdict: _Verdict, evidence: tuple[Evidence, ...], left: Clock) -> Change:
+def recovered(
+    name: str, verdict: ModuleVerdict | DeviceVerdict, since: datetime, evidence: tuple[Evidence, ...], left: Clock
+) -> Change:
     """The change of something that was stuck and is not any more.
 
     Args:
         name: The module; empty for the device.
-        verdict: Its state, with its reason.
+        verdict: What it is.
+        since: Since when it is in that state.
         evidence: What was compared.
         left: The clock on which it was stuck.
     """
     assert left.unsettled_since is not None  # noqa: S101 (it was stuck)
-    return Change(
-        Kind.RECOVERED,
-        name,
-        verdict.state,
-        verdict.state,
-        verdict.reason,
-        verdict.message,
-        evidence,
-        left.unsettled_since,
-    )
+    words = verdict.reason, verdict.message
+    return Change(Kind.RECOVERED, name, verdict.state, verdict.state, *words, evidence, left.unsettled_since, since)
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
-    """Something that becomes stuck or recovers: when, and its next clock."""
+def flag_unverified(record: DeviceRecord, now: datetime) -> tuple[DeviceRecord, tuple[Transition, ...]]:
+    """Flag what is past its grace period where IoT Hub does not answer, as it was seen last. No clock ends.
 
-    at: datetime
-    change: Change
-    clock: Clock
+    Args:
+        record: What is kept.
+        now: The time, in UTC.
 
+    Returns:
+        The next record, with reasons that end with `_unverified`, and the transitions `stuck`: of modules in the order
+        of their times, then of the device.
+    """
+    # A lagging report counts once no other has come in time.
+    is_lagging = record.lags_until is not None and record.lags_until > now
+    counted = record if is_lagging else replace(record, lags_until=None)
+    due = [
+        (stuck_at, name)
+        for name, module in record.modules.items()
+        if counted.input_of(module) is ClockInput.UNSETTLED and (stuck_at := _due(module.clock, now)) is not None
+    ]
+    transitions: list[Transition] = []
+    at, modules, device = record.at, dict(record.modules), record.verdict
 
-def _watched(record: DeviceRecord) -> Iterator[tuple[str | None, ModuleRecord | DeviceRecord]]:
-    yield None, record
-    for name, module in record.modules.items():
-        if module_sight(module.verdict.state, record.verdict.state) is not Sight.UNSAID:
-            yield name, module
+    def flag[Part: (ModuleRecord, DeviceRecord)](name: str, part: Part, stuck_at: datetime) -> Part:
+        nonlocal at
+        at, sequence = max(at, stuck_at), record.sequence + len(transitions) + 1
+        verdict = _in_doubt(blamed(part.verdict))
+        change = flagged(name, verdict, part.since, (), part.clock)
+        transitions.append(Transition(change, sequence, device.desired_version, device.deployments, at))
+        return replace(part, verdict=verdict, clock=replace(part.clock, stuck_since=stuck_at))
 
-
-def _turn(
-    name: str,
-    part: ModuleRecord | DeviceRecord,
-    evidence: tuple[Evidence, ...] | None,
-    now: datetime,
-    stable_after: timedelta,
-) -> _Turn | None:
-    verdict, clock, stable_at = part.verdict, part.clock, part.clock.stable_at(stable_after)
-    if clock.is_stuck:
-        if evidence is None or stable_at is None or now < stable_at:
-            return None
-        return _Turn(stable_at, recovery(name, verdict, evidence, clock), Clock(grace=clock.grace))
-    if clock.unsettled_since is None or clock.stuck_at is None or now < clock.stuck_at:
-        return None
-    reason, message = verdict.reason, verdict.message
-    if evidence is None:
-        reason = f"{reason}{UNVERIFIED}"
-        message = f"IoT Hub did not answer; as last seen: {message}"
-    elif clock.settled_since is not None:
-        message = f"It was unsettled for its grace period, and is settled for less than the stability window: {message}"
-    change = Change(
-        Kind.STUCK, name, verdict.state, verdict.state, reason, message, evidence or (), clock.unsettled_since
-    )
-    return _Turn(clock.stuck_at, change, replace(clock, stuck_since=clock.stuck_at))
+    for stuck_at, name in sorted(due):
+        modules[name] = flag(name, modules[name], stuck_at)
+    # A device looks settled while its modules alone are away: its clock is off, or in its window. Of what a lagging
+    # report shows its modules alone are known.
+    stuck_at = None if record.is_lagging else _due(record.clock, now)
+    flagged_device = record if stuck_at is None else flag("", record, stuck_at)
+    sequence = record.sequence + len(transitions)
+    return replace(flagged_device, modules=modules, sequence=sequence, at=at), tuple(transitions)
 
 
-def _turned[Part: (ModuleRecord, DeviceRecord)](part: Part, turn: _Turn | None) -> Part:
-    if turn is None:
-        return part
-    verdict = part.verdict
-    if is_unverified(turn.change.reason):
-        verdict = replace(verdict, reason=turn.change.reason, message=turn.change.message)
-    return replace(part, verdict=verdict, clock=turn.clock)
+def _due(clock: Clock, now: datetime) -> datetime | None:
+    """When something that is away became due to be flagged; None where it is not due, or flagged."""
+    is_away = clock.settled_since is None and not clock.is_stuck
+    return clock.stuck_at if is_away and clock.stuck_at is not None and clock.stuck_at <= now else None
+
+
+def _in_doubt[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
+    reason, message = f"{verdict.reason}{UNVERIFIED}", f"{_AS_LAST_SEEN}{verdict.message}"
+    return replace(verdict, reason=reason, message=message)

@@ -37,10 +37,12 @@ class Change:
 
     Attributes:
         module: The module's name; empty where the device itself is meant.
-        from_state: The state that was left, empty where there was none.
-        to_state: The state that was entered, empty where there is none any more. `stuck` and `recovered`
-            leave no state: both are the state it is in.
-        since: When the state that was left began; for `stuck` and `recovered`, since when it was unsettled.
+        from_state: The state that was told last, empty where there was none.
+        to_state: The state that is told now, empty where there is none any more. `stuck` and `recovered` leave no
+            state: both are the state it is in.
+        previous_since: When the state that was left began; for `stuck` and `recovered`, since when it was unsettled.
+        since: When the state that was entered began.
+        is_initial: It is the first that is told of a device.
     """
 
     kind: Kind
@@ -50,7 +52,9 @@ class Change:
     reason: str
     message: str
     evidence: tuple[Evidence, ...]
+    previous_since: datetime
     since: datetime
+    is_initial: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,12 @@ class Transition:
     @property
     def duration(self) -> float:
         """Seconds in the state that was left; for `stuck` and `recovered`, seconds unsettled."""
-        return max(0.0, (self.at - self.change.since).total_seconds())
+        return max(0.0, (self.at - self.change.previous_since).total_seconds())
 
 
 def deletion(record: DeviceRecord, now: datetime) -> Transition:
     """The last transition of a device that is no longer in the hub."""
     message = "The device is no longer in the hub."
-    verdict = record.verdict
-    change = Change(Kind.DELETED, "", verdict.state, ABSENT, DELETED_REASON, message, (), record.since)
-    return Transition(change, record.sequence + 1, verdict.desired_version, verdict.deployments, max(now, record.at))
+    verdict, news, at = record.verdict, record.news, max(now, record.at)
+    change = Change(Kind.DELETED, "", news.state, ABSENT, DELETED_REASON, message, (), news.since, at)
+    return Transition(change, record.sequence + 1, verdict.desired_version, verdict.deployments, at)

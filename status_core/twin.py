@@ -67,6 +67,7 @@ class Twin(NamedTuple):
         connection_state: IoT Hub's word on the connection.
         last_activity: IoT Hub's word on when the device last did anything.
         nothing_desired: Desired holds nothing but `$` keys, or is no object.
+        nothing_reported: Reported likewise.
         desired_version: V, `desired.$version`.
         last_desired_version: L, `reported.lastDesiredVersion`.
         raw_versions: V and L as they stand.
@@ -77,6 +78,7 @@ class Twin(NamedTuple):
         status_updated: When `lastDesiredStatus` last changed.
         tried_since: When the agent first reported on what it tries, with the counters that it has: since it took the
             version, or since it was started. Read only where a step failed.
+        is_lagging: The last report is one that shows what ran before the plan.
         applied: Names of the configurations that are Applied, sorted.
         targeted: Names of those that are Targeted, sorted.
         has_configurations: The twin has a configurations section that names one.
@@ -88,6 +90,7 @@ class Twin(NamedTuple):
     last_activity: datetime | None
     version: int | None
     nothing_desired: bool
+    nothing_reported: bool
     desired_version: int | None
     desired_updated: datetime | None
     last_desired_version: int | None
@@ -99,6 +102,7 @@ class Twin(NamedTuple):
     status_updated: datetime | None
     tried_since: datetime | None
     reported_updated: datetime | None
+    is_lagging: bool
     agent_version: str | None
     applied: tuple[str, ...]
     targeted: tuple[str, ...]
@@ -110,6 +114,14 @@ class Twin(NamedTuple):
     def version_taken(self) -> bool:
         """Whether L is V: both are there, and equal."""
         return self.last_desired_version is not None and self.last_desired_version == self.desired_version
+
+    @property
+    def changed(self) -> datetime | None:
+        """The newest hub time of both sections; None where one of them does not say when it changed."""
+        desired, reported = self.desired_updated, self.reported_updated
+        if (desired is None and not self.nothing_desired) or (reported is None and not self.nothing_reported):
+            return None
+        return max((time for time in (desired, reported) if time is not None), default=None)
 
     @property
     def is_fresh(self) -> bool:
@@ -146,7 +158,8 @@ def read_twin(twin: Any) -> Twin:
         connection_state=text(root.get("connectionState")),
         last_activity=timestamp(root.get("lastActivityTime")),
         version=integer(root.get("version")),
-        nothing_desired=all(key.startswith("$") for key in desired),
+        nothing_desired=_is_empty(desired),
+        nothing_reported=_is_empty(reported),
         desired_version=integer(desired.get("$version")),
         desired_updated=timestamp(object_at(desired, "$metadata").get("$lastUpdated")),
         last_desired_version=integer(reported.get("lastDesiredVersion")),
@@ -158,6 +171,7 @@ def read_twin(twin: Any) -> Twin:
         status_updated=timestamp(object_at(metadata, "lastDesiredStatus").get("$lastUpdated")),
         tried_since=_tried_since(metadata) if code == FAILED else None,
         reported_updated=timestamp(metadata.get("$lastUpdated")),
+        is_lagging=_is_lagging(metadata),
         agent_version=clean(agent_version, NAME_LIMIT) if agent_version else None,
         applied=_with_status(configurations, "applied"),
         targeted=_with_status(configurations, "targeted"),
@@ -171,12 +185,32 @@ def read_twin(twin: Any) -> Twin:
     )
 
 
+def _is_empty(section: Mapping[str, Any]) -> bool:
+    return all(key.startswith("$") for key in section)
+
+
 def _tried_since(metadata: Mapping[str, Any]) -> datetime | None:
     """The agent counts its tries in memory, and from zero for each version (planrunner/OrdererdRetryPlanRunner.cs)."""
     version = object_at(metadata, "lastDesiredVersion")
     started = object_at(metadata, "systemModules", "edgeAgent", "lastStartTimeUtc")
     times = [timestamp(part.get("$lastUpdated")) for part in (version, started)]
     return max((time for time in times if time is not None), default=None)
+
+
+def _is_lagging(metadata: Mapping[str, Any]) -> bool:
+    """Whether the last report took the version, or is the first of a new process of the agent.
+
+    Both are made before the plan runs, and the next one, 5 s later, is true (seen in runs of the agent).
+    """
+    version = object_at(metadata, "lastDesiredVersion")
+    started = object_at(metadata, "systemModules", "edgeAgent", "lastStartTimeUtc")
+    updated = timestamp(metadata.get("$lastUpdated"))
+    return updated is not None and updated in [timestamp(part.get("$lastUpdated")) for part in (version, started)]
+
+
+def _count(value: Any) -> int | None:
+    number = integer(value)
+    return number if number is not None and number >= 0 else None
 
 
 def _with_status(configurations: Mapping[str, Any], status: str) -> tuple[str, ...]:
@@ -216,7 +250,7 @@ def _reported(path: str, module: Mapping[str, Any]) -> ReportedModule:
         runtime_status=word(module.get("runtimeStatus")),
         status=text(module.get("status")),
         restart_policy=text(module.get("restartPolicy")),
-        restart_count=integer(module.get("restartCount")),
+        restart_count=_count(module.get("restartCount")),
         exit_code=integer(module.get("exitCode")),
         last_start=timestamp(module.get("lastStartTimeUtc")),
         never_started=is_never(module.get("lastStartTimeUtc")),

@@ -56,8 +56,14 @@ param graceDefault string
 @description('GRACE_PERIODS.')
 param gracePeriods string
 
+@description('GRACE_HOPELESS.')
+param graceHopeless string
+
 @description('STABLE_AFTER.')
 param stableAfter string
+
+@description('INTENSIVE_CARE.')
+param intensiveCare string
 
 @description('FLAG_STUCK_SCHEDULE.')
 param flagStuckSchedule string
@@ -182,7 +188,9 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     IOT_HUB: iotHubHost
     GRACE_DEFAULT: graceDefault
     GRACE_PERIODS: gracePeriods
+    GRACE_HOPELESS: graceHopeless
     STABLE_AFTER: stableAfter
+    INTENSIVE_CARE: intensiveCare
     FLAG_STUCK_SCHEDULE: flagStuckSchedule
     RESYNC_SCHEDULE: resyncSchedule
     HISTORY_LIMIT: string(historyLimit)

@@ -1,9 +1,9 @@
 """Modules of the whole fleet: those that are stuck, and those that soon will be."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from status_app.fleet_index.rows import RECONCILE, time_text
 from status_app.queries.answers import Answer, module_answer
@@ -11,7 +11,7 @@ from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Item
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.codecs import read_time
 from status_app.storage.keys import DEVICE, key_part
-from status_core import Sight, module_sight
+from status_core import ClockInput, module_input
 
 _DEADLINE: Final = re.compile(rf"{RECONCILE}\|[^|]+\|([^|]+)")
 
@@ -63,9 +63,13 @@ async def modules_due(indexed: IndexedDevices, before: datetime, after: Place | 
     return Page(sorted(page.items, key=lambda item: (item["stuckAt"], item["deviceId"], item["module"])), page.after)
 
 
+def _says_nothing(module: Mapping[str, Any], device: Mapping[str, Any]) -> bool:
+    return module_input(module["State"], module["Reason"], device["State"]) is ClockInput.NO_EVIDENCE
+
+
 def _due(stored: StoredDevice, before: datetime) -> Iterator[tuple[Place, Answer]]:
     for key, row in stored.rows.items():
-        if key != DEVICE and module_sight(row["State"], stored.rows[DEVICE]["State"]) is Sight.UNSAID:
+        if key != DEVICE and _says_nothing(row, stored.rows[DEVICE]):
             continue  # the device is flagged, and not its modules
         if "SettledSince" in row:
             continue  # it is as desired again, and stays so unless something happens

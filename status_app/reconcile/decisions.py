@@ -9,27 +9,37 @@ from status_app.ingest.notifications import Notification
 from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Task
 from status_app.status_table.commit import Change
 from status_app.status_table.stored_device import StoredDevice
-from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition, advance, deletion, evaluate, flag
+from status_core import (
+    DeploymentStatus,
+    DeviceRecord,
+    GracePolicy,
+    Transition,
+    advance,
+    deletion,
+    evaluate,
+    flag_unverified,
+)
 
+QUERIES_LAG: Final = timedelta(minutes=10)
+"""A query answers from an index that is behind what a read gives, by less than that: an assumption."""
 NOTIFIED_WITHIN: Final = timedelta(minutes=10)
 """After that a notification is taken for lost: a route needs seconds, and a restart of the app a few minutes."""
 
 
-def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime, *, again: bool) -> Outcome | None:
+def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime) -> Outcome | None:
     """What a task comes to where the twin need not be read; None where it has to be, or was queried.
 
     Args:
         task: The task.
         stored: The device.
         now: The time, in UTC.
-        again: The device was due, and is looked at once more after its change.
     """
     match task:
         case Notified(notification) if covers(stored, notification):
             return Outcome.COVERED
         case Queried(_, twin, queried) if stored.is_known and stored.observed >= queried:
             return None if _is_newer(stored, evaluate(twin)) else Outcome.COVERED
-        case Due() if not again and (stored.look_at is None or stored.look_at > now):
+        case Due() if stored.look_at is None or stored.look_at > now:
             return Outcome.STALE
         case Announced():
             return Outcome.FINISHED
@@ -45,30 +55,27 @@ def needs_a_read(task: Task, stored: StoredDevice) -> bool:
 
 
 def advanced(
-    stored: StoredDevice, twin: Mapping[str, Any], now: datetime, policy: GracePolicy, *, is_due: bool
-) -> tuple[DeviceRecord, tuple[Transition, ...], bool]:
-    """The next record of a device, with its transitions, and whether it has to be looked at once more.
+    stored: StoredDevice, twin: Mapping[str, Any], now: datetime, known_at: datetime, policy: GracePolicy
+) -> tuple[DeviceRecord, tuple[Transition, ...]]:
+    """The next record of a device, with its transitions.
 
-    A change has the time of the hub, and getting stuck that of a deadline. Where there are both, the change is
-    committed alone, and the device is looked at again.
+    Args:
+        stored: The device.
+        twin: Its twin.
+        now: The time, in UTC.
+        known_at: Until when the twin is known to hold, where it is not only that of its last change.
+        policy: Grace periods and windows.
     """
     status = evaluate(twin, now=now)
+    holds = min(now, max(known_at, status.changed or known_at))
     previous = stored.record(tuple(status.modules))
-    record, transitions = advance(
-        previous, status, now, policy, last_sequence=stored.last_sequence, last_at=stored.last_at
-    )
-    if not is_due:
-        return record, transitions, False
-    flagged, turns = flag(record, status, now, policy.stable_after)
-    if transitions and turns:
-        return record, transitions, True
-    return flagged, (*transitions, *turns), False
+    return advance(previous, status, holds, policy, last_sequence=stored.last_sequence, last_at=stored.last_at)
 
 
-def unverified(stored: StoredDevice, published: int, now: datetime, policy: GracePolicy) -> Change | None:
+def unverified(stored: StoredDevice, published: int, now: datetime) -> Change | None:
     """The change of a device that is due where the hub does not answer."""
     record = stored.record()
-    return None if record is None else Change(stored, *flag(record, None, now, policy.stable_after), published)
+    return None if record is None else Change(stored, *flag_unverified(record, now), published)
 
 
 def removal(stored: StoredDevice, task: Task, published: int, now: datetime) -> Change | None:

@@ -28,6 +28,7 @@ from status_app.fleet_index.projection import FleetProjection, Projection
 from status_app.fleet_index.rows import Summary, project, said_of
 from status_app.iothub.twins import READERS
 from status_app.reconcile.decisions import (
+    QUERIES_LAG,
     advanced,
     is_missed,
     needs_a_read,
@@ -72,7 +73,7 @@ class _Device:
         pending: Announcements that end with its projection.
         history: Rows of the transitions that were committed last.
         is_silent: The hub did not answer.
-        is_again: A change of a due device is committed, and it is looked at once more.
+        holds_until: Until when its twin is known to hold; None where it was read just now.
         is_moving: The index has something else to say of it, or has to be made sure of.
     """
 
@@ -84,7 +85,7 @@ class _Device:
     history: list[Row] = field(default_factory=list)
     twin: Mapping[str, Any] | None = None
     is_silent: bool = False
-    is_again: bool = False
+    holds_until: datetime | None = None
     is_moving: bool = False
     has_committed: bool = False
     change: Change | None = None
@@ -159,13 +160,14 @@ class Reconciler:
 
     async def _read(self, device: _Device) -> None:
         device.change, device.twin, device.outcome, device.history = None, None, None, []
+        device.holds_until = None
         device.is_moving = bool(device.pending) or isinstance(device.task, (Announced, Due, Unseen))
         known = self._cache.take(device.device_id)  # whatever it comes to, it is another one then
         if known is None or not isinstance(device.task, Notified) or device.task.notification.lifecycle:
             summary = await self._projection.read(device.device_id) if device.is_moving else None
             known = summary, await self._reader.read(device.device_id)
         await self._take(device, *known)
-        device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock(), again=device.is_again)
+        device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock())
 
     async def _take(self, device: _Device, summary: Summary | None, stored: StoredDevice) -> None:
         """Go on with a device as it was read. What this process has sent is not sent again."""
@@ -189,7 +191,7 @@ class Reconciler:
 
         async def read(device: _Device) -> None:
             if isinstance(device.task, Queried) and not needs_a_read(device.task, device.stored):
-                device.twin = device.task.twin
+                device.twin, device.holds_until = device.task.twin, device.task.queried - QUERIES_LAG
                 return
             try:
                 device.twin = await self._twins.read(device.device_id)
@@ -206,13 +208,12 @@ class Reconciler:
         if device.error is not None or device.outcome is not None:
             return
         now, stored, task = self._clock(), device.stored, device.task
-        again = False
         if device.is_silent:
-            device.change = unverified(stored, device.published, now, self._policy)
+            device.change = unverified(stored, device.published, now)
         elif device.twin is None:
             device.change = removal(stored, task, device.published, now)
         else:
-            record, transitions, again = advanced(stored, device.twin, now, self._policy, is_due=isinstance(task, Due))
+            record, transitions = advanced(stored, device.twin, now, device.holds_until or now, self._policy)
             device.change = Change(stored, record, transitions, device.published)
         if device.change is not None and not self._commit.is_needed(device.change):
             device.change = None
@@ -220,7 +221,6 @@ class Reconciler:
             device.outcome = Outcome.UNVERIFIED if device.is_silent else Outcome.UNCHANGED
         else:
             device.is_moving = device.is_moving or self._moves_the_index(device.change)
-        device.is_again = again
 
     def _moves_the_index(self, change: Change) -> bool:
         """Whether the index has something else to say of a device after a change; `Published` is said there alone."""
@@ -257,8 +257,6 @@ class Reconciler:
         device.has_committed = True
         for transition in change.transitions:
             tell_transition(device.device_id, transition)
-        if device.is_again:
-            return
         if device.is_silent:
             device.outcome = Outcome.UNVERIFIED
         elif change.record is None:

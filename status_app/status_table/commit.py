@@ -5,7 +5,6 @@ Every transaction is guarded by the ETag of the device's own row: it holds only 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -20,7 +19,7 @@ from status_app.storage.codecs import long
 from status_app.storage.columns import Row
 from status_app.storage.keys import AFTER_TRANSITIONS, DEVICE, escape, module_key, transition_key
 from status_app.storage.transaction import Operation
-from status_core import DeviceRecord, Transition
+from status_core import DeviceRecord, GracePolicy, Transition
 
 _REPLACE: Final = {"mode": UpdateMode.REPLACE}
 _CHARACTERS: Final = 3 * 2**20 // 12
@@ -60,18 +59,18 @@ class _Unit:
 class DeviceCommit:
     """Writes changes of devices."""
 
-    def __init__(self, client: TableClient, *, hub: str, stable_after: timedelta, history_limit: int) -> None:
+    def __init__(self, client: TableClient, *, hub: str, policy: GracePolicy, history_limit: int) -> None:
         """Prepare to write.
 
         Args:
             client: The table.
             hub: Short name of the hub, for the ids of events.
-            stable_after: The stability window.
+            policy: Grace periods and windows.
             history_limit: Transitions of a device that are kept.
         """
         self._client = client
         self._hub = hub
-        self._stable_after = stable_after
+        self._policy = policy
         self._history_limit = history_limit
 
     def rows(self, change: Change) -> dict[str, Row]:
@@ -79,7 +78,7 @@ class DeviceCommit:
         stored, record = change.stored, change.record
         if record is None:
             return {}
-        rows = {DEVICE: device_row(stored.device_id, record, self._stable_after, change.published)}
+        rows = {DEVICE: device_row(stored.device_id, record, self._policy, change.published)}
         for name, module in record.modules.items():
             row = module_row(stored.device_id, name, module)
             rows[row["RowKey"]] = row
@@ -248,7 +247,7 @@ def _differs(row: Row, other: Mapping[str, Any] | None) -> bool:
     """Whether two rows differ in more than when they were looked at, and what was published then."""
     if other is None:
         return True
-    ignored = {"ObservedAt": None, "Published": None}
+    ignored = {"ObservedAt": None, "LastActivityAt": None, "Published": None}
     return {**row, **ignored} != {**other, **ignored}
 
 

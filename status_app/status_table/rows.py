@@ -20,26 +20,31 @@ from status_core import (
     DeviceRecord,
     DeviceVerdict,
     Evidence,
+    GracePolicy,
     ModuleRecord,
     ModuleState,
     ModuleVerdict,
+    News,
     Transition,
 )
 
+FORMAT: Final = 2
+"""Of these rows: 1 had no `Format`, and told each state as it came."""
 EVIDENCE_LIMIT: Final = 20
 """Comparisons kept of one transition."""
 EVIDENCE_SIZE: Final = 32_000
 """Characters of their JSON. A column holds 32,768, and one comparison can have 10,000: it escapes what is not ASCII."""
 
 
-def device_row(device_id: str, record: DeviceRecord, stable_after: timedelta, published: int) -> Row:
+def device_row(device_id: str, record: DeviceRecord, policy: GracePolicy, published: int) -> Row:
     """The device's own row; `published` is the sequence up to which its transitions were published before."""
     modules = record.modules.values()
     stuck = [clock.stuck_since for clock in (record.clock, *(module.clock for module in modules))]
     columns = write(
         DEVICE_COLUMNS,
         record,
-        LookAt=record.due(stable_after),
+        LookAt=record.due(policy),
+        Format=FORMAT,
         FirstStuckSince=min((time for time in stuck if time is not None), default=None),
         ModulesTotal=sum(module.verdict.state != ModuleState.EXTRA for module in modules),
         ModulesSettled=sum(module.verdict.state == ModuleState.SETTLED for module in modules),
@@ -85,26 +90,30 @@ def read_record(rows: Mapping[str, Mapping[str, Any]], names: Iterable[str] = ()
         known.get(key) or module_name(key): _read_module(row) for key, row in rows.items() if key.startswith(MODULE)
     }
     values = read(DEVICE_COLUMNS, rows[DEVICE])
-    verdict, clock = built(DeviceVerdict, values, "verdict."), _clock(values, timedelta(0))
-    return built(DeviceRecord, values, verdict=verdict, clock=clock, modules=modules)
+    verdict = built(DeviceVerdict, values, "verdict.")
+    return built(DeviceRecord, values, verdict=verdict, clock=_clock(values), news=_news(values), modules=modules)
 
 
 def _read_module(row: Mapping[str, Any]) -> ModuleRecord:
     values = read(MODULE_COLUMNS, row)
-    verdict, clock = built(ModuleVerdict, values, "verdict."), _clock(values, values["clock.grace"])
-    return built(ModuleRecord, values, verdict=verdict, clock=clock)
+    verdict = built(ModuleVerdict, values, "verdict.")
+    return built(ModuleRecord, values, verdict=verdict, clock=_clock(values), news=_news(values))
 
 
-def _clock(values: Mapping[str, Any], grace: timedelta) -> Clock:
-    """The clock of a row. Where it runs, its grace period is the one that its row counts with.
-
-    Once it is stuck that may be an earlier one, and a row that names its grace period is right.
-    """
+def _clock(values: Mapping[str, Any]) -> Clock:
+    """The clock of a row; of a release before it has no source, and a device no grace period."""
     unsettled_since, stuck_at = values["clock.unsettled_since"], values["clock.stuck_at"]
-    names_it = grace and values["clock.stuck_since"] is not None
-    if unsettled_since is not None and stuck_at is not None and not names_it:
-        grace = stuck_at - unsettled_since
-    return built(Clock, values, "clock.", grace=grace)
+    grace = values["clock.grace"]
+    if grace is None:
+        grace = timedelta(0) if unsettled_since is None or stuck_at is None else stuck_at - unsettled_since
+    return built(Clock, values, "clock.", grace=grace, grace_source=values["clock.grace_source"] or "default")
+
+
+def _news(values: Mapping[str, Any]) -> News:
+    """What was told; a release before told each state."""
+    if values["news.state"] is None:
+        return News(values["verdict.state"], values["since"], (values["verdict.state"],))
+    return built(News, values, "news.")
 
 
 def _evidence(comparisons: Sequence[Evidence]) -> str:

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from azure.data.tables import EdmType, EntityProperty
 
-from status_core import format_duration, parse_duration
+from status_core import Finding, format_duration, parse_duration
 
+FINDINGS_SIZE: Final = 8_000
+"""Characters of the JSON of findings."""
 TEXT_LIMIT: Final = 1024
 """Characters of a name in a column: a twin's keys have no more bytes."""
 
@@ -66,6 +68,13 @@ def _name(name: str) -> str:
     return name.encode("utf-8", "replace").decode()[:TEXT_LIMIT]
 
 
+def _findings(findings: Any) -> str | None:
+    kept = [json.dumps({"path": item.path, "problem": item.problem}, ensure_ascii=False) for item in findings]
+    while sum(len(text) + 2 for text in kept) > FINDINGS_SIZE:
+        kept.pop()
+    return f"[{', '.join(kept)}]" if kept else None
+
+
 def _list(value: str | None) -> list[Any]:
     found: list[Any] = [] if value is None else json.loads(value)
     return found
@@ -86,5 +95,7 @@ PERIOD: Final = Codec(format_duration, _maybe(parse_duration), _same)
 """A length of time, as an ISO 8601 duration."""
 NAMES: Final = Codec(_names, lambda value: tuple(_list(value)), _list)
 """Names, as a JSON array."""
+FINDINGS: Final = Codec(_findings, lambda value: tuple(Finding(**item) for item in _list(value)), _list)
+"""What lint found, as a JSON array of objects; as many as a row should hold."""
 JSON_TEXT: Final = Codec(str, _maybe(json.loads), _maybe(json.loads))
 """A value that is JSON already."""

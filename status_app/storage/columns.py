@@ -9,7 +9,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
-from status_app.storage.codecs import BOOLEAN, JSON_TEXT, LONG, NAME, NAMES, NUMBER, PERIOD, TEXT, TIME, Codec
+from status_app.storage.codecs import BOOLEAN, FINDINGS, JSON_TEXT, LONG, NAME, NAMES, NUMBER, PERIOD, TEXT, TIME, Codec
 
 type Row = dict[str, Any]
 """An entity: columns without a value are left out, as Table Storage does."""
@@ -36,6 +36,15 @@ _CLOCK: Final = (
     Column("UnsettledSince", "clock.unsettled_since", TIME),
     Column("SettledSince", "clock.settled_since", TIME, is_shown=False),
     Column("StuckAt", "clock.stuck_at", TIME),
+    Column("HopelessSince", "clock.hopeless_since", TIME, is_shown=False),
+    Column("Window", "clock.window", PERIOD, is_shown=False),
+    Column("WindowEndedAt", "clock.window_ended_at", TIME, is_shown=False),
+    Column("GracePeriod", "clock.grace", PERIOD),
+    Column("GraceSource", "clock.grace_source", TEXT),
+    Column("AnnouncedState", "news.state", TEXT),
+    Column("AnnouncedSince", "news.since", TIME, is_shown=False),
+    Column("Told", "news.told", NAMES, is_shown=False),
+    Column("Cause", "verdict.cause", TEXT),
 )
 DEVICE_COLUMNS: Final = (
     Column("State", "verdict.state", TEXT),
@@ -51,6 +60,9 @@ DEVICE_COLUMNS: Final = (
     Column("StatusCode", "verdict.status_code", LONG),
     Column("TwinVersion", "verdict.twin_version", LONG),
     Column("AgentVersion", "verdict.agent_version", TEXT),
+    Column("ConnectionState", "verdict.connection_state", TEXT),
+    Column("LastActivityAt", "verdict.last_activity", TIME),
+    Column("Lint", "verdict.lint", FINDINGS),
     Column("Rule", "verdict.rule", TEXT),
     *_CLOCK,
     Column("Stuck", "clock.is_stuck", BOOLEAN, is_shown=False),
@@ -58,7 +70,9 @@ DEVICE_COLUMNS: Final = (
     Column("Sequence", "sequence", LONG),
     Column("At", "at", TIME),
     Column("ObservedAt", "observed", TIME),
+    Column("LagsUntil", "lags_until", TIME, is_shown=False),
     Column("LookAt", "", TIME, is_shown=False),
+    Column("Format", "", NUMBER, is_shown=False),
     Column("FirstStuckSince", "", TIME, is_shown=False),
     Column("ModulesTotal", "", NUMBER, is_shown=False),
     Column("ModulesSettled", "", NUMBER, is_shown=False),
@@ -75,14 +89,17 @@ MODULE_COLUMNS: Final = (
     Column("DesiredImage", "verdict.desired_image", TEXT),
     Column("ReportedImage", "verdict.reported_image", TEXT),
     Column("ExitCode", "verdict.exit_code", LONG),
+    Column("RestartCount", "verdict.restart_count", LONG),
+    Column("LastStartAt", "verdict.last_start", TIME),
+    Column("LastExitAt", "verdict.last_exit", TIME),
     *_CLOCK,
     Column("Stuck", "clock.is_stuck", BOOLEAN),
     Column("StuckSince", "clock.stuck_since", TIME),
-    Column("GracePeriod", "clock.grace", PERIOD),
 )
 TRANSITION_COLUMNS: Final = (
     Column("Sequence", "sequence", LONG),
     Column("Kind", "change.kind", TEXT),
+    Column("Initial", "change.is_initial", BOOLEAN),
     Column("Module", "change.module", NAME),
     Column("FromState", "change.from_state", TEXT),
     Column("ToState", "change.to_state", TEXT),
@@ -91,6 +108,8 @@ TRANSITION_COLUMNS: Final = (
     Column("Evidence", "", JSON_TEXT),
     Column("DesiredVersion", "desired_version", LONG),
     Column("Deployments", "deployments", NAMES),
+    Column("PreviousSince", "change.previous_since", TIME),
+    Column("Since", "change.since", TIME),
     Column("At", "at", TIME),
     Column("ObservedAt", "", TIME),
     Column("EventId", "", TEXT),
@@ -123,7 +142,8 @@ def write(columns: Sequence[Column], item: object, **computed: Any) -> Row:
         computed: The columns that hold no field of it.
     """
     values = ((column, _getter(column.field)(item) if column.field else computed[column.name]) for column in columns)
-    return {column.name: column.codec.write(value) for column, value in values if value is not None}
+    written = {column.name: column.codec.write(value) for column, value in values if value is not None}
+    return {name: value for name, value in written.items() if value is not None}
 
 
 def read(columns: Sequence[Column], row: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any, Final
@@ -11,12 +10,13 @@ from azure.functions import EventHubEvent
 from azure.functions.meta import Datum
 
 from status_app.errors import BadEventError
-from status_app.fleet_index.rows import COUNTED, ROWS, Summary, project
+from status_app.fleet_index.rows import Summary, project
 from status_app.ingest.dead_letters import safe_body
 from status_app.ingest.event_batch import IncomingEvent, read_batch
 from status_app.ingest.notifications import OtherEvent, read_notification
-from status_app.status_table.rows import device_row, module_row, read_record, transition_row
+from status_app.status_table.rows import device_row, module_row, transition_row
 from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.keys import DEVICE
 from status_core import (
     MESSAGE_LIMIT,
     NAME_LIMIT,
@@ -28,7 +28,7 @@ from status_core import (
     advance,
     deletion,
     evaluate,
-    flag,
+    flag_unverified,
 )
 
 from .mutation import KEYS, NUMBERS, SECRET, TEXTS, TWINS, fresh, hostile, mutate, value, with_secrets
@@ -104,7 +104,8 @@ def lives(random: Random) -> None:
     """Hostile twins one after the other: histories are whole, and rows give back what they were made of."""
     record: DeviceRecord | None = None
     now, sequence, last = START, 0, datetime.min.replace(tzinfo=UTC)
-    states: dict[str, str] = {}
+    announced: dict[str, str] = {}
+    stuck: set[str] = set()
     twin = fresh(random.choice(TWINS))
     for _ in range(random.randint(2, 6)):
         now += timedelta(seconds=random.choice((-5, 0, 1, 30, 61, 1000, 100_000)))
@@ -113,18 +114,30 @@ def lives(random: Random) -> None:
         else:
             mutate(random, twin)
         status = evaluate(twin)
-        record, transitions = advance(record, status, now, POLICY)
-        flagged, turns = flag(record, random.choice((status, None)), now, POLICY.stable_after)
-        for transition in (*transitions, *turns):
+        if record is not None and random.random() < 0.2:
+            names = tuple(record.modules)
+            record, transitions = flag_unverified(record, now)
+        else:
+            names = tuple(status.modules)
+            record, transitions = advance(record, status, now, POLICY)
+            assert advance(record, status, now, POLICY)[0].news == record.news
+        for transition in transitions:
             change, sequence = transition.change, sequence + 1
             assert transition.sequence == sequence
-            assert transition.at >= last
-            assert change.from_state == states.get(change.module, "")
-            states[change.module], last = change.to_state, transition.at
-            assert (change.kind in (Kind.STUCK, Kind.RECOVERED)) is (change.from_state == change.to_state)
+            assert last <= transition.at
+            last = transition.at
+            if change.kind in (Kind.STUCK, Kind.RECOVERED):
+                assert (change.kind is Kind.RECOVERED) is (change.module in stuck)
+                stuck ^= {change.module}
+            else:
+                assert change.from_state == announced.get(change.module, change.from_state)
+                announced[change.module] = change.to_state or "settled"
             transition_row("hub1", "edge-01", transition, now)
-        record = _through_rows(flagged, tuple(status.modules))
-        due = record.due(POLICY.stable_after)
+        record = _through_rows(record, names)
+        kept = {"": record.news.state} | {name: module.news.state for name, module in record.modules.items()}
+        assert {announced.pop(name) for name in announced.keys() - kept.keys()} <= {"settled"}
+        assert announced.items() <= kept.items()
+        due = record.due(POLICY)
         assert due is None or due.tzinfo is not None
     if record is not None:
         assert deletion(record, now).at >= last
@@ -135,9 +148,9 @@ def secrets(random: Random) -> None:
     twin = with_secrets(fresh(random.choice(TWINS)))
     mutate(random, twin)
     status = evaluate(twin)
-    record, transitions = advance(None, status, START, POLICY)
-    flagged, turns = flag(record, status, START + timedelta(days=1), POLICY.stable_after)
-    told = (status.as_json(), flagged, transitions, turns)
+    later = START + timedelta(days=1)
+    first, initial = advance(None, status, START, POLICY)
+    told = (status.as_json(), first, initial, advance(first, status, later, POLICY), flag_unverified(first, later))
     assert SECRET not in repr(told)
     assert SECRET not in repr(safe_body(json.dumps(twin).encode("utf-8", "surrogatepass")))
 
@@ -148,34 +161,16 @@ def _metadata(random: Random) -> Any:
 
 def _through_rows(record: DeviceRecord, names: tuple[str, ...]) -> DeviceRecord:
     """A record that was written and is read again: nothing of it is lost."""
-    rows = {"device": device_row("edge-01", record, POLICY.stable_after, published=0)}
+    rows = {DEVICE: device_row("edge-01", record, POLICY, 0)}
     for name, module in record.modules.items():
         row = module_row("edge-01", name, module)
         assert row["RowKey"] not in rows
         rows[row["RowKey"]] = row
-    _projected(StoredDevice("edge-01", rows, "etag", record.sequence))
-    found = read_record(rows, names)
-    assert found is not None
-    assert _without_grace(found) == _without_grace(record)
+    stored = StoredDevice("edge-01", rows, last_sequence=record.sequence)
+    assert project(stored, Summary("edge-01"), 0) is not None
+    found = stored.record(names)
+    assert found == record
     return found
-
-
-def _projected(stored: StoredDevice) -> None:
-    """What the index says of a device has room in a transaction, and is read as it was written."""
-    summary = project(stored, Summary(stored.device_id), published=0)
-    assert summary is not None
-    assert len(summary.entries or ()) <= ROWS
-    assert len(summary.counters or ()) <= COUNTED
-    for key in (*(summary.entries or ()), *(summary.counters or ())):
-        assert len(key.encode("utf-16-le")) <= 1024
-        assert not set(key) & set("/\\#?%'")
-    assert Summary.read(summary.row(), "etag") == replace(summary, etag="etag")
-
-
-def _without_grace(record: DeviceRecord) -> DeviceRecord:
-    """A record; the grace of the device's own clock stands nowhere while the clock is off."""
-    off = record.clock.unsettled_since is None
-    return replace(record, clock=replace(record.clock, grace=timedelta(0))) if off else record
 
 
 def _body(random: Random) -> bytes:

@@ -30,8 +30,8 @@ def test_the_hub_of_a_connection_string_is_its_host_name() -> None:
 
 
 def test_grace_periods_are_read() -> None:
-    periods = Settings.read(GOOD | {"GRACE_PERIODS": '{"camera": "PT1H"}'}).policy.periods
-    assert periods == {"camera": timedelta(hours=1)}
+    periods = Settings.read(GOOD | {"GRACE_PERIODS": '{"camera": "PT1H", "reason:backoff": "PT2H"}'}).policy.periods
+    assert periods == {"camera": timedelta(hours=1), "reason:backoff": timedelta(hours=2)}
 
 
 @pytest.mark.parametrize(
@@ -43,6 +43,9 @@ def test_grace_periods_are_read() -> None:
         ("GRACE_PERIODS", "{"),
         ("GRACE_PERIODS", "[]"),
         ("GRACE_PERIODS", '{"m": 5}'),
+        ("GRACE_PERIODS", '{"reason:pull_time_out": "PT1H"}'),
+        ("GRACE_HOPELESS", "2 min"),
+        ("INTENSIVE_CARE", "PT"),
         ("STABLE_AFTER", "P1Y"),
         ("HISTORY_LIMIT", "0"),
         ("HISTORY_LIMIT", "many"),

@@ -1,4 +1,4 @@
-"""How long a module may be unsettled: its label, then its name, then its image, then the default."""
+"""How long a module may be unsettled: by its reason, its label, its name, its image, or by default."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,32 +13,41 @@ LABELLED = '{"HostConfig": {}, "Labels": {"deployment-status.grace": "PT1H"}}'
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 POLICY = GracePolicy(
     default=timedelta(minutes=5),
-    periods={"m1": MINUTE, "registry.example/": 2 * MINUTE, "registry.example/vision/": 3 * MINUTE},
+    periods={
+        "m1": MINUTE,
+        "registry.example/": 2 * MINUTE,
+        "registry.example/vision/": 3 * MINUTE,
+        "reason:pull_timed_out": 4 * MINUTE,
+    },
 )
 
 
 @pytest.mark.parametrize(
-    ("name", "image", "label", "grace"),
+    ("name", "image", "label", "reason", "grace", "source"),
     [
-        ("m1", "registry.example/vision/m1:1", HOUR, HOUR),
-        ("m1", "registry.example/vision/m1:1", None, MINUTE),
-        ("m2", "registry.example/vision/m2:1", None, 3 * MINUTE),
-        ("m2", " registry.example/vision/m2:1", None, 3 * MINUTE),
-        ("m2", "registry.example/m2:1", None, 2 * MINUTE),
-        ("m2", "other.example/m2:1", None, timedelta(minutes=5)),
-        ("m2", None, None, timedelta(minutes=5)),
-        ("m2", None, timedelta(), timedelta()),
+        ("m1", "registry.example/vision/m1:1", HOUR, "pull_timed_out", 4 * MINUTE, "reason:pull_timed_out"),
+        ("m1", "registry.example/vision/m1:1", HOUR, "backoff", HOUR, "label"),
+        ("m1", "registry.example/vision/m1:1", None, "backoff", MINUTE, "m1"),
+        ("m2", "registry.example/vision/m2:1", None, "backoff", 3 * MINUTE, "registry.example/vision/"),
+        ("m2", " registry.example/vision/m2:1", None, "backoff", 3 * MINUTE, "registry.example/vision/"),
+        ("m2", "registry.example/m2:1", None, "backoff", 2 * MINUTE, "registry.example/"),
+        ("m2", "other.example/m2:1", None, "backoff", timedelta(minutes=5), "default"),
+        ("m2", None, None, "backoff", timedelta(minutes=5), "default"),
+        ("m2", None, timedelta(), "backoff", timedelta(), "label"),
     ],
 )
-def test_the_label_wins_then_the_name_then_the_longest_prefix_then_the_default(
-    name: str, image: str | None, label: timedelta | None, grace: timedelta
+def test_the_reason_wins_then_the_label_then_the_name_then_the_longest_prefix_then_the_default(  # noqa: PLR0913, PLR0917
+    name: str, image: str | None, label: timedelta | None, reason: str, grace: timedelta, source: str
 ) -> None:
-    assert grace == POLICY.grace(name, image, label)
+    assert POLICY.grace(name, image, label, reason) == (grace, source)
 
 
 def test_without_settings_everything_has_fifteen_minutes() -> None:
-    assert GracePolicy().grace("m1", "m1:1", None) == timedelta(minutes=15)
-    assert GracePolicy().stable_after == timedelta(seconds=60)
+    policy = GracePolicy()
+    assert policy.grace("m1", "m1:1", None, "backoff") == (timedelta(minutes=15), "default")
+    assert policy.stable_after == timedelta(seconds=60)
+    assert policy.intensive_care == timedelta(minutes=10)
+    assert policy.hopeless == timedelta(minutes=2)
 
 
 def test_a_label_is_read_from_create_options_in_one_part_or_in_several() -> None:

@@ -1,129 +1,307 @@
-"""The step of the timer: what becomes stuck and what recovers, when it says so, and what it cannot see."""
+"""What gets stuck, when, and why; what it is once it is; and what a look that cannot be taken flags."""
 
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
-from twins import ASKED, MODULE, STATUS, judged
+from device import COUNT, RUNS, Device, after, told
+from twins import AGENT, ASKED, GONE, MODULE, STATUS
 
-from status_core import DeviceRecord, GracePolicy, Kind, Transition, advance, flag
+from status_core import DeviceRecord, GracePolicy, flag_unverified
 
-T0 = datetime(2026, 1, 1, 10, tzinfo=UTC)
-POLICY = GracePolicy()
-GRACE, WINDOW = POLICY.default, POLICY.stable_after
-BACKOFF = {f"{MODULE}.runtimeStatus": "backoff"}
-M2 = {"desired.modules.m2": {"status": "running", "settings": {"image": "m2:1"}}}
-
-
-def after(seconds: float) -> datetime:
-    return T0 + timedelta(seconds=seconds)
+SECOND: dict[str, Any] = {"status": "running", "settings": {"image": "m2:1"}}
+LABEL = '{"Labels": {"deployment-status.grace": "PT1H"}}'
+STOPPING = {f"{STATUS}.code": 406, f"{STATUS}.description": "Agent is not running", f"{AGENT}.runtimeStatus": "unknown"}
+STARTED = {f"{STATUS}.code": 200, f"{STATUS}.description": "", f"{AGENT}.runtimeStatus": "running"}
+OLD_AGENT = {f"{AGENT}.settings.image": "registry.example/agent:1.4"}
 
 
-def look(
-    record: DeviceRecord | None, seconds: float, changes: dict[str, Any], policy: GracePolicy = POLICY
-) -> DeviceRecord:
-    """The record after a look at a change of that moment."""
-    stamp = {"reported.$metadata.$lastUpdated": after(seconds).isoformat()}
-    return advance(record, judged(changes | stamp), after(seconds), policy)[0]
+def failing(module: str, words: str = "pull access denied") -> dict[str, object]:
+    text = f"Error calling Create module {module}: x caused by: {words} for r/x, repository does not exist"
+    return {f"{STATUS}.code": 500, f"{STATUS}.description": text}
 
 
-def told(transitions: tuple[Transition, ...]) -> list[tuple[str, str, str, datetime]]:
-    return [(item.change.kind, item.change.module, item.change.reason, item.at) for item in transitions]
+REFUSED = failing("m1")
+PULL_FAILED = {
+    f"{STATUS}.code": 500,
+    f"{STATUS}.description": 'Error calling Create module m1: registry operation error: pull image "x"',
+}
+OTHER_FAILED = failing("m2")
+SUCCESS = {f"{STATUS}.code": 200, f"{STATUS}.description": ""}
+
+
+def followed(*looks: tuple[float, dict[str, Any] | None], policy: GracePolicy | None = None) -> Device:
+    """A device that was healthy at first, after looks at changes or, where there are none, by a timer."""
+    device = Device(policy)
+    device.look(0, {})
+    for seconds, changes in looks:
+        device.look(seconds, changes)
+    return device
+
+
+def flags(device: Device) -> list[tuple[str, ...]]:
+    """Each time something became stuck or recovered."""
+    return [item for item in device.news if item[1] in {"stuck", "recovered"}]
+
+
+def test_it_is_stuck_at_the_end_of_its_grace_whenever_somebody_looks() -> None:
+    for seconds in (1000, 1060, 90_000):
+        device = followed((100, {RUNS: "backoff"}), (seconds, None))
+        assert flags(device) == [("1000", "stuck", "m1", "wrong_status", "backoff")]
+        assert device.module().clock.stuck_since == after(1000)
+        assert device.history[-1].duration == 900
+        assert device.history[-1].change.evidence[-1].value == "backoff"
+
+
+def test_any_look_flags_what_it_finds_away_and_says_what_it_was_then() -> None:
+    device = followed((100, {RUNS: "backoff"}), (5000, {RUNS: "dead"}))
+    assert flags(device) == [("1000", "stuck", "m1", "wrong_status", "backoff")]
+    assert device.module().verdict.reason == "dead"
 
 
 def test_nothing_is_flagged_before_its_time_and_nothing_twice() -> None:
-    record = look(None, 0, BACKOFF)
-    assert flag(record, judged(BACKOFF), after(899.9), WINDOW) == (record, ())
-    stuck, transitions = flag(record, judged(BACKOFF), after(900), WINDOW)
-    assert told(transitions) == [("stuck", "m1", "backoff", T0 + GRACE)]
-    assert flag(stuck, judged(BACKOFF), after(5000), WINDOW) == (stuck, ())
+    assert flags(followed((100, {RUNS: "backoff"}), (999.9, None))) == []
+    assert len(flags(followed((100, {RUNS: "backoff"}), (1000, None), (5000, None), (6000, {RUNS: "dead"})))) == 1
 
 
-def test_it_is_stuck_since_the_end_of_its_grace_whenever_the_timer_comes() -> None:
-    stuck, transitions = flag(look(None, 0, BACKOFF), judged(BACKOFF), after(9000), WINDOW)
-    assert stuck.modules["m1"].clock.stuck_since == stuck.at == T0 + GRACE
-    assert [item.duration for item in transitions] == [GRACE.total_seconds()]
-    assert transitions[0].change.evidence[-1].value == "backoff"
+def test_what_is_away_only_at_the_first_look_is_flagged_by_the_next() -> None:
+    device = Device()
+    device.look(90_000, {RUNS: "backoff"}, at=0)
+    assert device.due == after(900)
+    device.look(90_060)
+    assert flags(device) == [("900", "stuck", "m1", "wrong_status", "backoff")]
 
 
-@pytest.mark.parametrize("minutes", [5, 60])
-def test_a_grace_period_that_is_changed_while_it_is_stuck_changes_nothing_of_when_it_became_it(minutes: int) -> None:
-    stuck, _ = flag(look(None, 0, BACKOFF), judged(BACKOFF), after(900), WINDOW)
-    policy = GracePolicy(default=timedelta(minutes=minutes))
-    clock = look(stuck, 1000, BACKOFF, policy).modules["m1"].clock
-    assert clock.stuck_since == clock.stuck_at == T0 + GRACE
-    assert clock.grace == policy.default
-    assert clock.due(WINDOW) is None
+def test_what_looks_settled_and_waits_for_its_clock_is_not_flagged() -> None:
+    device = followed((100, {RUNS: "backoff"}), (900, {RUNS: "running"}), (1200, None))
+    assert flags(device) == []
+    assert device.due == after(1500)
 
 
-def test_the_grace_period_that_is_changed_holds_from_the_next_time_on() -> None:
-    stuck, _ = flag(look(None, 0, BACKOFF), judged(BACKOFF), after(900), WINDOW)
-    policy = GracePolicy(default=timedelta(minutes=60))
-    recovered = look(look(stuck, 1000, {}, policy), 2000, BACKOFF, policy)
-    assert recovered.modules["m1"].clock.stuck_at == after(2000 + 3600)
+def test_what_leaves_again_with_its_grace_over_is_flagged_by_that_look_at_the_time_of_that_leave() -> None:
+    device = followed((100, {RUNS: "backoff"}), (900, {RUNS: "running"}), (1200, None))
+    device.look(1350, {RUNS: "backoff"}, at=1300)
+    assert flags(device) == [("1300", "stuck", "m1", "wrong_status", "backoff")]
+    assert device.module().clock.stuck_since == after(1300)
 
 
-def test_it_has_recovered_at_the_end_of_the_window_whenever_the_timer_comes() -> None:
-    stuck, _ = flag(look(None, 0, BACKOFF), judged(BACKOFF), after(900), WINDOW)
-    settled = look(stuck, 1000, {})
-    assert flag(settled, judged(), after(1059), WINDOW) == (settled, ())
-    recovered, transitions = flag(settled, judged(), after(5000), WINDOW)
-    assert told(transitions) == [("recovered", "m1", "as_desired", after(1060))]
-    assert transitions[0].duration == 1060
-    assert recovered.modules["m1"].clock.unsettled_since is None
-    assert recovered.due(WINDOW) is None
-
-
-def test_a_module_that_runs_for_a_moment_when_its_grace_ends_is_flagged_all_the_same() -> None:
-    running = look(look(None, 0, BACKOFF), 890, {})
-    stuck, transitions = flag(running, judged(), after(900), WINDOW)
-    assert told(transitions) == [("stuck", "m1", "as_desired", after(900))]
-    assert transitions[0].change.message.startswith("It was unsettled for its grace period")
-    assert stuck.modules["m1"].verdict.message == running.modules["m1"].verdict.message
-
-
-def test_modules_are_told_in_the_order_of_their_times_and_the_device_last_and_no_time_runs_back() -> None:
-    policy = GracePolicy(default=timedelta(minutes=5), periods={"m1": timedelta(minutes=20)})
-    changes = {**BACKOFF, **M2, f"{STATUS}.code": 418}
-    record = look(None, 0, changes, policy)
-    stuck, transitions = flag(record, judged(changes), after(5000), WINDOW)
-    assert told(transitions) == [
-        ("stuck", "m2", "settling", after(300)),
-        ("stuck", "m1", "backoff", after(1200)),
-        ("stuck", "", "unknown_code", after(1200)),
+def test_it_recovers_before_it_is_settled_when_its_clock_ends() -> None:
+    device = followed((100, {RUNS: "backoff"}), (1000, None), (1100, {RUNS: "running"}), (9000, None))
+    assert device.news_of("m1")[-2:] == [
+        ("1700", "recovered", "settled", "as_desired"),
+        ("1700", "module", "settled", "as_desired"),
     ]
-    assert [item.sequence for item in transitions] == [record.sequence + number for number in (1, 2, 3)]
-    assert (stuck.sequence, stuck.at) == (record.sequence + 3, after(1200))
-    assert stuck.clock.stuck_since == after(300)
+    assert device.history[-3].duration == 1600
+    assert device.due is None
+
+
+def test_a_crash_loop_is_flagged_once_and_never_recovers_between_two_crashes() -> None:
+    device = Device()
+    device.look(0, {})
+    for crash in range(60, 20_000, 360):
+        device.crash(crash, back=60)
+        device.look(crash + 359)
+    assert flags(device) == [("1140", "stuck", "m1", "wrong_status", "backoff")]
+
+
+def test_a_new_version_that_changes_what_was_stuck_clears_it() -> None:
+    device = followed((100, {RUNS: "backoff"}), (1000, None))
+    device.look(1100, {"desired.$version": 13, f"{ASKED}.settings.image": "registry.example/m1:2.0"})
+    assert flags(device)[1:] == [("1100", "recovered", "m1", "pending", "waiting_for_device")]
+    assert not device.module().clock.is_stuck
+
+
+def test_a_device_that_is_off_has_one_flag_on_itself_and_none_on_its_modules() -> None:
+    device = followed((100, {"desired.$version": 13, f"{ASKED}.settings.image": "registry.example/m1:2.0"}))
+    for second in range(200, 20_000, 600):
+        device.look(second)
+    assert flags(device) == [("1000", "stuck", "", "pending", "waiting_for_device")]
+    device.look(30_000, {"desired.$version": 14})
+    assert flags(device)[1:] == [("30000", "recovered", "", "pending", "waiting_for_device")]
+    assert device.kept.clock.stuck_at == after(30_900)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({f"{STATUS}.code": 400}, "config_rejected"),
+        ({f"{STATUS}.code": 412}, "schema_version_rejected"),
+    ],
+)
+def test_a_rejected_deployment_is_stuck_after_two_minutes(changes: dict[str, object], reason: str) -> None:
+    assert flags(followed((100, changes), (5000, None))) == [("220", "stuck", "", "invalid", reason)]
+
+
+def test_what_only_a_person_can_change_is_stuck_two_minutes_after_it_was_first_so_whatever_its_label_says() -> None:
+    device = followed((100, {MODULE: GONE, f"{ASKED}.settings.createOptions": LABEL}), (300, REFUSED), (500, None))
+    assert flags(device) == [("420", "stuck", "m1", "missing", "registry_refused")]
+    clock = device.module().clock
+    assert (clock.grace, clock.grace_source, clock.hopeless_since) == (timedelta(minutes=2), "hopeless", after(300))
+
+
+def test_a_grace_by_reason_wins_over_the_label_and_over_what_is_hopeless() -> None:
+    policy = GracePolicy(periods={"reason:registry_refused": timedelta(minutes=30)})
+    device = followed(
+        (100, {MODULE: GONE, f"{ASKED}.settings.createOptions": LABEL, **REFUSED}), (2000, None), policy=policy
+    )
+    assert flags(device) == [("1900", "stuck", "m1", "missing", "registry_refused")]
+    assert device.module().clock.grace_source == "reason:registry_refused"
+
+
+def test_the_grace_is_that_of_the_label_else_of_the_name_else_the_default() -> None:
+    policy = GracePolicy(periods={"m1": timedelta(minutes=30), "$edgeAgent": timedelta(hours=2)})
+    named = followed((0, {RUNS: "backoff", **OLD_AGENT}), (8000, None), policy=policy)
+    assert [(item[0], item[2]) for item in flags(named)] == [("1800", "m1"), ("7200", "")]
+    assert named.module().clock.grace_source == "m1"
+    labelled = followed((0, {RUNS: "backoff", f"{ASKED}.settings.createOptions": LABEL}), (8000, None), policy=policy)
+    assert [item[0] for item in flags(labelled)] == ["3600"]
+    assert labelled.module().clock.grace_source == "label"
+    assert followed((0, {RUNS: "backoff"})).module().clock.grace_source == "default"
+
+
+def test_a_label_on_the_agent_is_the_grace_of_the_device() -> None:
+    path = "desired.systemModules.edgeAgent.settings.createOptions"
+    assert followed((0, {path: LABEL, f"{STATUS}.code": 417})).kept.clock.stuck_at == after(3600)
+    without = {"desired.systemModules.edgeAgent": GONE, AGENT: GONE, f"{STATUS}.code": 417}
+    assert followed((0, without)).kept.clock.stuck_at == after(900)
+
+
+def test_a_grace_that_grows_clears_no_flag_and_one_that_shrinks_sets_it_at_the_next_look() -> None:
+    device = Device(GracePolicy(default=timedelta(hours=1)))
+    device.look(0, {RUNS: "backoff"})
+    device.look(1000)
+    device.policy = GracePolicy(default=timedelta(minutes=5))
+    device.look(1001)
+    device.policy = GracePolicy(default=timedelta(hours=1))
+    device.look(1002)
+    assert flags(device) == [("300", "stuck", "m1", "wrong_status", "backoff")]
+
+
+def test_a_module_keeps_the_reason_of_its_last_failed_step_though_later_reports_name_others_or_none() -> None:
+    m2 = {"desired.modules.m2": SECOND}
+    device = followed((100, {MODULE: GONE, **m2, **PULL_FAILED}), (200, OTHER_FAILED), (300, SUCCESS), (2000, None))
+    verdict = device.module().verdict
+    assert (verdict.reason, verdict.cause) == ("pull_failed", "pull_failed: m1, registry.example/m1:1.0")
+    assert device.module("m2").verdict.reason == "registry_refused"
+    assert flags(device) == [
+        ("320", "stuck", "m2", "missing", "registry_refused"),
+        ("1000", "stuck", "m1", "missing", "pull_failed"),
+    ]
+
+
+def test_a_step_that_failed_in_another_version_gives_no_reason() -> None:
+    device = followed((100, {MODULE: GONE, **PULL_FAILED}))
+    device.look(200, {"desired.$version": 13, "reported.lastDesiredVersion": 13, **SUCCESS})
+    assert device.module().verdict.reason == "settling"
+
+
+def test_a_module_for_which_no_step_ever_failed_is_skipped_when_it_gets_stuck_and_as_long_as_it_is() -> None:
+    device = followed((100, {MODULE: GONE}), (1000, None))
+    verdict = device.module().verdict
+    assert (verdict.reason, verdict.cause) == ("skipped", "skipped: m1, registry.example/m1:1.0")
+    assert "Restart iotedge" in verdict.message
+    device.look(1100, {"desired.$version": 13, "reported.lastDesiredVersion": 13})
+    assert device.module().verdict.reason == "skipped"
+    device.look(1200, STOPPING)
+    device.look(1300, STARTED)
+    assert device.module().verdict.reason == "skipped"
+    device.look(1400, PULL_FAILED)
+    assert device.module().verdict.reason == "pull_failed"
+    assert flags(device) == [("1000", "stuck", "m1", "missing", "skipped")]
+
+
+def test_an_agent_that_does_not_update_itself_is_not_updated_once_it_is_stuck() -> None:
+    device = followed((100, OLD_AGENT), (1000, None))
+    assert flags(device) == [("1000", "stuck", "", "in_progress", "agent_not_updated")]
+    device.look(1100, {RUNS: "backoff"})
+    assert device.kept.verdict.reason == "agent_not_updated"
+    device.look(1200, {"desired.$version": 13, "reported.lastDesiredVersion": 13})
+    assert device.kept.verdict.reason == "agent_updating"
+
+
+def test_a_reason_that_this_release_does_not_know_is_the_last_of_those_that_a_device_can_have() -> None:
+    device = followed((100, {MODULE: GONE, "desired.modules.m2": SECOND}), (200, None))
+    strange = replace(device.module(), verdict=replace(device.module().verdict, reason="of_tomorrow"))
+    device.record = replace(device.kept, modules={**device.kept.modules, "m1": strange})
+    device.look(1000)
+    assert device.news_of("") == [("1000", "device", "in_progress", "skipped")]
+    assert [item[4] for item in flags(device)] == ["of_tomorrow", "skipped"]
+
+
+def unverified(device: Device, seconds: float) -> list[tuple[str, ...]]:
+    """What is flagged while IoT Hub does not answer."""
+    device.record, transitions = flag_unverified(device.kept, after(seconds))
+    device.history += transitions
+    times = [str(round((item.at - after(0)).total_seconds())) for item in transitions]
+    return [(time, *item) for time, item in zip(times, told(transitions), strict=True)]
 
 
 def test_what_is_due_while_the_hub_does_not_answer_is_flagged_as_unverified_and_stays_due() -> None:
-    record = look(None, 0, BACKOFF)
-    stuck, transitions = flag(record, None, after(1000), WINDOW)
-    assert told(transitions) == [("stuck", "m1", "backoff_unverified", T0 + GRACE)]
-    assert transitions[0].change.message.startswith("IoT Hub did not answer; as last seen: ")
-    assert transitions[0].change.evidence == ()
-    assert stuck.modules["m1"].verdict.reason == "backoff_unverified"
-    assert stuck.due(WINDOW) == T0 + GRACE
-    assert flag(stuck, None, after(2000), WINDOW) == (stuck, ())
+    device = followed((100, {RUNS: "backoff"}))
+    assert unverified(device, 999) == []
+    assert unverified(device, 1200) == [("1000", "stuck", "m1", "wrong_status", "backoff_unverified")]
+    change = device.history[-1].change
+    assert change.message.startswith("IoT Hub did not answer; as last seen: ")
+    assert change.evidence == ()
+    assert device.due == after(1000)
+    assert unverified(device, 2000) == []
 
 
-def test_a_look_that_can_be_taken_later_gives_the_reason_again_and_tells_nothing_more() -> None:
-    stuck, _ = flag(look(None, 0, BACKOFF), None, after(1000), WINDOW)
-    record, transitions = advance(stuck, judged(BACKOFF), after(1100), POLICY)
-    assert transitions == ()
-    assert record.modules["m1"].verdict.reason == "backoff"
-    assert record.due(WINDOW) is None
+def test_a_look_that_can_be_taken_later_gives_the_reason_again_and_announces_nothing_more() -> None:
+    device = followed((100, {RUNS: "backoff"}))
+    unverified(device, 1200)
+    assert device.look(1300) == []
+    assert device.module().verdict.reason == "backoff"
+    assert device.due is None
 
 
-def test_nothing_is_cleared_while_the_hub_does_not_answer() -> None:
-    stuck, _ = flag(look(None, 0, BACKOFF), judged(BACKOFF), after(900), WINDOW)
-    settled = look(stuck, 1000, {})
-    assert flag(settled, None, after(5000), WINDOW) == (settled, ())
+def test_a_reason_in_doubt_is_still_that_of_the_last_failed_step() -> None:
+    device = followed((100, {MODULE: GONE, **PULL_FAILED}))
+    before = device.module().verdict
+    unverified(device, 1200)
+    device.look(1300, SUCCESS)
+    after_it = device.module().verdict
+    assert (after_it.reason, after_it.message) == ("pull_failed", before.message)
+
+
+def test_what_was_left_out_is_skipped_though_the_hub_does_not_answer() -> None:
+    device = followed((100, {MODULE: GONE}))
+    assert unverified(device, 1200) == [("1000", "stuck", "m1", "missing", "skipped_unverified")]
+    device.look(1300)
+    assert device.module().verdict.reason == "skipped"
+
+
+def test_no_clock_ends_while_the_hub_does_not_answer_and_nothing_that_looked_settled_is_flagged() -> None:
+    device = followed((100, {RUNS: "backoff"}), (1000, None), (1100, {RUNS: "running"}))
+    before: DeviceRecord = device.kept
+    assert unverified(device, 90_000) == []
+    assert device.kept == before
 
 
 def test_a_device_that_is_unverified_is_flagged_itself_and_not_its_modules() -> None:
-    changes = {"desired.$version": 13, f"{ASKED}.settings.image": "registry.example/m1:2.0"}
-    stuck, transitions = flag(look(None, 0, changes), None, after(1000), WINDOW)
-    assert told(transitions) == [(Kind.STUCK, "", "waiting_for_device_unverified", T0 + GRACE)]
-    assert stuck.due(WINDOW) == T0 + GRACE
+    device = followed((100, {"desired.$version": 13, f"{ASKED}.settings.image": "registry.example/m1:2.0"}))
+    assert unverified(device, 1200) == [("1000", "stuck", "", "pending", "waiting_for_device_unverified")]
+    assert device.due == after(1000)
+
+
+def test_flags_without_a_look_are_in_the_order_of_their_times_and_the_device_is_last() -> None:
+    policy = GracePolicy(default=timedelta(minutes=5), periods={"m1": timedelta(minutes=20)})
+    device = followed((0, {RUNS: "backoff", "desired.modules.m2": SECOND, f"{STATUS}.code": 418}), policy=policy)
+    assert unverified(device, 5000) == [
+        ("300", "stuck", "m2", "missing", "skipped_unverified"),
+        ("1200", "stuck", "m1", "wrong_status", "backoff_unverified"),
+        ("1200", "stuck", "", "unclassified", "unknown_code_unverified"),
+    ]
+    assert [item.sequence for item in device.history] == list(range(1, len(device.history) + 1))
+    assert (device.kept.sequence, device.kept.at) == (len(device.history), after(1200))
+    assert device.kept.clock.stuck_since == after(300)
+
+
+def test_a_lagging_report_counts_without_a_look_once_no_other_has_come_in_time() -> None:
+    device = Device(GracePolicy(default=timedelta(seconds=30), periods={"$edgeHub": timedelta(hours=1)}))
+    device.look(0, {})
+    device.look(100, {"desired.$version": 13, f"{ASKED}.settings.image": "registry.example/m1:2.0"})
+    device.look(105, {"reported.lastDesiredVersion": 13, COUNT: 0}, lags=True)
+    assert unverified(device, 150) == []
+    assert unverified(device, 165) == [("130", "stuck", "m1", "updating", "skipped_unverified")]

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twins import STATUS, changed, load_cases, twin_with
 
-from status_core import GracePolicy, State, advance, evaluate, flag
+from status_core import GracePolicy, State, advance, evaluate, flag_unverified
 from status_core.__main__ import main
 from status_core.kinds import not_an_agent_twin
 from status_core.messages import MESSAGE_LIMIT
@@ -61,8 +61,9 @@ def everything_said(twin: Any) -> str:
     """Every output of the core for a twin, as text."""
     status = evaluate(twin)
     record, transitions = advance(None, status, NOW, GracePolicy())
-    later, turns = flag(record, status, NOW.replace(year=2027), GracePolicy().stable_after)
-    return json.dumps(status.as_json(), allow_nan=False) + repr((status, record, transitions, later, turns))
+    later = NOW.replace(year=2027)
+    stuck, doubted = advance(record, status, later, GracePolicy()), flag_unverified(record, later)
+    return json.dumps(status.as_json(), allow_nan=False) + repr((status, record, transitions, stuck, doubted))
 
 
 def said_of(text: str) -> tuple[int, str]:
