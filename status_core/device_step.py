@@ -57,7 +57,7 @@ def next_device(
     elif status.state not in AS_DESIRED and says is not ClockInput.LAGGING:
         record = _fail(seen, announcements, subject)
     if says is ClockInput.UNSETTLED:
-        was_away = previous.clock.settled_since is None and not previous.is_lagging and not seen.is_new_version
+        was_away = previous.clock.settled_since is None and not previous.is_lagging
         record = announcements.stuck(replace(subject, record=record), previous if was_away else None)
     return record
 

@@ -55,7 +55,7 @@ def next_module(seen: Observation, announcements: Announcements, name: str) -> M
         if is_module_news(verdict.state, verdict.reason):
             record = announcements.failure(replace(subject, record=record), seen.at)
         if seen.previous is not None:
-            away = kept if kept is not None and not sample.restarts and _is_away(seen, kept) else None
+            away = kept if kept is not None and _is_away(seen, kept) else None
             record = announcements.stuck(replace(subject, record=record), away)
     return ModuleStep(record, ended_at)
 

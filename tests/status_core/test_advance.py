@@ -143,6 +143,15 @@ def test_what_ended_before_a_new_version_is_announced_under_the_version_before()
     ]
 
 
+def test_a_module_that_was_settled_before_a_new_version_is_announced_under_the_version_before() -> None:
+    device = Device()
+    device.look(0, {})
+    device.crash(100, back=10)
+    device.look(900, version(13) | taken(13))
+    settled = next(item for item in device.history if item.change.to_state == "settled")
+    assert (settled.at, settled.desired_version) == (after(710), 12)
+
+
 def test_a_module_that_stops_because_it_is_told_to_did_not_leave() -> None:
     device = Device()
     device.look(0, {})

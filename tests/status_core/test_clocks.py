@@ -74,6 +74,11 @@ def test_the_window_is_ten_minutes_where_it_left_under_the_same_version() -> Non
     assert ended(settled, SETTLED, 700, at=100) == (Clock(GRACE, window=CARE, window_ended_at=after(700)), 700)
 
 
+@pytest.mark.parametrize("more", [{"by_version": True}, {"restarts": True}])
+def test_what_a_new_version_or_a_silence_made_leave_did_not_leave_by_itself(more: dict[str, bool]) -> None:
+    assert not look(OFF, UNSETTLED, 0, **more).is_in_care
+
+
 @pytest.mark.parametrize("says", [UNSETTLED, SETTLED])
 def test_the_window_is_ten_minutes_where_it_was_in_the_wrong_status_or_comes_back_with_restarts(
     says: ClockInput,

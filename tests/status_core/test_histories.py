@@ -196,6 +196,7 @@ def test_a_restart_count_of_any_kind_flags_nothing_that_is_well(count: Any) -> N
     device = Device()
     device.look(0, {COUNT: count})
     device.look(100, {COUNT: 0})
+    assert device.due is None
     device.look(200, {COUNT: count})
     for seconds in range(300, 20_000, 300):
         device.look(seconds)

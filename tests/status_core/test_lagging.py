@@ -95,6 +95,21 @@ def test_a_device_that_recovers_with_a_lagging_report_in_between_is_what_it_is_n
     ]
 
 
+def test_a_device_that_is_still_away_after_a_lagging_report_is_stuck_from_then_on() -> None:
+    device = Device(GracePolicy(periods={"$edgeAgent": timedelta(seconds=20)}))
+    device.look(0, {})
+    device.look(100, {"desired.$version": 13})
+    unknown = {f"{STATUS}.code": 500, f"{STATUS}.description": "something broke"}
+    device.look(105, {"reported.lastDesiredVersion": 13, **unknown}, lags=True)
+    device.look(130)
+    assert device.kept.verdict.state == "in_progress"
+    device.look(150, {})
+    assert device.news_of("")[1:] == [
+        ("150", "device", "in_progress", "plan_failed"),
+        ("150", "stuck", "in_progress", "plan_failed"),
+    ]
+
+
 @pytest.mark.parametrize("stamp", [after(86_400).isoformat(), "0001-01-01T00:00:00Z", None, 5, {}])
 def test_a_mark_without_a_time_that_can_be_counts_for_nothing(stamp: Any) -> None:
     changes = {

@@ -298,6 +298,13 @@ def test_flags_without_a_look_are_in_the_order_of_their_times_and_the_device_is_
     assert device.kept.clock.stuck_since == after(300)
 
 
+def test_what_does_not_lag_is_flagged_without_a_look_beside_modules_that_do() -> None:
+    device = Device(GracePolicy(default=timedelta(seconds=30)))
+    device.look(0, {})
+    device.look(100, {f"{STATUS}.code": 418, RUNS: "backoff"}, lags=True)
+    assert unverified(device, 140) == [("130", "stuck", "", "unclassified", "unknown_code_unverified")]
+
+
 def test_a_lagging_report_counts_without_a_look_once_no_other_has_come_in_time() -> None:
     device = Device(GracePolicy(default=timedelta(seconds=30), periods={"$edgeHub": timedelta(hours=1)}))
     device.look(0, {})
