@@ -10,8 +10,8 @@ from typing import Any, Final
 SECRET: Final = "hunter2-correct-horse"
 MODULES: Final = ("m1", "m2", "m3")
 CODES: Final = (200, 500, 406, 400, 412, 417, None, 999)
-RUNS: Final = ("running", "backoff", "failed", "stopped", "unknown", "unhealthy", "old image", "absent")
-"""What a module is seen to do: its runtimeStatus, or another image, or nothing of it."""
+RUNS: Final = ("running", "backoff", "failed", "stopped", "unknown", "unhealthy", "old image", "absent", "restarted")
+"""What a module is seen to do: its runtimeStatus, or another image, or nothing of it, or that it runs once more."""
 LAYERS: Final[tuple[dict[str, Any] | None, ...]] = (
     None,
     {},
@@ -49,6 +49,7 @@ class Change:
         taken: Whether the agent has taken the version that is desired.
         code: Number of the status code that it reports.
         runs: What it reports of each module, by number.
+        boots: Whether it is the first report of a new process of the agent.
     """
 
     act: Act
@@ -58,6 +59,7 @@ class Change:
     taken: bool = True
     code: int = 0
     runs: tuple[int, ...] = (0, 0, 0)
+    boots: bool = False
 
 
 @dataclass
@@ -134,7 +136,12 @@ def _reported(properties: dict[str, Any], change: Change, now: datetime) -> dict
         if RUNS[run] == "absent":
             continue
         seen = copy.deepcopy(asked) | {"runtimeStatus": RUNS[run], "exitCode": int(run > 1)}
+        seen["restartCount"] = before.get("modules", {}).get(name, {}).get("restartCount", 0)
         seen["lastStartTimeUtc"] = now.isoformat()
+        if RUNS[run] in ("backoff", "failed", "restarted"):
+            seen["restartCount"] += 1
+        if RUNS[run] == "restarted":
+            seen |= {"runtimeStatus": "running", "exitCode": 0}
         if RUNS[run] == "old image":
             seen["settings"]["image"] += "-old"
             seen["runtimeStatus"] = "running"
@@ -144,7 +151,13 @@ def _reported(properties: dict[str, Any], change: Change, now: datetime) -> dict
         for name, asked in desired.get("systemModules", {}).items()
     }
     stamp = _stamp(before["$version"] + 1, now)
-    stamp["$metadata"]["lastDesiredStatus"] = {"$lastUpdated": now.isoformat()}
+    changed = {"$lastUpdated": now.isoformat()}
+    stamp["$metadata"]["lastDesiredStatus"] = changed
+    is_taken_now = version != before.get("lastDesiredVersion")
+    taken_at = changed if is_taken_now else before["$metadata"].get("lastDesiredVersion")
+    stamp["$metadata"] |= {} if taken_at is None else {"lastDesiredVersion": taken_at}
+    if change.boots:
+        stamp["$metadata"]["systemModules"] = {"edgeAgent": {"lastStartTimeUtc": changed}}
     taken = {} if version is None else {"lastDesiredVersion": version}
     runtime = {"runtime": desired["runtime"]} if "runtime" in desired else {}
     return {"schemaVersion": "1.0", **taken, **status, **runtime, "systemModules": system, "modules": modules, **stamp}

@@ -17,7 +17,13 @@ _layers = st.integers(0, len(LAYERS) - 1)
 
 deploy = st.builds(Change, st.just(Act.DEPLOY), _device, asked=_asked, layers=_layers)
 report = st.builds(
-    Change, st.just(Act.REPORT), _device, taken=st.sampled_from([True, True, True, False]), code=_codes, runs=_runs
+    Change,
+    st.just(Act.REPORT),
+    _device,
+    taken=st.sampled_from([True, True, True, False]),
+    code=_codes,
+    runs=_runs,
+    boots=st.sampled_from([False, False, False, True]),
 )
 credit = st.builds(Change, st.just(Act.CREDIT), _device, layers=_layers)
 come_or_go = st.builds(Change, st.sampled_from([Act.CREATE, Act.CREATE, Act.DELETE, Act.EMPTY]), _device)

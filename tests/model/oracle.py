@@ -1,12 +1,14 @@
 """What the tables and the event hub must hold at the end of a history, computed from the twins alone.
 
-The states are those of the last twins, whatever the app has seen of the others. Of the clocks only some can be known:
+The states are those of the last twins, whatever the app has seen of the others. Of clocks and news only some can be
+known:
 
-- `Stuck` of everything, once more than the longest grace period went by since the last change.
-- `Since` as the time of the last transition into the state: when that was depends on what the app saw.
-- `Since` and `UnsettledSince` to the microsecond for a device of which every twin was looked at before the next one
-  came, and never flagged unseen: then they are what `status_core` makes of the twins, each at its time. A module is
-  left out once the device could say nothing about it: what its clock does then depends on the time of the look.
+- `Stuck` of everything, and that what is is announced, once the longest of all clocks has ended since the last change.
+- That no state is announced twice before all is well or another version comes.
+- Times to the microsecond, and what was announced last, for a device of which every twin was looked at before the next
+  one came, and never flagged unseen: then they are what `status_core` makes of the twins, each at its time and again
+  whenever that is due. A module is left out once the device could say nothing about it: what its clock does then
+  depends on the time of the look.
 """
 
 import json
@@ -14,12 +16,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
+from itertools import pairwise
 from typing import Any, Final
 
 from status_app.events.cloud_event import cloud_event
 from status_app.fleet_index.rows import Summary, project, shard_of, summary_key
 from status_app.storage.keys import escape, module_key
-from status_core import EDGE_AGENT, DeploymentStatus, DeviceRecord, GracePolicy, advance, evaluate
+from status_core import EDGE_AGENT, DeploymentStatus, DeviceRecord, GracePolicy, Reason, advance, evaluate
 
 from .fleet import SECRET, Device
 from .promises import broken_promises, parts
@@ -27,6 +30,11 @@ from .world import World
 
 REASONS: Final = ("iothub_unavailable", "tables_unavailable", "device_not_found")
 """Why an event may be given up: nothing else happens here."""
+ONCE_STUCK: Final = {"settling": "skipped", "agent_updating": "agent_not_updated"}
+"""Reasons that pass by themselves, and those of what is stuck with them."""
+AS_DESIRED: Final = ("successful", "no_deployment", "settled")
+_UNMANAGED: Final = ("invalid", "empty", "no_deployment")
+"""States of a device under which the agent manages nothing."""
 _OLD: Final = ("pending", "invalid", "empty", "agent_unavailable")
 """States of a device that say nothing about its modules."""
 
@@ -46,7 +54,8 @@ def wrong(world: World, *, at_rest: bool) -> Iterator[str]:
             *broken_promises(device.device_id, state, history, index),
             *_states(device, state, history),
             *_times(world, device, state, history),
-            *(_flags(state) if at_rest else ()),
+            *_repeated(device, history),
+            *((*_flags(state), *_announced(state)) if at_rest else ()),
             *_kept(world, rows, history),
         ]
         yield from (f"{device.device_id}: {text}" for text in found)
@@ -61,13 +70,14 @@ def wrong(world: World, *, at_rest: bool) -> Iterator[str]:
 
 
 def _history(world: World, device_id: str) -> list[Mapping[str, Any]]:
-    """Every transition that was ever committed, the oldest first."""
+    """Every transition that was ever committed, in the order of their sequence: a transaction has another one."""
     partition = escape(device_id)
-    return [
+    rows = [
         row
         for table, row in world.tables.written
         if table == "DeploymentStatus" and row["PartitionKey"] == partition and row["RowKey"].startswith("transition:")
     ]
+    return sorted(rows, key=lambda row: int(row["Sequence"].value))
 
 
 def _states(device: Device, state: Mapping[str, Any], history: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -82,10 +92,37 @@ def _states(device: Device, state: Mapping[str, Any], history: list[Mapping[str,
     if state.keys() != expected.keys():
         yield f"it has the rows {sorted(state)}, not {sorted(expected)}"
     for key in state.keys() & expected.keys():
+        is_blamed = _is_blamed(device, key, state[key], expected[key])
         for column, value in expected[key].items():
             found = state[key].get(column)
+            if is_blamed and column in ("Reason", "Message"):
+                continue
             if getattr(found, "value", found) != value:
                 yield f"{key} has {column} {found!r}, not {value!r}"
+
+
+def _is_blamed(device: Device, key: str, row: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    """Whether a row rightly has another reason than the twin alone gives.
+
+    What is stuck has the reason that holds once it is; and what is missing or updating keeps that of the last failed
+    step that was named for it in this version.
+    """
+    if row["Stuck"] and row["Reason"] == ONCE_STUCK.get(expected["Reason"]):
+        return True
+    if expected["Reason"] != Reason.SETTLING or expected["State"] not in ("missing", "updating"):
+        return False
+    twins = [twin for twin in device.twins if twin is not None]
+    version = twins[-1]["properties"]["desired"]["$version"]
+    named = [_expected(evaluate(twin)).get(key, {}) for twin in twins if _version(twin) == version]
+    return any(
+        row["Reason"] == past.get("Reason") != Reason.SETTLING and past.get("State") in ("missing", "updating")
+        for past in named
+    )
+
+
+def _version(twin: Mapping[str, Any]) -> int:
+    version: int = twin["properties"]["desired"]["$version"]
+    return version
 
 
 def _expected(status: DeploymentStatus) -> dict[str, dict[str, Any]]:
@@ -121,54 +158,99 @@ def _expected(status: DeploymentStatus) -> dict[str, dict[str, Any]]:
             "DesiredImage": module.desired_image,
             "ReportedImage": module.reported_image,
             "ExitCode": module.exit_code,
+            "RestartCount": module.restart_count,
+            "LastStartAt": module.last_start,
         }
     return rows
 
 
 def _times(world: World, device: Device, state: Mapping[str, Any], history: list[Mapping[str, Any]]) -> Iterator[str]:
-    """Since when each part is in its state: by its history, and by the twins where the app has seen all of them."""
-    entered = {row["Module"]: row["At"] for row in history if row["Kind"] in ("device", "module")}
+    """Times and news of each part, by the twins, where the app has seen all of them."""
     for name, row in parts(state).items():
-        if row["Since"] != entered.get(name):
-            yield f"{name or 'the device'} has Since {row['Since']}, its history says {entered.get(name)}"
-        if row.get("UnsettledSince", row["Since"]) > world.now:
-            yield f"{name or 'the device'} is unsettled in the future"
+        if max(row["Since"], row.get("UnsettledSince", row["Since"])) > world.now:
+            yield f"{name or 'the device'} is so since a time to come"
     if any(row["Reason"].endswith("_unverified") for row in history):
         return
     changes = [(at, is_seen) for name, at, is_seen in world.changes if name == device.device_id]
     if not all(is_seen for _, is_seen in changes):
         return
-    record, silent = _ideal(device, [at for at, _ in changes])
+    record, silent = _ideal(device, [*(at for at, _ in changes), world.now])
     for name, row in parts(state).items():
-        kept = record if not name else record.modules[name] if record is not None else None
+        kept = record if not name else record.modules.get(name) if record is not None else None
         if kept is None or name in silent:
             continue
-        told, known = (row["Since"], row.get("UnsettledSince")), (kept.since, kept.clock.unsettled_since)
-        if told[0] != known[0] or (told[1] != known[1] and None not in (told[1], known[1])):
-            yield f"{name or 'the device'} has Since and UnsettledSince {told}, not {known}"
+        found = row["Since"], row.get("UnsettledSince"), row["AnnouncedState"], row["AnnouncedSince"]
+        known = kept.since, kept.clock.unsettled_since, kept.news.state, kept.news.since
+        if found != known:
+            yield f"{name or 'the device'} has Since, UnsettledSince and news {found}, not {known}"
 
 
 def _ideal(device: Device, times: list[datetime]) -> tuple[DeviceRecord | None, set[str]]:
-    """What an app that misses nothing keeps, and the modules about which the device once said nothing."""
+    """What an app that misses nothing keeps, and the modules about which the device once said nothing.
+
+    Args:
+        device: Its twins, the first of which is none.
+        times: When each of the others came, and the end.
+    """
     record: DeviceRecord | None = None
     silent: set[str] = set()
-    for twin, at in zip(device.twins[1:], times, strict=True):
+    for twin, (at, end) in zip(device.twins[1:], pairwise(times), strict=True):
         if twin is None:
             record = None
             continue
-        record, _ = advance(record, evaluate(twin), at, GracePolicy())
+        due: datetime | None = at
+        while due is not None and due <= end:
+            record, _ = advance(record, evaluate(twin), due, GracePolicy())
+            due = record.due(GracePolicy())
+        assert record is not None
         is_old = record.verdict.state in (*_OLD, "no_deployment")
         states = {name: module.verdict.state for name, module in record.modules.items()}
         silent |= {name for name, now in states.items() if now in ("pending", "unknown") or is_old}
     return record, silent
 
 
+def _repeated(device: Device, history: list[Mapping[str, Any]]) -> Iterator[str]:
+    """No state is announced twice before all is well, or another version comes, but for its first hopeless reason."""
+    if any(twin is None for twin in device.twins[1:]):
+        return  # versions begin again, and not each of them was seen
+    told: dict[str, set[tuple[Any, str, bool]]] = defaultdict(set)
+    for row in history:
+        if row["Kind"] not in ("device", "module"):
+            continue
+        if row["ToState"] in AS_DESIRED or not row["ToState"]:
+            told[row["Module"]].clear()
+            continue
+        is_hopeless = Reason(row["Reason"]).is_hopeless
+        version = getattr(row["DesiredVersion"], "value", None)
+        item = version, row["ToState"], is_hopeless
+        before = {state for number, state, _ in told[row["Module"]] if number == version}
+        was_hopeless = any(hopeless for number, _, hopeless in told[row["Module"]] if number == version)
+        if row["ToState"] in before and (was_hopeless or not is_hopeless):
+            yield f"{row['Sequence'].value}: {row['Module'] or 'the device'} is {row['ToState']} once more"
+        told[row["Module"]].add(item)
+
+
+def _announced(state: Mapping[str, Any]) -> Iterator[str]:
+    """After every clock what is as desired is announced so, and of anything else its state."""
+    device = state["device"]["State"] if state else ""
+    for name, row in parts(state).items():
+        if row["State"] in AS_DESIRED:
+            is_told = row["AnnouncedState"] == row["State"] or (name and device in _OLD)
+        elif name:
+            own = row["State"] != "wrong_status" and row["Reason"] in ("settling", "skipped", "not_desired")
+            is_told = own or not row["Stuck"] or row["State"] in json.loads(row["Told"])
+        else:
+            is_told = row["Reason"] in ONCE_STUCK.values() or row["State"] in json.loads(row["Told"])
+        if not is_told:
+            yield f"{name or 'the device'} is {row['State']}, and announced was {row['AnnouncedState']}"
+
+
 def _flags(state: Mapping[str, Any]) -> Iterator[str]:
-    """After every grace period what is not as desired is stuck, and nothing else is."""
+    """After every grace period what is not as desired is stuck, and nothing else is; no clock runs but its own."""
     if not state:
         return
     device = state["device"]["State"]
-    said = {name: _is_unsettled(row["State"], device) for name, row in parts(state).items() if name}
+    said = {name: _is_unsettled(row, device) for name, row in parts(state).items() if name}
     if device == "in_progress":
         said[""] = True not in said.values()
     else:
@@ -186,11 +268,13 @@ def _flags(state: Mapping[str, Any]) -> Iterator[str]:
         yield f"ModulesStuck is {state['device']['ModulesStuck']}, not {stuck}"
 
 
-def _is_unsettled(module: str, device: str) -> bool | None:
+def _is_unsettled(row: Mapping[str, Any], device: str) -> bool | None:
     """Whether a module is not as desired; None where the device says nothing about it."""
-    if module == "extra":
-        return None if device in _OLD else device != "no_deployment"
-    return {"settled": False, "pending": None, "unknown": None}.get(module, True)
+    if device in _UNMANAGED:
+        return bool(row["Reason"] == "unmanaged")
+    if row["State"] == "extra":
+        return None if device in _OLD else True
+    return {"settled": False, "pending": None, "unknown": None}.get(row["State"], True)
 
 
 def _kept(world: World, rows: Mapping[str, Any], history: list[Mapping[str, Any]]) -> Iterator[str]:

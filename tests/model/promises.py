@@ -5,13 +5,18 @@ from itertools import pairwise
 from typing import Any
 
 from status_app.fleet_index.rows import PENDING, ROOM, questions_of, shard_of
-from status_app.status_table.rows import event_id
+from status_app.status_table.rows import event_id, read_record
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.keys import joined, key_part
+from status_core import GracePolicy
 
 
 def broken_promises(
-    device: str, state: Mapping[str, Any], history: Sequence[Mapping[str, Any]], index: set[tuple[str, str]]
+    device: str,
+    state: Mapping[str, Any],
+    history: Sequence[Mapping[str, Any]],
+    index: set[tuple[str, str]],
+    policy: GracePolicy | None = None,
 ) -> Iterator[str]:
     """What is wrong with a device.
 
@@ -19,10 +24,11 @@ def broken_promises(
         state: Its rows and those of its modules, by RowKey.
         history: All its transitions, the oldest first.
         index: The keys of the rows that point to devices.
+        policy: Grace periods and windows; those of the settings' defaults, where it is None.
     """
     yield from _history(device, state, history)
     yield from _chain(state, history)
-    yield from _pointers(device, state, index)
+    yield from _pointers(device, state, index, policy or GracePolicy())
 
 
 def parts(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,32 +48,61 @@ def _history(device: str, state: Mapping[str, Any], history: Sequence[Mapping[st
     for before, row in pairwise(history):
         if row["At"] < before["At"]:
             yield f"{row['Sequence'].value}: {row['At']} is before {before['At']}"
+    if "device" in state and history and state["device"]["At"] < history[-1]["At"]:
+        yield f"the device's At {state['device']['At']} is before that of its last transition"
 
 
 def _chain(state: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    """Each state is entered where the one before was left, and the rows are what the history came to."""
-    states: dict[str, str] = {}
+    """Each state is announced from the one that was announced before, and the rows are what the history came to."""
+    announced: dict[str, tuple[str, Any]] = {}
     stuck: set[str] = set()
+    is_known = False
     for row in history:
         sequence, module, kind = row["Sequence"].value, row["Module"], row["Kind"]
-        if row["FromState"] != states.get(module, ""):
-            yield f"{sequence}: {module} left {row['FromState']!r}, and was {states.get(module, '')!r}"
-        states[module] = row["ToState"]
+        if row["Initial"] is is_known or (row["Initial"] and module):
+            yield f"{sequence}: Initial is {row['Initial']}"
+        is_known = kind != "deleted"
         if kind in ("stuck", "recovered"):
             if (module in stuck) is (kind == "stuck"):
                 yield f"{sequence}: {module} {kind} twice"
+            if row["FromState"] != row["ToState"]:
+                yield f"{sequence}: {module} {kind} leaves {row['FromState']!r} for {row['ToState']!r}"
             stuck ^= {module}
+            continue
+        state_before, since = announced.get(module, (None, None))
+        if row["FromState"] not in (_first(module) if state_before is None else (state_before,)):
+            yield f"{sequence}: {module} left {row['FromState']!r}, and {state_before!r} was announced"
+        if since is not None and row["PreviousSince"] != since:
+            yield f"{sequence}: {module} left what began {row['PreviousSince']}, not {since}"
+        if row["ToState"] or not module:
+            announced[module] = row["ToState"], row["Since"]
+        else:
+            announced[module] = "settled", None  # one that comes later begins so
         if kind == "deleted":
-            states, stuck = {}, set()
+            announced, stuck = {}, set()
     for name, row in parts(state).items():
-        told = (states.pop(name, ""), name in stuck)
-        if (row["State"], row["Stuck"]) != told:
-            yield f"{name or 'the device'} is {row['State']}, {row['Stuck']}, and its history says {told}"
-    if any(states.values()):
-        yield f"there are no rows of {states}"
+        if row["Stuck"] is not (name in stuck):
+            yield f"{name or 'the device'} has Stuck {row['Stuck']}, its history {name in stuck}"
+        told, since = announced.get(name, (None, None))
+        if "AnnouncedState" not in row or (not name and not row["State"]):  # of a release before; a first part
+            continue
+        if row["AnnouncedState"] not in (_first(name) if told is None else (told,)):
+            yield f"{name or 'the device'} has AnnouncedState {row['AnnouncedState']}, its history {told}"
+        if since is not None and row["AnnouncedSince"] != since:
+            yield f"{name or 'the device'} has AnnouncedSince {row['AnnouncedSince']}, its history {since}"
+    if gone := [name for name in stuck if name not in parts(state)]:
+        yield f"there are no rows of {gone}, which are stuck"
 
 
-def _pointers(device: str, state: Mapping[str, Any], index: set[tuple[str, str]]) -> Iterator[str]:
+def _first(module: str) -> tuple[str, ...]:
+    """What can have been announced of a module, or of the device, before its own first transition.
+
+    The first look at a device announces the device alone. What was news of a module then counts as announced.
+    """
+    return ("settled", "wrong_status", "missing", "updating", "extra") if module else ("",)
+
+
+def _pointers(device: str, state: Mapping[str, Any], index: set[tuple[str, str]], policy: GracePolicy) -> Iterator[str]:
     """Every row that leads to the device, unless a change of it is announced; no deadline is too late."""
     if "device" not in state:
         return
@@ -76,9 +111,7 @@ def _pointers(device: str, state: Mapping[str, Any], index: set[tuple[str, str]]
     missing = {(shard, key) for key in list(questions)[:ROOM]} - index
     if missing and not any(partition == shard and key.startswith(pending) for partition, key in index):
         yield f"the index does not hold {missing}"
-    look_at = state["device"].get("LookAt")
-    for name, row in parts(state).items():
-        waits = row["State"] not in ("pending", "unknown", "extra") or not name
-        due = row.get("StuckAt") if not row["Stuck"] else row.get("SettledSince")
-        if waits and due is not None and (look_at is None or (look_at > due and not row["Stuck"])):
-            yield f"{name or 'the device'} waits for {due}, and is looked at {look_at}"
+    record, look_at = read_record(state), state["device"].get("LookAt")
+    due = None if record is None else record.due(policy)
+    if due is not None and (look_at is None or look_at > due):
+        yield f"it is due {due}, and is looked at {look_at}"
