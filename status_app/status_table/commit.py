@@ -5,6 +5,7 @@ Every transaction is guarded by the ETag of the device's own row: it holds only 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -101,14 +102,14 @@ class DeviceCommit:
             UnavailableError: The table service does not answer.
         """
         stored, record, after = change.stored, change.record, self.rows(change)
-        observed = [record.observed if record is not None else transition.at for transition in change.transitions]
-        history = [
-            transition_row(self._hub, stored.device_id, transition, seen)
-            for transition, seen in zip(change.transitions, observed, strict=True)
-        ]
         changed = {key: row for key, row in after.items() if _differs(row, stored.rows.get(key))}
         gone = [row for key, row in stored.rows.items() if key not in after]
+        history = self._history(change)
         parts = _parts(_units(change.transitions, history, changed, gone))
+        if len(parts) > 1:
+            change = replace(change, transitions=_in_the_order_of_parts(change.transitions))
+            history = self._history(change)
+            parts = _parts(_units(change.transitions, history, changed, gone))
         if record is None:
             own = _key(stored.rows[DEVICE])
             await self._submit(stored, parts, own, (TransactionOperation.DELETE, own))
@@ -142,6 +143,14 @@ class DeviceCommit:
             for start in range(0, len(rows), TRANSACTION_LIMIT):
                 part = rows[start : start + TRANSACTION_LIMIT]
                 await transaction.submit(self._client, [(TransactionOperation.DELETE, row) for row in part])
+
+    def _history(self, change: Change) -> list[Row]:
+        """The rows of the transitions of a change."""
+        device_id, record = change.stored.device_id, change.record
+        return [
+            transition_row(self._hub, device_id, transition, transition.at if record is None else record.observed)
+            for transition in change.transitions
+        ]
 
     async def _submit(
         self,
@@ -192,6 +201,22 @@ def _partial(stored: StoredDevice, device: Row) -> Row:
     if look_at is not None and (waits is None or look_at < waits):
         partial |= {"LookAt": look_at}
     return partial
+
+
+def _in_the_order_of_parts(transitions: Sequence[Transition]) -> list[Transition]:
+    """Transitions as they are written in parts: those of a module together, the device's last.
+
+    A crash between two parts must leave no gap among the sequences. Since times never run back, one that would stand
+    before an earlier time is said to be of that time.
+    """
+    modules = [*dict.fromkeys(transition.change.module for transition in transitions if transition.change.module), ""]
+    ordered = sorted(transitions, key=lambda transition: modules.index(transition.change.module))
+    sequences = range(transitions[0].sequence, transitions[-1].sequence + 1) if transitions else ()
+    times = accumulate((transition.at for transition in ordered), max)
+    return [
+        replace(transition, sequence=sequence, at=at)
+        for transition, sequence, at in zip(ordered, sequences, times, strict=True)
+    ]
 
 
 def _units(
