@@ -5,9 +5,9 @@ from datetime import datetime
 from enum import IntEnum
 
 from status_core.clocks import Clock
-from status_core.news import News
+from status_core.news import AS_DESIRED, News
 from status_core.observation import Observation
-from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord
+from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, restart_count
 from status_core.status import DeploymentStatus, Evidence
 from status_core.stuck import blamed, flagged, recovered
 from status_core.transitions import ABSENT, REMOVED_REASON, Change, Kind, Transition
@@ -87,7 +87,18 @@ class Announcements:
         kind = Kind.MODULE if subject.name else Kind.DEVICE
         words = verdict.reason, verdict.message
         change = Change(
-            kind, subject.name, news.state, verdict.state, *words, subject.evidence, news.since, since, self._is_first
+            kind,
+            subject.name,
+            news.state,
+            verdict.state,
+            *words,
+            subject.evidence,
+            news.since,
+            since,
+            is_initial=self._is_first,
+            cause=verdict.cause,
+            stuck_at=None if verdict.state in AS_DESIRED else record.clock.stuck_at,
+            restart_count=restart_count(verdict),
         )
         self._add(at, place, change, is_past=subject.is_past)
         return news.tell(verdict.state, verdict.reason, since)

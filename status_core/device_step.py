@@ -130,7 +130,8 @@ def _fail(seen: Observation, announcements: Announcements, subject: Subject[Devi
     if not stuck:
         return record
     leading = min(stuck, key=lambda module: _rank(module.verdict))
-    verdict = replace(record.verdict, reason=leading.verdict.reason, message=leading.verdict.message)
+    words = leading.verdict
+    verdict = replace(record.verdict, reason=words.reason, message=words.message, cause=words.cause)
     at = max(seen.at, leading.clock.stuck_since or seen.at)
     announced = announcements.failure(replace(subject, record=replace(record, verdict=verdict)), at)
     return replace(record, news=announced.news)

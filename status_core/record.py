@@ -65,6 +65,11 @@ class DeviceVerdict:
         return cls(**_kept(cls, status))
 
 
+def restart_count(verdict: ModuleVerdict | DeviceVerdict) -> int | None:
+    """How often the agent restarted a module; None of a device."""
+    return verdict.restart_count if isinstance(verdict, ModuleVerdict) else None
+
+
 def _kept(kind: type[ModuleVerdict | DeviceVerdict], status: ModuleStatus | DeploymentStatus) -> dict[str, Any]:
     values = {item.name: getattr(status, item.name) for item in fields(kind)}
     return values | {"cause": None if status.cause is None else str(status.cause)}

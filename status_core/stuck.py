@@ -10,7 +10,7 @@ from status_core.clocks import Clock
 from status_core.messages import MESSAGE_LIMIT
 from status_core.reading import clean
 from status_core.reasons import UNVERIFIED, Reason, is_unverified
-from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
+from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict, restart_count
 from status_core.status import Evidence
 from status_core.transitions import Change, Kind, Transition
 
@@ -52,9 +52,7 @@ def flagged(
         evidence: What was compared.
         clock: Its clock.
     """
-    assert clock.unsettled_since is not None  # noqa: S101 (it is away)
-    words = verdict.reason, verdict.message
-    return Change(Kind.STUCK, name, verdict.state, verdict.state, *words, evidence, clock.unsettled_since, since)
+    return _change(Kind.STUCK, name, verdict, since, evidence, clock)
 
 
 def recovered(
@@ -69,9 +67,32 @@ def recovered(
         evidence: What was compared.
         left: The clock on which it was stuck.
     """
-    assert left.unsettled_since is not None  # noqa: S101 (it was stuck)
-    words = verdict.reason, verdict.message
-    return Change(Kind.RECOVERED, name, verdict.state, verdict.state, *words, evidence, left.unsettled_since, since)
+    return _change(Kind.RECOVERED, name, verdict, since, evidence, left)
+
+
+def _change(  # noqa: PLR0913, PLR0917 (what both kinds say)
+    kind: Kind,
+    name: str,
+    verdict: ModuleVerdict | DeviceVerdict,
+    since: datetime,
+    evidence: tuple[Evidence, ...],
+    clock: Clock,
+) -> Change:
+    assert clock.unsettled_since is not None  # noqa: S101 (it is away, or was stuck)
+    return Change(
+        kind,
+        name,
+        verdict.state,
+        verdict.state,
+        verdict.reason,
+        verdict.message,
+        evidence,
+        clock.unsettled_since,
+        since,
+        cause=verdict.cause,
+        stuck_at=clock.stuck_at,
+        restart_count=restart_count(verdict),
+    )
 
 
 def flag_unverified(record: DeviceRecord, now: datetime) -> tuple[DeviceRecord, tuple[Transition, ...]]:

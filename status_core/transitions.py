@@ -43,6 +43,9 @@ class Change:
         previous_since: When the state that was left began; for `stuck` and `recovered`, since when it was unsettled.
         since: When the state that was entered began.
         is_initial: It is the first that is told of a device.
+        cause: What groups it with others; None where nothing is wrong.
+        stuck_at: When it gets stuck, or got so; of `recovered`, when it had got so. None of what is as desired.
+        restart_count: How often the agent restarted the module; None of the device.
     """
 
     kind: Kind
@@ -55,6 +58,9 @@ class Change:
     previous_since: datetime
     since: datetime
     is_initial: bool = False
+    cause: str | None = None
+    stuck_at: datetime | None = None
+    restart_count: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
+from status_app.events.severity import transition_severity
 from status_app.storage.codecs import read_number, show_time
 from status_core import Kind
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
-SCHEMAS: Final = "urn:edge-deployment-status:1:"
+SCHEMAS: Final = "urn:edge-deployment-status:2:"
 """Before an event's type: the id of the schema of its data, which stands in `schemas/<type>.json`.
 
 The number is the version of all of them: it changes when a subscriber who knows them could not read an event any more.
@@ -38,7 +39,8 @@ def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
     (no deployment's id holds one), and it is left out where there is none. `data.module`, `data.fromState` and
     `data.toState` are empty where the row's columns are: there is no module, or no state.
 
-    Half a surrogate pair, which UTF-8 cannot hold, becomes `?`.
+    Half a surrogate pair, which UTF-8 cannot hold, becomes `?`. A row of the release before has no column for some of
+    the data: these are null, and `initial` is false.
 
     Args:
         device_id: The device, as the hub names it.
@@ -58,6 +60,7 @@ def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
         **({"subject": subject} if subject else {}),
         "time": show_time(row["At"]),
         "sequence": f"{sequence:0{SEQUENCE_DIGITS}d}",
+        "severity": transition_severity(kind, row["ToState"], row["Reason"]),
         "dataschema": SCHEMAS + event_type,
         "datacontenttype": "application/json",
         "data": {
@@ -69,14 +72,41 @@ def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
             "toState": row["ToState"],
             "reason": row["Reason"],
             "message": row["Message"],
+            "cause": row.get("Cause"),
             "evidence": json.loads(row["Evidence"]),
             "desiredVersion": read_number(row.get("DesiredVersion")),
             "deployments": deployments,
+            "initial": row.get("Initial", False),
+            "previousSince": _time(row, "PreviousSince"),
+            "since": _time(row, "Since"),
+            "stuckAt": _time(row, "StuckAt"),
+            "restartCount": read_number(row.get("RestartCount")),
             "observedAt": show_time(row["ObservedAt"]),
             "durationSeconds": float(row["DurationSeconds"]),
         },
     }
     return json.dumps(event, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode("utf-8", "replace")
+
+
+def application_properties(event: bytes) -> dict[str, str]:
+    """What the AMQP message of an event says outside of its body, so that a filter need not read that.
+
+    Args:
+        event: The event of a transition or of a milestone.
+
+    Returns:
+        `type` and `severity`; `subject` where the event has one; `deployments`, with a space between two: no id holds
+        one.
+    """
+    said = json.loads(event)
+    data = said["data"]
+    deployments = data["deployments"] if "deployments" in data else [data["deployment"]]
+    named = {name: said[name] for name in ("type", "severity", "subject") if name in said}
+    return {**named, "deployments": " ".join(deployments)}
+
+
+def _time(row: Mapping[str, Any], column: str) -> str | None:
+    return show_time(row[column]) if column in row else None
 
 
 def segment(name: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from status_app.events.cloud_event import SCHEMAS, SEQUENCE_DIGITS, segment
+from status_app.events.severity import milestone_severity
 from status_core import Rollout
 
 
@@ -33,6 +34,7 @@ def deployment_event(
         "subject": deployment,
         "time": at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z"),
         "sequence": f"{sequence:0{SEQUENCE_DIGITS}d}",
+        "severity": milestone_severity(milestone),
         "dataschema": SCHEMAS + event_type,
         "datacontenttype": "application/json",
         "data": {

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from status_app.errors import StatusAppError, UnavailableError
-from status_app.events.cloud_event import CONTENT_TYPE
+from status_app.events.cloud_event import CONTENT_TYPE, application_properties
 from status_app.retry import RetryPolicy
 from status_app.settings import is_connection_string
 from status_app.telemetry.logs import log
@@ -108,6 +108,7 @@ class TransitionPublisher:
             for body in events:
                 event = EventData(body)
                 event.content_type = CONTENT_TYPE
+                event.properties = dict(application_properties(body).items())
                 try:
                     batch.add(event)
                 except ValueError:  # it is full

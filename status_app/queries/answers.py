@@ -67,10 +67,15 @@ def device_answer(
     def named(key: str) -> str:
         return f"device {device_id!r}, row {key!r}"
 
-    evidence: Answer = {}
-    for key, compared in readable(transitions, _evidence, lambda row: named(row["RowKey"])):
-        if key in rows:
-            evidence.setdefault(_name(key), compared)
+    newest: dict[str, tuple[str, Any]] = {}
+    for key, state, compared in readable(transitions, _evidence, lambda row: named(row["RowKey"])):
+        newest.setdefault(key, (state, compared))
+    # The last that was announced of something is not always what it is now.
+    evidence = {
+        _name(key): compared
+        for key, (state, compared) in newest.items()
+        if key in rows and rows[key].get("State") == state
+    }
     modules = readable((key for key in rows if key.startswith(MODULE)), module, named)
     return {
         **device_summary(device_id, rows[DEVICE]),
@@ -79,10 +84,10 @@ def device_answer(
     }
 
 
-def _evidence(transition: Mapping[str, Any]) -> tuple[str, Any]:
-    """The RowKey of what a transition is about, and what was compared."""
+def _evidence(transition: Mapping[str, Any]) -> tuple[str, str, Any]:
+    """The RowKey of what a transition is about, the state that it announced, and what was compared."""
     module = transition["Module"]
-    return module_key(module) if module else DEVICE, json.loads(transition["Evidence"])
+    return module_key(module) if module else DEVICE, transition["ToState"], json.loads(transition["Evidence"])
 
 
 def module_answer(device_id: str, key: str, row: Mapping[str, Any]) -> Answer:

@@ -65,7 +65,7 @@ class Fleet:
                 return Page()
             items: list[Answer] = []
             while newest >= 1 and len(items) <= limit:
-                found = (await self._reader.transitions(device_id, range(max(1, newest - limit), newest + 1)))[::-1]
+                found = await self._reader.history(device_id, newest, limit + 1)
                 items += readable(found, transition_answer, lambda row: f"device {device_id!r}, row {row['RowKey']!r}")
                 newest = transition_sequence(found[-1]["RowKey"]) - 1 if len(found) > limit else 0
             return Page(items[:limit], (str(items[limit - 1]["sequence"]),) if len(items) > limit else None)

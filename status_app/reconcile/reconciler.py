@@ -348,7 +348,7 @@ class Reconciler:
 
     async def _trim(self, device: _Device) -> None:
         try:
-            await self._commit.trim(device.device_id, device.stored.last_sequence, device.published)
+            await self._commit.trim(device.stored, device.published)
         except (UnavailableError, LostRaceError) as error:
             _log.info("device %r: its history is trimmed later, or by another: %r", device.device_id, error)
 

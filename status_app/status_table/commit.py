@@ -5,7 +5,7 @@ Every transaction is guarded by the ETag of the device's own row: it holds only 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -16,11 +16,11 @@ from status_app.status_table.rows import device_row, module_row, transition_row
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage import transaction
 from status_app.storage.client import TRANSACTION_LIMIT, table_errors
-from status_app.storage.codecs import long
+from status_app.storage.codecs import long, read_number
 from status_app.storage.columns import Row
 from status_app.storage.keys import AFTER_TRANSITIONS, DEVICE, escape, module_key, transition_key
 from status_app.storage.transaction import Operation
-from status_core import DeviceRecord, GracePolicy, Transition
+from status_core import DeviceRecord, GracePolicy, Kind, Transition
 
 _REPLACE: Final = {"mode": UpdateMode.REPLACE}
 _CHARACTERS: Final = 3 * 2**20 // 12
@@ -119,27 +119,32 @@ class DeviceCommit:
         etag = await self._submit(stored, parts, partial, (TransactionOperation.UPDATE, after[DEVICE]))
         return replace(stored, rows=after, etag=etag, last_sequence=record.sequence), history
 
-    async def trim(self, device_id: str, last: int, published: int) -> None:
-        """Delete transitions beyond the newest `history_limit`, but none that is not published.
+    async def trim(self, stored: StoredDevice, published: int) -> None:
+        """Delete transitions beyond the newest `history_limit`, but for what must not be lost.
+
+        So are those that are not published, of each module and of the device the newest `stuck` and `recovered` of the
+        old ones, and the first of the present version.
 
         Args:
-            device_id: The device.
-            last: The sequence of its newest one.
-            published: The sequence up to which they are published.
+            stored: The device.
+            published: The sequence up to which its transitions are published.
 
         Raises:
             LostRaceError: Another process trims the same rows.
             UnavailableError: The table service does not answer.
         """
-        oldest = min(last - self._history_limit, published)
+        oldest = min(stored.last_sequence - self._history_limit, published)
         if oldest < 1:
             return
         bounds = f"RowKey ge '{transition_key(oldest)}' and RowKey lt '{AFTER_TRANSITIONS}'"
         with table_errors(guarded=True):
-            old = self._client.query_entities(
-                f"PartitionKey eq '{escape(device_id)}' and {bounds}", select=["PartitionKey", "RowKey"]
+            found = self._client.query_entities(
+                f"PartitionKey eq '{escape(stored.device_id)}' and {bounds}",
+                select=["PartitionKey", "RowKey", "Kind", "Module", "DesiredVersion"],
             )
-            rows = [_key(row) async for row in old]
+            old = [row async for row in found]
+            kept = _kept(stored, old)
+            rows = [_key(row) for row in old if row["RowKey"] not in kept]
             for start in range(0, len(rows), TRANSACTION_LIMIT):
                 part = rows[start : start + TRANSACTION_LIMIT]
                 await transaction.submit(self._client, [(TransactionOperation.DELETE, row) for row in part])
@@ -266,6 +271,18 @@ def _guarded(operation: tuple[TransactionOperation, Row], etag: str | None, mode
     if kind is TransactionOperation.UPDATE:
         return kind, row, {"mode": mode, **condition}
     return kind, row, condition
+
+
+def _kept(stored: StoredDevice, old: Sequence[Mapping[str, Any]]) -> set[str]:
+    """The keys of those old transitions, given the newest first, that outlast the others of a device."""
+    newest: dict[tuple[str, str], str] = {}
+    for row in old:
+        place = module_key(row["Module"]) if row["Module"] else DEVICE
+        if row["Kind"] in (Kind.STUCK, Kind.RECOVERED) and place in stored.rows:
+            newest.setdefault((row["Kind"], place), row["RowKey"])
+    version = read_number(stored.rows[DEVICE].get("DesiredVersion")) if stored.is_known else None
+    of_the_version = list(takewhile(lambda row: read_number(row.get("DesiredVersion")) == version, old))
+    return {*newest.values(), *(row["RowKey"] for row in of_the_version[-1:])}
 
 
 def _differs(row: Row, other: Mapping[str, Any] | None) -> bool:

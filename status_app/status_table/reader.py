@@ -87,6 +87,21 @@ class DeviceReader:
             )
             return [row async for row in rows][::-1]
 
+    async def history(self, device_id: str, newest: int, count: int) -> list[TableEntity]:
+        """The newest so many transitions of a device up to a sequence, the newest first. One request."""
+        rows = self._client.query_entities(
+            f"PartitionKey eq '{escape(device_id)}' and RowKey ge '{transition_key(newest)}'"
+            f" and RowKey lt '{AFTER_TRANSITIONS}'",
+            results_per_page=count,
+        )
+        found: list[TableEntity] = []
+        with table_errors():
+            async for row in rows:
+                found.append(row)
+                if len(found) >= count:
+                    break
+        return found
+
     async def devices(self, continuation: dict[str, str] | None) -> tuple[list[str], dict[str, str] | None]:
         """A page of all devices that have a state, in no order. One request, which scans the table.
 

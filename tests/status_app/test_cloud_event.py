@@ -35,7 +35,7 @@ def test_an_event_is_this() -> None:
         "subject": "m1",
         "time": "2024-05-02T09:02:10.765432Z",
         "sequence": "0000000000000000004",
-        "dataschema": "urn:edge-deployment-status:1:edge.deployment.module.transitioned",
+        "dataschema": "urn:edge-deployment-status:2:edge.deployment.module.transitioned",
         "datacontenttype": "application/json",
         "data": {
             "hub": "hub1",

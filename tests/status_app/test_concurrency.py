@@ -104,7 +104,7 @@ def fresh(device: str, twin: Mapping[str, Any], app: App) -> dict[str, dict[str,
     """The state rows that a twin gives at a first look, without the columns of its past."""
     policy = GracePolicy()
     record, _ = advance(None, evaluate(twin), app.now, policy)
-    rows = {"device": device_row(device, record, policy.stable_after, 0)}
+    rows = {"device": device_row(device, record, policy, 0)}
     rows |= {module_key(name): module_row(device, name, module) for name, module in record.modules.items()}
     return {key: without_past(row) for key, row in rows.items()}
 

@@ -58,7 +58,7 @@ def test_a_component_whose_name_yaml_reads_as_a_boolean_stops_redocly_and_openap
 
 
 def test_a_schema_that_refers_to_another_by_its_urn_stops_the_parser_of_asyncapi(project: Path) -> None:
-    urn = "urn:edge-deployment-status:1:definitions#/$defs/"
+    urn = "urn:edge-deployment-status:2:definitions#/$defs/"
     replace(project / "schemas/edge.deployment.started.json", r"#/\$defs/", urn)
     code, findings = check(project)
     assert code == 1

@@ -2,13 +2,23 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from status_app.status_table.rows import transition_row
 from status_app.storage.columns import Row
-from status_core import DeploymentStatus, DeviceRecord, GracePolicy, Transition, advance, deletion, evaluate, flag
+from status_core import (
+    DeploymentStatus,
+    DeviceRecord,
+    GracePolicy,
+    Transition,
+    advance,
+    deletion,
+    evaluate,
+    flag_unverified,
+)
 
 HUB: Final = "hub1"
 START: Final = datetime(2024, 5, 2, 9, 10, 0, 123456, UTC)
@@ -32,15 +42,16 @@ def rows_of_every_kind() -> dict[str, list[Row]]:
 
 
 def rows_of_one_device(device_id: str, count: int) -> list[Row]:
-    """Transitions of a device whose state changes again and again."""
+    """Transitions of a device that fails and is well again in turn, each time for longer than any window."""
     statuses = [HEALTHY, evaluate(TWINS["048_200_module_backoff"])]
     record: DeviceRecord | None = None
     rows: list[Row] = []
+    now = START
     while len(rows) < count:
-        now = START + timedelta(minutes=len(rows))
-        record, transitions = advance(record, statuses[0], now, POLICY)
+        record, transitions = advance(record, replace(statuses[0], changed=now), now, POLICY)
         rows += [transition_row(HUB, device_id, transition, now) for transition in transitions]
         statuses.reverse()
+        now += timedelta(hours=3)
     return rows[:count]
 
 
@@ -49,12 +60,12 @@ def _life(status: DeploymentStatus, *, is_hub_down: bool) -> Iterator[Transition
     days = [START + timedelta(days=day) for day in range(6)]
     record, transitions = advance(None, status, days[0], POLICY)
     yield from transitions
-    record, transitions = flag(record, None if is_hub_down else status, days[1], POLICY.stable_after)
+    if is_hub_down:
+        record, transitions = flag_unverified(record, days[1])
+    else:
+        record, transitions = advance(record, status, days[1], POLICY)
     yield from transitions
-    record, transitions = advance(record, HEALTHY, days[2], POLICY)
-    yield from transitions
-    record, transitions = flag(record, HEALTHY, days[3], POLICY.stable_after)
-    yield from transitions
-    record, transitions = advance(record, status, days[4], POLICY)
-    yield from transitions
+    for seen, changed, now in ((HEALTHY, days[2], days[2]), (HEALTHY, days[2], days[3]), (status, days[4], days[4])):
+        record, transitions = advance(record, replace(seen, changed=changed), now, POLICY)
+        yield from transitions
     yield deletion(record, days[5])
