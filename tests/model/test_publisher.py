@@ -16,7 +16,7 @@ from .process import Publisher
 from .steps import History
 from .world import world
 
-EVENTS = [b"1", b"2", b"3"]
+EVENTS = [b'{"type": "%d", "data": {"deployments": []}}' % number for number in (1, 2, 3)]
 HUB = "transitions"
 SURVIVED = [*Trouble][: [*Trouble].index(Trouble.KILLED)]
 

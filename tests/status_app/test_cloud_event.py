@@ -11,12 +11,13 @@ from azure.core.messaging import CloudEvent
 from azure.data.tables.aio import TableServiceClient
 from hypothesis import given
 from hypothesis import strategies as st
+from test_schemas import validator
 from transition_rows import rows_of_every_kind, rows_of_one_device
 
 from status_app.events.cloud_event import cloud_event
 
 PATH = re.compile(r"/hubs/hub1/devices/(?:[A-Za-z0-9\-._~!$&'()*+,;=:@]|%[0-9A-F]{2})+")
-ROW = rows_of_one_device("edge-01", 1)[0]
+ROW = rows_of_one_device("edge-01", 2)[1]
 
 
 def event_of(device_id: str = "edge-01", **columns: Any) -> dict[str, Any]:
@@ -26,15 +27,16 @@ def event_of(device_id: str = "edge-01", **columns: Any) -> dict[str, Any]:
 
 
 def test_an_event_is_this() -> None:
-    row = rows_of_one_device("edge 01/b", 4)[3]
+    row = rows_of_one_device("edge 01/b", 2)[1]
     assert json.loads(cloud_event("edge 01/b", row)) == {
         "specversion": "1.0",
-        "id": "hub1/edge 01/b/4",
+        "id": "hub1/edge 01/b/2",
         "source": "/hubs/hub1/devices/edge%2001%2Fb",
         "type": "edge.deployment.module.transitioned",
         "subject": "m1",
-        "time": "2024-05-02T09:02:10.765432Z",
-        "sequence": "0000000000000000004",
+        "time": "2024-05-02T12:10:00.123456Z",
+        "sequence": "0000000000000000002",
+        "severity": "info",
         "dataschema": "urn:edge-deployment-status:2:edge.deployment.module.transitioned",
         "datacontenttype": "application/json",
         "data": {
@@ -46,11 +48,17 @@ def test_an_event_is_this() -> None:
             "toState": "wrong_status",
             "reason": "backoff",
             "message": row["Message"],
+            "cause": row["Cause"],
             "evidence": json.loads(row["Evidence"]),
             "desiredVersion": 11,
             "deployments": ["at-scale1"],
-            "observedAt": "2024-05-02T09:13:00.123456Z",
-            "durationSeconds": 0.0,
+            "initial": False,
+            "previousSince": "2024-05-02T09:10:00.123456Z",
+            "since": "2024-05-02T12:10:00.123456Z",
+            "stuckAt": "2024-05-02T12:25:00.123456Z",
+            "restartCount": 4,
+            "observedAt": "2024-05-02T12:10:00.123456Z",
+            "durationSeconds": 10800.0,
         },
     }
 
@@ -115,6 +123,42 @@ def test_the_subject_of_an_event_about_the_device_is_its_credited_deployments(
 )
 def test_the_type_tells_what_changed_and_whose_it_is(kind: str, module: str, name: str) -> None:
     assert event_of(Kind=kind, Module=module)["type"] == f"edge.deployment.{name}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "state", "reason", "severity"),
+    [
+        ("stuck", "wrong_status", "backoff", "error"),
+        ("stuck", "wrong_status", "backoff_unverified", "error"),
+        ("stuck", "unclassified", "a_reason_of_tomorrow", "error"),
+        ("stuck", "pending", "device_disconnected", "warning"),
+        ("stuck", "pending", "device_disconnected_unverified", "warning"),
+        ("device", "invalid", "config_rejected", "error"),
+        ("device", "in_progress", "image_not_found", "warning"),
+        ("module", "wrong_status", "gave_up", "warning"),
+        ("device", "pending", "device_disconnected", "info"),
+        ("module", "wrong_status", "backoff", "info"),
+        ("recovered", "invalid", "config_rejected", "info"),
+        ("deleted", "", "deleted", "info"),
+    ],
+)
+def test_the_severity_follows_from_kind_state_and_reason(kind: str, state: str, reason: str, severity: str) -> None:
+    assert event_of(Kind=kind, ToState=state, Reason=reason)["severity"] == severity
+
+
+def test_the_first_transition_of_a_device_says_so() -> None:
+    initial, later = (json.loads(cloud_event("edge-01", row)) for row in rows_of_one_device("edge-01", 2))
+    assert (initial["data"]["initial"], later["data"]["initial"]) == (True, False)
+
+
+def test_a_row_of_the_release_before_gives_an_event_that_its_schema_takes() -> None:
+    added = ("Cause", "Initial", "PreviousSince", "Since", "StuckAt", "RestartCount")
+    for row in (row for rows in rows_of_every_kind().values() for row in rows):
+        before = {name: value for name, value in row.items() if name not in added}
+        event = json.loads(cloud_event("edge-01", before))
+        validator(event["dataschema"]).validate(event["data"])
+        said = {name: event["data"][name[0].lower() + name[1:]] for name in added}
+        assert said == dict.fromkeys(added) | {"Initial": False}
 
 
 def test_a_version_that_is_not_known_is_null() -> None:

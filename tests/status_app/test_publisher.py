@@ -1,6 +1,7 @@
 """Events through the real SDK to the stand-in, and back by a real consumer."""
 
 import asyncio
+import json
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -15,9 +16,12 @@ from local.clock import utc_now
 from local.eventhubs import EventHubs
 from status_app.errors import UnavailableError
 from status_app.events.cloud_event import cloud_event
+from status_app.events.deployment_event import deployment_event
 from status_app.events.publisher import RETRY, TooLargeError, TransitionPublisher
+from status_core import Counts, Milestone, Rollout
 
 FOR_EVER = 10**6
+TIME = datetime.fromisoformat("2024-05-02T09:02:10.765432Z")
 LARGE = 400_000
 """Bytes of an event of which a batch of a megabyte holds two."""
 
@@ -26,8 +30,14 @@ def events_of(device_id: str, count: int) -> list[bytes]:
     return [cloud_event(device_id, row) for row in rows_of_one_device(device_id, count)]
 
 
+def event_of(number: int, size: int = 1) -> bytes:
+    """An event with a message of so many characters."""
+    data = {"deployments": [], "message": str(number) * size}
+    return json.dumps({"type": "edge.deployment.device.stuck", "severity": "error", "data": data}).encode()
+
+
 def large(count: int) -> list[bytes]:
-    return [str(number).encode() * LARGE for number in range(count)]
+    return [event_of(number, LARGE) for number in range(count)]
 
 
 class Waits(list[float]):
@@ -64,11 +74,33 @@ async def test_a_consumer_gets_the_events_of_each_device_in_their_order_with_key
     assert found == sent
 
 
+async def test_a_filter_finds_type_severity_subject_and_deployments_outside_of_the_body() -> None:
+    started, at = Rollout(1, Counts(1, 0, 0), 0, None, TIME, ((Milestone.STARTED, TIME),)), (Milestone.STARTED, TIME)
+    old = json.loads(deployment_event("hub1", "camera", started, at, {}))
+    del old["severity"]  # as an earlier release has left it to be sent
+    events = [*events_of("edge-01", 3), deployment_event("hub1", "camera", started, at, {}), json.dumps(old).encode()]
+    async with running_hub() as namespace, publishing(namespace) as publisher:
+        await publisher.publish("edge-01", events)
+        found = [
+            {key.decode(): value.decode() for key, value in event.properties.items()}  # type: ignore[union-attr] # bytes
+            for event in await received(namespace, 5)
+        ]
+    transitioned = {"type": "edge.deployment.device.transitioned", "subject": "at-scale1", "deployments": "at-scale1"}
+    milestone = {"type": "edge.deployment.started", "subject": "camera", "deployments": "camera"}
+    assert found == [
+        transitioned | {"severity": "info"},
+        transitioned | {"type": "edge.deployment.module.transitioned", "subject": "m1", "severity": "info"},
+        transitioned | {"severity": "info"},
+        milestone | {"severity": "info"},
+        milestone,
+    ]
+
+
 async def test_a_device_id_that_no_partition_key_can_hold_is_sent_all_the_same() -> None:
     async with running_hub() as namespace, publishing(namespace) as publisher:
-        await publisher.publish("d\ud800", [b"1", b"2"])
+        await publisher.publish("d\ud800", [event_of(1), event_of(2)])
         events = namespace.events(TRANSITIONS)
-        assert [(event.partition_key, event.body) for event in events] == [("d?", b"1"), ("d?", b"2")]
+        assert [(event.partition_key, event.body) for event in events] == [("d?", event_of(1)), ("d?", event_of(2))]
 
 
 async def test_nothing_is_sent_where_there_is_nothing_to_send() -> None:
@@ -86,8 +118,8 @@ async def test_more_than_a_batch_holds_goes_in_several_in_their_order() -> None:
 async def test_an_event_that_is_too_large_is_told_and_does_not_hold_the_others_back() -> None:
     async with running_hub() as namespace, publishing(namespace) as publisher:
         with pytest.raises(TooLargeError, match="1 of 4 events of device 'd'"):
-            await publisher.publish("d", [b"1", b"2", b"x" * 2**21, b"3"])
-        assert stored(namespace) == [b"1", b"2", b"3"]
+            await publisher.publish("d", [event_of(1), event_of(2), event_of(0, 2**21), event_of(3)])
+        assert stored(namespace) == [event_of(1), event_of(2), event_of(3)]
 
 
 async def test_a_refused_batch_is_sent_again_after_a_wait_and_stored_once() -> None:
@@ -155,7 +187,7 @@ async def test_a_hub_that_is_not_there_is_told() -> None:
         address = namespace.connection_string()
     async with publishing(address) as publisher:
         with pytest.raises(UnavailableError, match="transitions is unavailable: Failed to initiate the connection"):
-            await publisher.publish("d", [b"1"])
+            await publisher.publish("d", [event_of(1)])
 
 
 async def test_a_connection_that_falls_silent_is_replaced() -> None:
@@ -169,10 +201,10 @@ async def test_a_connection_that_falls_silent_is_replaced() -> None:
     async with running_hub() as namespace, relaying(namespace.port, silence) as port:
         address = namespace.connection_string().replace(f":{namespace.port}", f":{port}")
         async with publishing(address, waits=EndsTheSilence(), patience=2) as publisher:
-            await publisher.publish("d", [b"1"])
+            await publisher.publish("d", [event_of(1)])
             silence.set()
-            await publisher.publish("d", [b"2"])
-            assert stored(namespace) == [b"1", b"2"]
+            await publisher.publish("d", [event_of(2)])
+            assert stored(namespace) == [event_of(1), event_of(2)]
 
 
 @asynccontextmanager
@@ -203,7 +235,7 @@ async def test_an_address_is_used_with_the_identity_of_the_app(monkeypatch: pyte
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", "EnvironmentCredential")
     async with publishing("localhost") as publisher:
         with pytest.raises(UnavailableError):
-            await publisher.publish("d", [b"1"])
+            await publisher.publish("d", [event_of(1)])
 
 
 def test_the_sdk_is_imported_where_events_are_sent_and_not_before() -> None:

@@ -189,12 +189,12 @@ def test_the_sdk_reads_every_event() -> None:
     for row, event in events():
         read = CloudEvent[dict[str, Any]].from_dict(event)
         assert (read.id, read.time, read.data) == (row["EventId"], row["At"], event["data"])
-        assert read.extensions == {"sequence": f"{row['Sequence'].value:019d}"}
+        assert read.extensions == {"sequence": f"{row['Sequence'].value:019d}", "severity": event["severity"]}
     for number, event in enumerate(deployment_events(), 1):
         read = CloudEvent[dict[str, Any]].from_dict(event)
         assert (read.id, read.source) == (event["id"], "/hubs/hub1/deployments/camera%202%2Fb/1")
         assert (read.subject, read.data) == ("camera 2/b", event["data"])
-        assert read.extensions == {"sequence": f"{number:019d}"}
+        assert read.extensions == {"sequence": f"{number:019d}", "severity": event["severity"]}
 
 
 def test_the_asyncapi_document_has_one_message_for_each_type_and_its_references_lead_somewhere() -> None:
