@@ -23,7 +23,8 @@ from status_app.commands.gate.lines import Progress
 from status_app.commands.gate.rule import GateCriteria
 from status_app.commands.gate.wait import Gate, WaitLimits
 from status_app.errors import SettingError, UnavailableError
-from status_app.services import Services, utc_now
+from status_app.service_clock import machine_time
+from status_app.services import Services
 from status_app.settings import Settings
 from status_app.telemetry.logs import quiet_libraries
 
@@ -151,10 +152,10 @@ async def _replay_dead_letters(options: argparse.Namespace) -> int:
 
 async def _wait(options: argparse.Namespace) -> int:
     criteria = GateCriteria(options.max_failed, options.min_devices, options.strict, options.stable_after)
-    progress = Progress(sys.stdout, utc_now)
+    progress = Progress(sys.stdout, machine_time)
 
     async def run(fleet: FleetStatus) -> int:
-        gate = Gate(fleet, options.deployment, criteria, progress, clock=utc_now)
+        gate = Gate(fleet, options.deployment, criteria, progress, clock=machine_time)
         return await gate.wait(WaitLimits(options.timeout, options.interval))
 
     return await _ask(options, run)
@@ -162,7 +163,7 @@ async def _wait(options: argparse.Namespace) -> int:
 
 async def _explain(options: argparse.Namespace) -> int:
     async def run(fleet: FleetStatus) -> int:
-        return await explain(fleet, options.device, print, now=utc_now(), as_json=options.json)
+        return await explain(fleet, options.device, print, now=machine_time(), as_json=options.json)
 
     return await _ask(options, run)
 

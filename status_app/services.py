@@ -5,7 +5,7 @@ import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from azure.data.tables.aio import TableClient
 
@@ -30,6 +30,7 @@ from status_app.reconcile.twin_changes import TwinChanges
 from status_app.rollouts import deployment_rows
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.rollouts.deployments import Deployments
+from status_app.service_clock import ServiceClock
 from status_app.settings import Settings
 from status_app.status_table import reader
 from status_app.status_table.commit import DeviceCommit
@@ -37,11 +38,6 @@ from status_app.status_table.reader import DeviceReader
 from status_app.storage.client import table_errors, table_service
 from status_app.storage.heartbeats import Heartbeats
 from status_app.telemetry.exporter import azure_monitor
-
-
-def utc_now() -> datetime:
-    """The time, in UTC."""
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +56,7 @@ class Services:
         self,
         settings: Settings,
         *,
-        clock: Callable[[], datetime] = utc_now,
+        clock: Callable[[], datetime] | None = None,
         twins: TwinSource | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         ticks: Callable[[], float] | None = None,
@@ -69,21 +65,22 @@ class Services:
 
         Args:
             settings: The app's settings.
-            clock: The time, in UTC.
+            clock: The time, in UTC; that of the services by default. A ServiceClock learns from their answers.
             twins: Where twins come from; the hub of the settings by default.
             sleep: Waits between two attempts to reach a service, in seconds.
             ticks: Seconds that never run back, by which runs end; the machine's by default, or those of a `clock` that
                 is brought along.
         """
         self._settings = settings
-        self._clock = clock
+        self._clock = clock or ServiceClock()
         self._sleep = sleep
-        self._service = table_service(settings.tables)
+        learning = self._clock if isinstance(self._clock, ServiceClock) else None
+        self._service = table_service(settings.tables, learning)
         reads = settings.twin_reads_per_second
         queries = settings.twin_queries_per_minute
-        self._ticks = ticks or (time.monotonic if clock is utc_now else lambda: clock().timestamp())
+        self._ticks = ticks or (time.monotonic if clock is None else lambda: self._clock().timestamp())
         self._hub = twins or TwinReader(
-            settings.iot_hub, reads_per_second=reads, queries_per_minute=queries, sleep=sleep
+            settings.iot_hub, reads_per_second=reads, queries_per_minute=queries, sleep=sleep, hub_clock=learning
         )
         self._twins = TwinBreaker(self._hub, self._ticks)
         transitions = settings.transitions
@@ -91,8 +88,8 @@ class Services:
         self._exporter = azure_monitor() if settings.sends_metrics else None
         self._parts: _Parts | None = None
         self._fleet: Fleet | None = None
-        self.heartbeats = Heartbeats(self._service.get_table_client(lookups.TABLE), clock)
-        self.health = Health(self.heartbeats, settings.schedules, clock, settings.hub)
+        self.heartbeats = Heartbeats(self._service.get_table_client(lookups.TABLE), self._clock)
+        self.health = Health(self.heartbeats, settings.schedules, self._clock, settings.hub)
 
     async def twin_changes(self) -> TwinChanges:
         """The handler of twin changes."""

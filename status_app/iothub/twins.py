@@ -14,6 +14,7 @@ from azure.core.exceptions import AzureError
 from status_app.errors import ContinuationError, UnavailableError
 from status_app.iothub.token_bucket import TokenBucket
 from status_app.retry import RetryPolicy, retry_after
+from status_app.service_clock import ServiceClock
 from status_app.settings import is_connection_string
 from status_app.telemetry.logs import log
 from status_app.telemetry.meters import TWIN_READS, record
@@ -90,6 +91,7 @@ class TwinReader:
         queries_per_minute: Most requests for a page, further attempts among them; 0: no limit.
         sleep: Waits that many seconds, for a turn or before another attempt.
         clock: Seconds that never run back.
+        hub_clock: What learns from the answers when they were made.
         timeout: Seconds for an attempt to read a twin. A page takes longer.
     """
 
@@ -101,6 +103,7 @@ class TwinReader:
         queries_per_minute: int = 0,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
+        hub_clock: ServiceClock | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
         self._iot_hub = iot_hub
@@ -110,6 +113,7 @@ class TwinReader:
         self._queries = _Requests(turns, QUERY_RETRY, PAGE_TIMEOUTS * timeout, MINUTE)
         self._sleep = sleep
         self._clock = clock
+        self._hub_clock = hub_clock or ServiceClock()
         self._timeout = timeout
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="twins")
         self._lock = threading.Lock()
@@ -194,6 +198,7 @@ class TwinReader:
 
         from status_app.iothub.timed_tls import ending_within  # noqa: PLC0415 (imports requests, as azure.iot.hub does)
 
+        asked = self._hub_clock.machine()
         try:
             with ending_within(within):
                 response: Response = request(self._client().protocol).response
@@ -203,6 +208,7 @@ class TwinReader:
         except (AzureError, ClientException, OSError, ValueError) as error:
             cause = getattr(error, "inner_exception", None) or error
             raise HubRequestError(type(cause).__name__) from None
+        self._hub_clock.answered(response.headers.get("Date"), asked)
         try:
             answer = json.loads(content)
         except (ValueError, RecursionError):  # the error quotes the body

@@ -22,6 +22,8 @@ from status_core import (
 
 QUERIES_LAG: Final = timedelta(minutes=10)
 """A query answers from an index that is behind what a read gives, by less than that: an assumption."""
+CLOCKS_AGREE: Final = timedelta(seconds=5)
+"""Clocks of the services differ from each other, and from what the app makes of them, by less than that."""
 NOTIFIED_WITHIN: Final = timedelta(minutes=10)
 """After that a notification is taken for lost: a route needs seconds, and a restart of the app a few minutes."""
 
@@ -67,6 +69,8 @@ def advanced(
         policy: Grace periods and windows.
     """
     status = evaluate(twin, now=now)
+    if status.changed is not None and now < status.changed < now + CLOCKS_AGREE:  # it is later than the clock says
+        now = status.changed
     holds = min(now, max(known_at, status.changed or known_at))
     previous = stored.record(tuple(status.modules))
     return advance(previous, status, holds, policy, last_sequence=stored.last_sequence, last_at=stored.last_at)
@@ -126,12 +130,16 @@ def _is_doubtful(stored: StoredDevice, status: DeploymentStatus) -> bool:
     """Whether only a read can tell what the hub holds.
 
     So it is where the query gives an older version: it lags, or the identity was created again, which wins. So it is
-    where a newer one was changed before the stored one: it lags, and the identity was created again. And so it is of a
-    device that was removed.
+    where another one was changed before the stored one: it lags, and the identity was created again. And so it is of a
+    device that was removed, and of a twin without a version: it is not a whole one.
     """
+    version, known, changed = status.twin_version, stored.twin_version, status.changed
+    if version is None:
+        return True
     if not stored.is_known:
         return bool(stored.last_sequence)
-    version, known = status.twin_version, stored.twin_version
-    if version is None or known is None or version == known:
-        return version is None
-    return version < known or (status.changed is not None and status.changed < stored.at)
+    if known is None:
+        return False
+    if version == known:
+        return changed is not None and changed < stored.newest_since
+    return version < known or (changed is not None and changed < stored.at)

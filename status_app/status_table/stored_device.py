@@ -54,6 +54,11 @@ class StoredDevice:
         return read_time(self.rows[DEVICE]["ObservedAt"])
 
     @property
+    def newest_since(self) -> datetime:
+        """When the newest of its states began: its twin has changed then or later. Only of a device that has one."""
+        return max(read_time(row["Since"]) for row in self.rows.values())
+
+    @property
     def look_at(self) -> datetime | None:
         """When it needs a look though nothing may have changed; None where it needs none."""
         look_at = self.rows[DEVICE].get("LookAt") if self.is_known else None

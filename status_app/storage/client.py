@@ -9,6 +9,7 @@ from azure.core.pipeline import PipelineResponse
 from azure.data.tables.aio import TableServiceClient
 
 from status_app.errors import LostRaceError, UnavailableError
+from status_app.service_clock import ServiceClock
 from status_app.settings import is_connection_string
 from status_app.storage.request_metrics import record_answer
 from status_app.storage.transport import TableTransport
@@ -36,12 +37,17 @@ _SERVER_ERROR: Final = 500
 
 
 def table_service(
-    tables: str, *, attempt_within: float = ATTEMPT_WITHIN, call_within: float = CALL_WITHIN
+    tables: str,
+    clock: ServiceClock | None = None,
+    *,
+    attempt_within: float = ATTEMPT_WITHIN,
+    call_within: float = CALL_WITHIN,
 ) -> TableServiceClient:
     """A client of the service that `STATUS_TABLES` names: by connection string, or by the app's identity.
 
     Args:
         tables: The setting.
+        clock: What learns from the answers when they were made.
         attempt_within: Seconds for one attempt.
         call_within: Seconds in which a further attempt can begin.
     """
@@ -49,6 +55,7 @@ def table_service(
         # Proxy variables and netrc are not read for each request: this doubles the rate of single operations.
         "transport": TableTransport(
             within=attempt_within,
+            clock=clock or ServiceClock(),
             use_env_settings=False,
             connection_timeout=_CONNECTION_TIMEOUT,
             read_timeout=attempt_within,

@@ -12,6 +12,8 @@ from azure.core.exceptions import (
 )
 from azure.core.pipeline.transport import AioHttpTransport
 
+from status_app.service_clock import ServiceClock
+
 _SENT_ONCE: Final = ("PATCH", "POST")
 """What neither aiohttp nor the SDK sends again after a broken connection: merges, inserts and transactions."""
 _BROKEN: Final = (ServiceRequestError, ServiceResponseError, IncompleteReadError)
@@ -27,12 +29,14 @@ class TableTransport(AioHttpTransport):  # type: ignore[misc]  # its package exp
 
     Args:
         within: Seconds for one attempt, from the connection to the last byte of the answer: bytes that drip count.
+        clock: What learns from the answers when they were made.
         options: Those of AioHttpTransport.
     """
 
-    def __init__(self, *, within: float, **options: Any) -> None:
+    def __init__(self, *, within: float, clock: ServiceClock, **options: Any) -> None:
         super().__init__(**options)
         self._within = within
+        self._clock = clock
 
     async def send(self, request: Any, *, stream: bool = False, **config: Any) -> Any:
         """Send a request and read the whole answer, a stream's too."""
@@ -48,7 +52,9 @@ class TableTransport(AioHttpTransport):  # type: ignore[misc]  # its package exp
             raise ServiceResponseTimeoutError(f"no whole answer in {self._within} s", error=error) from error
 
     async def _send(self, request: Any, stream: bool, config: dict[str, Any]) -> Any:
+        asked = self._clock.machine()
         response = await super().send(request, stream=stream, **config)  # it takes its options out of a copy
+        self._clock.answered(response.headers.get("Date"), asked)
         if stream:
             await response.read()
         return response
