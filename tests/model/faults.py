@@ -42,6 +42,12 @@ class Trouble(StrEnum):
     """Another process looks at a device while the call is on its way."""
     CHANGE = "change"
     """The hub changes a twin while the call is on its way."""
+    SILENT = "silent"
+    """From now on the service answers nothing in this run, and each call costs all the time that it may take."""
+    PAUSED = "paused"
+    """The process is paused before the call, while others go on."""
+    PAUSED_AFTER = "paused after"
+    """The call is done, and the process is paused before it has the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +56,17 @@ class Fault:
 
     Attributes:
         change: What a `CHANGE` does.
-        device: Whom a `RIVAL` looks at.
+        device: Whom a `RIVAL` looks at, and others while the process is paused.
+        pause: Seconds for which a process is paused.
+        stops_ticks: Whether the clock by which runs end stands still in a pause, as that of a suspended machine does.
     """
 
     gap: int
     trouble: Trouble
     device: int = 0
     change: Any = None
+    pause: int = 0
+    stops_ticks: bool = True
 
 
 class Killed(BaseException):

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from .faults import Fault, Trouble
 from .fleet import CODES, LAYERS, RUNS, Act, Change
-from .steps import Both, History, Lose, Restart, Run, Step, Wait
+from .steps import Both, History, Jump, Lose, Page, Restart, Run, Step, Wait
 
 _device = st.integers(0, 2)
 _process = st.integers(0, 1)
@@ -29,9 +29,16 @@ credit = st.builds(Change, st.just(Act.CREDIT), _device, layers=_layers)
 come_or_go = st.builds(Change, st.sampled_from([Act.CREATE, Act.CREATE, Act.DELETE, Act.EMPTY]), _device)
 changes = st.one_of(deploy, report, report, report, credit, come_or_go)
 
-faults = st.lists(st.builds(Fault, st.integers(0, 12), st.sampled_from(Trouble), _device, changes), max_size=3).map(
-    tuple
+_fault = st.builds(
+    Fault,
+    st.one_of(st.integers(0, 12), st.integers(0, 40)),
+    st.sampled_from(Trouble),
+    _device,
+    changes,
+    pause=st.sampled_from([2, 90, 16 * 60, 2 * 3600, 30 * 3600]),
+    stops_ticks=st.booleans(),
 )
+faults = st.lists(_fault, max_size=3).map(tuple)
 deliveries = st.builds(
     Run,
     st.just("delivery"),
@@ -47,6 +54,7 @@ timers = st.builds(
     _process,
     faults,
     lag=st.lists(st.integers(0, 3), max_size=3).map(tuple),
+    pages=st.lists(st.sampled_from(Page), max_size=4).map(tuple),
 )
 runs = st.one_of(deliveries, deliveries, timers)
 waits = st.builds(Wait, st.sampled_from([1, 20, 45, 90, 600, 1000, 1900]))
@@ -58,6 +66,7 @@ steps: st.SearchStrategy[Step] = st.one_of(
     waits,
     st.builds(Lose, st.integers(0, 7)),
     st.builds(Restart, _process),
+    st.builds(Jump, _process, st.sampled_from([-16 * 60, -3 * 60, -40, 0, 0, 40, 3 * 60, 16 * 60])),
     st.builds(Both, runs, runs),
 )
 
@@ -82,4 +91,5 @@ def histories(devices: int, length: int) -> st.SearchStrategy[History]:
         transaction_limit=st.sampled_from([100, 8]),
         twins_per_run=st.sampled_from([10_000, 1]),
         page_size=st.sampled_from([100, 1]),
+        pages_kept=st.sampled_from([5, 1, 2]),
     )

@@ -22,7 +22,7 @@ from typing import Any, Final
 from status_app.events.cloud_event import cloud_event
 from status_app.fleet_index.rows import Summary, project, shard_of, summary_key
 from status_app.storage.keys import escape, module_key
-from status_core import EDGE_AGENT, DeploymentStatus, DeviceRecord, GracePolicy, Reason, advance, evaluate
+from status_core import EDGE_AGENT, DeploymentStatus, DeviceRecord, GracePolicy, Reason, advance, evaluate, known_reason
 
 from .fleet import SECRET, Device
 from .promises import broken_promises, parts
@@ -55,6 +55,7 @@ def wrong(world: World, *, at_rest: bool) -> Iterator[str]:
             *_states(device, state, history),
             *_times(world, device, state, history),
             *_repeated(device, history),
+            *_followed(device, history),
             *((*_flags(state), *_announced(state)) if at_rest else ()),
             *_kept(world, rows, history),
         ]
@@ -220,14 +221,30 @@ def _repeated(device: Device, history: list[Mapping[str, Any]]) -> Iterator[str]
         if row["ToState"] in AS_DESIRED or not row["ToState"]:
             told[row["Module"]].clear()
             continue
-        is_hopeless = Reason(row["Reason"]).is_hopeless
-        version = getattr(row["DesiredVersion"], "value", None)
+        reason = known_reason(row["Reason"])
+        is_hopeless = reason is not None and reason.is_hopeless
+        version = getattr(row.get("DesiredVersion"), "value", None)
         item = version, row["ToState"], is_hopeless
         before = {state for number, state, _ in told[row["Module"]] if number == version}
         was_hopeless = any(hopeless for number, _, hopeless in told[row["Module"]] if number == version)
         if row["ToState"] in before and (was_hopeless or not is_hopeless):
             yield f"{row['Sequence'].value}: {row['Module'] or 'the device'} is {row['ToState']} once more"
         told[row["Module"]].add(item)
+
+
+def _followed(device: Device, history: list[Mapping[str, Any]]) -> Iterator[str]:
+    """What is announced of the device was so by its twins, one after the other: no older one came back."""
+    place = 0
+    said = [("", None) if twin is None else (str(evaluate(twin).state), _version(twin)) for twin in device.twins]
+    for row in history:
+        if row["Kind"] not in ("device", "deleted"):
+            continue
+        version = getattr(row.get("DesiredVersion"), "value", None) if row["Kind"] == "device" else None
+        found = (index for index in range(place, len(said)) if said[index] == (row["ToState"], version))
+        place = next(found, len(said))
+        if place == len(said):
+            yield f"{row['Sequence'].value}: {row['ToState']} of version {version} is what no later twin says"
+            return
 
 
 def _announced(state: Mapping[str, Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from email.utils import format_datetime
 from functools import partial
 from random import Random
 from typing import Any, Protocol
@@ -10,11 +11,13 @@ from unittest.mock import patch
 
 from status_app.errors import ContinuationError
 from status_app.iothub.twins import TwinPage
+from status_app.service_clock import ServiceClock
 from status_app.services import Services
 from status_app.settings import Settings
 
-from .faults import Fault, Killed, Service, Trouble, attempt, suffer, troubles
+from .faults import Fault, Killed, Service, Trouble, attempt, refusal, suffer, troubles
 from .fleet import Change, Device
+from .steps import Page
 from .tables import Tables, TableService
 
 SETTINGS = {
@@ -23,8 +26,12 @@ SETTINGS = {
     "Transitions": "Endpoint=sb://transitions",
     "TRANSITIONS_HUB": "transitions",
 }
+BEFORE_ALL = " "
+"""A continuation before the first device."""
 CALL = timedelta(milliseconds=1)
 """What a call takes."""
+SILENCE = timedelta(seconds=30)
+"""What a call takes that nobody answers."""
 
 
 class Surroundings(Protocol):
@@ -36,6 +43,7 @@ class Surroundings(Protocol):
     devices: dict[str, Device]
     lag: dict[str, int]
     page_size: int
+    pages: Iterator[Page]
     random: Random
 
     def change(self, change: Change) -> None:
@@ -44,26 +52,53 @@ class Surroundings(Protocol):
     async def rival(self, device: int) -> None:
         """Let another process look at a device."""
 
+    async def meanwhile(self, device: int) -> None:
+        """Let another process look at a device, and run the timer of each minute."""
+
 
 class Process:
     """One process: its clients, and whether it lives."""
 
     def __init__(self, world: Surroundings, settings: Settings) -> None:
         self.is_alive = True
+        self.ahead = timedelta()
+        self._paused = timedelta()
+        self._silent = set[Service]()
+        self._clock = ServiceClock(lambda: world.now + self.ahead)
         self._world = world
         self._faults: Iterator[Fault | None] = troubles(())
         tables = TableService(world.tables, partial(self.call, "tables"))
         with (
-            patch("status_app.services.table_service", lambda _: tables),
+            patch("status_app.services.table_service", lambda *_: tables),
             patch("status_app.services.TransitionPublisher", lambda *_, **__: Publisher(self, world)),
         ):
-            self.services = Services(settings, clock=lambda: world.now, twins=Hub(self, world), sleep=at_once)
+            self.services = Services(
+                settings, clock=self._clock, twins=Hub(self, world), sleep=at_once, ticks=self._ticks
+            )
+
+    def _ticks(self) -> float:
+        return (self._world.now - self._paused).timestamp()
 
     def expect(self, faults: tuple[Fault, ...]) -> None:
         """What the next calls meet."""
         self._faults = troubles(faults)
+        self._silent.clear()
 
     async def call(
+        self, service: Service, name: str, do: Callable[[], Any], part: Callable[[], object] = lambda: None
+    ) -> Any:
+        """Make a call, as `_call` does, and learn from its answer when it was made."""
+        asked, made = self._clock.machine(), list[datetime]()
+
+        def timed() -> Any:
+            made.append(self._world.now)
+            return do()
+
+        answer = await self._call(service, name, timed, part)
+        self._clock.answered(format_datetime(made[-1], usegmt=True), asked)
+        return answer
+
+    async def _call(
         self, service: Service, _name: str, do: Callable[[], Any], part: Callable[[], object] = lambda: None
     ) -> Any:
         """Make a call.
@@ -80,8 +115,16 @@ class Process:
             raise Killed
         world.now += CALL
         fault = next(self._faults)
-        if fault is None:
-            return do()
+        if fault is not None and fault.trouble is Trouble.SILENT:
+            self._silent.add(service)
+        if service in self._silent:
+            world.now += SILENCE
+            raise refusal(service, Trouble.TIMEOUT)
+        return do() if fault is None else await self._suffer(service, fault, do, part)
+
+    async def _suffer(self, service: Service, fault: Fault, do: Callable[[], Any], part: Callable[[], object]) -> Any:
+        """Make a call to which something happens."""
+        world = self._world
         match fault.trouble:
             case Trouble.KILLED | Trouble.KILLED_AFTER as trouble:
                 self.is_alive = False
@@ -92,6 +135,14 @@ class Process:
                 await world.rival(fault.device)
             case Trouble.CHANGE:
                 world.change(fault.change)
+            case Trouble.PAUSED:
+                await self._pause(fault)
+            case Trouble.PAUSED_AFTER:
+                answer = do()
+                await self._pause(fault)
+                if not self.is_alive:
+                    raise Killed
+                return answer
             case Trouble.PARTLY:
                 part()
                 return suffer(service, Trouble.BUSY, do)
@@ -100,6 +151,15 @@ class Process:
         if not self.is_alive:
             raise Killed
         return do()
+
+    async def _pause(self, fault: Fault) -> None:
+        """Stand still, while the hub changes a twin, and another process looks at a device and runs the timers."""
+        pause = timedelta(seconds=fault.pause)
+        if fault.stops_ticks:
+            self._paused += pause
+        self._world.change(fault.change)
+        self._world.now += pause
+        await self._world.meanwhile(fault.device)
 
 
 async def at_once(_seconds: float) -> None:
@@ -126,8 +186,17 @@ class Hub:
         def do() -> TwinPage:
             twins = {name: _behind(device, world.lag.get(name, 0)) for name, device in sorted(world.devices.items())}
             left = [name for name, twin in twins.items() if twin is not None and name > (continuation or "")]
-            names = left[: world.page_size]
-            return TwinPage([twins[name] or {} for name in names], names[-1] if len(left) > len(names) else None)
+            kind = next(world.pages, Page.WHOLE)
+            if kind is Page.EMPTY:
+                return TwinPage([], continuation or BEFORE_ALL)
+            names = left[: 1 if kind is Page.SHORT else world.page_size]
+            found = [twins[name] or {} for name in names]
+            after = names[-1] if len(left) > len(names) or (kind is Page.SHORT and names) else None
+            if kind is Page.REPEATED and len(names) > 1:
+                found, after = [*found, found[0]], names[-2]
+            if kind is Page.TORN:
+                found[::2] = [{"deviceId": twin["deviceId"], "moduleId": "$edgeAgent"} for twin in found[::2]]
+            return TwinPage(found, after)
 
         def refuse() -> None:
             if continuation is not None:

@@ -54,44 +54,59 @@ def _history(device: str, state: Mapping[str, Any], history: Sequence[Mapping[st
 
 def _chain(state: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Each state is announced from the one that was announced before, and the rows are what the history came to."""
-    announced: dict[str, tuple[str, Any]] = {}
-    stuck: set[str] = set()
-    is_known = False
+    news = _News()
     for row in history:
-        sequence, module, kind = row["Sequence"].value, row["Module"], row["Kind"]
-        if row["Initial"] is is_known or (row["Initial"] and module):
-            yield f"{sequence}: Initial is {row['Initial']}"
-        is_known = kind != "deleted"
-        if kind in ("stuck", "recovered"):
-            if (module in stuck) is (kind == "stuck"):
-                yield f"{sequence}: {module} {kind} twice"
-            if row["FromState"] != row["ToState"]:
-                yield f"{sequence}: {module} {kind} leaves {row['FromState']!r} for {row['ToState']!r}"
-            stuck ^= {module}
-            continue
-        state_before, since = announced.get(module, (None, None))
-        if row["FromState"] not in (_first(module) if state_before is None else (state_before,)):
-            yield f"{sequence}: {module} left {row['FromState']!r}, and {state_before!r} was announced"
-        if since is not None and row["PreviousSince"] != since:
-            yield f"{sequence}: {module} left what began {row['PreviousSince']}, not {since}"
-        if row["ToState"] or not module:
-            announced[module] = row["ToState"], row["Since"]
-        else:
-            announced[module] = "settled", None  # one that comes later begins so
-        if kind == "deleted":
-            announced, stuck = {}, set()
+        yield from (f"{row['Sequence'].value}: {text}" for text in news.take(row))
     for name, row in parts(state).items():
-        if row["Stuck"] is not (name in stuck):
-            yield f"{name or 'the device'} has Stuck {row['Stuck']}, its history {name in stuck}"
-        told, since = announced.get(name, (None, None))
-        if "AnnouncedState" not in row or (not name and not row["State"]):  # of a release before; a first part
-            continue
-        if row["AnnouncedState"] not in (_first(name) if told is None else (told,)):
-            yield f"{name or 'the device'} has AnnouncedState {row['AnnouncedState']}, its history {told}"
-        if since is not None and row["AnnouncedSince"] != since:
-            yield f"{name or 'the device'} has AnnouncedSince {row['AnnouncedSince']}, its history {since}"
-    if gone := [name for name in stuck if name not in parts(state)]:
+        if row["Stuck"] is not (name in news.stuck):
+            yield f"{name or 'the device'} has Stuck {row['Stuck']}, its history {name in news.stuck}"
+        # A release before kept no AnnouncedState, and the first parts of a first change are not announced.
+        if "AnnouncedState" in row and (name or row["State"]):
+            found = row["AnnouncedState"], row["AnnouncedSince"]
+            yield from (f"{name or 'the device'} was announced as {text}" for text in news.differs(name, *found))
+    if gone := news.stuck - parts(state).keys():
         yield f"there are no rows of {gone}, which are stuck"
+
+
+class _News:
+    """What a history has announced so far.
+
+    Attributes:
+        stuck: Modules that are stuck; the empty name is the device.
+    """
+
+    def __init__(self) -> None:
+        self.stuck = set[str]()
+        self._announced: dict[str, tuple[str, Any]] = {}
+        self._is_known = False
+
+    def take(self, row: Mapping[str, Any]) -> Iterator[str]:
+        """Go on behind a transition. What is wrong with it."""
+        module, kind = row["Module"], row["Kind"]
+        if row["Initial"] is self._is_known or (row["Initial"] and module):
+            yield f"Initial is {row['Initial']}"
+        self._is_known = kind != "deleted"
+        if kind in ("stuck", "recovered"):
+            if (module in self.stuck) is (kind == "stuck"):
+                yield f"{module} {kind} twice"
+            if row["FromState"] != row["ToState"]:
+                yield f"{module} {kind} leaves {row['FromState']!r} for {row['ToState']!r}"
+            self.stuck ^= {module}
+            return
+        yield from (f"{module} leaves {text}" for text in self.differs(module, row["FromState"], row["PreviousSince"]))
+        # A module that comes later begins as settled.
+        is_gone = module and not row["ToState"]
+        self._announced[module] = ("settled", None) if is_gone else (row["ToState"], row["Since"])
+        if kind == "deleted":
+            self._announced, self.stuck = {}, set()
+
+    def differs(self, module: str, state: str, since: Any) -> Iterator[str]:
+        """How what was announced last is another state, or began at another time."""
+        announced, began = self._announced.get(module, (None, None))
+        if state not in (_first(module) if announced is None else (announced,)):
+            yield f"{state!r}, and the last transition announced {announced!r}"
+        if began is not None and since != began:
+            yield f"what began {since}, and not {began}"
 
 
 def _first(module: str) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """A history: what happens to a fleet and to the app, as data that can be told, repeated and made smaller."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Literal
 
 from .faults import Fault
@@ -29,6 +30,32 @@ class Restart:
 
 
 @dataclass(frozen=True, slots=True)
+class Jump:
+    """The clock of a process is set to another time than that of the services.
+
+    Attributes:
+        seconds: By how much it is ahead of it.
+    """
+
+    process: int
+    seconds: int
+
+
+class Page(StrEnum):
+    """What is wrong with a page of a query."""
+
+    WHOLE = "whole"
+    SHORT = "short"
+    """It has one twin, and another page follows, be it an empty one."""
+    EMPTY = "empty"
+    """It has none, and another page follows."""
+    REPEATED = "repeated"
+    """It has a twin twice, and the next one has some of its twins again."""
+    TORN = "torn"
+    """It has some twins without their properties."""
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One invocation of a function.
 
@@ -39,6 +66,7 @@ class Run:
         keeps: Of a delivery, whether its notifications come again.
         gives_up: Of a delivery, whether the host's last attempt is among its attempts.
         lag: Of a resync, how many twins the query is behind with each device.
+        pages: Of a resync, what its first pages are like.
     """
 
     what: Literal["delivery", "flag_stuck", "resync"]
@@ -48,6 +76,7 @@ class Run:
     keeps: bool = False
     gives_up: bool = False
     lag: tuple[int, ...] = ()
+    pages: tuple[Page, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +87,7 @@ class Both:
     second: Run
 
 
-type Step = Change | Wait | Lose | Restart | Run | Both
+type Step = Change | Wait | Lose | Restart | Jump | Run | Both
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,3 +106,4 @@ class History:
     transaction_limit: int = 100
     twins_per_run: int = 10_000
     page_size: int = 100
+    pages_kept: int = 5

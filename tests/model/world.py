@@ -3,7 +3,7 @@
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ from status_app.storage.keys import DEVICE, escape
 from .faults import Killed
 from .fleet import Act, Change, Device
 from .process import SETTINGS, Process
-from .steps import Both, History, Lose, Restart, Run, Step, Wait
+from .steps import Both, History, Jump, Lose, Page, Restart, Run, Step, Wait
 from .tables import Table, Tables
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -57,6 +57,7 @@ class World:
         waiting: Notifications that are not delivered.
         published: What the event hub of the transitions holds, each with its partition key.
         lag: How many twins a query is behind, by device.
+        pages: What the next pages of a query are like.
         before: Called before each change of a twin.
     """
 
@@ -67,6 +68,7 @@ class World:
     waiting: list[IncomingEvent] = field(default_factory=list)
     lag: dict[str, int] = field(default_factory=dict)
     told: Told = field(default_factory=Told)
+    pages: Iterator[Page] = field(default_factory=lambda: iter(()))
     sequence: int = 0
 
     def __post_init__(self) -> None:
@@ -94,7 +96,9 @@ class World:
                 if self.waiting:
                     del self.waiting[pick % len(self.waiting)]
             case Restart(number):
-                self.processes[number] = self.process()
+                self._replace(number)
+            case Jump(number, seconds):
+                self.processes[number].ahead = timedelta(seconds=seconds)
             case Run():
                 await self._alone(self._run(step))
             case Both(first, second):
@@ -141,6 +145,19 @@ class World:
         found = self.devices[NAMES[device % len(self.devices)]]
         await self._invoke(self.process(), [self._notification(found, Act.DELETE)])
 
+    async def meanwhile(self, device: int) -> None:
+        """Let another process look at a device, and run the timer of each minute."""
+        process = self.process()
+        found = self.devices[NAMES[device % len(self.devices)]]
+        await self._invoke(process, [self._notification(found, Act.DELETE)])
+        await (await process.services.flag_stuck()).run()
+
+    def _replace(self, number: int) -> None:
+        """Put another process in the place of one, on the same machine."""
+        ahead = self.processes[number].ahead
+        self.processes[number] = self.process()
+        self.processes[number].ahead = ahead
+
     async def settle(self, *runs: Run) -> None:
         """Let the app come to rest, with nothing that goes wrong."""
         for run in runs:
@@ -149,9 +166,8 @@ class World:
     def _notification(self, device: Device, act: Act) -> IncomingEvent:
         self.sequence += 1
         lifecycle = {Act.DELETE: "deleteDeviceIdentity", Act.CREATE: "createDeviceIdentity"}.get(act)
-        body = {"version": (device.twin or {}).get("version"), "properties": (device.twin or {}).get("properties")}
         return IncomingEvent(
-            body=json.dumps(body).encode(),
+            body=json.dumps(self._body(device.twin or {})).encode(),
             properties={
                 "iothub-message-schema": "deviceLifecycleNotification" if lifecycle else "twinChangeNotification",
                 "opType": lifecycle or "updateTwin",
@@ -165,6 +181,15 @@ class World:
             sequence_number=self.sequence,
             enqueued_time=self.now,
         )
+
+    def _body(self, twin: Mapping[str, Any]) -> dict[str, Any]:
+        """What a notification says of a twin: the whole of it, a patch of one section, or that something changed."""
+        properties = twin.get("properties", {})
+        part = self.random.choice(["desired", "reported", None, "", "", ""])
+        if part is None:
+            return {}
+        said = {part: properties.get(part)} if part else properties
+        return {"version": twin.get("version"), "properties": said}
 
     async def _alone(self, *runs: Awaitable[None]) -> None:
         """Run to the end, and let whatever a killed process has begun come to its end too."""
@@ -181,10 +206,10 @@ class World:
             elif run.what == "flag_stuck":
                 await (await process.services.flag_stuck()).run()
             else:
-                self.lag = dict(zip(self.devices, run.lag, strict=False))
+                self.lag, self.pages = dict(zip(self.devices, run.lag, strict=False)), iter(run.pages)
                 await (await process.services.resync()).run()
         except Killed:
-            self.processes[run.process] = self.process()
+            self._replace(run.process)
         except (UnavailableError, ExceptionGroup, BatchError) as error:
             if not _is_expected(error):
                 raise
@@ -223,6 +248,7 @@ def world(history: History) -> Iterator[World]:
             stack.enter_context(patch.object(module, "SHARDS", SHARDS))
         stack.enter_context(patch.object(former, "_PARTITIONS", {shard: former._PARTITIONS[shard] for shard in SHARDS}))  # noqa: SLF001
         stack.enter_context(patch.object(resync, "TWINS_PER_RUN", history.twins_per_run))
+        stack.enter_context(patch.object(resync, "PAGES_KEPT", history.pages_kept))
         stack.enter_context(patch.object(transaction, "submit", submit))
         found = World(history)
         log.addHandler(found.told)
