@@ -15,18 +15,19 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from datetime import datetime
-from itertools import pairwise
+from datetime import datetime, timedelta
+from itertools import pairwise, takewhile
 from typing import Any, Final
 
 from status_app.events.cloud_event import cloud_event
 from status_app.fleet_index.rows import Summary, project, shard_of, summary_key
+from status_app.service_clock import RESOLUTION
 from status_app.storage.keys import escape, module_key
 from status_core import EDGE_AGENT, DeploymentStatus, DeviceRecord, GracePolicy, Reason, advance, evaluate, known_reason
 
 from .fleet import SECRET, Device
 from .promises import broken_promises, parts
-from .world import World
+from .world import START, World
 
 REASONS: Final = ("iothub_unavailable", "tables_unavailable", "device_not_found")
 """Why an event may be given up: nothing else happens here."""
@@ -55,9 +56,9 @@ def wrong(world: World, *, at_rest: bool) -> Iterator[str]:
             *_states(device, state, history),
             *_times(world, device, state, history),
             *_repeated(device, history),
-            *_followed(device, history),
+            *_followed(world, device, history),
             *((*_flags(state), *_announced(state)) if at_rest else ()),
-            *_kept(world, rows, history),
+            *_kept(world, device, rows, history),
         ]
         yield from (f"{device.device_id}: {text}" for text in found)
     if at_rest:
@@ -232,10 +233,13 @@ def _repeated(device: Device, history: list[Mapping[str, Any]]) -> Iterator[str]
         told[row["Module"]].add(item)
 
 
-def _followed(device: Device, history: list[Mapping[str, Any]]) -> Iterator[str]:
-    """What is announced of the device was so by its twins, one after the other: no older one came back."""
+def _followed(world: World, device: Device, history: list[Mapping[str, Any]]) -> Iterator[str]:
+    """What is announced of the device was so by its twins, one after the other: no older one came back, none was dated
+    before it was there.
+    """
     place = 0
     said = [("", None) if twin is None else (str(evaluate(twin).state), _version(twin)) for twin in device.twins]
+    times = [START, *(at for name, at, _ in world.changes if name == device.device_id)]
     for row in history:
         if row["Kind"] not in ("device", "deleted"):
             continue
@@ -245,6 +249,8 @@ def _followed(device: Device, history: list[Mapping[str, Any]]) -> Iterator[str]
         if place == len(said):
             yield f"{row['Sequence'].value}: {row['ToState']} of version {version} is what no later twin says"
             return
+        if row["At"] < times[place] - (RESOLUTION if row["Kind"] == "deleted" else timedelta()):
+            yield f"{row['Sequence'].value}: {row['At']} is before {times[place]}, when it came to be so"
 
 
 def _announced(state: Mapping[str, Any]) -> Iterator[str]:
@@ -294,13 +300,31 @@ def _is_unsettled(row: Mapping[str, Any], device: str) -> bool | None:
     return {"settled": False, "pending": None, "unknown": None}.get(row["State"], True)
 
 
-def _kept(world: World, rows: Mapping[str, Any], history: list[Mapping[str, Any]]) -> Iterator[str]:
-    """The newest transitions stand, as they were written."""
-    kept = [row for key, row in sorted(rows.items(), reverse=True) if key.startswith("transition:")]
-    if kept != history[len(history) - len(kept) :]:
-        yield "what stands of its history is not what was written last"
-    if len(kept) < min(len(history), world.history.history_limit):
-        yield f"{len(kept)} of {len(history)} transitions stand"
+def _kept(world: World, device: Device, rows: Mapping[str, Any], history: list[Mapping[str, Any]]) -> Iterator[str]:
+    """The newest transitions stand, and what must not be lost, all as they were written."""
+    written = {row["RowKey"]: row for row in history}
+    kept = {key: row for key, row in rows.items() if key.startswith("transition:")}
+    if any(row != written[key] for key, row in kept.items()):
+        yield "what stands of its history is not what was written"
+    needed = {row["RowKey"]: "one of the newest" for row in history[-world.history.history_limit :]}
+    if device.twin is not None and None not in device.twins[1:]:
+        needed |= _outlasting(device, rows, history)
+    for key in needed.keys() - kept.keys():
+        yield f"transition {written[key]['Sequence'].value} is gone: {needed[key]}"
+
+
+def _outlasting(device: Device, rows: Mapping[str, Any], history: list[Mapping[str, Any]]) -> dict[str, str]:
+    """The newest flags of each part that was never gone, and the first transition of the present version."""
+    always = set.intersection(*({"", *evaluate(twin).modules} for twin in device.twins[1:]))
+    flags = {
+        (row["Kind"], row["Module"]): row["RowKey"]
+        for row in history
+        if row["Kind"] in ("stuck", "recovered") and row["Module"] in always
+    }
+    version = rows["device"].get("DesiredVersion")
+    first = list(takewhile(lambda row: row.get("DesiredVersion") == version, reversed(history)))[-1:]
+    found = {key: f"the newest {kind} of {module or 'the device'}" for (kind, module), key in flags.items()}
+    return found | {row["RowKey"]: "the first of this version" for row in first}
 
 
 def _index(world: World) -> Iterator[str]:
