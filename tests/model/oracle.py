@@ -260,7 +260,9 @@ def _announced(state: Mapping[str, Any]) -> Iterator[str]:
         if row["State"] in AS_DESIRED:
             is_told = row["AnnouncedState"] == row["State"] or (name and device in _OLD)
         elif name:
-            own = row["State"] != "wrong_status" and row["Reason"] in ("settling", "skipped", "not_desired")
+            own = row["State"] in ("pending", "unknown") or (
+                row["State"] != "wrong_status" and row["Reason"] in ("settling", "skipped", "not_desired")
+            )
             is_told = own or not row["Stuck"] or row["State"] in json.loads(row["Told"])
         else:
             is_told = row["Reason"] in ONCE_STUCK.values() or row["State"] in json.loads(row["Told"])
