@@ -1,6 +1,7 @@
 """Scenario files through the real app: when something becomes stuck, when it recovers, and what heals."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -25,10 +26,10 @@ TURNS: Final[Mapping[str, list[str]]] = {
     # Version 2, ten minutes in, touches vision alone.
     "version_leaves_a_module_alone": [
         "edge-01 stuck camera 08:16:00 backoff",
-        "edge-01 stuck vision 08:25:00 settling",
+        "edge-01 stuck vision 08:25:00 skipped",
     ],
     # Five reasons, then it runs; the timer comes a second before the end of the window, at its end, and later.
-    "recovery": ["edge-01 stuck camera 08:16:00 status_unknown", "edge-01 recovered camera 08:21:00 as_desired"],
+    "recovery": ["edge-01 stuck camera 08:16:00 status_unknown", "edge-01 recovered camera 08:30:00 as_desired"],
     "lost_notifications": [
         "lost-delete deleted  08:30:00 deleted",
         "lost-failure stuck camera 08:18:00 backoff",
@@ -39,13 +40,14 @@ TURNS: Final[Mapping[str, list[str]]] = {
     "hub_does_not_answer": ["edge-01 stuck camera 08:16:00 backoff_unverified"],
     "event_hub_refuses": [],
     # Three devices take a version; one fails, gets stuck, and recovers.
-    "deployment": ["edge-02 stuck camera 08:15:00 backoff", "edge-02 recovered camera 08:26:00 as_desired"],
+    "deployment": ["edge-02 stuck camera 08:15:00 backoff", "edge-02 recovered camera 08:35:00 as_desired"],
 }
 
 
-def play(name: str) -> Result:
+def play(name: str, **settings: str) -> Result:
     command = [sys.executable, "-m", "local", "replay", str(FOLDER / f"{name}.jsonl")]
-    played = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)  # noqa: S603 (our own command)
+    environment = {**os.environ, **settings}
+    played = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)  # noqa: S603 (ours)
     result: Result = json.loads(played.stdout)
     return result
 
@@ -118,8 +120,25 @@ def test_a_row_is_stuck_where_the_last_that_was_told_of_it_is_stuck(results: Map
 def test_a_crash_loop_keeps_its_clock_and_a_flapping_reason_moves_none(results: Mapping[str, Result]) -> None:
     loop = state(results["crash_loop"], "edge-01", "module:camera")
     assert (loop["UnsettledSince"], loop["StuckSince"]) == ("2026-01-05T08:01:00Z", "2026-01-05T08:16:00Z")
-    kinds = [row["Kind"] for row in history(results["recovery"])["edge-01"]]
-    assert kinds == ["module", "device", "module", "device", "stuck", "module", "device", "recovered"]
+    news = [(row["Kind"], row["ToState"]) for row in history(results["recovery"])["edge-01"]]
+    assert news == [
+        ("device", "successful"),
+        ("module", "wrong_status"),
+        ("device", "module_failed"),
+        ("stuck", "wrong_status"),
+        ("recovered", "settled"),
+        ("module", "settled"),
+        ("device", "successful"),
+    ]
+
+
+@pytest.mark.parametrize("limit", ["500", "8"])
+def test_a_crash_loop_is_few_news_and_never_called_successful_again(limit: str) -> None:
+    result = play("crash_loop", HISTORY_LIMIT=limit)
+    rows = history(result)["edge-01"]
+    assert max(len(rows), len(result["events"])) <= 12
+    assert [row["Initial"] for row in rows if row["ToState"] == "successful"] == [True]
+    assert [row["Module"] for row in rows if row["Kind"] == "stuck"] == ["camera"]
 
 
 def test_the_modules_of_a_device_that_is_off_are_not_flagged(results: Mapping[str, Result]) -> None:
@@ -150,7 +169,7 @@ def test_a_flag_that_could_not_be_verified_gets_its_plain_reason_with_the_next_a
 def test_states_are_written_on_time_while_the_event_hub_refuses(results: Mapping[str, Result]) -> None:
     rows = history(results["event_hub_refuses"])["edge-01"]
     assert all(row["ObservedAt"] == row["At"] for row in rows)
-    assert len(rows) == 14
+    assert len(rows) == 13
 
 
 def test_a_deployment_starts_fails_stalls_and_is_completed_each_once_at_its_time(
@@ -165,5 +184,5 @@ def test_a_deployment_starts_fails_stalls_and_is_completed_each_once_at_its_time
         ("edge.deployment.started", "08:00:30", 1, {"pending": 3}),
         ("edge.deployment.first_failure", "08:04:00", 1, {"module_failed": 1, "pending": 1, "successful": 1}),
         ("edge.deployment.stalled", "08:21:00", 1, {"module_failed": 1, "successful": 2}),
-        ("edge.deployment.completed", "08:27:00", 1, {"successful": 3}),
+        ("edge.deployment.completed", "08:36:00", 1, {"successful": 3}),
     ]

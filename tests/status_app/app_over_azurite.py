@@ -150,6 +150,19 @@ class App:
         with self.edit(device, after) as reported:
             reported["modules"]["m1"] |= m1
 
+    def deploy(self, device: str, after: timedelta, **m1: Any) -> None:
+        """A version with another image of m1, and what the device that took it at once reports of m1.
+
+        So what it is comes as news: no window, and nothing that was announced, is left of the version before.
+        """
+        with self.edit(device, after, "desired") as desired:
+            image = f"sensor:{desired['$version'] + 1}"
+            desired["modules"]["m1"]["settings"]["image"] = image
+        with self.edit(device, timedelta(0)) as reported:
+            reported["lastDesiredVersion"] = desired["$version"]
+            reported["modules"]["m1"]["settings"]["image"] = image
+            reported["modules"]["m1"] |= m1
+
     def event(self, device: str, body: bytes | None = None, /, **properties: str) -> IncomingEvent:
         self.sequence += 1
         twin = self.hub.twins.get(device, {})

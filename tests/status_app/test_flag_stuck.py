@@ -22,6 +22,8 @@ NOW = timedelta(0)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
+CARE = 10 * MINUTE
+"""The window of what left by itself."""
 
 
 @pytest.fixture
@@ -70,13 +72,14 @@ async def test_what_has_recovered_is_cleared_once_at_the_end_of_the_window(app: 
     device = await failing(app)
     await app.flag_stuck(GRACE)
     await notified(app, device, 5 * MINUTE, runtimeStatus="running")
-    await app.flag_stuck(59 * SECOND)
+    await app.flag_stuck(CARE - SECOND)
     assert flags(await app.rows(device)) == [("stuck", "m1")]
     await app.flag_stuck(30 * SECOND)
     await app.flag_stuck(30 * MINUTE)
     rows = await app.rows(device)
     assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
-    assert transitions(rows)[-1]["At"] == START + 21 * MINUTE
+    assert [row["ToState"] for row in transitions(rows)[-2:]] == ["settled", "successful"]
+    assert {row["At"] for row in transitions(rows)[-3:]} == {START + 20 * MINUTE + CARE}
     assert rows["module:m1"]["Stuck"] is False
     assert await app.index("reconcile") == []
 
@@ -91,14 +94,18 @@ async def test_a_timer_looks_before_it_flags_and_heals_a_lost_notification(app: 
     assert flags(rows) == []
 
 
-async def test_a_notification_never_flags_and_leaves_what_is_due_to_the_timer(app: App) -> None:
+async def test_a_notification_that_finds_a_module_past_its_grace_flags_it_and_leaves_the_timer_nothing(
+    app: App,
+) -> None:
     device = await failing(app)
     await notified(app, device, 2 * GRACE, exitCode=1)
     rows = await app.rows(device)
-    assert flags(rows) == []
-    assert rows["device"]["LookAt"] == START + GRACE
+    assert flags(rows) == [("stuck", "m1")]
+    assert rows["module:m1"]["StuckSince"] == transitions(rows)[-1]["At"] == START + GRACE
+    assert await app.index("reconcile") == []
+    app.hub.reads.clear()
     await app.flag_stuck()
-    assert flags(await app.rows(device)) == [("stuck", "m1")]
+    assert (app.hub.reads, flags(await app.rows(device))) == ([], [("stuck", "m1")])
 
 
 async def test_a_crash_loop_that_runs_ten_seconds_at_a_time_is_flagged_once_when_its_grace_ends(app: App) -> None:
@@ -113,7 +120,7 @@ async def test_a_crash_loop_that_runs_ten_seconds_at_a_time_is_flagged_once_when
     assert rows["module:m1"]["StuckSince"] == rows["module:m1"]["StuckAt"] == START + GRACE
     assert rows["module:m1"]["UnsettledSince"] == START
     stuck = next(row for row in transitions(rows) if row["Kind"] == "stuck")
-    assert stuck["At"] == START + GRACE + 10 * SECOND, "the change that was seen before the timer came"
+    assert stuck["At"] == START + GRACE, "it left then, with its grace over"
 
 
 async def test_the_grace_of_a_modules_own_label_is_kept(app: App) -> None:
@@ -216,6 +223,8 @@ async def test_a_flag_without_a_look_is_taken_back_after_the_window_where_it_was
     await app.flag_stuck(2 * MINUTE)
     app.hub.down.clear()
     await app.flag_stuck(MINUTE)
+    assert flags(await app.rows(device)) == [("stuck", "m1")]
+    await app.flag_stuck(CARE - MINUTE)
     rows = await app.rows(device)
     assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
     assert (rows["module:m1"]["State"], rows["module:m1"]["Reason"]) == ("settled", "as_desired")
@@ -264,7 +273,7 @@ async def test_nothing_is_cleared_while_the_hub_is_silent(app: App) -> None:
     await app.flag_stuck(MINUTE)
     rows = await app.rows(device)
     assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
-    assert transitions(rows)[-1]["At"] == START + GRACE + 2 * MINUTE
+    assert transitions(rows)[-1]["At"] == START + GRACE + MINUTE + CARE
 
 
 async def test_a_hub_that_is_silent_is_not_asked_for_every_device_and_each_is_flagged_all_the_same(
@@ -304,7 +313,7 @@ async def test_a_device_that_is_gone_at_its_deadline_is_removed_and_nothing_poin
     await app.flag_stuck(MINUTE)
     rows = await app.rows(device)
     assert [key for key in rows if not key.startswith("transition:")] == []
-    assert [row["Kind"] for row in transitions(rows)][3:] == ["deleted"]
+    assert [row["Kind"] for row in transitions(rows)] == ["device", "deleted"]
     assert await app.index() == []
 
 
@@ -401,16 +410,21 @@ async def test_a_shorter_grace_holds_from_the_next_look_on(app: App) -> None:
 async def test_another_window_holds_from_the_next_look_on_and_no_device_is_looked_at_each_minute(
     app: App, stable_after: str, cleared: int
 ) -> None:
-    device = await failing(app)
+    device = app.put("d", SUCCESSFUL)
+    with app.edit(device, NOW, "desired") as desired:
+        version = desired["$version"] + 1
+    await app.handle(app.event(device))
     app.restart(STABLE_AFTER="PT2M")
     await app.flag_stuck(GRACE)
-    await notified(app, device, NOW, runtimeStatus="running")
+    with app.edit(device, NOW) as reported:
+        reported["lastDesiredVersion"] = version
+    await app.handle(app.event(device))
     app.restart(STABLE_AFTER=stable_after)
     app.hub.reads.clear()
     for minute in range(15):
-        assert (flags(await app.rows(device)) == [("stuck", "m1")]) is (minute < cleared)
+        assert (flags(await app.rows(device)) == [("stuck", "")]) is (minute < cleared)
         await app.flag_stuck(MINUTE)
     rows = await app.rows(device)
-    assert flags(rows) == [("stuck", "m1"), ("recovered", "m1")]
+    assert flags(rows) == [("stuck", ""), ("recovered", "")]
     assert len(app.hub.reads) <= 2
     assert await app.index("reconcile") == []
