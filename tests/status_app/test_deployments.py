@@ -180,6 +180,7 @@ async def test_an_event_of_a_deployment_is_this(world: World) -> None:
             "subject": "camera-2",
             "time": "2024-05-02T09:11:00.000000Z",
             "sequence": "0000000000000000001",
+            "severity": "info",
             "dataschema": "urn:edge-deployment-status:2:edge.deployment.started",
             "datacontenttype": "application/json",
             "data": {

@@ -103,7 +103,7 @@ async def test_what_recovers_is_not_all_right_yet(app: App) -> None:
     assert f"{device} is successful since" in text
     assert "m1: settled since" in text
     assert text.splitlines()[-1].startswith("Wait: what was stuck is as desired again")
-    await app.flag_stuck(timedelta(minutes=2))
+    await app.flag_stuck(timedelta(minutes=11))
     assert (await told(app, device))[0] is ExitCode.OK
 
 

@@ -181,7 +181,15 @@ async def test_a_device_is_told_with_its_modules_and_the_evidence_of_each_in_one
     for transition in history:
         newest.setdefault(transition["module"] or "$edgeAgent", transition["evidence"])
     assert answer["evidence"] == newest
-    assert set(newest) == {"$edgeAgent", "$edgeHub", "m1"}
+    assert set(newest) == {"$edgeAgent", "m1"}
+
+
+async def test_what_has_changed_since_it_was_announced_shows_no_evidence_of_before(app: App) -> None:
+    (device,) = await seen(app, ("one", "048"))
+    app.report(device, MINUTE, runtimeStatus="running")
+    await app.handle(app.event(device))
+    answer = (await ask(app.services.fleet(), routes.device, deviceId=device)).json
+    assert (answer["state"], answer["announcedState"], answer["evidence"]) == ("successful", "module_failed", {})
 
 
 async def test_a_device_of_a_long_history_takes_one_request_too(app: App, tables: str) -> None:

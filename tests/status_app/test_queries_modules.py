@@ -44,7 +44,8 @@ async def expected(app: App) -> list[dict[str, Any]]:
             dict.fromkeys(answer["moduleStates"][0])
             | own
             | {"module": "$edgeAgent", "stuck": rows["device"]["Stuck"]}
-            | {name: answer[name] for name in ("unsettledSince", "stuckAt")}
+            | {name: answer[name] for name in ("unsettledSince", "stuckAt", "gracePeriod", "graceSource")}
+            | {name: answer[name] for name in ("announcedState", "cause")}
             | {"stuckSince": answer["stuckAt"] if rows["device"]["Stuck"] else None}
         )
     return found
