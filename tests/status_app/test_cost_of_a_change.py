@@ -49,11 +49,13 @@ async def test_a_change_a_newer_twin_and_a_deadline_cost_no_more_table_requests_
             await (await app.services.flag_stuck()).run()
         return (sum(requests.values()) - before) / DEVICES
 
-    change(app, devices, "running")
-    assert await each() <= cost.CHANGE
-    change(app, devices, "running")
+    for status in ("running", "backoff"):
+        for device in devices:
+            app.deploy(device, timedelta(seconds=1), runtimeStatus=status)
+        assert await each() <= cost.CHANGE
+    change(app, devices, "backoff")
     assert await each() <= cost.NEWER_TWIN
-    app.now += timedelta(minutes=2)
+    app.now += timedelta(minutes=16)
     per_run = cost.IDLE_RUN / DEVICES
     assert await each(events=False) <= cost.DEADLINE + 2 * per_run
     app.now += timedelta(hours=1)
