@@ -32,8 +32,8 @@ def next_device(
         ends: When windows of modules ended that the device waits for.
     """
     previous, status = seen.previous, seen.status
-    verdict = _verdict(seen)
     says = device_input(status, is_lagging=seen.is_lagging)
+    verdict = _verdict(seen, says)
     clock, ended_at = _clock(seen, verdict, says)
     since = previous.since if previous is not None and previous.verdict.state == status.state else seen.at
     news = previous.news if previous is not None else News(ABSENT, seen.at)
@@ -62,11 +62,14 @@ def next_device(
     return record
 
 
-def _verdict(seen: Observation) -> DeviceVerdict:
-    """What is kept of the device's status: "`agent_updating` is then `agent_not_updated`", and stays it while stuck."""
+def _verdict(seen: Observation, says: ClockInput) -> DeviceVerdict:
+    """What is kept of the device's status: "`agent_updating` is then `agent_not_updated`", and stays it while stuck.
+
+    What was stuck and looks settled has the reason of a module that is away.
+    """
     verdict, previous = DeviceVerdict.of(seen.status), seen.previous
-    is_still_stuck = previous is not None and previous.clock.is_stuck and not seen.is_new_version
-    return blamed(verdict) if is_still_stuck else verdict
+    was_stuck = previous is not None and previous.clock.is_stuck and not seen.is_new_version
+    return blamed(verdict) if was_stuck and says is not ClockInput.SETTLED else verdict
 
 
 def _clock(seen: Observation, verdict: DeviceVerdict, says: ClockInput) -> tuple[Clock, datetime | None]:

@@ -220,6 +220,18 @@ def test_an_agent_that_does_not_update_itself_is_not_updated_once_it_is_stuck() 
     assert device.kept.verdict.reason == "agent_updating"
 
 
+def test_a_device_that_was_stuck_and_waits_for_a_module_alone_has_the_reason_of_what_is_away() -> None:
+    device = followed((100, {"desired.$version": 13}), (1100, None))
+    device.look(1200, {"reported.lastDesiredVersion": 13, MODULE: GONE})
+    assert device.kept.clock.is_stuck
+    assert device.kept.verdict.reason == "settling"
+    device.look(1300)
+    assert [(kind, name, reason) for _, kind, name, _, reason in flags(device)] == [
+        ("stuck", "", "waiting_for_device"),
+        ("recovered", "", "settling"),
+    ]
+
+
 def test_a_reason_that_this_release_does_not_know_is_the_last_of_those_that_a_device_can_have() -> None:
     device = followed((100, {MODULE: GONE, "desired.modules.m2": SECOND}), (200, None))
     strange = replace(device.module(), verdict=replace(device.module().verdict, reason="of_tomorrow"))
