@@ -8,6 +8,7 @@ from status_app.errors import BadEventError
 from status_app.ingest.notifications import Notification
 from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Task
 from status_app.status_table.commit import Change
+from status_app.status_table.rows import read_record
 from status_app.status_table.stored_device import StoredDevice
 from status_core import (
     DeploymentStatus,
@@ -73,7 +74,8 @@ def advanced(
         now = status.changed
     holds = min(now, max(known_at, status.changed or known_at))
     previous = stored.record(tuple(status.modules))
-    return advance(previous, status, holds, policy, last_sequence=stored.last_sequence, last_at=stored.last_at)
+    last_at = stored.at if stored.is_known else stored.last_at
+    return advance(previous, status, holds, policy, last_sequence=stored.last_sequence, last_at=last_at)
 
 
 def unverified(stored: StoredDevice, published: int, now: datetime) -> Change | None:
@@ -88,7 +90,7 @@ def removal(stored: StoredDevice, task: Task, published: int, now: datetime) -> 
     Raises:
         BadEventError: The device is not in the hub and was never seen.
     """
-    record = stored.record()
+    record = read_record(stored.rows)  # of a part of a first state too
     if record is not None:
         return Change(stored, None, [deletion(record, now)], published)
     # It was removed before, and this is a late notification of its last days; or it is no edge device.

@@ -199,8 +199,9 @@ class DeviceCommit:
 def _partial(stored: StoredDevice, device: Row) -> Row:
     """What a part before the last one says of the device's row, beside its sequence."""
     if not stored.is_known:
-        # Not in any state yet.
-        return {name: value for name, value in device.items() if name != "TwinVersion"} | {"State": ""}
+        # Not in any state yet, and nothing was announced of it.
+        later = ("TwinVersion", "AnnouncedState", "AnnouncedSince", "Told")
+        return {name: value for name, value in device.items() if name not in later} | {"State": ""}
     partial = {"PartitionKey": device["PartitionKey"], "RowKey": DEVICE, "At": device["At"]}
     waits, look_at = stored.rows[DEVICE].get("LookAt"), device.get("LookAt")
     if look_at is not None and (waits is None or look_at < waits):

@@ -19,7 +19,7 @@ class StoredDevice:
         rows: Its state rows by RowKey; none for a device that is not known, or no longer.
         etag: ETag of its own row; None where it has none.
         last_sequence: The number of its last transition, of an earlier life too.
-        last_at: The time of that transition, for a device without a state.
+        last_at: The time of that transition, for a device without a row of its own.
     """
 
     device_id: str
@@ -70,5 +70,9 @@ class StoredDevice:
         return read_number(self.rows[DEVICE].get("Published")) if self.is_known else None
 
     def record(self, names: Sequence[str] = ()) -> DeviceRecord | None:
-        """What the core keeps of it. `names` are the modules of the twin that it is compared with."""
-        return read_record(self.rows, names)
+        """What the core keeps of it; of a part of a first state nothing, so that the next look is the first again.
+
+        Args:
+            names: The modules of the twin that it is compared with.
+        """
+        return read_record(self.rows, names) if self.is_whole else None
