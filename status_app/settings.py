@@ -28,7 +28,7 @@ class Settings:
         tables: Endpoint of the table service, or a connection string (`STATUS_TABLES`).
         iot_hub: Host name of the hub, or a connection string (`IOT_HUB`).
         hub: Short name of the hub: the first label of its host name. Part of every event id.
-        policy: Grace periods and the stability window.
+        policy: Grace periods and windows.
         history_limit: Transitions that are kept of each device.
         twin_reads_per_second: Most twins that this process reads in a second; 0: no limit (`TWIN_READS_PER_SECOND`).
         twin_queries_per_minute: Most pages of twins that this process asks for in a minute; 0: no limit

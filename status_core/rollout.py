@@ -20,7 +20,7 @@ class Milestone(StrEnum):
     FIRST_FAILURE = "first_failure"
     """The first device has failed, or something of it is stuck."""
     COMPLETED = "completed"
-    """For the stability window all credited devices were successful, nothing of them stuck, and none was credited."""
+    """For `STABLE_AFTER` all credited devices were successful, nothing of them stuck, and none was credited."""
     STALLED = "stalled"
     """It is not completed, and for the default grace period no further device became successful or was credited."""
 
@@ -79,7 +79,7 @@ def progress(previous: Rollout | None, counts: Counts, now: datetime, policy: Gr
         previous: What was kept; None at the first count.
         counts: The count.
         now: When it was made, in UTC.
-        policy: The default grace period and the stability window.
+        policy: The default grace period and `STABLE_AFTER`.
     """
     if previous is None:
         previous = Rollout(0, _NONE, 0, None, now)

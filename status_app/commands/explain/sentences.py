@@ -134,7 +134,7 @@ def _next_steps(device: Answer) -> Iterator[str]:
         yield "Nothing is to be done."
         return
     if device["state"] in _AT_REST:
-        yield "Wait: what was stuck is as desired again, and has recovered at the end of the stability window."
+        yield "Wait: what was stuck is as desired again, and has recovered once it has been so for its whole window."
         return
     yield "What to do:"
     about: dict[str, list[Answer]] = {device["reason"]: []}
