@@ -81,6 +81,8 @@ async def test_a_transition_that_cannot_be_read_is_missing_in_a_history_of_all_o
     app: App, columns: dict[str, Any]
 ) -> None:
     device = await show(app, "d", "048")
+    app.deploy(device, timedelta(minutes=1), runtimeStatus="running")
+    await app.handle(app.event(device))
     await app.flag_stuck()
     fleet, path = app.services.fleet(), {"deviceId": device}
     whole = await listed(fleet, routes.transitions, path=path)

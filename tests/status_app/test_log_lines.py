@@ -2,7 +2,7 @@
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,15 @@ async def test_every_line_about_a_hostile_device_is_one_line_and_names_it(
 ) -> None:
     app = App(tables)
     device = app.put("d\r\nforged line\x1b[2J", "048")
-    modules = app.hub.twins[device]["properties"]["desired"]["modules"]
-    modules["m1\nforged line"] = modules.pop("m1")
-    await app.handle(app.event(device))
+    for section in ("desired", "reported"):
+        modules = app.hub.twins[device]["properties"][section]["modules"]
+        modules["m1\nforged line"] = modules.pop("m1")
+    for status in ("running", "backoff"):
+        with app.edit(device, timedelta(minutes=1)) as reported:
+            reported["modules"]["m1\nforged line"]["runtimeStatus"] = status
+        await app.handle(app.event(device))
     app.hub.down.add(device)
-    await app.handle(app.event(device, json.dumps({"version": 9}).encode()), attempt=MAX_RETRIES)
+    await app.handle(app.event(device, json.dumps({"version": 10}).encode()), attempt=MAX_RETRIES)
     await app.close()
     told = [line for line in caplog.messages if not line.startswith("batch of")]
     assert [line for line in told if "dead-lettered" in line]

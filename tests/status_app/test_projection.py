@@ -28,6 +28,8 @@ DELETED = {
 NOW = timedelta(0)
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
+CARE = 10 * MINUTE
+"""The window of what left by itself."""
 LATE = datetime(2100, 1, 1, tzinfo=UTC)
 """When no writer lives any more, by the clock of the table service too."""
 LIMIT = 10
@@ -121,7 +123,7 @@ def put(app: App, name: str = "d", case: str = SUCCESSFUL, *deployments: str) ->
 async def process(app: App, monkeypatch: pytest.MonkeyPatch) -> Process:
     wire = Wire()
     with monkeypatch.context() as patch:
-        patch.setattr("status_app.storage.client.AioHttpTransport", lambda **_: wire)
+        patch.setattr("status_app.storage.client.TableTransport", lambda **_: wire)
         services = app.another()
     await services.reconciler()  # the tables are there
     return Process(services, wire)
@@ -222,7 +224,7 @@ CHANGES: dict[str, tuple[Step, Callable[[App, str], object], Act]] = {
     "a deletion": (recovering, lambda app, device: app.hub.twins.pop(device), Process.look),
     "a new life": (deleted, lambda _app, _device: None, Process.look),
     "it gets stuck": (failing, lambda app, _device: pass_time(app, GRACE), Process.timer),
-    "it recovers": (recovering, lambda app, _device: pass_time(app, MINUTE), Process.timer),
+    "it recovers": (recovering, lambda app, _device: pass_time(app, CARE), Process.timer),
     "a timer sees another failure and a flag": (
         failing,
         lambda app, device: app.report(device, GRACE, runtimeStatus="failed", exitCode=3),
@@ -271,16 +273,28 @@ async def heal_by_repeating(process: Process, app: App, device: str, act: Act) -
 async def heal_by_resync(process: Process, app: App, device: str, _act: Act) -> None:
     app.now += LEASE  # a resync that was killed has left it
     await process.resync(app, device)
-    await process.timer(app, device)
+    for _ in range(2):  # the second looks at what the first has projected as due
+        await process.timer(app, device)
 
 
 async def outcome(app: App, device: str) -> dict[str, Any]:
-    """The rows of a device, without the times at which they were seen."""
+    """The rows of a device, without the times at which they were seen.
+
+    Transitions of one time have an order of their own where a change is written in parts: here they have none.
+    """
     rows = states(await app.rows(device))
-    for row in rows.values():
-        if row.get("Kind") == "deleted":  # its time is when it was seen
-            del row["At"], row["DurationSeconds"]
-    return rows
+    found = {}
+    for key, row in rows.items():
+        if "Kind" not in row:
+            found[key] = row
+            continue
+        place = f"{row['At']} {row['Kind']} {row['Module']}"
+        if row["Kind"] == "deleted":  # its time is when it was seen
+            place = "deleted"
+            del row["At"], row["Since"], row["DurationSeconds"]
+        assert place not in found
+        found[place] = {name: value for name, value in row.items() if name not in ("RowKey", "Sequence")}
+    return found
 
 
 REPEATED = (
@@ -368,7 +382,7 @@ async def test_two_writers_of_one_change_leave_one_deadline_and_nothing_announce
         assert len(await app.index("reconcile")) == 1
         app.report(device, MINUTE, runtimeStatus="running")
         await seen(app, device)
-        await app.flag_stuck(2 * MINUTE)
+        await app.flag_stuck(120 * MINUTE)  # so long that the next window is no longer one
         assert await app.index("reconcile") == []
         app.report(device, MINUTE, runtimeStatus="backoff")
 
@@ -425,7 +439,7 @@ async def test_an_announcement_of_a_dead_writer_goes_while_another_writes_the_sa
     await writer.look(app, device)
     await gate.let(finishing)
     assert await wrong_rows(app) == {}
-    assert len(await app.index("reconcile")) == 1
+    assert await app.index("reconcile") == []
     await app.flag_stuck()
     assert flags(await app.rows(device)) == [("stuck", "m1")]
 
