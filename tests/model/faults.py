@@ -39,7 +39,7 @@ class Trouble(StrEnum):
     KILLED_AFTER = "killed after"
     """The process is killed after the call is done."""
     RIVAL = "rival"
-    """Another process looks at a device while the call is on its way."""
+    """A twin changes, and another process looks at it, while the call is on its way."""
     CHANGE = "change"
     """The hub changes a twin while the call is on its way."""
     SILENT = "silent"
@@ -55,8 +55,8 @@ class Fault:
     """A trouble, and the calls that pass before it.
 
     Attributes:
-        change: What a `CHANGE` does.
-        device: Whom a `RIVAL` looks at, and others while the process is paused.
+        change: What changes in a twin.
+        device: Whom a `RIVAL` looks at, and others while the process is paused: it is the one that changes then.
         pause: Seconds for which a process is paused.
         stops_ticks: Whether the clock by which runs end stands still in a pause, as that of a suspended machine does.
     """

@@ -1,5 +1,7 @@
 """Histories at random."""
 
+from itertools import chain
+
 from hypothesis import strategies as st
 
 from .faults import Fault, Trouble
@@ -39,6 +41,10 @@ _fault = st.builds(
     stops_ticks=st.booleans(),
 )
 faults = st.lists(_fault, max_size=3).map(tuple)
+_late = st.builds(Fault, st.integers(5, 12), st.sampled_from([Trouble.KILLED, Trouble.KILLED_AFTER]))
+_between = st.builds(
+    Fault, st.integers(8, 30), st.sampled_from([Trouble.RIVAL, Trouble.PAUSED]), _device, changes, pause=st.just(2)
+)
 deliveries = st.builds(
     Run,
     st.just("delivery"),
@@ -71,6 +77,14 @@ steps: st.SearchStrategy[Step] = st.one_of(
 )
 
 
+left_behind = st.tuples(
+    st.builds(Run, st.just("delivery"), _process, st.tuples(_late), picks=st.tuples(st.integers(0, 7))),
+    st.just(Wait(1000)),
+    st.builds(Run, st.just("flag_stuck"), _process, st.tuples(_between)),
+)
+"""What a killed writer has left is finished once it cannot be alive any more, while the device changes."""
+
+
 def histories(devices: int, length: int) -> st.SearchStrategy[History]:
     """Histories of a fleet: each device is in the hub from the beginning, with a deployment."""
     born = tuple(
@@ -84,7 +98,9 @@ def histories(devices: int, length: int) -> st.SearchStrategy[History]:
     )
     return st.builds(
         History,
-        st.lists(steps, max_size=length).map(lambda later: (*born, *later)),
+        st.lists(st.one_of(*[steps.map(_alone)] * 9, left_behind), max_size=length).map(
+            lambda later: (*born, *chain.from_iterable(later))
+        ),
         seed=st.integers(0, 2**16),
         devices=st.just(devices),
         history_limit=st.sampled_from([200, 200, 4]),
@@ -93,3 +109,7 @@ def histories(devices: int, length: int) -> st.SearchStrategy[History]:
         page_size=st.sampled_from([100, 1]),
         pages_kept=st.sampled_from([5, 1, 2]),
     )
+
+
+def _alone(step: Step) -> tuple[Step, ...]:
+    return (step,)

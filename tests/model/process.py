@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
@@ -132,6 +133,7 @@ class Process:
                     attempt(do)
                 raise Killed
             case Trouble.RIVAL:
+                world.change(replace(fault.change, device=fault.device))
                 await world.rival(fault.device)
             case Trouble.CHANGE:
                 world.change(fault.change)
@@ -157,7 +159,7 @@ class Process:
         pause = timedelta(seconds=fault.pause)
         if fault.stops_ticks:
             self._paused += pause
-        self._world.change(fault.change)
+        self._world.change(replace(fault.change, device=fault.device))
         self._world.now += pause
         await self._world.meanwhile(fault.device)
 

@@ -52,6 +52,15 @@ def test_a_crash_between_two_parts_of_a_change_leaves_no_gap_among_the_sequences
         check(replace(history(born, Change(Act.REPORT, 0), *looks), transaction_limit=4))
 
 
+def test_a_device_that_changes_while_the_timer_finishes_it_is_in_the_index_as_it_is() -> None:
+    """An index that was read after the device let the older picture take the place of the newer one."""
+    killed = Run("delivery", 0, (Fault(9, Trouble.KILLED),), picks=(0,))
+    change = Change(Act.REPORT, 0, runs=(1, 0, 0))
+    for gap in range(12, 24):
+        timer = Run("flag_stuck", 1, (Fault(gap, Trouble.RIVAL, 0, change),))
+        check(history(killed, Wait(1000), timer))
+
+
 def test_a_torn_page_makes_no_first_state_of_a_device() -> None:
     check(history(Run("resync", pages=(Page.TORN,))))
 
