@@ -25,7 +25,10 @@ from status_app.rollouts.deployments import Deployments
 from status_app.telemetry import meters
 
 WRITERS_END_AFTER: Final = timedelta(minutes=15)
-"""No writer is longer between an announcement and its change: a function runs for ten minutes at most (host.json)."""
+"""A function runs for ten minutes at most (host.json): no writer is longer between an announcement and its change,
+unless its machine stood still."""
+FORGOTTEN_AFTER: Final = timedelta(days=1)
+"""By then no machine goes on where it stood still: what was announced of a device without a row ends."""
 LOOK_FOR: Final = 300.0
 """Seconds of a run in which due devices are looked at, those with the oldest deadline first."""
 RUN_FOR: Final = 420.0
@@ -124,12 +127,15 @@ class FlagStuck:
 
     def _announced(self, entries: Iterable[IndexEntry]) -> list[Announced]:
         """A task for each device of which something is left; announcements of dead writers end with it."""
-        over = self._clock() - WRITERS_END_AFTER
-        keys = defaultdict[str, set[str]](set)
+        now = self._clock()
+        pending, forgotten = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
         for entry in entries:
-            is_over = entry.key.startswith(f"{PENDING}|") and entry.written is not None and entry.written < over
-            keys[entry.device_id] |= {entry.key} if is_over else set()
-        return [Announced(device_id, frozenset(pending)) for device_id, pending in keys.items()]
+            age = timedelta()
+            if entry.written is not None and entry.key.startswith(f"{PENDING}|"):
+                age = now - entry.written
+            pending[entry.device_id] |= {entry.key} if age > WRITERS_END_AFTER else set()
+            forgotten[entry.device_id] |= {entry.key} if age > FORGOTTEN_AFTER else set()
+        return [Announced(name, frozenset(keys), frozenset(forgotten[name])) for name, keys in pending.items()]
 
     async def _count_deployments(self, work: Work, report: RunReport) -> None:
         if report.outcomes.keys() - {Outcome.STALE}:  # this run has moved counters

@@ -165,9 +165,18 @@ class Reconciler:
         known = self._cache.take(device.device_id)  # whatever it comes to, it is another one then
         if known is None or not isinstance(device.task, Notified) or device.task.notification.lifecycle:
             summary = await self._projection.read(device.device_id) if device.is_moving else None
-            known = summary, await self._reader.read(device.device_id)
+            known = summary, await self._outrun(device.task, await self._reader.read(device.device_id))
         await self._take(device, *known)
         device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock())
+
+    async def _outrun(self, task: Task, stored: StoredDevice) -> StoredDevice:
+        """Let late writers change nothing of a device once their announcements end. A row that is not there says no."""
+        if not isinstance(task, Announced) or not task.pending or not stored.is_known:
+            return stored
+        try:
+            return await self._commit.outrun(stored)
+        except LostRaceError as error:
+            raise UnavailableError("tables", "another writer was first") from error
 
     async def _take(self, device: _Device, summary: Summary | None, stored: StoredDevice) -> None:
         """Go on with a device as it was read. What this process has sent is not sent again."""
@@ -230,7 +239,7 @@ class Reconciler:
         return said_of(stored) != said_of(replace(stored, rows=self._commit.rows(change)))
 
     async def _announce(self, devices: Sequence[_Device], deadline: Deadline) -> None:
-        new = [device.device_id for device in devices if not device.pending]
+        new = [device.device_id for device in devices]  # in each round: what was announced before may have ended
         announced: Mapping[str, str | Exception] = {}
         if new:
             try:
@@ -343,7 +352,9 @@ class Reconciler:
         is_moved = isinstance(device.task, Due)
         before = device.summary or Summary(device.device_id)
         after = project(device.stored, before, device.published, moved=is_moved)
-        pending = device.pending | (device.task.pending if isinstance(device.task, Announced) else frozenset())
+        pending = set(device.pending)
+        if isinstance(device.task, Announced):
+            pending |= device.task.pending if device.stored.is_known else device.task.forgotten
         return Projection(before, after, frozenset(pending))
 
     async def _trim(self, device: _Device) -> None:

@@ -71,11 +71,13 @@ class Announced:
     """A writer announced a change and has not projected it, or some events are not published.
 
     Attributes:
-        pending: Announcements that no living writer can have made.
+        pending: Announcements whose writers are dead, or late: they end once such a writer can change nothing.
+        forgotten: Those of them that end in any case.
     """
 
     device_id: str
     pending: frozenset[str] = frozenset()
+    forgotten: frozenset[str] = frozenset()
 
 
 type Task = Notified | Queried | Unseen | Due | Announced

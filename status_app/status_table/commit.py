@@ -119,6 +119,20 @@ class DeviceCommit:
         etag = await self._submit(stored, parts, partial, (TransactionOperation.UPDATE, after[DEVICE]))
         return replace(stored, rows=after, etag=etag, last_sequence=record.sequence), history
 
+    async def outrun(self, stored: StoredDevice) -> StoredDevice:
+        """Give a device's row another ETag: whoever has read it before, and was paused since, changes nothing any more.
+
+        Returns:
+            The device as it is stored now.
+
+        Raises:
+            LostRaceError: It is no longer stored as it was read.
+            UnavailableError: The table service does not answer.
+        """
+        row = _key(stored.rows[DEVICE])
+        etag = await self._transact([], _guarded((TransactionOperation.UPDATE, row), stored.etag, UpdateMode.MERGE))
+        return replace(stored, etag=etag)
+
     async def trim(self, stored: StoredDevice, published: int) -> None:
         """Delete transitions beyond the newest `history_limit`, but for what must not be lost.
 

@@ -37,7 +37,7 @@ _fault = st.builds(
     st.sampled_from(Trouble),
     _device,
     changes,
-    pause=st.sampled_from([2, 90, 16 * 60, 2 * 3600, 30 * 3600]),
+    pause=st.sampled_from([2, 90, 16 * 60, 2 * 3600, 20 * 3600]),
     stops_ticks=st.booleans(),
 )
 faults = st.lists(_fault, max_size=3).map(tuple)

@@ -61,6 +61,17 @@ def test_a_device_that_changes_while_the_timer_finishes_it_is_in_the_index_as_it
         check(history(killed, Wait(1000), timer))
 
 
+@pytest.mark.parametrize("before", [(), (Run("resync"), Run("flag_stuck"), Run("flag_stuck"))], ids=["new", "known"])
+def test_a_writer_that_was_paused_until_its_announcement_ended_changes_nothing(before: tuple[Step, ...]) -> None:
+    """It was killed behind its late commit: the index had the device as before, and its events were never sent."""
+    elsewhere = Change(Act.CREDIT, 1, layers=2)
+    for gap in range(10):
+        paused = Fault(gap, Trouble.PAUSED, 1, elsewhere, pause=2000), Fault(0, Trouble.KILLED)
+        late = Run("delivery", 0, paused, picks=(-1,))
+        device = (replace(step, device=1) for step in BORN)
+        check(history(*device, *before, Change(Act.EMPTY, 0), late, devices=2))
+
+
 def test_a_torn_page_makes_no_first_state_of_a_device() -> None:
     check(history(Run("resync", pages=(Page.TORN,))))
 

@@ -251,6 +251,7 @@ def writers_are_dead() -> Iterator[None]:
     """Nobody lives who has announced a change: the tables have the time of this machine, and the app one of its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flag_stuck, "WRITERS_END_AFTER", -timedelta(days=36_525))
+        patch.setattr(flag_stuck, "FORGOTTEN_AFTER", -timedelta(days=36_525))
         yield
 
 
