@@ -67,6 +67,31 @@ def test_a_change_is_announced_with_the_time_in_the_state_that_was_left() -> Non
     assert device.module("$edgeHub").since == T0
 
 
+def test_a_transition_says_the_cause_the_deadline_and_the_restarts_of_its_moment() -> None:
+    device = Device()
+    device.look(0, {})
+    device.look(90, {RUNS: "backoff", COUNT: 3})
+    device.look(90 + HOUR)
+    device.look(8000, {RUNS: "running", COUNT: 0})
+    device.look(8600)
+    found = [
+        (item.change.kind.value, item.change.cause, item.change.stuck_at, item.change.restart_count)
+        for item in device.history
+    ]
+    cause, stuck_at = "backoff: m1, registry.example/m1:1.0, exit code 0", after(90 + 900)
+    assert found == [
+        ("device", None, None, None),
+        ("module", cause, stuck_at, 3),
+        ("device", cause, None, None),
+        ("stuck", cause, stuck_at, 3),
+        ("recovered", None, stuck_at, 0),
+        ("module", None, None, 0),
+        ("device", None, None, None),
+    ]
+    gone = deletion(device.kept, after(9000)).change
+    assert (gone.cause, gone.stuck_at, gone.restart_count) == (None, None, None)
+
+
 def test_times_never_run_back_whatever_the_hub_and_the_clock_of_the_app_say() -> None:
     device = Device()
     device.look(100, {})
