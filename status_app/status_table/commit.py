@@ -290,12 +290,14 @@ def _guarded(operation: tuple[TransactionOperation, Row], etag: str | None, mode
 
 def _kept(stored: StoredDevice, old: Sequence[Mapping[str, Any]]) -> set[str]:
     """The keys of those old transitions, given the newest first, that outlast the others of a device."""
+    if not stored.is_known:
+        return set()
     newest: dict[tuple[str, str], str] = {}
     for row in old:
         place = module_key(row["Module"]) if row["Module"] else DEVICE
         if row["Kind"] in (Kind.STUCK, Kind.RECOVERED) and place in stored.rows:
             newest.setdefault((row["Kind"], place), row["RowKey"])
-    version = read_number(stored.rows[DEVICE].get("DesiredVersion")) if stored.is_known else None
+    version = read_number(stored.rows[DEVICE].get("DesiredVersion"))
     of_the_version = list(takewhile(lambda row: read_number(row.get("DesiredVersion")) == version, old))
     return {*newest.values(), *(row["RowKey"] for row in of_the_version[-1:])}
 
