@@ -86,11 +86,16 @@ class Hub:
 
 
 class App:
-    """The app's services over Azurite, with a hub and a clock in memory."""
+    """The app's services over Azurite, with a hub and a clock in memory.
+
+    Attributes:
+        ticks: Seconds that a run takes; those of the clock, unless it jumps while a run goes on.
+    """
 
     def __init__(self, tables: str, **settings: str) -> None:
         self.hub = Hub()
         self.now = START
+        self.ticks: Callable[[], float] = lambda: self.now.timestamp()
         self.sequence = 0
         self.prefix = uuid.uuid4().hex[:8]
         self.environment = {"STATUS_TABLES": tables, "IOT_HUB": "hub1.azure-devices.net", "HISTORY_LIMIT": "200"}
@@ -123,7 +128,8 @@ class App:
         await self.client.close()
 
     def _services(self, settings: dict[str, str]) -> Services:
-        return Services(Settings.read(self.environment | settings), clock=lambda: self.now, twins=self.hub)
+        read = Settings.read(self.environment | settings)
+        return Services(read, clock=lambda: self.now, twins=self.hub, ticks=lambda: self.ticks())
 
     def put(self, name: str, case: str, **changes: Any) -> str:
         """Put the twin of a case into the hub, under a device id of this test's own."""
