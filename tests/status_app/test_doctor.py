@@ -90,11 +90,11 @@ async def test_of_a_chain_that_is_whole_nothing_is_wrong(chain: Chain) -> None:
     names = [line[9:].partition(":")[0] for line in lines if line[:7] in ("ok     ", "skipped")]
     assert names == [
         *("settings", "IoT hub localhost", "route of twin changes", "event hub twin-changes"),
-        *("table DeploymentStatus", "table DeploymentIndex", "table DeadLetter", "clock"),
+        *("table DeploymentStatus", "table DeploymentIndex", "table Deployments", "table DeadLetter", "clock"),
         *("timer flag_stuck", "timer resync", "events that are not published", "dead letters"),
         *("trigger on_twin_changes", "event hub transitions", "API", "key and version"),
     ]
-    assert lines[-1] == "14 asked, 0 wrong, 1 skipped"
+    assert lines[-1] == "15 asked, 0 wrong, 1 skipped"
 
 
 async def test_as_json_each_step_says_what_was_asked_and_what_came_back(chain: Chain) -> None:
@@ -181,7 +181,7 @@ async def test_events_that_wait_are_named_on_both_sides(chain: Chain) -> None:
     chain.stack.iot_hub.registry.put(TWIN | {"deviceId": "edge-03"})
     chain.now = timedelta(minutes=12)
     found = await chain.wrong()
-    assert [line for line in found if line.startswith("events that are not published: 1 wait")]
+    assert [line for line in found if line.startswith("events that are not published: those of 1 devices")]
     assert "trigger on_twin_changes: the newest event came 6 min ago, and is not taken" in found
 
 

@@ -54,7 +54,7 @@ async def rows_left(tables: str) -> list[Any]:
     """Rows that speak of a device of doctor's."""
     found: list[Any] = []
     async with TableServiceClient.from_connection_string(tables) as service:
-        for name in ("DeploymentStatus", "DeploymentIndex", "DeadLetter"):
+        for name in ("DeploymentStatus", "DeploymentIndex", "Deployments", "DeadLetter"):
             found += [row async for row in service.get_table_client(name).list_entities() if PREFIX in str(dict(row))]
     return found
 
