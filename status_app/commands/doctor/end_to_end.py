@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from azure.core.exceptions import HttpResponseError
+from azure.core.exceptions import HttpResponseError, ResourceNotFoundError
 from azure.data.tables import TransactionOperation
 from azure.data.tables.aio import TableServiceClient
 
@@ -24,12 +24,12 @@ from status_app.commands.fleet_status.choose_source import api_address
 from status_app.commands.terminal import printed
 from status_app.errors import UnavailableError
 from status_app.fleet_index import lookups
-from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.projection import FleetProjection
 from status_app.iothub.doctors_device import PREFIX
 from status_app.settings import Settings, is_connection_string
 from status_app.status_table import reader
 from status_app.storage.client import TRANSACTION_LIMIT, table_errors, table_service
-from status_app.storage.keys import DEVICE, TRANSITION, beginning, escape, key_part
+from status_app.storage.keys import DEVICE, TRANSITION, escape, joined, key_part
 
 PATIENCE: Final = 120.0
 """Seconds for each step: a route to an event hub and a cold start of the app take a minute together."""
@@ -98,7 +98,7 @@ class _Follow:
         self.device_id = device_id
         self.patience = patience
         self.status = service.get_table_client(reader.TABLE)
-        self._index = FleetIndex(service.get_table_client(lookups.TABLE))
+        self._projection = FleetProjection(service.get_table_client(lookups.TABLE))
 
     async def row(self) -> Mapping[str, Any] | None:
         """The device's own row, once it is in the state."""
@@ -111,7 +111,8 @@ class _Follow:
 
     async def is_indexed(self) -> bool:
         """Whether the index has it by its state."""
-        return bool(await self._index.page(beginning("state", key_part(STATE[0]), key_part(self.device_id)), None, 1))
+        summary = await self._projection.read(self.device_id)
+        return joined("state", key_part(STATE[0]), key_part(self.device_id)) in (summary.entries or {})
 
     async def is_removed(self) -> bool:
         """Whether nothing but its history is left."""
@@ -135,7 +136,7 @@ class _Follow:
         with suppress(TimeoutError):
             async with asyncio.timeout(self.patience):
                 while True:
-                    with suppress(UnavailableError):
+                    with suppress(UnavailableError, ResourceNotFoundError):  # the first event makes the tables
                         if await found():
                             return True
                     await asyncio.sleep(EVERY)
