@@ -5,7 +5,7 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -25,7 +25,7 @@ from status_app.commands.gate.wait import Gate, WaitLimits
 from status_app.errors import SettingError, UnavailableError
 from status_app.service_clock import machine_time
 from status_app.services import Services
-from status_app.settings import Settings
+from status_app.settings import SHARED, Settings
 from status_app.telemetry.logs import quiet_libraries
 
 _INTERVALS: Final = {"least": timedelta(seconds=1), "longest": timedelta(minutes=1)}
@@ -77,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     )
     replay.add_argument("--reason", help="only events with this reason, for instance iothub_unavailable")
     replay.add_argument("--dry-run", action="store_true", help="only tell what is there; nothing is changed")
+    replay.add_argument("--yes", action="store_true", help="do not ask before anything is written")
     replay.set_defaults(run=_replay_dead_letters)
 
     wait = commands.add_parser(
@@ -139,10 +140,23 @@ def _add_duration(command: argparse.ArgumentParser, name: str, default: str, tex
 
 
 async def _replay_dead_letters(options: argparse.Namespace) -> int:
-    services = _services()
+    def confirm(events: int) -> bool:
+        print(f"{events} events: reads the twins of their devices, writes what they say, deletes what is done")
+        return options.yes or _confirm()
+
     try:
-        letters, reconciler = services.dead_letters(), services.reconciler
-        done = await replay_dead_letters(letters, reconciler, print, reason=options.reason, dry_run=options.dry_run)
+        services = await _services_as_the_app()
+    except UnavailableError as error:
+        return _complain(str(error), ExitCode.FAILED)
+    try:
+        done = await replay_dead_letters(
+            services.dead_letters(),
+            services.reconciler,
+            print,
+            reason=options.reason,
+            dry_run=options.dry_run,
+            confirm=confirm,
+        )
     except UnavailableError as error:
         return _complain(str(error), ExitCode.FAILED)
     finally:
@@ -186,10 +200,33 @@ async def _ask(options: argparse.Namespace, run: Callable[[FleetStatus], Awaitab
         await fleet.close()
 
 
-def _services() -> Services:
-    settings = Settings.read(os.environ)
+async def _services_as_the_app() -> Services:
+    """The services by the settings of the app, as its tables say them; the environment says where all is.
+
+    Raises:
+        SettingError: A setting is missing or wrong, or the tables are those of another hub.
+        UnavailableError: The table service does not answer.
+    """
+    own = _services(os.environ)
     try:
-        return Services(settings)
+        known = await own.settings_of_the_app()
+    except BaseException:
+        await own.close()
+        raise
+    if known is None:
+        return own
+    await own.close()
+    hub, shared = known
+    settings = Settings.read({**{name: value for name, value in os.environ.items() if name not in SHARED}, **shared})
+    if settings.hub != hub:
+        raise SettingError(f"IOT_HUB is {settings.hub!r}, and the tables of STATUS_TABLES are those of {hub!r}")
+    return _services(os.environ, settings)
+
+
+def _services(environment: Mapping[str, str], settings: Settings | None = None) -> Services:
+    settings = settings or Settings.read(environment)
+    try:
+        return Services(settings, is_command=True)
     except ValueError:  # its text may quote a key
         raise SettingError("STATUS_TABLES is neither an https endpoint nor a connection string") from None
 

@@ -9,7 +9,7 @@ from datetime import datetime
 
 from azure.data.tables.aio import TableClient
 
-from status_app.events.outbox import Outbox
+from status_app.events.outbox import LeftForTheApp, Outbox
 from status_app.events.publisher import TransitionPublisher
 from status_app.fleet_index import lookups
 from status_app.fleet_index.former import FormerIndex
@@ -35,6 +35,7 @@ from status_app.settings import Settings
 from status_app.status_table import reader
 from status_app.status_table.commit import DeviceCommit
 from status_app.status_table.reader import DeviceReader
+from status_app.storage.app_settings import keep_settings, read_settings
 from status_app.storage.client import table_errors, table_service
 from status_app.storage.heartbeats import Heartbeats
 from status_app.telemetry.exporter import azure_monitor
@@ -52,7 +53,7 @@ class _Parts:
 class Services:
     """What the functions call."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (all but the settings keyword-only)
         self,
         settings: Settings,
         *,
@@ -60,6 +61,7 @@ class Services:
         twins: TwinSource | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         ticks: Callable[[], float] | None = None,
+        is_command: bool = False,
     ) -> None:
         """Prepare clients; nothing is connected yet.
 
@@ -70,7 +72,10 @@ class Services:
             sleep: Waits between two attempts to reach a service, in seconds.
             ticks: Seconds that never run back, by which runs end; the machine's by default, or those of a `clock` that
                 is brought along.
+            is_command: A person runs it, beside the app: it leaves events for the app to send, trims no history, and
+                does not say by which settings the app writes.
         """
+        self._is_command = is_command
         self._settings = settings
         self._clock = clock or ServiceClock()
         self._sleep = sleep
@@ -119,6 +124,10 @@ class Services:
         """What was given up, as it stands: no table is created."""
         return DeadLetters(self._service.get_table_client(dead_letters.TABLE))
 
+    async def settings_of_the_app(self) -> tuple[str, dict[str, str]] | None:
+        """The hub of the app and the settings by which it writes, as the tables say; None where they do not."""
+        return await read_settings(self._service.get_table_client(deployment_rows.TABLE))
+
     async def close(self) -> None:
         """Close every client."""
         await self._service.close()
@@ -135,10 +144,14 @@ class Services:
             settings = self._settings
             index_table, status_table = await self._table(lookups.TABLE), await self._table(reader.TABLE)
             index, devices = FleetIndex(index_table), DeviceReader(status_table)
-            rows = DeploymentRows(await self._table(deployment_rows.TABLE))
+            deployments_table = await self._table(deployment_rows.TABLE)
+            rows = DeploymentRows(deployments_table)
             publisher, policy, hub = self._publisher, settings.policy, settings.hub
-            outbox = Outbox(publisher, self._clock) if publisher else None
-            commit = DeviceCommit(status_table, hub=hub, policy=policy, history_limit=settings.history_limit)
+            outbox = LeftForTheApp() if self._is_command else Outbox(publisher, self._clock) if publisher else None
+            history_limit = None if self._is_command else settings.history_limit
+            commit = DeviceCommit(status_table, hub=hub, policy=policy, history_limit=history_limit)
+            if not self._is_command:
+                await keep_settings(deployments_table, hub, settings.shared)
             projection, former = FleetProjection(index_table, self._sleep), FormerIndex(index_table)
             reconciler = Reconciler(devices, commit, projection, former, outbox, self._twins, policy, self._clock)
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)

@@ -14,6 +14,16 @@ from status_core import BY_REASON, GracePolicy, known_reason, parse_duration
 SCHEDULES: Final = {"FLAG_STUCK_SCHEDULE": "0 * * * * *", "RESYNC_SCHEDULE": "0 0 * * * *"}
 """The timers' settings and their defaults: each minute, each hour."""
 
+SHARED: Final = (
+    "GRACE_DEFAULT",
+    "GRACE_PERIODS",
+    "GRACE_HOPELESS",
+    "STABLE_AFTER",
+    "INTENSIVE_CARE",
+    "HISTORY_LIMIT",
+)
+"""Settings that say what rows mean. None of them is a secret."""
+
 _SCHEDULE: Final = re.compile(r"[\w*,/-]+(?: +[\w*,/-]+){5}")
 _HOST: Final = "__fullyQualifiedNamespace"
 """Behind the name of a connection: the setting that has a host name in its place, for the app's identity."""
@@ -37,6 +47,7 @@ class Settings:
             (`TRANSITIONS_HUB`); None where no events are published.
         sends_metrics: Whether metrics go to Azure Monitor (`TELEMETRY`).
         schedules: When each timer runs, by its name (`FLAG_STUCK_SCHEDULE`, `RESYNC_SCHEDULE`).
+        shared: Those that say what rows mean, as they stand: a command takes them from the tables.
     """
 
     tables: str
@@ -49,6 +60,7 @@ class Settings:
     transitions: tuple[str, str] | None
     sends_metrics: bool
     schedules: Mapping[str, str]
+    shared: Mapping[str, str]
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
@@ -75,6 +87,7 @@ class Settings:
             transitions=_transitions(environment),
             sends_metrics=_sends_metrics(environment),
             schedules=read_schedules(environment),
+            shared={name: environment[name] for name in SHARED if environment.get(name, "").strip()},
         )
 
 

@@ -15,7 +15,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
 def make(*arguments: str) -> list[str]:
     """The lines that make prints."""
-    command = ["make", *arguments]
+    command = ["make", "--no-print-directory", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603 (our own Makefile)
 
 

@@ -27,13 +27,14 @@ class _Verdict:
     reason: str | None = None
 
 
-async def replay_dead_letters(
+async def replay_dead_letters(  # noqa: PLR0913 (four of them keyword-only)
     letters: DeadLetters,
     reconciler: Callable[[], Awaitable[Reconciler]],
     tell: Callable[[str], object],
     *,
     reason: str | None,
     dry_run: bool,
+    confirm: Callable[[int], bool] = lambda _: True,
 ) -> bool:
     """Look again at the device of each event that is kept; what is processed now leaves the table.
 
@@ -43,13 +44,18 @@ async def replay_dead_letters(
         tell: Takes a line for each event, and a last one that sums up.
         reason: Only events that were given up for it; None for all.
         dry_run: Only tell: nothing is looked at and nothing is written.
+        confirm: Whether to go on with so many events.
 
     Returns:
-        Whether nothing is left of what was chosen.
+        Whether nothing is left of what was chosen; False where that was not wanted.
 
     Raises:
         UnavailableError: The table service does not answer.
     """
+    if not dry_run:
+        chosen = sum([len(page) async for page in letters.pages(reason)])
+        if chosen and not confirm(chosen):
+            return False
     counts: Counter[bool] = Counter()
     async for page in letters.pages(reason):
         found = [(letter, _read(letter)) for letter in page]

@@ -12,7 +12,7 @@ from itertools import batched
 from typing import Final, Protocol
 
 from status_app.errors import UnavailableError
-from status_app.events.outbox import Outbox
+from status_app.events.outbox import LeftForTheApp, Outbox
 from status_app.fleet_index.lookups import FleetIndex, IndexEntry, Work
 from status_app.fleet_index.rows import PENDING
 from status_app.iothub.breaker import PROBES
@@ -53,7 +53,7 @@ class FlagStuck:
         index: FleetIndex,
         build: IndexBuild,
         deployments: Deployments,
-        outbox: Outbox | None,
+        outbox: Outbox | LeftForTheApp | None,
         reconciler: Reconciler,
         hub: Hub,
         clock: Callable[[], datetime],

@@ -22,7 +22,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 from status_app.errors import LostRaceError, OutOfTimeError, UnavailableError
-from status_app.events.outbox import Outbox
+from status_app.events.outbox import LeftForTheApp, Outbox
 from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.projection import FleetProjection, Projection
 from status_app.fleet_index.rows import Summary, project, said_of
@@ -106,7 +106,7 @@ class Reconciler:
         commit: DeviceCommit,
         projection: FleetProjection,
         former: FormerIndex,
-        outbox: Outbox | None,
+        outbox: Outbox | LeftForTheApp | None,
         twins: Twins,
         policy: GracePolicy,
         clock: Callable[[], datetime],
@@ -307,7 +307,7 @@ class Reconciler:
         else:
             device.published = last if is_sent else device.published
 
-    async def _send(self, device: _Device, outbox: Outbox, last: int) -> bool:
+    async def _send(self, device: _Device, outbox: Outbox | LeftForTheApp, last: int) -> bool:
         rows: Sequence[Mapping[str, Any]] = device.history
         if len(rows) < last - device.published:
             rows = await self._reader.transitions(device.device_id, range(device.published + 1, last + 1))

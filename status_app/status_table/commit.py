@@ -60,14 +60,14 @@ class _Unit:
 class DeviceCommit:
     """Writes changes of devices."""
 
-    def __init__(self, client: TableClient, *, hub: str, policy: GracePolicy, history_limit: int) -> None:
+    def __init__(self, client: TableClient, *, hub: str, policy: GracePolicy, history_limit: int | None) -> None:
         """Prepare to write.
 
         Args:
             client: The table.
             hub: Short name of the hub, for the ids of events.
             policy: Grace periods and windows.
-            history_limit: Transitions of a device that are kept.
+            history_limit: Transitions of a device that are kept; None: all.
         """
         self._client = client
         self._hub = hub
@@ -147,6 +147,8 @@ class DeviceCommit:
             LostRaceError: Another process trims the same rows.
             UnavailableError: The table service does not answer.
         """
+        if self._history_limit is None:
+            return
         oldest = min(stored.last_sequence - self._history_limit, published)
         if oldest < 1:
             return

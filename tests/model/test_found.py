@@ -1,11 +1,16 @@
 """The smallest histories in which the app once broke a promise, and what the model itself must see."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
+from azure.data.tables import TransactionOperation
 
 from status_app.events import outbox
+from status_app.fleet_index import projection
+from status_app.fleet_index.projection import Projection
 from status_app.reconcile import flag_stuck
+from status_app.storage.transaction import Operation
 
 from .check import BrokenPromiseError, check
 from .faults import Fault, Trouble
@@ -92,17 +97,30 @@ def test_an_equal_version_of_an_identity_that_was_deleted_does_not_come_back() -
 
 
 def test_the_model_sees_that_transitions_are_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outbox.Outbox, "send", sent)
+    monkeypatch.setattr(outbox.Outbox, "send", succeed)
     with pytest.raises(BrokenPromiseError, match="1 transitions are not sent"):
         check(history())
 
 
 def test_the_model_sees_a_row_of_the_index_that_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    operations = projection._operations  # noqa: SLF001 (what it takes away is kept here)
+
+    def keep(shard: str, item: Projection) -> Iterator[Operation]:
+        for operation in operations(shard, item):
+            if operation[0] is not TransactionOperation.DELETE or not operation[1]["RowKey"].startswith("state|"):
+                yield operation
+
+    monkeypatch.setattr(projection, "_operations", keep)
+    with pytest.raises(BrokenPromiseError, match="the index"):
+        check(history(Run("delivery", 0, picks=(0,)), Change(Act.DEPLOY, 0)))
+
+
+def test_the_model_sees_an_announced_change_that_nobody_finishes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flag_stuck.FlagStuck, "_announced", lambda *_: [])
     with pytest.raises(BrokenPromiseError, match="the index has too many rows"):
         check(history(Run("delivery", 0, (Fault(9, Trouble.KILLED),), picks=(0,)), Change(Act.DEPLOY, 0)))
 
 
-async def sent(*_: object) -> bool:
-    """In the place of something that sends."""
+async def succeed(*_: object) -> bool:
+    """In the place of what sends events: it sends none."""
     return True

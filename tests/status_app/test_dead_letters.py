@@ -8,11 +8,13 @@ import sys
 import zlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from app_over_azurite import SECRET, App
+from app_over_azurite import SECRET, TABLES, App, transitions
+from transition_hub import TRANSITIONS, running_hub, stored
 
 from local.iothub import IotHub
 from status_app.__main__ import main
@@ -41,9 +43,9 @@ type Output = pytest.CaptureFixture[str]
 async def app(tables: str) -> AsyncIterator[App]:
     app = App(tables)
     yield app
-    await app.client.delete_table("DeadLetter")
-    await app.services.close()
-    await app.client.close()
+    for name in (*TABLES, "DeadLetter"):
+        await app.client.delete_table(name)
+    await app.close()
 
 
 async def keep(app: App, *events: IncomingEvent, reason: str = "iothub_unavailable") -> DeadLetters:
@@ -445,16 +447,22 @@ async def test_the_command_replays_against_a_hub_and_says_by_its_exit_code_wheth
         listed = await command(environment, "--dry-run", "--reason", "internal_error")
         assert (listed[0], listed[1].count("would be looked at"), listed[2]) == (1, 2, "")
         assert hub.reads.total() == 0
+        asks = "events: reads the twins of their devices, writes what they say, deletes what is done\n"
+        assert await command(environment) == (1, f"2 {asks}", "")  # nobody is there to say yes
+        assert hub.reads.total() == 0
         found = "device_not_found: neither the hub nor the table knows the device"
-        assert await command(environment) == (
+        assert await command(environment, "--yes") == (
             1,
-            f"{app.prefix}/1 {device} processed: changed\n{app.prefix}/2 {late} stays: {found}\n1 processed, 1 left\n",
+            (
+                f"2 {asks}{app.prefix}/1 {device} processed: changed\n"
+                f"{app.prefix}/2 {late} stays: {found}\n1 processed, 1 left\n"
+            ),
             "",
         )
         hub.registry.put(app.hub.twins[late])
-        assert await command(environment) == (
+        assert await command(environment, "--yes") == (
             0,
-            f"{app.prefix}/2 {late} processed: changed\n1 processed, 0 left\n",
+            f"1 {asks}{app.prefix}/2 {late} processed: changed\n1 processed, 0 left\n",
             "",
         )
         assert await command(environment) == (0, "nothing to replay\n", "")
@@ -481,6 +489,45 @@ def test_a_wrong_setting_is_told_and_the_exit_code_is_that_of_a_wrong_use(
     assert printed.err.startswith(told)
     assert SECRET not in printed.err
     assert printed.out == ""
+
+
+async def test_a_command_with_other_settings_than_the_apps_loses_no_event_and_trims_no_history(
+    app: App, tables: str, tmp_path: Path
+) -> None:
+    hub = IotHub(tmp_path)
+    await hub.start()
+    environment = {
+        "STATUS_TABLES": tables,
+        "IOT_HUB": hub.connection_string,
+        "REQUESTS_CA_BUNDLE": str(hub.ca_file),
+        "HISTORY_LIMIT": "1",
+        "GRACE_DEFAULT": "PT1H",
+    }
+    name = hub.connection_string.partition("HostName=")[2].partition(";")[0].partition(".")[0].partition(":")[0]
+    try:
+        async with running_hub() as namespace:
+            settings = {"IOT_HUB": f"{name}.azure-devices.net", "GRACE_DEFAULT": "PT20M"}
+            settings |= {"Transitions": namespace.connection_string(), "TRANSITIONS_HUB": TRANSITIONS}
+            writer = app.another(**settings)
+            device = app.put("d", "003")
+            await (await writer.twin_changes()).handle([app.event(device)], attempt=0)
+            app.report(device, timedelta(minutes=1), runtimeStatus="backoff", exitCode=1)
+            hub.registry.put(app.hub.twins[device])
+            await keep(app, app.event(device), reason="internal_error")
+            before = transitions(await app.rows(device))
+            assert (await command(environment, "--yes"))[0] == 0
+            rows = await app.rows(device)
+            assert len(transitions(rows)) > len(before), "nothing is trimmed"
+            module = rows["module:m1"]
+            assert module["StuckAt"] - module["UnsettledSince"] == timedelta(minutes=20)
+            await (await writer.flag_stuck()).run()
+            sent = [body for body in stored(namespace) if b'"deviceId"' in body]
+            assert len(sent) == len(transitions(rows))
+    finally:
+        await hub.stop()
+    other = environment | {"IOT_HUB": "other.azure-devices.net"}
+    code, _, error = await command(other, "--yes")
+    assert (code, error) == (64, f"IOT_HUB is 'other', and the tables of STATUS_TABLES are those of {name!r}\n")
 
 
 async def test_a_table_service_that_refuses_the_key_or_does_not_answer_is_told(tables: str) -> None:
