@@ -92,6 +92,7 @@ class TwinReader:
         sleep: Waits that many seconds, for a turn or before another attempt.
         clock: Seconds that never run back.
         hub_clock: What learns from the answers when they were made.
+        query_retry: How often a page is asked for.
         timeout: Seconds for an attempt to read a twin. A page takes longer.
     """
 
@@ -104,13 +105,14 @@ class TwinReader:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
         hub_clock: ServiceClock | None = None,
+        query_retry: RetryPolicy = QUERY_RETRY,
         timeout: float = TIMEOUT,
     ) -> None:
         self._iot_hub = iot_hub
         turns = TokenBucket(reads_per_second, clock=clock, sleep=sleep)
         self._reads = _Requests(turns, RETRY, timeout)
         turns = TokenBucket(queries_per_minute / MINUTE, clock=clock, sleep=sleep)
-        self._queries = _Requests(turns, QUERY_RETRY, PAGE_TIMEOUTS * timeout, MINUTE)
+        self._queries = _Requests(turns, query_retry, PAGE_TIMEOUTS * timeout, MINUTE)
         self._sleep = sleep
         self._clock = clock
         self._hub_clock = hub_clock or ServiceClock()

@@ -3,7 +3,9 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Final
 
 from status_app.commands.doctor.api_checks import ADDRESS, check_api
 from status_app.commands.doctor.event_hub_checks import DEFAULT_GROUP, check_event_hub
@@ -14,10 +16,13 @@ from status_app.commands.exit_codes import ExitCode
 from status_app.commands.fleet_status.choose_source import api_address
 from status_app.commands.terminal import printed
 from status_app.errors import SettingError
-from status_app.iothub.twins import TwinReader
+from status_app.iothub.twins import QUERY_RETRY, TwinReader
 from status_app.settings import Settings, check_trigger, read_iot_hub, read_schedules, read_tables
 from status_app.storage.client import table_service
 from status_app.storage.heartbeats import Heartbeat, Source
+
+ONCE: Final = replace(QUERY_RETRY, attempts=1)
+"""A person waits: that the hub throttles queries is said, and not waited out."""
 
 _APP = ("STATUS_TABLES", "IOT_HUB", "TWIN_CHANGES_HUB", "CONSUMER_GROUP")
 _SIGNS = {Verdict.OK: "ok     ", Verdict.WRONG: "WRONG  ", Verdict.SKIPPED: "skipped"}
@@ -119,7 +124,7 @@ def _settings(environment: Mapping[str, str]) -> Step:
 async def _iot_hub(environment: Mapping[str, str]) -> list[Step]:
     try:
         iot_hub, hub = read_iot_hub(environment)
-        reader = TwinReader(iot_hub)
+        reader = TwinReader(iot_hub, query_retry=ONCE)
     except SettingError as error:
         return [_not_set("IoT hub", error, environment, "IOT_HUB")]
     try:
