@@ -43,10 +43,9 @@ from status_app.telemetry.exporter import azure_monitor
 
 @dataclass(frozen=True, slots=True)
 class _Parts:
-    index: FleetIndex
     flag_stuck: FlagStuck
+    resync: Resync
     reconciler: Reconciler
-    position: ResyncPosition
     dead_letters: DeadLetters
 
 
@@ -107,8 +106,7 @@ class Services:
 
     async def resync(self) -> Resync:
         """The timer of the whole fleet."""
-        parts = await self._made()
-        return Resync(parts.index, parts.position, parts.reconciler, self._twins, self._clock, self._ticks)
+        return (await self._made()).resync
 
     async def reconciler(self) -> Reconciler:
         """What looks at devices."""
@@ -156,11 +154,11 @@ class Services:
             reconciler = Reconciler(devices, commit, projection, former, outbox, self._twins, policy, self._clock)
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
             deployments = Deployments(rows, index, devices, publisher, policy, hub=hub, clock=self._clock)
+            position, ticks = ResyncPosition(index_table), self._ticks
             self._parts = _Parts(
-                index,
-                FlagStuck(index, build, deployments, outbox, reconciler, self._twins, self._clock, self._ticks),
+                FlagStuck(index, build, deployments, outbox, reconciler, self._twins, self._clock, ticks),
+                Resync(index, build, position, reconciler, self._twins, self._clock, ticks),
                 reconciler,
-                ResyncPosition(index_table),
                 DeadLetters(await self._table(dead_letters.TABLE)),
             )
         return self._parts

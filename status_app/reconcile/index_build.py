@@ -2,9 +2,13 @@
 
 No twin is read. One row says how far it has come, so that a run goes on where the last one stopped. Until it is done a
 device that changes is projected as ever: its summary is there, and the build finds nothing to do.
+
+Once it is done, each resync checks some more devices in the same way, so that a week goes by between two looks at a
+device. What no protocol excludes (a row that somebody has deleted, a writer that stood still for a day) is mended then.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from itertools import batched
@@ -21,11 +25,15 @@ from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Announced
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.status_table.reader import DeviceReader
-from status_app.storage.client import table_errors
+from status_app.storage.client import PAGE, table_errors
 
+CHECKS: Final = 168
+"""Checks of a part in which all devices are checked: a week of hours."""
 RUN_FOR: Final = timedelta(minutes=4)
 """A run of the timer that builds goes on for so long, and the next one after it."""
 _PARTITION: Final = "build"
+_BUILD: Final = f"format:{FORMAT}"
+_CHECK: Final = "check"
 
 
 class IndexBuild:
@@ -65,7 +73,7 @@ class IndexBuild:
         """
         if self.is_done:
             return
-        row = await self._row()
+        row = await self._row(_BUILD)
         self.is_done = bool(row.get("Done"))
         if not row:
             await self._deployments.adopt(self._client)
@@ -79,9 +87,26 @@ class IndexBuild:
                 return  # this page again
             await self._keep_place(place, is_done=place is None)
 
+    async def check(self, report: RunReport) -> None:
+        """Project some devices as they are stored, and after them the next ones: all of them in `CHECKS` runs.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        row = await self._row(_CHECK)
+        place, fleet, passed = json.loads(row.get("Place", "null")), row.get("Fleet", 0), row.get("Passed", 0)
+        some = min(PAGE, math.ceil(max(fleet, passed, 1) / CHECKS))
+        devices, place = await self._reader.devices(place, some)
+        if not await self._project(devices, report):
+            return  # this page again
+        passed += len(devices)
+        counted = {"Fleet": passed, "Passed": 0} if place is None else {"Fleet": fleet, "Passed": passed}
+        with table_errors():
+            await self._client.upsert_entity({**_key(_CHECK), "Place": json.dumps(place), **counted})
+
     async def _keep_place(self, place: dict[str, str] | None, *, is_done: bool) -> None:
         with table_errors():
-            await self._client.upsert_entity({**_key(), "Place": json.dumps(place), "Done": is_done})
+            await self._client.upsert_entity({**_key(_BUILD), "Place": json.dumps(place), "Done": is_done})
         self.is_done = is_done
 
     async def _project(self, devices: Iterable[str], report: RunReport) -> bool:
@@ -100,13 +125,13 @@ class IndexBuild:
             is_done = is_done and len(bad) == len(errors) and all(isinstance(key, str) for key in announced.values())
         return is_done
 
-    async def _row(self) -> Mapping[str, Any]:
-        query = " and ".join(f"{name} eq '{value}'" for name, value in _key().items())
+    async def _row(self, row_key: str) -> Mapping[str, Any]:
+        query = " and ".join(f"{name} eq '{value}'" for name, value in _key(row_key).items())
         with table_errors():
             async for row in self._client.query_entities(query):
                 return row
         return {}
 
 
-def _key() -> dict[str, str]:
-    return {"PartitionKey": _PARTITION, "RowKey": f"format:{FORMAT}"}
+def _key(row_key: str) -> dict[str, str]:
+    return {"PartitionKey": _PARTITION, "RowKey": row_key}

@@ -229,7 +229,8 @@ class Reconciler:
         if device.change is None:
             device.outcome = Outcome.UNVERIFIED if device.is_silent else Outcome.UNCHANGED
         else:
-            device.is_moving = device.is_moving or self._moves_the_index(device.change)
+            # What a query heals is compared with the index in any case: whoever failed before may have failed there.
+            device.is_moving = device.is_moving or isinstance(task, Queried) or self._moves_the_index(device.change)
 
     def _moves_the_index(self, change: Change) -> bool:
         """Whether the index has something else to say of a device after a change; `Published` is said there alone."""

@@ -3,6 +3,8 @@
 One query pages through the twins, for the time of a run; the next run goes on where the last one stopped. After the
 last page each device of the index that no page held is looked at, and removed where the hub does not have it. Where it
 has come to is kept every few pages, so that a run which is killed, or that meets a slow hub, has not been in vain.
+
+Each run checks a part of the index too (index_build.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -14,6 +16,7 @@ from status_app.errors import ContinuationError, LostRaceError, OutOfTimeError, 
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.ingest.notifications import UNADDRESSABLE
 from status_app.iothub.twins import TwinPage
+from status_app.reconcile.index_build import IndexBuild
 from status_app.reconcile.reconciler import AT_ONCE, Reconciler
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
 from status_app.reconcile.run_report import RunReport
@@ -50,6 +53,7 @@ class Resync:
     def __init__(  # noqa: PLR0913, PLR0917 (each is a part that it needs)
         self,
         index: FleetIndex,
+        build: IndexBuild,
         position: ResyncPosition,
         reconciler: Reconciler,
         twins: TwinPages,
@@ -57,6 +61,7 @@ class Resync:
         ticks: Callable[[], float],
     ) -> None:
         self._index = index
+        self._build = build
         self._position = position
         self._reconciler = reconciler
         self._twins = twins
@@ -80,6 +85,13 @@ class Resync:
             await self._query(cycle, report, queries, end)
         except LostRaceError:
             _log.warning("resync: this run was over, and another goes on with its cycle")
+        try:
+            async with end.limits("tables"):
+                await self._build.check(report)
+        except OutOfTimeError:
+            _log.info("resync: the next run checks the index")
+        except UnavailableError as error:
+            report.errors.append(error)
         record(RESYNC_HEALED, report.outcomes[Outcome.HEALED] + report.outcomes[Outcome.REMOVED])
         report.finish("resync")
 

@@ -102,16 +102,21 @@ class DeviceReader:
                     break
         return found
 
-    async def devices(self, continuation: dict[str, str] | None) -> tuple[list[str], dict[str, str] | None]:
+    async def devices(
+        self, continuation: dict[str, str] | None, count: int | None = None
+    ) -> tuple[list[str], dict[str, str] | None]:
         """A page of all devices that have a state, in no order. One request, which scans the table.
 
         Args:
             continuation: What the page before gave; None for the first.
+            count: Devices of a page, at most; as many as an answer holds by default.
 
         Returns:
             Ids of devices, perhaps none, and where to go on; None at the end.
         """
-        query = self._client.query_entities(f"RowKey eq '{DEVICE}'", select=["PartitionKey"], results_per_page=PAGE)
+        query = self._client.query_entities(
+            f"RowKey eq '{DEVICE}'", select=["PartitionKey"], results_per_page=count or PAGE
+        )
         pages: Any = query.by_page(continuation)  # type: ignore[arg-type]  # the SDK's place is an object, and typed as text
         with table_errors():
             async for page in pages:

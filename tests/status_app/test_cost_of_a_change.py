@@ -71,5 +71,6 @@ async def test_a_resync_reads_each_device_once_beside_what_the_end_of_a_cycle_co
     await (await app.services.resync()).run()  # removes the devices of other tests
     before = sum(requests.values())
     await (await app.services.resync()).run()
-    # Of each shard the devices that it names, and the changes that are announced; the lease, and its end.
-    assert sum(requests.values()) - before <= DEVICES + 2 * 16 + 4
+    # Of each shard the devices that it names, and the changes that are announced; the lease, and its end. Of the one
+    # device whose turn it is to be checked its key, its rows and its summary; and how far the check has come.
+    assert sum(requests.values()) - before <= DEVICES + 2 * 16 + 4 + 5

@@ -13,6 +13,7 @@ from whole_index import wrong_rows
 
 from local.tables import TableProxy, is_transaction
 from status_app.events.cloud_event import cloud_event
+from status_app.fleet_index.projection import FleetProjection, Projection
 from status_app.fleet_index.rows import SHARDS, shard_of, time_text
 from status_app.http import routes
 from status_app.storage.keys import escape, key_part
@@ -139,6 +140,45 @@ async def test_once_it_is_built_no_run_and_no_process_asks_for_it_again(app: App
     await app.flag_stuck()
     assert proxy.requests_of["DeploymentStatus"]["read"] == read
     assert await app.etags() == before
+
+
+async def lose(app: App, *devices: str) -> None:
+    """Let the index say nothing of devices, as where a writer stood still for days before it projected them."""
+    projection = FleetProjection(app.client.get_table_client("DeploymentIndex"))
+
+    async def again(_: Projection) -> Projection:
+        raise AssertionError
+
+    await projection.project([Projection(await projection.read(device), None) for device in devices], again)
+
+
+async def test_a_device_that_the_index_has_lost_is_in_it_again_once_the_resyncs_of_a_week_have_run(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("status_app.reconcile.index_build.CHECKS", 3)
+    devices = await fleet(app)
+    runs = [0]
+    for _ in range(2):
+        await lose(app, *devices[::2])
+        assert await wrong_rows(app) != {}
+        before = await status_etags(app)
+        while await wrong_rows(app) != {} and runs[-1] < len(devices):
+            await app.resync(MINUTE)
+            runs[-1] += 1
+        assert await wrong_rows(app) == {}
+        assert await status_etags(app) == before
+        runs.append(0)
+    assert runs[1] <= 3, "how many devices there are is known after the first pass"
+
+
+async def test_what_a_query_heals_is_in_the_index_again_at_once(app: App) -> None:
+    devices = await fleet(app)
+    await lose(app, *devices)
+    for device in devices:
+        with app.edit(device, MINUTE) as reported:
+            reported["something"] = "else"
+    await app.resync(MINUTE)
+    assert await wrong_rows(app) == {}
 
 
 async def test_a_build_that_was_cut_off_goes_on_behind_its_last_page(

@@ -90,7 +90,7 @@ async def test_a_run_that_was_paused_for_longer_than_its_lease_changes_nothing_o
 ) -> None:
     devices = fleet(app, 3 * PAGES_KEPT)
     second, ticks = app.another(), app.now.timestamp()
-    app.services._ticks = lambda: ticks  # noqa: SLF001 (its machine was paused with it)
+    (await app.services.resync())._ticks = lambda: ticks  # noqa: SLF001 (its machine was paused with it)
     pages = 0
 
     async def pause(_page: TwinPage) -> None:
