@@ -1,6 +1,6 @@
 # Every command sets up what it needs. `make help` says what each does.
 .PHONY: demo help setup quick test core start lint types check-infra check-schemas check-javascript schemas browser \
-	prove mutants audit licences clean
+	prove soak mutants audit licences clean
 
 # What does not need each other is made side by side.
 MAKEFLAGS += --jobs=2
@@ -30,6 +30,9 @@ prove: $(READY) $(NODE_READY) ## Hours: what `make test` does in a minute, many 
 	$(PYTHON) -m tests.model --histories 100000
 	$(PYTHON) -m tests.fuzz --inputs 1000000
 	$(PYTHON) -m tests.flood --notifications 100000 --devices 3000
+
+soak: $(READY) $(NODE_READY) ## An hour: the app under load and faults, its memory, sockets and lag each minute
+	$(PYTHON) -m tests.soak --minutes 60
 
 mutants: .venv-mutants/.ready ## An hour: changes status_core in one place after the other, and each time a test has to fail
 	.venv-mutants/bin/mutmut run "$(MODULE).*"

@@ -194,6 +194,25 @@ class Reconciler:
             summary = Summary(device.device_id) if is_new else await self._projection.read(device.device_id)
             await self._take(device, summary, device.stored)
             device.change = replace(device.change, published=device.published)
+        if device.change is not None and device.change.record is None:
+            await self._keep_published(device)
+
+    async def _keep_published(self, device: _Device) -> None:
+        """Project a device that the index does not know, before it is removed.
+
+        Its row goes, and with it what it says of `Published`: its summary has to say so then. It has none where the
+        projection of its first change failed.
+        """
+        if device.summary is None or device.summary.etag is not None:
+            return
+        item = Projection(device.summary, project(device.stored, device.summary, device.published))
+        results = await self._projection.project([item], lambda _: self._as_it_is_now(device))
+        said = results[device.device_id]
+        if isinstance(said, LostRaceError):
+            raise UnavailableError("tables", "other writers were first") from said
+        if isinstance(said, Exception):
+            raise said
+        device.summary = said
 
     async def _read_twins(self, devices: Sequence[_Device], deadline: Deadline) -> None:
         """Read the twins of all devices that need theirs."""
@@ -327,13 +346,7 @@ class Reconciler:
         await _each(devices, prepare, NEVER)
 
         async def again(item: Projection) -> Projection:
-            device = work[item.before.device_id]
-            summary = await self._projection.read(device.device_id)
-            await self._take(device, summary, await self._reader.read(device.device_id))
-            if self._has_unpublished(device):
-                device.history = []
-                await self._publish(device)
-            return self._projection_of(device)
+            return await self._as_it_is_now(work[item.before.device_id])
 
         results = await self._projection.project(projections, again)
         for device in work.values():
@@ -348,6 +361,15 @@ class Reconciler:
                 self._cache.keep(said, device.stored)
             if device.has_committed:
                 await self._trim(device)
+
+    async def _as_it_is_now(self, device: _Device) -> Projection:
+        """What is to be projected of a device after a lost race."""
+        summary = await self._projection.read(device.device_id)
+        await self._take(device, summary, await self._reader.read(device.device_id))
+        if self._has_unpublished(device):
+            device.history = []
+            await self._publish(device)
+        return self._projection_of(device)
 
     def _projection_of(self, device: _Device) -> Projection:
         is_moved = isinstance(device.task, Due)

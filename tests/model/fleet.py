@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from status_core import DeploymentStatus, evaluate
+
 SECRET: Final = "hunter2-correct-horse"
 MODULES: Final = ("m1", "m2", "m3")
 CODES: Final = (200, 500, 406, 400, 412, 417, None, 999)
@@ -68,11 +70,18 @@ class Device:
 
     device_id: str
     twins: list[dict[str, Any] | None] = field(default_factory=lambda: [None])
+    _statuses: list[DeploymentStatus] = field(default_factory=list)
 
     @property
     def twin(self) -> dict[str, Any] | None:
         """What the hub holds now."""
         return self.twins[-1]
+
+    @property
+    def statuses(self) -> list[DeploymentStatus]:
+        """What each twin says."""
+        self._statuses += map(evaluate, self.twins[len(self._statuses) :])
+        return self._statuses
 
     def change(self, change: Change, now: datetime) -> bool:
         """Let it happen; False where it cannot."""

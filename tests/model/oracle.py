@@ -23,7 +23,7 @@ from status_app.events.cloud_event import cloud_event
 from status_app.fleet_index.rows import Summary, project, shard_of, summary_key
 from status_app.service_clock import RESOLUTION
 from status_app.storage.keys import escape, module_key
-from status_core import EDGE_AGENT, DeploymentStatus, DeviceRecord, GracePolicy, Reason, advance, evaluate, known_reason
+from status_core import EDGE_AGENT, DeploymentStatus, DeviceRecord, GracePolicy, Reason, advance, known_reason
 
 from .fleet import SECRET, Device
 from .promises import broken_promises, parts
@@ -90,7 +90,7 @@ def _states(device: Device, state: Mapping[str, Any], history: list[Mapping[str,
         if history and history[-1]["Kind"] != "deleted":
             yield f"it is not in the hub, and its history ends with {history[-1]['Kind']}"
         return
-    expected = _expected(evaluate(device.twin))
+    expected = _expected(device.statuses[-1])
     if state.keys() != expected.keys():
         yield f"it has the rows {sorted(state)}, not {sorted(expected)}"
     for key in state.keys() & expected.keys():
@@ -113,18 +113,13 @@ def _is_blamed(device: Device, key: str, row: Mapping[str, Any], expected: Mappi
         return True
     if expected["Reason"] != Reason.SETTLING or expected["State"] not in ("missing", "updating"):
         return False
-    twins = [twin for twin in device.twins if twin is not None]
-    version = twins[-1]["properties"]["desired"]["$version"]
-    named = [_expected(evaluate(twin)).get(key, {}) for twin in twins if _version(twin) == version]
+    version = device.statuses[-1].desired_version
+    of_the_version = [status for status in device.statuses if status.desired_version == version]
+    named = [_expected(status).get(key, {}) for status in of_the_version]
     return any(
         row["Reason"] == past.get("Reason") != Reason.SETTLING and past.get("State") in ("missing", "updating")
         for past in named
     )
-
-
-def _version(twin: Mapping[str, Any]) -> int:
-    version: int = twin["properties"]["desired"]["$version"]
-    return version
 
 
 def _expected(status: DeploymentStatus) -> dict[str, dict[str, Any]]:
@@ -196,13 +191,14 @@ def _ideal(device: Device, times: list[datetime]) -> tuple[DeviceRecord | None, 
     """
     record: DeviceRecord | None = None
     silent: set[str] = set()
-    for twin, (at, end) in zip(device.twins[1:], pairwise(times), strict=True):
+    said = zip(device.twins[1:], device.statuses[1:], pairwise(times), strict=True)
+    for twin, status, (at, end) in said:
         if twin is None:
             record = None
             continue
         due: datetime | None = at
         while due is not None and due <= end:
-            record, _ = advance(record, evaluate(twin), due, GracePolicy())
+            record, _ = advance(record, status, due, GracePolicy())
             due = record.due(GracePolicy())
         assert record is not None
         is_old = record.verdict.state in (*_OLD, "no_deployment")
@@ -238,7 +234,10 @@ def _followed(world: World, device: Device, history: list[Mapping[str, Any]]) ->
     before it was there.
     """
     place = 0
-    said = [("", None) if twin is None else (str(evaluate(twin).state), _version(twin)) for twin in device.twins]
+    said = [
+        ("", None) if twin is None else (str(status.state), status.desired_version)
+        for twin, status in zip(device.twins, device.statuses, strict=True)
+    ]
     times = [START, *(at for name, at, _ in world.changes if name == device.device_id)]
     for row in history:
         if row["Kind"] not in ("device", "deleted"):
@@ -317,7 +316,7 @@ def _kept(world: World, device: Device, rows: Mapping[str, Any], history: list[M
 
 def _outlasting(device: Device, rows: Mapping[str, Any], history: list[Mapping[str, Any]]) -> dict[str, str]:
     """The newest flags of each part that was never gone, and the first transition of the present version."""
-    always = set.intersection(*({"", *evaluate(twin).modules} for twin in device.twins[1:]))
+    always = set.intersection(*({"", *status.modules} for status in device.statuses[1:]))
     flags = {
         (row["Kind"], row["Module"]): row["RowKey"]
         for row in history
@@ -378,7 +377,7 @@ def _deployments(world: World) -> Iterator[str]:
     successful: Counter[str] = Counter()
     failing: Counter[str] = Counter()
     for device in world.devices.values():
-        status = evaluate(device.twin)
+        status = device.statuses[-1]
         stuck = any(row.get("Stuck") for row in world.rows(device.device_id).values())
         for deployment in status.deployments if device.twin is not None else ():
             devices[deployment] += 1

@@ -77,6 +77,14 @@ def test_a_writer_that_was_paused_until_its_announcement_ended_changes_nothing(b
         check(history(*device, *before, Change(Act.EMPTY, 0), late, devices=2))
 
 
+def test_a_device_that_is_removed_before_it_was_ever_projected_leaves_no_event_unsent() -> None:
+    """Only the row of the device said that nothing of it was published, and the removal took that with it."""
+    for gap in range(8, 14):
+        looks = Run("delivery", 0, (Fault(gap, Trouble.KILLED),), picks=(0, 1, 2))
+        removes = Run("delivery", 0, (Fault(gap, Trouble.KILLED),), picks=(-1,))
+        check(history(looks, Change(Act.DELETE, 0), removes))
+
+
 def test_a_torn_page_makes_no_first_state_of_a_device() -> None:
     check(history(Run("resync", pages=(Page.TORN,))))
 

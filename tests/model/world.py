@@ -143,14 +143,17 @@ class World:
     async def rival(self, device: int) -> None:
         """Let another process look at a device, from beginning to end."""
         found = self.devices[NAMES[device % len(self.devices)]]
-        await self._invoke(self.process(), [self._notification(found, Act.DELETE)])
+        with _refused_at_most():
+            await self._invoke(self.process(), [self._notification(found, Act.DELETE)])
 
     async def meanwhile(self, device: int) -> None:
         """Let another process look at a device, and run the timer of each minute."""
         process = self.process()
         found = self.devices[NAMES[device % len(self.devices)]]
-        await self._invoke(process, [self._notification(found, Act.DELETE)])
-        await (await process.services.flag_stuck()).run()
+        with _refused_at_most():
+            await self._invoke(process, [self._notification(found, Act.DELETE)])
+        with _refused_at_most():
+            await (await process.services.flag_stuck()).run()
 
     def _replace(self, number: int) -> None:
         """Put another process in the place of one, on the same machine."""
@@ -201,18 +204,16 @@ class World:
         process = self.processes[run.process]
         process.expect(run.faults)
         try:
-            if run.what == "delivery":
-                await self._deliver(process, run)
-            elif run.what == "flag_stuck":
-                await (await process.services.flag_stuck()).run()
-            else:
-                self.lag, self.pages = dict(zip(self.devices, run.lag, strict=False)), iter(run.pages)
-                await (await process.services.resync()).run()
+            with _refused_at_most():
+                if run.what == "delivery":
+                    await self._deliver(process, run)
+                elif run.what == "flag_stuck":
+                    await (await process.services.flag_stuck()).run()
+                else:
+                    self.lag, self.pages = dict(zip(self.devices, run.lag, strict=False)), iter(run.pages)
+                    await (await process.services.resync()).run()
         except Killed:
             self._replace(run.process)
-        except (UnavailableError, ExceptionGroup, BatchError) as error:
-            if not _is_expected(error):
-                raise
         finally:
             process.expect(())
 
@@ -272,8 +273,18 @@ def _settings(history_limit: int) -> Settings:
     return Settings.read(SETTINGS | {"HISTORY_LIMIT": str(history_limit)})
 
 
-def _is_expected(error: BaseException) -> bool:
-    """Whether a service that did not answer is all that an error tells of."""
+@contextmanager
+def _refused_at_most() -> Iterator[None]:
+    """Let a run fail where a service did not answer, or its time was over, and for nothing else."""
+    try:
+        yield
+    except (UnavailableError, BatchError, ExceptionGroup) as error:
+        if not _is_refusal(error):
+            raise
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """Whether a service that did not answer is all that an error is about."""
     if isinstance(error, BaseExceptionGroup):
-        return all(_is_expected(part) for part in error.exceptions)
+        return all(map(_is_refusal, error.exceptions))
     return isinstance(error, (UnavailableError, BatchError))
