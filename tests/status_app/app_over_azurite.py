@@ -215,9 +215,8 @@ class App:
         for name in TABLES:
             async for row in self.client.get_table_client(name).list_entities():
                 found[name, row["PartitionKey"], row["RowKey"]] = row.metadata["etag"]
-        for row in (("DeploymentIndex", "build", "check"), ("Deployments", "app", "settings")):
-            found.pop(row, None)
-        return found
+        own = {("DeploymentIndex", "build", "check"), ("Deployments", "app", "settings")}
+        return {key: etag for key, etag in found.items() if key not in own}
 
     async def rows(self, device: str) -> dict[str, Any]:
         table = self.client.get_table_client("DeploymentStatus")
