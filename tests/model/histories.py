@@ -103,7 +103,7 @@ def histories(devices: int, length: int) -> st.SearchStrategy[History]:
         ),
         seed=st.integers(0, 2**16),
         devices=st.just(devices),
-        history_limit=st.sampled_from([200, 200, 4]),
+        history_limit=st.sampled_from([200, 200, 4, 1]),
         transaction_limit=st.sampled_from([100, 8]),
         twins_per_run=st.sampled_from([10_000, 1]),
         page_size=st.sampled_from([100, 1]),

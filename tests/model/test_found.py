@@ -10,6 +10,8 @@ from status_app.events import outbox
 from status_app.fleet_index import projection
 from status_app.fleet_index.projection import Projection
 from status_app.reconcile import flag_stuck
+from status_app.status_table.commit import DeviceCommit
+from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.transaction import Operation
 
 from .check import BrokenPromiseError, check
@@ -127,6 +129,20 @@ def test_the_model_sees_an_announced_change_that_nobody_finishes(monkeypatch: py
     monkeypatch.setattr(flag_stuck.FlagStuck, "_announced", lambda *_: [])
     with pytest.raises(BrokenPromiseError, match="the index has too many rows"):
         check(history(Run("delivery", 0, (Fault(9, Trouble.KILLED),), picks=(0,)), Change(Act.DEPLOY, 0)))
+
+
+def test_the_model_sees_a_transition_that_is_trimmed_before_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    trim = DeviceCommit.trim
+
+    async def trim_all(commit: DeviceCommit, stored: StoredDevice, _published: int) -> None:
+        await trim(commit, stored, stored.last_sequence)
+
+    monkeypatch.setattr(DeviceCommit, "trim", trim_all)
+    later = Change(Act.DEPLOY, 0, asked=((0, 2),)), Change(Act.REPORT, 0, code=3)
+    looks = [step for change in later for step in (change, Run("delivery", 0, picks=(-1,)))]
+    refused = Run("delivery", 0, (Fault(10, Trouble.THROTTLED),), picks=(0, 1, 2))
+    with pytest.raises(BrokenPromiseError, match="1 transitions are not sent"):
+        check(replace(history(refused, *looks), history_limit=1))
 
 
 async def succeed(*_: object) -> bool:
