@@ -98,6 +98,14 @@ def test_a_clock_that_is_off_flags_nothing_early_and_dates_nothing_ahead(ahead: 
     check(history(Jump(1, ahead), Change(Act.DEPLOY, 0), look, Run("flag_stuck", 1), Change(Act.DEPLOY, 0)))
 
 
+def test_a_query_that_is_behind_ends_no_clock() -> None:
+    """What had failed again by then was announced as successful."""
+    look, fails, runs = Run("delivery", 0, picks=(-1,)), Change(Act.REPORT, 0, runs=(1, 0, 0)), Change(Act.REPORT, 0)
+    looks = [step for change in (*BORN, fails, runs) for step in (change, look)]
+    lagging = Wait(560), fails, Lose(-1), Wait(100), Run("resync", 0, lag=(1,))
+    check(History((*looks, *lagging), devices=1))
+
+
 def test_an_equal_version_of_an_identity_that_was_deleted_does_not_come_back() -> None:
     """Both identities are at version 4: the index of the hub still gives the first one, which was rejected."""
     first = Change(Act.REPORT, 0, code=3), Run("delivery", 0, picks=(0, 1, 2, 3)), Change(Act.DELETE, 0)
