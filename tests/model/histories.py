@@ -86,7 +86,10 @@ left_behind = st.tuples(
 
 
 def histories(devices: int, length: int) -> st.SearchStrategy[History]:
-    """Histories of a fleet: each device is in the hub from the beginning, with a deployment."""
+    """Histories of a fleet: each device is in the hub from the beginning, with a deployment.
+
+    In half of them the app looks at each change before the next one comes: all times and news are known then.
+    """
     born = tuple(
         step
         for number in range(devices)
@@ -96,14 +99,17 @@ def histories(devices: int, length: int) -> st.SearchStrategy[History]:
             Change(Act.REPORT, number),
         )
     )
+
+    def happen(later: list[tuple[Step, ...]], is_watched: bool) -> tuple[Step, ...]:
+        every = (*born, *chain.from_iterable(later))
+        return tuple(chain.from_iterable(map(_watched, every))) if is_watched else every
+
     return st.builds(
         History,
-        st.lists(st.one_of(*[steps.map(_alone)] * 9, left_behind), max_size=length).map(
-            lambda later: (*born, *chain.from_iterable(later))
-        ),
+        st.builds(happen, st.lists(st.one_of(*[steps.map(_alone)] * 9, left_behind), max_size=length), st.booleans()),
         seed=st.integers(0, 2**16),
         devices=st.just(devices),
-        history_limit=st.sampled_from([200, 200, 4]),
+        history_limit=st.sampled_from([200, 200, 4, 1]),
         transaction_limit=st.sampled_from([100, 8]),
         twins_per_run=st.sampled_from([10_000, 1]),
         page_size=st.sampled_from([100, 1]),
@@ -113,3 +119,7 @@ def histories(devices: int, length: int) -> st.SearchStrategy[History]:
 
 def _alone(step: Step) -> tuple[Step, ...]:
     return (step,)
+
+
+def _watched(step: Step) -> tuple[Step, ...]:
+    return (step, Run("delivery", picks=(-1,))) if isinstance(step, Change) else (step,)

@@ -10,6 +10,8 @@ from status_app.events import outbox
 from status_app.fleet_index import projection
 from status_app.fleet_index.projection import Projection
 from status_app.reconcile import flag_stuck
+from status_app.status_table.commit import DeviceCommit
+from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.transaction import Operation
 
 from .check import BrokenPromiseError, check
@@ -96,6 +98,14 @@ def test_a_clock_that_is_off_flags_nothing_early_and_dates_nothing_ahead(ahead: 
     check(history(Jump(1, ahead), Change(Act.DEPLOY, 0), look, Run("flag_stuck", 1), Change(Act.DEPLOY, 0)))
 
 
+def test_a_query_that_is_behind_ends_no_clock() -> None:
+    """What had failed again by then was announced as successful."""
+    look, fails, runs = Run("delivery", 0, picks=(-1,)), Change(Act.REPORT, 0, runs=(1, 0, 0)), Change(Act.REPORT, 0)
+    looks = [step for change in (*BORN, fails, runs) for step in (change, look)]
+    lagging = Wait(560), fails, Lose(-1), Wait(100), Run("resync", 0, lag=(1,))
+    check(History((*looks, *lagging), devices=1))
+
+
 def test_an_equal_version_of_an_identity_that_was_deleted_does_not_come_back() -> None:
     """Both identities are at version 4: the index of the hub still gives the first one, which was rejected."""
     first = Change(Act.REPORT, 0, code=3), Run("delivery", 0, picks=(0, 1, 2, 3)), Change(Act.DELETE, 0)
@@ -127,6 +137,20 @@ def test_the_model_sees_an_announced_change_that_nobody_finishes(monkeypatch: py
     monkeypatch.setattr(flag_stuck.FlagStuck, "_announced", lambda *_: [])
     with pytest.raises(BrokenPromiseError, match="the index has too many rows"):
         check(history(Run("delivery", 0, (Fault(9, Trouble.KILLED),), picks=(0,)), Change(Act.DEPLOY, 0)))
+
+
+def test_the_model_sees_a_transition_that_is_trimmed_before_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    trim = DeviceCommit.trim
+
+    async def trim_all(commit: DeviceCommit, stored: StoredDevice, _published: int) -> None:
+        await trim(commit, stored, stored.last_sequence)
+
+    monkeypatch.setattr(DeviceCommit, "trim", trim_all)
+    later = Change(Act.DEPLOY, 0, asked=((0, 2),)), Change(Act.REPORT, 0, code=3)
+    looks = [step for change in later for step in (change, Run("delivery", 0, picks=(-1,)))]
+    refused = Run("delivery", 0, (Fault(10, Trouble.THROTTLED),), picks=(0, 1, 2))
+    with pytest.raises(BrokenPromiseError, match="1 transitions are not sent"):
+        check(replace(history(refused, *looks), history_limit=1))
 
 
 async def succeed(*_: object) -> bool:
