@@ -22,7 +22,7 @@ from status_app.fleet_index.projection import FleetProjection
 from status_app.fleet_index.rows import FORMAT
 from status_app.reconcile.reconciler import AT_ONCE, Reconciler
 from status_app.reconcile.run_report import RunReport
-from status_app.reconcile.tasks import Announced
+from status_app.reconcile.tasks import Announced, Result
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.status_table.reader import DeviceReader
 from status_app.storage.client import PAGE, table_errors
@@ -77,13 +77,13 @@ class IndexBuild:
         self.is_done = bool(row.get("Done"))
         if not row:
             await self._deployments.adopt(self._client)
-            if not await self._project(await self._former.unsent(), report):  # devices that were removed among them
+            if not await self._build(await self._former.unsent(), report):  # devices that were removed among them
                 return
             await self._keep_place(None, is_done=False)
         place, began = json.loads(row.get("Place", "null")), self._clock()
         while not self.is_done and self._clock() - began < RUN_FOR:
             devices, place = await self._reader.devices(place)
-            if not await self._project(devices, report):
+            if not await self._build(devices, report):
                 return  # this page again
             await self._keep_place(place, is_done=place is None)
 
@@ -97,7 +97,7 @@ class IndexBuild:
         place, fleet, passed = json.loads(row.get("Place", "null")), row.get("Fleet", 0), row.get("Passed", 0)
         some = min(PAGE, math.ceil(max(fleet, passed, 1) / CHECKS))
         devices, place = await self._reader.devices(place, some)
-        if not await self._project(devices, report):
+        if any(map(_is_out, await self._project(devices, report))):
             return  # this page again
         passed += len(devices)
         counted = {"Fleet": passed, "Passed": 0} if place is None else {"Fleet": fleet, "Passed": passed}
@@ -109,21 +109,23 @@ class IndexBuild:
             await self._client.upsert_entity({**_key(_BUILD), "Place": json.dumps(place), "Done": is_done})
         self.is_done = is_done
 
-    async def _project(self, devices: Iterable[str], report: RunReport) -> bool:
+    async def _build(self, devices: Iterable[str], report: RunReport) -> bool:
         """Project devices. One that cannot be read costs itself: it is announced, so that the timer comes back to it.
 
         Returns:
             False where a service did not answer, and it has to be done again.
         """
-        is_done = True
+        results = await self._project(devices, report)
+        bad = [result.task.device_id for result in results if result.error is not None and not _is_out(result)]
+        announced = await self._projection.announce(bad)
+        return not any(map(_is_out, results)) and all(isinstance(key, str) for key in announced.values())
+
+    async def _project(self, devices: Iterable[str], report: RunReport) -> list[Result]:
+        results: list[Result] = []
         for some in batched(devices, AT_ONCE, strict=False):
-            results = await self._reconciler.run(map(Announced, some))
-            report.add(results)
-            errors = {result.task.device_id: result.error for result in results if result.error is not None}
-            bad = [device_id for device_id, error in errors.items() if not isinstance(error, UnavailableError)]
-            announced = await self._projection.announce(bad)
-            is_done = is_done and len(bad) == len(errors) and all(isinstance(key, str) for key in announced.values())
-        return is_done
+            results += await self._reconciler.run(map(Announced, some))
+        report.add(results)
+        return results
 
     async def _row(self, row_key: str) -> Mapping[str, Any]:
         query = " and ".join(f"{name} eq '{value}'" for name, value in _key(row_key).items())
@@ -131,6 +133,11 @@ class IndexBuild:
             async for row in self._client.query_entities(query):
                 return row
         return {}
+
+
+def _is_out(result: Result) -> bool:
+    """Whether a service did not answer."""
+    return isinstance(result.error, UnavailableError)
 
 
 def _key(row_key: str) -> dict[str, str]:

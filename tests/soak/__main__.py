@@ -10,8 +10,8 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -56,9 +56,8 @@ async def soak(minutes: int, devices: int, seed: int) -> int:
     with tempfile.NamedTemporaryFile(prefix="soak-", suffix=".log", delete=False) as file:
         log = Path(file.name)
     print(f"the log of the app: {log}", flush=True)
-    async with surroundings() as around:
-        with app(around, log) as process:
-            return await _run(around, process, minutes, devices, Random(seed))  # noqa: S311 (repeatable, no secret)
+    async with surroundings() as around, app(around, log) as process:
+        return await _run(around, process, minutes, devices, Random(seed))  # noqa: S311 (repeatable, no secret)
 
 
 @asynccontextmanager
@@ -78,9 +77,9 @@ async def surroundings() -> AsyncIterator[Surroundings]:
                 await events.stop()
 
 
-@contextmanager
-def app(around: Surroundings, log: Path) -> Iterator[subprocess.Popen[str]]:
-    """Start the app, which logs into a file."""
+@asynccontextmanager
+async def app(around: Surroundings, log: Path) -> AsyncIterator[subprocess.Popen[str]]:
+    """Start the app, which logs into a file. The services go on while it stops."""
     settings = {
         "TwinChanges": around.events.connection_string(),
         "TWIN_CHANGES_HUB": TWIN_CHANGES,
@@ -96,14 +95,16 @@ def app(around: Surroundings, log: Path) -> Iterator[subprocess.Popen[str]]:
     environment = {**os.environ, "REQUESTS_CA_BUNDLE": str(around.hub.ca_file)}
     with (
         log.open("w", encoding="utf-8") as file,
-        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=file, text=True, env=environment) as process,  # noqa: S603 (a fixed command)
+        subprocess.Popen(  # noqa: ASYNC220, S603 (a fixed command, which it does not wait for)
+            command, stdin=subprocess.PIPE, stderr=file, text=True, env=environment
+        ) as process,
     ):
         assert process.stdin is not None
         print(json.dumps(settings), file=process.stdin, flush=True)
         try:
             yield process
             process.stdin.close()
-            process.wait(STOP_WITHIN)
+            await asyncio.to_thread(process.wait, STOP_WITHIN)
         finally:
             process.kill()
 

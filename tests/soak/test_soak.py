@@ -13,16 +13,15 @@ from .figures import lag, memory, sockets
 
 
 async def test_the_app_in_a_process_of_its_own_is_done_with_what_comes(tmp_path: Path) -> None:
-    async with surroundings() as around:
-        with app(around, tmp_path / "log") as process:
-            fleet, troubles = mixed_fleet(around.hub.registry, 3, utc_now())
-            fleet.deploy("release-1", release(1), troubles, utc_now())
-            assert behind(around) > 0
-            while behind(around):
-                assert process.poll() is None
-                await asyncio.sleep(0.05)
-            assert memory(process.pid) > 0
-            assert sockets(process.pid) > 0
+    async with surroundings() as around, app(around, tmp_path / "log") as process:
+        fleet, troubles = mixed_fleet(around.hub.registry, 3, utc_now())
+        fleet.deploy("release-1", release(1), troubles, utc_now())
+        assert behind(around) > 0
+        while behind(around):
+            assert process.poll() is None
+            await asyncio.sleep(0.05)
+        assert memory(process.pid) > 0
+        assert sockets(process.pid) > 0
 
 
 def test_the_lag_is_what_is_behind_the_checkpoints_of_all_partitions(tmp_path: Path) -> None:
