@@ -1,4 +1,4 @@
-"""Azurite, the real table service of the tests, one for each module: a timer takes all that is due. And a proxy.
+"""Azurite, the tables of the tests, with an account for each module: a timer takes all that is due. And a proxy.
 
 And the mark `outside` of each test that needs more than Python: `make quick` leaves it out.
 """
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from local.azurite import azurite_tables
+from local.azurite import azurite_accounts
 from local.tables import TableProxy, table_proxy
 
 _OUTSIDE = re.compile(r"^(?:from|import) (?:local|playwright|subprocess)\b", re.MULTILINE)
@@ -22,7 +22,7 @@ _IMPORTED = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark a test whose module, or one beside it that it imports, uses what is outside."""
     for item in items:
-        if needs_outside(item.path) or "tables" in getattr(item, "fixturenames", ()):
+        if needs_outside(item.path) or "accounts" in getattr(item, "fixturenames", ()):
             item.add_marker("outside")
 
 
@@ -37,11 +37,17 @@ def needs_outside(path: Path) -> bool:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def accounts() -> Iterator[Iterator[str]]:
+    """Connection strings of table services without any table."""
+    with azurite_accounts() as connection_strings:
+        yield connection_strings
+
+
 @pytest.fixture(scope="module")
-def tables() -> Iterator[str]:
-    """The connection string of a running table service."""
-    with azurite_tables() as connection_string:
-        yield connection_string
+def tables(accounts: Iterator[str]) -> str:
+    """The connection string of the module's own table service."""
+    return next(accounts)
 
 
 @pytest.fixture
