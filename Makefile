@@ -24,7 +24,7 @@ quick: $(READY) lint types ## Lint, types, and the tests that need nothing but P
 		tests/status_core tests/status_app tests/test_*.py
 
 test: $(READY) $(NODE_READY) lint types check-infra core browser ## All that CI runs
-	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --ignore=tests/status_core
+	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --ignore=tests/status_core
 
 prove: $(READY) $(NODE_READY) ## Hours: what `make test` does in a minute, many times over
 	$(PYTHON) -m tests.model --histories 100000

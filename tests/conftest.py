@@ -1,6 +1,6 @@
 """Azurite, the tables of the tests, with an account for each module: a timer takes all that is due. And a proxy.
 
-And the mark `outside` of each test that needs more than Python: `make quick` leaves it out.
+And the mark `outside` of each test that needs more than Python: `make quick` leaves it out. And what begins first.
 """
 
 import re
@@ -17,10 +17,20 @@ from local.tables import TableProxy, table_proxy
 _OUTSIDE = re.compile(r"^(?:from|import) (?:local|playwright|subprocess)\b", re.MULTILINE)
 """Servers and stand-ins, a browser, other programs."""
 _IMPORTED = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
+_LONGEST = (
+    "test_projection.py",
+    "test_benchmarks.py",
+    "test_killed.py",
+    "test_scenarios.py",
+    "test_demo.py",
+    "test_gate_command.py",
+)
+"""Files that take half a minute or more: where they began last, one core would wait for the other."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark a test whose module, or one beside it that it imports, uses what is outside."""
+    """Put the longest files first. Mark a test whose module, or one beside it that it imports, uses what is outside."""
+    items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
     for item in items:
         if needs_outside(item.path) or "accounts" in getattr(item, "fixturenames", ()):
             item.add_marker("outside")
