@@ -2,7 +2,7 @@
 
 Two mixes of the same rollout. The app keeps up: each ten seconds of the fleet are a wave of notifications that is
 handled before the next. And a backlog: all of them wait. Three sides handle them, each with stand-ins and an Azurite of
-its own:
+its own (in a short run, whose times say little, with accounts of one Azurite):
 
 - the app;
 - the naive function of `benchmarks/naive`, in the same host;
@@ -17,7 +17,7 @@ import json
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,7 +26,7 @@ from typing import Any, Final
 from benchmarks.rollout import START, Wave, backlog, waves
 from benchmarks.sdk_calls import Call, Recording, recording, replaying
 from benchmarks.table import Row
-from local.azurite import azurite_tables
+from local.azurite import azurite_accounts, azurite_tables
 from local.stack import ROOT, Stack, running_stack
 from local.tables import table_proxy
 
@@ -41,6 +41,8 @@ _PART: Final = "end to end"
 type _Spent = tuple[float, float]
 """Seconds, and CPU seconds of this process: of a side and the stand-ins, without Azurite."""
 type _Handle = Callable[[Stack, Wave], Awaitable[None]]
+type _Tables = Callable[[], AbstractContextManager[str]]
+"""Runs a table service for a side."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +58,30 @@ async def end_to_end(devices: int, *, short: bool) -> list[Row]:
     """Notifications a second of the sides, and what they ask of the services for each changed device."""
     devices, minutes = (4, 1) if short else (devices, 5)
     story = list(waves(devices, minutes))
-    rows = await _side_by_side("kept up", story, 1 if short else 2)
+    if short:
+        with azurite_accounts() as accounts:
+            return await _mixes(story, (1, 1), lambda: nullcontext(next(accounts)))
     # One wave of two seconds: the fastest of two rounds differs much from one run to the next.
-    return rows + await _side_by_side("backlog", [backlog(story)], 1 if short else 6)
+    return await _mixes(story, (2, 6), azurite_tables)
 
 
-async def _side_by_side(mix: str, story: Sequence[Wave], rounds: int) -> list[Row]:
+async def _mixes(story: Sequence[Wave], rounds: tuple[int, int], tables: _Tables) -> list[Row]:
+    kept_up = await _side_by_side("kept up", story, rounds[0], tables)
+    return kept_up + await _side_by_side("backlog", [backlog(story)], rounds[1], tables)
+
+
+async def _side_by_side(mix: str, story: Sequence[Wave], rounds: int, tables: _Tables) -> list[Row]:
     events = sum(len(wave.events) for wave in story)
     changed = sum(len(wave.twins) for wave in story)
-    counts, recorded = await _counted_app(story)
-    naive_counts = await _counted_naive(story)
+    counts, recorded = await _counted_app(story, tables)
+    naive_counts = await _counted_naive(story, tables)
 
     spent: dict[str, list[list[_Spent]]] = {"app": [], "calls": [], "naive": [], "nothing": []}
     for _ in range(rounds):
-        spent["app"].append(await _run(story, ROOT))
-        spent["calls"].append(await _run_calls(story, recorded))
-        spent["naive"].append(await _run(story, NAIVE))
-        spent["nothing"].append(await _run(story, NOTHING))
+        spent["app"].append(await _run(story, tables, ROOT))
+        spent["calls"].append(await _run_calls(story, tables, recorded))
+        spent["naive"].append(await _run(story, tables, NAIVE))
+        spent["nothing"].append(await _run(story, tables, NOTHING))
     sides = (_fastest(rounds) for rounds in spent.values())
     (app, app_cpu), (calls, calls_cpu), (naive, naive_cpu), (nothing, nothing_cpu) = sides
     return [
@@ -121,11 +130,11 @@ def _fastest(rounds: Sequence[Sequence[_Spent]]) -> _Spent:
     return seconds, cpu
 
 
-async def _counted_app(story: Sequence[Wave]) -> tuple[Counts, list[Recording]]:
+async def _counted_app(story: Sequence[Wave], tables: _Tables) -> tuple[Counts, list[Recording]]:
     """What the app asks for, and its calls, those of the warm-up first."""
     parts: list[Recording] = []
-    with azurite_tables() as tables, recording() as kept:
-        async with table_proxy(tables) as proxy, _staged(proxy.connection_string, ROOT) as (stack, at):
+    with tables() as side, recording() as kept:
+        async with table_proxy(side) as proxy, _staged(proxy.connection_string, ROOT) as (stack, at):
             parts.append(kept.take())
             before = proxy.requests.total(), stack.iot_hub.reads.total()
             for wave in story:
@@ -137,33 +146,33 @@ async def _counted_app(story: Sequence[Wave]) -> tuple[Counts, list[Recording]]:
             return Counts(stack.iot_hub.reads.total() - before[1], proxy.requests.total() - before[0], entities), parts
 
 
-async def _counted_naive(story: Sequence[Wave]) -> Counts:
-    with azurite_tables() as tables:
-        async with table_proxy(tables) as proxy, _staged(proxy.connection_string, NAIVE) as (stack, at):
+async def _counted_naive(story: Sequence[Wave], tables: _Tables) -> Counts:
+    with tables() as side:
+        async with table_proxy(side) as proxy, _staged(proxy.connection_string, NAIVE) as (stack, at):
             before = proxy.requests.total(), stack.iot_hub.reads.total()
             await _play(story, stack, at, _notify)
             requests = proxy.requests.total() - before[0]
             return Counts(stack.iot_hub.reads.total() - before[1], requests, requests)  # each writes one
 
 
-async def _run(story: Sequence[Wave], app_dir: Path) -> list[_Spent]:
+async def _run(story: Sequence[Wave], tables: _Tables, app_dir: Path) -> list[_Spent]:
     """What each wave took."""
-    with azurite_tables() as tables:
-        async with _staged(tables, app_dir) as (stack, at):
+    with tables() as side:
+        async with _staged(side, app_dir) as (stack, at):
             return await _play(story, stack, at, _notify)
 
 
-async def _run_calls(story: Sequence[Wave], recorded: Sequence[Recording]) -> list[_Spent]:
+async def _run_calls(story: Sequence[Wave], tables: _Tables, recorded: Sequence[Recording]) -> list[_Spent]:
     """What the SDK calls of each wave took."""
     warm_up, *parts = recorded
     calls: list[Call] = [call for part in recorded for call in part.calls]
     left = iter(parts)
-    with azurite_tables() as tables:
+    with tables() as side:
         async with AsyncExitStack() as running:
-            stack, at = await running.enter_async_context(_staged(tables, NAIVE))
+            stack, at = await running.enter_async_context(_staged(side, NAIVE))
             names = sorted({call.table for call in calls if call.service == "tables"})
             hubs, hub = stack.event_hubs.connection_string(), stack.iot_hub.connection_string
-            replay = await running.enter_async_context(replaying(tables, hubs, hub, names))
+            replay = await running.enter_async_context(replaying(side, hubs, hub, names))
             await replay.run(warm_up)
             return await _play(story, stack, at, lambda _stack, _wave: replay.run(next(left)))
 

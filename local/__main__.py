@@ -60,7 +60,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _replay(arguments: argparse.Namespace) -> int:
-    from local.azurite import AzuriteError  # noqa: PLC0415 (as above)
+    from local.azurite import AzuriteError, azurite_tables  # noqa: PLC0415 (as above)
     from local.host import AppLoadError, MissingSettingError  # noqa: PLC0415 (as above)
     from local.replay import ReplayError, replay  # noqa: PLC0415 (as above)
     from local.scenario import ScenarioError, read_scenario  # noqa: PLC0415 (as above)
@@ -70,7 +70,8 @@ def _replay(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     try:
         steps = list(read_scenario(file.read_text(encoding="utf-8-sig")))
-        result = asyncio.run(replay(steps))
+        with azurite_tables() as tables:
+            result = asyncio.run(replay(steps, tables))
     except UnicodeDecodeError:
         print(f"{file}: not UTF-8", file=sys.stderr)
         return 2

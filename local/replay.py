@@ -16,7 +16,6 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import EntityProperty
 from azure.data.tables.aio import TableServiceClient
 
-from local.azurite import azurite_tables
 from local.clock import utc_now
 from local.published import published
 from local.routed_event import RoutedEvent
@@ -32,25 +31,25 @@ class ReplayError(Exception):
     """A replay that does not come to its end. The text says where it stands."""
 
 
-async def replay(steps: Iterable[Step], *, patience: float = PATIENCE) -> dict[str, list[Any]]:
+async def replay(steps: Iterable[Step], tables: str, *, patience: float = PATIENCE) -> dict[str, list[Any]]:
     """Run the steps, each to its end before the next.
 
     What a function of the app raises is logged and does not end the replay: so it is in Azure.
 
     Args:
         steps: What happens.
+        tables: Connection string of a table service without any table, over plain HTTP.
         patience: Seconds for each step, and for what is read at the end.
 
     Returns:
         `rows` and `deadLetters`, the entities of both tables, and `events`, what was published.
 
     Raises:
-        AzuriteError: Azurite does not start.
         ReplayError: A step has not come to its end in time.
     """
     steps = list(steps)
     times = [steps[0].at if steps else utc_now()]
-    with azurite_tables() as tables, tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
         async with (
             table_proxy(tables) as proxy,
             running_stack(Path(folder), proxy.connection_string, lambda: times[-1], routes=False) as stack,

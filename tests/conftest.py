@@ -1,6 +1,6 @@
-"""Azurite, the real table service of the tests, one for each module: a timer takes all that is due. And a proxy.
+"""Azurite, the tables of the tests, with an account for each module: a timer takes all that is due. And a proxy.
 
-And the mark `outside` of each test that needs more than Python: `make quick` leaves it out.
+And the mark `outside` of each test that needs more than Python: `make quick` leaves it out. And what begins first.
 """
 
 import re
@@ -11,18 +11,28 @@ from pathlib import Path
 
 import pytest
 
-from local.azurite import azurite_tables
+from local.azurite import azurite_accounts
 from local.tables import TableProxy, table_proxy
 
 _OUTSIDE = re.compile(r"^(?:from|import) (?:local|playwright|subprocess)\b", re.MULTILINE)
 """Servers and stand-ins, a browser, other programs."""
 _IMPORTED = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
+_LONGEST = (
+    "test_projection.py",
+    "test_benchmarks.py",
+    "test_killed.py",
+    "test_scenarios.py",
+    "test_demo.py",
+    "test_gate_command.py",
+)
+"""Files that take half a minute or more: where they began last, one core would wait for the other."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark a test whose module, or one beside it that it imports, uses what is outside."""
+    """Put the longest files first. Mark a test whose module, or one beside it that it imports, uses what is outside."""
+    items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
     for item in items:
-        if needs_outside(item.path) or "tables" in getattr(item, "fixturenames", ()):
+        if needs_outside(item.path) or "accounts" in getattr(item, "fixturenames", ()):
             item.add_marker("outside")
 
 
@@ -37,11 +47,17 @@ def needs_outside(path: Path) -> bool:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session")
+def accounts() -> Iterator[Iterator[str]]:
+    """Connection strings of table services without any table."""
+    with azurite_accounts() as connection_strings:
+        yield connection_strings
+
+
 @pytest.fixture(scope="module")
-def tables() -> Iterator[str]:
-    """The connection string of a running table service."""
-    with azurite_tables() as connection_string:
-        yield connection_string
+def tables(accounts: Iterator[str]) -> str:
+    """The connection string of the module's own table service."""
+    return next(accounts)
 
 
 @pytest.fixture

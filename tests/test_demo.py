@@ -121,7 +121,7 @@ def test_the_page_stays_up_at_the_end_until_an_interrupt(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("moment", ["Starting Azurite", "08:00", "08:01"])
 def test_an_interrupt_stops_all_of_the_demo(tmp_path: Path, moment: str) -> None:
-    with start(tmp_path) as process:
+    with start(tmp_path, "--devices", str(DEVICES)) as process:
         assert process.stdout is not None
         while not process.stdout.readline().startswith(moment):
             assert process.poll() is None

@@ -26,7 +26,6 @@ from aiohttp import web
 from azure.data.tables.aio import TableServiceClient
 from killed_app import DEVICE, Step
 
-from local.azurite import ACCOUNT, KEY, azurite_tables
 from local.clock import utc_now
 from local.eventhubs import EventHubs
 from local.eventhubs.errors import AmqpError, Condition
@@ -36,8 +35,6 @@ from status_app.events.cloud_event import cloud_event
 AT_ONCE = 8
 MODULES = 50
 """With a transition of each, and the device, more rows than a transaction holds."""
-LIVES = 1000
-"""Accounts of the table service: each life of the app has its own tables."""
 PATIENCE = 60
 """Seconds after which a process that does not end has failed."""
 TRANSITIONS = "transitions"
@@ -143,16 +140,6 @@ class Remains:
     index: dict[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     dead_letters: list[Any] = field(default_factory=list)
     events: list[bytes] = field(default_factory=list)
-
-
-@pytest.fixture(scope="module")
-def accounts() -> Iterator[Iterator[str]]:
-    """Connection strings of table services without any table."""
-    names = [f"life{number}" for number in range(LIVES)]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AZURITE_ACCOUNTS", ";".join(f"{name}:{KEY}" for name in names))
-        with azurite_tables() as tables:
-            yield (tables.replace(ACCOUNT, name) for name in names)
 
 
 def twin(version: int, at: datetime, **statuses: str) -> dict[str, Any]:

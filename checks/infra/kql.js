@@ -1,7 +1,7 @@
 // Reads queries in Kusto's language from standard input and writes what Microsoft's own language service says of each.
 //
-// Input:  [{"query": "...", "tables": {"AppMetrics": {"Name": "string", ...}, ...}}, ...]
-// Output: [{"problems": [{"start": 3, "message": "..."}, ...], "columns": ["Value", ...]}, ...]
+// A line of input:  {"query": "...", "tables": {"AppMetrics": {"Name": "string", ...}, ...}}
+// A line of output: {"problems": [{"start": 3, "message": "..."}, ...], "columns": ["Value", ...]}
 'use strict';
 require('@kusto/language-service-next/bridge.min.js');
 require('@kusto/language-service-next/Kusto.Language.Bridge.min.js');
@@ -27,5 +27,6 @@ function analyzed({ query, tables }) {
   };
 }
 
-const queries = JSON.parse(require('node:fs').readFileSync(0, 'utf8'));
-process.stdout.write(JSON.stringify(queries.map(analyzed)));
+require('node:readline')
+  .createInterface({ input: process.stdin })
+  .on('line', (line) => process.stdout.write(`${JSON.stringify(analyzed(JSON.parse(line)))}\n`));

@@ -1,15 +1,18 @@
 """Queries of logs, analysed by Microsoft's own language service: syntax, tables, columns, and our metrics.
 
-The language service comes from npm and runs under Node.js; all queries of a check go through one process.
+The language service comes from npm and runs under Node.js; all queries go through one process, which takes seconds to
+start and ends with this one.
 """
 
+import atexit
 import json
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import IO, Final, cast
 
 from checks.infra.log_tables import BLADES, WORKSPACE, Tables
 from checks.infra.syntax import Finding
@@ -54,25 +57,37 @@ class Analysis:
     columns: Sequence[str]
 
 
-_analyzed: Final[dict[str, Analysis]] = {}
-"""What was said of each query, by what was asked: a start of Node.js takes longer than all analyses."""
+class AnalyzerError(Exception):
+    """The language service does not answer."""
 
 
 def analyze(queries: Sequence[Query]) -> Sequence[Analysis]:
     """Have each query analysed.
 
     Raises:
-        subprocess.CalledProcessError: Node.js has not the language service.
+        AnalyzerError: Node.js has not the language service.
     """
-    asked = [json.dumps({"query": query.text, "tables": query.tables}) for query in queries]
-    new = [one for one in dict.fromkeys(asked) if one not in _analyzed]
-    if new:
-        command = ["node", str(_ANALYZER)]
-        told = subprocess.run(command, input=f"[{','.join(new)}]", capture_output=True, text=True, check=True).stdout  # noqa: S603 (our own script)
-        for one, answer in zip(new, json.loads(told), strict=True):
-            problems = [(problem["start"], problem["message"]) for problem in answer["problems"]]
-            _analyzed[one] = Analysis(problems, answer["columns"])
-    return [_analyzed[one] for one in asked]
+    return [_analyzed(json.dumps({"query": query.text, "tables": query.tables})) for query in queries]
+
+
+@cache
+def _analyzed(asked: str) -> Analysis:
+    to_analyzer, from_analyzer = _analyzer()
+    try:
+        to_analyzer.write(f"{asked}\n")
+        to_analyzer.flush()
+        found = json.loads(from_analyzer.readline())
+    except (BrokenPipeError, json.JSONDecodeError) as error:
+        raise AnalyzerError("the language service ended: Node.js has printed why; or run `npm ci`") from error
+    return Analysis([(problem["start"], problem["message"]) for problem in found["problems"]], found["columns"])
+
+
+@cache
+def _analyzer() -> tuple[IO[str], IO[str]]:
+    """What the running language service reads, and what it writes."""
+    process = subprocess.Popen(["node", str(_ANALYZER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)  # noqa: S603, S607 (our own script, node of the PATH)
+    atexit.register(process.communicate)  # which ends what it reads
+    return cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)  # both are pipes
 
 
 def query_findings(queries: Sequence[Query]) -> Iterator[Finding]:

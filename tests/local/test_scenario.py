@@ -2,6 +2,7 @@
 
 import json
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,14 @@ def fault(**content: Any) -> str:
     return line(fault=content)
 
 
-async def replayed(*lines: str, **options: Any) -> dict[str, list[Any]]:
-    return await replay(read_scenario("\n".join(lines)), **options)
+@pytest.fixture
+def empty(accounts: Iterator[str]) -> str:
+    """A table service without any table."""
+    return next(accounts)
+
+
+async def replayed(tables: str, *lines: str, **options: Any) -> dict[str, list[Any]]:
+    return await replay(read_scenario("\n".join(lines)), tables, **options)
 
 
 def states(result: dict[str, list[Any]]) -> dict[str, str]:
@@ -54,8 +61,9 @@ def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage().partition(":")[0] for record in caplog.records if record.name == "local.host"]
 
 
-async def test_every_kind_of_line_does_what_it_says() -> None:
+async def test_every_kind_of_line_does_what_it_says(empty: str) -> None:
     result = await replayed(
+        empty,
         line(twin=twin("003", "sure"), repeat=3),
         line(twin=twin("003", "lost"), notify=False),
         line(twin=twin("003", "stays-lost"), notify=False),
@@ -88,12 +96,15 @@ async def test_every_kind_of_line_does_what_it_says() -> None:
     assert {row["ObservedAt"] for row in result["rows"] if "ObservedAt" in row} == {AT, LATER, "2024-05-02T11:50:00Z"}
 
 
-async def test_a_scenario_of_nothing_comes_to_nothing() -> None:
-    assert await replayed("") == {"rows": [], "events": [], "deadLetters": []}
+async def test_a_scenario_of_nothing_comes_to_nothing(empty: str) -> None:
+    assert await replayed(empty, "") == {"rows": [], "events": [], "deadLetters": []}
 
 
-async def test_what_a_function_raises_is_logged_and_the_replay_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+async def test_what_a_function_raises_is_logged_and_the_replay_goes_on(
+    empty: str, caplog: pytest.LogCaptureFixture
+) -> None:
     result = await replayed(
+        empty,
         line(twin=twin("003", "lost"), notify=False),
         fault(service="tables", op="write", status=403),
         line(twin=twin("003", "sure")),
@@ -105,10 +116,11 @@ async def test_what_a_function_raises_is_logged_and_the_replay_goes_on(caplog: p
     assert states(result) == {"lost": "successful", "sure": "successful"}
 
 
-async def test_calls_fail_as_often_as_it_says(caplog: pytest.LogCaptureFixture) -> None:
+async def test_calls_fail_as_often_as_it_says(empty: str, caplog: pytest.LogCaptureFixture) -> None:
     attempts = twins.RETRY.attempts * PROBES  # then the hub is not asked for a while, by the clock of the scenario
     caplog.set_level(logging.ERROR)
     result = await replayed(
+        empty,
         fault(service="iothub", op="read", cut=True, count=2),
         fault(service="iothub", op="read", status=429, retryAfter=3600, count=attempts - 2),
         fault(service="tables", op="read", cut=True),
@@ -129,9 +141,9 @@ async def test_calls_fail_as_often_as_it_says(caplog: pytest.LogCaptureFixture) 
     ]
 
 
-async def test_a_step_that_does_not_end_ends_the_replay() -> None:
+async def test_a_step_that_does_not_end_ends_the_replay(empty: str) -> None:
     with pytest.raises(ReplayError, match="line 2: the app is not done with it after 0 seconds"):
-        await replayed("", line(twin=twin("003", "slow")), patience=0)
+        await replayed(empty, "", line(twin=twin("003", "slow")), patience=0)
 
 
 def test_times_are_utc_and_lines_end_where_json_lines_do() -> None:

@@ -13,7 +13,6 @@ from typing import Any, Final
 
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from local.azurite import azurite_tables
 from local.stack import Stack, running_stack
 from local.tables import TableProxy, table_proxy
 
@@ -90,9 +89,9 @@ class Shown:
 
 
 @asynccontextmanager
-async def shown_fleet() -> AsyncIterator[Shown]:
-    """Run all of it, over tables of its own."""
-    with azurite_tables() as behind, tempfile.TemporaryDirectory() as folder:
+async def shown_fleet(behind: str) -> AsyncIterator[Shown]:
+    """Run all of it, over a table service."""
+    with tempfile.TemporaryDirectory() as folder:
         async with table_proxy(behind) as tables, async_playwright() as playwright:
             browser = await playwright.chromium.launch(executable_path=chromium(), args=_FLAGS)
             stack_of: list[Shown] = []

@@ -22,9 +22,9 @@ CASES = {
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shown() -> AsyncIterator[Shown]:
+async def shown(tables: str) -> AsyncIterator[Shown]:
     """Devices in all sorts of states: four are stuck, another will be in 14 minutes."""
-    async with shown_fleet() as fleet:
+    async with shown_fleet(tables) as fleet:
 
         def late(twin: dict[str, Any]) -> None:
             for section in twin["properties"].values():

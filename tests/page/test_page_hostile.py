@@ -16,9 +16,9 @@ DEPLOYMENT = f"<svg onload={RUN}>"
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shown() -> AsyncIterator[Shown]:
+async def shown(tables: str) -> AsyncIterator[Shown]:
     """A device all of whose strings are hostile: names, images, statuses, what the agent says, deployments."""
-    async with shown_fleet() as fleet:
+    async with shown_fleet(tables) as fleet:
 
         def poison(twin: dict[str, Any]) -> None:
             twin["configurations"] = {DEPLOYMENT: {"status": "Applied"}, HOSTILE: {"status": "Targeted"}}

@@ -11,9 +11,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shown() -> AsyncIterator[Shown]:
+async def shown(tables: str) -> AsyncIterator[Shown]:
     """One device, a module of which is stuck."""
-    async with shown_fleet() as fleet:
+    async with shown_fleet(tables) as fleet:
         await fleet.put("edge-1", "048")
         await fleet.pass_time(minutes=20)
         yield fleet

@@ -23,9 +23,9 @@ LOOKS = [{"width": width, "color_scheme": scheme} for width in WIDTHS for scheme
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shown() -> AsyncIterator[Shown]:
+async def shown(tables: str) -> AsyncIterator[Shown]:
     """A release that meets trouble on some devices, and a later one that hangs on two."""
-    async with shown_fleet() as fleet:
+    async with shown_fleet(tables) as fleet:
         devices, troubles = mixed_fleet(fleet.stack.iot_hub.registry, DEVICES, fleet.now)
 
         async def run(minutes: int) -> None:

@@ -17,9 +17,9 @@ ALL = 10**6
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fleet() -> AsyncIterator[Shown]:
+async def fleet(tables: str) -> AsyncIterator[Shown]:
     """A fleet without a device, at first."""
-    async with shown_fleet() as shown:
+    async with shown_fleet(tables) as shown:
         yield shown
 
 

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from local.azurite import azurite_tables
 from local.stack import Stack, running_stack
 from local.tables import TableProxy, table_proxy
 from status_app.commands.doctor.command import doctor
@@ -56,15 +55,14 @@ class Chain:
 
 
 @asynccontextmanager
-async def running_chain(folder: Path) -> AsyncIterator[Chain]:
+async def running_chain(folder: Path, behind: str) -> AsyncIterator[Chain]:
     """A chain with a device, both timers of which have run."""
-    with azurite_tables() as behind:
-        async with table_proxy(behind) as tables:
-            chain: list[Chain] = []
-            clock = lambda: chain[0].clock() if chain else datetime.now(UTC)  # noqa: E731 (the chain has the time)
-            async with running_stack(folder, tables.connection_string, clock, function_key=KEY) as stack:
-                chain.append(Chain(stack, tables))
-                stack.iot_hub.registry.put(TWIN | {"deviceId": "edge-01"})
-                await stack.drained()
-                await chain[0].run_timers()
-                yield chain[0]
+    async with table_proxy(behind) as tables:
+        chain: list[Chain] = []
+        clock = lambda: chain[0].clock() if chain else datetime.now(UTC)  # noqa: E731 (the chain has the time)
+        async with running_stack(folder, tables.connection_string, clock, function_key=KEY) as stack:
+            chain.append(Chain(stack, tables))
+            stack.iot_hub.registry.put(TWIN | {"deviceId": "edge-01"})
+            await stack.drained()
+            await chain[0].run_timers()
+            yield chain[0]

@@ -36,9 +36,9 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chain(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
+async def chain(tables: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
     """One chain for all tests: what breaks a part of it heals it again."""
-    async with running_chain(tmp_path_factory.mktemp("chain")) as chain:
+    async with running_chain(tmp_path_factory.mktemp("chain"), tables) as chain:
         yield chain
 
 

@@ -11,10 +11,8 @@ from status_app.commands.doctor.end_to_end import end_to_end
 CONNECTIONS = {TWIN_CHANGES: "TwinChanges", TRANSITIONS: "Transitions"}
 
 
-async def test_events_that_wait_and_parts_that_are_gone_for_good_are_named(
-    tmp_path: Path,
-) -> None:
-    async with running_chain(tmp_path) as chain:
+async def test_events_that_wait_and_parts_that_are_gone_for_good_are_named(tmp_path: Path, tables: str) -> None:
+    async with running_chain(tmp_path, tables) as chain:
         chain.stack.event_hubs.faults.refuse(TRANSITIONS, 10**6)
         chain.stack.iot_hub.registry.put(TWIN | {"deviceId": "edge-02"})
         await chain.stack.drained()

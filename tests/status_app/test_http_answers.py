@@ -1,13 +1,12 @@
 """How the app answers: headers, what is known already, an empty fleet, and a table service that fails."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
 
 import pytest
 from app_over_azurite import SECRET, App, fresh_app
 from asking import Route, ask
 
-from local.azurite import azurite_tables
 from local.tables import TableProxy, table_proxy
 from status_app.http import routes
 from status_app.queries import Fleet
@@ -43,14 +42,13 @@ async def app(tables: str) -> AsyncIterator[App]:
 
 
 @pytest.fixture
-async def empty() -> AsyncIterator[tuple[Fleet, TableProxy]]:
+async def empty(accounts: Iterator[str]) -> AsyncIterator[tuple[Fleet, TableProxy]]:
     """A fleet of a table service that has no table, and what stands before it."""
-    with azurite_tables() as tables:  # of its own: the one of the module has tables
-        async with table_proxy(tables) as proxy:
-            settings = {"STATUS_TABLES": proxy.connection_string, "IOT_HUB": "hub1.azure-devices.net"}
-            services = Services(Settings.read(settings))
-            yield services.fleet(), proxy
-            await services.close()
+    async with table_proxy(next(accounts)) as proxy:
+        settings = {"STATUS_TABLES": proxy.connection_string, "IOT_HUB": "hub1.azure-devices.net"}
+        services = Services(Settings.read(settings))
+        yield services.fleet(), proxy
+        await services.close()
 
 
 async def test_an_answer_has_a_tag_and_whoever_knows_it_gets_none_again(app: App) -> None:
