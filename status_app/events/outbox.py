@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from status_app.errors import UnavailableError
 from status_app.events.cloud_event import cloud_event
-from status_app.events.publisher import TransitionPublisher
+from status_app.events.publisher import LANES, TransitionPublisher, lane_of
 from status_app.telemetry.logs import log
 
 PAUSE: Final = timedelta(seconds=30)
@@ -36,7 +36,8 @@ class Outbox:
         self._publisher = publisher
         self._clock = clock
         self._paused_until: datetime | None = None
-        self._lock = asyncio.Lock()
+        self._lanes = [asyncio.Lock() for _ in range(LANES)]
+        self._probe = asyncio.Lock()
 
     @property
     def is_refused(self) -> bool:
@@ -54,8 +55,13 @@ class Outbox:
         Returns:
             Whether they are published. Where they are not, the timer sends them.
         """
-        async with self._lock:  # one at a time: one device finds out that the event hub refuses, and the others know
-            return await self._send(device_id, rows)
+        async with self._lanes[
+            lane_of(device_id)
+        ]:  # one at a time: it finds out that it is refused, and the others know
+            if self._paused_until is None:
+                return await self._send(device_id, rows)
+            async with self._probe:  # one of all lanes finds out whether it still is
+                return await self._send(device_id, rows)
 
     async def _send(self, device_id: str, rows: Sequence[Mapping[str, Any]]) -> bool:
         if self._paused_until is not None and self._clock() < self._paused_until:

@@ -1,14 +1,14 @@
 """Sends events to the event hub of the transitions: in order for each device, at least once."""
 
 import asyncio
+import zlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from status_app.errors import StatusAppError, UnavailableError
-from status_app.events.cloud_event import CONTENT_TYPE, application_properties
+from status_app.events.lane import Lane
 from status_app.retry import RetryPolicy
 from status_app.settings import is_connection_string
-from status_app.telemetry.logs import log
 
 if TYPE_CHECKING:
     from azure.eventhub.aio import EventHubProducerClient
@@ -18,20 +18,24 @@ RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=0.0, within=
 """For each batch, beside the second attempt that the SDK makes at once. The event hub never says how long to wait."""
 TIMEOUT: Final = 15.0
 """Seconds for one attempt, waiting for others' included: a connection that died in silence is never told of."""
-CLOSE_TIMEOUT: Final = 2.0
+LANES: Final = 8
+"""Connections. A device always has the same one, so its order holds, and it waits for an eighth of the others."""
 
 # The waits between attempts are ours: the SDK's add up to 24 s where the hub is gone, and to none where it refuses.
 _RETRIES: Final[Mapping[str, Any]] = {"retry_total": 0, "retry_backoff_factor": 0.01}
-
-_log = log(__name__)
 
 
 class TooLargeError(StatusAppError):
     """An event alone is larger than the event hub takes. The columns that it is made of are bounded, so: a bug."""
 
 
+def lane_of(device_id: str) -> int:
+    """Which of the lanes a device has."""
+    return zlib.crc32(device_id.encode("utf-8", "replace")) % LANES
+
+
 class TransitionPublisher:
-    """Publishes events over one connection, which is made at the first use and shared by all devices."""
+    """Publishes events over a few connections, each made at its first use."""
 
     def __init__(
         self,
@@ -53,8 +57,7 @@ class TransitionPublisher:
         self._hub = hub
         self._sleep = sleep
         self._timeout = timeout
-        self._lock = asyncio.Lock()
-        self._client: EventHubProducerClient | None = None
+        self._lanes = [Lane(self._connect) for _ in range(LANES)]
         self._credential: DefaultAzureCredential | None = None
 
     async def publish(self, device_id: str, events: Sequence[bytes]) -> None:
@@ -68,79 +71,41 @@ class TransitionPublisher:
             UnavailableError: The event hub did not take a batch, after a few attempts.
             TooLargeError: Some events can never be sent. All others were.
         """
-        key = device_id.encode("utf-8", "replace").decode()
+        lane, key = self._lanes[lane_of(device_id)], device_id.encode("utf-8", "replace").decode()
         left, too_large = list(events), 0
         while left:
-            taken = await self._send_with_retries(key, left)
+            taken = await self._send_with_retries(lane, key, left)
             too_large += not taken
             left = left[taken or 1 :]
         if too_large:
             raise TooLargeError(f"{too_large} of {len(events)} events of device {device_id!r}")
 
     async def close(self) -> None:
-        """Close the connection; it is made again at the next use."""
-        async with self._lock:
-            await self._disconnect()
-            if self._credential is not None:
-                await self._credential.close()
-                self._credential = None
+        """Close the connections; each is made again at its next use."""
+        await asyncio.gather(*(lane.close() for lane in self._lanes))
+        if self._credential is not None:
+            await self._credential.close()
+            self._credential = None
 
-    async def _send_with_retries(self, key: str, events: Sequence[bytes]) -> int:
-        from azure.eventhub.exceptions import EventHubError  # noqa: PLC0415 (0.15 s, and only where events are sent)
+    def _connect(self) -> "EventHubProducerClient":
+        from azure.eventhub.aio import EventHubProducerClient  # noqa: PLC0415 (0.15 s, and only where events are sent)
+
+        if is_connection_string(self._transitions):
+            return EventHubProducerClient.from_connection_string(self._transitions, eventhub_name=self._hub, **_RETRIES)
+        from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 (0.2 s, and only with an identity)
+
+        self._credential = self._credential or DefaultAzureCredential()
+        return EventHubProducerClient(self._transitions, self._hub, self._credential, **_RETRIES)
+
+    async def _send_with_retries(self, lane: Lane, key: str, events: Sequence[bytes]) -> int:
+        from azure.eventhub.exceptions import EventHubError  # noqa: PLC0415 (as above)
 
         async def attempt() -> int:
             try:
-                async with asyncio.timeout(self._timeout), self._lock:
-                    return await self._send_batch(key, events)
+                async with asyncio.timeout(self._timeout):
+                    return await lane.send(key, events)
             except (EventHubError, TimeoutError) as error:
                 detail = str(error).partition("\n")[0] or type(error).__name__
                 raise UnavailableError("transitions", detail) from None
 
         return await RETRY.run(attempt, sleep=self._sleep)
-
-    async def _send_batch(self, key: str, events: Sequence[bytes]) -> int:
-        """Send as many of the first events as one batch holds; returns how many, 0 where not even one fits."""
-        from azure.eventhub import EventData  # noqa: PLC0415 (as above)
-
-        try:
-            client = self._connected()
-            batch = await client.create_batch(partition_key=key)
-            for body in events:
-                event = EventData(body)
-                event.content_type = CONTENT_TYPE
-                event.properties = dict(application_properties(body).items())
-                try:
-                    batch.add(event)
-                except ValueError:  # it is full
-                    break
-            await client.send_batch(batch)
-            return len(batch)
-        except asyncio.CancelledError:
-            # It ended in the middle of a send: nothing says what state the connection is in, or whether it lives.
-            await self._disconnect()
-            raise
-
-    def _connected(self) -> "EventHubProducerClient":
-        if self._client is None:
-            from azure.eventhub.aio import EventHubProducerClient  # noqa: PLC0415 (as above)
-
-            if is_connection_string(self._transitions):
-                self._client = EventHubProducerClient.from_connection_string(
-                    self._transitions, eventhub_name=self._hub, **_RETRIES
-                )
-            else:
-                from azure.identity.aio import DefaultAzureCredential  # noqa: PLC0415 (0.2 s, and only with an identity)
-
-                self._credential = self._credential or DefaultAzureCredential()
-                self._client = EventHubProducerClient(self._transitions, self._hub, self._credential, **_RETRIES)
-        return self._client
-
-    async def _disconnect(self) -> None:
-        client, self._client = self._client, None
-        if client is None:
-            return
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT):
-                await client.close()
-        except Exception as error:  # noqa: BLE001 (whatever a broken connection says at its end)
-            _log.info("transitions: the connection did not close, %s", type(error).__name__)
