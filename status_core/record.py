@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from status_core.clock_input import CAN_LAG, ClockInput, module_input
 from status_core.clocks import Clock
@@ -12,6 +12,8 @@ from status_core.lint import Finding
 from status_core.news import News
 from status_core.reasons import is_unverified
 from status_core.status import DeploymentStatus, ModuleStatus
+
+_WITHOUT_A_DEADLINE: Final = (ClockInput.NO_EVIDENCE, ClockInput.LAGGING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +128,11 @@ class DeviceRecord:
     def due(self, policy: GracePolicy) -> datetime | None:
         """When the device needs a look though nothing may have changed; None where it needs none.
 
-        What was flagged without a look stays due until a look can be taken.
+        What was flagged without a look stays due until a look can be taken. What a lagging report shows has no deadline
+        before the mark ends.
         """
-        parts: list[ModuleRecord | DeviceRecord] = [self]
-        parts += (module for module in self.modules.values() if self.input_of(module) is not ClockInput.NO_EVIDENCE)
+        parts: list[ModuleRecord | DeviceRecord] = [] if self.is_lagging else [self]
+        parts += (module for module in self.modules.values() if self.input_of(module) not in _WITHOUT_A_DEADLINE)
         times = [
             part.clock.stuck_at if is_unverified(part.verdict.reason) else part.clock.due(policy) for part in parts
         ]

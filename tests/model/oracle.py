@@ -199,7 +199,8 @@ def _ideal(device: Device, times: list[datetime]) -> tuple[DeviceRecord | None, 
         due: datetime | None = at
         while due is not None and due <= end:
             record, _ = advance(record, status, due, GracePolicy())
-            due = record.due(GracePolicy())
+            before, due = due, record.due(GracePolicy())
+            assert due is None or due > before, f"{device.device_id} is due at {due}, and was looked at then"
         assert record is not None
         is_old = record.verdict.state in (*_OLD, "no_deployment")
         states = {name: module.verdict.state for name, module in record.modules.items()}

@@ -63,6 +63,18 @@ def test_windows_run_on_under_a_lagging_report() -> None:
     assert all(item.change.since <= item.at for item in device.history)
 
 
+def test_a_window_that_ends_under_a_lagging_report_is_looked_at_when_the_mark_ends() -> None:
+    device = Device()
+    device.look(0, {})
+    device.look(50, {RUNS: "backoff"})
+    device.look(100, {RUNS: "running"})
+    device.look(690, BACKOFF, lags=True)
+    assert device.due == after(750)
+    device.look(750)
+    assert device.due is not None
+    assert device.due > after(750)
+
+
 def test_a_module_that_stays_away_after_a_lagging_report_was_not_settled_at_the_end_of_its_window() -> None:
     device = Device()
     device.look(0, {})
