@@ -9,7 +9,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
-from status_app.storage.codecs import BOOLEAN, FINDINGS, JSON_TEXT, LONG, NAME, NAMES, NUMBER, PERIOD, TEXT, TIME, Codec
+from status_app.storage.codecs import BOOLEAN, FINDINGS, JSON_TEXT, LONG, NAME, NAMES, NUMBER, PERIOD, TEXT, TIME, TIMES, Codec
 
 type Row = dict[str, Any]
 """An entity: columns without a value are left out, as Table Storage does."""
@@ -52,10 +52,13 @@ DEVICE_COLUMNS: Final = (
     Column("Message", "verdict.message", TEXT),
     Column("Since", "since", TIME),
     Column("Deployments", "verdict.deployments", NAMES),
+    Column("CreditedAt", "credited", TIMES, is_shown=False),
     Column("Targeted", "verdict.targeted", NAMES),
     Column("Flags", "verdict.flags", NAMES),
     Column("Portal", "verdict.portal", TEXT),
     Column("DesiredVersion", "verdict.desired_version", LONG),
+    Column("DesiredAt", "verdict.desired_at", TIME, is_shown=False),
+    Column("DesiredAgentImage", "verdict.desired_agent_image", TEXT, is_shown=False),
     Column("LastDesiredVersion", "verdict.last_desired_version", LONG),
     Column("StatusCode", "verdict.status_code", LONG),
     Column("TwinVersion", "verdict.twin_version", LONG),
