@@ -12,14 +12,14 @@ from status_core.durations import format_duration, parse_duration
 from status_core.evaluation import evaluate
 from status_core.grace import BY_REASON, STABLE_AFTER, GracePolicy
 from status_core.lint import Finding
-from status_core.listing import Listing, Listings, read_listings
+from status_core.listing import NO_LIST, Listing, Listings, read_listings
 from status_core.messages import MESSAGE_LIMIT
 from status_core.news import News
 from status_core.reading import clean, scalar, timestamp
 from status_core.reasons import UNVERIFIED, Reason, known_reason
 from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
 from status_core.remedies import steps
-from status_core.rollout import INDIVIDUAL, Counts, Milestone, Rollout, progress
+from status_core.rollout import INDIVIDUAL, Counts, Milestone, Rollout, progress, tally
 from status_core.rules import RULES
 from status_core.secrets import secret_values
 from status_core.standing import Standing, standing
@@ -40,6 +40,7 @@ __all__ = [
     "NAMES_LIMIT",
     "NAME_LIMIT",
     "NONE_MAY_FAIL",
+    "NO_LIST",
     "REDACTED",
     "REMOVED_REASON",
     "RULES",
@@ -89,5 +90,6 @@ __all__ = [
     "secret_values",
     "standing",
     "steps",
+    "tally",
     "timestamp",
 ]

@@ -58,6 +58,10 @@ type Listings = Mapping[str, Listing]
 """The deployments of a hub by their ids; empty where the hub gives no list."""
 
 
+NO_LIST: Final[Listings] = {}
+"""Of a hub that gives none: everything counts for each deployment."""
+
+
 def read_listings(items: Iterable[Any]) -> dict[str, Listing]:
     """The deployments of the hub's answer. Total: what is no deployment is left out.
 

@@ -172,6 +172,11 @@ def progress(  # noqa: PLR0913 (the last two are what the hub's list says)
     return replace(rollout, reached=(*rollout.reached, *added))
 
 
+def tally(counts: Counts, now: datetime) -> Rollout:
+    """The count of `INDIVIDUAL`, which has neither versions nor milestones."""
+    return Rollout(0, counts, counts.successful, None, now)
+
+
 def _versioned(previous: Rollout, counts: Counts, now: datetime, listing: Listing | None, *, is_gone: bool) -> Rollout:
     """What was kept, or the beginning of another version.
 

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from status_app.rollouts.deployment_rows import CountedDeployment
+from status_app.rollouts.deployment_rows import CountedDeployment, KeptList
 from status_app.storage.codecs import show_time
 from status_app.storage.columns import DEPLOYMENT_COLUMNS, DEVICE_COLUMNS, MODULE_COLUMNS, TRANSITION_COLUMNS, shown
 from status_app.storage.keys import DEVICE, MODULE, module_key, module_name
@@ -100,10 +100,35 @@ def transition_answer(row: Mapping[str, Any]) -> Answer:
     return shown(TRANSITION_COLUMNS, row)
 
 
-def deployment_counted(stored: CountedDeployment) -> Answer:
-    """A deployment as the timer counted it last."""
-    columns = shown(DEPLOYMENT_COLUMNS, stored.row)
-    return {"deploymentId": stored.deployment, **columns, "milestones": milestones(stored.rollout)}
+def deployment_counted(stored: CountedDeployment, kept: KeptList) -> Answer:
+    """A deployment as the timer counted it last, and as the hub lists it."""
+    counted = {name: 0 for name in ("settling", "waiting") if name.capitalize() not in stored.row}
+    columns = {**shown(DEPLOYMENT_COLUMNS, stored.row), **counted}
+    told = {"milestones": milestones(stored.rollout), "hub": listed(stored.deployment, kept)}
+    return {"deploymentId": stored.deployment, **columns, **told}
+
+
+def listed(deployment: str, kept: KeptList) -> Answer | None:
+    """What the hub's list says of a deployment; None where it is not on it."""
+    listing = kept.listings.get(deployment)
+    if listing is None or deployment in kept.missed:
+        return None
+    return {
+        "createdAt": None if listing.created is None else show_time(listing.created),
+        "priority": listing.priority,
+        "targetCondition": listing.target_condition,
+        "labels": dict(listing.labels or {}),
+        "modules": None if listing.modules is None else sorted(listing.modules),
+        "targeted": listing.targeted,
+        "applied": listing.applied,
+        "reportedSuccessful": listing.reported_successful,
+        "reportedFailed": listing.reported_failed,
+    }
+
+
+def listed_at(kept: KeptList) -> str | None:
+    """When the hub gave its list; None where it never did."""
+    return None if kept.listed is None else show_time(kept.listed)
 
 
 def milestones(rollout: Rollout | None) -> Answer:

@@ -84,10 +84,10 @@ class Fleet:
         return Page()
 
     async def deployments(self, after: Place | None, limit: int) -> Page:
-        """A page of deployments as they were counted last. One request."""
+        """A page of deployments as they were counted last. Two requests."""
         with suppress(ResourceNotFoundError):
             return await deployments(self._rows, after, limit)
-        return Page()
+        return Page(beside={"listedAt": None})
 
     async def deployment(self, deployment_id: str) -> Answer | None:
         """A deployment, counted now; None where there is none and never was one."""

@@ -9,7 +9,20 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
-from status_app.storage.codecs import BOOLEAN, FINDINGS, JSON_TEXT, LONG, NAME, NAMES, NUMBER, PERIOD, TEXT, TIME, TIMES, Codec
+from status_app.storage.codecs import (
+    BOOLEAN,
+    FINDINGS,
+    JSON_TEXT,
+    LONG,
+    NAME,
+    NAMES,
+    NUMBER,
+    PERIOD,
+    TEXT,
+    TIME,
+    TIMES,
+    Codec,
+)
 
 type Row = dict[str, Any]
 """An entity: columns without a value are left out, as Table Storage does."""
@@ -125,14 +138,31 @@ DEPLOYMENT_COLUMNS: Final = (
     Column("Version", "version", NUMBER),
     Column("Devices", "counts.devices", NUMBER),
     Column("Successful", "counts.successful", NUMBER),
+    Column("Settling", "counts.settling", NUMBER),
     Column("Failing", "counts.failing", NUMBER),
+    Column("Waiting", "counts.waiting", NUMBER),
     Column("Stuck", "", NUMBER),
     Column("States", "", JSON_TEXT),
     Column("CountedAt", "", TIME),
+    Column("FailureThreshold", "", TEXT),
+    Column("SettledSince", "settled_since", TIME),
+    Column("CreatedAt", "created", TIME),
     Column("Best", "best", NUMBER, is_shown=False),
-    Column("SettledSince", "settled_since", TIME, is_shown=False),
+    Column("JoinedAt", "joined_at", TIME, is_shown=False),
     Column("ProgressedAt", "progressed_at", TIME, is_shown=False),
     Column("Reached", "", JSON_TEXT, is_shown=False),
+)
+LISTING_COLUMNS: Final = (
+    Column("CreatedAt", "created", TIME),
+    Column("Priority", "priority", LONG),
+    Column("TargetCondition", "target_condition", TEXT),
+    Column("Labels", "", JSON_TEXT),
+    Column("Modules", "", JSON_TEXT),
+    Column("Targeted", "targeted", LONG),
+    Column("Applied", "applied", LONG),
+    Column("ReportedSuccessful", "reported_successful", LONG),
+    Column("ReportedFailed", "reported_failed", LONG),
+    Column("Missed", "", BOOLEAN, is_shown=False),
 )
 
 

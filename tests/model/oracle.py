@@ -336,7 +336,7 @@ def _index(world: World) -> Iterator[str]:
     found = {(row["PartitionKey"], row["RowKey"]): dict(row) for row in world.tables.rows("DeploymentIndex")}
     for device_id in world.devices:
         stored = world.stored(device_id)
-        summary = project(stored, Summary(device_id), stored.last_sequence, moved=True)
+        summary = project(stored, Summary(device_id), stored.last_sequence, now=world.now, moved=True)
         if summary is None:
             continue
         shard = shard_of(device_id)

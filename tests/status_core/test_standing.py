@@ -1,5 +1,6 @@
 """How far a device is in one of its deployments."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -131,9 +132,7 @@ def test_what_was_stuck_before_it_was_created_anew_counts_from_then_on() -> None
 
 def test_a_row_of_a_release_before_counts_what_is_stuck_at_once() -> None:
     device = followed(*STUCK_BEFORE)
-    device.record = type(device.kept)(
-        **{name: () if name == "credited" else getattr(device.kept, name) for name in type(device.kept).__slots__}
-    )
+    device.record = replace(device.kept, credited=())
     assert device.kept.credited_since(DEPLOYMENT) is None
     assert placed(device, 2000) == (Standing.FAILING, None)
 
