@@ -42,10 +42,11 @@ async def deployment(
 ) -> Answer | None:
     """A deployment, its devices counted now; None where there is none and never was one.
 
-    A request for its row, one for the hub's list, one for each shard of the index for its counters, and one where
-    something is stuck.
+    A request for its row and the hub's list, one for each shard of the index for its counters, and one where something
+    is stuck.
     """
-    now, stored, kept = clock(), await rows.one(deployment_id), await rows.kept_list()
+    now = clock()
+    stored, kept = await rows.one(deployment_id)
     others = [counted for device in await indexed.more() for counted in beyond(device, kept.listings, now)]
     counters = [*await indexed.index.counters(deployment_id), *others]
     total = count_devices(counters, kept.listings).get(deployment_id, NO_DEVICES)

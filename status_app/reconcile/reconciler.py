@@ -137,8 +137,9 @@ class Reconciler:
             nor in the table, UnavailableError where a service does not answer or other writers were always first, and
             OutOfTimeError where it was left.
         """
-        self._listings = await self._hub_list.listings()
         devices = [_Device(task, StoredDevice(task.device_id)) for task in tasks]
+        if devices:
+            self._listings = await self._hub_list.listings()
         waiting = devices
         for _ in range(ROUNDS):
             await _each(waiting, self._read, deadline)

@@ -1,9 +1,9 @@
-"""The table Deployments: as many rows as a hub has deployments.
+"""The table Deployments: one partition, of as many rows as a hub has deployments.
 
 deployments   deployment|<id>                     its last count and its milestones
 deployments   event|<id>|<version>-<sequence>     an event that is not sent yet, as it will be sent
-hub           listed|<id>                         what the hub's own list says of it
-hub           list                                when the hub gave that list
+deployments   hub|<id>                            what the hub's own list says of it
+deployments   list|                               when the hub gave that list
 """
 
 import json
@@ -30,9 +30,8 @@ from status_core import Counts, Listing, Listings, Rollout
 
 TABLE: Final = "Deployments"
 _PARTITION: Final = "deployments"
-_HUB: Final = "hub"
-_LIST: Final = "list"
-_LISTED: Final = "listed|"
+_LISTED: Final = "hub|"
+_LIST: Final = "list|"
 _TEXT_BYTES: Final = 60_000
 """Of the 65,536 that a column holds."""
 
@@ -136,13 +135,13 @@ class DeploymentRows:
                 with suppress(ResourceExistsError):
                     await self._client.create_entity(dict(row))
 
-    async def read(self) -> tuple[list[StoredDeployment], list[UnsentEvent]]:
-        """Every deployment, and every event that is not sent, those of a deployment in their order.
+    async def read(self) -> tuple[list[StoredDeployment], list[UnsentEvent], KeptList]:
+        """Every deployment, every event that is not sent, those of a deployment in their order, and the hub's list.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
-        deployments, events = list[StoredDeployment](), list[UnsentEvent]()
+        deployments, events, listed = list[StoredDeployment](), list[UnsentEvent](), list[Mapping[str, Any]]()
         with table_errors():
             async for row in self._client.query_entities(f"PartitionKey eq '{_PARTITION}'"):
                 kind, part, *_ = str(row["RowKey"]).split("|")
@@ -150,7 +149,9 @@ class DeploymentRows:
                     deployments.append(StoredDeployment(unescape(part), row))
                 elif kind == "event":
                     events.append(UnsentEvent(unescape(part), row["RowKey"], row["Body"].encode()))
-        return deployments, events
+                else:
+                    listed.append(row)
+        return deployments, events, _kept_list(listed)
 
     async def kept_list(self) -> KeptList:
         """The hub's list, as it was kept last. One request.
@@ -158,8 +159,9 @@ class DeploymentRows:
         Raises:
             UnavailableError: The table service does not answer.
         """
+        query = f"PartitionKey eq '{_PARTITION}' and RowKey ge '{_LISTED}' and RowKey le '{_LIST}'"
         with table_errors():
-            return _kept_list([row async for row in self._client.query_entities(f"PartitionKey eq '{_HUB}'")])
+            return _kept_list([row async for row in self._client.query_entities(query)])
 
     async def keep_list(self, before: KeptList, after: KeptList) -> None:
         """Keep a list: the rows that have changed, and when it was given.
@@ -175,10 +177,10 @@ class DeploymentRows:
             if known is None or row != _listing_row(name, known, missed=name in before.missed):
                 operations.append((TransactionOperation.UPSERT, row, replace))
         operations += (
-            (TransactionOperation.DELETE, {"PartitionKey": _HUB, "RowKey": _listing_key(name)})
+            (TransactionOperation.DELETE, {"PartitionKey": _PARTITION, "RowKey": _listing_key(name)})
             for name in before.listings.keys() - after.listings.keys()
         )
-        listed = {"PartitionKey": _HUB, "RowKey": _LIST, "ListedAt": after.listed}
+        listed = {"PartitionKey": _PARTITION, "RowKey": _LIST, "ListedAt": after.listed}
         with table_errors():
             for some in batched(operations, TRANSACTION_LIMIT, strict=False):
                 await transaction.submit(self._client, list(some))
@@ -200,14 +202,18 @@ class DeploymentRows:
                     break
         return found
 
-    async def one(self, deployment: str) -> CountedDeployment | None:
-        """A deployment as it was counted last; None before that. One request.
+    async def one(self, deployment: str) -> tuple[CountedDeployment | None, KeptList]:
+        """A deployment as it was counted last, None before that, and the hub's list. One request.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
-        row = await self._row(f"deployment|{key_part(deployment)}")
-        return None if row is None else CountedDeployment(row)
+        own, listed = f"RowKey eq 'deployment|{key_part(deployment)}'", f"RowKey ge '{_LISTED}' and RowKey le '{_LIST}'"
+        query = f"PartitionKey eq '{_PARTITION}' and ({own} or ({listed}))"
+        with table_errors():
+            rows = [row async for row in self._client.query_entities(query)]
+        counted = [CountedDeployment(row) for row in rows if str(row["RowKey"]).startswith("deployment|")]
+        return next(iter(counted), None), _kept_list(rows)
 
     async def write(  # noqa: PLR0913 (what a count comes to)
         self,
@@ -268,12 +274,6 @@ class DeploymentRows:
         with table_errors():
             await self._client.delete_entity(_PARTITION, event.row_key)
 
-    async def _row(self, key: str) -> TableEntity | None:
-        query = f"PartitionKey eq '{_PARTITION}' and RowKey eq '{key}'"
-        with table_errors():
-            rows = [row async for row in self._client.query_entities(query)]
-        return rows[0] if rows else None
-
 
 def _listing_key(deployment: str) -> str:
     return f"{_LISTED}{key_part(deployment)}"
@@ -285,7 +285,7 @@ def _listing_row(deployment: str, listing: Listing, *, missed: bool) -> Row:
         modules = None  # more than a column holds: nobody knows then, and all modules count
     labels = json.dumps(listing.labels or {}, ensure_ascii=False)
     columns = write(LISTING_COLUMNS, listing, Labels=labels, Modules=modules, Missed=missed)
-    return {"PartitionKey": _HUB, "RowKey": _listing_key(deployment), **columns}
+    return {"PartitionKey": _PARTITION, "RowKey": _listing_key(deployment), **columns}
 
 
 def _kept_list(rows: Iterable[Mapping[str, Any]]) -> KeptList:

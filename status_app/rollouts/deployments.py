@@ -67,8 +67,8 @@ class Deployments:
             ExceptionGroup: Some deployments failed for another reason; all others are done.
         """
         each = _Each()
-        kept = await self._hub_list.refresh(await self._rows.kept_list())
-        deployments, events = await self._rows.read()
+        deployments, events, kept = await self._rows.read()
+        kept = await self._hub_list.refresh(kept)
         stalled = [await each.run(stored.deployment, self._is_stalled(stored)) for stored in deployments]
         record(ROLLOUTS_STALLED, sum(map(bool, stalled)))  # as the run before counted them
         over = [await each.run(stored.deployment, self._is_over_threshold(stored, kept)) for stored in deployments]
@@ -76,7 +76,7 @@ class Deployments:
         has_counted = await self._count_due(deployments, moved, more, kept=kept, project=project, each=each)
         if self._publisher is not None:
             if has_counted:
-                _, events = await self._rows.read()
+                _, events, _ = await self._rows.read()
             await self._send(self._publisher, events, each)
         each.finish()
 
