@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from status_app.fleet_index.rows import Standings
 from status_app.rollouts.deployment_rows import CountedDeployment, KeptList
 from status_app.storage.codecs import show_time
 from status_app.storage.columns import DEPLOYMENT_COLUMNS, DEVICE_COLUMNS, MODULE_COLUMNS, TRANSITION_COLUMNS, shown
@@ -51,7 +52,10 @@ def device_summary(device_id: str, row: Mapping[str, Any]) -> Answer:
 
 
 def device_answer(
-    device_id: str, rows: Mapping[str, Mapping[str, Any]], transitions: Iterable[Mapping[str, Any]]
+    device_id: str,
+    rows: Mapping[str, Mapping[str, Any]],
+    transitions: Iterable[Mapping[str, Any]],
+    standings: Standings,
 ) -> Answer:
     """A device with its modules, and the evidence of each.
 
@@ -59,6 +63,7 @@ def device_answer(
         device_id: The device.
         rows: Its state rows by RowKey, its own among them.
         transitions: Its transitions, newest first.
+        standings: How far it is in each of its deployments.
     """
 
     def module(key: str) -> Answer:
@@ -79,6 +84,7 @@ def device_answer(
     modules = readable((key for key in rows if key.startswith(MODULE)), module, named)
     return {
         **device_summary(device_id, rows[DEVICE]),
+        "standings": {deployment: how_far.value for deployment, (how_far, _) in standings.items()},
         "moduleStates": sorted(modules, key=lambda module: str(module["module"])),
         "evidence": evidence,
     }

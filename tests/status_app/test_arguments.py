@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from status_app.__main__ import main
+from status_app.commands.command_line import main
 from status_app.commands.exit_codes import ExitCode
 
 SECRET = "hunter2-correct-horse"
@@ -56,7 +56,7 @@ def test_a_bug_does_not_end_with_the_code_of_a_deployment_that_failed(
     def broken(*_asked: Any) -> None:
         raise KeyError(SECRET)
 
-    monkeypatch.setattr("status_app.__main__.choose_source", broken)
+    monkeypatch.setattr("status_app.commands.command_line.choose_source", broken)
     assert main(["wait", "--deployment", "d"]) == ExitCode.SOFTWARE
     printed = capsys.readouterr().err
     assert printed.endswith("a bug: KeyError\n")
