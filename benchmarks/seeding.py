@@ -42,7 +42,7 @@ def seed(folder: Path, rows: Sequence[Entity], devices: Iterable[str]) -> None:
     for name in devices:
         tables[reader.TABLE] += [{**row, "PartitionKey": name} for row in rows]
         shard = shard_of(name)
-        said = project(StoredDevice(name, state, _ETAG, last), Summary(name), last)
+        said = project(StoredDevice(name, state, _ETAG, last), Summary(name), last, now=datetime.fromisoformat(_TIME))
         assert said is not None  # noqa: S101 (a device that has a state)
         index.append({"PartitionKey": shard, "RowKey": summary_key(name), **said.row()})
         index += [

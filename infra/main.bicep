@@ -97,6 +97,9 @@ param stableAfter string = 'PT60S'
 @description('The same, where it left by itself: ISO 8601 duration.')
 param intensiveCare string = 'PT10M'
 
+@description('How many devices of a deployment may fail: a number such as 5, or a percentage such as 5%; empty: nobody says.')
+param failureThreshold string = ''
+
 @description('When deadlines are looked at: six fields, second to day of the week, in UTC.')
 param flagStuckSchedule string = '0 * * * * *'
 
@@ -239,6 +242,7 @@ module functionApp 'modules/function-app.bicep' = {
     graceHopeless: graceHopeless
     stableAfter: stableAfter
     intensiveCare: intensiveCare
+    failureThreshold: failureThreshold
     flagStuckSchedule: flagStuckSchedule
     resyncSchedule: resyncSchedule
     historyLimit: historyLimit

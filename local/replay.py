@@ -12,6 +12,7 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
+from aiohttp import ClientSession
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import EntityProperty
 from azure.data.tables.aio import TableServiceClient
@@ -42,18 +43,23 @@ async def replay(steps: Iterable[Step], tables: str, *, patience: float = PATIEN
         patience: Seconds for each step, and for what is read at the end.
 
     Returns:
-        `rows` and `deadLetters`, the entities of both tables, and `events`, what was published.
+        `rows` and `deadLetters`, the entities of both tables, `events`, what was published, and `deployments`, what
+        `/api/deployments` answers.
 
     Raises:
         ReplayError: A step has not come to its end in time.
     """
     steps = list(steps)
+    settings = steps.pop(0).content["settings"] if steps and steps[0].kind == "settings" else {}
     times = [steps[0].at if steps else utc_now()]
     with tempfile.TemporaryDirectory() as folder:
         async with (
             table_proxy(tables) as proxy,
-            running_stack(Path(folder), proxy.connection_string, lambda: times[-1], routes=False) as stack,
+            running_stack(
+                Path(folder), proxy.connection_string, lambda: times[-1], routes=False, own_settings=settings
+            ) as stack,
         ):
+            stack.iot_hub.give_list(None)
             for step in steps:
                 times.append(step.at)
                 async with _within(patience, f"line {step.line}: the app is not done with it"):
@@ -61,13 +67,15 @@ async def replay(steps: Iterable[Step], tables: str, *, patience: float = PATIEN
                     await stack.drained()
             async with _within(patience, f"the events of {TRANSITIONS} have not been received"):
                 events = await published(stack.event_hubs, TRANSITIONS)
+            async with _within(patience, "the deployments have not been read"):
+                deployments = await _deployments(stack)
         async with (
             _within(patience, "the tables have not been read"),
             TableServiceClient.from_connection_string(tables) as service,
         ):
             rows = await _entities(service, "DeploymentStatus")
             dead_letters = await _entities(service, "DeadLetter")
-    return {"rows": rows, "events": events, "deadLetters": dead_letters}
+    return {"rows": rows, "events": events, "deadLetters": dead_letters, "deployments": deployments}
 
 
 @asynccontextmanager
@@ -87,6 +95,8 @@ async def _take(stack: Stack, proxy: TableProxy, step: Step) -> None:
             await stack.host.run_timer(content["run"])
         case "fault":
             _order(stack, proxy, content["fault"])
+        case "deployments":
+            stack.iot_hub.give_list(content["deployments"])
         case "raw":
             properties = content.get("properties", {})
             event = RoutedEvent(_body(content["raw"]), properties.get("deviceId", ""), properties)
@@ -132,6 +142,20 @@ def _order(stack: Stack, proxy: TableProxy, fault: Mapping[str, Any]) -> None:
 
 def _body(body: Any) -> bytes:
     return body.encode(errors="surrogatepass") if isinstance(body, str) else json.dumps(body).encode()
+
+
+async def _deployments(stack: Stack) -> list[Any]:
+    """All pages of the API's list."""
+    found: list[Any] = []
+    query: dict[str, str] = {"limit": "200"}
+    async with ClientSession() as session:
+        while True:
+            async with session.get(f"{stack.api}/deployments", params=query) as response:
+                page = await response.json()
+            found += page["items"]
+            if page["next"] is None:
+                return found
+            query["next"] = page["next"]
 
 
 async def _entities(service: TableServiceClient, name: str) -> list[dict[str, Any]]:

@@ -3,6 +3,8 @@
     {"at": TIME, "twin": {"deviceId": ID, ...}}         the hub now holds this twin, and notifies
     {"at": TIME, "delete": ID}                          the device is deleted, and that is notified
     {"at": TIME, "raw": TEXT, "properties": {...}}      any event on twin-changes
+    {"at": TIME, "deployments": [...]}                  the hub's own list of deployments; refused before the first one
+    {"settings": {NAME: VALUE}}                         settings of the app: the first line, and no other
     {"at": TIME, "run": "flag_stuck"}                   a timer fires, flag_stuck or resync
     {"at": TIME, "fault": {"service": "tables", "op": "write", "status": 503, "count": 2}}    the next calls fail
 
@@ -25,7 +27,7 @@ from typing import Any, Final, Never
 TIMERS: Final = ("flag_stuck", "resync")
 OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "tables": ("read", "write"),
-    "iothub": ("read", "query"),
+    "iothub": ("read", "query", "list"),
     "transitions": ("send", "write"),
 }
 """The calls that can fail, by service."""
@@ -34,6 +36,8 @@ _BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "twin": ("notify", "repeat", "body"),
     "delete": ("notify", "repeat", "body"),
     "raw": ("properties", "repeat"),
+    "deployments": (),
+    "settings": (),
     "run": (),
     "fault": (),
 }
@@ -53,7 +57,7 @@ class Step:
     """One line.
 
     Attributes:
-        kind: `twin`, `delete`, `raw`, `run` or `fault`.
+        kind: `twin`, `delete`, `raw`, `deployments`, `settings`, `run` or `fault`.
         content: What the line holds.
     """
 
@@ -89,11 +93,16 @@ class _Line:
 
     def step(self) -> Step:
         """What the line says, every part of it checked."""
-        at = self._at()
         kinds = [kind for kind in _BESIDE if kind in self._content]
         if len(kinds) != 1:
             self._refuse(f"a step has one of {', '.join(_BESIDE)}")
         kind = kinds[0]
+        if kind == "settings":
+            if self._number > 1:
+                self._refuse("`settings` is the first line, and no other")
+            self._check(self._content, kind, (kind,))
+            return Step(self._number, datetime.min.replace(tzinfo=UTC), kind, self._content)
+        at = self._at()
         self._check(self._content, kind, ("at", kind, *_BESIDE[kind]))
         if kind == "fault":
             self._check_fault(self._content["fault"])
@@ -163,6 +172,8 @@ _TAKES: Final[Mapping[str, _Taken]] = {
     "twin": ("a twin with its deviceId", _is_twin),
     "delete": ("a device id", _is_device_id),
     "raw": ("a text", lambda value: isinstance(value, str)),
+    "deployments": ("a list of configurations", lambda value: isinstance(value, list)),
+    "settings": ("an object of texts", _is_properties),
     "run": (" or ".join(TIMERS), lambda value: value in TIMERS),
     "fault": ("an object with service, op, status and count", lambda value: isinstance(value, dict)),
     "notify": ("true or false", lambda value: isinstance(value, bool)),

@@ -62,6 +62,7 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
     function_key: str | None = None,
     app_dir: Path = ROOT,
     twins: Callable[[Settings], TwinReader] | None = None,
+    own_settings: Mapping[str, str] | None = None,
     before: Callable[[Stack], object] | None = None,
 ) -> AsyncIterator[Stack]:
     """Run the app over a table service. No timer fires by itself: `host.run_timer` fires one.
@@ -74,6 +75,7 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
         function_key: Opens the HTTP functions; None leaves them open.
         app_dir: Where the function app is.
         twins: What reads twins; None: the app's own reader, without its waits.
+        own_settings: Further settings of the app.
         before: Called before the app starts: what it does to the hubs waits for the app.
     """
     event_hubs = EventHubs({TWIN_CHANGES: PARTITIONS, TRANSITIONS: PARTITIONS}, now=clock)
@@ -100,6 +102,7 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
             "STATUS_TABLES": tables,
             "IOT_HUB": iot_hub.connection_string,
             **SCHEDULES,
+            **(own_settings or {}),
         }
         read = Settings.read({**os.environ, **settings})
         reader = None if twins is None else twins(read)

@@ -30,6 +30,7 @@ from status_app.reconcile.twin_changes import TwinChanges
 from status_app.rollouts import deployment_rows
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.rollouts.deployments import Deployments
+from status_app.rollouts.hub_list import HubList, ListSource
 from status_app.service_clock import ServiceClock
 from status_app.settings import Settings
 from status_app.status_table import reader
@@ -58,6 +59,7 @@ class Services:
         *,
         clock: Callable[[], datetime] | None = None,
         twins: TwinSource | None = None,
+        deployments: ListSource | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         ticks: Callable[[], float] | None = None,
         is_command: bool = False,
@@ -68,6 +70,7 @@ class Services:
             settings: The app's settings.
             clock: The time, in UTC; that of the services by default. A ServiceClock learns from their answers.
             twins: Where twins come from; the hub of the settings by default.
+            deployments: Where the hub's list comes from; that hub by default, nowhere where twins are brought along.
             sleep: Waits between two attempts to reach a service, in seconds.
             ticks: Seconds that never run back, by which runs end; the machine's by default, or those of a `clock` that
                 is brought along.
@@ -86,6 +89,7 @@ class Services:
         self._hub = twins or TwinReader(
             settings.iot_hub, reads_per_second=reads, queries_per_minute=queries, sleep=sleep, hub_clock=learning
         )
+        self._list = deployments or (self._hub if isinstance(self._hub, TwinReader) else None)
         self._twins = TwinBreaker(self._hub, self._ticks)
         transitions = settings.transitions
         self._publisher = TransitionPublisher(*transitions, sleep=sleep) if transitions else None
@@ -151,9 +155,12 @@ class Services:
             if not self._is_command:
                 await keep_settings(deployments_table, hub, settings.shared)
             projection, former = FleetProjection(index_table, self._sleep), FormerIndex(index_table)
-            reconciler = Reconciler(devices, commit, projection, former, outbox, self._twins, policy, self._clock)
+            hub_list = HubList(rows, self._list, self._clock)
+            reconciler = Reconciler(
+                devices, commit, projection, former, outbox, self._twins, policy, hub_list, self._clock
+            )
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
-            deployments = Deployments(rows, index, devices, publisher, policy, hub=hub, clock=self._clock)
+            deployments = Deployments(rows, index, devices, publisher, policy, hub_list, hub=hub, clock=self._clock)
             position, ticks = ResyncPosition(index_table), self._ticks
             self._parts = _Parts(
                 FlagStuck(index, build, deployments, outbox, reconciler, self._twins, self._clock, ticks),

@@ -9,7 +9,7 @@ from typing import Final
 
 from status_app.errors import SettingError
 from status_app.schedule import parse_schedule
-from status_core import BY_REASON, GracePolicy, known_reason, parse_duration
+from status_core import BY_REASON, GracePolicy, Threshold, known_reason, parse_duration
 
 SCHEDULES: Final = {"FLAG_STUCK_SCHEDULE": "0 * * * * *", "RESYNC_SCHEDULE": "0 0 * * * *"}
 """The timers' settings and their defaults: each minute, each hour."""
@@ -19,6 +19,7 @@ SHARED: Final = (
     "GRACE_PERIODS",
     "GRACE_HOPELESS",
     "STABLE_AFTER",
+    "FAILURE_THRESHOLD",
     "INTENSIVE_CARE",
     "HISTORY_LIMIT",
 )
@@ -80,6 +81,7 @@ class Settings:
                 stable_after=_duration(environment, "STABLE_AFTER", "PT60S"),
                 intensive_care=_duration(environment, "INTENSIVE_CARE", "PT10M"),
                 hopeless=_duration(environment, "GRACE_HOPELESS", "PT2M"),
+                threshold=_threshold(environment, "FAILURE_THRESHOLD"),
             ),
             history_limit=_count(environment, "HISTORY_LIMIT", 500, least=1),
             twin_reads_per_second=_count(environment, "TWIN_READS_PER_SECOND", 50, least=0),
@@ -219,6 +221,14 @@ def _duration(environment: Mapping[str, str], name: str, default: str) -> timede
         return parse_duration(value)
     except ValueError as error:
         raise SettingError(f"{name} is {value!r}: it takes an ISO 8601 duration such as {default} ({error})") from None
+
+
+def _threshold(environment: Mapping[str, str], name: str) -> Threshold | None:
+    value = environment.get(name, "").strip()
+    try:
+        return Threshold.parse(value) if value else None
+    except ValueError as error:
+        raise SettingError(f"{name} is {value!r}: it takes a number of devices, or a percentage ({error})") from None
 
 
 def _periods(environment: Mapping[str, str], name: str) -> Mapping[str, timedelta]:

@@ -12,18 +12,21 @@ from status_core.durations import format_duration, parse_duration
 from status_core.evaluation import evaluate
 from status_core.grace import BY_REASON, STABLE_AFTER, GracePolicy
 from status_core.lint import Finding
+from status_core.listing import NO_LIST, Listing, Listings, read_listings
 from status_core.messages import MESSAGE_LIMIT
 from status_core.news import News
 from status_core.reading import clean, scalar, timestamp
 from status_core.reasons import UNVERIFIED, Reason, known_reason
 from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
 from status_core.remedies import steps
-from status_core.rollout import FAILING, Counts, Milestone, Rollout, progress
+from status_core.rollout import INDIVIDUAL, Counts, Milestone, Rollout, progress, tally
 from status_core.rules import RULES
 from status_core.secrets import secret_values
+from status_core.standing import Standing, standing
 from status_core.states import Flag, ModuleState, Portal, State
 from status_core.status import DeploymentStatus, Evidence, ModuleStatus
 from status_core.stuck import flag_unverified
+from status_core.threshold import NONE_MAY_FAIL, Threshold
 from status_core.transitions import ABSENT, DELETED_REASON, REMOVED_REASON, Change, Kind, Transition, deletion
 from status_core.twin import EDGE_AGENT, NAME_LIMIT, NAMES_LIMIT
 
@@ -32,10 +35,12 @@ __all__ = [
     "BY_REASON",
     "DELETED_REASON",
     "EDGE_AGENT",
-    "FAILING",
+    "INDIVIDUAL",
     "MESSAGE_LIMIT",
     "NAMES_LIMIT",
     "NAME_LIMIT",
+    "NONE_MAY_FAIL",
+    "NO_LIST",
     "REDACTED",
     "REMOVED_REASON",
     "RULES",
@@ -55,6 +60,8 @@ __all__ = [
     "Flag",
     "GracePolicy",
     "Kind",
+    "Listing",
+    "Listings",
     "Milestone",
     "ModuleRecord",
     "ModuleState",
@@ -64,7 +71,9 @@ __all__ = [
     "Portal",
     "Reason",
     "Rollout",
+    "Standing",
     "State",
+    "Threshold",
     "Transition",
     "advance",
     "clean",
@@ -76,8 +85,11 @@ __all__ = [
     "module_input",
     "parse_duration",
     "progress",
+    "read_listings",
     "scalar",
     "secret_values",
+    "standing",
     "steps",
+    "tally",
     "timestamp",
 ]

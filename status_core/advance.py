@@ -59,4 +59,12 @@ def advance(  # noqa: PLR0913 (the last two are the end of an earlier life)
     device = next_device(seen, announcements, modules, ends)
     transitions = announcements.in_order(last_sequence, at if last_at is None else last_at)
     last = max([at, *(transition.at for transition in transitions)])
-    return replace(device, sequence=last_sequence + len(transitions), at=last), transitions
+    sequence = last_sequence + len(transitions)
+    return replace(device, sequence=sequence, at=last, credited=_credited(previous, status, at)), transitions
+
+
+def _credited(previous: DeviceRecord | None, status: DeploymentStatus, at: datetime) -> tuple[datetime, ...]:
+    """Since when each deployment is credited: a new one since the change of the desired section that it came with."""
+    came = at if status.desired_at is None else min(status.desired_at, at)
+    known = {} if previous is None else dict(zip(previous.verdict.deployments, previous.credited, strict=False))
+    return tuple(known.get(deployment, came) for deployment in status.deployments)

@@ -26,9 +26,8 @@ from status_core.rules import Verdict, decide
 from status_core.secrets import collapse, masked
 from status_core.states import NOT_TAKEN, Flag, ModuleState, State
 from status_core.status import DeploymentStatus, ModuleStatus
-from status_core.twin import EDGE_AGENT, NAME_LIMIT, Twin, read_twin
+from status_core.twin import EDGE_AGENT, IMAGE_LIMIT, NAME_LIMIT, Twin, read_twin
 
-IMAGE_LIMIT: Final = 1024
 """Characters of an image reference that a status keeps."""
 
 _UNMANAGED: Final = (State.INVALID, State.EMPTY, State.NO_DEPLOYMENT)
@@ -79,6 +78,7 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
         reason=verdict.reason,
         message=device_message(twin, verdict, details),
         desired_version=twin.desired_version,
+        desired_at=twin.desired_updated,
         last_desired_version=twin.last_desired_version,
         status_code=twin.code,
         deployments=twin.applied,

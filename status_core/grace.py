@@ -13,6 +13,7 @@ from typing import Any, Final
 from status_core.create_options import create_options
 from status_core.durations import parse_duration
 from status_core.reading import object_at
+from status_core.threshold import Threshold
 
 LABEL: Final = "deployment-status.grace"
 DEFAULT: Final = timedelta(minutes=15)
@@ -35,6 +36,7 @@ class GracePolicy:
             (`STABLE_AFTER`).
         intensive_care: The same, where it left by itself (`INTENSIVE_CARE`).
         hopeless: Grace of what only a person can change (`GRACE_HOPELESS`).
+        threshold: How many devices of a deployment may fail; None: nobody says (`FAILURE_THRESHOLD`).
     """
 
     default: timedelta = DEFAULT
@@ -42,6 +44,7 @@ class GracePolicy:
     stable_after: timedelta = STABLE_AFTER
     intensive_care: timedelta = INTENSIVE_CARE
     hopeless: timedelta = HOPELESS
+    threshold: Threshold | None = None
 
     def grace(self, name: str, image: str | None, label: timedelta | None, reason: str) -> tuple[timedelta, str]:
         """The grace period of one module, and where it comes from: `label`, `default`, or what `periods` calls it."""

@@ -48,6 +48,8 @@ class DeviceVerdict:
     message: str
     rule: str
     desired_version: int | None
+    desired_at: datetime | None
+    desired_agent_image: str | None
     last_desired_version: int | None
     status_code: int | None
     deployments: tuple[str, ...]
@@ -102,6 +104,7 @@ class DeviceRecord:
         sequence: Number of the device's last transition; they count from 1 without a gap.
         at: Hub time of the last change or transition, never before that of an earlier one.
         observed: Until when the twin that this record comes from is known to hold: when it was read.
+        credited: Since when each of its deployments is credited, in their order; empty where a release before kept it.
         lags_until: Until when something is not counted that a lagging report shows; None where it shows nothing.
     """
 
@@ -114,6 +117,11 @@ class DeviceRecord:
     observed: datetime
     lags_until: datetime | None = None
     modules: Mapping[str, ModuleRecord] = field(default_factory=dict)
+    credited: tuple[datetime, ...] = ()
+
+    def credited_since(self, deployment: str) -> datetime | None:
+        """Since when a deployment is credited; None where that is not known, or it is not."""
+        return dict(zip(self.verdict.deployments, self.credited, strict=False)).get(deployment)
 
     @property
     def is_lagging(self) -> bool:

@@ -1,40 +1,71 @@
 """A deployment as a whole: what the devices on which it is credited have come to, and its milestones."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Final
 
 from status_core.grace import GracePolicy
-from status_core.states import State
+from status_core.listing import Listing
+from status_core.standing import Standing
+from status_core.threshold import NONE_MAY_FAIL, Threshold
 
-FAILING: Final = (State.INVALID, State.MODULE_FAILED)
-"""A device in one of these has failed; one in progress has too once something of it is stuck."""
+INDIVIDUAL: Final = "~individual"
+"""Stands for the deployment of devices that have modules, and to which no configuration is applied."""
 
 
 class Milestone(StrEnum):
-    """What is told of a deployment, once for each version."""
+    """What is announced of a deployment, once for each version."""
 
     STARTED = "started"
-    """The first device is credited with it."""
+    """The first device counts for it."""
     FIRST_FAILURE = "first_failure"
-    """The first device has failed, or something of it is stuck."""
+    """The first device fails."""
+    THRESHOLD_EXCEEDED = "threshold_exceeded"
+    """More devices fail than `FAILURE_THRESHOLD` allows."""
     COMPLETED = "completed"
-    """For `STABLE_AFTER` all credited devices were successful, nothing of them stuck, and none was credited."""
+    """Each credited device is successful, or failing within the threshold, and for `STABLE_AFTER` none was credited."""
     STALLED = "stalled"
-    """It is not completed, and for the default grace period no further device became successful or was credited."""
+    """It is not completed, no device settles, and for the default grace none became successful or was credited."""
+    SUPERSEDED = "superseded"
+    """It went from some devices to none, or the hub has it no more. Nothing comes after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many devices are credited, how many of them are successful, and how many failed."""
+    """How many devices are credited, and how many of them are how far (`status_core.standing`)."""
 
-    devices: int
-    successful: int
-    failing: int
+    devices: int = 0
+    successful: int = 0
+    settling: int = 0
+    failing: int = 0
+    waiting: int = 0
 
+    @classmethod
+    def of(cls, standings: Mapping[str, int]) -> "Counts":
+        """The counts of devices by their standing."""
+        known = (Standing.SUCCESSFUL, Standing.SETTLING, Standing.FAILING, Standing.WAITING)
+        return cls(sum(standings.values()), *(standings.get(standing, 0) for standing in known))
 
-_NONE: Final = Counts(0, 0, 0)
+    @property
+    def taken(self) -> int:
+        """How many count for the present version."""
+        return self.devices - self.waiting
+
+    def are_complete(self, threshold: Threshold | None, targeted: int | None = None) -> bool:
+        """Whether each credited device is successful, or failing where that many may (none, where nobody says)."""
+        is_over = self.is_over(threshold or NONE_MAY_FAIL, targeted)
+        return self.devices > 0 and self.successful + self.failing == self.devices and not is_over
+
+    def is_over(self, threshold: Threshold, targeted: int | None = None) -> bool:
+        """Whether more devices fail than may: a share is one of the credited, or of the targeted where these are more.
+
+        Args:
+            threshold: How many may.
+            targeted: On how many devices the hub says that its target condition holds.
+        """
+        return threshold.is_exceeded(self.failing, max(self.devices, targeted or 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +77,11 @@ class Rollout:
             IoT Hub lets nobody edit the modules of a deployment, so another content is another deployment.
         counts: The last count.
         best: The most devices of this version that were successful at a time, since one left.
-        settled_since: Since when all devices are successful, nothing of them is stuck, and none was credited; None
-            where that is not so.
+        settled_since: Since when each device is successful, or failing where it may, and none was credited; None where
+            that is not so.
         progressed_at: When a further device became successful, or was credited.
+        joined_at: When a device was credited last; None where a release before counted it.
+        created: When it was created, by the hub's list; None where there was none.
         reached: The milestones so far, with their times. They are plain words: a newer release may have kept others.
     """
 
@@ -57,39 +90,59 @@ class Rollout:
     best: int
     settled_since: datetime | None
     progressed_at: datetime
+    joined_at: datetime | None = None
+    created: datetime | None = None
     reached: tuple[tuple[str, datetime], ...] = ()
 
     def has(self, milestone: Milestone) -> bool:
         """Whether a milestone was reached."""
         return any(milestone == known for known, _ in self.reached)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no milestone but `superseded` can come."""
+        return self.has(Milestone.COMPLETED) or self.has(Milestone.SUPERSEDED)
+
     def due(self, policy: GracePolicy) -> datetime | None:
         """When it is completed, or has stalled, if no device changes until then; None where neither comes."""
-        if self.has(Milestone.COMPLETED) or not self.counts.devices:
+        if not self.version or self.is_over or not self.counts.taken:
             return None
         if self.settled_since is not None:
-            return self.settled_since + policy.stable_after
-        return None if self.has(Milestone.STALLED) else self.progressed_at + policy.default
+            return (self.joined_at or self.progressed_at) + policy.stable_after
+        if self.has(Milestone.STALLED) or self.counts.settling:
+            return None
+        return self.progressed_at + policy.default
 
 
-def progress(previous: Rollout | None, counts: Counts, now: datetime, policy: GracePolicy) -> Rollout:
+def progress(  # noqa: PLR0913 (the last two are what the hub's list says)
+    previous: Rollout | None,
+    counts: Counts,
+    now: datetime,
+    policy: GracePolicy,
+    *,
+    listing: Listing | None = None,
+    has_list: bool = False,
+) -> Rollout:
     """One step of a deployment; the milestones that it adds are at the end of `reached`.
 
     Args:
         previous: What was kept; None at the first count.
         counts: The count.
         now: When it was made, in UTC.
-        policy: The default grace period and `STABLE_AFTER`.
+        policy: The default grace period, `STABLE_AFTER` and `FAILURE_THRESHOLD`.
+        listing: What the hub's list says of it; None where it is not on it.
+        has_list: Whether there is such a list.
     """
     if previous is None:
-        previous = Rollout(0, _NONE, 0, None, now)
-    if counts.devices and not previous.counts.devices:
-        previous = Rollout(previous.version + 1, _NONE, 0, None, now)
-    if counts.devices < previous.counts.devices:  # those that left may have been successful
+        previous = Rollout(0, Counts(), 0, None, now)
+    is_gone = has_list and listing is None and previous.created is not None
+    previous = _versioned(previous, counts, now, listing, is_gone=is_gone)
+    if counts.taken < previous.counts.taken:  # those that left may have been successful
         previous = replace(previous, best=min(previous.best, counts.successful))
-    has_joined = counts.devices > previous.counts.devices
+    has_joined = counts.taken > previous.counts.taken
     has_progressed = has_joined or counts.successful > previous.best
-    is_settled = counts.successful == counts.devices and not counts.failing
+    targeted = listing.targeted if listing is not None else None
+    is_settled = counts.are_complete(policy.threshold, targeted)
     settled_since = now if has_joined or previous.settled_since is None else previous.settled_since
     rollout = replace(
         previous,
@@ -97,14 +150,45 @@ def progress(previous: Rollout | None, counts: Counts, now: datetime, policy: Gr
         best=max(previous.best, counts.successful),
         settled_since=settled_since if is_settled else None,
         progressed_at=now if has_progressed else previous.progressed_at,
+        joined_at=now if has_joined else previous.joined_at,
     )
     due = rollout.due(policy)
     is_due = due is not None and now >= due
+    has_started = rollout.version > 0 and (counts.taken > 0 or rollout.has(Milestone.STARTED))
+    has_left = previous.counts.devices > 0 and not counts.devices
+    is_exceeded = policy.threshold is not None and counts.is_over(policy.threshold, targeted)
     is_reached = {
-        Milestone.STARTED: counts.devices > 0,
+        Milestone.STARTED: True,
         Milestone.FIRST_FAILURE: counts.failing > 0,
+        Milestone.THRESHOLD_EXCEEDED: is_exceeded,
         Milestone.COMPLETED: is_due and is_settled,
         Milestone.STALLED: is_due and not is_settled,
     }
-    added = tuple((milestone, now) for milestone, so in is_reached.items() if so and not rollout.has(milestone))
-    return replace(rollout, reached=rollout.reached + added)
+    added: list[tuple[str, datetime]] = []
+    if has_started and not rollout.is_over:
+        added += ((milestone, now) for milestone, so in is_reached.items() if so and not rollout.has(milestone))
+    if has_started and (has_left or is_gone) and not rollout.has(Milestone.SUPERSEDED):
+        added.append((Milestone.SUPERSEDED, now))
+    return replace(rollout, reached=(*rollout.reached, *added))
+
+
+def tally(counts: Counts, now: datetime) -> Rollout:
+    """The count of `INDIVIDUAL`, which has neither versions nor milestones."""
+    return Rollout(0, counts, counts.successful, None, now)
+
+
+def _versioned(previous: Rollout, counts: Counts, now: datetime, listing: Listing | None, *, is_gone: bool) -> Rollout:
+    """What was kept, or the beginning of another version.
+
+    "A deployment that was deleted and created anew under its id is a new version, seen by the hub's `createdTimeUtc`,
+    else by going from none to some; the new version ends the old one without an event."
+    """
+    created = previous.created if listing is None else listing.created or previous.created
+    is_anew = previous.version > 0 and previous.created is not None and created != previous.created
+    was_over = previous.has(Milestone.SUPERSEDED) or (
+        previous.has(Milestone.STARTED) and not previous.counts.devices  # a release before announced no end
+    )
+    came = counts.devices > 0 and not is_gone and (not previous.version or was_over)
+    if is_anew or came:
+        return Rollout(previous.version + 1, Counts(), 0, None, now, created=created)
+    return replace(previous, created=created)

@@ -9,6 +9,7 @@ from status_core.lint import Finding
 from status_core.reading import Scalar
 from status_core.reasons import Reason
 from status_core.states import Flag, ModuleState, Portal, State
+from status_core.twin import EDGE_AGENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,7 @@ class DeploymentStatus:
         rule: Id of the rule that decided (`status_core.rules`).
         deployments: The credited deployments: names of the configurations that are Applied.
         targeted: Names of those that are only Targeted.
+        desired_at: Hub time of the last change of the desired section.
         documented: Rules of reported_states_during_deployment.md that hold literally.
         portal: What IoT Hub's own counters say.
         modules: By name; the system modules are `$edgeAgent` and `$edgeHub`.
@@ -108,6 +110,7 @@ class DeploymentStatus:
     reason: Reason
     message: str
     desired_version: int | None
+    desired_at: datetime | None
     last_desired_version: int | None
     status_code: int | None
     deployments: tuple[str, ...]
@@ -126,6 +129,12 @@ class DeploymentStatus:
     last_activity: datetime | None
     cause: Cause | None
     lint: tuple[Finding, ...]
+
+    @property
+    def desired_agent_image(self) -> str | None:
+        """The image that edgeAgent should have; None where none is desired."""
+        agent = self.modules.get(EDGE_AGENT)
+        return None if agent is None else agent.desired_image
 
     def as_json(self) -> dict[str, Any]:
         """The status as `python -m status_core` prints it."""

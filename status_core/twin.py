@@ -13,6 +13,9 @@ EDGE_HUB: Final = "$edgeHub"
 NAME_LIMIT: Final = 128
 """Characters that IoT Hub allows a device id, a module name and a deployment id to have."""
 
+IMAGE_LIMIT: Final = 1024
+"""Characters of an image that are kept."""
+
 NAMES_LIMIT: Final = 100
 """Deployments that an IoT hub can have: further names of a twin's are not kept."""
 

@@ -28,6 +28,7 @@ OUTSIDE = ("status_app", "local", "benchmarks", "checks", "scripts", "tests")
 
 LAYERS = (
     {"__main__"},
+    {"command_line"},
     {"services"},
     {"commands", "http", "notify"},
     {"queries", "reconcile"},

@@ -127,7 +127,8 @@ def _refused(settings: Sequence[AppSetting]) -> Iterator[Finding]:
         if part == "fullyQualifiedNamespace" and not {f"{connection}__{other}" for other in _CONNECTION} <= set(names):
             yield setting.file.finding(setting.node, f"the connection {connection} needs {sorted(_CONNECTION)}")
     try:
-        Settings.read({name: setting.value or "https://name-of-a-resource" for name, setting in names.items()})
+        resource = "https://name-of-a-resource"
+        Settings.read({name: resource if item.value is None else item.value for name, item in names.items()})
     except SettingError as error:
         word = re.search(r"\w+", str(error))
         refused = names.get(word[0]) if word else None

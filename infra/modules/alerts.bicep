@@ -148,6 +148,20 @@ var rules = [
     dimensions: []
     closesItself: true
   }
+  {
+    name: 'threshold'
+    title: 'a rollout fails on too many devices'
+    description: 'More devices of a deployment under way fail than the setting FAILURE_THRESHOLD allows.'
+    severity: 2
+    enabled: hasMetrics
+    every: 'PT5M'
+    window: 'PT5M'
+    query: '${metrics} | where Name == "edge_deployment.rollouts.over_threshold" | project TimeGenerated, Value = Max'
+    operator: 'GreaterThan'
+    threshold: 0
+    dimensions: []
+    closesItself: true
+  }
 ]
 
 resource group 'Microsoft.Insights/actionGroups@2023-01-01' = if (!empty(email)) {

@@ -65,6 +65,9 @@ param stableAfter string
 @description('INTENSIVE_CARE.')
 param intensiveCare string
 
+@description('FAILURE_THRESHOLD; empty: not set.')
+param failureThreshold string
+
 @description('FLAG_STUCK_SCHEDULE.')
 param flagStuckSchedule string
 
@@ -191,6 +194,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     GRACE_HOPELESS: graceHopeless
     STABLE_AFTER: stableAfter
     INTENSIVE_CARE: intensiveCare
+    FAILURE_THRESHOLD: failureThreshold
     FLAG_STUCK_SCHEDULE: flagStuckSchedule
     RESYNC_SCHEDULE: resyncSchedule
     HISTORY_LIMIT: string(historyLimit)

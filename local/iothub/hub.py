@@ -3,7 +3,7 @@
 import asyncio
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 from secrets import token_bytes
@@ -78,9 +78,14 @@ class IotHub:
         return self._service.on_read
 
     @property
-    def configurations(self) -> list[Mapping[str, Any]]:
+    def configurations(self) -> list[Any]:
         """The hub's own list of deployments, as it sends it."""
         return self._service.configurations
+
+    def give_list(self, configurations: Sequence[Any] | None) -> None:
+        """Give this list of deployments from now on; None: nobody may read it."""
+        self._service.gives_list = configurations is not None
+        self._service.configurations[:] = configurations or []
 
     @property
     def queries(self) -> int:

@@ -22,7 +22,7 @@ _QUERY: Final = re.compile(
 _PAGE_SIZE: Final = 100
 _CODES: Final = {HTTPStatus.TOO_MANY_REQUESTS: "ThrottlingException", HTTPStatus.INTERNAL_SERVER_ERROR: "ServerError"}
 
-type Operation = Literal["read", "query", "write"]
+type Operation = Literal["read", "query", "write", "list"]
 """What can be made to fail."""
 
 type _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -41,6 +41,7 @@ class TwinService:
         requests: Requests that came in, by operation.
         on_read: Called with the device id as a twin read comes in.
         configurations: The hub's own list of deployments, as it sends it.
+        gives_list: Whether it sends that list; else it says that nobody may read it.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class TwinService:
         self.reads: Counter[str] = Counter()
         self.requests: Counter[Operation] = Counter()
         self.on_read: set[Callable[[str], None]] = set()
-        self.configurations: list[Mapping[str, Any]] = []
+        self.configurations: list[Any] = []
+        self.gives_list = True
 
     def application(self) -> web.Application:
         """The service as a web application."""
@@ -60,7 +62,7 @@ class TwinService:
         application.router.add_get("/twins/{device}/modules/{module}", self._guarded("read", self._read_module))
         application.router.add_get("/twins/{device}", self._guarded("read", self._read_device))
         application.router.add_post("/devices/query", self._guarded("query", self._query))
-        application.router.add_get("/configurations", self._guarded("query", self._list_configurations))
+        application.router.add_get("/configurations", self._guarded("list", self._list_configurations))
         application.router.add_put("/devices/{device}", self._guarded("write", self._create))
         application.router.add_delete("/devices/{device}", self._guarded("write", self._delete))
         application.router.add_post(
@@ -131,6 +133,8 @@ class TwinService:
         return web.json_response(page, headers=headers)
 
     async def _list_configurations(self, _request: web.Request) -> web.Response:
+        if not self.gives_list:
+            return _refusal(HTTPStatus.FORBIDDEN, "IotHubForbidden", "The list of configurations is not yours.")
         return web.json_response(self.configurations)
 
     async def _create(self, request: web.Request) -> web.Response:

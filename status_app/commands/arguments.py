@@ -5,10 +5,10 @@ import re
 import sys
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, NoReturn
+from typing import Any, Final, NoReturn
 
 from status_app.commands.exit_codes import ExitCode
-from status_core import parse_duration
+from status_core import Threshold, parse_duration
 
 
 class Parser(argparse.ArgumentParser):
@@ -27,12 +27,16 @@ class Parser(argparse.ArgumentParser):
         self.exit(ExitCode.USAGE, f"{self.prog}: error: {message}\n")
 
 
+_SHORT: Final = re.compile("[0-9]{1,6}[smh]")
+
+
 def duration(*, least: timedelta = timedelta(0), longest: timedelta | None = None) -> Callable[[str], timedelta]:
-    """Reads an ISO 8601 duration within bounds."""
+    """Reads a duration within bounds: ISO 8601, or as people write it, such as 10m."""
 
     def read(value: str) -> timedelta:
+        short = _SHORT.fullmatch(value)
         try:
-            found = parse_duration(value)
+            found = parse_duration(value if short is None else f"PT{value.upper()}")
         except ValueError as error:
             raise argparse.ArgumentTypeError(str(error)) from None
         if found < least or (longest is not None and found > longest):
@@ -51,3 +55,22 @@ def number(least: int) -> Callable[[str], int]:
         return int(value)
 
     return read
+
+
+def name(of: str) -> Callable[[str], str]:
+    """Reads the name of something, which is never empty."""
+
+    def read(value: str) -> str:
+        if not value.strip():
+            raise argparse.ArgumentTypeError(f"the name of {of} is empty")
+        return value.strip()
+
+    return read
+
+
+def threshold(value: str) -> Threshold:
+    """Reads how many devices may fail: a number, or a percentage."""
+    try:
+        return Threshold.parse(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{value!r}: {error}") from None

@@ -13,14 +13,19 @@ class ExitCode(IntEnum):
     TIMED_OUT = 2
     """It is not so yet, and the time is over."""
     UNKNOWN = 3
-    """The device is not known."""
+    """The device is not known, or the hub has no such deployment."""
     USAGE = 64
     """An argument or a setting is wrong."""
     UNAVAILABLE = 69
-    """What was asked did not answer, all the time."""
+    """What was asked did not answer, all the time; or a package is not installed."""
     SOFTWARE = 70
     """A bug."""
     CONFIG = 78
     """What was asked refuses: the key, the role or the address is wrong."""
     INTERRUPTED = 130
     """Ctrl-C."""
+
+
+def missing_package(error: ModuleNotFoundError) -> str:
+    """What is said where a package is not installed: nothing was decided."""
+    return f"the package {error.name} is not installed: run pip install -r requirements.txt"

@@ -9,8 +9,15 @@ from status_app.events.severity import milestone_severity
 from status_core import Rollout
 
 
-def deployment_event(
-    hub: str, deployment: str, rollout: Rollout, reached: tuple[str, datetime], states: Mapping[str, int]
+def deployment_event(  # noqa: PLR0913 (what an event says)
+    hub: str,
+    deployment: str,
+    rollout: Rollout,
+    reached: tuple[str, datetime],
+    states: Mapping[str, int],
+    *,
+    targeted: int | None = None,
+    threshold: str | None = None,
 ) -> bytes:
     """The event as UTF-8.
 
@@ -22,6 +29,8 @@ def deployment_event(
         rollout: What the count came to.
         reached: The milestone, and when it was reached.
         states: How many of its devices are in each state.
+        targeted: How many devices the hub says that it targets.
+        threshold: `FAILURE_THRESHOLD`.
     """
     milestone, at = reached
     event_type = f"edge.deployment.{milestone}"
@@ -43,7 +52,11 @@ def deployment_event(
             "version": rollout.version,
             "devices": rollout.counts.devices,
             "successful": rollout.counts.successful,
+            "settling": rollout.counts.settling,
             "failing": rollout.counts.failing,
+            "waiting": rollout.counts.waiting,
+            "targeted": targeted,
+            "failureThreshold": threshold,
             "states": dict(sorted(states.items())),
         },
     }

@@ -30,6 +30,6 @@ def transition_severity(kind: str, to_state: str, reason: str) -> Severity:
 
 def milestone_severity(milestone: str) -> Severity:
     """The severity of a milestone of a deployment."""
-    if milestone == Milestone.FIRST_FAILURE:
+    if milestone in (Milestone.FIRST_FAILURE, Milestone.THRESHOLD_EXCEEDED):
         return Severity.ERROR
     return Severity.WARNING if milestone == Milestone.STALLED else Severity.INFO

@@ -16,7 +16,7 @@ from status_app.storage.keys import DEVICE, beginning, key_part, unescape
 from status_app.telemetry.logs import log
 
 TABLE: Final = "DeploymentIndex"
-_LIKE: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck"})
+_LIKE: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck", "Standing", "Version"})
 """Columns of a counter, beside how many devices it counts."""
 
 _log = log(__name__)
@@ -58,13 +58,20 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many devices of a deployment are alike."""
+    """How many devices of a deployment are alike.
+
+    Attributes:
+        standing: How far they are in it.
+        version: When the hub created the deployment, by the list that they were judged by; empty where none says so.
+    """
 
     deployment: str
     state: str
     reason: str
     portal: str
     is_stuck: bool
+    standing: str
+    version: str
     devices: int
 
 
@@ -160,7 +167,8 @@ class FleetIndex:
 def counted(like: Mapping[str, Any], devices: int) -> Counted:
     """Devices that are like this, by the columns of a counter."""
     deployment, stuck = unescape(like["Deployment"]), bool(like["Stuck"])
-    return Counted(deployment, like["State"], like["Reason"], like["Portal"], stuck, devices)
+    said = like["State"], like["Reason"], like["Portal"], stuck, like["Standing"], like["Version"]
+    return Counted(deployment, *said, devices)
 
 
 def _entries(rows: Iterable[TableEntity]) -> Iterator[IndexEntry]:

@@ -7,7 +7,7 @@ All of them are in one partition of sixteen, the device's shard, so that one tra
     deployment|<id>|<device>                the deployment is applied to the device
     stuck|<id>|<since>|<device>             something of a device of that deployment is stuck; without an id, of any
     module|<since>|<device>|<module>        that module is stuck, or the device itself: `$edgeAgent`
-    count|<id>|<cohort>|<state>|<reason>|<portal>|<stuck>|<cause>
+    count|<id>|<cohort>|<state>|<reason>|<portal>|<stuck>|<standing>|<version>|<cause>
                                             how many devices of the shard are like this
 
 What the timer works off each minute is one range of keys:
@@ -33,7 +33,8 @@ from status_app.iothub.doctors_device import is_doctors_device
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.codecs import long, read_number
 from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
-from status_core import EDGE_AGENT
+from status_app.telemetry.logs import log
+from status_core import EDGE_AGENT, INDIVIDUAL, NO_LIST, Listings, Standing, State, standing
 
 FORMAT: Final = 1
 """Of these rows. One that changes what a row says is built beside the old one."""
@@ -51,6 +52,10 @@ MORE: Final = "progress|more|"
 ROOM: Final = ROWS - 3
 """Of these rows, those by which devices are found: the others are for the timer (due, publish, more)."""
 
+_log = log(__name__)
+
+type Standings = dict[str, tuple[Standing, datetime | None]]
+"""How far a device is in each deployment, and when that changes by time alone."""
 type Entries = dict[str, dict[str, Any]]
 """Rows by their RowKey, with their columns."""
 
@@ -104,13 +109,23 @@ class Summary:
         return next((key for key in self.entries or () if key.startswith(f"{RECONCILE}|")), None)
 
 
-def project(stored: StoredDevice, before: Summary, published: int, *, moved: bool = False) -> Summary | None:
+def project(  # noqa: PLR0913 (what is known of the device, and beside it)
+    stored: StoredDevice,
+    before: Summary,
+    published: int,
+    *,
+    now: datetime,
+    listings: Listings = NO_LIST,
+    moved: bool = False,
+) -> Summary | None:
     """What the shard has to say of a device as it is stored.
 
     Args:
         stored: The device, read after `before`.
         before: What the shard says now.
         published: The sequence up to which its transitions are published.
+        now: The time, by which some of what is stuck counts.
+        listings: The hub's own list of deployments, by which some of it counts for a deployment.
         moved: The row by due time is made exact. Otherwise one that is early stays: the timer moves it once it fires.
 
     Returns:
@@ -122,25 +137,26 @@ def project(stored: StoredDevice, before: Summary, published: int, *, moved: boo
         entries[joined(PUBLISH, device)] = {}
     elif not stored.is_known:
         return None
-    due = _due(stored)
+    standings = standings_of(stored, listings, now)
+    due = _due(stored, standings)
     if due is not None:
         key = joined(RECONCILE, time_text(due), device)
         early = before.due
         entries[early if early is not None and early <= key and not moved else key] = {}
-    questions, counters = questions_of(stored), counters_of(stored)
+    questions, counters = questions_of(stored, listings), _counters(stored, listings, standings)
     entries |= islice(questions.items(), ROOM)
     if len(questions) > ROOM or len(counters) > COUNTED:
         entries[joined(MORE[:-1], device)] = {}
     return Summary(device_id, before.etag, entries, dict(islice(counters.items(), COUNTED)), published, stored.etag)
 
 
-def said_of(stored: StoredDevice) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+def said_of(stored: StoredDevice, listings: Listings, now: datetime) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """What a shard says of a device whose events are all published: its rows and its counters."""
-    summary = project(stored, Summary(stored.device_id), stored.last_sequence)
+    summary = project(stored, Summary(stored.device_id), stored.last_sequence, now=now, listings=listings)
     return ({}, {}) if summary is None else (summary.entries or {}, summary.counters or {})
 
 
-def questions_of(stored: StoredDevice) -> Entries:
+def questions_of(stored: StoredDevice, listings: Listings = NO_LIST) -> Entries:
     """Every row by which a device can be found, those first that have room; none without a whole state."""
     if not stored.is_whole:
         return {}
@@ -150,8 +166,9 @@ def questions_of(stored: StoredDevice) -> Entries:
     entries: Entries = {joined("state", key_part(row["State"]), device): {}}
     if since is not None:
         entries[joined("stuck", "", since, device)] = state
-    for name in map(key_part, _deployments(stored)):
-        entries[joined("deployment", name, device)] = state
+    for deployment in deployments_of(stored):
+        name = key_part(deployment)
+        entries[joined("deployment", name, device)] = {**state, "Version": version_of(deployment, listings)}
         if since is not None:
             entries[joined("stuck", name, since, device)] = state
     modules = sorted((time_text(part["StuckSince"]), key) for key, part in stored.rows.items() if "StuckSince" in part)
@@ -161,37 +178,61 @@ def questions_of(stored: StoredDevice) -> Entries:
     return entries
 
 
-def counters_of(stored: StoredDevice) -> Entries:
+def counters_of(stored: StoredDevice, listings: Listings, now: datetime) -> Entries:
     """Every counter in which a device counts, those first that it moves; none without a whole state."""
-    if not stored.is_whole:
-        return {}
-    row = stored.rows[DEVICE]
+    return _counters(stored, listings, standings_of(stored, listings, now))
+
+
+def _counters(stored: StoredDevice, listings: Listings, standings: Standings) -> Entries:
     found: Entries = {}
-    for deployment in _deployments(stored):
+    for deployment, (how_far, _) in standings.items():
+        row = stored.rows[DEVICE]
         like = {
             "Deployment": key_part(deployment),
             "State": row["State"],
             "Reason": row["Reason"],
             "Portal": row.get("Portal", ""),
             "Stuck": "FirstStuckSince" in row,
+            "Standing": how_far.value,
+            "Version": version_of(deployment, listings),
         }
-        parts = map(key_part, (like["State"], like["Reason"], like["Portal"], str(int(like["Stuck"])), ""))
-        found[joined("count", like["Deployment"], "", *parts)] = like
+        parts = (*map(str, list(like.values())[1:4]), str(int(like["Stuck"])), like["Standing"], like["Version"], "")
+        found[joined("count", like["Deployment"], "", *map(key_part, parts))] = like
     return found
 
 
-def _deployments(stored: StoredDevice) -> list[str]:
-    """The deployments that a device counts for; none for a device of doctor's."""
+def standings_of(stored: StoredDevice, listings: Listings, now: datetime) -> Standings:
+    """How far a device is in each deployment that it counts for, and when that changes by time alone."""
+    try:
+        record = stored.record()
+    except (LookupError, TypeError, ValueError, AttributeError) as error:  # its text may quote the row
+        _log.error("the rows of device %r cannot be read: %s", stored.device_id, type(error).__name__)
+        return dict.fromkeys(deployments_of(stored), (Standing.UNDERWAY, None))
+    if record is None:
+        return {}
+    return {deployment: standing(record, deployment, listings, now) for deployment in deployments_of(stored)}
+
+
+def deployments_of(stored: StoredDevice) -> list[str]:
+    """The deployments that a device with a whole state counts for; none for a device of doctor's."""
     if is_doctors_device(stored.device_id):
         return []
-    deployments: list[str] = json.loads(stored.rows[DEVICE]["Deployments"])
-    return deployments
+    row = stored.rows[DEVICE]
+    deployments: list[str] = json.loads(row["Deployments"])
+    return deployments or ([] if row["State"] == State.NO_DEPLOYMENT else [INDIVIDUAL])
 
 
-def _due(stored: StoredDevice) -> datetime | None:
+def version_of(deployment: str, listings: Listings) -> str:
+    """When a deployment was created, by the list that a row was made of; empty where that does not say."""
+    listing = listings.get(deployment)
+    return "" if listing is None or listing.created is None else time_text(listing.created)
+
+
+def _due(stored: StoredDevice, standings: Standings) -> datetime | None:
     if stored.is_known and not stored.is_whole:  # the first parts of a first change: whoever comes next completes it
         return stored.at
-    return stored.look_at
+    times = [stored.look_at, *(changes_at for _, changes_at in standings.values())]
+    return min((time for time in times if time is not None), default=None)
 
 
 def shard_of(device_id: str) -> str:

@@ -117,7 +117,8 @@ class _List:
         self.after: Place | None = read_token(request.params.get("next"), path, self.parameters.question)
 
     def answer(self, page: Page) -> Answer:
-        return {"items": page.items, "next": next_token(page.after, self._path, self.parameters.question)}
+        token = next_token(page.after, self._path, self.parameters.question)
+        return {"items": page.items, "next": token, **page.beside}
 
 
 def _found[Found: (Answer, Page)](found: Found | None, detail: str) -> Found:

@@ -37,6 +37,10 @@ MINUTE: Final = 60.0
 QUERY_RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=MINUTE, within=150.0)
 PAGE_SIZE: Final = 100
 """Twins of a page: the most that the hub gives, since S1 allows 20 queries a minute."""
+LIST_RETRY: Final = RetryPolicy(attempts=2, first_wait=0.5, longest_wait=5.0, within=20.0)
+"""The list is asked for each minute: the next one is near."""
+LIST_SIZE: Final = 1000
+"""More deployments than a hub can have: it gives fewer where nobody says how many."""
 QUERY: Final = f"SELECT * FROM devices.modules WHERE moduleId = '{EDGE_AGENT}'"  # noqa: S608 (of constants)
 
 _ABSENT: Final = ("DeviceNotFound", "ModuleNotFound")
@@ -113,6 +117,7 @@ class TwinReader:
         self._reads = _Requests(turns, RETRY, timeout)
         turns = TokenBucket(queries_per_minute / MINUTE, clock=clock, sleep=sleep)
         self._queries = _Requests(turns, query_retry, PAGE_TIMEOUTS * timeout, MINUTE)
+        self._lists = _Requests(TokenBucket(0, clock=clock, sleep=sleep), LIST_RETRY, timeout)
         self._sleep = sleep
         self._clock = clock
         self._hub_clock = hub_clock or ServiceClock()
@@ -168,6 +173,17 @@ class TwinReader:
         if len(twins) < len(items):
             _log.warning("%d of %d items of a page of twins are no objects", len(items) - len(twins), len(items))
         return TwinPage(twins, headers.get("x-ms-continuation") or None)
+
+    async def deployments(self) -> Sequence[Any]:
+        """The configurations of the hub, as it sends them: deployments, and configurations of devices. Not charged.
+
+        Raises:
+            UnavailableError: As of `read`; also where the answer is no list.
+        """
+        configurations, _ = await self._ask(
+            lambda protocol: protocol.configuration.get_configurations(LIST_SIZE, raw=True), list, self._lists
+        )
+        return configurations
 
     def close(self) -> None:
         """End the reader's threads; requests under way end first."""
@@ -275,7 +291,8 @@ def registry_manager(iot_hub: str, timeout: float) -> "IoTHubRegistryManager":
     retries.policy.status_forcelist = ()
     retries.policy.read = False  # as it is in requests: a timeout is told as one
     # Its models lose a twin whose types are not the usual ones, and their errors quote the twin.
-    protocol.modules._deserialize = protocol.query._deserialize = _unread  # noqa: SLF001
+    for group in (protocol.modules, protocol.query, protocol.configuration):
+        group._deserialize = _unread  # noqa: SLF001
     return manager
 
 

@@ -4,7 +4,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from status_app.rollouts.deployment_rows import CountedDeployment
+from status_app.fleet_index.rows import Standings
+from status_app.rollouts.deployment_rows import CountedDeployment, KeptList
 from status_app.storage.codecs import show_time
 from status_app.storage.columns import DEPLOYMENT_COLUMNS, DEVICE_COLUMNS, MODULE_COLUMNS, TRANSITION_COLUMNS, shown
 from status_app.storage.keys import DEVICE, MODULE, module_key, module_name
@@ -51,7 +52,10 @@ def device_summary(device_id: str, row: Mapping[str, Any]) -> Answer:
 
 
 def device_answer(
-    device_id: str, rows: Mapping[str, Mapping[str, Any]], transitions: Iterable[Mapping[str, Any]]
+    device_id: str,
+    rows: Mapping[str, Mapping[str, Any]],
+    transitions: Iterable[Mapping[str, Any]],
+    standings: Standings,
 ) -> Answer:
     """A device with its modules, and the evidence of each.
 
@@ -59,6 +63,7 @@ def device_answer(
         device_id: The device.
         rows: Its state rows by RowKey, its own among them.
         transitions: Its transitions, newest first.
+        standings: How far it is in each of its deployments.
     """
 
     def module(key: str) -> Answer:
@@ -79,6 +84,7 @@ def device_answer(
     modules = readable((key for key in rows if key.startswith(MODULE)), module, named)
     return {
         **device_summary(device_id, rows[DEVICE]),
+        "standings": {deployment: how_far.value for deployment, (how_far, _) in standings.items()},
         "moduleStates": sorted(modules, key=lambda module: str(module["module"])),
         "evidence": evidence,
     }
@@ -100,10 +106,35 @@ def transition_answer(row: Mapping[str, Any]) -> Answer:
     return shown(TRANSITION_COLUMNS, row)
 
 
-def deployment_counted(stored: CountedDeployment) -> Answer:
-    """A deployment as the timer counted it last."""
-    columns = shown(DEPLOYMENT_COLUMNS, stored.row)
-    return {"deploymentId": stored.deployment, **columns, "milestones": milestones(stored.rollout)}
+def deployment_counted(stored: CountedDeployment, kept: KeptList) -> Answer:
+    """A deployment as the timer counted it last, and as the hub lists it."""
+    counted = {name: 0 for name in ("settling", "waiting") if name.capitalize() not in stored.row}
+    columns = {**shown(DEPLOYMENT_COLUMNS, stored.row), **counted}
+    told = {"milestones": milestones(stored.rollout), "hub": listed(stored.deployment, kept)}
+    return {"deploymentId": stored.deployment, **columns, **told}
+
+
+def listed(deployment: str, kept: KeptList) -> Answer | None:
+    """What the hub's list says of a deployment; None where it is not on it."""
+    listing = kept.listings.get(deployment)
+    if listing is None or deployment in kept.missed:
+        return None
+    return {
+        "createdAt": None if listing.created is None else show_time(listing.created),
+        "priority": listing.priority,
+        "targetCondition": listing.target_condition,
+        "labels": dict(listing.labels or {}),
+        "modules": None if listing.modules is None else sorted(listing.modules),
+        "targeted": listing.targeted,
+        "applied": listing.applied,
+        "reportedSuccessful": listing.reported_successful,
+        "reportedFailed": listing.reported_failed,
+    }
+
+
+def listed_at(kept: KeptList) -> str | None:
+    """When the hub gave its list; None where it never did."""
+    return None if kept.listed is None else show_time(kept.listed)
 
 
 def milestones(rollout: Rollout | None) -> Answer:

@@ -5,13 +5,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
-from status_app.queries.answers import Answer, deployment_counted, milestones, readable
+from status_app.queries.answers import Answer, deployment_counted, listed, listed_at, milestones, readable
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Page, Place, begin
-from status_app.rollouts.deployment_rows import DeploymentRows
-from status_app.rollouts.device_count import NO_DEVICES, beyond, count_devices
+from status_app.rollouts.deployment_rows import DeploymentRows, KeptList
+from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, beyond, count_devices
 from status_app.storage.codecs import show_time
 from status_app.storage.keys import joined, key_part
-from status_core import Portal
+from status_core import Portal, Rollout, Threshold
 
 TOP_REASONS: Final = 10
 
@@ -19,20 +19,22 @@ TOP_REASONS: Final = 10
 async def deployments(rows: DeploymentRows, after: Place | None, limit: int) -> Page:
     """A page of deployments by their ids, as the timer counted them last.
 
-    One request, and one more for each page of rows of which one cannot be read.
+    Two requests, and one more for each page of rows of which one cannot be read.
     """
+    kept = await rows.kept_list()
     begins, items = begin(after, ""), list[tuple[str, Answer]]()
     while len(items) <= limit:
         found = await rows.counted(begins, limit + 1)
         items += readable(
             found,
-            lambda stored: (stored.key, deployment_counted(stored)),
+            lambda stored: (stored.key, deployment_counted(stored, kept)),
             lambda stored: f"deployment {stored.deployment!r}",
         )
         if len(found) <= limit:
             break
         begins = found[-1].key
-    return Page([answer for _, answer in items[:limit]], (items[limit - 1][0],) if len(items) > limit else None)
+    page = [answer for _, answer in items[:limit]]
+    return Page(page, (items[limit - 1][0],) if len(items) > limit else None, {"listedAt": listed_at(kept)})
 
 
 async def deployment(
@@ -40,29 +42,31 @@ async def deployment(
 ) -> Answer | None:
     """A deployment, its devices counted now; None where there is none and never was one.
 
-    A request for its row, one for each shard of the index for its counters, and one where something is stuck.
+    A request for its row and the hub's list, one for each shard of the index for its counters, and one where something
+    is stuck.
     """
-    now, stored = clock(), await rows.one(deployment_id)
-    others = [counted for device in await indexed.more() for counted in beyond(device)]
-    total = count_devices([*await indexed.index.counters(deployment_id), *others]).get(deployment_id, NO_DEVICES)
-    if stored is None and not total.devices:
+    now = clock()
+    stored, kept = await rows.one(deployment_id)
+    others = [counted for device in await indexed.more() for counted in beyond(device, kept.listings, now)]
+    counters = [*await indexed.index.counters(deployment_id), *others]
+    total = count_devices(counters, kept.listings).get(deployment_id, NO_DEVICES)
+    if stored is None and not total.devices and deployment_id not in kept.listings:
         return None
     stuck = Candidates(indexed, joined("stuck", key_part(deployment_id), ""))
     longest = await stuck(None, 1) if total.stuck else []
-    kept = readable(
-        [stored] if stored is not None else [], lambda row: row.rollout, lambda _: f"deployment {deployment_id!r}"
+    read = readable(
+        [stored] if stored is not None else [],
+        lambda row: (row.rollout, row.threshold),
+        lambda _: f"deployment {deployment_id!r}",
     )
-    rollout, totals = kept[0] if kept else None, total.counts
+    rollout, threshold = _of_present_version(read[0], deployment_id, kept) if read else (None, None)
     reasons, portal = Counter[tuple[str, str]](), Counter[str]()
     for group in total.groups:
         reasons[group.state, group.reason] += group.devices
         portal[group.portal] += group.devices
     return {
         "deploymentId": deployment_id,
-        "version": rollout.version if rollout else None,
-        "devices": totals.devices,
-        "successful": totals.successful,
-        "failing": totals.failing,
+        **_progress(rollout, threshold, total, kept.targeted(deployment_id), now),
         "stuck": total.stuck,
         "longestStuck": {"deviceId": longest[0].device_id, "since": _since(longest[0])} if longest else None,
         "states": total.states,
@@ -71,12 +75,46 @@ async def deployment(
             for (state, reason), devices in sorted(reasons.items(), key=lambda item: (-item[1], item[0]))
         ][:TOP_REASONS],
         "portal": {
-            "applied": totals.devices,
+            "applied": total.devices,
             "successful": portal[Portal.SUCCESSFUL],
             "failed": portal[Portal.FAILED],
         },
         "milestones": milestones(rollout),
+        "hub": listed(deployment_id, kept),
+        "listedAt": listed_at(kept),
         "countedAt": show_time(now),
+    }
+
+
+def _of_present_version(
+    read: tuple[Rollout, str | None], deployment_id: str, kept: KeptList
+) -> tuple[Rollout | None, str | None]:
+    """What the timer kept, without a version that has ended by the hub's list and is not counted since."""
+    rollout, threshold = read
+    listing = kept.listings.get(deployment_id)
+    is_old = listing is not None and listing.created is not None and rollout.created not in (None, listing.created)
+    return None if is_old else rollout, threshold
+
+
+def _progress(
+    rollout: Rollout | None, threshold: str | None, total: DeviceCount, targeted: int | None, now: datetime
+) -> Answer:
+    """How far the devices are now, and what the timer kept, as far as that still holds."""
+    counts = total.counts
+    is_complete = counts.are_complete(None if threshold is None else Threshold.parse(threshold), targeted)
+    settled = rollout.settled_since if rollout is not None and is_complete else None
+    joined_at = rollout.joined_at if rollout is not None and counts.taken <= rollout.counts.taken else now
+    return {
+        "version": rollout.version if rollout else None,
+        "devices": counts.devices,
+        "successful": counts.successful,
+        "settling": counts.settling,
+        "failing": counts.failing,
+        "waiting": counts.waiting,
+        "failureThreshold": threshold,
+        "settledSince": None if settled is None else show_time(settled),
+        "createdAt": show_time(rollout.created) if rollout is not None and rollout.created is not None else None,
+        "creditedAt": None if joined_at is None else show_time(joined_at),
     }
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from status_app.fleet_index.rows import deployments_of
 from status_app.queries.answers import device_summary
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, begin, fill
 from status_app.storage.keys import DEVICE, joined, key_part
@@ -33,7 +34,7 @@ async def devices(indexed: IndexedDevices, asked: Devices, after: Place | None, 
         answer = device_summary(stored.device_id, stored.rows[DEVICE])
         is_asked = (
             asked.state in (None, answer["state"])
-            and (asked.deployment is None or asked.deployment in answer["deployments"])
+            and (asked.deployment is None or asked.deployment in deployments_of(stored))
             and (not asked.stuck or answer["stuck"])
         )
         return [((candidate.place,), answer)] if is_asked else []

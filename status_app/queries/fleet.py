@@ -9,6 +9,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from status_app.fleet_index import lookups
 from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.rows import standings_of
 from status_app.queries.answers import Answer, device_answer, readable, transition_answer
 from status_app.queries.deployment_queries import deployment, deployments
 from status_app.queries.devices import Devices, devices
@@ -42,11 +43,13 @@ class Fleet:
         return Page()
 
     async def device(self, device_id: str) -> Answer | None:
-        """A device with its modules and their evidence; None where it is not known. One request."""
+        """A device with its modules and their evidence; None where it is not known. Two requests."""
         with suppress(ResourceNotFoundError):
             stored, history = await self._reader.read_whole(device_id)
             if stored.is_whole:
-                return device_answer(device_id, stored.rows, history)
+                kept = await self._rows.kept_list()
+                standings = standings_of(stored, kept.listings, self._clock())
+                return device_answer(device_id, stored.rows, history, standings)
         return None
 
     async def transitions(self, device_id: str, after: Place | None, limit: int) -> Page | None:
@@ -84,10 +87,10 @@ class Fleet:
         return Page()
 
     async def deployments(self, after: Place | None, limit: int) -> Page:
-        """A page of deployments as they were counted last. One request."""
+        """A page of deployments as they were counted last. Two requests."""
         with suppress(ResourceNotFoundError):
             return await deployments(self._rows, after, limit)
-        return Page()
+        return Page(beside={"listedAt": None})
 
     async def deployment(self, deployment_id: str) -> Answer | None:
         """A deployment, counted now; None where there is none and never was one."""

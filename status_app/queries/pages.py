@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import batched, islice
 from typing import Any, Final
@@ -38,10 +38,11 @@ class PlaceError(StatusAppError):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """A part of a list; `after` is the place of the next one, None at the end."""
+    """A part of a list; `after` is the place of the next one, None at the end; `beside` is said of the whole list."""
 
     items: Sequence[Answer] = ()
     after: Place | None = None
+    beside: Answer = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

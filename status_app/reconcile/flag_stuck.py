@@ -5,7 +5,7 @@ Its cost follows what is to be done, not the size of the fleet.
 
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import batched
@@ -140,7 +140,16 @@ class FlagStuck:
     async def _count_deployments(self, work: Work, report: RunReport) -> None:
         if report.outcomes.keys() - {Outcome.STALE}:  # this run has moved counters
             work = await self._index.work(self._clock())
-        await self._deployments.watch(work.moved, work.more)
+
+        async def project(device_ids: Sequence[str]) -> bool:
+            for some in batched(device_ids, AT_ONCE, strict=False):
+                results = await self._reconciler.run(map(Announced, some))
+                report.add(results)
+                if any(isinstance(result.error, UnavailableError) for result in results):
+                    return False
+            return True
+
+        await self._deployments.watch(work.moved, work.more, project)
 
     async def _count_stuck(self) -> None:
         if meters.is_heard():

@@ -39,13 +39,14 @@ from status_app.reconcile.decisions import (
 from status_app.reconcile.device_cache import DeviceCache
 from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Result, Task, Unseen
 from status_app.retry import NEVER, Deadline
+from status_app.rollouts.hub_list import HubList
 from status_app.status_table.commit import Change, DeviceCommit
 from status_app.status_table.reader import DeviceReader
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.columns import Row
 from status_app.telemetry.logs import about, log
 from status_app.telemetry.transitions import tell_transition
-from status_core import GracePolicy
+from status_core import NO_LIST, GracePolicy
 
 ROUNDS: Final = 5
 """Rounds before a writer that always comes second gives up until the next event."""
@@ -109,9 +110,12 @@ class Reconciler:
         outbox: Outbox | LeftForTheApp | None,
         twins: Twins,
         policy: GracePolicy,
+        hub_list: HubList,
         clock: Callable[[], datetime],
     ) -> None:
         self._reader = reader
+        self._hub_list = hub_list
+        self._listings = NO_LIST
         self._commit = commit
         self._projection = projection
         self._former = former
@@ -134,6 +138,8 @@ class Reconciler:
             OutOfTimeError where it was left.
         """
         devices = [_Device(task, StoredDevice(task.device_id)) for task in tasks]
+        if devices:
+            self._listings = await self._hub_list.listings()
         waiting = devices
         for _ in range(ROUNDS):
             await _each(waiting, self._read, deadline)
@@ -205,7 +211,7 @@ class Reconciler:
         """
         if device.summary is None or device.summary.etag is not None:
             return
-        item = Projection(device.summary, project(device.stored, device.summary, device.published))
+        item = replace(self._projection_of(device), pending=frozenset())
         results = await self._projection.project([item], lambda _: self._as_it_is_now(device))
         said = results[device.device_id]
         if isinstance(said, LostRaceError):
@@ -256,7 +262,8 @@ class Reconciler:
         stored = change.stored
         if change.transitions or change.record is None or stored.published is None:
             return True
-        return said_of(stored) != said_of(replace(stored, rows=self._commit.rows(change)))
+        after, now = replace(stored, rows=self._commit.rows(change)), self._clock()
+        return said_of(stored, self._listings, now) != said_of(after, self._listings, now)
 
     async def _announce(self, devices: Sequence[_Device], deadline: Deadline) -> None:
         new = [device.device_id for device in devices]  # in each round: what was announced before may have ended
@@ -374,7 +381,9 @@ class Reconciler:
     def _projection_of(self, device: _Device) -> Projection:
         is_moved = isinstance(device.task, Due)
         before = device.summary or Summary(device.device_id)
-        after = project(device.stored, before, device.published, moved=is_moved)
+        after = project(
+            device.stored, before, device.published, now=self._clock(), listings=self._listings, moved=is_moved
+        )
         pending = set(device.pending)
         if isinstance(device.task, Announced):
             pending |= device.task.pending if device.stored.is_known else device.task.forgotten

@@ -2,13 +2,16 @@
 
 deployments   deployment|<id>                     its last count and its milestones
 deployments   event|<id>|<version>-<sequence>     an event that is not sent yet, as it will be sent
+deployments   hub|<id>                            what the hub's own list says of it
+deployments   list|                               when the hub gave that list
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import batched
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -18,13 +21,40 @@ from azure.data.tables.aio import TableClient
 
 from status_app.rollouts.device_count import DeviceCount
 from status_app.storage import transaction
-from status_app.storage.client import table_errors
-from status_app.storage.columns import DEPLOYMENT_COLUMNS, Row, built, read, write
+from status_app.storage.client import TRANSACTION_LIMIT, table_errors
+from status_app.storage.codecs import read_time
+from status_app.storage.columns import DEPLOYMENT_COLUMNS, LISTING_COLUMNS, Row, built, read, write
 from status_app.storage.keys import key_part, unescape
-from status_core import Counts, Rollout
+from status_app.telemetry.logs import log
+from status_core import Counts, Listing, Listings, Rollout
 
 TABLE: Final = "Deployments"
 _PARTITION: Final = "deployments"
+_LISTED: Final = "hub|"
+_LIST: Final = "list|"
+_TEXT_BYTES: Final = 60_000
+"""Of the 65,536 that a column holds."""
+
+_log = log(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptList:
+    """The hub's own list of deployments, as it is kept.
+
+    Attributes:
+        missed: Those that were on an earlier list, and not on the last one.
+        listed: When the hub gave it; None where it never did.
+    """
+
+    listings: Listings = field(default_factory=dict)
+    missed: frozenset[str] = frozenset()
+    listed: datetime | None = None
+
+    def targeted(self, deployment: str) -> int | None:
+        """How many devices the hub says that a deployment targets; None where it does not."""
+        listing = self.listings.get(deployment)
+        return None if listing is None else listing.targeted
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +73,12 @@ class StoredDeployment:
         """What the core keeps of it."""
         return None if self.row is None else _read(self.row)
 
-    def has(self, count: DeviceCount) -> bool:
-        """Whether it was counted so last."""
+    def has(self, count: DeviceCount, threshold: str | None) -> bool:
+        """Whether it was counted so last, by this threshold."""
         if self.row is None:
             return False
-        return _counted(count) == {name: self.row.get(name) for name in _counted(count)}
+        counted = {**_counted(count), "FailureThreshold": threshold}
+        return counted == {name: self.row.get(name) for name in counted}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +101,12 @@ class CountedDeployment:
     def rollout(self) -> Rollout:
         """What the core keeps of it."""
         return _read(self.row)
+
+    @property
+    def threshold(self) -> str | None:
+        """How many of its devices may fail; None: nobody says."""
+        threshold: str | None = self.row.get("FailureThreshold")
+        return threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,13 +135,13 @@ class DeploymentRows:
                 with suppress(ResourceExistsError):
                     await self._client.create_entity(dict(row))
 
-    async def read(self) -> tuple[list[StoredDeployment], list[UnsentEvent]]:
-        """Every deployment, and every event that is not sent, those of a deployment in their order.
+    async def read(self) -> tuple[list[StoredDeployment], list[UnsentEvent], KeptList]:
+        """Every deployment, every event that is not sent, those of a deployment in their order, and the hub's list.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
-        deployments, events = list[StoredDeployment](), list[UnsentEvent]()
+        deployments, events, listed = list[StoredDeployment](), list[UnsentEvent](), list[Mapping[str, Any]]()
         with table_errors():
             async for row in self._client.query_entities(f"PartitionKey eq '{_PARTITION}'"):
                 kind, part, *_ = str(row["RowKey"]).split("|")
@@ -112,7 +149,42 @@ class DeploymentRows:
                     deployments.append(StoredDeployment(unescape(part), row))
                 elif kind == "event":
                     events.append(UnsentEvent(unescape(part), row["RowKey"], row["Body"].encode()))
-        return deployments, events
+                else:
+                    listed.append(row)
+        return deployments, events, _kept_list(listed)
+
+    async def kept_list(self) -> KeptList:
+        """The hub's list, as it was kept last. One request.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        query = f"PartitionKey eq '{_PARTITION}' and RowKey ge '{_LISTED}' and RowKey le '{_LIST}'"
+        with table_errors():
+            return _kept_list([row async for row in self._client.query_entities(query)])
+
+    async def keep_list(self, before: KeptList, after: KeptList) -> None:
+        """Keep a list: the rows that have changed, and when it was given.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        replace: dict[str, Any] = {"mode": UpdateMode.REPLACE}
+        operations: list[transaction.Operation] = []
+        for name, listing in after.listings.items():
+            row = _listing_row(name, listing, missed=name in after.missed)
+            known = before.listings.get(name)
+            if known is None or row != _listing_row(name, known, missed=name in before.missed):
+                operations.append((TransactionOperation.UPSERT, row, replace))
+        operations += (
+            (TransactionOperation.DELETE, {"PartitionKey": _PARTITION, "RowKey": _listing_key(name)})
+            for name in before.listings.keys() - after.listings.keys()
+        )
+        listed = {"PartitionKey": _PARTITION, "RowKey": _LIST, "ListedAt": after.listed}
+        with table_errors():
+            for some in batched(operations, TRANSACTION_LIMIT, strict=False):
+                await transaction.submit(self._client, list(some))
+            await self._client.upsert_entity(listed, mode=UpdateMode.REPLACE)
 
     async def counted(self, after: str | None, limit: int) -> list[CountedDeployment]:
         """The first deployments that have been counted, in the order of their keys, behind one of these. One request.
@@ -130,22 +202,28 @@ class DeploymentRows:
                     break
         return found
 
-    async def one(self, deployment: str) -> CountedDeployment | None:
-        """A deployment as it was counted last; None before that. One request.
+    async def one(self, deployment: str) -> tuple[CountedDeployment | None, KeptList]:
+        """A deployment as it was counted last, None before that, and the hub's list. One request.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
-        row = await self._row(f"deployment|{key_part(deployment)}")
-        return None if row is None else CountedDeployment(row)
+        own, listed = f"RowKey eq 'deployment|{key_part(deployment)}'", f"RowKey ge '{_LISTED}' and RowKey le '{_LIST}'"
+        query = f"PartitionKey eq '{_PARTITION}' and ({own} or ({listed}))"
+        with table_errors():
+            rows = [row async for row in self._client.query_entities(query)]
+        counted = [CountedDeployment(row) for row in rows if str(row["RowKey"]).startswith("deployment|")]
+        return next(iter(counted), None), _kept_list(rows)
 
-    async def write(
+    async def write(  # noqa: PLR0913 (what a count comes to)
         self,
         stored: StoredDeployment,
         rollout: Rollout,
         counted: datetime,
         count: DeviceCount,
         events: Sequence[bytes],
+        *,
+        threshold: str | None,
     ) -> None:
         """Keep a count, with the events of the milestones that it adds: together or not at all.
 
@@ -155,13 +233,18 @@ class DeploymentRows:
             counted: When the count began.
             count: The count.
             events: One for each milestone that is new, in their order.
+            threshold: How many devices may fail; None: nobody says.
 
         Raises:
             LostRaceError: Another run has counted it.
             UnavailableError: The table service does not answer.
         """
         part = key_part(stored.deployment)
-        row = {"PartitionKey": _PARTITION, "RowKey": f"deployment|{part}", **_columns(rollout, count, counted)}
+        row = {
+            "PartitionKey": _PARTITION,
+            "RowKey": f"deployment|{part}",
+            **_columns(rollout, count, counted, threshold),
+        }
         first = len(rollout.reached) - len(events)
         operations: list[transaction.Operation] = [
             (
@@ -191,30 +274,65 @@ class DeploymentRows:
         with table_errors():
             await self._client.delete_entity(_PARTITION, event.row_key)
 
-    async def _row(self, key: str) -> TableEntity | None:
-        query = f"PartitionKey eq '{_PARTITION}' and RowKey eq '{key}'"
-        with table_errors():
-            rows = [row async for row in self._client.query_entities(query)]
-        return rows[0] if rows else None
+
+def _listing_key(deployment: str) -> str:
+    return f"{_LISTED}{key_part(deployment)}"
+
+
+def _listing_row(deployment: str, listing: Listing, *, missed: bool) -> Row:
+    modules = None if listing.modules is None else json.dumps(listing.modules, ensure_ascii=False)
+    if modules is not None and len(modules.encode("utf-16-le")) > _TEXT_BYTES:
+        modules = None  # more than a column holds: nobody knows then, and all modules count
+    labels = json.dumps(listing.labels or {}, ensure_ascii=False)
+    columns = write(LISTING_COLUMNS, listing, Labels=labels, Modules=modules, Missed=missed)
+    return {"PartitionKey": _PARTITION, "RowKey": _listing_key(deployment), **columns}
+
+
+def _kept_list(rows: Iterable[Mapping[str, Any]]) -> KeptList:
+    """The list that rows say. One that cannot be read costs itself."""
+    listings, missed, listed = dict[str, Listing](), set[str](), None
+    for row in rows:
+        key = str(row["RowKey"])
+        if key == _LIST:
+            listed = read_time(row["ListedAt"])
+        elif key.startswith(_LISTED):
+            name = unescape(key.removeprefix(_LISTED))
+            try:
+                listings[name] = _listing(row)
+            except (LookupError, TypeError, ValueError, AttributeError) as error:  # its text may quote the row
+                _log.error("row %r of the hub's list cannot be read: %s", key, type(error).__name__)
+                continue
+            missed |= {name} if row.get("Missed") else set()
+    return KeptList(listings, frozenset(missed), listed)
+
+
+def _listing(row: Mapping[str, Any]) -> Listing:
+    modules = json.loads(row["Modules"]) if "Modules" in row else None
+    named = None if modules is None else {name: (image, status) for name, (image, status) in modules.items()}
+    values = read(LISTING_COLUMNS, row)
+    return built(Listing, values, modules=named, labels=json.loads(row["Labels"]))
 
 
 def _counted(count: DeviceCount) -> dict[str, Any]:
     return {
         "Devices": count.devices,
         "Successful": count.counts.successful,
+        "Settling": count.counts.settling,
         "Failing": count.counts.failing,
+        "Waiting": count.counts.waiting,
         "Stuck": count.stuck,
         "States": json.dumps(count.states),
     }
 
 
-def _columns(rollout: Rollout, count: DeviceCount, counted: datetime) -> Row:
+def _columns(rollout: Rollout, count: DeviceCount, counted: datetime, threshold: str | None) -> Row:
     return write(
         DEPLOYMENT_COLUMNS,
         rollout,
         Stuck=count.stuck,
         States=json.dumps(count.states),
         CountedAt=counted,
+        FailureThreshold=threshold,
         Reached=json.dumps({milestone: at.isoformat() for milestone, at in rollout.reached}),
     )
 
@@ -222,4 +340,8 @@ def _columns(rollout: Rollout, count: DeviceCount, counted: datetime) -> Row:
 def _read(row: Mapping[str, Any]) -> Rollout:
     values = read(DEPLOYMENT_COLUMNS, row)
     reached = tuple((name, datetime.fromisoformat(at)) for name, at in json.loads(row["Reached"]).items())
-    return built(Rollout, values, counts=built(Counts, values, "counts."), reached=reached)
+    # A release before counted neither those that settle nor those that wait.
+    counts = built(
+        Counts, {name: value or 0 for name, value in values.items() if name.startswith("counts.")}, "counts."
+    )
+    return built(Rollout, values, counts=counts, reached=reached)

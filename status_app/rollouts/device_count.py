@@ -2,14 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 from itertools import islice
 from typing import Final
 
 from status_app.fleet_index.lookups import Counted, counted
-from status_app.fleet_index.rows import COUNTED, counters_of
+from status_app.fleet_index.rows import COUNTED, counters_of, version_of
 from status_app.status_table.stored_device import StoredDevice
-from status_core import FAILING, Counts, State
+from status_core import Counts, Listings, Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +40,30 @@ class DeviceCount:
     @property
     def counts(self) -> Counts:
         """How far they are."""
-        successful = sum(group.devices for group in self.groups if group.state == State.SUCCESSFUL)
-        failing = sum(group.devices for group in self.groups if group.state in FAILING or group.is_stuck)
-        return Counts(self.devices, successful, failing)
+        standings = Counter[str]()
+        for group in self.groups:
+            standings[group.standing] += group.devices
+        return Counts.of(standings)
 
 
 NO_DEVICES: Final = DeviceCount()
 
 
-def beyond(stored: StoredDevice) -> Iterator[Counted]:
+def beyond(stored: StoredDevice, listings: Listings, now: datetime) -> Iterator[Counted]:
     """What a device counts for beside the counters that it moves."""
-    return (counted(like, 1) for like in islice(counters_of(stored).values(), COUNTED, None))
+    return (counted(like, 1) for like in islice(counters_of(stored, listings, now).values(), COUNTED, None))
 
 
-def count_devices(counters: Iterable[Counted]) -> Mapping[str, DeviceCount]:
-    """The devices of each deployment."""
+def count_devices(counters: Iterable[Counted], listings: Listings) -> Mapping[str, DeviceCount]:
+    """The devices of each deployment. Those that were judged by an older list wait."""
     groups = defaultdict[str, list[Counted]](list)
     for group in counters:
-        groups[group.deployment].append(group)
+        is_old = is_outdated(group, listings)
+        groups[group.deployment].append(replace(group, standing=Standing.WAITING) if is_old else group)
     return {deployment: DeviceCount(found) for deployment, found in groups.items()}
+
+
+def is_outdated(group: Counted, listings: Listings) -> bool:
+    """Whether devices were judged by a list that has another deployment under this id, or by none."""
+    version = version_of(group.deployment, listings)
+    return bool(version) and version != group.version

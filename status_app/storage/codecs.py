@@ -95,6 +95,12 @@ PERIOD: Final = Codec(format_duration, _maybe(parse_duration), _same)
 """A length of time, as an ISO 8601 duration."""
 NAMES: Final = Codec(_names, lambda value: tuple(_list(value)), _list)
 """Names, as a JSON array."""
+TIMES: Final = Codec(
+    lambda times: json.dumps([time.isoformat() for time in times]),
+    lambda value: tuple(map(datetime.fromisoformat, _list(value))),
+    _list,
+)
+"""Times in UTC, as a JSON array."""
 FINDINGS: Final = Codec(_findings, lambda value: tuple(Finding(**item) for item in _list(value)), _list)
 """What lint found, as a JSON array of objects; as many as a row should hold."""
 JSON_TEXT: Final = Codec(str, _maybe(json.loads), _maybe(json.loads))

@@ -9,7 +9,20 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
-from status_app.storage.codecs import BOOLEAN, FINDINGS, JSON_TEXT, LONG, NAME, NAMES, NUMBER, PERIOD, TEXT, TIME, Codec
+from status_app.storage.codecs import (
+    BOOLEAN,
+    FINDINGS,
+    JSON_TEXT,
+    LONG,
+    NAME,
+    NAMES,
+    NUMBER,
+    PERIOD,
+    TEXT,
+    TIME,
+    TIMES,
+    Codec,
+)
 
 type Row = dict[str, Any]
 """An entity: columns without a value are left out, as Table Storage does."""
@@ -52,10 +65,13 @@ DEVICE_COLUMNS: Final = (
     Column("Message", "verdict.message", TEXT),
     Column("Since", "since", TIME),
     Column("Deployments", "verdict.deployments", NAMES),
+    Column("CreditedAt", "credited", TIMES, is_shown=False),
     Column("Targeted", "verdict.targeted", NAMES),
     Column("Flags", "verdict.flags", NAMES),
     Column("Portal", "verdict.portal", TEXT),
     Column("DesiredVersion", "verdict.desired_version", LONG),
+    Column("DesiredAt", "verdict.desired_at", TIME, is_shown=False),
+    Column("DesiredAgentImage", "verdict.desired_agent_image", TEXT, is_shown=False),
     Column("LastDesiredVersion", "verdict.last_desired_version", LONG),
     Column("StatusCode", "verdict.status_code", LONG),
     Column("TwinVersion", "verdict.twin_version", LONG),
@@ -122,14 +138,31 @@ DEPLOYMENT_COLUMNS: Final = (
     Column("Version", "version", NUMBER),
     Column("Devices", "counts.devices", NUMBER),
     Column("Successful", "counts.successful", NUMBER),
+    Column("Settling", "counts.settling", NUMBER),
     Column("Failing", "counts.failing", NUMBER),
+    Column("Waiting", "counts.waiting", NUMBER),
     Column("Stuck", "", NUMBER),
     Column("States", "", JSON_TEXT),
     Column("CountedAt", "", TIME),
+    Column("FailureThreshold", "", TEXT),
+    Column("SettledSince", "settled_since", TIME),
+    Column("CreatedAt", "created", TIME),
     Column("Best", "best", NUMBER, is_shown=False),
-    Column("SettledSince", "settled_since", TIME, is_shown=False),
+    Column("JoinedAt", "joined_at", TIME, is_shown=False),
     Column("ProgressedAt", "progressed_at", TIME, is_shown=False),
     Column("Reached", "", JSON_TEXT, is_shown=False),
+)
+LISTING_COLUMNS: Final = (
+    Column("CreatedAt", "created", TIME),
+    Column("Priority", "priority", LONG),
+    Column("TargetCondition", "target_condition", TEXT),
+    Column("Labels", "", JSON_TEXT),
+    Column("Modules", "", JSON_TEXT),
+    Column("Targeted", "targeted", LONG),
+    Column("Applied", "applied", LONG),
+    Column("ReportedSuccessful", "reported_successful", LONG),
+    Column("ReportedFailed", "reported_failed", LONG),
+    Column("Missed", "", BOOLEAN, is_shown=False),
 )
 
 

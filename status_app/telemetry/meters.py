@@ -63,10 +63,17 @@ RESYNC_HEALED: Final = Metric(
 ROLLOUTS_STALLED: Final = Metric(
     "edge_deployment.rollouts.stalled", "histogram", "{deployment}", (), "Deployments that are stalled, once a minute"
 )
+ROLLOUTS_OVER_THRESHOLD: Final = Metric(
+    "edge_deployment.rollouts.over_threshold",
+    "histogram",
+    "{deployment}",
+    (),
+    "Deployments under way of which more devices fail than may, once a minute",
+)
 
 METRICS: Final = (
     *(TRANSITIONS, STUCK, LAG, DEAD_LETTERS, TWIN_READS, TABLE_REQUESTS),
-    *(TIMER_SUCCESS, RESYNC_HEALED, ROLLOUTS_STALLED),
+    *(TIMER_SUCCESS, RESYNC_HEALED, ROLLOUTS_STALLED, ROLLOUTS_OVER_THRESHOLD),
 )
 
 _listener: Listener | None = None

@@ -167,7 +167,7 @@ def _through_rows(record: DeviceRecord, names: tuple[str, ...]) -> DeviceRecord:
         assert row["RowKey"] not in rows
         rows[row["RowKey"]] = row
     stored = StoredDevice("edge-01", rows, last_sequence=record.sequence)
-    assert project(stored, Summary("edge-01"), 0) is not None
+    assert project(stored, Summary("edge-01"), 0, now=START) is not None
     found = stored.record(names)
     assert found == record
     return found

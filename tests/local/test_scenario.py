@@ -97,7 +97,7 @@ async def test_every_kind_of_line_does_what_it_says(empty: str) -> None:
 
 
 async def test_a_scenario_of_nothing_comes_to_nothing(empty: str) -> None:
-    assert await replayed(empty, "") == {"rows": [], "events": [], "deadLetters": []}
+    assert await replayed(empty, "") == {"rows": [], "events": [], "deadLetters": [], "deployments": []}
 
 
 async def test_what_a_function_raises_is_logged_and_the_replay_goes_on(
@@ -165,9 +165,9 @@ def test_times_are_utc_and_lines_end_where_json_lines_do() -> None:
         (line("noon", delete="d"), "`at` takes an ISO 8601 time"),
         (line("0001-01-01T00:00:00+10:00", delete="d"), "`at` takes an ISO 8601 time"),
         ('{"at": 5, "delete": "d"}', "`at` takes an ISO 8601 time"),
-        (line(), "a step has one of twin, delete, raw, run, fault"),
-        (line(send="d"), "a step has one of twin, delete, raw, run, fault"),
-        (line(delete="d", run="resync"), "a step has one of twin, delete, raw, run, fault"),
+        (line(), "a step has one of twin, delete, raw, deployments, settings, run, fault"),
+        (line(send="d"), "a step has one of twin, delete, raw, deployments, settings, run, fault"),
+        (line(delete="d", run="resync"), "a step has one of twin, delete, raw, deployments, settings, run, fault"),
         (line(twin="d"), "`twin` takes a twin with its deviceId"),
         (line(twin={}), "`twin` takes a twin with its deviceId"),
         (line(twin={"deviceId": ""}), "`twin` takes a twin with its deviceId"),

@@ -22,8 +22,18 @@ from typing import Any, Final
 from status_app.events.cloud_event import cloud_event
 from status_app.fleet_index.rows import Summary, project, shard_of, summary_key
 from status_app.service_clock import RESOLUTION
-from status_app.storage.keys import escape, module_key
-from status_core import EDGE_AGENT, DeploymentStatus, DeviceRecord, GracePolicy, Reason, advance, known_reason
+from status_app.storage.keys import escape, module_key, unescape
+from status_core import (
+    EDGE_AGENT,
+    INDIVIDUAL,
+    DeploymentStatus,
+    DeviceRecord,
+    GracePolicy,
+    Reason,
+    advance,
+    known_reason,
+    parse_duration,
+)
 
 from .fleet import SECRET, Device
 from .promises import broken_promises, parts
@@ -336,7 +346,7 @@ def _index(world: World) -> Iterator[str]:
     found = {(row["PartitionKey"], row["RowKey"]): dict(row) for row in world.tables.rows("DeploymentIndex")}
     for device_id in world.devices:
         stored = world.stored(device_id)
-        summary = project(stored, Summary(device_id), stored.last_sequence, moved=True)
+        summary = project(stored, Summary(device_id), stored.last_sequence, now=world.now, moved=True)
         if summary is None:
             continue
         shard = shard_of(device_id)
@@ -373,27 +383,68 @@ def _comparable(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _deployments(world: World) -> Iterator[str]:
-    """Each deployment counts the devices on which it is credited."""
-    devices: Counter[str] = Counter()
-    successful: Counter[str] = Counter()
-    failing: Counter[str] = Counter()
+    """Each deployment counts the devices on which it is credited, by their clocks, and announces itself in order."""
+    counted = defaultdict[str, Counter[str]](Counter)
     for device in world.devices.values():
-        status = device.statuses[-1]
-        stuck = any(row.get("Stuck") for row in world.rows(device.device_id).values())
-        for deployment in status.deployments if device.twin is not None else ():
-            devices[deployment] += 1
-            successful[deployment] += status.state == "successful"
-            failing[deployment] += status.state in ("invalid", "module_failed") or stuck
+        status, rows = device.statuses[-1], world.rows(device.device_id)
+        credited = status.deployments or (() if status.state == "no_deployment" else (INDIVIDUAL,))
+        for deployment in credited if device.twin is not None else ():
+            counted[deployment][_standing(rows, deployment, world.now)] += 1
     for row in world.tables.rows("Deployments"):
-        kind, _, deployment = row["RowKey"].partition("|")
+        kind, _, name = row["RowKey"].partition("|")
         if kind != "deployment":
             continue
-        told = row["Devices"], row["Successful"], row["Failing"]
-        known = devices.pop(deployment, 0), successful[deployment], failing[deployment]
-        if told != known:
-            yield f"deployment {deployment} counts {told}, not {known}"
-    if devices:
-        yield f"nothing counts {devices}"
+        deployment = unescape(name)
+        told = {column: row[column] for column in ("Devices", "Successful", "Settling", "Failing")}
+        known = counted.pop(deployment, Counter())
+        expected = {"Devices": known.total(), **{name.capitalize(): known[name] for name in _COUNTED}}
+        if told != expected:
+            yield f"deployment {deployment} counts {told}, not {expected}"
+        yield from _milestones(deployment, row)
+    if counted:
+        yield f"nothing counts {dict(counted)}"
+
+
+_COUNTED: Final = ("successful", "settling", "failing")
+
+
+def _standing(rows: Mapping[str, Any], deployment: str, now: datetime) -> str:
+    """How far a device is, by its rows."""
+    device = rows["device"]
+    parts = [row for key, row in rows.items() if key == "device" or (key[:7] == "module:" and row["State"] != "extra")]
+    if device["State"] == "invalid":
+        return "failing"
+    since = dict(zip(json.loads(device["Deployments"]), json.loads(device["CreditedAt"]), strict=True)).get(deployment)
+    for row in parts:
+        if "StuckSince" in row and "SettledSince" not in row:
+            version = row["StuckSince"] if since is None else datetime.fromisoformat(since)
+            grace = timedelta() if row["StuckSince"] >= version else parse_duration(row["GracePeriod"])
+            if max(row["StuckSince"], version + grace) <= now or not grace:
+                return "failing"
+    is_running = any("UnsettledSince" in row for row in parts)
+    if device["State"] == "successful":
+        return "settling" if is_running else "successful"
+    is_lagging = "LagsUntil" in device and device["State"] in ("in_progress", "module_failed")
+    return "successful" if is_lagging and not is_running and device["AnnouncedState"] == "successful" else "underway"
+
+
+def _milestones(deployment: str, row: Mapping[str, Any]) -> Iterator[str]:
+    reached = list(json.loads(row["Reached"]))
+    ends = [name for name in reached if name in ("completed", "superseded")]
+    if deployment == INDIVIDUAL:
+        if reached or row["Version"]:
+            yield f"{deployment} has reached {reached} in version {row['Version']}"
+    elif (
+        reached[:1] != ["started"][: row["Version"]]
+        or ends not in ([], *_ENDS)
+        or reached[len(reached) - len(ends) :] != ends
+    ):
+        yield f"deployment {deployment} has reached {reached}"
+    elif row["Version"] and ("superseded" in reached) != (not row["Devices"]):
+        yield f"deployment {deployment} is on {row['Devices']} devices and has reached {reached}"
+
+
+_ENDS: Final = (["completed"], ["superseded"], ["completed", "superseded"])
 
 
 def _events(world: World) -> Iterator[str]:

@@ -44,6 +44,8 @@ class Hub:
         asked: Continuations that it was asked for.
         on_read: Called when a twin is read and has not arrived.
         on_page: Called with a page that is made and has not arrived.
+        listed: The hub's own list of deployments; None: it refuses it.
+        lists: How often it was asked for that list.
     """
 
     def __init__(self) -> None:
@@ -58,6 +60,8 @@ class Hub:
         self.asked: list[str | None] = []
         self.on_read: Callable[[], Awaitable[object]] | None = None
         self.on_page: Callable[[TwinPage], Awaitable[object]] | None = None
+        self.listed: list[Any] | None = None
+        self.lists = 0
 
     async def read(self, device_id: str) -> Mapping[str, Any] | None:
         self.reads.append(device_id)
@@ -67,6 +71,12 @@ class Hub:
         if device_id in self.down:
             raise UnavailableError("iothub", "answer 503")
         return twin
+
+    async def deployments(self) -> list[Any]:
+        self.lists += 1
+        if self.listed is None:
+            raise UnavailableError("iothub", "answer 403")
+        return self.listed
 
     async def page(self, continuation: str | None) -> TwinPage:
         self.asked.append(continuation)
@@ -120,6 +130,7 @@ class App:
             await self.client.create_table(name)
         await forget(self.services)
         self.hub.twins.clear()
+        self.hub.listed = None
         self.now = START
 
     async def close(self) -> None:
@@ -132,7 +143,7 @@ class App:
 
     def _services(self, settings: dict[str, str]) -> Services:
         read = Settings.read(self.environment | settings)
-        return Services(read, clock=lambda: self.now, twins=self.hub, ticks=self._ticks)
+        return Services(read, clock=lambda: self.now, twins=self.hub, deployments=self.hub, ticks=self._ticks)
 
     def put(self, name: str, case: str, **changes: Any) -> str:
         """Put the twin of a case into the hub, under a device id of this test's own."""
@@ -274,6 +285,7 @@ async def forget(services: Services) -> None:
     reconciler = await services.reconciler()
     reconciler._cache = DeviceCache()  # noqa: SLF001 (quicker than another process)
     reconciler._projection._counters.clear()  # noqa: SLF001 (as above)
+    reconciler._hub_list._read_at = None  # noqa: SLF001 (as above)
 
 
 def transitions(rows: Mapping[str, Any]) -> list[Any]:

@@ -1,12 +1,16 @@
 """Wrong arguments, wrong settings and bugs: never a code by which a pipeline decides."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from status_app.__main__ import main
+from status_app.command_line import main
 from status_app.commands.exit_codes import ExitCode
 
+ROOT = Path(__file__).parents[2]
 SECRET = "hunter2-correct-horse"
 type Output = pytest.CaptureFixture[str]
 
@@ -16,7 +20,6 @@ type Output = pytest.CaptureFixture[str]
     [
         [],
         ["wiat"],
-        ["wait"],
         ["wait", "--deployment"],
         ["wait", "--deployment", "d", "--timeout", "30"],
         ["wait", "--deployment", "d", "--timeout", "PT30X"],
@@ -24,6 +27,10 @@ type Output = pytest.CaptureFixture[str]
         ["wait", "--deployment", "d", "--interval", "PT2M"],
         ["wait", "--deployment", "d", "--max-failed", "-1"],
         ["wait", "--deployment", "d", "--max-failed", "some"],
+        ["wait", "--deployment", "d", "--max-failed", "101%"],
+        ["wait", "--deployment", "d", "--soak", "10x"],
+        ["wait", "--deployment", ""],
+        ["wait", "--deployment", "d", "--device", " "],
         ["wait", "--deployment", "d", "--min-devices", "0"],
         ["wait", "--deployment", "d", "--max", "1"],
         ["wait", "--deployment", "d", f"--kye={SECRET}"],
@@ -43,6 +50,18 @@ def test_wrong_arguments_have_a_code_of_their_own_and_no_value_is_shown(argument
     assert SECRET not in printed.err + printed.out
 
 
+def test_a_wait_for_nothing_has_the_same_code(capsys: Output) -> None:
+    assert main(["wait"]) == ExitCode.USAGE
+    assert capsys.readouterr().err == "wait takes --deployment, --device, or both\n"
+
+
+def test_a_package_that_is_missing_is_named_and_says_nothing_of_the_deployment() -> None:
+    command = [sys.executable, "-S", "-m", "status_app", "wait", "--deployment", "d"]  # -S: no packages
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
+    assert done.returncode == ExitCode.UNAVAILABLE
+    assert done.stderr == "the package azure is not installed: run pip install -r requirements.txt\n"
+
+
 def test_a_setting_that_is_missing_has_the_same_code(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
     for name in ("DEPLOYMENT_STATUS_URL", "STATUS_TABLES"):
         monkeypatch.delenv(name, raising=False)
@@ -56,7 +75,7 @@ def test_a_bug_does_not_end_with_the_code_of_a_deployment_that_failed(
     def broken(*_asked: Any) -> None:
         raise KeyError(SECRET)
 
-    monkeypatch.setattr("status_app.__main__.choose_source", broken)
+    monkeypatch.setattr("status_app.command_line.choose_source", broken)
     assert main(["wait", "--deployment", "d"]) == ExitCode.SOFTWARE
     printed = capsys.readouterr().err
     assert printed.endswith("a bug: KeyError\n")

@@ -17,7 +17,7 @@ from app_over_azurite import SECRET, TABLES, App, transitions
 from transition_hub import TRANSITIONS, running_hub, stored
 
 from local.iothub import IotHub
-from status_app.__main__ import main
+from status_app.command_line import main
 from status_app.commands.dead_letter_replay import replay_dead_letters
 from status_app.errors import UnavailableError
 from status_app.ingest.dead_letters import PAGE, DeadLetter, DeadLetters

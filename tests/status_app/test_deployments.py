@@ -189,7 +189,11 @@ async def test_an_event_of_a_deployment_is_this(world: World) -> None:
                 "version": 1,
                 "devices": 2,
                 "successful": 1,
+                "settling": 0,
                 "failing": 0,
+                "waiting": 0,
+                "targeted": None,
+                "failureThreshold": None,
                 "states": {"pending": 1, "successful": 1},
             },
         }
@@ -237,13 +241,14 @@ async def test_one_that_comes_back_from_no_device_is_another_version_with_its_ow
     assert world.told() == [
         ("started", 1, 1, 1, 0),
         ("completed", 1, 1, 1, 0),
+        ("superseded", 1, 0, 0, 0),
         ("started", 2, 1, 1, 0),
         ("completed", 2, 1, 1, 0),
     ]
     events = [json.loads(event) for event in world.events() if b'"camera-2"' in event]
-    assert len({event["id"] for event in events}) == 4
+    assert len({event["id"] for event in events}) == 5
     places = [(event["source"][-2:], int(event["sequence"])) for event in events]
-    assert places == [("/1", 1), ("/1", 2), ("/2", 1), ("/2", 2)]  # a subscriber drops none as a duplicate
+    assert places == [("/1", 1), ("/1", 2), ("/1", 3), ("/2", 1), ("/2", 2)]  # a subscriber drops none as a duplicate
 
 
 async def test_the_index_and_its_counters_are_always_what_the_devices_rows_say(world: World) -> None:
@@ -281,7 +286,7 @@ async def test_the_index_and_its_counters_are_always_what_the_devices_rows_say(w
 
 async def test_two_deployments_on_one_device_are_both_counted(world: World) -> None:
     app = world.app()
-    await show(app, "a", BACKOFF, "base", "layer")
+    await show(app, "a", INVALID, "base", "layer")
     await show(app, "b", SUCCESSFUL, "base")
     await timer(app)
     assert world.told("base") == [("started", 1, 2, 1, 1), ("first_failure", 1, 2, 1, 1)]
@@ -306,7 +311,7 @@ async def test_a_device_is_counted_once_before_each_write_of_a_change(world: Wor
 
 async def test_a_change_is_counted_whose_writer_began_early_and_committed_late(world: World) -> None:
     app, writer = world.app(), world.app()
-    await show(app, "a", SUCCESSFUL)
+    await show(app, "a", PENDING)
     await timer(app)
     held, goes_on = asyncio.Event(), asyncio.Event()
 
@@ -317,14 +322,14 @@ async def test_a_change_is_counted_whose_writer_began_early_and_committed_late(w
 
     world.proxy.before = hold
     writer.now = app.now
-    change = asyncio.create_task(show(writer, "a", BACKOFF))
+    change = asyncio.create_task(show(writer, "a", INVALID))
     await held.wait()
     await timer(app, 10 * MINUTE)
-    assert world.told()[2:] == []
+    assert world.told()[1:] == []
     goes_on.set()
     await change
     await timer(app, 4 * MINUTE)
-    assert [milestone for milestone, *_ in world.told()] == ["started", "completed", "first_failure"]
+    assert [milestone for milestone, *_ in world.told()] == ["started", "first_failure"]
 
 
 async def test_a_deployment_is_not_counted_again_when_no_device_of_it_changes_any_more(world: World) -> None:
@@ -347,7 +352,7 @@ async def test_where_another_run_counts_at_the_same_time_nothing_is_lost_or_doub
 ) -> None:
     caplog.set_level("INFO", "status_app.rollouts.deployments")
     app, other = world.app(), world.app()
-    await show(app, "a", BACKOFF)
+    await show(app, "a", INVALID)
     runs: list[int] = []
 
     async def overtake(op: Operation, path: str) -> None:
@@ -363,7 +368,8 @@ async def test_where_another_run_counts_at_the_same_time_nothing_is_lost_or_doub
     runs.clear()
     await timer(app)
     line = """deployment 'camera-2': another run has counted it {"deployments": ["camera-2"]}"""
-    assert caplog.messages == [line] * 2
+    told = [record.message for record in caplog.records if record.name == "status_app.rollouts.deployments"]
+    assert told == [line] * 2
     await timer(app)
     await asyncio.gather(timer(app), timer(other))
     assert world.told() == [("started", 1, 1, 0, 1), ("first_failure", 1, 1, 0, 1), ("completed", 1, 1, 1, 0)]
@@ -372,7 +378,7 @@ async def test_where_another_run_counts_at_the_same_time_nothing_is_lost_or_doub
 async def test_while_the_event_hub_refuses_milestones_are_kept_and_told_later_as_they_were(world: World) -> None:
     app = world.app()
     world.refuse(10**6)
-    await show(app, "a", BACKOFF)
+    await show(app, "a", INVALID)
     await show(app, "b", PENDING)
     for _ in range(2):
         with pytest.raises(ExceptionGroup):
@@ -398,7 +404,7 @@ async def test_after_a_crash_each_event_comes_at_least_once_and_always_the_same(
     world: World, monkeypatch: pytest.MonkeyPatch, owner: type, name: str, times: int
 ) -> None:
     app = world.app()
-    await show(app, "a", BACKOFF, "é\x7f'")
+    await show(app, "a", INVALID, "é\x7f'")
 
     async def crash(*_: Any) -> None:
         await asyncio.sleep(0)
@@ -410,16 +416,17 @@ async def test_after_a_crash_each_event_comes_at_least_once_and_always_the_same(
             await timer(app)
     await show(app, "a", SUCCESSFUL, "é\x7f'")
     await timer(world.app())
-    assert list(Counter(world.events()).values()) == [times, 1]
-    assert [json.loads(event)["data"]["successful"] for event in world.events()] == [0] * (times + 1)
+    assert list(Counter(world.events()).values()) == [times, 1, 1]
+    told = [json.loads(event)["data"]["successful"] for event in world.events()]
+    assert told == [0] * (times + 1) + [1]
 
 
 async def test_an_event_that_cannot_be_sent_holds_back_its_own_deployment_alone(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app = world.app()
-    await show(app, "a", BACKOFF, "bad")
-    await show(app, "b", BACKOFF, "good")
+    await show(app, "a", INVALID, "bad")
+    await show(app, "b", INVALID, "good")
     publish = TransitionPublisher.publish
 
     async def publish_or_fail(self: TransitionPublisher, deployment: str, events: Sequence[bytes]) -> None:

@@ -57,24 +57,26 @@ def test_the_rows_of_a_device_say_what_it_is_asked_by() -> None:
         "Deployments": '["a|b:c"]',
     }
     module = {"StuckSince": START + MINUTE}
-    summary = project(stored("a|b", columns, m1=module, m2={}), Summary("a|b"), 2)
+    summary = project(stored("a|b", columns, m1=module, m2={}), Summary("a|b"), 2, now=START + GRACE)
     assert summary is not None
     assert summary.entries == {
         "state|pending|a~7Cb": {},
         "reconcile|2024-05-02T09:25:00.000000+00:00|a~7Cb": {},
         f"stuck||{SAID}|a~7Cb": {"State": "pending"},
         f"stuck|a~7Cb~3Ac|{SAID}|a~7Cb": {"State": "pending"},
-        "deployment|a~7Cb~3Ac|a~7Cb": {"State": "pending"},
+        "deployment|a~7Cb~3Ac|a~7Cb": {"State": "pending", "Version": ""},
         "module|2024-05-02T09:11:00.000000+00:00|a~7Cb|m1": {"Row": "module:m1"},
         "publish|a~7Cb": {},
     }
     assert summary.counters == {
-        "count|a~7Cb~3Ac||pending|waiting_for_device|applied|1|": {
+        "count|a~7Cb~3Ac||pending|waiting_for_device|applied|1|failing||": {
             "Deployment": "a~7Cb~3Ac",
             "State": "pending",
             "Reason": "waiting_for_device",
             "Portal": "applied",
             "Stuck": True,
+            "Standing": "failing",
+            "Version": "",
         }
     }
     assert Summary.read(summary.row(), "etag of it") == Summary(
@@ -83,34 +85,41 @@ def test_the_rows_of_a_device_say_what_it_is_asked_by() -> None:
 
 
 def test_a_device_that_is_published_settled_and_on_no_deployment_has_one_row_beside_its_summary() -> None:
-    summary = project(stored("d", {}), Summary("d"), 3)
+    summary = project(stored("d", {"State": "no_deployment"}), Summary("d"), 3, now=START)
     assert summary is not None
-    assert (summary.entries, summary.counters) == ({"state|pending|d": {}}, {})
+    assert (summary.entries, summary.counters) == ({"state|no_deployment|d": {}}, {})
+
+
+def test_a_device_that_has_modules_of_its_own_counts_for_the_deployment_of_all_such_devices() -> None:
+    summary = project(stored("d", {}), Summary("d"), 3, now=START)
+    assert summary is not None
+    assert "deployment|~7Eindividual|d" in (summary.entries or {})
+    assert [like["Deployment"] for like in (summary.counters or {}).values()] == ["~7Eindividual"]
 
 
 def test_of_a_removed_device_a_row_is_left_until_its_last_event_is_published() -> None:
     gone = StoredDevice("d", last_sequence=3)
-    unsent = project(gone, Summary("d"), 2)
+    unsent = project(gone, Summary("d"), 2, now=START)
     assert unsent is not None
     assert (unsent.entries, unsent.counters) == ({"publish|d": {}}, {})
-    assert project(gone, Summary("d"), 3) is None
+    assert project(gone, Summary("d"), 3, now=START) is None
 
 
 def test_a_device_whose_first_parts_alone_are_stored_is_due_at_once_and_found_by_nothing() -> None:
-    summary = project(stored("d", {"State": "", "At": START, "Deployments": '["a"]'}), Summary("d"), 3)
+    summary = project(stored("d", {"State": "", "At": START, "Deployments": '["a"]'}), Summary("d"), 3, now=START)
     assert summary is not None
     assert (summary.entries, summary.counters) == ({f"reconcile|{SAID}|d": {}}, {})
 
 
 def test_the_row_by_due_time_may_be_early_until_the_timer_comes_and_is_never_late() -> None:
     early, late = stored("d", {"LookAt": START}), stored("d", {"LookAt": START + MINUTE})
-    first = project(early, Summary("d"), 3)
+    first = project(early, Summary("d"), 3, now=START)
     assert first is not None
     for moved, expected in ((False, first.due), (True, "reconcile|2024-05-02T09:11:00.000000+00:00|d")):
-        after = project(late, first, 3, moved=moved)
+        after = project(late, first, 3, moved=moved, now=START)
         assert after is not None
         assert after.due == expected
-        back = project(early, after, 3)
+        back = project(early, after, 3, now=START)
         assert back is not None
         assert back.due == first.due
 
@@ -119,7 +128,7 @@ def test_no_device_has_more_rows_and_counters_than_a_transaction_takes() -> None
     modules = {f"m{number:02d}": {"StuckSince": START} for number in range(50)}
     names = json.dumps([f"deployment-{number:03d}" for number in range(100)])
     large = stored("d", {"Deployments": names, "FirstStuckSince": START, "LookAt": START}, **modules)
-    summary = project(large, Summary("d"), 0)
+    summary = project(large, Summary("d"), 0, now=START)
     assert summary is not None
     entries, counters = summary.entries or {}, summary.counters or {}
     assert (len(entries), len(counters)) == (ROWS, COUNTED)
@@ -135,12 +144,12 @@ async def test_a_deadline_is_found_when_it_is_due_and_the_oldest_comes_first(app
     ids = [f"device-{number}" for number in range(40)] + ["Odd |device'~#?%/\\", "é|", "|", "\x00"]
     said = {}
     for number, name in enumerate(ids):
-        after = project(stored(name, {"LookAt": START + number * MINUTE}), Summary(name), 3)
+        after = project(stored(name, {"LookAt": START + number * MINUTE}), Summary(name), 3, now=START)
         said[name] = await move(app, Summary(name), after)
     work = await index.work(START + 20 * MINUTE)
     assert [entry.device_id for entry in work.due] == ids[:21]
     assert [entry.device_id for entry in (await index.work(START + 100 * MINUTE)).due] == ids
-    assert (work.announced, work.more, work.moved) == ([], [], {})
+    assert (work.announced, work.more, len(work.moved)) == ([], [], 16)
     assert sorted([device async for device in index.devices()]) == sorted(ids)
     for summary in said.values():
         assert summary is not None
@@ -156,7 +165,7 @@ async def test_one_run_takes_a_page_of_deadlines_of_each_shard_and_the_next_run_
     devices = [app.put(f"d{number}", "048", configurations={}) for number in range(7)]
     await app.handle(*(app.event(device) for device in devices))
     monkeypatch.setattr("status_app.fleet_index.lookups.PAGE", 3)
-    for left in (4, 1, 0):
+    for left in (5, 3, 1, 0):  # a page has the row that says that counters moved, too
         await app.flag_stuck(GRACE)
         assert len(await app.index("reconcile")) == left
 
@@ -204,7 +213,8 @@ async def test_a_device_with_more_than_there_is_room_for_is_found_by_all_of_it_a
     app.hub.twins[large] = app.hub.twins[large] | {"configurations": {}, "version": 8}
     await app.handle(app.event(large))
     await app.flag_stuck()
-    assert await counts() == dict.fromkeys(once, (0, 0)) | {"deployment-099": (1, 0)}
+    left = {"deployment-099": (1, 0), "~individual": (1, 1)}
+    assert await counts() == dict.fromkeys(once, (0, 0)) | left
     assert await listed(fleet, routes.devices, deployment="deployment-050") == []
     assert await app.index("progress|more") == [large]  # so many modules are stuck
     del app.hub.twins[large]

@@ -1,12 +1,21 @@
 """What the gate prints: on a terminal, in a log, and of many devices."""
 
 import io
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from status_app.commands.gate.lines import NAMED_DEVICES, Progress, device_lines, progress_line, timeout_lines
-from status_app.commands.gate.rule import Device, GateCriteria, Look, judge
+from status_app.commands.gate.lines import (
+    NAMED_DEVICES,
+    Progress,
+    before_lines,
+    device_lines,
+    progress_line,
+    timeout_lines,
+)
+from status_app.commands.gate.rule import Device, GateCriteria, Judgement, Look, judge
+from status_core import Counts, Threshold
 
 STANDARD = GateCriteria()
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -35,7 +44,7 @@ def shown(out: io.StringIO, *steps: tuple[int, str]) -> str:
     progress = Progress(out, clock)
     for seconds, line in steps:
         clock.now = NOW + timedelta(seconds=seconds)
-        progress.show(line)
+        progress.show(line, timedelta(minutes=30) - timedelta(seconds=seconds))
     progress.say(["the end"])
     return out.getvalue()
 
@@ -43,18 +52,18 @@ def shown(out: io.StringIO, *steps: tuple[int, str]) -> str:
 def test_a_log_gets_a_line_when_something_changed_and_a_heartbeat_once_a_minute() -> None:
     steps = [(0, "a"), (15, "a"), (30, "b"), (45, "b"), (75, "b"), (90, "b"), (105, "b"), (120, "a")]
     assert shown(io.StringIO(), *steps).splitlines() == [
-        "08:00:00Z  a",
-        "08:00:30Z  b",
-        "08:01:30Z  b",
-        "08:02:00Z  a",
+        "08:00:00Z  30:00 left  a",
+        "08:00:30Z  29:30 left  b",
+        "08:01:30Z  28:30 left  b",
+        "08:02:00Z  28:00 left  a",
         "the end",
     ]
 
 
 def test_a_terminal_gets_one_line_that_is_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "20")
+    monkeypatch.setenv("COLUMNS", "32")
     out = shown(Terminal(), (0, "a"), (1, "x" * 100))
-    assert out == "\r\x1b[K08:00:00Z  a\r\x1b[K08:00:01Z  xxxxxxxx\r\x1b[Kthe end\n"
+    assert out == "\r\x1b[K08:00:00Z  30:00 left  a\r\x1b[K08:00:01Z  29:59 left  xxxxxxxx\r\x1b[Kthe end\n"
 
 
 def test_no_more_devices_are_named_than_can_be_read_and_the_others_are_counted() -> None:
@@ -78,27 +87,61 @@ def test_a_name_and_a_message_can_neither_add_a_line_nor_change_the_terminal() -
     assert len(line) < 500
 
 
-LOOK = Look(devices=4, states={"successful": 2, "pending": 1, "in_progress": 1}, reasons=[
-    ("successful", "as_desired", 2), ("pending", "waiting_for_device", 1), ("in_progress", "pull_timed_out", 1),
-])  # fmt: skip
+STATES = {"successful": 2, "pending": 1, "in_progress": 1}
+REASONS = [
+    ("successful", "as_desired", 2),
+    ("pending", "waiting_for_device", 1),
+    ("in_progress", "pull_timed_out", 1),
+]
+LOOK = Look(Counts(4, 2), states=STATES, reasons=REASONS)
+GOOD = Look(Counts(2, 2), states={"successful": 2})
+
+
+def judged(look: Look, criteria: GateCriteria) -> Judgement:
+    return judge(look, criteria, asked=NOW, now=NOW)
 
 
 @pytest.mark.parametrize(
     ("look", "criteria", "line"),
     [
-        (Look(), STANDARD, "r2: credited on no device yet"),
-        (LOOK, STANDARD, "r2: 2 of 4 devices successful, 1 pending, 1 in_progress"),
-        (LOOK, GateCriteria(min_devices=9),
-         "r2: 2 of 4 devices successful, 1 pending, 1 in_progress, at least 9 devices are waited for"),
-        (Look(devices=2, states={"successful": 2}), STANDARD, "r2: 2 of 2 devices successful, stable since 08:00:00Z"),
-        (Look(devices=2, states={"successful": 1, "module_failed": 1}, suspects=[device(1)]), GateCriteria(1),
-         "r2: 1 of 2 devices successful, 1 module_failed, 1 failed or stuck (1 may), stable since 08:00:00Z"),
-        (Look(devices=1, states={"successful": 1}, suspects=[Device("d", "successful", "", "", NOW, NOW)]), STANDARD,
-         "r2: 0 of 1 devices successful, 1 recovering"),
+        (Look(), STANDARD, "r2: on no device yet"),
+        (LOOK, STANDARD, "r2: 2 of 4 successful, 1 pending, 1 in_progress"),
+        (
+            LOOK,
+            GateCriteria(min_devices=9),
+            "r2: 2 of 4 successful, 1 pending, 1 in_progress, at least 9 devices are waited for",
+        ),
+        (GOOD, STANDARD, "r2: 2 of 2 successful, stable since 08:00:00Z"),
+        (
+            Look(Counts(2, 1, failing=1), states={"successful": 1, "module_failed": 1}, suspects=[device(1)]),
+            GateCriteria(Threshold.parse("50%")),
+            "r2: 1 failing (50% may), 1 of 2 successful, 1 module_failed, stable since 08:00:00Z",
+        ),
+        (
+            Look(Counts(3, 1, settling=1, waiting=1), states={"successful": 3}),
+            STANDARD,
+            "r2: 1 of 3 successful, 1 settling, 1 waiting for the version",
+        ),
+        (
+            replace(GOOD, listed_at=NOW),
+            STANDARD,
+            "r2: 2 of 2 successful, stable since 08:00:00Z, the hub's list is from before the first question",
+        ),
+        (Look(listed_at=NOW), STANDARD, "r2: on no device yet, the hub's list is from before the first question"),
     ],
-)  # fmt: skip
-def test_the_progress_line_says_how_far_it_is(look: Look, criteria: GateCriteria, line: str) -> None:
-    assert progress_line("r2", look, judge(None, look, criteria, NOW), criteria) == line
+)
+def test_the_progress_line_says_how_far_it_is_and_what_fails_first(
+    look: Look, criteria: GateCriteria, line: str
+) -> None:
+    assert progress_line("r2", look, judged(look, criteria), criteria) == line
+
+
+def test_what_was_stuck_before_is_named_and_not_counted() -> None:
+    criteria, old = GateCriteria(new_only=True), replace(device(0), stuck_since=NOW - timedelta(minutes=5))
+    look = Look(Counts(2, 1, failing=1), states={"successful": 1, "module_failed": 1}, suspects=[old])
+    judgement = judged(look, criteria)
+    assert "1 stuck before" in progress_line("r2", look, judgement, criteria)
+    assert next(iter(before_lines(judgement))) == "1 device stuck before the wait began, and not counted:"
 
 
 @pytest.mark.parametrize(
@@ -106,11 +149,11 @@ def test_the_progress_line_says_how_far_it_is(look: Look, criteria: GateCriteria
     [
         (LOOK, ["1 device pending: waiting_for_device", "1 device in_progress: pull_timed_out"]),
         (Look(), ["Check the name of the deployment"]),
-        (Look(devices=2, states={"successful": 2}), ["Nothing is missing but the stability window of PT1M"]),
+        (GOOD, ["Nothing is missing but time."]),
     ],
 )
 def test_at_the_timeout_it_is_said_what_is_missing(look: Look, told: list[str]) -> None:
-    lines = list(timeout_lines("r2", look, judge(None, look, STANDARD, NOW), STANDARD, timedelta(minutes=30)))
+    lines = list(timeout_lines("r2", look, judged(look, STANDARD), STANDARD, timedelta(minutes=30)))
     assert lines[0].startswith("TIMED OUT after PT30M: r2: ")
     assert len(lines) == 1 + len(told)
     assert all(part in line for part, line in zip(told, lines[1:], strict=True))

@@ -1,149 +1,168 @@
-"""The rule of the gate: what a look comes to, for every kind of device, and over several looks."""
+"""The rule of the gate: what a look comes to, for every kind of device, and in every second of a rollout."""
 
-from collections import Counter
+import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from status_app.commands.gate.rule import Device, GateCriteria, GateOutcome, Judgement, Look, judge
+from status_core import Counts, State, Threshold
+
+sys.path.append(str(Path(__file__).parents[1] / "status_core"))
+
+from rollouts import Deployments, replayed
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
-AT_ONCE = timedelta(0)
-WINDOW = timedelta(seconds=60)
+MINUTE = timedelta(minutes=1)
+SECOND = timedelta(seconds=1)
+COMPLETED = frozenset({"started", "completed"})
 
 
-def device(state: str, name: str = "d", *, stuck: int | None = None, since: int = 0) -> Device:
-    """A device; the numbers are minutes before now."""
-    stuck_since = None if stuck is None else NOW - timedelta(minutes=stuck)
-    return Device(name, state, "a_reason", "A message.", NOW - timedelta(minutes=since), stuck_since)
+def device(name: str = "d", state: str = "in_progress", *, stuck: int | None = None) -> Device:
+    """A device; the number is minutes before now."""
+    return Device(name, state, "a_reason", "A message.", NOW, None if stuck is None else NOW - stuck * MINUTE)
 
 
-def look(*devices: Device, criteria: GateCriteria | None = None) -> Look:
-    """A look at these devices."""
-    states = (criteria or GateCriteria()).failing_states
-    return Look(
-        devices=len(devices),
-        states=Counter(item.state for item in devices),
-        suspects=[item for item in devices if item.stuck_since is not None or item.state in states],
-    )
+def judged(look: Look, criteria: GateCriteria | None = None, *, held: datetime | None = None) -> Judgement:
+    return judge(look, criteria or GateCriteria(), asked=NOW, now=NOW + MINUTE, held_since=held)
 
 
-def judged(criteria: GateCriteria, *looks: tuple[int, Look]) -> list[Judgement]:
-    """What each look comes to; the numbers are seconds after now."""
-    found: list[Judgement] = []
-    for seconds, seen in looks:
-        before = found[-1].rollout if found else None
-        found.append(judge(before, seen, criteria, NOW + timedelta(seconds=seconds)))
-    return found
+def outcome(look: Look, criteria: GateCriteria | None = None) -> GateOutcome:
+    return judged(look, criteria).outcome
 
 
-GOOD = device("successful")
+def allowed(text: str) -> GateCriteria:
+    return GateCriteria(max_failed=Threshold.parse(text))
+
+
+GOOD = Look(Counts(2, 2), milestones=COMPLETED, credited_at=NOW - MINUTE)
 
 
 @pytest.mark.parametrize(
-    ("state", "stuck", "strict", "outcome"),
+    ("counts", "expected"),
     [
-        ("successful", None, False, GateOutcome.PASSED),
-        ("successful", 5, False, GateOutcome.WAITING),  # it recovers
-        ("successful", 5, True, GateOutcome.WAITING),
-        ("pending", None, False, GateOutcome.WAITING),
-        ("pending", 5, False, GateOutcome.FAILED),  # off for longer than its grace
-        ("in_progress", None, True, GateOutcome.WAITING),
-        ("in_progress", 5, False, GateOutcome.FAILED),
-        ("module_failed", None, False, GateOutcome.WAITING),  # it may crash once
-        ("module_failed", None, True, GateOutcome.FAILED),
-        ("module_failed", 5, False, GateOutcome.FAILED),
-        ("invalid", None, False, GateOutcome.FAILED),
-        ("invalid", 5, True, GateOutcome.FAILED),
-        ("agent_unavailable", None, True, GateOutcome.WAITING),
-        ("agent_unavailable", 5, False, GateOutcome.FAILED),
-        ("empty", None, False, GateOutcome.WAITING),
-        ("unclassified", None, False, GateOutcome.WAITING),
-        ("a state of another release", 5, False, GateOutcome.FAILED),
+        (Counts(2, 2), GateOutcome.PASSED),
+        (Counts(2, 1), GateOutcome.WAITING),
+        (Counts(2, 1, settling=1), GateOutcome.WAITING),
+        (Counts(2, 1, waiting=1), GateOutcome.WAITING),
+        (Counts(2, 1, failing=1), GateOutcome.FAILED),
+        (Counts(), GateOutcome.WAITING),
     ],
 )
-def test_one_device_decides_by_its_state_and_by_being_stuck(
-    state: str, stuck: int | None, strict: bool, outcome: GateOutcome
-) -> None:
-    criteria = GateCriteria(strict=strict, stable_after=AT_ONCE)
-    one = look(GOOD, device(state, stuck=stuck), criteria=criteria)
-    assert judged(criteria, (0, one))[0].outcome is outcome
+def test_it_passes_after_the_event_while_all_are_successful(counts: Counts, expected: GateOutcome) -> None:
+    assert outcome(Look(counts, milestones=COMPLETED)) is expected
+    before = GateOutcome.WAITING if expected is GateOutcome.PASSED else expected
+    assert outcome(Look(counts, milestones=frozenset({"started"}))) is before
 
 
-@pytest.mark.parametrize(
-    ("failed", "may", "outcome"),
-    [
-        (0, 0, GateOutcome.PASSED),
-        (1, 0, GateOutcome.FAILED),
-        (1, 1, GateOutcome.PASSED),
-        (2, 1, GateOutcome.FAILED),
-        (2, 5, GateOutcome.PASSED),
-    ],
-)
-def test_as_many_devices_may_fail_as_are_allowed(failed: int, may: int, outcome: GateOutcome) -> None:
-    criteria = GateCriteria(max_failed=may, stable_after=AT_ONCE)
-    seen = look(GOOD, *(device("invalid", f"d{number}") for number in range(failed)))
-    assert judged(criteria, (0, seen))[0].outcome is outcome
+def test_what_may_fail_is_the_threshold_of_the_app_unless_something_else_is_asked() -> None:
+    look = Look(Counts(10, 9, failing=1), milestones=COMPLETED, threshold=Threshold.parse("10%"))
+    assert outcome(look) is GateOutcome.PASSED
+    assert outcome(look, allowed("0")) is GateOutcome.FAILED
+    assert outcome(Look(look.counts, milestones=COMPLETED, credited_at=NOW), allowed("10%")) is GateOutcome.PASSED
+    assert outcome(Look(Counts(10, 0, failing=10)), allowed("100%")) is GateOutcome.WAITING
 
 
-def test_a_device_that_may_fail_does_not_make_up_for_one_that_is_not_done() -> None:
-    criteria = GateCriteria(max_failed=1, stable_after=AT_ONCE)
-    (judgement,) = judged(criteria, (0, look(GOOD, device("invalid"), device("pending"))))
-    assert judgement.outcome is GateOutcome.WAITING
-    assert [item.state for item in judgement.failed] == ["invalid"]
+def test_a_share_is_one_of_the_targeted_devices_where_these_are_more() -> None:
+    counts = Counts(2, 1, failing=1)
+    assert outcome(Look(counts, targeted=100), allowed("5%")) is GateOutcome.WAITING
+    assert outcome(Look(counts), allowed("5%")) is GateOutcome.FAILED
 
 
-def test_a_device_that_is_invalid_and_stuck_counts_once() -> None:
-    (judgement,) = judged(GateCriteria(), (0, look(device("invalid", stuck=1))))
-    assert len(judgement.failed) == 1
+def test_with_criteria_of_its_own_it_waits_until_none_was_credited_for_the_window() -> None:
+    own = GateCriteria(stable_after=2 * MINUTE)
+    for credited, expected in (
+        (NOW - MINUTE, GateOutcome.PASSED),
+        (NOW, GateOutcome.WAITING),
+        (None, GateOutcome.WAITING),
+    ):
+        assert outcome(Look(Counts(2, 2), credited_at=credited), own) is expected
 
 
-@pytest.mark.parametrize(
-    ("looks", "outcomes"),
-    [
-        ([(0, look(GOOD)), (59, look(GOOD)), (60, look(GOOD))], "WAITING WAITING PASSED"),
-        ([(0, look(GOOD)), (30, look(device("module_failed"))), (60, look(GOOD)), (120, look(GOOD))],
-         "WAITING WAITING WAITING PASSED"),
-        ([(0, look(GOOD)), (50, look(GOOD, GOOD)), (60, look(GOOD, GOOD)), (110, look(GOOD, GOOD))],
-         "WAITING WAITING WAITING PASSED"),
-        ([(0, look(GOOD, GOOD)), (30, look(GOOD)), (60, look(GOOD))], "WAITING WAITING PASSED"),
-        ([(0, look()), (3600, look()), (7200, look(GOOD)), (7260, look(GOOD))], "WAITING WAITING WAITING PASSED"),
-        ([(0, look(GOOD)), (30, look()), (60, look(GOOD)), (119, look(GOOD))], "WAITING WAITING WAITING WAITING"),
-        ([(0, look(device("successful", stuck=1))), (60, look(GOOD)), (120, look(GOOD))], "WAITING WAITING PASSED"),
-    ],
-    ids=["for the window", "one fails in it", "one is credited in it", "one leaves in it", "none for long",
-         "all leave and come back", "one recovers"],
-)  # fmt: skip
-def test_all_must_be_successful_for_the_whole_stability_window(looks: list[tuple[int, Look]], outcomes: str) -> None:
-    assert [item.outcome.name for item in judged(GateCriteria(stable_after=WINDOW), *looks)] == outcomes.split()
+def test_on_fewer_devices_than_asked_for_it_waits() -> None:
+    assert outcome(GOOD, GateCriteria(min_devices=3)) is GateOutcome.WAITING
 
 
-def test_a_deployment_that_completed_must_complete_anew_after_a_failure_that_was_waited_out() -> None:
-    criteria = GateCriteria(min_devices=2, stable_after=WINDOW)
-    few = [(0, look(GOOD)), (60, look(GOOD)), (600, look(GOOD))]
-    more = [(610, look(GOOD, GOOD)), (660, look(GOOD, GOOD)), (670, look(GOOD, GOOD))]
-    outcomes = [item.outcome.name for item in judged(criteria, *few, *more)]
-    assert outcomes == ["WAITING", "WAITING", "WAITING", "WAITING", "WAITING", "PASSED"]
+def test_a_list_from_before_the_first_question_decides_nothing() -> None:
+    for counts, milestones in ((GOOD.counts, COMPLETED), (Counts(2, failing=2), COMPLETED), (Counts(), {"superseded"})):
+        for seconds, is_fresh in ((-60, False), (0, False), (1, True)):
+            look = Look(counts, milestones=frozenset(milestones), is_listed=True, listed_at=NOW + seconds * SECOND)
+            assert (outcome(look) is not GateOutcome.WAITING) is is_fresh
+            assert judged(look).is_fresh is is_fresh
 
 
-def test_the_window_is_only_told_where_enough_devices_are_credited() -> None:
-    one, none = judged(GateCriteria(min_devices=2), (0, look(GOOD)))[0], judged(GateCriteria(), (0, look()))[0]
-    assert (one.stable_since, none.stable_since) == (None, None)
-    assert judged(GateCriteria(), (0, look(GOOD)))[0].stable_since == NOW
+def test_one_that_the_hub_does_not_have_is_unknown_and_one_that_left_its_devices_is_superseded() -> None:
+    fresh = NOW + MINUTE
+    assert outcome(Look(is_known=False, listed_at=fresh)) is GateOutcome.UNKNOWN
+    assert outcome(Look(is_known=False)) is GateOutcome.WAITING
+    gone = frozenset({"started", "superseded"})
+    assert outcome(Look(milestones=gone)) is GateOutcome.SUPERSEDED
+    assert outcome(Look(milestones=gone, is_listed=True, listed_at=fresh)) is GateOutcome.SUPERSEDED
+    assert outcome(Look(Counts(1), milestones=gone)) is GateOutcome.WAITING
+    assert outcome(Look(is_listed=True, listed_at=fresh)) is GateOutcome.WAITING
 
 
-def test_failed_devices_come_longest_first_and_by_name_where_equal() -> None:
-    devices = [
-        device("invalid", "c", since=1),
-        device("module_failed", "b", stuck=5, since=90),
-        device("invalid", "a", since=1),
-        device("pending", "d", stuck=30),
-    ]
-    (judgement,) = judged(GateCriteria(), (0, look(*devices)))
-    assert [item.device_id for item in judgement.failed] == ["d", "b", "a", "c"]
+def test_a_soak_is_waited_for_from_when_all_were_successful() -> None:
+    soak = GateCriteria(soak=10 * MINUTE)
+    settled = {
+        minutes: Look(Counts(1, 1), milestones=COMPLETED, settled_since=NOW - minutes * MINUTE) for minutes in (8, 9)
+    }
+    assert [outcome(look, soak) for look in settled.values()] == [GateOutcome.WAITING, GateOutcome.PASSED]
+    assert judged(GOOD, soak, held=NOW - 9 * MINUTE).outcome is GateOutcome.PASSED
+    assert judged(GOOD, soak, held=NOW - 8 * MINUTE).outcome is GateOutcome.WAITING
+    assert judged(GOOD, soak).stable_since == NOW + MINUTE
 
 
-def test_a_device_that_changed_between_the_count_and_the_list_does_not_let_the_gate_pass() -> None:
-    criteria = GateCriteria(max_failed=1, stable_after=AT_ONCE)
-    seen = Look(devices=2, states={"successful": 2}, suspects=[device("invalid")])
-    assert judged(criteria, (0, seen))[0].outcome is GateOutcome.WAITING
+def test_what_was_stuck_before_the_wait_began_does_not_count_where_only_new_failures_do() -> None:
+    old, new = device("old", stuck=5), device("new", stuck=-1)
+    new_only = GateCriteria(new_only=True)
+    look = Look(Counts(2, 1, failing=1), suspects=[old], credited_at=NOW - MINUTE)
+    assert outcome(look) is GateOutcome.FAILED
+    assert (outcome(look, new_only), judged(look, new_only).before) == (GateOutcome.PASSED, [old])
+    judgement = judged(Look(Counts(2, failing=2), suspects=[new, old]), new_only)
+    assert (judgement.outcome, judgement.failed, judgement.failing) == (GateOutcome.FAILED, [new], 1)
+
+
+def test_strictly_a_device_has_failed_at_its_first_crash() -> None:
+    look = Look(Counts(2, 1), suspects=[device(state=State.MODULE_FAILED)])
+    assert outcome(look) is GateOutcome.WAITING
+    assert outcome(look, GateCriteria(strict=True)) is GateOutcome.FAILED
+
+
+def test_devices_are_named_longest_first() -> None:
+    suspects = [device("b", stuck=5), device("c", stuck=9), device("a", stuck=5)]
+    assert [item.device_id for item in judged(Look(Counts(3), suspects=suspects)).failed] == ["c", "a", "b"]
+
+
+def asked_each_second(name: str, deployment: str) -> tuple[list[datetime], list[datetime]]:
+    """The seconds of a file in which a gate that is asked just then passes, and in which it fails."""
+    passed, failed = list[datetime](), list[datetime]()
+    seen: list[datetime] = []
+
+    def each(deployments: Deployments, until: datetime) -> None:
+        now = seen[-1] if seen else until.replace(microsecond=0)
+        while now < until:
+            counts = deployments.counts(now).get(deployment, Counts())
+            rollout = deployments.kept.get(deployment)
+            reached = frozenset(known for known, _ in rollout.reached) if rollout is not None else frozenset[str]()
+            outcome = judge(Look(counts, milestones=reached), GateCriteria(), asked=now, now=now).outcome
+            (passed if outcome is GateOutcome.PASSED else failed if outcome is GateOutcome.FAILED else []).append(now)
+            now += SECOND
+        seen.append(now)
+
+    replayed(name, each)
+    return passed, failed
+
+
+def test_a_crash_loop_passes_in_no_second() -> None:
+    passed, failed = asked_each_second("scenarios/S8_crash_loop_is_called_completed", "app")
+    assert passed == []
+    assert failed[0] == datetime(2026, 1, 5, 8, 15, 30, tzinfo=UTC)  # the first run of the timer that finds it stuck
+
+
+def test_a_slow_crash_loop_passes_from_the_event_on_while_it_runs_and_in_no_other_second() -> None:
+    passed, failed = asked_each_second("agent/e_crash_every_5min", "v3")
+    completed, crashed = datetime(2026, 3, 2, 8, 12, tzinfo=UTC), datetime(2026, 3, 2, 8, 15, 17, tzinfo=UTC)
+    assert passed == [completed + number * SECOND for number in range((crashed - completed) // SECOND)]
+    assert failed[0] > crashed

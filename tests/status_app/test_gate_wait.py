@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -15,6 +16,7 @@ from status_app.commands.gate.lines import Progress
 from status_app.commands.gate.rule import GateCriteria
 from status_app.commands.gate.wait import Gate, WaitLimits
 from status_app.errors import UnavailableError
+from status_core import Threshold
 
 NOW = datetime(2026, 1, 5, 8, tzinfo=UTC)
 DOWN = UnavailableError("the API", "no connection")
@@ -39,19 +41,37 @@ def fleet_of(*states: str) -> list[dict[str, Any]]:
 class Story:
     """A fleet that goes through steps, one each time when the gate has slept; the last one stays.
 
-    A step is the devices of the deployment, an error, or None: the deployment is not known yet.
+    A step is the devices of each deployment, an error, or None: the deployment is not known yet. It is completed once
+    all are successful for a minute; `!` says that a device fails.
     """
 
-    def __init__(self, *steps: Sequence[dict[str, Any]] | Exception | None) -> None:
+    def __init__(
+        self, *steps: Sequence[dict[str, Any]] | Exception | None, deployments: Sequence[str] = ("r2",)
+    ) -> None:
         self.steps = list(steps)
-        self.now = NOW
+        self.deployments = deployments
+        self.time = NOW
         self.slept: list[float] = []
         self.out = io.StringIO()
+        self.settled_since: datetime | None = None
+        self.beside: dict[str, Any] = {"hub": None, "listedAt": None, "milestones": {}, "failureThreshold": None}
+        self.device_answer: dict[str, Any] | None = None
+        self.gate: Gate | None = None
 
-    async def wait(self, criteria: GateCriteria | None = None, limits: WaitLimits = LIMITS) -> ExitCode:
-        progress = Progress(self.out, lambda: self.now)
-        gate = Gate(self, "r2", criteria or GateCriteria(), progress, clock=lambda: self.now, sleep=self._sleep)
-        return await gate.wait(limits)
+    async def wait(
+        self, criteria: GateCriteria | None = None, limits: WaitLimits = LIMITS, device: str | None = None
+    ) -> ExitCode:
+        progress = Progress(self.out, lambda: self.time)
+        self.gate = Gate(
+            self,
+            self.deployments,
+            criteria or GateCriteria(),
+            progress,
+            device=device,
+            clock=lambda: self.time,
+            sleep=self._sleep,
+        )
+        return await self.gate.wait(limits)
 
     @property
     def lines(self) -> list[str]:
@@ -59,7 +79,7 @@ class Story:
 
     async def _sleep(self, seconds: float) -> None:
         self.slept.append(seconds)
-        self.now += timedelta(seconds=seconds)
+        self.time += timedelta(seconds=seconds)
         if len(self.steps) > 1:
             self.steps.pop(0)
 
@@ -69,26 +89,52 @@ class Story:
             raise step
         return step
 
+    def now(self) -> datetime:
+        return self.time
+
+    async def listed_at(self) -> str | None:
+        listed: str | None = self.beside["listedAt"]
+        return listed
+
     async def deployment(self, deployment: str) -> Mapping[str, Any] | None:
-        assert deployment == "r2"
+        assert deployment in self.deployments
         devices = self._devices()
         if devices is None:
             return None
         states = Counter(item["state"] for item in devices)
         reasons = [{"state": state, "reason": "its_reason", "devices": count} for state, count in states.items()]
-        stuck = sum(item["stuckSince"] is not None for item in devices)
-        return {"devices": len(devices), "states": states, "stuck": stuck, "reasons": reasons}
+        failing = sum(item["stuckSince"] is not None or item["state"] == "invalid" for item in devices)
+        successful = states["successful"]
+        is_settled = successful == len(devices) > 0
+        self.settled_since = (self.settled_since or self.time) if is_settled else None
+        is_completed = self.settled_since is not None and self.time - self.settled_since >= MINUTE
+        return {
+            "devices": len(devices),
+            "successful": successful,
+            "settling": 0,
+            "failing": failing,
+            "waiting": 0,
+            "states": states,
+            "stuck": sum(item["stuckSince"] is not None for item in devices),
+            "reasons": reasons,
+            "settledSince": None if self.settled_since is None else self.settled_since.isoformat(),
+            "creditedAt": NOW.isoformat(),
+            "countedAt": self.time.isoformat(),
+            **self.beside,
+            "milestones": self.beside["milestones"] | ({"completed": "x"} if is_completed else {}),
+        }
 
     async def devices(
         self, deployment: str, *, state: str | None = None, stuck: bool = False
     ) -> AsyncIterator[Mapping[str, Any]]:
-        assert deployment == "r2"
+        assert deployment in self.deployments
         for item in self._devices() or []:
             if state in (None, item["state"]) and (not stuck or item["stuckSince"] is not None):
                 yield item
 
     async def device(self, device_id: str) -> Mapping[str, Any] | None:
-        raise NotImplementedError(device_id)
+        assert device_id == "edge-0"
+        return self.device_answer
 
     async def transitions(self, device_id: str, limit: int) -> Sequence[Mapping[str, Any]]:
         raise NotImplementedError(device_id, limit)
@@ -100,34 +146,34 @@ class Story:
 GOOD = fleet_of("successful", "successful")
 
 
-async def test_a_rollout_that_comes_through_passes_at_the_end_of_the_stability_window() -> None:
+async def test_a_rollout_that_comes_through_passes_once_the_app_has_announced_it() -> None:
     story = Story(None, fleet_of("pending"), fleet_of("successful", "in_progress"), GOOD)
     assert await story.wait() is ExitCode.OK
     assert story.lines == [
-        "08:00:00Z  r2: credited on no device yet",
-        "08:00:15Z  r2: 0 of 1 devices successful, 1 pending",
-        "08:00:30Z  r2: 1 of 2 devices successful, 1 in_progress",
-        "08:00:45Z  r2: 2 of 2 devices successful, stable since 08:00:45Z",
-        "PASSED: 2 of 2 devices of r2 are successful, for PT1M.",
+        "08:00:00Z  10:00 left  r2: on no device yet",
+        "08:00:15Z  9:45 left  r2: 0 of 1 successful, 1 pending",
+        "08:00:30Z  9:30 left  r2: 1 of 2 successful, 1 in_progress",
+        "08:00:45Z  9:15 left  r2: 2 of 2 successful, stable since 08:00:45Z",
+        "PASSED: 2 of 2 devices of r2 are successful, since 2026-01-05 08:00:45Z.",
     ]
-    assert story.now == NOW + timedelta(seconds=105)
+    assert story.time == NOW + timedelta(seconds=105)
 
 
-async def test_what_failed_and_may_is_named_when_the_gate_passes() -> None:
+async def test_what_fails_and_may_is_named_when_the_gate_passes() -> None:
     story = Story(fleet_of("successful", "invalid", "pending!"))
-    assert await story.wait(GateCriteria(max_failed=2)) is ExitCode.OK
+    assert await story.wait(GateCriteria(max_failed=Threshold.parse("2"))) is ExitCode.OK
     assert story.lines[-4:-2] == [
-        "PASSED: 1 of 3 devices of r2 are successful, for PT1M.",
-        "2 devices failed or stuck; 2 may:",
+        "PASSED: 1 of 3 devices of r2 are successful, since 2026-01-05 08:00:00Z.",
+        "2 devices failing; 2 may:",
     ]
     assert [line.split()[0] for line in story.lines[-2:]] == ["edge-1", "edge-2"]
 
 
-async def test_the_gate_fails_as_soon_as_too_many_failed_and_names_them_longest_first() -> None:
+async def test_the_gate_fails_as_soon_as_too_many_fail_and_names_them_longest_first() -> None:
     story = Story(fleet_of("in_progress", "pending"), fleet_of("successful", "invalid", "in_progress!", "pending"))
-    assert await story.wait(GateCriteria(max_failed=1)) is ExitCode.FAILED
+    assert await story.wait(GateCriteria(max_failed=Threshold.parse("1"))) is ExitCode.FAILED
     assert story.lines[1:] == [
-        "FAILED: 2 of 4 devices of r2 failed or are stuck; 1 may.",
+        "FAILED: 2 of 4 devices of r2 are failing; 1 may.",
         "  edge-1  invalid      its_reason  since       2026-01-05 07:01:00Z  Its message.",
         "  edge-2  in_progress  its_reason  stuck since 2026-01-05 07:02:00Z  Its message.",
         "python -m status_app explain edge-1   says more of a device.",
@@ -141,7 +187,7 @@ async def test_at_the_timeout_a_last_look_is_taken_and_what_is_missing_is_named(
     assert await story.wait(limits=limits) is ExitCode.TIMED_OUT
     assert story.slept == [15, 15, 10]
     assert story.lines[1:] == [
-        "TIMED OUT after PT40S: r2: 1 of 3 devices successful, 1 pending, 1 module_failed.",
+        "TIMED OUT after PT40S: r2: 1 of 3 successful, 1 pending, 1 module_failed.",
         "  1 device pending: its_reason",
         "  1 device module_failed: its_reason",
         "  edge-0  pending        its_reason  since 2026-01-05 07:00:00Z  Its message.",
@@ -153,8 +199,87 @@ async def test_a_deployment_that_is_never_credited_ends_at_the_timeout() -> None
     story = Story(None)
     assert await story.wait() is ExitCode.TIMED_OUT
     assert "Check the name of the deployment" in story.lines[-1]
-    heartbeats = [line for line in story.lines if line.endswith("credited on no device yet")]
+    heartbeats = [line for line in story.lines if line.endswith("on no device yet")]
     assert len(heartbeats) == 11  # one a minute, the first and the last included
+
+
+async def test_a_deployment_that_the_hub_does_not_have_is_named_by_its_next_list() -> None:
+    story = Story(None)
+    story.beside["listedAt"] = (NOW + timedelta(seconds=20)).isoformat()
+    assert await story.wait() is ExitCode.UNKNOWN
+    assert story.lines[-1] == "UNKNOWN: the hub has no deployment r2: check its name."
+
+
+async def test_a_deployment_that_is_on_no_device_any_more_ends_the_wait_at_once() -> None:
+    story = Story([])
+    story.beside["milestones"] = {"started": "x", "superseded": "x"}
+    assert await story.wait() is ExitCode.FAILED
+    assert (story.slept, story.lines) == ([], ["FAILED: r2 is on no device any more: it is superseded."])
+
+
+async def test_a_list_from_before_the_first_question_is_waited_out() -> None:
+    story = Story(GOOD)
+    story.settled_since = NOW - MINUTE
+    story.beside |= {"hub": {"targeted": 2}, "listedAt": (NOW - MINUTE).isoformat()}
+    assert await story.wait() is ExitCode.TIMED_OUT
+    assert "the hub's list is from before the first question" in story.lines[0]
+
+
+async def test_it_passes_once_everything_stayed_so_for_the_soak() -> None:
+    story = Story(fleet_of("pending"), GOOD)
+    assert await story.wait(GateCriteria(soak=5 * MINUTE)) is ExitCode.OK
+    assert story.time == NOW + timedelta(seconds=15) + 5 * MINUTE
+
+
+async def test_of_several_deployments_all_have_to_come_through() -> None:
+    story = Story(fleet_of("pending"), GOOD, deployments=["r2", "r3", "r2"])
+    assert await story.wait() is ExitCode.OK
+    assert story.lines[0] == (
+        "08:00:00Z  10:00 left  r2: 0 of 1 successful, 1 pending | r3: 0 of 1 successful, 1 pending"
+    )
+    assert [line.partition(" are")[0] for line in story.lines[-2:]] == [
+        "PASSED: 2 of 2 devices of r2",
+        "PASSED: 2 of 2 devices of r3",
+    ]
+    assert await Story(fleet_of("invalid"), deployments=["r2", "r3"]).wait() is ExitCode.FAILED
+
+
+def answered(**standings: str) -> dict[str, Any]:
+    return {**device(0, "successful"), "standings": standings, "at": NOW.isoformat()}
+
+
+@pytest.mark.parametrize(
+    ("standings", "deployments", "code"),
+    [
+        ({"r2": "successful", "base": "successful"}, [], ExitCode.OK),
+        ({"r2": "successful", "base": "settling"}, [], ExitCode.TIMED_OUT),
+        ({"r2": "successful", "base": "settling"}, ["r2"], ExitCode.OK),
+        ({"r2": "waiting"}, ["r2"], ExitCode.TIMED_OUT),
+        ({"r2": "failing"}, ["r2"], ExitCode.FAILED),
+        ({"base": "successful"}, ["r2"], ExitCode.TIMED_OUT),
+        ({}, [], ExitCode.TIMED_OUT),
+    ],
+)
+async def test_one_device_is_waited_for_until_it_has_the_version_and_its_clocks_have_ended(
+    standings: dict[str, str], deployments: list[str], code: ExitCode
+) -> None:
+    story = Story(deployments=deployments)
+    story.device_answer = answered(**standings)
+    assert await story.wait(device="edge-0") is code
+
+
+async def test_a_device_that_is_not_known_is_named() -> None:
+    assert await Story(deployments=[]).wait(device="edge-0") is ExitCode.UNKNOWN
+
+
+async def test_the_result_is_one_json_object() -> None:
+    story = Story(fleet_of("successful", "invalid"))
+    code = await story.wait()
+    assert story.gate is not None
+    result = json.loads(story.gate.result(code))
+    assert (result["outcome"], result["exitCode"]) == ("failed", 1)
+    assert result["deployments"]["r2"]["failing"] == 1
+    assert [item["deviceId"] for item in result["deployments"]["r2"]["failed"]] == ["edge-1"]
 
 
 async def test_a_timeout_of_nothing_is_one_look() -> None:
@@ -169,19 +294,21 @@ async def test_an_outage_is_told_and_waited_out() -> None:
     story = Story(DOWN, DOWN, fleet_of("pending"), DOWN, REFUSED, GOOD)
     assert await story.wait() is ExitCode.OK
     assert story.lines[:6] == [
-        "08:00:00Z  r2: the API is unavailable: no connection; it is asked again",
+        "08:00:00Z  10:00 left  r2: the API is unavailable: no connection; it is asked again",
         "There are answers again.",
-        "08:00:30Z  r2: 0 of 1 devices successful, 1 pending",
-        "08:00:45Z  r2: the API is unavailable: no connection; it is asked again",
-        "08:01:00Z  r2: the API refuses the key; it is asked again",
+        "08:00:30Z  9:30 left  r2: 0 of 1 successful, 1 pending",
+        "08:00:45Z  9:15 left  r2: the API is unavailable: no connection; it is asked again",
+        "08:01:00Z  9:00 left  r2: the API refuses the key; it is asked again",
         "There are answers again.",
     ]
 
 
-async def test_the_stability_window_begins_anew_after_what_was_not_seen() -> None:
-    story = Story(GOOD, GOOD, GOOD, DOWN, GOOD)
-    assert await story.wait() is ExitCode.OK
-    assert story.now == NOW + timedelta(seconds=60 + 60)
+async def test_what_held_has_to_hold_again_after_what_was_not_seen() -> None:
+    failing = fleet_of("successful", "invalid")
+    story = Story(failing, failing, DOWN, failing)
+    criteria = GateCriteria(max_failed=Threshold.parse("1"), soak=MINUTE)
+    assert await story.wait(criteria) is ExitCode.OK
+    assert story.time == NOW + timedelta(seconds=45 + 60)
 
 
 async def test_no_answer_all_the_time_is_not_a_timeout() -> None:
@@ -194,7 +321,7 @@ async def test_an_outage_at_the_end_is_a_timeout_with_what_was_seen_last() -> No
     story = Story(fleet_of("pending"), DOWN)
     assert await story.wait() is ExitCode.TIMED_OUT
     assert story.lines[-1] == "That is as it was last seen; then: the API is unavailable: no connection."
-    assert story.lines[-3].startswith("TIMED OUT after PT10M: r2: 0 of 1 devices successful, 1 pending")
+    assert story.lines[-3].startswith("TIMED OUT after PT10M: r2: 0 of 1 successful, 1 pending")
 
 
 @pytest.mark.parametrize("before", [[], [DOWN]])

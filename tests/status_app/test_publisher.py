@@ -75,7 +75,10 @@ async def test_a_consumer_gets_the_events_of_each_device_in_their_order_with_key
 
 
 async def test_a_filter_finds_type_severity_subject_and_deployments_outside_of_the_body() -> None:
-    started, at = Rollout(1, Counts(1, 0, 0), 0, None, TIME, ((Milestone.STARTED, TIME),)), (Milestone.STARTED, TIME)
+    started, at = (
+        Rollout(1, Counts(1, 0, 0), 0, None, TIME, reached=((Milestone.STARTED, TIME),)),
+        (Milestone.STARTED, TIME),
+    )
     old = json.loads(deployment_event("hub1", "camera", started, at, {}))
     del old["severity"]  # as an earlier release has left it to be sent
     events = [*events_of("edge-01", 3), deployment_event("hub1", "camera", started, at, {}), json.dumps(old).encode()]

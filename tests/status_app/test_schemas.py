@@ -13,7 +13,7 @@ from azure.core.messaging import CloudEvent
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # as above
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
-from transition_rows import HUB, POLICY, START, rows_of_every_kind
+from transition_rows import HUB, START, rows_of_every_kind
 
 from status_app.events.cloud_event import SCHEMAS, cloud_event
 from status_app.events.deployment_event import deployment_event
@@ -24,11 +24,13 @@ from status_core import (
     REMOVED_REASON,
     UNVERIFIED,
     Counts,
+    GracePolicy,
     Kind,
     Milestone,
     ModuleState,
     Reason,
     State,
+    Threshold,
     progress,
 )
 
@@ -91,13 +93,13 @@ def events() -> list[tuple[dict[str, Any], dict[str, Any]]]:
 
 @cache
 def deployment_events() -> list[dict[str, Any]]:
-    """The events of a deployment of nine devices, one in each state, that stalls and then is completed."""
-    events, rollout = [], None
-    for minutes, successful in enumerate((1, 1, 9, 9)):
-        counts = Counts(9, successful, 0 if successful == 9 else 2)
+    """The events of a deployment of nine devices, one in each state, that stalls, is completed and leaves them."""
+    events, rollout, policy = [], None, GracePolicy(threshold=Threshold.parse("20%"))
+    for hours, successful in enumerate((1, 1, 9, 0)):
+        counts = Counts(9, successful, 0, 0 if successful == 9 else 2) if successful else Counts()
         states: dict[str, int] = dict.fromkeys(map(str, State), 1) if successful == 1 else {State.SUCCESSFUL: 9}
         known: tuple[Any, ...] = rollout.reached if rollout else ()
-        rollout = progress(rollout, counts, START + minutes * timedelta(hours=1), POLICY)
+        rollout = progress(rollout, counts, START + hours * timedelta(hours=1), policy)
         added = rollout.reached[len(known) :]
         events += [json.loads(deployment_event(HUB, "camera 2/b", rollout, reached, states)) for reached in added]
     return events

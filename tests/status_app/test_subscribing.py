@@ -37,7 +37,7 @@ def events_of(device_id: str, count: int) -> list[bytes]:
 def deployment_events(version: int) -> list[bytes]:
     """The events of a version of a deployment that came to its end."""
     at, counts = datetime.fromisoformat(TIME), Counts(3, 3, 0)
-    rollout = Rollout(version, counts, 3, at, at, ((Milestone.STARTED, at), (Milestone.COMPLETED, at)))
+    rollout = Rollout(version, counts, 3, at, at, reached=((Milestone.STARTED, at), (Milestone.COMPLETED, at)))
     return [deployment_event("hub1", "camera-2", rollout, reached, {"successful": 3}) for reached in rollout.reached]
 
 

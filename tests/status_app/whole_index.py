@@ -2,12 +2,15 @@
 
 import json
 from collections import Counter
+from datetime import datetime
 from typing import Any
 
 from app_over_azurite import App
 
 from status_app.fleet_index.rows import shard_of
+from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.keys import key_part, unescape
+from status_core import INDIVIDUAL, NO_LIST, standing
 
 type Keys = Counter[tuple[str, str]]
 """How many devices have a row of this partition and key: one, but for counters."""
@@ -25,7 +28,7 @@ async def wrong_rows(app: App) -> dict[str, Any]:
     for device, rows in devices.items():
         if "device" in rows:
             shard = shard_of(device)
-            expected.update((shard, key) for key in _keys(device, rows))
+            expected.update((shard, key) for key in _keys(device, rows, app.now))
             if "LookAt" in rows["device"]:
                 due[shard, key_part(device)] = _text(rows["device"]["LookAt"])
     found = Counter[tuple[str, str]]()
@@ -40,9 +43,9 @@ async def wrong_rows(app: App) -> dict[str, Any]:
     return {what: rows for what, rows in wrong.items() if rows}
 
 
-def _keys(device: str, rows: dict[str, Any]) -> list[str]:
+def _keys(device: str, rows: dict[str, Any], now: datetime) -> list[str]:
     row, name = rows["device"], key_part(device)
-    deployments = [key_part(deployment) for deployment in json.loads(row["Deployments"])]
+    deployments = [key_part(deployment) for deployment in json.loads(row["Deployments"]) or _individual(row)]
     keys = [f"summary|{name}", f"state|{row['State']}|{name}"]
     keys += [f"deployment|{deployment}|{name}" for deployment in deployments]
     stuck = "FirstStuckSince" in row
@@ -52,8 +55,17 @@ def _keys(device: str, rows: dict[str, Any]) -> list[str]:
         if "StuckSince" in part:
             module = "$edgeAgent" if key == "device" else unescape(key.removeprefix("module:"))
             keys.append(f"module|{_text(part['StuckSince'])}|{name}|{key_part(module)}")
-    like = "|".join((row["State"], row["Reason"], row.get("Portal", ""), str(int(stuck)), ""))
-    return keys + [f"count|{deployment}||{like}" for deployment in deployments]
+    like = "|".join((row["State"], row["Reason"], row.get("Portal", ""), str(int(stuck))))
+    record = StoredDevice(device, rows).record()
+    assert record is not None
+    for deployment in deployments:
+        how_far, _ = standing(record, unescape(deployment), NO_LIST, now)
+        keys.append(f"count|{deployment}||{like}|{how_far}||")
+    return keys
+
+
+def _individual(row: dict[str, Any]) -> list[str]:
+    return [] if row["State"] == "no_deployment" else [INDIVIDUAL]
 
 
 def _text(time: Any) -> str:

@@ -5,33 +5,43 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from status_core import GracePolicy
+from status_core import GracePolicy, Listing, Threshold
 from status_core.rollout import Counts, Milestone, Rollout, progress
 
 T0 = datetime(2026, 1, 1, 10, tzinfo=UTC)
 POLICY = GracePolicy()
-STARTED, FIRST_FAILURE, COMPLETED, STALLED = Milestone
+STARTED, FIRST_FAILURE, THRESHOLD_EXCEEDED, COMPLETED, STALLED, SUPERSEDED = Milestone
+
+type Count = tuple[float, int, int, int] | tuple[float, int, int, int, int] | tuple[float, int, int, int, int, int]
+"""Minutes, devices, successful, failing, settling, waiting."""
 
 
 def after(minutes: float) -> datetime:
     return T0 + timedelta(minutes=minutes)
 
 
-def led(*counts: tuple[float, int, int, int], policy: GracePolicy = POLICY) -> Rollout:
-    """What counts come to, each of them minutes, devices, successful, failing."""
+def led(*counts: Count, policy: GracePolicy = POLICY, listing: Listing | None = None) -> Rollout:
+    """What counts come to."""
     rollout: Rollout | None = None
-    for minutes, *numbers in counts:
-        rollout = progress(rollout, Counts(*numbers), after(minutes), policy)
+    for minutes, devices, successful, failing, *others in counts:
+        settling, waiting, *_ = (*others, 0, 0)
+        count = Counts(devices, successful, settling, failing, waiting)
+        rollout = progress(rollout, count, after(minutes), policy, listing=listing, has_list=listing is not None)
     assert rollout is not None
     return rollout
 
 
-def told(*counts: tuple[float, int, int, int], policy: GracePolicy = POLICY) -> list[tuple[str, float]]:
-    """The milestones that they come to, with their minutes."""
-    return [(known, (at - T0).total_seconds() / 60) for known, at in led(*counts, policy=policy).reached]
+def told(*counts: Count, policy: GracePolicy = POLICY, listing: Listing | None = None) -> list[tuple[str, float]]:
+    """The milestones of the present version that they come to, with their minutes."""
+    reached = led(*counts, policy=policy, listing=listing).reached
+    return [(known, (at - T0).total_seconds() / 60) for known, at in reached]
 
 
-def test_it_has_started_with_its_first_device_and_is_told_once() -> None:
+def allowed(threshold: str) -> GracePolicy:
+    return GracePolicy(threshold=Threshold.parse(threshold))
+
+
+def test_it_has_started_with_its_first_device_and_is_announced_once() -> None:
     assert told((0, 0, 0, 0), (1, 1, 0, 0), (2, 3, 0, 0)) == [(STARTED, 1)]
 
 
@@ -40,79 +50,85 @@ def test_a_deployment_that_no_device_ever_had_is_of_version_0_and_never_due() ->
     assert (rollout.version, rollout.reached, rollout.due(POLICY)) == (0, (), None)
 
 
-def test_the_first_failure_is_told_once_whatever_comes_later() -> None:
+def test_the_first_failure_is_announced_once_whatever_comes_later() -> None:
     assert told((0, 2, 0, 0), (1, 2, 0, 1), (2, 2, 1, 0), (3, 2, 1, 1)) == [(STARTED, 0), (FIRST_FAILURE, 1)]
 
 
 def test_it_is_completed_when_none_was_credited_for_the_stability_window() -> None:
-    counts = [(0.0, 2, 2, 0), (0.5, 3, 3, 0), (1, 3, 3, 0), (1.4, 3, 3, 0)]
+    counts: list[Count] = [(0, 2, 2, 0), (0.5, 3, 3, 0), (1, 3, 3, 0), (1.4, 3, 3, 0)]
     assert told(*counts) == [(STARTED, 0)]
     assert led(*counts).due(POLICY) == after(1.5)
     assert told(*counts, (1.5, 3, 3, 0), (7, 3, 3, 0)) == [(STARTED, 0), (COMPLETED, 1.5)]
 
 
-def test_it_is_not_completed_while_a_device_is_successful_for_less_than_the_stability_window() -> None:
-    counts = [(0.0, 2, 1, 0), (5, 2, 2, 0), (5.5, 2, 1, 0), (6, 2, 2, 0), (6.9, 2, 2, 0)]
-    assert told(*counts) == [(STARTED, 0)]
-    assert told(*counts, (7, 2, 2, 0))[-1] == (COMPLETED, 7)
+def test_it_is_completed_as_soon_as_the_last_clock_has_ended() -> None:
+    assert told((0, 2, 1, 0, 1), (5, 2, 1, 0, 1), (9, 2, 2, 0)) == [(STARTED, 0), (COMPLETED, 9)]
+
+
+def test_it_is_not_completed_while_a_device_settles() -> None:
+    assert COMPLETED not in dict(told((0, 2, 1, 0, 1), (5, 2, 1, 0, 1), (90, 2, 1, 0, 1)))
 
 
 def test_a_longer_window_is_waited_for_too() -> None:
     policy = GracePolicy(stable_after=timedelta(minutes=40))
-    counts = [(0.0, 1, 1, 0), (39, 1, 1, 0)]
+    counts: list[Count] = [(0, 1, 1, 0), (39, 1, 1, 0)]
     assert told(*counts, policy=policy) == [(STARTED, 0)]
     assert led(*counts, policy=policy).due(policy) == after(40)
     assert told(*counts, (40, 1, 1, 0), policy=policy) == [(STARTED, 0), (COMPLETED, 40)]
 
 
-def test_it_is_not_completed_while_something_is_stuck_that_runs_again() -> None:
-    assert COMPLETED not in dict(told((0, 2, 1, 1), (5, 2, 2, 1), (10, 2, 2, 1)))
-    assert told((0, 2, 1, 1), (5, 2, 2, 1), (6, 2, 2, 0), (7, 2, 2, 0))[-1] == (COMPLETED, 7)
-
-
-def test_a_failure_after_the_completion_is_told_and_no_stall_is() -> None:
-    rollout = led((0, 2, 2, 0), (1, 2, 2, 0), (2, 2, 1, 1), (99, 2, 1, 1))
-    assert [known for known, _ in rollout.reached] == [STARTED, COMPLETED, FIRST_FAILURE]
-    assert rollout.due(POLICY) is None
+def test_after_the_completion_only_its_end_is_announced() -> None:
+    counts: list[Count] = [(0, 2, 2, 0), (1, 2, 2, 0), (2, 2, 1, 1), (99, 2, 1, 1)]
+    assert told(*counts, policy=allowed("0")) == [(STARTED, 0), (COMPLETED, 1)]
+    assert led(*counts).due(POLICY) is None
+    assert told(*counts, (100, 0, 0, 0))[1:] == [(COMPLETED, 1), (SUPERSEDED, 100)]
 
 
 def test_it_has_stalled_once_when_nothing_progressed_for_the_grace_period() -> None:
-    counts = [(0.0, 3, 0, 0), (5, 3, 1, 0), (10, 4, 1, 0), (24.9, 4, 1, 0)]
+    counts: list[Count] = [(0, 3, 0, 0), (5, 3, 1, 0), (10, 4, 1, 0), (24.9, 4, 1, 0)]
     assert told(*counts) == [(STARTED, 0)]
     assert led(*counts).due(POLICY) == after(25)
     assert told(*counts, (25, 4, 1, 0), (60, 4, 1, 0)) == [(STARTED, 0), (STALLED, 25)]
 
 
-def test_one_that_has_stalled_can_be_completed_and_does_not_stall_again() -> None:
-    counts = [(0.0, 2, 1, 0), (15, 2, 1, 0), (20, 3, 1, 0), (90, 3, 1, 0)]
+def test_it_does_not_stall_while_a_device_settles() -> None:
+    counts: list[Count] = [(0, 2, 1, 0), (14, 2, 1, 0, 1), (25, 2, 1, 0, 1)]
+    assert told(*counts) == [(STARTED, 0)]
     assert led(*counts).due(POLICY) is None
-    assert told(*counts, (94, 3, 3, 0), (95, 3, 3, 0))[1:] == [(STALLED, 15), (COMPLETED, 95)]
+    assert told(*counts, (26, 2, 1, 0)) == [(STARTED, 0), (STALLED, 26)]
 
 
-def test_a_crash_loop_is_no_progress_and_no_completion() -> None:
-    loop = [(half / 2, 2, 1 + half % 2, (half + 1) % 2) for half in range(1, 60)]
-    assert told((0, 2, 0, 0), *loop) == [(STARTED, 0), (FIRST_FAILURE, 1), (STALLED, 16)]
+def test_one_that_has_stalled_can_be_completed_and_does_not_stall_again() -> None:
+    counts: list[Count] = [(0, 2, 1, 0), (15, 2, 1, 0), (20, 3, 1, 0), (90, 3, 1, 0)]
+    assert led(*counts).due(POLICY) is None
+    assert told(*counts, (94, 3, 3, 0))[1:] == [(STALLED, 15), (COMPLETED, 94)]
 
 
 def test_a_device_that_leaves_is_no_progress_and_the_others_can_complete() -> None:
     assert told((0, 3, 2, 0), (10, 2, 1, 0), (15, 2, 1, 0))[-1] == (STALLED, 15)
-    assert told((0, 3, 2, 1), (10, 2, 2, 0), (11, 2, 2, 0))[-1] == (COMPLETED, 11)
+    assert told((0, 3, 2, 1), (10, 2, 2, 0))[-1] == (COMPLETED, 10)
 
 
 def test_a_further_success_is_progress_after_successful_devices_have_left() -> None:
-    counts = [(0.0, 5, 3, 0), (5, 3, 1, 0), (14, 3, 2, 0)]
+    counts: list[Count] = [(0, 5, 3, 0), (5, 3, 1, 0), (14, 3, 2, 0)]
     assert told(*counts, (16, 3, 2, 0)) == [(STARTED, 0)]
     assert told(*counts, (29, 3, 2, 0)) == [(STARTED, 0), (STALLED, 29)]
 
 
-def test_without_devices_it_neither_completes_nor_stalls() -> None:
+def test_it_is_superseded_when_its_last_device_leaves_and_nothing_comes_after_that() -> None:
     rollout = led((0, 2, 1, 0), (1, 0, 0, 0), (60, 0, 0, 0))
-    assert [known for known, _ in rollout.reached] == [STARTED]
+    assert rollout.reached == ((STARTED, T0), (SUPERSEDED, after(1)))
     assert (rollout.version, rollout.due(POLICY)) == (1, None)
 
 
+def test_one_that_lost_its_devices_under_a_release_before_is_not_announced_as_superseded() -> None:
+    before = replace(led((0, 2, 1, 0)), counts=Counts())
+    assert progress(before, Counts(), after(9), POLICY).reached == ((STARTED, T0),)
+    assert progress(before, Counts(1), after(9), POLICY).version == 2
+
+
 def test_it_has_another_version_and_other_milestones_when_it_comes_back_from_no_device() -> None:
-    counts = [(0.0, 0, 0, 0), (1, 2, 2, 0), (2, 2, 2, 0), (3, 0, 0, 0), (4, 0, 0, 0)]
+    counts: list[Count] = [(0, 0, 0, 0), (1, 2, 2, 0), (2, 2, 2, 0), (3, 0, 0, 0), (4, 0, 0, 0)]
     assert led(*counts).version == 1
     rollout = led(*counts, (30, 1, 0, 1))
     assert rollout.version == 2
@@ -127,5 +143,111 @@ def test_fewer_devices_are_no_other_version(devices: int) -> None:
 
 def test_a_milestone_of_a_newer_release_is_kept_and_changes_nothing() -> None:
     before = led((0, 1, 0, 0))
-    kept = progress(replace(before, reached=(*before.reached, ("rolled_back", T0))), Counts(1, 0, 1), after(1), POLICY)
+    before = replace(before, reached=(*before.reached, ("rolled_back", T0)))
+    kept = progress(before, Counts(1, failing=1), after(1), POLICY)
     assert kept.reached == ((STARTED, T0), ("rolled_back", T0), (FIRST_FAILURE, after(1)))
+
+
+def test_one_that_was_counted_by_a_release_before_is_due_by_its_last_progress() -> None:
+    rollout = replace(led((0, 1, 1, 0)), joined_at=None, progressed_at=after(3))
+    assert rollout.due(POLICY) == after(4)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "devices", "failing", "is_over"),
+    [
+        ("0", 100, 0, False),
+        ("0", 100, 1, True),
+        ("2", 100, 2, False),
+        ("2", 100, 3, True),
+        ("5%", 100, 5, False),
+        ("5%", 100, 6, True),
+        ("0.5 %", 1000, 5, False),
+        ("0.5%", 1000, 6, True),
+        ("0%", 100, 1, True),
+        ("100%", 100, 100, False),
+    ],
+)
+def test_the_threshold_is_exceeded_by_more_failing_devices_than_it_allows(
+    threshold: str, devices: int, failing: int, *, is_over: bool
+) -> None:
+    counts: list[Count] = [(0, devices, 0, failing), (1, devices, 0, failing)]
+    assert (THRESHOLD_EXCEEDED in dict(told(*counts, policy=allowed(threshold)))) is is_over
+    assert THRESHOLD_EXCEEDED not in dict(told(*counts))
+
+
+def test_a_share_is_one_of_the_targeted_devices_while_these_are_more_than_the_credited_ones() -> None:
+    counts: list[Count] = [(0, 10, 0, 2), (1, 10, 0, 2)]
+    assert THRESHOLD_EXCEEDED in dict(told(*counts, policy=allowed("5%")))
+    assert THRESHOLD_EXCEEDED not in dict(told(*counts, policy=allowed("5%"), listing=Listing(targeted=40)))
+
+
+def test_it_is_completed_beside_failing_devices_that_may_fail() -> None:
+    counts: list[Count] = [(0, 10, 9, 1), (1, 10, 9, 1)]
+    assert dict(told(*counts, policy=allowed("1")))[COMPLETED] == 1
+    assert COMPLETED not in dict(told(*counts, policy=allowed("0")))
+    assert COMPLETED not in dict(told(*counts))
+
+
+@pytest.mark.parametrize("threshold", ["", "-1", "101%", "100.1%", "5.5", "five", "%", "1e3", "5%%", "0x5"])
+def test_what_is_no_threshold_is_refused(threshold: str) -> None:
+    with pytest.raises(ValueError, match="percentage"):
+        Threshold.parse(threshold)
+
+
+def test_a_threshold_is_shown_as_it_was_written() -> None:
+    assert str(Threshold.parse(" 5% ")) == "5%"
+
+
+LISTED = Listing(created=T0)
+ANEW = Listing(created=after(5))
+
+
+def next_of(rollout: Rollout, minutes: float, counts: Counts, listing: Listing | None = LISTED) -> Rollout:
+    return progress(rollout, counts, after(minutes), POLICY, listing=listing, has_list=True)
+
+
+def test_one_that_was_created_anew_is_another_version_without_an_event_for_the_old_one() -> None:
+    rollout = next_of(led((0, 2, 2, 0), (1, 2, 2, 0), listing=LISTED), 6, Counts(2, waiting=2), ANEW)
+    assert (rollout.version, rollout.reached, rollout.due(POLICY)) == (2, (), None)
+    rollout = next_of(rollout, 7, Counts(2, waiting=1), ANEW)
+    assert rollout.reached == ((STARTED, after(7)),)
+    rollout = next_of(rollout, 8, Counts(2, 2), ANEW)
+    assert COMPLETED not in dict(rollout.reached)
+    assert dict(next_of(rollout, 9, Counts(2, 2), ANEW).reached)[COMPLETED] == after(9)
+
+
+def test_it_is_not_completed_while_a_device_waits_for_the_version() -> None:
+    assert COMPLETED not in dict(told((0, 3, 2, 0, 0, 1), (9, 3, 2, 0, 0, 1)))
+
+
+def test_a_version_that_nothing_took_ends_without_an_event() -> None:
+    rollout = next_of(led((0, 2, 2, 0), (1, 2, 2, 0), listing=LISTED), 6, Counts(2, waiting=2), ANEW)
+    rollout = next_of(rollout, 7, Counts(), ANEW)
+    assert (rollout.version, rollout.reached) == (2, ())
+    assert next_of(rollout, 8, Counts(1), ANEW).version == 2
+
+
+def test_the_first_list_of_a_hub_makes_no_version() -> None:
+    rollout = next_of(led((0, 2, 0, 0)), 1, Counts(2))
+    assert (rollout.version, rollout.created) == (1, T0)
+
+
+def test_what_the_hub_does_not_list_while_it_never_did_goes_on() -> None:
+    rollout = next_of(led((0, 2, 0, 0)), 1, Counts(2, 2), None)
+    assert dict(next_of(rollout, 2, Counts(2, 2), None).reached) == {STARTED: T0, COMPLETED: after(1)}
+
+
+def test_one_that_the_hub_has_no_more_is_superseded_and_a_new_version_where_the_hub_has_it_again() -> None:
+    listed = led((0, 2, 0, 0), listing=LISTED)
+    gone = next_of(listed, 1, Counts(2), None)
+    assert gone.reached == ((STARTED, T0), (SUPERSEDED, after(1)))
+    assert next_of(gone, 2, Counts(2), None) == replace(gone, counts=Counts(2))
+    assert next_of(gone, 3, Counts(2)).version == 2
+
+
+def test_one_that_was_listed_without_devices_and_is_gone_announces_nothing() -> None:
+    rollout = next_of(led((0, 0, 0, 0), listing=LISTED), 1, Counts(), ANEW)
+    assert rollout.version == 0
+    rollout = next_of(rollout, 2, Counts(1, 0, 0, 1), None)
+    assert (rollout.version, rollout.reached) == (0, ())

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import quote, urlencode
 
@@ -11,6 +13,7 @@ from yarl import URL
 from status_app.commands.fleet_status.fleet_status import Answer, RefusedError
 from status_app.errors import UnavailableError
 from status_app.retry import RetryPolicy, retry_after
+from status_app.service_clock import machine_time
 
 RETRY: Final = RetryPolicy(attempts=3, first_wait=1.0, longest_wait=20.0, within=60.0)
 TIMEOUT: Final = 20.0
@@ -51,6 +54,7 @@ class ApiFleetStatus:
         self._sleep = sleep
         self._timeout = timeout
         self._session: aiohttp.ClientSession | None = None
+        self._answered_at: datetime | None = None
 
     async def deployment(self, deployment: str) -> Answer | None:
         """As FleetStatus says."""
@@ -78,6 +82,16 @@ class ApiFleetStatus:
         answer = await self._get(f"devices/{_segment(device_id)}/transitions?limit={limit}")
         return _items(answer or {"items": []})
 
+    async def listed_at(self) -> str | None:
+        """As FleetStatus says."""
+        answer = await self._get("deployments?limit=1") or {}
+        listed: str | None = answer.get("listedAt")
+        return listed
+
+    def now(self) -> datetime:
+        """As FleetStatus says: the header `Date` of the last answer."""
+        return self._answered_at or machine_time()
+
     async def close(self) -> None:
         """As FleetStatus says."""
         if self._session is not None:
@@ -97,6 +111,7 @@ class ApiFleetStatus:
         try:
             # A redirect is not followed: it would take the key along.
             async with self._client().get(url, allow_redirects=False) as response:
+                self._answered_at = _made_at(response.headers.get("Date", "")) or self._answered_at
                 if response.status == _OK:
                     return _object(await response.json())
                 is_problem = response.content_type == _PROBLEM
@@ -125,6 +140,15 @@ class ApiFleetStatus:
             # A command runs behind a proxy as any other of its shell does.
             self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout, trust_env=True)
         return self._session
+
+
+def _made_at(date: str) -> datetime | None:
+    """When an answer was made, by its header `Date`."""
+    try:
+        made = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return made if made.tzinfo is not None else None
 
 
 def _unavailable(detail: str, retry_after: float = 0.0) -> UnavailableError:

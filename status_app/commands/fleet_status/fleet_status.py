@@ -1,6 +1,7 @@
 """What the commands ask of a fleet, wherever the answer comes from."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol
 
 from status_app.errors import StatusAppError
@@ -30,6 +31,12 @@ class FleetStatus(Protocol):
 
     async def transitions(self, device_id: str, limit: int) -> Sequence[Answer]:
         """The last transitions of a device, newest first; of one that is deleted too."""
+
+    async def listed_at(self) -> str | None:
+        """When the hub gave its list of deployments; None where it never did."""
+
+    def now(self) -> datetime:
+        """The time by the clock of what answers: of the last answer, or the machine's before the first one."""
 
     async def close(self) -> None:
         """Close what is open."""

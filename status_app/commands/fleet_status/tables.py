@@ -2,12 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from status_app.commands.fleet_status.fleet_status import Answer, RefusedError
 from status_app.errors import SettingError, UnavailableError
 from status_app.queries import Devices, Fleet, Place
+from status_app.service_clock import ServiceClock
 from status_app.storage.client import table_service
 from status_core import State
 
@@ -22,18 +23,20 @@ class TableFleetStatus:
 
     Args:
         tables: Endpoint of the table service, or a connection string.
-        clock: The time, in UTC.
+        clock: The time, in UTC; that of the table service by default.
 
     Raises:
         SettingError: It is neither.
     """
 
-    def __init__(self, tables: str, *, clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+    def __init__(self, tables: str, *, clock: Callable[[], datetime] | None = None) -> None:
+        self._clock = clock or ServiceClock()
+        learning = self._clock if isinstance(self._clock, ServiceClock) else None
         try:
-            self._service = table_service(tables)
+            self._service = table_service(tables, learning)
         except ValueError:  # its text may quote a key
             raise SettingError("STATUS_TABLES is neither an https endpoint nor a connection string") from None
-        self._fleet = Fleet(self._service, clock)
+        self._fleet = Fleet(self._service, self._clock)
 
     async def deployment(self, deployment: str) -> Answer | None:
         """As FleetStatus says."""
@@ -63,6 +66,17 @@ class TableFleetStatus:
         with _refusals():
             page = await self._fleet.transitions(device_id, None, limit)
         return page.items if page is not None else []
+
+    async def listed_at(self) -> str | None:
+        """As FleetStatus says."""
+        with _refusals():
+            page = await self._fleet.deployments(None, 1)
+        listed: str | None = page.beside["listedAt"]
+        return listed
+
+    def now(self) -> datetime:
+        """As FleetStatus says: by the header `Date` of the table service's answers."""
+        return self._clock()
 
     async def close(self) -> None:
         """As FleetStatus says."""

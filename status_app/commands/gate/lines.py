@@ -3,7 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Final, TextIO
+from typing import Any, Final, TextIO
 
 from status_app.commands.gate.rule import Device, GateCriteria, Judgement, Look
 from status_app.commands.terminal import printed, printed_time
@@ -15,7 +15,7 @@ HEARTBEAT: Final = timedelta(minutes=1)
 """A log without a new line for so long looks like a command that hangs."""
 
 _MESSAGE_LIMIT: Final = 300
-"""Characters of a message; `explain` tells the whole of it."""
+"""Characters of a message; `explain` has the whole of it."""
 _CLEAR_LINE: Final = "\r\x1b[K"
 
 
@@ -34,10 +34,16 @@ class Progress:
         self._shown = ""
         self._shown_at: datetime | None = None
 
-    def show(self, line: str) -> None:
-        """Show how far it is; in a log only what is new, or a heartbeat."""
+    def show(self, line: str, left: timedelta = timedelta(0)) -> None:
+        """Show how far it is; in a log only what is new, or a heartbeat.
+
+        Args:
+            line: How far it is, what matters most first: a terminal shows as much as its width holds.
+            left: How long the gate still waits.
+        """
         now = self._clock()
-        told = printed(f"{now:%H:%M:%SZ}  {line}")
+        minutes, seconds = divmod(max(0, round(left.total_seconds())), 60)
+        told = printed(f"{now:%H:%M:%SZ}  {minutes}:{seconds:02} left  {line}")
         if self._is_terminal:
             width = shutil.get_terminal_size().columns - 1
             self._print(f"{_CLEAR_LINE}{told[:width]}", end="")
@@ -55,49 +61,64 @@ class Progress:
         print(text, end=end, file=self._out, flush=True)
 
 
-def progress_line(deployment: str, look: Look, judgement: Judgement, criteria: GateCriteria) -> str:
-    """How far a deployment is, in a line."""
-    if not look.devices:
-        return f"{deployment}: credited on no device yet"
-    parts = [f"{deployment}: {judgement.successful} of {look.devices} devices successful"]
-    parts += [f"{count} {state}" for state, count in look.states.items() if count and state != State.SUCCESSFUL]
-    if judgement.recovering:
-        parts.append(f"{judgement.recovering} recovering")
-    if judgement.failed:
-        parts.append(f"{len(judgement.failed)} failed or stuck ({criteria.max_failed} may)")
-    if look.devices < criteria.min_devices:
+def progress_line(name: str, look: Look, judgement: Judgement, criteria: GateCriteria) -> str:
+    """How far a deployment is, in a line: what fails stands first."""
+    counts = look.counts
+    if not counts.devices:
+        return f"{name}: on no device yet" if judgement.is_fresh else f"{name}: on no device yet{_STALE}"
+    parts = [f"{judgement.failing} failing ({judgement.may_fail} may)"] if judgement.failing else []
+    parts.append(f"{counts.successful} of {counts.devices} successful")
+    states = [f"{count} {state}" for state, count in look.states.items() if count and state != State.SUCCESSFUL]
+    parts += [f"{counts.settling} settling"] if counts.settling else []
+    parts += [f"{counts.waiting} waiting for the version"] if counts.waiting else []
+    parts += states
+    parts += [f"{len(judgement.before)} stuck before"] if judgement.before else []
+    if counts.devices < criteria.min_devices:
         parts.append(f"at least {criteria.min_devices} devices are waited for")
     if judgement.stable_since is not None:
         parts.append(f"stable since {judgement.stable_since:%H:%M:%SZ}")
-    return ", ".join(parts)
+    return f"{name}: {', '.join(parts)}{'' if judgement.is_fresh else _STALE}"
 
 
-def passed_lines(deployment: str, look: Look, judgement: Judgement, criteria: GateCriteria) -> Iterator[str]:
+_STALE: Final = ", the hub's list is from before the first question"
+
+
+def passed_lines(name: str, look: Look, judgement: Judgement) -> Iterator[str]:
     """What is said of a deployment that has come through."""
-    window = format_duration(criteria.stable_after)
-    yield f"PASSED: {judgement.successful} of {look.devices} devices of {deployment} are successful, for {window}."
-    if judgement.failed:
-        yield f"{_devices(len(judgement.failed))} failed or stuck; {criteria.max_failed} may:"
-        yield from device_lines(judgement.failed, len(judgement.failed))
+    since = "" if judgement.stable_since is None else f", since {printed_time(judgement.stable_since)}"
+    yield f"PASSED: {look.counts.successful} of {look.counts.devices} devices of {name} are successful{since}."
+    if judgement.failing:
+        yield f"{_devices(judgement.failing)} failing; {judgement.may_fail} may:"
+        yield from device_lines(judgement.failed, judgement.failing)
+    yield from before_lines(judgement)
 
 
-def failed_lines(deployment: str, look: Look, judgement: Judgement, criteria: GateCriteria) -> Iterator[str]:
+def failed_lines(name: str, look: Look, judgement: Judgement) -> Iterator[str]:
     """What is said of a deployment that has not come through: which devices, and why."""
-    count = len(judgement.failed)
-    yield f"FAILED: {count} of {look.devices} devices of {deployment} failed or are stuck; {criteria.max_failed} may."
-    yield from device_lines(judgement.failed, count)
-    yield f"python -m status_app explain {judgement.failed[0].device_id}   says more of a device."
+    failing = judgement.failing
+    yield f"FAILED: {failing} of {look.counts.devices} devices of {name} are failing; {judgement.may_fail} may."
+    yield from device_lines(judgement.failed, failing)
+    if judgement.failed:
+        yield f"python -m status_app explain {judgement.failed[0].device_id}   says more of a device."
+    yield from before_lines(judgement)
+
+
+def before_lines(judgement: Judgement) -> Iterator[str]:
+    """The devices that were stuck before the wait began."""
+    if judgement.before:
+        yield f"{_devices(len(judgement.before))} stuck before the wait began, and not counted:"
+        yield from device_lines(judgement.before, len(judgement.before))
 
 
 def timeout_lines(
-    deployment: str, look: Look, judgement: Judgement, criteria: GateCriteria, timeout: timedelta
+    name: str, look: Look, judgement: Judgement, criteria: GateCriteria, timeout: timedelta
 ) -> Iterator[str]:
     """What is said of a deployment that is not done in time: what is missing, by its cause."""
-    yield f"TIMED OUT after {format_duration(timeout)}: {progress_line(deployment, look, judgement, criteria)}."
-    if not look.devices:
+    yield f"TIMED OUT after {format_duration(timeout)}: {progress_line(name, look, judgement, criteria)}."
+    if not look.counts.devices:
         yield "Check the name of the deployment and its target condition, and that the app receives twin changes."
     if judgement.stable_since is not None:
-        yield f"Nothing is missing but the stability window of {format_duration(criteria.stable_after)}."
+        yield "Nothing is missing but time."
     for state, reason, count in look.reasons:
         if state != State.SUCCESSFUL:
             yield f"  {_devices(count)} {state}: {reason}"
@@ -117,6 +138,18 @@ def device_lines(devices: Sequence[Device], total: int) -> Iterator[str]:
         yield f"  {columns} {printed_time(device.wrong_since)}  {message}"
     if total > len(named):
         yield f"  and {total - len(named)} more"
+
+
+def device_json(device: Device) -> dict[str, Any]:
+    """A device, as `--json` has it."""
+    return {
+        "deviceId": device.device_id,
+        "state": device.state,
+        "reason": device.reason,
+        "message": device.message,
+        "since": device.since.isoformat(),
+        "stuckSince": None if device.stuck_since is None else device.stuck_since.isoformat(),
+    }
 
 
 def _devices(count: int) -> str:

@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Final
 
-from status_app.commands.fleet_status import Answer, FleetStatus
+from status_app.commands.fleet_status import Answer, FleetStatus, RefusedError
 from status_app.commands.gate.rule import Device, GateCriteria, Look
-from status_core import State
+from status_core import Counts, Standing, State, Threshold
 
 READ_LIMIT: Final = 200
 """Devices of a state that are read to be named at the timeout: the longest of a larger number may not be among them."""
@@ -20,18 +20,61 @@ async def take_look(fleet: FleetStatus, deployment: str, criteria: GateCriteria)
     """
     answer = await fleet.deployment(deployment)
     if answer is None:
-        return Look()
+        return Look(is_known=False, listed_at=_time(await fleet.listed_at()))
     suspects: dict[str, Device] = {}
-    states = [state for state in criteria.failing_states if answer["states"].get(state)]
-    for state in states:
+    states = [State.INVALID, *([State.MODULE_FAILED] if criteria.strict else [])]
+    for state in (state for state in states if answer["states"].get(state)):
         suspects |= {item["deviceId"]: _device(item) async for item in fleet.devices(deployment, state=state)}
-    if answer["stuck"]:
-        suspects |= {item["deviceId"]: _device(item) async for item in fleet.devices(deployment, stuck=True)}
+    if answer["stuck"] and answer["failing"]:
+        stuck = {item["deviceId"]: _device(item) async for item in fleet.devices(deployment, stuck=True)}
+        suspects |= {name: device for name, device in stuck.items() if device.state != State.SUCCESSFUL}
+    hub = answer["hub"]
     return Look(
-        devices=answer["devices"],
+        counts=Counts(*(answer[name] for name in ("devices", "successful", "settling", "failing", "waiting"))),
         states=answer["states"],
         reasons=[(item["state"], item["reason"], item["devices"]) for item in answer["reasons"]],
         suspects=list(suspects.values()),
+        milestones=frozenset(answer["milestones"]),
+        threshold=_threshold(answer),
+        targeted=None if hub is None else hub["targeted"],
+        settled_since=_time(answer["settledSince"]),
+        credited_at=_time(answer["creditedAt"]),
+        is_listed=hub is not None,
+        listed_at=_time(answer["listedAt"]),
+        at=_time(answer["countedAt"]),
+    )
+
+
+async def look_at_device(fleet: FleetStatus, device_id: str, deployment: str | None) -> Look | None:
+    """Look at one device as at a deployment of one device; None where it is not known. Two requests.
+
+    Args:
+        fleet: What is asked.
+        device_id: The device.
+        deployment: The deployment that it has to have; None: all that it has.
+
+    Raises:
+        UnavailableError: There is no answer now.
+        RefusedError: There is no use in asking.
+    """
+    answer = await fleet.device(device_id)
+    if answer is None:
+        return None
+    standings = {
+        name: how_far for name, how_far in answer["standings"].items() if deployment is None or name == deployment
+    }
+    worst = min(standings.values(), key=_SEVERITY.index, default=None)
+    device = _device(answer)
+    is_failing = worst == Standing.FAILING
+    return Look(
+        counts=Counts() if worst is None else Counts.of({worst: 1}),
+        states={} if worst is None else {device.state: 1},
+        reasons=[] if worst is None else [(device.state, device.reason, 1)],
+        suspects=[device] if is_failing or device.state == State.MODULE_FAILED else [],
+        credited_at=datetime.fromisoformat(answer["at"]),
+        is_listed=True,
+        listed_at=_time(await fleet.listed_at()),
+        milestones=frozenset({"completed"}),
     )
 
 
@@ -54,13 +97,26 @@ async def missing(fleet: FleetStatus, deployment: str, look: Look) -> list[Devic
     return found
 
 
+_SEVERITY: Final = [Standing.FAILING, Standing.WAITING, Standing.UNDERWAY, Standing.SETTLING, Standing.SUCCESSFUL]
+
+
+def _threshold(answer: Answer) -> Threshold | None:
+    try:
+        return None if answer["failureThreshold"] is None else Threshold.parse(answer["failureThreshold"])
+    except ValueError:
+        raise RefusedError("the answer is not the API's: its failureThreshold cannot be read") from None
+
+
+def _time(value: str | None) -> datetime | None:
+    return None if value is None else datetime.fromisoformat(value)
+
+
 def _device(item: Answer) -> Device:
-    stuck_since = item["stuckSince"]
     return Device(
         device_id=item["deviceId"],
         state=item["state"],
         reason=item["reason"],
         message=item["message"],
         since=datetime.fromisoformat(item["since"]),
-        stuck_since=None if stuck_since is None else datetime.fromisoformat(stuck_since),
+        stuck_since=_time(item["stuckSince"]),
     )

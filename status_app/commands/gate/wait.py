@@ -1,30 +1,37 @@
-"""The command wait: looks at a deployment until it has come through, has failed, or the time is over."""
+"""The command wait: looks at deployments until they have come through, one has failed, or the time is over."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Any, Final
 
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.fleet_status import FleetStatus, RefusedError
 from status_app.commands.gate.lines import (
     Progress,
+    before_lines,
+    device_json,
     device_lines,
     failed_lines,
     passed_lines,
     progress_line,
     timeout_lines,
 )
-from status_app.commands.gate.look import missing, take_look
+from status_app.commands.gate.look import look_at_device, missing, take_look
 from status_app.commands.gate.rule import GateCriteria, GateOutcome, Judgement, Look, judge, longest_first
 from status_app.errors import UnavailableError
 
-if TYPE_CHECKING:
-    from status_core import Rollout
-
 LOOK_SECONDS: Final = 120.0
 """The longest that a look may take, with all its attempts: the gate ends at most so much after its timeout."""
+_WORDS: Final = {
+    ExitCode.OK: "passed",
+    ExitCode.FAILED: "failed",
+    ExitCode.TIMED_OUT: "timed_out",
+    ExitCode.UNKNOWN: "unknown",
+    ExitCode.UNAVAILABLE: "unavailable",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +48,14 @@ class WaitLimits:
 
 
 class Gate:
-    """Waits for a deployment.
+    """Waits for deployments.
 
     Args:
         fleet: What is asked.
-        deployment: The deployment.
-        criteria: What must hold.
-        progress: Where it is told.
+        deployments: The deployments.
+        criteria: What must hold of each.
+        progress: Where it is shown.
+        device: One device, in the place of all that have the deployments; without any, of all that it has.
         clock: The time, in UTC.
         sleep: Waits that many seconds.
     """
@@ -55,22 +63,30 @@ class Gate:
     def __init__(  # noqa: PLR0913 (each is a part that it needs)
         self,
         fleet: FleetStatus,
-        deployment: str,
+        deployments: Sequence[str],
         criteria: GateCriteria,
         progress: Progress,
         *,
+        device: str | None = None,
         clock: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._fleet = fleet
-        self._deployment = deployment
+        self._deployments = [*dict.fromkeys(deployments)]
         self._criteria = criteria
         self._progress = progress
+        self._device = device
         self._clock = clock
         self._sleep = sleep
-        self._last: tuple[Look, Judgement] | None = None
-        self._rollout: Rollout | None = None
+        self._asked: datetime | None = None
+        self._held_since: dict[str, datetime | None] = {}
+        self._last: dict[str, tuple[Look, Judgement]] = {}
         self._trouble: str | None = None
+
+    @property
+    def _names(self) -> Sequence[str]:
+        """What is looked at: a deployment each, or a device with one; an empty one stands for all that it has."""
+        return self._deployments or [""]
 
     async def wait(self, limits: WaitLimits) -> ExitCode:
         """Look until it is decided, or the time is over. The last look is taken at the end of the time.
@@ -80,62 +96,126 @@ class Gate:
         """
         deadline = self._clock() + limits.timeout
         while True:
-            outcome = await self._look()
-            if outcome is not GateOutcome.WAITING:
-                return ExitCode.OK if outcome is GateOutcome.PASSED else ExitCode.FAILED
+            left = deadline - self._clock()
+            code = await self._look(left)
+            if code is not None:
+                return code
             left = deadline - self._clock()
             if left <= timedelta(0):
                 return await self._time_is_over(limits)
             await self._sleep(min(limits.interval, left).total_seconds())
 
-    async def _look(self) -> GateOutcome:
+    def result(self, code: ExitCode) -> str:
+        """What it came to, as one JSON object."""
+        deployments = {name: self._json(*found) for name, found in self._last.items()}
+        said = {"outcome": _WORDS[code], "exitCode": int(code), "device": self._device, "deployments": deployments}
+        return json.dumps(said, ensure_ascii=False)
+
+    def _json(self, look: Look, judgement: Judgement) -> dict[str, Any]:
+        stable = judgement.stable_since
+        return {
+            "outcome": judgement.outcome.name.lower(),
+            **asdict(look.counts),
+            "failing": judgement.failing,
+            "mayFail": str(judgement.may_fail),
+            "stableSince": None if stable is None else stable.isoformat(),
+            "states": dict(look.states),
+            "milestones": sorted(look.milestones),
+            "failed": [device_json(device) for device in judgement.failed],
+            "stuckBefore": [device_json(device) for device in judgement.before],
+        }
+
+    async def _look(self, left: timedelta) -> ExitCode | None:
+        """Look at all of them. The exit code once it is decided."""
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                look = await take_look(self._fleet, self._deployment, self._criteria)
+                looks = {name: await self._take(name) for name in self._names}
         except RefusedError as error:
-            if self._last is None:
+            if not self._last:
                 raise
-            return self._not_seen(str(error))  # a key that is renewed, an app that starts: it was good before
+            self._not_seen(str(error), left)  # a key that is renewed, an app that starts: it was good before
+            return None
         except UnavailableError as error:
-            return self._not_seen(str(error))
+            self._not_seen(str(error), left)
+            return None
         except TimeoutError:
-            return self._not_seen(f"no answer within {LOOK_SECONDS:.0f} seconds")
+            self._not_seen(f"no answer within {LOOK_SECONDS:.0f} seconds", left)
+            return None
         if self._trouble is not None:
             self._trouble = None
             self._progress.say(["There are answers again."])
-        judgement = judge(self._rollout, look, self._criteria, self._clock())
-        self._rollout, self._last = judgement.rollout, (look, judgement)
-        match judgement.outcome:
-            case GateOutcome.PASSED:
-                self._progress.say([*passed_lines(self._deployment, look, judgement, self._criteria)])
-            case GateOutcome.FAILED:
-                self._progress.say([*failed_lines(self._deployment, look, judgement, self._criteria)])
-            case GateOutcome.WAITING:
-                self._progress.show(progress_line(self._deployment, look, judgement, self._criteria))
-        return judgement.outcome
+        now = self._fleet.now()
+        asked = self._asked = self._asked or now
+        for name, look in looks.items():
+            if look is None:
+                self._progress.say([f"UNKNOWN: there is no device {self._device}, or the app has not seen it yet."])
+                return ExitCode.UNKNOWN
+            held = self._held_since.get(name)
+            judgement = judge(look, self._criteria, asked=asked, now=now, held_since=held)
+            self._held_since[name] = judgement.stable_since
+            self._last[name] = look, judgement
+        return self._decided(left)
 
-    def _not_seen(self, trouble: str) -> GateOutcome:
-        """A look that failed is tried again; what happens meanwhile is not seen, so the stability window is anew."""
-        self._rollout = None
+    async def _take(self, name: str) -> Look | None:
+        if self._device is not None:
+            return await look_at_device(self._fleet, self._device, name or None)
+        return await take_look(self._fleet, name, self._criteria)
+
+    def _decided(self, left: timedelta) -> ExitCode | None:
+        outcomes = {name: judgement.outcome for name, (_, judgement) in self._last.items()}
+        for name, outcome in outcomes.items():
+            look, judgement = self._last[name]
+            if outcome is GateOutcome.FAILED:
+                self._progress.say([*failed_lines(self._called(name), look, judgement)])
+            elif outcome is GateOutcome.SUPERSEDED:
+                self._progress.say([f"FAILED: {self._called(name)} is on no device any more: it is superseded."])
+            elif outcome is GateOutcome.UNKNOWN:
+                self._progress.say([f"UNKNOWN: the hub has no deployment {name}: check its name."])
+        if {GateOutcome.FAILED, GateOutcome.SUPERSEDED} & {*outcomes.values()}:
+            return ExitCode.FAILED
+        if GateOutcome.UNKNOWN in outcomes.values():
+            return ExitCode.UNKNOWN
+        if {*outcomes.values()} == {GateOutcome.PASSED}:
+            for name, (look, judgement) in self._last.items():
+                self._progress.say([*passed_lines(self._called(name), look, judgement)])
+            return ExitCode.OK
+        self._progress.show(" | ".join(self._line(name) for name in self._last), left)
+        return None
+
+    def _called(self, name: str) -> str:
+        return name if self._device is None else " of ".join(part for part in (name, self._device) if part)
+
+    def _line(self, name: str) -> str:
+        return progress_line(self._called(name), *self._last[name], self._criteria)
+
+    def _not_seen(self, trouble: str, left: timedelta) -> None:
+        """A look that failed is tried again; what happens meanwhile is not seen, so what held has to hold again."""
+        self._held_since.clear()
         self._trouble = trouble
-        self._progress.show(f"{self._deployment}: {trouble}; it is asked again")
-        return GateOutcome.WAITING
+        self._progress.show(f"{', '.join(map(self._called, self._names))}: {trouble}; it is asked again", left)
 
     async def _time_is_over(self, limits: WaitLimits) -> ExitCode:
-        if self._last is None:
+        if not self._last:
             self._progress.say([f"NO ANSWER, all the time: {self._trouble}."])
             return ExitCode.UNAVAILABLE
-        look, judgement = self._last
-        self._progress.say([*timeout_lines(self._deployment, look, judgement, self._criteria, limits.timeout)])
+        for name, (look, judgement) in self._last.items():
+            if judgement.outcome is not GateOutcome.PASSED:
+                lines = timeout_lines(self._called(name), look, judgement, self._criteria, limits.timeout)
+                self._progress.say([*lines, *before_lines(judgement)])
         if self._trouble is not None:
             self._progress.say([f"That is as it was last seen; then: {self._trouble}."])
-            return ExitCode.TIMED_OUT
-        try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                devices = longest_first(await missing(self._fleet, self._deployment, look))
-        except (RefusedError, UnavailableError, TimeoutError) as error:
-            self._progress.say([f"The devices cannot be named: {str(error) or 'no answer in time'}."])
-            return ExitCode.TIMED_OUT
-        total = look.devices - judgement.successful - judgement.recovering
-        self._progress.say([*device_lines(devices, max(total, len(devices)))])
+        elif self._device is None:
+            await self._name_missing()
         return ExitCode.TIMED_OUT
+
+    async def _name_missing(self) -> None:
+        for name, (look, judgement) in self._last.items():
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    devices = longest_first(await missing(self._fleet, name, look))
+            except (RefusedError, UnavailableError, TimeoutError) as error:
+                self._progress.say([f"The devices cannot be named: {str(error) or 'no answer in time'}."])
+                continue
+            if judgement.outcome is not GateOutcome.PASSED:
+                total = sum(count for state, count in look.states.items() if state != "successful")
+                self._progress.say([*device_lines(devices, max(total, len(devices)))])

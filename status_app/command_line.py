@@ -1,0 +1,265 @@
+"""`python -m status_app COMMAND`: what an operator, or a pipeline, asks of a running app."""
+
+import argparse
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Final
+
+from azure.core.exceptions import HttpResponseError
+
+from status_app.commands.arguments import Parser, duration, name, number, threshold
+from status_app.commands.dead_letter_replay import replay_dead_letters
+from status_app.commands.doctor.command import doctor
+from status_app.commands.doctor.end_to_end import end_to_end
+from status_app.commands.exit_codes import ExitCode, missing_package
+from status_app.commands.explain.command import explain
+from status_app.commands.fleet_status import FleetStatus, RefusedError
+from status_app.commands.fleet_status.choose_source import choose_source
+from status_app.commands.gate.lines import Progress
+from status_app.commands.gate.rule import GateCriteria
+from status_app.commands.gate.wait import Gate, WaitLimits
+from status_app.errors import SettingError, UnavailableError
+from status_app.service_clock import machine_time
+from status_app.services import Services
+from status_app.settings import SHARED, Settings
+from status_app.telemetry.logs import quiet_libraries
+
+_INTERVALS: Final = {"least": timedelta(seconds=1), "longest": timedelta(minutes=1)}
+"""What a heartbeat once a minute allows."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        One of the exit codes.
+    """
+    quiet_libraries()
+    options = parser().parse_args(arguments)
+    try:
+        return int(asyncio.run(options.run(options)))
+    except Exception as error:  # noqa: BLE001 (Python's own code of a bug, 1, says that a deployment failed)
+        message, code = _failure(error)
+        return _complain(message, code)
+    except KeyboardInterrupt:
+        return _complain("", ExitCode.INTERRUPTED)
+
+
+def _failure(error: Exception) -> tuple[str, ExitCode]:
+    """What is said of an error. One that is not the app's own may quote a request, or an answer."""
+    match error:
+        case SettingError():
+            return str(error), ExitCode.USAGE
+        case RefusedError():
+            return str(error), ExitCode.CONFIG
+        case UnavailableError():
+            return str(error), ExitCode.UNAVAILABLE
+        case ModuleNotFoundError():
+            return missing_package(error), ExitCode.UNAVAILABLE
+        case HttpResponseError():
+            return f"the table service refused: {error.status_code or type(error).__name__}", ExitCode.CONFIG
+    traceback.print_tb(error.__traceback__)
+    return f"a bug: {type(error).__name__}", ExitCode.SOFTWARE
+
+
+def parser() -> argparse.ArgumentParser:
+    """Reads the arguments of every command; `run` of what it gives is the command."""
+    all_commands = Parser(prog="python -m status_app", description=__doc__)
+    commands = all_commands.add_subparsers(required=True, metavar="COMMAND")
+
+    replay = commands.add_parser(
+        "replay-dead-letters",
+        help="look again at the devices of the events that could not be processed",
+        description="Look again at the devices of the events in the table DeadLetter. What is processed now leaves "
+        "the table, the rest stays. Exits with 0 where nothing is left, 1 where something is.",
+    )
+    replay.add_argument("--reason", help="only events with this reason, for instance iothub_unavailable")
+    replay.add_argument("--dry-run", action="store_true", help="only tell what is there; nothing is changed")
+    replay.add_argument("--yes", action="store_true", help="do not ask before anything is written")
+    replay.set_defaults(run=_replay_dead_letters)
+
+    wait = commands.add_parser(
+        "wait",
+        help="wait until a deployment has come through on all its devices: a gate for pipelines",
+        description="Wait until every device on which a deployment is credited is successful. Exits with 0 where it "
+        "is so, 1 where more devices failed or got stuck than may, 2 at the timeout. docs/gate.md has the others.",
+    )
+    wait.add_argument(
+        "--deployment",
+        action="append",
+        type=name("a deployment"),
+        metavar="ID",
+        help="the deployment; more than once: all",
+    )
+    wait.add_argument("--device", type=name("a device"), metavar="ID", help="one device in the place of all")
+    _add_duration(wait, "--timeout", "PT30M", "how long to wait")
+    wait.add_argument(
+        "--max-failed", type=threshold, metavar="N", help="devices that may fail, or N%% (default: FAILURE_THRESHOLD)"
+    )
+    wait.add_argument("--new-only", action="store_true", help="what was stuck before the wait began does not count")
+    _add_duration(wait, "--soak", "PT0S", "how long everything must have stayed so, such as 10m")
+    wait.add_argument("--min-devices", type=number(1), default=1, metavar="N", help="devices to wait for (default 1)")
+    wait.add_argument("--strict", action="store_true", help="a device has failed at the first failure of a module")
+    wait.add_argument(
+        "--stable-after",
+        type=duration(),
+        metavar="DURATION",
+        help="how long no device must be credited (default: until the app has announced completed)",
+    )
+    _add_duration(wait, "--interval", "PT15S", "between two looks, a minute at most", **_INTERVALS)
+    wait.add_argument(
+        "--json", action="store_true", help="print one JSON object at the end; the progress goes to stderr"
+    )
+    _add_source(wait)
+    wait.set_defaults(run=_wait)
+
+    checked = commands.add_parser(
+        "doctor",
+        help="check the chain from the IoT hub to the API, and say what mends it",
+        description="Check each link from the IoT hub to the API with what you may do from here: by the settings of "
+        "the app in the environment, and its address. Exits with 0 where all is right, 1 where something is wrong, "
+        "78 where nothing can be asked.",
+    )
+    form = checked.add_mutually_exclusive_group()
+    form.add_argument(
+        "--end-to-end",
+        action="store_true",
+        help="make an edge device, follow it from the hub to the API, and remove it again: for those who may write",
+    )
+    checked.add_argument("--yes", action="store_true", help="do not ask before the device is made")
+    form.add_argument("--json", action="store_true", help="print one JSON object in the place of lines")
+    _add_source(checked)
+    checked.set_defaults(run=_doctor)
+
+    told = commands.add_parser(
+        "explain",
+        help="tell what is wrong with a device, and what to do",
+        description="Tell the state of a device in sentences, with the evidence and the next steps. Exits with 0 where "
+        "nothing is wrong, 1 where something is or is not done yet, 3 where the device is not known.",
+    )
+    told.add_argument("device", metavar="DEVICE", help="the device id")
+    told.add_argument("--json", action="store_true", help="print the answer of the API in the place of sentences")
+    _add_source(told)
+    told.set_defaults(run=_explain)
+    return all_commands
+
+
+def _add_source(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--url", help="the app's address (else DEPLOYMENT_STATUS_URL, else the tables STATUS_TABLES)")
+    command.add_argument(
+        "--key", help="a function key; better in DEPLOYMENT_STATUS_KEY, where no process list shows it"
+    )
+
+
+def _add_duration(command: argparse.ArgumentParser, name: str, default: str, text: str, **bounds: timedelta) -> None:
+    read = duration(**bounds)
+    command.add_argument(name, type=read, default=default, metavar="DURATION", help=f"{text} (default {default})")
+
+
+async def _replay_dead_letters(options: argparse.Namespace) -> int:
+    def confirm(events: int) -> bool:
+        print(f"{events} events: reads the twins of their devices, writes what they say, deletes what is done")
+        return options.yes or _confirm()
+
+    try:
+        services = await _services_as_the_app()
+    except UnavailableError as error:
+        return _complain(str(error), ExitCode.FAILED)
+    try:
+        done = await replay_dead_letters(
+            services.dead_letters(),
+            services.reconciler,
+            print,
+            reason=options.reason,
+            dry_run=options.dry_run,
+            confirm=confirm,
+        )
+    except UnavailableError as error:
+        return _complain(str(error), ExitCode.FAILED)
+    finally:
+        await services.close()
+    return ExitCode.OK if done else ExitCode.FAILED
+
+
+async def _wait(options: argparse.Namespace) -> int:
+    deployments = options.deployment or []
+    if not deployments and options.device is None:
+        raise SettingError("wait takes --deployment, --device, or both")
+    criteria = GateCriteria(
+        options.max_failed, options.min_devices, options.strict, options.stable_after, options.soak, options.new_only
+    )
+    progress = Progress(sys.stderr if options.json else sys.stdout, machine_time)
+
+    async def run(fleet: FleetStatus) -> int:
+        gate = Gate(fleet, deployments, criteria, progress, device=options.device, clock=machine_time)
+        code = await gate.wait(WaitLimits(options.timeout, options.interval))
+        if options.json:
+            print(gate.result(code))
+        return code
+
+    return await _ask(options, run)
+
+
+async def _explain(options: argparse.Namespace) -> int:
+    async def run(fleet: FleetStatus) -> int:
+        return await explain(fleet, options.device, print, now=machine_time(), as_json=options.json)
+
+    return await _ask(options, run)
+
+
+async def _doctor(options: argparse.Namespace) -> int:
+    if options.end_to_end:
+        return await end_to_end(os.environ, print, lambda: options.yes or _confirm(), url=options.url, key=options.key)
+    return await doctor(os.environ, print, url=options.url, key=options.key, as_json=options.json)
+
+
+def _confirm() -> bool:
+    return sys.stdin.isatty() and input("go on? [y/N] ").strip().lower() in ("y", "yes")
+
+
+async def _ask(options: argparse.Namespace, run: Callable[[FleetStatus], Awaitable[int]]) -> int:
+    fleet = choose_source(os.environ, options.url, options.key)
+    try:
+        return await run(fleet)
+    finally:
+        await fleet.close()
+
+
+async def _services_as_the_app() -> Services:
+    """The services by the settings of the app, as its tables say them; the environment says where all is.
+
+    Raises:
+        SettingError: A setting is missing or wrong, or the tables are those of another hub.
+        UnavailableError: The table service does not answer.
+    """
+    own = _services(os.environ)
+    try:
+        known = await own.settings_of_the_app()
+    except BaseException:
+        await own.close()
+        raise
+    if known is None:
+        return own
+    await own.close()
+    hub, shared = known
+    settings = Settings.read({**{name: value for name, value in os.environ.items() if name not in SHARED}, **shared})
+    if settings.hub != hub:
+        raise SettingError(f"IOT_HUB is {settings.hub!r}, and the tables of STATUS_TABLES are those of {hub!r}")
+    return _services(os.environ, settings)
+
+
+def _services(environment: Mapping[str, str], settings: Settings | None = None) -> Services:
+    settings = settings or Settings.read(environment)
+    try:
+        return Services(settings, is_command=True)
+    except ValueError:  # its text may quote a key
+        raise SettingError("STATUS_TABLES is neither an https endpoint nor a connection string") from None
+
+
+def _complain(message: str, code: ExitCode) -> ExitCode:
+    print(message, file=sys.stderr)
+    return code

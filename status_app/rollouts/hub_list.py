@@ -1,0 +1,96 @@
+"""The hub's own list of deployments: asked for by the timer, kept in the table, known to every process.
+
+A deployment that one list lacks may be on the next one, so two lists in a row have to lack it.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol
+
+from status_app.errors import UnavailableError
+from status_app.rollouts.deployment_rows import DeploymentRows, KeptList
+from status_app.telemetry.logs import log
+from status_core import NO_LIST, Listings, read_listings
+
+KEPT: Final = timedelta(minutes=1)
+"""How long a process goes by the list that it has read."""
+
+_log = log(__name__)
+
+
+class ListSource(Protocol):
+    """Where the list comes from."""
+
+    async def deployments(self) -> Sequence[Any]:
+        """The configurations of the hub, as it sends them.
+
+        Raises:
+            UnavailableError: The hub does not answer, or refuses.
+        """
+
+
+class HubList:
+    """The list as it was kept last.
+
+    Args:
+        rows: Where it is kept.
+        source: Where it comes from; None: there is nobody to ask.
+        clock: The time, in UTC.
+    """
+
+    def __init__(self, rows: DeploymentRows, source: ListSource | None, clock: Callable[[], datetime]) -> None:
+        self._rows = rows
+        self._source = source
+        self._clock = clock
+        self._listings = NO_LIST
+        self._read_at: datetime | None = None
+        self._is_refused = False
+
+    async def listings(self) -> Listings:
+        """The deployments of the hub, as of a minute ago at most. One request, where it was not read for so long.
+
+        Where the table does not answer, as they were read last: whoever goes by an old list is put right by the timer.
+        """
+        now = self._clock()
+        if self._read_at is None or not timedelta(0) <= now - self._read_at < KEPT:
+            try:
+                self._use(await self._rows.kept_list(), now)
+            except UnavailableError as error:
+                _log.info("the list of deployments cannot be read: %s", error)
+        return self._listings
+
+    async def refresh(self, kept: KeptList) -> KeptList:
+        """Ask the hub for its list, and keep what has changed: one request to the hub, and the changes.
+
+        Args:
+            kept: The list as it is kept.
+
+        Returns:
+            The list as it is kept now: the same where the hub gives none.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        now = self._clock()
+        if self._source is None:
+            return kept
+        try:
+            listed = read_listings(await self._source.deployments())
+        except UnavailableError as error:
+            if not self._is_refused:
+                _log.warning("IoT Hub does not give its list of deployments: %s", error)
+            self._is_refused = True
+        else:
+            if self._is_refused:
+                _log.warning("IoT Hub gives its list of deployments again")
+            self._is_refused = False
+            missed = kept.listings.keys() - listed.keys()
+            stays = {name: kept.listings[name] for name in missed if name not in kept.missed}
+            after = KeptList({**stays, **listed}, frozenset(stays), now)
+            await self._rows.keep_list(kept, after)
+            kept = after
+        self._use(kept, now)
+        return kept
+
+    def _use(self, kept: KeptList, now: datetime) -> None:
+        self._listings, self._read_at = kept.listings, now
