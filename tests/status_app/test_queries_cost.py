@@ -60,7 +60,7 @@ async def test_in_a_fleet_of_twenty_thousand_an_answer_costs_what_it_holds(fleet
         return answered.json, dict(after - before)
 
     answer, requests = await cost(routes.device, deviceId="fleet-4711")
-    assert (len(answer["moduleStates"]), requests) == (3, {"DeploymentStatus": 1})
+    assert (len(answer["moduleStates"]), requests) == (3, {"DeploymentStatus": 1, "Deployments": 1})
     (deployment,) = answer["deployments"]
 
     # Which devices have more than there is room for: it is known for a minute.
