@@ -1,7 +1,8 @@
 """Asks DeploymentIndex: what is to be done by now, which devices are like this, and how many."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -58,7 +59,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many devices of a deployment are alike."""
+    """How many devices of a deployment are alike.
+
+    Attributes:
+        deployment: The deployment; empty where devices of the whole fleet are counted.
+        cause: The cause that they are counted under, in one line; empty where it is none.
+        cohort: The cohort that they are in; empty where those of all cohorts are counted.
+    """
 
     deployment: str
     state: str
@@ -66,6 +73,21 @@ class Counted:
     portal: str
     is_stuck: bool
     devices: int
+    cause: str = ""
+    cohort: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CauseRows:
+    """Some of the devices that are counted under a cause.
+
+    Attributes:
+        first: Those that have it the longest, in that order.
+        newest: The one that has it the shortest; None where a shard has more of them than are read.
+    """
+
+    first: Sequence[IndexEntry]
+    newest: IndexEntry | None
 
 
 class FleetIndex:
@@ -124,12 +146,68 @@ class FleetIndex:
             async for entry in self._all(f"{kind}|"):
                 yield entry.device_id
 
-    async def counters(self, deployment: str | None = None) -> list[Counted]:
-        """Devices by what they are like: of one deployment, or of all. At least a request for each shard."""
-        prefix = "count|" if deployment is None else beginning("count", key_part(deployment))
+    async def counters(self, deployment: str | None = None, cohort: str = "") -> list[Counted]:
+        """Devices by what they are like. At least a request for each shard.
+
+        Args:
+            deployment: Those of one deployment; empty: those of the fleet that have a cause; None: those of each
+                deployment.
+            cohort: Those of one cohort, beside one deployment or the fleet; empty: those of all.
+        """
+        prefix, of_all = "count|", " and Deployment ne ''"
+        if deployment is not None:
+            prefix, of_all = beginning("count", key_part(deployment), key_part(cohort)), ""
         with table_errors():
-            shards = await asyncio.gather(*(self._rows(shard, _within(prefix)) for shard in SHARDS))
-        return list(_counters(row for shard in shards for row in shard))
+            shards = await asyncio.gather(*(self._rows(shard, _within(prefix) + of_all) for shard in SHARDS))
+        found = _counters(row for shard in shards for row in shard)
+        return [item for item in found if deployment in (None, item.deployment) and item.cohort == cohort]
+
+    async def causes(
+        self, causes: Collection[str], count: int, matches: Callable[[IndexEntry], bool]
+    ) -> dict[str, CauseRows]:
+        """The first devices under some causes, and the newest. A request for each shard.
+
+        One more for each cause of which a shard has more than a page: what is left of it is passed over.
+
+        Args:
+            causes: Their ids.
+            count: How many first devices are wanted of each.
+            matches: Which devices are meant.
+        """
+        with table_errors():
+            shards = await asyncio.gather(*(self._causes_of_shard(shard, causes, count, matches) for shard in SHARDS))
+        rows = defaultdict[str, list[IndexEntry]](list)
+        cut = set[str]()
+        for entries, passed in shards:
+            cut |= passed
+            for cause, found in entries.items():
+                rows[cause] += found
+        return {
+            cause: CauseRows(
+                sorted(found, key=lambda entry: entry.key)[:count],
+                None if cause in cut else max(found, key=lambda entry: entry.key),
+            )
+            for cause, found in rows.items()
+        }
+
+    async def _causes_of_shard(
+        self, shard: str, causes: Collection[str], count: int, matches: Callable[[IndexEntry], bool]
+    ) -> tuple[dict[str, list[IndexEntry]], set[str]]:
+        """What a shard has of some causes, in the order of its keys, and those of which something was passed over."""
+        found, passed, begin = defaultdict[str, list[IndexEntry]](list), set[str](), "cause|"
+        while True:
+            rows = await self._rows(shard, f"RowKey gt '{begin}' and RowKey lt '{_behind('cause|')}'", PAGE)
+            for entry in _entries(rows):
+                cause = _cause_of(entry.key)
+                if cause in causes and matches(entry):
+                    found[cause].append(entry)
+            if len(rows) < PAGE:
+                return found, passed
+            begin = rows[-1]["RowKey"]
+            last = _cause_of(begin)
+            if last not in causes or len(found[last]) >= count:
+                passed.add(last)
+                begin = _behind(f"cause|{last}|")
 
     async def stuck(self) -> tuple[int, int]:
         """How many devices are stuck themselves, and how many modules: of each shard at most a page, in one request."""
@@ -160,7 +238,8 @@ class FleetIndex:
 def counted(like: Mapping[str, Any], devices: int) -> Counted:
     """Devices that are like this, by the columns of a counter."""
     deployment, stuck = unescape(like["Deployment"]), bool(like["Stuck"])
-    return Counted(deployment, like["State"], like["Reason"], like["Portal"], stuck, devices)
+    named = like.get("Cause", ""), like.get("Cohort", "")
+    return Counted(deployment, like["State"], like["Reason"], like["Portal"], stuck, devices, *named)
 
 
 def _entries(rows: Iterable[TableEntity]) -> Iterator[IndexEntry]:
@@ -174,16 +253,18 @@ def _entries(rows: Iterable[TableEntity]) -> Iterator[IndexEntry]:
 
 
 def _counters(rows: Iterable[TableEntity]) -> Iterator[Counted]:
-    """What the counters of deployments say; those of a cohort count the same devices again."""
+    """What counters say; one that cannot be read costs itself."""
     for row in rows:
-        _, _, cohort, *_ = row["RowKey"].split("|")
         devices = read_number(row.get("Devices"))
-        if cohort:
-            continue
         if isinstance(devices, int) and row.keys() >= _LIKE:
             yield counted(row, devices)
         else:
             _log.error("counter %r cannot be read", row["RowKey"])
+
+
+def _cause_of(key: str) -> str:
+    """The id of the cause in the key of a row by cause."""
+    return key.split("|")[1]
 
 
 def _within(prefix: str) -> str:

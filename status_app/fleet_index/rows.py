@@ -7,8 +7,10 @@ All of them are in one partition of sixteen, the device's shard, so that one tra
     deployment|<id>|<device>                the deployment is applied to the device
     stuck|<id>|<since>|<device>             something of a device of that deployment is stuck; without an id, of any
     module|<since>|<device>|<module>        that module is stuck, or the device itself: `$edgeAgent`
+    cause|<cause>|<since>|<device>          the device is counted under that cause
     count|<id>|<cohort>|<state>|<reason>|<portal>|<stuck>|<cause>
-                                            how many devices of the shard are like this
+                                            how many devices of the shard are like this; without an id, of the whole
+                                            fleet: those that have a cause
 
 What the timer works off each minute is one range of keys:
 
@@ -29,13 +31,14 @@ from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final, Self
 
+from status_app.fleet_index.leading_cause import LeadingCause, leading_cause
 from status_app.iothub.doctors_device import is_doctors_device
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.codecs import long, read_number
 from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
 from status_core import EDGE_AGENT
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of these rows. One that changes what a row says is built beside the old one."""
 SHARDS: Final = tuple(f"index:{shard:x}" for shard in range(16))
 """A partition takes 2,000 writes a second; a question to the fleet asks each shard once."""
@@ -43,6 +46,8 @@ ROWS: Final = 30
 """Rows of a device beside its summary: old and new ones, counters and the rest fit into one transaction."""
 COUNTED: Final = 16
 """Counters that a device moves."""
+NAMES_SIZE: Final = 2_000
+"""Characters of the deployments that a row by cause says; of a device with more of them it says none."""
 PENDING: Final = "pending"
 PUBLISH: Final = "publish"
 RECONCILE: Final = "reconcile"
@@ -148,6 +153,12 @@ def questions_of(stored: StoredDevice) -> Entries:
     since = time_text(row["FirstStuckSince"]) if "FirstStuckSince" in row else None
     state = {"State": row["State"]}
     entries: Entries = {joined("state", key_part(row["State"]), device): {}}
+    cause = _cause(stored)
+    if cause is not None:
+        like = {"Stuck": since is not None}
+        if len(row["Deployments"]) <= NAMES_SIZE:
+            like["Deployments"] = row["Deployments"]
+        entries[joined("cause", cause.id, time_text(cause.since), device)] = like
     if since is not None:
         entries[joined("stuck", "", since, device)] = state
     for name in map(key_part, _deployments(stored)):
@@ -165,19 +176,24 @@ def counters_of(stored: StoredDevice) -> Entries:
     """Every counter in which a device counts, those first that it moves; none without a whole state."""
     if not stored.is_whole:
         return {}
-    row = stored.rows[DEVICE]
-    found: Entries = {}
-    for deployment in _deployments(stored):
-        like = {
-            "Deployment": key_part(deployment),
-            "State": row["State"],
-            "Reason": row["Reason"],
-            "Portal": row.get("Portal", ""),
-            "Stuck": "FirstStuckSince" in row,
-        }
-        parts = map(key_part, (like["State"], like["Reason"], like["Portal"], str(int(like["Stuck"])), ""))
-        found[joined("count", like["Deployment"], "", *parts)] = like
-    return found
+    row, cause = stored.rows[DEVICE], _cause(stored)
+    like = {
+        "State": row["State"],
+        "Reason": row["Reason"],
+        "Portal": row.get("Portal", ""),
+        "Stuck": "FirstStuckSince" in row,
+    }
+    parts = map(key_part, (like["State"], like["Reason"], like["Portal"], str(int(like["Stuck"]))))
+    key = joined(*parts, "" if cause is None else cause.id)
+    if cause is not None:
+        like["Cause"] = cause.line
+    of = [*([""] if cause is not None else []), *map(key_part, _deployments(stored))]
+    return {joined("count", deployment, "", key): {"Deployment": deployment, **like} for deployment in of}
+
+
+def _cause(stored: StoredDevice) -> LeadingCause | None:
+    """The cause under which a device is counted; none of a device of doctor's."""
+    return None if is_doctors_device(stored.device_id) else leading_cause(stored.rows)
 
 
 def _deployments(stored: StoredDevice) -> list[str]:

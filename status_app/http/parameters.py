@@ -75,6 +75,13 @@ class Parameters:
         except ValueError:
             raise ParameterError(f"{name} takes one of {', '.join(words)}") from None
 
+    def cohort(self, name: str) -> str | None:
+        """A cohort: the name of a tag, and what it holds."""
+        value = self.text(name)
+        if value is not None and not all(value.partition("=")):
+            raise ParameterError(f"{name} takes the name of a tag and its value, such as ring=canary")
+        return value
+
     def flag(self, name: str) -> bool:
         """Whether a parameter is given that takes nothing but `true`."""
         value = self._values.get(name)

@@ -15,6 +15,7 @@ from status_core import State
 
 _PAGED: Final = ("limit", "next")
 _NO_DEVICE: Final = "no device of this id is known"
+_NO_CAUSE: Final = "no device has a cause of this id now: /causes lists those that there are"
 _NO_DEPLOYMENT: Final = "no deployment of this id is known: no device is credited with it, and none ever was"
 
 
@@ -63,6 +64,28 @@ async def modules(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
         if before is None:
             return asked.answer(await fleet.stuck_modules(asked.after, asked.limit))
         return asked.answer(await fleet.modules_due(before, asked.after, asked.limit))
+
+    return await answered(request, answer())
+
+
+async def causes(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /causes."""
+
+    async def answer() -> Answer:
+        asked = _List(request, "causes", ("deployment", "cohort"))
+        deployment, cohort = asked.parameters.text("deployment"), asked.parameters.cohort("cohort")
+        return asked.answer(await fleet.causes(deployment, cohort, asked.after, asked.limit))
+
+    return await answered(request, answer())
+
+
+async def cause_devices(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /causes/{causeId}/devices."""
+
+    async def answer() -> Answer:
+        cause = request.route_params["causeId"]
+        asked = _List(request, f"devices of cause {cause}")
+        return asked.answer(_found(await fleet.cause_devices(cause, asked.after, asked.limit), _NO_CAUSE))
 
     return await answered(request, answer())
 

@@ -15,6 +15,8 @@ ROUTES = {
     "device": ("devices/{deviceId}", "FUNCTION"),
     "transitions": ("devices/{deviceId}/transitions", "FUNCTION"),
     "modules": ("modules", "FUNCTION"),
+    "causes": ("causes", "FUNCTION"),
+    "cause_devices": ("causes/{causeId}/devices", "FUNCTION"),
     "deployments": ("deployments", "FUNCTION"),
     "deployment": ("deployments/{deploymentId}", "FUNCTION"),
     "health": ("health", "ANONYMOUS"),
