@@ -10,13 +10,17 @@ from typing import Any, Final
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient
 
+from status_app.fleet_index.profile import PROFILE
 from status_app.fleet_index.rows import MORE, MOVED, PENDING, RECONCILE, SHARDS, time_text
 from status_app.storage.client import PAGE, table_errors
 from status_app.storage.codecs import read_number
-from status_app.storage.keys import DEVICE, beginning, key_part, unescape
+from status_app.storage.keys import DEVICE, beginning, joined, key_part, unescape
 from status_app.telemetry.logs import log
 
 TABLE: Final = "DeploymentIndex"
+PAGES: Final = 8
+"""Pages of summaries that are looked through for one answer, of each shard: some 128,000 devices."""
+FOUND_BY: Final = ("PartitionKey", "RowKey", "Device", *PROFILE)
 _LIKE: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck"})
 """Columns of a counter, beside how many devices it counts."""
 
@@ -140,6 +144,53 @@ class FleetIndex:
             shards = await asyncio.gather(*(self._rows(shard, _within(MORE)) for shard in SHARDS))
         return [entry.device_id for entry in _entries(row for shard in shards for row in shard)]
 
+    async def profiles(
+        self, prefix: str, after: str | None, limit: int, where: str, matches: Callable[[IndexEntry], bool]
+    ) -> tuple[list[IndexEntry], str | None]:
+        """The first summaries that match, in the order of their keys. Of each shard at most `PAGES` pages.
+
+        Args:
+            prefix: With what the id of a device begins.
+            after: The RowKey behind which to begin; None for the first.
+            limit: How many.
+            where: What the columns have to be, as a filter; empty: anything.
+            matches: What else they have to be.
+
+        Returns:
+            The summaries, and the RowKey behind which there may be more; None where there is none.
+        """
+        first = joined("summary", key_part(prefix)) if prefix else "summary|"
+        bounds = f"RowKey lt '{_next(first)}'" + (f" and {where}" if where else "")
+        begin = f"RowKey ge '{_quoted(first)}'" if after is None else f"RowKey gt '{after}'"
+        places, found = dict.fromkeys(SHARDS, begin), list[IndexEntry]()
+        reached: dict[str, str] = {}
+        for _ in range(PAGES):
+            with table_errors():
+                answers = await asyncio.gather(
+                    *(self._rows(shard, f"{place} and {bounds}", PAGE, FOUND_BY) for shard, place in places.items())
+                )
+            for shard, rows in zip([*places], answers, strict=True):
+                found += filter(matches, _entries(rows))
+                if len(rows) < PAGE:
+                    del places[shard]
+                    reached.pop(shard, None)
+                else:
+                    reached[shard] = rows[-1]["RowKey"]
+                    places[shard] = f"RowKey gt '{reached[shard]}'"
+            end = min(reached.values(), default=None)
+            known = sorted((entry for entry in found if end is None or entry.key <= end), key=lambda entry: entry.key)
+            if len(known) > limit:
+                return known[:limit], known[limit - 1].key
+            if end is None:
+                return known, None
+        return known, end
+
+    async def all_profiles(self) -> list[IndexEntry]:
+        """Every summary, with its profile. A request for each thousand devices, and one for each shard at least."""
+        with table_errors():
+            shards = await asyncio.gather(*(self._rows(shard, _within("summary|"), None, FOUND_BY) for shard in SHARDS))
+        return list(_entries(row for shard in shards for row in shard))
+
     async def devices(self) -> AsyncIterator[str]:
         """Every device of which the index says something, or will; some twice. A request for each thousand."""
         for kind in ("summary", PENDING):
@@ -224,10 +275,16 @@ class FleetIndex:
                     for entry in _entries([row]):
                         yield entry
 
-    async def _rows(self, shard: str, query: str, limit: int | None = None) -> list[TableEntity]:
-        """Rows of a shard; the service may give them in several answers, some of them empty."""
+    async def _rows(
+        self, shard: str, query: str, limit: int | None = None, columns: Sequence[str] | None = None
+    ) -> list[TableEntity]:
+        """Rows of a shard, or some of their columns; the service may give several answers, some of them empty."""
         found: list[TableEntity] = []
-        rows = self._client.query_entities(f"PartitionKey eq '{shard}' and {query}", results_per_page=limit or PAGE)
+        rows = self._client.query_entities(
+            f"PartitionKey eq '{shard}' and {query}",
+            results_per_page=limit or PAGE,
+            select=[*columns] if columns is not None else None,
+        )
         async for row in rows:
             found.append(row)
             if len(found) == limit:
@@ -269,6 +326,15 @@ def _cause_of(key: str) -> str:
 
 def _within(prefix: str) -> str:
     return f"RowKey ge '{prefix}' and RowKey lt '{_behind(prefix)}'"
+
+
+def _next(prefix: str) -> str:
+    """The first key behind those that begin so, as a text of a filter."""
+    return _quoted(prefix[:-1] + chr(ord(prefix[-1]) + 1))
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
 
 
 def _behind(prefix: str) -> str:

@@ -2,7 +2,8 @@
 
 All of them are in one partition of sixteen, the device's shard, so that one transaction moves them together:
 
-    summary|<device>                        what the rows below say of the device, and how far its events are published
+    summary|<device>                        what the rows below say of the device, how far its events are published, and
+                                            by what else it is found: images, flags and so on
     state|<state>|<device>                  the device is in that state
     deployment|<id>|<device>                the deployment is applied to the device
     stuck|<id>|<since>|<device>             something of a device of that deployment is stuck; without an id, of any
@@ -26,12 +27,13 @@ docs/decisions/0012-the-index-is-a-projection.md has the protocol.
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final, Self
 
 from status_app.fleet_index.leading_cause import LeadingCause, leading_cause
+from status_app.fleet_index.profile import PROFILE, Profile
 from status_app.iothub.doctors_device import is_doctors_device
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.codecs import long, read_number
@@ -69,6 +71,7 @@ class Summary:
         entries: The rows that it has beside, by RowKey.
         counters: The counters in which it is counted.
         published: Its transitions up to this sequence are published; None where only the device's own row may know.
+        profile: By what it is found, in the columns of a profile.
         status_etag: ETag of the row in DeploymentStatus that these rows were made of, so that no two projections are
             alike; None where it has no state. A later change that moves none of them is not in it.
     """
@@ -79,6 +82,7 @@ class Summary:
     counters: Mapping[str, Mapping[str, Any]] | None = None
     published: int | None = None
     status_etag: str | None = None
+    profile: Mapping[str, Any] | None = None
 
     @classmethod
     def read(cls, row: Mapping[str, Any], etag: str) -> Self:
@@ -90,6 +94,7 @@ class Summary:
             json.loads(row["Counters"]),
             read_number(row["Published"]),
             row.get("StatusETag"),
+            {name: row[name] for name in PROFILE if name in row} or None,
         )
 
     def row(self) -> dict[str, Any]:
@@ -100,6 +105,7 @@ class Summary:
             "Counters": json.dumps(self.counters or {}, ensure_ascii=False),
             "Published": long(self.published or 0),
             "Format": FORMAT,
+            **(self.profile or {}),
         }
         return said if self.status_etag is None else {**said, "StatusETag": self.status_etag}
 
@@ -136,13 +142,14 @@ def project(stored: StoredDevice, before: Summary, published: int, *, moved: boo
     entries |= islice(questions.items(), ROOM)
     if len(questions) > ROOM or len(counters) > COUNTED:
         entries[joined(MORE[:-1], device)] = {}
-    return Summary(device_id, before.etag, entries, dict(islice(counters.items(), COUNTED)), published, stored.etag)
+    counted, profile = dict(islice(counters.items(), COUNTED)), _profile(stored)
+    return Summary(device_id, before.etag, entries, counted, published, stored.etag, profile)
 
 
-def said_of(stored: StoredDevice) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """What a shard says of a device whose events are all published: its rows and its counters."""
+def said_of(stored: StoredDevice) -> Summary | None:
+    """What a shard says of a device whose events are all published, whatever row it was made of."""
     summary = project(stored, Summary(stored.device_id), stored.last_sequence)
-    return ({}, {}) if summary is None else (summary.entries or {}, summary.counters or {})
+    return None if summary is None else replace(summary, status_etag=None)
 
 
 def questions_of(stored: StoredDevice) -> Entries:
@@ -194,6 +201,12 @@ def counters_of(stored: StoredDevice) -> Entries:
 def _cause(stored: StoredDevice) -> LeadingCause | None:
     """The cause under which a device is counted; none of a device of doctor's."""
     return None if is_doctors_device(stored.device_id) else leading_cause(stored.rows)
+
+
+def _profile(stored: StoredDevice) -> Mapping[str, Any] | None:
+    """By what a device is found; None without a whole state, and of a device of doctor's."""
+    is_shown = stored.is_whole and not is_doctors_device(stored.device_id)
+    return Profile.of(stored.rows).columns() if is_shown else None
 
 
 def _deployments(stored: StoredDevice) -> list[str]:

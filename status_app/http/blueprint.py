@@ -44,6 +44,8 @@ ROUTES: Final[tuple[tuple[str, str, _Answer, func.AuthLevel], ...]] = (
     ("modules", "modules", _fleet(routes.modules), _KEY),
     ("causes", "causes", _fleet(routes.causes), _KEY),
     ("cause_devices", "causes/{causeId}/devices", _fleet(routes.cause_devices), _KEY),
+    ("images", "images", _fleet(routes.images), _KEY),
+    ("agents", "agents", _fleet(routes.agents), _KEY),
     ("deployments", "deployments", _fleet(routes.deployments), _KEY),
     ("deployment", "deployments/{deploymentId}", _fleet(routes.deployment), _KEY),
     ("health", "health", _health(routes.health), _ANYBODY),

@@ -12,7 +12,9 @@ from status_app.fleet_index.lookups import FleetIndex
 from status_app.queries.answers import Answer, device_answer, readable, transition_answer
 from status_app.queries.causes import cause_devices, causes
 from status_app.queries.deployment_queries import deployment, deployments
-from status_app.queries.devices import Devices, devices
+from status_app.queries.device_filter import Devices
+from status_app.queries.devices import devices
+from status_app.queries.inventory import agents, images
 from status_app.queries.modules import modules_due, stuck_modules
 from status_app.queries.pages import IndexedDevices, Page, Place, PlaceError
 from status_app.rollouts import deployment_rows
@@ -107,3 +109,15 @@ class Fleet:
         with suppress(ResourceNotFoundError):
             return await cause_devices(self._indexed, cause, after, limit)
         return None
+
+    async def images(self, after: Place | None, limit: int) -> Page:
+        """A page of the images that modules report. A request for each thousand devices."""
+        with suppress(ResourceNotFoundError):
+            return await images(self._indexed, after, limit)
+        return Page()
+
+    async def agents(self, after: Place | None, limit: int) -> Page:
+        """A page of the versions of edgeAgent. A request for each thousand devices."""
+        with suppress(ResourceNotFoundError):
+            return await agents(self._indexed, after, limit)
+        return Page()

@@ -24,6 +24,8 @@ const questions = {
   "/modules": () => client.GET("/modules", { params: { query: { stuck: "true" } } }),
   "/causes": () => client.GET("/causes", { params: { query: { deployment: deploymentId } } }),
   "/causes/{causeId}/devices": () => client.GET("/causes/{causeId}/devices", { params: { path: { causeId } } }),
+  "/images": () => client.GET("/images"),
+  "/agents": () => client.GET("/agents"),
   "/deployments": () => client.GET("/deployments"),
   "/deployments/{deploymentId}": () =>
     client.GET("/deployments/{deploymentId}", { params: { path: { deploymentId } } }),

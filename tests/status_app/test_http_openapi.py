@@ -26,7 +26,7 @@ from status_app.fleet_index.leading_cause import cause_id
 from status_app.http import parameters, routes
 from status_app.services import services
 from status_app.status_table.rows import EVIDENCE_LIMIT
-from status_core import Flag, Kind, Milestone, ModuleState, Portal, State, evaluate
+from status_core import Flag, Kind, Milestone, ModuleState, Portal, Reason, State, evaluate
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "schemas/openapi.yaml"
@@ -188,6 +188,8 @@ async def test_an_answer_holds_what_its_schema_names_and_nothing_else(stack: Sta
         ("/modules", routes.modules, "stuck=true"),
         ("/causes", routes.causes, ""),
         ("/causes/{causeId}/devices", routes.cause_devices, ""),
+        ("/images", routes.images, ""),
+        ("/agents", routes.agents, ""),
         ("/deployments", routes.deployments, ""),
         ("/deployments/{deploymentId}", routes.deployment, ""),
     ):
@@ -244,6 +246,9 @@ def test_the_words_of_the_document_are_those_of_the_code() -> None:
     assert SCHEMAS["State"]["enum"] == list(State)
     assert SCHEMAS["ModuleState"]["enum"] == list(ModuleState)
     assert summary["flags"]["items"]["enum"] == list(Flag)
+    asked = {item.get("name"): item for item in API["paths"]["/devices"]["get"]["parameters"]}
+    assert asked["reason"]["schema"]["enum"] == list(Reason)
+    assert asked["flag"]["schema"]["enum"] == list(Flag)
     assert summary["portal"]["enum"] == [*Portal, None]
     assert SCHEMAS["Transition"]["properties"]["kind"]["enum"] == list(Kind)
     assert SCHEMAS["Milestones"]["propertyNames"]["enum"] == list(Milestone)

@@ -17,6 +17,8 @@ ROUTES = {
     "modules": ("modules", "FUNCTION"),
     "causes": ("causes", "FUNCTION"),
     "cause_devices": ("causes/{causeId}/devices", "FUNCTION"),
+    "images": ("images", "FUNCTION"),
+    "agents": ("agents", "FUNCTION"),
     "deployments": ("deployments", "FUNCTION"),
     "deployment": ("deployments/{deploymentId}", "FUNCTION"),
     "health": ("health", "ANONYMOUS"),
