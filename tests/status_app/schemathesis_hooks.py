@@ -7,7 +7,7 @@ import schemathesis
 
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _kwargs: Any) -> None:
-    """A right request has no token of its own, asks for one kind of modules, and for no reason that a state never has."""
+    """A right request has no token of its own, one kind of modules, and no reason that a state never has."""
     if case.meta is None or not case.meta.generation.mode.is_positive or not isinstance(case.query, dict):
         return
     case.query.pop("next", None)
