@@ -75,6 +75,13 @@ class Parameters:
             raise ParameterError(f"{name} takes true, or is left out")
         return value is not None
 
+    def is_csv(self) -> bool:
+        """Whether a list is asked for as CSV."""
+        value = self._values.get("format", "json")
+        if value not in ("json", "csv"):
+            raise ParameterError("format takes json or csv")
+        return value == "csv"
+
     def limit(self) -> int:
         """How many items a page has at most."""
         value = self._values.get("limit", str(DEFAULT))

@@ -1,5 +1,7 @@
 """What runs in a fleet, and devices by what they run, report and are called."""
 
+import csv
+import io
 import json
 import random
 from collections import Counter
@@ -23,6 +25,7 @@ from status_app.storage.keys import TRANSITION
 from status_core import Flag, Reason, State
 
 DEVICES = 2_000
+KNOWN = (*PARAMETERS, "limit", "next", "format")
 IMAGES = ("example.azurecr.io/camera:1", "example.azurecr.io/camera:2", "example.azurecr.io/camera:2-arm64")
 DIGESTS = ("sha256:" + "a" * 64, "sha256:" + "b" * 64, None)
 
@@ -162,6 +165,7 @@ async def test_the_inventory_is_the_sum_of_all_devices(
         ("reason=leak", f"reason takes one of {', '.join(Reason)}"),
         ("flag=red", f"flag takes one of {', '.join(Flag)}"),
         ("cause=backoff", "cause takes the causeId of a cause, 16 hexadecimal digits"),
+        ("format=xml", "format takes json or csv"),
         ("stuck=yes", "stuck takes true, or is left out"),
         ("cohort=canary", "cohort takes the name of a tag and its value, such as ring=canary"),
         ("cohort=%3Dcanary", "cohort takes the name of a tag and its value, such as ring=canary"),
@@ -176,7 +180,7 @@ async def test_the_inventory_is_the_sum_of_all_devices(
             "state=successful&flag=version_regressed",
             "flag=version_regressed and state=successful contradict: only pending has that flag",
         ),
-        ("colour=red", f"the request has a parameter that is not known: it takes {', '.join(PARAMETERS)}, limit, next"),
+        ("colour=red", f"the request has a parameter that is not known: it takes {', '.join(KNOWN)}"),
     ],
 )  # fmt: skip
 async def test_what_is_no_word_or_contradicts_itself_is_refused_with_the_words_that_there_are(
@@ -216,3 +220,18 @@ async def test_a_digest_that_changes_under_one_tag_stands_in_the_row_and_in_the_
     assert {item["digests"] for item in items} == {2}
     found = await listed(app.services.fleet(), routes.devices, digest="sha256:new")
     assert [item["deviceId"] for item in found] == [device]
+
+
+async def test_a_list_as_csv_goes_on_where_its_link_says(app: App) -> None:
+    devices = [app.put(f"d{number}", "003") for number in range(5)]
+    await app.handle(*map(app.event, devices))
+    fleet = app.services.fleet()
+    found, query = [], "prefix=" + app.prefix + "&format=csv&limit=2"
+    while query:
+        answered = await ask(fleet, routes.devices, query)
+        assert (answered.status, answered.headers["Content-Type"]) == (200, "text/csv")
+        found += list(csv.DictReader(io.StringIO(answered.body.decode())))
+        link = answered.headers.get("Link", "")
+        query = link.removeprefix("<?").removesuffix('>; rel="next"')
+    assert [row["deviceId"] for row in found] == sorted(devices)
+    assert {row["state"] for row in found} == {"successful"}
