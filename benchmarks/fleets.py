@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -73,6 +73,9 @@ class _Twins:
             "configurations": {_DEPLOYMENT: {"status": "Applied"}},
             "properties": {"desired": desired, "reported": reported},
         }
+
+    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+        raise NotImplementedError
 
     async def page(self, _continuation: str | None) -> TwinPage:
         return TwinPage([], None)

@@ -88,6 +88,8 @@ async def _take(stack: Stack, proxy: TableProxy, step: Step) -> None:
             await stack.host.run_timer(content["run"])
         case "fault":
             _order(stack, proxy, content["fault"])
+        case "device":
+            stack.iot_hub.registry.set_tags(content["device"]["deviceId"], content["device"]["tags"])
         case "raw":
             properties = content.get("properties", {})
             event = RoutedEvent(_body(content["raw"]), properties.get("deviceId", ""), properties)

@@ -2,6 +2,7 @@
 
     {"at": TIME, "twin": {"deviceId": ID, ...}}         the hub now holds this twin, and notifies
     {"at": TIME, "delete": ID}                          the device is deleted, and that is notified
+    {"at": TIME, "device": {"deviceId": ID, "tags": {...}}}    the device twin holds these tags
     {"at": TIME, "raw": TEXT, "properties": {...}}      any event on twin-changes
     {"at": TIME, "run": "flag_stuck"}                   a timer fires, flag_stuck or resync
     {"at": TIME, "fault": {"service": "tables", "op": "write", "status": 503, "count": 2}}    the next calls fail
@@ -33,6 +34,7 @@ OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {
 _BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "twin": ("notify", "repeat", "body"),
     "delete": ("notify", "repeat", "body"),
+    "device": (),
     "raw": ("properties", "repeat"),
     "run": (),
     "fault": (),
@@ -53,7 +55,7 @@ class Step:
     """One line.
 
     Attributes:
-        kind: `twin`, `delete`, `raw`, `run` or `fault`.
+        kind: `twin`, `delete`, `device`, `raw`, `run` or `fault`.
         content: What the line holds.
     """
 
@@ -140,6 +142,10 @@ def _is_twin(value: Any) -> bool:
     return isinstance(value, dict) and _is_device_id(value.get("deviceId"))
 
 
+def _is_device(value: Any) -> bool:
+    return _is_twin(value) and value.keys() == {"deviceId", "tags"} and isinstance(value["tags"], dict)
+
+
 def _is_number(value: Any, least: float, most: float) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
 
@@ -162,6 +168,7 @@ _ANYTHING: Final[_Taken] = ("anything", lambda _: True)
 _TAKES: Final[Mapping[str, _Taken]] = {
     "twin": ("a twin with its deviceId", _is_twin),
     "delete": ("a device id", _is_device_id),
+    "device": ("an object with deviceId and tags", _is_device),
     "raw": ("a text", lambda value: isinstance(value, str)),
     "run": (" or ".join(TIMERS), lambda value: value in TIMERS),
     "fault": ("an object with service, op, status and count", lambda value: isinstance(value, dict)),

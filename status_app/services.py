@@ -18,9 +18,11 @@ from status_app.fleet_index.projection import FleetProjection
 from status_app.ingest import dead_letters
 from status_app.ingest.dead_letters import DeadLetters
 from status_app.iothub.breaker import TwinBreaker, TwinSource
+from status_app.iothub.cohorts import CohortReader
 from status_app.iothub.twins import TwinReader
 from status_app.queries import Fleet
 from status_app.queries.health import Health
+from status_app.reconcile.cohort_refresh import CohortRefresh
 from status_app.reconcile.flag_stuck import FlagStuck
 from status_app.reconcile.index_build import IndexBuild
 from status_app.reconcile.reconciler import Reconciler
@@ -37,6 +39,7 @@ from status_app.status_table.commit import DeviceCommit
 from status_app.status_table.reader import DeviceReader
 from status_app.storage.app_settings import keep_settings, read_settings
 from status_app.storage.client import table_errors, table_service
+from status_app.storage.cohort_values import CohortValues
 from status_app.storage.heartbeats import Heartbeats
 from status_app.telemetry.exporter import azure_monitor
 
@@ -48,6 +51,7 @@ class _Parts:
     reconciler: Reconciler
     position: ResyncPosition
     dead_letters: DeadLetters
+    refresh: CohortRefresh | None
 
 
 class Services:
@@ -108,7 +112,9 @@ class Services:
     async def resync(self) -> Resync:
         """The timer of the whole fleet."""
         parts = await self._made()
-        return Resync(parts.index, parts.position, parts.reconciler, self._twins, self._clock, self._ticks)
+        return Resync(
+            parts.index, parts.position, parts.reconciler, self._twins, self._clock, self._ticks, parts.refresh
+        )
 
     async def reconciler(self) -> Reconciler:
         """What looks at devices."""
@@ -153,7 +159,13 @@ class Services:
             if not self._is_command:
                 await keep_settings(deployments_table, hub, settings.shared)
             projection, former = FleetProjection(index_table, self._sleep), FormerIndex(index_table)
-            reconciler = Reconciler(devices, commit, projection, former, outbox, self._twins, policy, self._clock)
+            cohorts = None
+            if settings.cohort_tags:
+                cohorts = CohortReader(settings.cohort_tags, self._twins, CohortValues(deployments_table))
+            reconciler = Reconciler(
+                devices, commit, projection, former, outbox, self._twins, policy, self._clock, cohorts
+            )
+            refresh = CohortRefresh(index_table, index, cohorts, reconciler, self._clock) if cohorts else None
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
             deployments = Deployments(rows, index, devices, publisher, policy, hub=hub, clock=self._clock)
             self._parts = _Parts(
@@ -162,6 +174,7 @@ class Services:
                 reconciler,
                 ResyncPosition(index_table),
                 DeadLetters(await self._table(dead_letters.TABLE)),
+                refresh,
             )
         return self._parts
 

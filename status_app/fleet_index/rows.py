@@ -26,7 +26,7 @@ docs/decisions/0012-the-index-is-a-projection.md has the protocol.
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -37,6 +37,7 @@ from status_app.fleet_index.profile import PROFILE, Profile
 from status_app.iothub.doctors_device import is_doctors_device
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.codecs import long, read_number
+from status_app.storage.cohort_values import OTHER
 from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
 from status_core import EDGE_AGENT
 
@@ -165,6 +166,8 @@ def questions_of(stored: StoredDevice) -> Entries:
         like = {"Stuck": since is not None}
         if len(row["Deployments"]) <= NAMES_SIZE:
             like["Deployments"] = row["Deployments"]
+        if stored.cohorts:
+            like["Cohorts"] = row["Cohorts"]
         entries[joined("cause", cause.id, time_text(cause.since), device)] = like
     if since is not None:
         entries[joined("stuck", "", since, device)] = state
@@ -195,7 +198,18 @@ def counters_of(stored: StoredDevice) -> Entries:
     if cause is not None:
         like["Cause"] = cause.line
     of = [*([""] if cause is not None else []), *map(key_part, _deployments(stored))]
-    return {joined("count", deployment, "", key): {"Deployment": deployment, **like} for deployment in of}
+    found = {joined("count", deployment, "", key): {"Deployment": deployment, **like} for deployment in of}
+    for cohort in counted_cohorts(stored.cohorts):
+        for deployment in of:
+            counted = {"Deployment": deployment, **like, "Cohort": cohort}
+            found[joined("count", deployment, key_part(cohort), key)] = counted
+    return found
+
+
+def counted_cohorts(cohorts: Sequence[str]) -> list[str]:
+    """The cohorts by which a device is counted: of a tag with `~other`, that one alone."""
+    others = {cohort.partition("=")[0] for cohort in cohorts if cohort.endswith(f"={OTHER}")}
+    return [cohort for cohort in cohorts if cohort.endswith(f"={OTHER}") or cohort.partition("=")[0] not in others]
 
 
 def _cause(stored: StoredDevice) -> LeadingCause | None:

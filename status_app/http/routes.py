@@ -134,8 +134,8 @@ async def deployment(fleet: Fleet, request: func.HttpRequest) -> func.HttpRespon
     """GET /deployments/{deploymentId}."""
 
     async def answer() -> Answer:
-        Parameters(request, ())
-        return _found(await fleet.deployment(request.route_params["deploymentId"]), _NO_DEPLOYMENT)
+        cohort = read_cohort(Parameters(request, ("cohort",)).words(("cohort",)))
+        return _found(await fleet.deployment(request.route_params["deploymentId"], cohort), _NO_DEPLOYMENT)
 
     return await answered(request, answer())
 

@@ -29,6 +29,7 @@ DEVICES: Final = (
     ListColumn("deployments", "DEPLOYMENTS"),
     ListColumn("targeted"),
     ListColumn("flags"),
+    ListColumn("cohorts"),
     ListColumn("desiredVersion"),
     ListColumn("lastDesiredVersion"),
     ListColumn("statusCode"),

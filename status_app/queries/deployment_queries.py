@@ -2,10 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from status_app.queries.answers import Answer, deployment_counted, milestones, readable
+from status_app.queries.device_filter import Devices
+from status_app.queries.devices import devices
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Page, Place, begin
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.rollouts.device_count import NO_DEVICES, beyond, count_devices
@@ -36,19 +39,24 @@ async def deployments(rows: DeploymentRows, after: Place | None, limit: int) -> 
 
 
 async def deployment(
-    indexed: IndexedDevices, rows: DeploymentRows, clock: Callable[[], datetime], deployment_id: str
+    indexed: IndexedDevices,
+    rows: DeploymentRows,
+    clock: Callable[[], datetime],
+    deployment_id: str,
+    cohort: str | None = None,
 ) -> Answer | None:
-    """A deployment, its devices counted now; None where there is none and never was one.
+    """A deployment, its devices counted now, or those of one cohort; None where there is none and never was one.
 
     A request for its row, one for each shard of the index for its counters, and one where something is stuck.
     """
     now, stored = clock(), await rows.one(deployment_id)
     others = [counted for device in await indexed.more() for counted in beyond(device)]
-    total = count_devices([*await indexed.index.counters(deployment_id), *others]).get(deployment_id, NO_DEVICES)
+    counters = [*await indexed.index.counters(deployment_id, cohort or ""), *others]
+    of_the_cohort = [replace(item, cohort="") for item in counters if item.cohort == (cohort or "")]
+    total = count_devices(of_the_cohort).get(deployment_id, NO_DEVICES)
     if stored is None and not total.devices:
         return None
-    stuck = Candidates(indexed, joined("stuck", key_part(deployment_id), ""))
-    longest = await stuck(None, 1) if total.stuck else []
+    longest = await _longest_stuck(indexed, deployment_id, cohort) if total.stuck else None
     kept = readable(
         [stored] if stored is not None else [], lambda row: row.rollout, lambda _: f"deployment {deployment_id!r}"
     )
@@ -64,7 +72,7 @@ async def deployment(
         "successful": totals.successful,
         "failing": totals.failing,
         "stuck": total.stuck,
-        "longestStuck": {"deviceId": longest[0].device_id, "since": _since(longest[0])} if longest else None,
+        "longestStuck": longest,
         "states": total.states,
         "reasons": [
             {"state": state, "reason": reason, "devices": devices}
@@ -78,6 +86,15 @@ async def deployment(
         "milestones": milestones(rollout),
         "countedAt": show_time(now),
     }
+
+
+async def _longest_stuck(indexed: IndexedDevices, deployment_id: str, cohort: str | None) -> Answer | None:
+    """The device of which something is stuck the longest. Of a cohort it is looked for: a request for each device."""
+    if cohort is not None:
+        page = await devices(indexed, Devices(deployment=deployment_id, stuck=True, cohort=cohort), None, 1)
+        return next(({"deviceId": item["deviceId"], "since": item["stuckSince"]} for item in page.items), None)
+    found = await Candidates(indexed, joined("stuck", key_part(deployment_id), ""))(None, 1)
+    return {"deviceId": found[0].device_id, "since": _since(found[0])} if found else None
 
 
 def _since(candidate: Candidate) -> str:

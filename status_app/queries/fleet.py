@@ -92,10 +92,10 @@ class Fleet:
             return await deployments(self._rows, after, limit)
         return Page()
 
-    async def deployment(self, deployment_id: str) -> Answer | None:
-        """A deployment, counted now; None where there is none and never was one."""
+    async def deployment(self, deployment_id: str, cohort: str | None = None) -> Answer | None:
+        """A deployment, counted now, or its devices of one cohort; None where there is none and never was one."""
         with suppress(ResourceNotFoundError):
-            return await deployment(self._indexed, self._rows, self._clock, deployment_id)
+            return await deployment(self._indexed, self._rows, self._clock, deployment_id, cohort)
         return None
 
     async def causes(self, deployment: str | None, cohort: str | None, after: Place | None, limit: int) -> Page:

@@ -14,6 +14,7 @@ from status_app.errors import ContinuationError, LostRaceError, OutOfTimeError, 
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.ingest.notifications import UNADDRESSABLE
 from status_app.iothub.twins import TwinPage
+from status_app.reconcile.cohort_refresh import CohortRefresh
 from status_app.reconcile.reconciler import AT_ONCE, Reconciler
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
 from status_app.reconcile.run_report import RunReport
@@ -55,6 +56,7 @@ class Resync:
         twins: TwinPages,
         clock: Callable[[], datetime],
         ticks: Callable[[], float],
+        cohorts: CohortRefresh | None = None,
     ) -> None:
         self._index = index
         self._position = position
@@ -62,6 +64,7 @@ class Resync:
         self._twins = twins
         self._clock = clock
         self._ticks = ticks
+        self._cohorts = cohorts
 
     async def run(self) -> None:
         """Go on with the cycle under way, or begin one.
@@ -80,6 +83,8 @@ class Resync:
             await self._query(cycle, report, queries, end)
         except LostRaceError:
             _log.warning("resync: this run was over, and another goes on with its cycle")
+        if self._cohorts is not None:
+            await self._cohorts.run(report, end)
         record(RESYNC_HEALED, report.outcomes[Outcome.HEALED] + report.outcomes[Outcome.REMOVED])
         report.finish("resync")
 

@@ -78,6 +78,7 @@ DEVICE_COLUMNS: Final = (
     Column("ModulesSettled", "", NUMBER, is_shown=False),
     Column("ModulesStuck", "", NUMBER, is_shown=False),
     Column("Published", "", LONG, is_shown=False),
+    Column("Cohorts", "", NAMES),
 )
 MODULE_COLUMNS: Final = (
     Column("State", "verdict.state", TEXT),
