@@ -14,6 +14,7 @@ from status_app.events.publisher import TransitionPublisher
 from status_app.fleet_index import lookups
 from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.peers import PeerRows
 from status_app.fleet_index.projection import FleetProjection
 from status_app.ingest import dead_letters
 from status_app.ingest.dead_letters import DeadLetters
@@ -25,6 +26,7 @@ from status_app.queries.health import Health
 from status_app.reconcile.cohort_refresh import CohortRefresh
 from status_app.reconcile.flag_stuck import FlagStuck
 from status_app.reconcile.index_build import IndexBuild
+from status_app.reconcile.peer_count import PeerCount
 from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.resync import Resync
 from status_app.reconcile.resync_position import ResyncPosition
@@ -167,10 +169,11 @@ class Services:
             )
             refresh = CohortRefresh(index_table, index, cohorts, reconciler, self._clock) if cohorts else None
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
+            peers = PeerCount(PeerRows(index_table), index, self._clock)
             deployments = Deployments(rows, index, devices, publisher, policy, hub=hub, clock=self._clock)
             self._parts = _Parts(
                 index,
-                FlagStuck(index, build, deployments, outbox, reconciler, self._twins, self._clock, self._ticks),
+                FlagStuck(index, build, deployments, outbox, reconciler, self._twins, self._clock, self._ticks, peers),
                 reconciler,
                 ResyncPosition(index_table),
                 DeadLetters(await self._table(dead_letters.TABLE)),

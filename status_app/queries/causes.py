@@ -5,11 +5,13 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from status_app.fleet_index.leading_cause import cause_id, leading_cause
 from status_app.fleet_index.lookups import CauseRows, Counted, IndexEntry
+from status_app.fleet_index.peers import PeerRows, Peers, inference
 from status_app.queries.answers import Answer, device_summary
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, PlaceError, begin, fill
 from status_app.rollouts.device_count import beyond
@@ -23,20 +25,36 @@ EXAMPLES: Final = 3
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 _PLACE: Final = re.compile(r"[0-9]{1,9}")
 
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The devices under a cause: its line, how many they are, and how many of them are stuck."""
+
+    line: str
+    devices: int
+    stuck: int
+
+
 type _Rank = tuple[int, int, str]
 """Sorts causes: those with the most stuck devices first, then those with the most devices."""
 
 
-async def causes(
-    indexed: IndexedDevices, deployment: str | None, cohort: str | None, after: Place | None, limit: int
+async def causes(  # noqa: PLR0913, PLR0917 (what is asked, and of whom)
+    indexed: IndexedDevices,
+    peers: PeerRows,
+    deployment: str | None,
+    cohort: str | None,
+    after: Place | None,
+    limit: int,
 ) -> Page:
     """A page of causes, those with the most stuck devices first.
 
-    Of each shard of the index a request for its counters and one for the devices that stand for them, and a request for
-    each cause on the page, for the words of its first device.
+    Of each shard of the index a request for its counters and one for the devices that stand for them, and one to
+    three for each cause on the page, for the words of a device, and one for what peers say.
 
     Args:
         indexed: The devices.
+        peers: What was counted of the devices that run the images of causes.
         deployment: Of the devices on which it is applied; None: of the fleet.
         cohort: Of the devices in it; None: of all.
         after: The place behind which to begin.
@@ -54,9 +72,13 @@ async def causes(
     wanted = [rank for rank in ranks if begins is None or rank > begins]
     lines = {cause_id(line): line for line in devices}
     shown = wanted[:limit]
+    said = await peers.read() if shown else {}
     rows = await _rows(indexed, {rank[2] for rank in shown}, deployment, cohort) if shown else {}
     answers = await asyncio.gather(
-        *(_answer(indexed, lines[cause], -is_stuck, -number, rows.get(cause)) for is_stuck, number, cause in shown)
+        *(
+            _answer(indexed, _Group(lines[cause], -number, -is_stuck), rows.get(cause), said.get(cause))
+            for is_stuck, number, cause in shown
+        )
     )
     more = len(wanted) > limit
     return Page(answers, (str(-shown[-1][0]), str(-shown[-1][1]), shown[-1][2]) if more else None)
@@ -106,10 +128,13 @@ async def _rows(
     return await indexed.index.causes(wanted, EXAMPLES, matches)
 
 
-async def _answer(indexed: IndexedDevices, line: str, stuck: int, devices: int, rows: CauseRows | None) -> Answer:
+async def _answer(indexed: IndexedDevices, group: _Group, rows: CauseRows | None, peers: Peers | None) -> Answer:
+    line = group.line
     first = rows.first if rows is not None else ()
     newest = rows.newest if rows is not None else None
     cause, reason = Cause.parse(line), known_reason(line.partition(": ")[0])
+    inferred = inference(cause, peers) if cause is not None and peers is not None else None
+    advice = reason.advice if reason else None
     return {
         "causeId": cause_id(line),
         "cause": line,
@@ -117,14 +142,25 @@ async def _answer(indexed: IndexedDevices, line: str, stuck: int, devices: int, 
         "module": (cause.module or None) if cause else None,
         "image": (cause.image or None) if cause else None,
         "exitCode": cause.exit_code if cause else None,
-        "devices": devices,
-        "stuck": stuck,
+        "devices": group.devices,
+        "stuck": group.stuck,
         "since": _since(first[0]) if first else None,
         "newest": _device(newest) if newest is not None else None,
         "examples": [_device(entry) for entry in first],
         "message": await _message(indexed, line, first),
         "means": reason.means if reason else None,
-        "advice": reason.advice if reason else None,
+        "advice": inferred[1] if inferred else advice,
+        "peers": None if peers is None else {**_numbers(peers), "says": inferred[0] if inferred else None},
+    }
+
+
+def _numbers(peers: Peers) -> Answer:
+    return {
+        "devices": peers.devices,
+        "running": peers.running,
+        "failing": peers.failing,
+        "shared": peers.shared or None,
+        "countedAt": show_time(peers.counted),
     }
 
 

@@ -9,6 +9,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from status_app.fleet_index import lookups
 from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.peers import PeerRows
 from status_app.queries.answers import Answer, device_answer, readable, transition_answer
 from status_app.queries.causes import cause_devices, causes
 from status_app.queries.deployment_queries import deployment, deployments
@@ -34,6 +35,7 @@ class Fleet:
     def __init__(self, service: TableServiceClient, clock: Callable[[], datetime]) -> None:
         self._reader = DeviceReader(service.get_table_client(reader.TABLE))
         index = FleetIndex(service.get_table_client(lookups.TABLE))
+        self._peers = PeerRows(service.get_table_client(lookups.TABLE))
         self._indexed = IndexedDevices(index, self._reader, clock)
         self._rows = DeploymentRows(service.get_table_client(deployment_rows.TABLE))
         self._clock = clock
@@ -101,7 +103,7 @@ class Fleet:
     async def causes(self, deployment: str | None, cohort: str | None, after: Place | None, limit: int) -> Page:
         """A page of causes, of a deployment and of a cohort where they are given, as they are counted now."""
         with suppress(ResourceNotFoundError):
-            return await causes(self._indexed, deployment, cohort, after, limit)
+            return await causes(self._indexed, self._peers, deployment, cohort, after, limit)
         return Page()
 
     async def cause_devices(self, cause: str, after: Place | None, limit: int) -> Page | None:

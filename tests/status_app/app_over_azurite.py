@@ -248,7 +248,8 @@ class App:
     async def index_keys(self) -> list[tuple[str, str]]:
         """The keys of the rows that belong to devices, and of the counters."""
         table = self.client.get_table_client("DeploymentIndex")
-        rows = table.query_entities(f"PartitionKey ne 'build' and PartitionKey ne 'heartbeats' and RowKey ne '{MOVED}'")
+        others = " and ".join(f"PartitionKey ne '{name}'" for name in ("build", "heartbeats", "peers", "cohorts"))
+        rows = table.query_entities(f"{others} and RowKey ne '{MOVED}'")
         return [(row["PartitionKey"], row["RowKey"]) async for row in rows]
 
     async def broken_promises(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any
@@ -13,8 +14,11 @@ from azure.data.tables import TransactionOperation
 
 from local.tables import table_proxy
 from status_app.fleet_index.leading_cause import cause_id, leading_cause
+from status_app.fleet_index.peers import count_peers, inference
+from status_app.fleet_index.profile import Profile
 from status_app.fleet_index.rows import SHARDS, shard_of
 from status_app.http import routes
+from status_core import Cause, Reason
 
 MINUTE = timedelta(minutes=1)
 IMAGE = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.1"
@@ -66,6 +70,7 @@ async def test_devices_that_fail_alike_are_one_line_with_who_was_first_and_who_i
         "message": first["message"],
         "means": "The module has exited, and the agent waits before it starts it again.",
         "advice": "Read the logs of the module.",
+        "peers": None,
     }
     times = [example["since"] for example in first["examples"]]
     assert times == sorted(times)
@@ -224,3 +229,65 @@ def test_the_cause_of_what_is_stuck_the_longest_leads_where_the_device_has_none(
     assert (found.line, found.since) == ("backoff: a", at(1))
     del rows["module:a"]["StuckSince"]
     assert leading_cause(rows) is None
+
+
+async def test_peers_say_whether_it_is_the_image_or_the_device_with_the_numbers_and_their_time(app: App) -> None:
+    for number in range(3):
+        await seen(app, f"crash-{number}", "048", "a", runtimeStatus="backoff", exitCode=139)
+    await app.flag_stuck()
+    (cause,) = await listed(app.services.fleet(), routes.causes)
+    assert cause["peers"] == {
+        "devices": 3,
+        "running": 0,
+        "failing": 3,
+        "shared": None,
+        "countedAt": cause["peers"]["countedAt"],
+        "says": "It fails on all 3 devices that got this image: it looks like the image.",
+    }
+    assert cause["advice"] == "Look at the image, or go back to the one before."
+    for number in range(4):
+        await seen(app, f"well-{number}", "048", "a", runtimeStatus="running")
+    await app.flag_stuck(MINUTE)
+    (same,) = await listed(app.services.fleet(), routes.causes)
+    assert same["peers"] == cause["peers"]  # it is neither new nor doubled
+    for number in range(3):
+        await seen(app, f"more-{number}", "048", "a", runtimeStatus="backoff", exitCode=139)
+    await app.flag_stuck(MINUTE)
+    (same,) = await listed(app.services.fleet(), routes.causes)
+    assert (same["devices"], same["peers"]) == (6, cause["peers"])  # not before ten minutes have passed
+    await app.flag_stuck(10 * MINUTE)
+    (now,) = await listed(app.services.fleet(), routes.causes)
+    assert (now["peers"]["devices"], now["peers"]["running"], now["peers"]["failing"]) == (6, 4, 6)
+    assert now["peers"]["says"].startswith("It fails on 6 of 10 devices that got this image")
+
+
+def profile(image: str | None, cause: str = "", **changes: Any) -> Profile:
+    images = {"m1": (image, None)} if image else {}
+    base = Profile("module_failed", "backoff", cause, False, ("a",), "1.5.21", (), images, ())
+    return replace(base, **changes)
+
+
+@pytest.mark.parametrize(
+    ("reason", "fleet", "says"),
+    [
+        (Reason.PULL_FAILED, [profile(None, "c")] * 3, "No device runs this image, and 3 devices cannot get it"),
+        (
+            Reason.PULL_FAILED,
+            [profile("i:1")] * 9 + [profile("i:0", "c")],
+            "9 devices run this image, and 1 cannot get it",
+        ),
+        (Reason.BACKOFF, [profile("i:1", "c")], "It fails on all 1 device that got this image"),
+        (
+            Reason.BACKOFF,
+            [profile("i:1", "c", cohorts=("ring=canary",)), profile("i:1"), profile("i:2")],
+            "It fails on 1 of 2 devices that got this image; these have in common: ring=canary.",
+        ),
+        (Reason.PULL_FAILED, [], None),
+        (Reason.EXITED, [profile(None, "c")], None),
+    ],
+)
+def test_what_the_numbers_say(reason: Reason, fleet: list[Profile], says: str | None) -> None:
+    cause = Cause(reason, "m1", "i:1")
+    found = inference(cause, count_peers({"c": cause}, fleet, START)["c"])
+    assert (found is None) is (says is None)
+    assert found is None or found[0].startswith(says or "")

@@ -147,7 +147,8 @@ async def test_the_inventory_is_the_sum_of_all_devices(
     items = (await ask(reader, routes.images, "limit=200")).json["items"]
     assert proxy.requests["read"] - before == len(SHARDS)
     assert {(item["image"], item["digest"], item["module"]): item["devices"] for item in items} == expected
-    assert {item["digests"] for item in items} == {2}
+    for item in items:
+        assert item["digests"] == len({digest for image, digest, _ in expected if image == item["image"]})
     assert {deployment for item in items for deployment in item["deployments"]} == {"camera-2"}
     for limit in (1, 2, 7):
         found = await pages(reader, routes.images, limit=limit)
