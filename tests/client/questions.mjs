@@ -10,7 +10,7 @@ import createClient from "openapi-fetch";
 /** @typedef {import("../../schemas/openapi").paths} paths */
 
 const [, , baseUrl, key, deviceId, deploymentId] = argv;
-/** @type {import("openapi-fetch").Client<paths, "application/json">} */
+/** @type {import("openapi-fetch").Client<paths, `application/${string}`>} */
 const client = createClient({ baseUrl, headers: { "x-functions-key": key } });
 const { data: causes } = await client.GET("/causes");
 const causeId = causes?.items[0].causeId ?? "";
