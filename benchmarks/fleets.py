@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from local.azurite import azurite_tables
 from local.tables import TableProxy, table_proxy
 from status_app.ingest.notifications import Notification
 from status_app.iothub.twins import TwinPage
-from status_app.queries.devices import Devices
+from status_app.queries import Devices
 from status_app.queries.fleet import Fleet
 from status_app.reconcile.tasks import Notified
 from status_app.services import Services
@@ -73,6 +73,9 @@ class _Twins:
             "configurations": {_DEPLOYMENT: {"status": "Applied"}},
             "properties": {"desired": desired, "reported": reported},
         }
+
+    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+        raise NotImplementedError
 
     async def page(self, _continuation: str | None) -> TwinPage:
         return TwinPage([], None)

@@ -91,6 +91,9 @@ param gracePeriods object = {}
 @description('Grace period of what only a person can change: ISO 8601 duration.')
 param graceHopeless string = 'PT2M'
 
+@description('Names of device tags by which devices are in cohorts, at most three, such as ring,region.')
+param cohortTags string = ''
+
 @description('How long something must be as desired until its clock ends, after a new version: ISO 8601 duration.')
 param stableAfter string = 'PT60S'
 
@@ -240,6 +243,7 @@ module functionApp 'modules/function-app.bicep' = {
     graceDefault: graceDefault
     gracePeriods: string(gracePeriods)
     graceHopeless: graceHopeless
+    cohortTags: cohortTags
     stableAfter: stableAfter
     intensiveCare: intensiveCare
     failureThreshold: failureThreshold

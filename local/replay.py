@@ -97,6 +97,8 @@ async def _take(stack: Stack, proxy: TableProxy, step: Step) -> None:
             _order(stack, proxy, content["fault"])
         case "deployments":
             stack.iot_hub.give_list(content["deployments"])
+        case "device":
+            stack.iot_hub.registry.set_tags(content["device"]["deviceId"], content["device"]["tags"])
         case "raw":
             properties = content.get("properties", {})
             event = RoutedEvent(_body(content["raw"]), properties.get("deviceId", ""), properties)

@@ -2,6 +2,7 @@
 
     {"at": TIME, "twin": {"deviceId": ID, ...}}         the hub now holds this twin, and notifies
     {"at": TIME, "delete": ID}                          the device is deleted, and that is notified
+    {"at": TIME, "device": {"deviceId": ID, "tags": {...}}}    the device twin holds these tags
     {"at": TIME, "raw": TEXT, "properties": {...}}      any event on twin-changes
     {"at": TIME, "deployments": [...]}                  the hub's own list of deployments; refused before the first one
     {"settings": {NAME: VALUE}}                         settings of the app: the first line, and no other
@@ -35,6 +36,7 @@ OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {
 _BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "twin": ("notify", "repeat", "body"),
     "delete": ("notify", "repeat", "body"),
+    "device": (),
     "raw": ("properties", "repeat"),
     "deployments": (),
     "settings": (),
@@ -57,7 +59,7 @@ class Step:
     """One line.
 
     Attributes:
-        kind: `twin`, `delete`, `raw`, `deployments`, `settings`, `run` or `fault`.
+        kind: `twin`, `delete`, `device`, `raw`, `deployments`, `settings`, `run` or `fault`.
         content: What the line holds.
     """
 
@@ -149,6 +151,10 @@ def _is_twin(value: Any) -> bool:
     return isinstance(value, dict) and _is_device_id(value.get("deviceId"))
 
 
+def _is_device(value: Any) -> bool:
+    return _is_twin(value) and value.keys() == {"deviceId", "tags"} and isinstance(value["tags"], dict)
+
+
 def _is_number(value: Any, least: float, most: float) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and least <= value <= most
 
@@ -171,6 +177,7 @@ _ANYTHING: Final[_Taken] = ("anything", lambda _: True)
 _TAKES: Final[Mapping[str, _Taken]] = {
     "twin": ("a twin with its deviceId", _is_twin),
     "delete": ("a device id", _is_device_id),
+    "device": ("an object with deviceId and tags", _is_device),
     "raw": ("a text", lambda value: isinstance(value, str)),
     "deployments": ("a list of configurations", lambda value: isinstance(value, list)),
     "settings": ("an object of texts", _is_properties),

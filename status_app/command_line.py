@@ -1,35 +1,51 @@
-"""`python -m status_app COMMAND`: what an operator, or a pipeline, asks of a running app."""
+"""`edge-status COMMAND`, or `python -m status_app COMMAND`: what an operator, or a pipeline, asks of a running app.
+
+What asks the API needs the standard library alone. Commands that need packages of the app import them when they run.
+"""
 
 import argparse
 import asyncio
 import os
+import re
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
-from typing import Final
-
-from azure.core.exceptions import HttpResponseError
+from typing import TYPE_CHECKING, Final
 
 from status_app.commands.arguments import Parser, duration, name, number, threshold
-from status_app.commands.dead_letter_replay import replay_dead_letters
-from status_app.commands.doctor.command import doctor
-from status_app.commands.doctor.end_to_end import end_to_end
 from status_app.commands.exit_codes import ExitCode, missing_package
 from status_app.commands.explain.command import explain
-from status_app.commands.fleet_status import FleetStatus, RefusedError
+from status_app.commands.fleet_status import FleetSource, FleetStatus, RefusedError
 from status_app.commands.fleet_status.choose_source import choose_source
 from status_app.commands.gate.lines import Progress
 from status_app.commands.gate.rule import GateCriteria
 from status_app.commands.gate.wait import Gate, WaitLimits
+from status_app.commands.lists import Form, print_list
 from status_app.errors import SettingError, UnavailableError
 from status_app.service_clock import machine_time
-from status_app.services import Services
 from status_app.settings import SHARED, Settings
 from status_app.telemetry.logs import quiet_libraries
 
+if TYPE_CHECKING:
+    from status_app.services import Services
+
 _INTERVALS: Final = {"least": timedelta(seconds=1), "longest": timedelta(minutes=1)}
 """What a heartbeat once a minute allows."""
+_DEVICES: Final = {
+    "state": "in this state",
+    "deployment": "on which this deployment is applied",
+    "stuck": "of which something is stuck",
+    "reason": "whose state has this reason",
+    "cause": "under the cause of this id",
+    "flag": "with this flag",
+    "image": "of which a module reports this image",
+    "digest": "of which a module reports an image of this digest",
+    "agentVersion": "whose edgeAgent is of this version",
+    "prefix": "whose id begins so",
+    "cohort": "in this cohort, such as ring=canary",
+}
+"""By what a list of devices is asked."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -49,6 +65,11 @@ def main(arguments: list[str] | None = None) -> int:
         return _complain("", ExitCode.INTERRUPTED)
 
 
+def command() -> None:
+    """What `edge-status` runs."""
+    sys.exit(main())
+
+
 def _failure(error: Exception) -> tuple[str, ExitCode]:
     """What is said of an error. One that is not the app's own may quote a request, or an answer."""
     match error:
@@ -60,15 +81,16 @@ def _failure(error: Exception) -> tuple[str, ExitCode]:
             return str(error), ExitCode.UNAVAILABLE
         case ModuleNotFoundError():
             return missing_package(error), ExitCode.UNAVAILABLE
-        case HttpResponseError():
-            return f"the table service refused: {error.status_code or type(error).__name__}", ExitCode.CONFIG
+    azure = sys.modules.get("azure.core.exceptions")  # not there where nothing was asked that could raise these
+    if azure is not None and isinstance(error, azure.HttpResponseError):
+        return f"the table service refused: {error.status_code or type(error).__name__}", ExitCode.CONFIG
     traceback.print_tb(error.__traceback__)
     return f"a bug: {type(error).__name__}", ExitCode.SOFTWARE
 
 
 def parser() -> argparse.ArgumentParser:
     """Reads the arguments of every command; `run` of what it gives is the command."""
-    all_commands = Parser(prog="python -m status_app", description=__doc__)
+    all_commands = Parser(prog="edge-status", description=__doc__)
     commands = all_commands.add_subparsers(required=True, metavar="COMMAND")
 
     replay = commands.add_parser(
@@ -145,7 +167,40 @@ def parser() -> argparse.ArgumentParser:
     told.add_argument("--json", action="store_true", help="print the answer of the API in the place of sentences")
     _add_source(told)
     told.set_defaults(run=_explain)
+    _add_lists(commands)
     return all_commands
+
+
+def _add_lists(commands: "argparse._SubParsersAction[Parser]") -> None:
+    def add(command: str, what: str, names: Mapping[str, str], **asked: str) -> None:
+        listed = commands.add_parser(command, help=what, description=f"Print {what}.")
+        for parameter, text in names.items():
+            name = re.sub("([A-Z])", r"-\1", parameter).lower()
+            if parameter == "stuck":
+                listed.add_argument("--stuck", action="store_const", const="true", help=text)
+            else:
+                listed.add_argument(f"--{name}", dest=parameter, metavar="WORD", help=text)
+        form = listed.add_mutually_exclusive_group()
+        for word in (Form.JSON, Form.CSV):
+            form.add_argument(f"--{word}", action="store_const", dest="form", const=word, help=f"print {word.upper()}")
+        _add_source(listed)
+        name = "devices" if command == "stuck" else command
+        listed.set_defaults(run=_print_list, list=name, form=Form.TABLE, names=(*names, *asked), **asked)
+
+    which = {name: f"those {text}" for name, text in _DEVICES.items()}
+    of_stuck = {name: text for name, text in which.items() if name != "stuck"}
+    add("stuck", "devices of which something is stuck, the longest first", of_stuck, stuck="true")
+    add("devices", "devices, those to which all applies that is given", which)
+    add("deployments", "deployments as they were counted last", {})
+    causes = {"deployment": "of devices on which this deployment is applied", "cohort": which["cohort"]}
+    add("causes", "what is wrong, devices that fail alike as one line", causes)
+    add("images", "images that modules report, with their digests", {})
+
+
+async def _print_list(options: argparse.Namespace) -> int:
+    given = {name: getattr(options, name) for name in options.names}
+    words = {name: value for name, value in given.items() if value is not None}
+    return await _ask(options, lambda fleet: print_list(fleet, options.list, words, sys.stdout, options.form))
 
 
 def _add_source(command: argparse.ArgumentParser) -> None:
@@ -161,6 +216,8 @@ def _add_duration(command: argparse.ArgumentParser, name: str, default: str, tex
 
 
 async def _replay_dead_letters(options: argparse.Namespace) -> int:
+    from status_app.commands.dead_letter_replay import replay_dead_letters  # noqa: PLC0415 (needs packages of the app)
+
     def confirm(events: int) -> bool:
         print(f"{events} events: reads the twins of their devices, writes what they say, deletes what is done")
         return options.yes or _confirm()
@@ -212,6 +269,9 @@ async def _explain(options: argparse.Namespace) -> int:
 
 
 async def _doctor(options: argparse.Namespace) -> int:
+    from status_app.commands.doctor.command import doctor  # noqa: PLC0415 (as above)
+    from status_app.commands.doctor.end_to_end import end_to_end  # noqa: PLC0415 (as above)
+
     if options.end_to_end:
         return await end_to_end(os.environ, print, lambda: options.yes or _confirm(), url=options.url, key=options.key)
     return await doctor(os.environ, print, url=options.url, key=options.key, as_json=options.json)
@@ -221,7 +281,7 @@ def _confirm() -> bool:
     return sys.stdin.isatty() and input("go on? [y/N] ").strip().lower() in ("y", "yes")
 
 
-async def _ask(options: argparse.Namespace, run: Callable[[FleetStatus], Awaitable[int]]) -> int:
+async def _ask(options: argparse.Namespace, run: Callable[[FleetSource], Awaitable[int]]) -> int:
     fleet = choose_source(os.environ, options.url, options.key)
     try:
         return await run(fleet)
@@ -229,7 +289,7 @@ async def _ask(options: argparse.Namespace, run: Callable[[FleetStatus], Awaitab
         await fleet.close()
 
 
-async def _services_as_the_app() -> Services:
+async def _services_as_the_app() -> "Services":
     """The services by the settings of the app, as its tables say them; the environment says where all is.
 
     Raises:
@@ -252,7 +312,9 @@ async def _services_as_the_app() -> Services:
     return _services(os.environ, settings)
 
 
-def _services(environment: Mapping[str, str], settings: Settings | None = None) -> Services:
+def _services(environment: Mapping[str, str], settings: Settings | None = None) -> "Services":
+    from status_app.services import Services  # noqa: PLC0415 (as above)
+
     settings = settings or Settings.read(environment)
     try:
         return Services(settings, is_command=True)

@@ -14,15 +14,19 @@ from status_app.events.publisher import TransitionPublisher
 from status_app.fleet_index import lookups
 from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.peers import PeerRows
 from status_app.fleet_index.projection import FleetProjection
 from status_app.ingest import dead_letters
 from status_app.ingest.dead_letters import DeadLetters
 from status_app.iothub.breaker import TwinBreaker, TwinSource
+from status_app.iothub.cohorts import CohortReader
 from status_app.iothub.twins import TwinReader
 from status_app.queries import Fleet
 from status_app.queries.health import Health
+from status_app.reconcile.cohort_refresh import CohortRefresh
 from status_app.reconcile.flag_stuck import FlagStuck
 from status_app.reconcile.index_build import IndexBuild
+from status_app.reconcile.peer_count import PeerCount
 from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.resync import Resync
 from status_app.reconcile.resync_position import ResyncPosition
@@ -38,6 +42,7 @@ from status_app.status_table.commit import DeviceCommit
 from status_app.status_table.reader import DeviceReader
 from status_app.storage.app_settings import keep_settings, read_settings
 from status_app.storage.client import table_errors, table_service
+from status_app.storage.cohort_values import CohortValues
 from status_app.storage.heartbeats import Heartbeats
 from status_app.telemetry.exporter import azure_monitor
 
@@ -48,6 +53,7 @@ class _Parts:
     resync: Resync
     reconciler: Reconciler
     dead_letters: DeadLetters
+    refresh: CohortRefresh | None
 
 
 class Services:
@@ -155,18 +161,24 @@ class Services:
             if not self._is_command:
                 await keep_settings(deployments_table, hub, settings.shared)
             projection, former = FleetProjection(index_table, self._sleep), FormerIndex(index_table)
+            cohorts = None
+            if settings.cohort_tags:
+                cohorts = CohortReader(settings.cohort_tags, self._twins, CohortValues(deployments_table))
             hub_list = HubList(rows, self._list, self._clock)
             reconciler = Reconciler(
-                devices, commit, projection, former, outbox, self._twins, policy, hub_list, self._clock
+                devices, commit, projection, former, outbox, self._twins, policy, hub_list, self._clock, cohorts
             )
+            refresh = CohortRefresh(index_table, index, cohorts, reconciler, self._clock) if cohorts else None
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
+            peers = PeerCount(PeerRows(index_table), index, self._clock)
             deployments = Deployments(rows, index, devices, publisher, policy, hub_list, hub=hub, clock=self._clock)
             position, ticks = ResyncPosition(index_table), self._ticks
             self._parts = _Parts(
-                FlagStuck(index, build, deployments, outbox, reconciler, self._twins, self._clock, ticks),
-                Resync(index, build, position, reconciler, self._twins, self._clock, ticks),
+                FlagStuck(index, build, deployments, outbox, reconciler, self._twins, self._clock, ticks, peers),
+                Resync(index, build, position, reconciler, self._twins, self._clock, ticks, refresh),
                 reconciler,
                 DeadLetters(await self._table(dead_letters.TABLE)),
+                refresh,
             )
         return self._parts
 

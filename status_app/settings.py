@@ -25,6 +25,9 @@ SHARED: Final = (
 )
 """Settings that say what rows mean. None of them is a secret."""
 
+MOST_TAGS: Final = 3
+"""Tags by which devices are in cohorts."""
+_TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SCHEDULE: Final = re.compile(r"[\w*,/-]+(?: +[\w*,/-]+){5}")
 _HOST: Final = "__fullyQualifiedNamespace"
 """Behind the name of a connection: the setting that has a host name in its place, for the app's identity."""
@@ -44,6 +47,7 @@ class Settings:
         twin_reads_per_second: Most twins that this process reads in a second; 0: no limit (`TWIN_READS_PER_SECOND`).
         twin_queries_per_minute: Most pages of twins that this process asks for in a minute; 0: no limit
             (`TWIN_QUERIES_PER_MINUTE`).
+        cohort_tags: Names of the tags by which devices are in cohorts (`COHORT_TAGS`).
         transitions: Connection string or host name of an Event Hubs namespace (`Transitions`), and the event hub in it
             (`TRANSITIONS_HUB`); None where no events are published.
         sends_metrics: Whether metrics go to Azure Monitor (`TELEMETRY`).
@@ -58,6 +62,7 @@ class Settings:
     history_limit: int
     twin_reads_per_second: int
     twin_queries_per_minute: int
+    cohort_tags: tuple[str, ...]
     transitions: tuple[str, str] | None
     sends_metrics: bool
     schedules: Mapping[str, str]
@@ -86,6 +91,7 @@ class Settings:
             history_limit=_count(environment, "HISTORY_LIMIT", 500, least=1),
             twin_reads_per_second=_count(environment, "TWIN_READS_PER_SECOND", 50, least=0),
             twin_queries_per_minute=_count(environment, "TWIN_QUERIES_PER_MINUTE", 16, least=0),
+            cohort_tags=_cohort_tags(environment),
             transitions=_transitions(environment),
             sends_metrics=_sends_metrics(environment),
             schedules=read_schedules(environment),
@@ -250,6 +256,16 @@ def _periods(environment: Mapping[str, str], name: str) -> Mapping[str, timedelt
         return {key: parse_duration(str(period)) for key, period in periods.items()}
     except ValueError as error:
         raise SettingError(f"{name} is {value!r}: {takes} ({error})") from None
+
+
+def _cohort_tags(environment: Mapping[str, str]) -> tuple[str, ...]:
+    value = environment.get("COHORT_TAGS", "").strip()
+    names = tuple(name.strip() for name in value.split(",")) if value else ()
+    if len(names) > MOST_TAGS or len(set(names)) < len(names) or not all(map(_TAG.fullmatch, names)):
+        raise SettingError(
+            f"COHORT_TAGS is {value!r}: it takes names of device tags, at most {MOST_TAGS}, as ring,region"
+        )
+    return names
 
 
 def _count(environment: Mapping[str, str], name: str, default: int, *, least: int) -> int:

@@ -48,6 +48,9 @@ class _Hub:
     async def read(self, _device_id: str) -> Mapping[str, Any] | None:
         return self.twin
 
+    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+        raise NotImplementedError
+
     async def page(self, _continuation: str | None) -> TwinPage:
         return TwinPage([self.twin] if self.twin is not None else [], None)
 

@@ -56,6 +56,7 @@ def written(tables: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
     async def run() -> None:
         folder = tmp_path_factory.mktemp("stack")
         async with running_stack(folder, tables, lambda: datetime.now(UTC)) as stack:
+            stack.iot_hub.registry.set_tags(DEVICE, {"ring": "canary"})
             stack.iot_hub.registry.put(TWIN | {"deviceId": DEVICE})
             stack.send(RoutedEvent(b"x" * 100_000, "", {"opType": "none of a twin"}))
             stack.iot_hub.registry.put(SUCCESSFUL | {"deviceId": "successful"})
@@ -69,7 +70,9 @@ def written(tables: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
             position = ResyncPosition(service.get_table_client("DeploymentIndex"))
             await position.write(Cycle("continuation"), [1])
 
-    asyncio.run(run())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COHORT_TAGS", "ring")
+        asyncio.run(run())
     with TableServiceClient.from_connection_string(tables) as service:
         letters = service.get_table_client("DeadLetter").list_entities()
         names = {name for letter in letters for name in letter}

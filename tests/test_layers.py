@@ -34,7 +34,7 @@ LAYERS = (
     {"queries", "reconcile"},
     {"events", "rollouts", "fleet_index", "status_table", "iothub", "ingest"},
     {"storage"},
-    {"telemetry", "settings", "errors", "retry", "schedule", "service_clock", "version"},
+    {"listing", "telemetry", "settings", "errors", "retry", "schedule", "service_clock", "version"},
 )
 """The parts of status_app, from the top down: each may import its own layer, and those below."""
 

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 import venv
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
@@ -24,7 +26,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment that has the wheel alone."""
     folder = tmp_path_factory.mktemp("library")
     source = folder / "source"  # a build leaves files beside what it builds
-    shutil.copytree(ROOT / "status_core", source / "status_core", ignore=shutil.ignore_patterns("__pycache__"))
+    for package in ("status_core", "status_app"):
+        shutil.copytree(ROOT / package, source / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", source)
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(source)]
     subprocess.run(build, check=True, cwd=folder)  # noqa: S603 (a fixed command)
@@ -37,10 +40,52 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return found
 
 
-def test_the_wheel_has_the_core_with_its_types_and_nothing_else(python: Path) -> None:
+def test_the_wheel_has_the_core_with_its_types_and_the_commands_and_nothing_else(python: Path) -> None:
     packages = {path.name for path in python.parents[1].glob("lib/*/site-packages/*") if path.is_dir()}
-    assert {name for name in packages if not name.endswith(".dist-info")} - {"__pycache__"} == {"status_core"}
+    assert {name for name in packages if not name.endswith(".dist-info")} - {"__pycache__", "bin"} == {
+        "status_core",
+        "status_app",
+    }
     assert list(python.parents[1].glob("lib/*/site-packages/status_core/py.typed"))
+
+
+class OneCause(BaseHTTPRequestHandler):
+    """An API of which a fleet has one cause."""
+
+    def do_GET(self) -> None:
+        is_known = self.headers["x-functions-key"] == "a-key" and self.path.startswith("/api/causes?")
+        body = json.dumps({"items": [{"cause": "backoff: m1", "devices": 16}], "next": None}).encode()
+        self.send_response(200 if is_known else 401)
+        self.send_header("Content-Type", "application/json")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_edge_status_asks_the_api_where_nothing_but_the_wheel_is_installed(python: Path, tmp_path: Path) -> None:
+    (entry,) = python.parents[1].glob("lib/*/site-packages/*.dist-info/entry_points.txt")
+    assert "edge-status = status_app.command_line:command" in entry.read_text()
+    program = "import sys; from status_app.command_line import command; sys.argv[0] = 'edge-status'; command()"
+    server = ThreadingHTTPServer(("127.0.0.1", 0), OneCause)
+    Thread(target=server.serve_forever, daemon=True).start()
+    address = {"DEPLOYMENT_STATUS_URL": f"http://127.0.0.1:{server.server_port}", "DEPLOYMENT_STATUS_KEY": "a-key"}
+
+    def ask(*arguments: str, **environment: str) -> tuple[int, str, str]:
+        command = [str(python), "-I", "-c", program, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 (fixed)
+        return done.returncode, done.stdout, done.stderr
+
+    code, printed, said = ask("causes", **address)
+    assert (code, said) == (0, "")
+    assert [line.split() for line in printed.splitlines()][1] == ["16", "backoff:", "m1"]
+    code, _, said = ask("causes", STATUS_TABLES="https://a.table.core.windows.net")
+    assert (code, "pip install 'edge-deployment-status[tables]'" in said) == (64, True)
+    code, _, said = ask("doctor")
+    assert (code, "this command needs a package that is not here" in said) == (78, True)
+    server.shutdown()
+    server.server_close()
 
 
 def run(python: Path, example: str, given: str, folder: Path) -> subprocess.CompletedProcess[str]:

@@ -59,6 +59,9 @@ param gracePeriods string
 @description('GRACE_HOPELESS.')
 param graceHopeless string
 
+@description('COHORT_TAGS.')
+param cohortTags string
+
 @description('STABLE_AFTER.')
 param stableAfter string
 
@@ -192,6 +195,7 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     GRACE_DEFAULT: graceDefault
     GRACE_PERIODS: gracePeriods
     GRACE_HOPELESS: graceHopeless
+    COHORT_TAGS: cohortTags
     STABLE_AFTER: stableAfter
     INTENSIVE_CARE: intensiveCare
     FAILURE_THRESHOLD: failureThreshold

@@ -57,6 +57,7 @@ class Registry:
         self._now = now
         self._notify = notify
         self._twins: dict[str, Twin] = {}
+        self._tags: dict[str, Mapping[str, Any]] = {}
         self._identities = itertools.count(100_000_001)
 
     def __len__(self) -> int:
@@ -65,6 +66,19 @@ class Registry:
     def get(self, device_id: str) -> Twin | None:
         """The twin of a device's `$edgeAgent`; None where the hub knows no such device."""
         return self._twins.get(device_id)
+
+    def set_tags(self, device_id: str, tags: Mapping[str, Any]) -> None:
+        """Says which tags the twin of a device holds, in the place of those before. No route of this app tells of it.
+
+        Args:
+            device_id: A device, be it that the hub gets to know it later.
+            tags: Any JSON object.
+        """
+        self._tags[device_id] = tags
+
+    def tags(self, device_id: str) -> Mapping[str, Any]:
+        """The tags that the twin of a device holds."""
+        return self._tags.get(device_id, {})
 
     def page(self, size: int, after: str | None = None) -> list[Twin]:
         """The next `size` twins in the order of their device ids, those after the device `after`."""

@@ -5,7 +5,7 @@ import json
 import re
 from base64 import b64decode, b64encode
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final, Literal
@@ -19,6 +19,11 @@ from local.iothub.registry import EDGE_AGENT, Registry, device_twin
 _QUERY: Final = re.compile(
     r"\s*select\s+\*\s+from\s+devices\.modules\s+where\s+(?-i:moduleId)\s*=\s*'(?-i:\$edgeAgent)'\s*", re.IGNORECASE
 )
+_TAGS_QUERY: Final = re.compile(
+    r"\s*select\s+(?-i:deviceId)\s*,\s*tags\s+from\s+devices(?:\s+where\s+(?-i:deviceId)\s+in\s*\[(?P<ids>.*)\])?\s*",
+    re.IGNORECASE,
+)
+_TEXT: Final = re.compile(r"'((?:[^'\\]|\\')*)'")
 _PAGE_SIZE: Final = 100
 _CODES: Final = {HTTPStatus.TOO_MANY_REQUESTS: "ThrottlingException", HTTPStatus.INTERNAL_SERVER_ERROR: "ServerError"}
 
@@ -118,19 +123,32 @@ class TwinService:
         except ValueError as error:
             return _refusal(HTTPStatus.BAD_REQUEST, "ArgumentInvalid", f"The request cannot be read: {error}.")
         text = query.get("query") if isinstance(query, Mapping) else None
-        if not isinstance(text, str) or _QUERY.fullmatch(text) is None or size < 1:
+        tags = _TAGS_QUERY.fullmatch(text) if isinstance(text, str) else None
+        if not isinstance(text, str) or (tags is None and _QUERY.fullmatch(text) is None) or size < 1:
             message = (
-                "This stand-in answers one query, in pages of at least one twin: "
-                "SELECT * FROM devices.modules WHERE moduleId = '$edgeAgent'."
+                "This stand-in answers two queries, in pages of at least one twin: "
+                "SELECT * FROM devices.modules WHERE moduleId = '$edgeAgent', and "
+                "SELECT deviceId, tags FROM devices, with WHERE deviceId IN ['a', 'b'] or without."
             )
             return _refusal(HTTPStatus.BAD_REQUEST, "ArgumentInvalid", message)
+        if tags is not None and tags["ids"] is not None:
+            named = [device.replace("\\'", "'") for device in _TEXT.findall(tags["ids"])]
+            known = [device for device in named if self._registry.get(device) is not None]
+            return web.json_response(self._tagged(known), headers={"x-ms-item-type": "raw"})
         # One more than asked for tells whether there is a next page.
         twins = self._registry.page(min(size, _PAGE_SIZE) + 1, after)
         page = twins[: min(size, _PAGE_SIZE)]
-        headers = {"x-ms-item-type": "twin"}
+        headers = {"x-ms-item-type": "twin" if tags is None else "raw"}
         if len(twins) > len(page):
             headers["x-ms-continuation"] = b64encode(page[-1]["deviceId"].encode()).decode()
+        if tags is not None:
+            return web.json_response(self._tagged([twin["deviceId"] for twin in page]), headers=headers)
         return web.json_response(page, headers=headers)
+
+    def _tagged(self, device_ids: Iterable[str]) -> list[Mapping[str, Any]]:
+        """Devices with their tags; one that has none says nothing of them."""
+        found = ((device_id, self._registry.tags(device_id)) for device_id in device_ids)
+        return [{"deviceId": device_id, **({"tags": tags} if tags else {})} for device_id, tags in found]
 
     async def _list_configurations(self, _request: web.Request) -> web.Response:
         if not self.gives_list:

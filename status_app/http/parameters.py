@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -65,15 +64,9 @@ class Parameters:
             raise ParameterError(f"{name} takes at most {_LONGEST} characters")
         return value
 
-    def word[Word: StrEnum](self, name: str, words: type[Word]) -> Word | None:
-        """A word of a closed set."""
-        value = self._values.get(name)
-        if value is None:
-            return None
-        try:
-            return words(value)
-        except ValueError:
-            raise ParameterError(f"{name} takes one of {', '.join(words)}") from None
+    def words(self, names: Collection[str]) -> Mapping[str, str]:
+        """Those of some names that are given, as they stand."""
+        return {name: self._values[name] for name in names if name in self._values}
 
     def flag(self, name: str) -> bool:
         """Whether a parameter is given that takes nothing but `true`."""
@@ -81,6 +74,13 @@ class Parameters:
         if value not in (None, "true"):
             raise ParameterError(f"{name} takes true, or is left out")
         return value is not None
+
+    def is_csv(self) -> bool:
+        """Whether a list is asked for as CSV."""
+        value = self._values.get("format", "json")
+        if value not in ("json", "csv"):
+            raise ParameterError("format takes json or csv")
+        return value == "csv"
 
     def limit(self) -> int:
         """How many items a page has at most."""

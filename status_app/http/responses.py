@@ -5,6 +5,7 @@ import json
 import logging
 import re
 from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ import azure.functions as func
 
 from status_app.errors import StatusAppError, UnavailableError
 from status_app.http.parameters import ParameterError
-from status_app.queries import PlaceError
+from status_app.queries import FilterError, PlaceError
 
 RETRY_AFTER: Final = 5
 """Seconds after which the table service may answer again."""
@@ -25,10 +26,19 @@ HEADERS: Final = {
 """Of every answer: it holds nothing that a browser may run, and its address may hold a key."""
 
 _JSON: Final = "application/json"
+_CSV: Final = "text/csv"
 _PROBLEM: Final = "application/problem+json"
 _TAG: Final = re.compile(r'(?:W/)?("[^"]*")')
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Csv:
+    """A page of a list as CSV; `next` has the parameters that ask for the one behind it, none at the end."""
+
+    text: str
+    next: str = ""
 
 
 class NotFoundError(StatusAppError):
@@ -40,11 +50,17 @@ async def answered(request: func.HttpRequest, answer: Awaitable[Any]) -> func.Ht
 
     Args:
         request: The request.
-        answer: Gives what is sent as JSON.
+        answer: Gives what is sent: as JSON, but for a page of CSV.
     """
+    headers, kind = dict(HEADERS), _JSON
     try:
-        body = json.dumps(await answer).encode()
-    except ParameterError as error:
+        found = await answer
+        if isinstance(found, Csv):
+            body, kind = found.text.encode("utf-8", "replace"), _CSV
+            headers |= {"Link": f'<?{found.next}>; rel="next"'} if found.next else {}
+        else:
+            body = json.dumps(found).encode()
+    except (ParameterError, FilterError) as error:
         return problem(HTTPStatus.BAD_REQUEST, str(error))
     except PlaceError:
         return problem(HTTPStatus.BAD_REQUEST, "next is no place of this list: begin without it")
@@ -53,10 +69,10 @@ async def answered(request: func.HttpRequest, answer: Awaitable[Any]) -> func.Ht
     except UnavailableError as error:
         _log.warning("%s", error)
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "the table service does not answer now: try again later")
-    headers = {**HEADERS, "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
+    headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
     if _is_known(headers["ETag"], request.headers.get("if-none-match", "")):
         return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return func.HttpResponse(body, headers=headers, mimetype=_JSON)
+    return func.HttpResponse(body, headers=headers, mimetype=kind)
 
 
 def problem(status: HTTPStatus, detail: str) -> func.HttpResponse:

@@ -3,29 +3,40 @@
 from collections.abc import Collection
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlencode
 
 import azure.functions as func
 
 from status_app.http.next_token import next_token, read_token
 from status_app.http.parameters import ParameterError, Parameters
-from status_app.http.responses import NotFoundError, answered, plain
+from status_app.http.responses import Csv, NotFoundError, answered, plain
+from status_app.listing.columns import (
+    AGENTS,
+    CAUSES,
+    DEPLOYMENTS,
+    DEVICES,
+    IMAGES,
+    MODULES,
+    TRANSITIONS,
+    ListColumns,
+)
+from status_app.listing.csv_lines import csv_lines
 from status_app.queries import Answer, Devices, Fleet, Page, Place
+from status_app.queries.device_filter import PARAMETERS, read_cohort
 from status_app.queries.health import OK, Health
-from status_core import State
 
-_PAGED: Final = ("limit", "next")
+_PAGED: Final = ("limit", "next", "format")
 _NO_DEVICE: Final = "no device of this id is known"
+_NO_CAUSE: Final = "no device has a cause of this id now: /causes lists those that there are"
 _NO_DEPLOYMENT: Final = "no deployment of this id is known: no device is credited with it, and none ever was"
 
 
 async def devices(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
     """GET /devices."""
 
-    async def answer() -> Answer:
-        asked = _List(request, "devices", ("state", "deployment", "stuck"))
-        parameters = asked.parameters
-        state, stuck = parameters.word("state", State), parameters.flag("stuck")
-        which = Devices(state, parameters.text("deployment"), stuck)
+    async def answer() -> Answer | Csv:
+        asked = _List(request, "devices", DEVICES, PARAMETERS)
+        which = Devices.read(asked.parameters.words(PARAMETERS))
         return asked.answer(await fleet.devices(which, asked.after, asked.limit))
 
     return await answered(request, answer())
@@ -44,9 +55,9 @@ async def device(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
 async def transitions(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
     """GET /devices/{deviceId}/transitions."""
 
-    async def answer() -> Answer:
+    async def answer() -> Answer | Csv:
         device_id = request.route_params["deviceId"]
-        asked = _List(request, f"transitions of {device_id}")
+        asked = _List(request, f"transitions of {device_id}", TRANSITIONS)
         return asked.answer(_found(await fleet.transitions(device_id, asked.after, asked.limit), _NO_DEVICE))
 
     return await answered(request, answer())
@@ -55,8 +66,8 @@ async def transitions(fleet: Fleet, request: func.HttpRequest) -> func.HttpRespo
 async def modules(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
     """GET /modules."""
 
-    async def answer() -> Answer:
-        asked = _List(request, "modules", ("stuck", "stuckBefore"))
+    async def answer() -> Answer | Csv:
+        asked = _List(request, "modules", MODULES, ("stuck", "stuckBefore"))
         stuck, before = asked.parameters.flag("stuck"), asked.parameters.time("stuckBefore")
         if stuck is (before is not None):
             raise ParameterError("the request takes either stuck or stuckBefore")
@@ -67,11 +78,53 @@ async def modules(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
     return await answered(request, answer())
 
 
+async def causes(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /causes."""
+
+    async def answer() -> Answer | Csv:
+        asked = _List(request, "causes", CAUSES, ("deployment", "cohort"))
+        deployment, cohort = asked.parameters.text("deployment"), read_cohort(asked.parameters.words(("cohort",)))
+        return asked.answer(await fleet.causes(deployment, cohort, asked.after, asked.limit))
+
+    return await answered(request, answer())
+
+
+async def cause_devices(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /causes/{causeId}/devices."""
+
+    async def answer() -> Answer | Csv:
+        cause = request.route_params["causeId"]
+        asked = _List(request, f"devices of cause {cause}", DEVICES)
+        return asked.answer(_found(await fleet.cause_devices(cause, asked.after, asked.limit), _NO_CAUSE))
+
+    return await answered(request, answer())
+
+
+async def images(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /images."""
+
+    async def answer() -> Answer | Csv:
+        asked = _List(request, "images", IMAGES)
+        return asked.answer(await fleet.images(asked.after, asked.limit))
+
+    return await answered(request, answer())
+
+
+async def agents(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /agents."""
+
+    async def answer() -> Answer | Csv:
+        asked = _List(request, "agents", AGENTS)
+        return asked.answer(await fleet.agents(asked.after, asked.limit))
+
+    return await answered(request, answer())
+
+
 async def deployments(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
     """GET /deployments."""
 
-    async def answer() -> Answer:
-        asked = _List(request, "deployments")
+    async def answer() -> Answer | Csv:
+        asked = _List(request, "deployments", DEPLOYMENTS)
         return asked.answer(await fleet.deployments(asked.after, asked.limit))
 
     return await answered(request, answer())
@@ -81,8 +134,8 @@ async def deployment(fleet: Fleet, request: func.HttpRequest) -> func.HttpRespon
     """GET /deployments/{deploymentId}."""
 
     async def answer() -> Answer:
-        Parameters(request, ())
-        return _found(await fleet.deployment(request.route_params["deploymentId"]), _NO_DEPLOYMENT)
+        cohort = read_cohort(Parameters(request, ("cohort",)).words(("cohort",)))
+        return _found(await fleet.deployment(request.route_params["deploymentId"], cohort), _NO_DEPLOYMENT)
 
     return await answered(request, answer())
 
@@ -110,15 +163,21 @@ class _List:
         ParameterError: A parameter is wrong.
     """
 
-    def __init__(self, request: func.HttpRequest, path: str, names: Collection[str] = ()) -> None:
+    def __init__(self, request: func.HttpRequest, path: str, columns: ListColumns, names: Collection[str] = ()) -> None:
         self.parameters = Parameters(request, (*names, *_PAGED))
         self.limit = self.parameters.limit()
+        self._is_csv = self.parameters.is_csv()
         self._path = path
+        self._columns = columns
         self.after: Place | None = read_token(request.params.get("next"), path, self.parameters.question)
 
-    def answer(self, page: Page) -> Answer:
-        token = next_token(page.after, self._path, self.parameters.question)
-        return {"items": page.items, "next": token, **page.beside}
+    def answer(self, page: Page) -> Answer | Csv:
+        following = next_token(page.after, self._path, self.parameters.question)
+        if not self._is_csv:
+            return {"items": page.items, "next": following, **page.beside}
+        asked = {**self.parameters.question, "limit": str(self.limit)}
+        place = "" if following is None else urlencode({**asked, "next": following})
+        return Csv(csv_lines(self._columns, page.items), place)
 
 
 def _found[Found: (Answer, Page)](found: Found | None, detail: str) -> Found:

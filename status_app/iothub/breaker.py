@@ -9,7 +9,7 @@ A read that fails alone opens nothing: of one device alone the hub may have noth
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from status_app.errors import StatusAppError, UnavailableError
@@ -37,6 +37,9 @@ class TwinSource(Protocol):
 
     async def page(self, continuation: str | None) -> TwinPage:
         """One page of all `$edgeAgent` twins."""
+
+    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+        """One page of devices with their tags: of some devices, or of all."""
 
 
 class TwinBreaker:
@@ -86,6 +89,11 @@ class TwinBreaker:
         """
         self._check()
         return await self._watch(lambda: self._twins.page(continuation), is_query=True)
+
+    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+        """As TwinReader.tags. Errors as of `page`."""
+        self._check()
+        return await self._watch(lambda: self._twins.tags(continuation, device_ids), is_query=True)
 
     def _check(self) -> None:
         if self.is_open:

@@ -43,6 +43,8 @@ LIST_SIZE: Final = 1000
 """More deployments than a hub can have: it gives fewer where nobody says how many."""
 QUERY: Final = f"SELECT * FROM devices.modules WHERE moduleId = '{EDGE_AGENT}'"  # noqa: S608 (of constants)
 
+TAGS_QUERY: Final = "SELECT deviceId, tags FROM devices"
+
 _ABSENT: Final = ("DeviceNotFound", "ModuleNotFound")
 _BAD_REQUEST: Final = 400
 _SERVER_ERROR: Final = 500
@@ -159,9 +161,27 @@ class TwinReader:
             ContinuationError: The hub does not take the continuation.
             UnavailableError: As of `read`; also where the answer is no list.
         """
+        return await self._page(QUERY, continuation)
+
+    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+        """One page of devices with their tags, which stand in the twin of a device and not in that of a module.
+
+        Args:
+            continuation: What the page before gave; None for the first page.
+            device_ids: These devices, at most a page of them; none: all.
+
+        Raises:
+            ContinuationError: The hub does not take the continuation.
+            UnavailableError: As of `page`.
+        """
+        named = ", ".join("'" + device_id.replace("'", "\\'") + "'" for device_id in device_ids)
+        query = f"{TAGS_QUERY} WHERE deviceId IN [{named}]" if device_ids else TAGS_QUERY
+        return await self._page(query, continuation)
+
+    async def _page(self, query: str, continuation: str | None) -> TwinPage:
         try:
             items, headers = await self._ask(
-                lambda protocol: protocol.query.get_twins({"query": QUERY}, continuation, str(PAGE_SIZE), raw=True),
+                lambda protocol: protocol.query.get_twins({"query": query}, continuation, str(PAGE_SIZE), raw=True),
                 list,
                 self._queries,
             )

@@ -2,10 +2,13 @@
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
 from status_app.queries.answers import Answer, deployment_counted, listed, listed_at, milestones, readable
+from status_app.queries.device_filter import Devices
+from status_app.queries.devices import devices
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Page, Place, begin
 from status_app.rollouts.deployment_rows import DeploymentRows, KeptList
 from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, beyond, count_devices
@@ -38,9 +41,13 @@ async def deployments(rows: DeploymentRows, after: Place | None, limit: int) -> 
 
 
 async def deployment(
-    indexed: IndexedDevices, rows: DeploymentRows, clock: Callable[[], datetime], deployment_id: str
+    indexed: IndexedDevices,
+    rows: DeploymentRows,
+    clock: Callable[[], datetime],
+    deployment_id: str,
+    cohort: str | None = None,
 ) -> Answer | None:
-    """A deployment, its devices counted now; None where there is none and never was one.
+    """A deployment, its devices counted now, or those of one cohort; None where there is none and never was one.
 
     A request for its row and the hub's list, one for each shard of the index for its counters, and one where something
     is stuck.
@@ -48,12 +55,12 @@ async def deployment(
     now = clock()
     stored, kept = await rows.one(deployment_id)
     others = [counted for device in await indexed.more() for counted in beyond(device, kept.listings, now)]
-    counters = [*await indexed.index.counters(deployment_id), *others]
-    total = count_devices(counters, kept.listings).get(deployment_id, NO_DEVICES)
+    counters = [*await indexed.index.counters(deployment_id, cohort or ""), *others]
+    of_the_cohort = [replace(item, cohort="") for item in counters if item.cohort == (cohort or "")]
+    total = count_devices(of_the_cohort, kept.listings).get(deployment_id, NO_DEVICES)
     if stored is None and not total.devices and deployment_id not in kept.listings:
         return None
-    stuck = Candidates(indexed, joined("stuck", key_part(deployment_id), ""))
-    longest = await stuck(None, 1) if total.stuck else []
+    longest = await _longest_stuck(indexed, deployment_id, cohort) if total.stuck else None
     read = readable(
         [stored] if stored is not None else [],
         lambda row: (row.rollout, row.threshold),
@@ -68,7 +75,7 @@ async def deployment(
         "deploymentId": deployment_id,
         **_progress(rollout, threshold, total, kept.targeted(deployment_id), now),
         "stuck": total.stuck,
-        "longestStuck": {"deviceId": longest[0].device_id, "since": _since(longest[0])} if longest else None,
+        "longestStuck": longest,
         "states": total.states,
         "reasons": [
             {"state": state, "reason": reason, "devices": devices}
@@ -116,6 +123,15 @@ def _progress(
         "createdAt": show_time(rollout.created) if rollout is not None and rollout.created is not None else None,
         "creditedAt": None if joined_at is None else show_time(joined_at),
     }
+
+
+async def _longest_stuck(indexed: IndexedDevices, deployment_id: str, cohort: str | None) -> Answer | None:
+    """The device of which something is stuck the longest. Of a cohort it is looked for: a request for each device."""
+    if cohort is not None:
+        page = await devices(indexed, Devices(deployment=deployment_id, stuck=True, cohort=cohort), None, 1)
+        return next(({"deviceId": item["deviceId"], "since": item["stuckSince"]} for item in page.items), None)
+    found = await Candidates(indexed, joined("stuck", key_part(deployment_id), ""))(None, 1)
+    return {"deviceId": found[0].device_id, "since": _since(found[0])} if found else None
 
 
 def _since(candidate: Candidate) -> str:

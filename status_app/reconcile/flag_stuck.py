@@ -17,6 +17,7 @@ from status_app.fleet_index.lookups import FleetIndex, IndexEntry, Work
 from status_app.fleet_index.rows import PENDING
 from status_app.iothub.breaker import PROBES
 from status_app.reconcile.index_build import IndexBuild
+from status_app.reconcile.peer_count import PeerCount
 from status_app.reconcile.reconciler import AT_ONCE, Reconciler
 from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Announced, Due, Outcome
@@ -58,6 +59,7 @@ class FlagStuck:
         hub: Hub,
         clock: Callable[[], datetime],
         ticks: Callable[[], float],
+        peers: PeerCount,
     ) -> None:
         self._index = index
         self._build = build
@@ -67,6 +69,7 @@ class FlagStuck:
         self._hub = hub
         self._clock = clock
         self._ticks = ticks
+        self._peers = peers
         self._unverified = set[str]()
 
     async def run(self) -> None:
@@ -93,7 +96,12 @@ class FlagStuck:
         if self._outbox is not None and self._outbox.is_refused:
             report.errors.append(UnavailableError("transitions", "events wait for the next run"))
         if self._build.is_done:  # by half an index, a deployment would be completed that is not
-            for count in (partial(self._count_deployments, work, report), self._count_stuck):
+            counts = (
+                partial(self._count_deployments, work, report),
+                self._count_stuck,
+                partial(self._peers.run, work.moved),
+            )
+            for count in counts:
                 try:
                     async with end.limits("tables"):
                         await count()

@@ -26,6 +26,7 @@ from status_app.events.outbox import LeftForTheApp, Outbox
 from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.projection import FleetProjection, Projection
 from status_app.fleet_index.rows import Summary, project, said_of
+from status_app.iothub.cohorts import CohortReader
 from status_app.iothub.twins import READERS
 from status_app.reconcile.decisions import (
     QUERIES_LAG,
@@ -37,7 +38,7 @@ from status_app.reconcile.decisions import (
     unverified,
 )
 from status_app.reconcile.device_cache import DeviceCache
-from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Result, Task, Unseen
+from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Result, Tagged, Task, Unseen
 from status_app.retry import NEVER, Deadline
 from status_app.rollouts.hub_list import HubList
 from status_app.status_table.commit import Change, DeviceCommit
@@ -75,6 +76,7 @@ class _Device:
         history: Rows of the transitions that were committed last.
         is_silent: The hub did not answer.
         holds_until: Until when its twin is known to hold; None where it was read just now.
+        cohorts: The cohorts that it is in; None: those in which it was.
         is_moving: The index has something else to say of it, or has to be made sure of.
     """
 
@@ -87,6 +89,7 @@ class _Device:
     twin: Mapping[str, Any] | None = None
     is_silent: bool = False
     holds_until: datetime | None = None
+    cohorts: Sequence[str] | None = None
     is_moving: bool = False
     has_committed: bool = False
     change: Change | None = None
@@ -112,7 +115,9 @@ class Reconciler:
         policy: GracePolicy,
         hub_list: HubList,
         clock: Callable[[], datetime],
+        cohorts: CohortReader | None = None,
     ) -> None:
+        self._cohorts = cohorts
         self._reader = reader
         self._hub_list = hub_list
         self._listings = NO_LIST
@@ -144,6 +149,7 @@ class Reconciler:
         for _ in range(ROUNDS):
             await _each(waiting, self._read, deadline)
             await self._read_twins(waiting, deadline.part(READING))
+            await self._read_cohorts(waiting, deadline.part(READING))
             await _each(waiting, self._decide, NEVER)
             changing = [device for device in waiting if device.change is not None and device.error is None]
             moving = [device for device in changing if device.is_moving]
@@ -235,8 +241,29 @@ class Reconciler:
                 _log.info("device %r: flagged as it was last seen: %s", device.device_id, error)
                 device.is_silent = True
 
-        waiting = [device for device in devices if device.outcome is None and device.error is None]
+        waiting = [
+            device
+            for device in devices
+            if device.outcome is None and device.error is None and not isinstance(device.task, Tagged)
+        ]
         await _each(waiting, read, deadline, service="iothub", at_once=READERS)
+
+    async def _read_cohorts(self, devices: Sequence[_Device], deadline: Deadline) -> None:
+        """Read the cohorts of devices at their first look; where the hub does not answer, the daily pass does it."""
+        new = {item.device_id: item for item in devices if item.twin is not None and not item.stored.is_whole}
+        for device in devices:
+            if isinstance(device.task, Tagged):
+                device.cohorts = device.task.cohorts
+        if self._cohorts is None or not new:
+            return
+        try:
+            async with deadline.limits("iothub"):
+                found = await self._cohorts.of([*new])
+        except UnavailableError as error:
+            _log.info("%d new devices are in no cohort yet: %s", len(new), error)
+            return
+        for device_id, device in new.items():
+            device.cohorts = found.get(device_id)
 
     async def _decide(self, device: _Device) -> None:
         if device.error is not None or device.outcome is not None:
@@ -244,11 +271,16 @@ class Reconciler:
         now, stored, task = self._clock(), device.stored, device.task
         if device.is_silent:
             device.change = unverified(stored, device.published, now)
+        elif isinstance(task, Tagged):
+            record = stored.record()
+            device.change = None if record is None else Change(stored, record, (), device.published)
         elif device.twin is None:
             device.change = removal(stored, task, device.published, now)
         else:
             record, transitions = advanced(stored, device.twin, now, device.holds_until or now, self._policy)
             device.change = Change(stored, record, transitions, device.published)
+        if device.change is not None:
+            device.change = replace(device.change, cohorts=device.cohorts)
         if device.change is not None and not self._commit.is_needed(device.change):
             device.change = None
         if device.change is None:

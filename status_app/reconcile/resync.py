@@ -16,6 +16,7 @@ from status_app.errors import ContinuationError, LostRaceError, OutOfTimeError, 
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.ingest.notifications import UNADDRESSABLE
 from status_app.iothub.twins import TwinPage
+from status_app.reconcile.cohort_refresh import CohortRefresh
 from status_app.reconcile.index_build import IndexBuild
 from status_app.reconcile.reconciler import AT_ONCE, Reconciler
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
@@ -59,6 +60,7 @@ class Resync:
         twins: TwinPages,
         clock: Callable[[], datetime],
         ticks: Callable[[], float],
+        cohorts: CohortRefresh | None = None,
     ) -> None:
         self._index = index
         self._build = build
@@ -67,6 +69,7 @@ class Resync:
         self._twins = twins
         self._clock = clock
         self._ticks = ticks
+        self._cohorts = cohorts
 
     async def run(self) -> None:
         """Go on with the cycle under way, or begin one.
@@ -85,6 +88,8 @@ class Resync:
             await self._query(cycle, report, queries, end)
         except LostRaceError:
             _log.warning("resync: this run was over, and another goes on with its cycle")
+        if self._cohorts is not None:
+            await self._cohorts.run(report, end)
         try:
             async with end.limits("tables"):
                 await self._build.check(report)

@@ -80,7 +80,15 @@ class Announced:
     forgotten: frozenset[str] = frozenset()
 
 
-type Task = Notified | Queried | Unseen | Due | Announced
+@dataclass(frozen=True, slots=True)
+class Tagged:
+    """A query gave the tags of the device: it is in these cohorts now. Its twin is not read."""
+
+    device_id: str
+    cohorts: tuple[str, ...]
+
+
+type Task = Notified | Queried | Unseen | Due | Announced | Tagged
 
 
 @dataclass(frozen=True, slots=True)

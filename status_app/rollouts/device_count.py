@@ -58,6 +58,8 @@ def count_devices(counters: Iterable[Counted], listings: Listings) -> Mapping[st
     """The devices of each deployment. Those that were judged by an older list wait."""
     groups = defaultdict[str, list[Counted]](list)
     for group in counters:
+        if not group.deployment or group.cohort:  # these count the same devices again
+            continue
         is_old = is_outdated(group, listings)
         groups[group.deployment].append(replace(group, standing=Standing.WAITING) if is_old else group)
     return {deployment: DeviceCount(found) for deployment, found in groups.items()}

@@ -35,12 +35,14 @@ class Change:
     Attributes:
         record: The next record; None where the device is removed.
         published: The sequence up to which its transitions were published before.
+        cohorts: The cohorts that it is in; None: those in which it was.
     """
 
     stored: StoredDevice
     record: DeviceRecord | None
     transitions: Sequence[Transition]
     published: int
+    cohorts: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +81,8 @@ class DeviceCommit:
         stored, record = change.stored, change.record
         if record is None:
             return {}
-        rows = {DEVICE: device_row(stored.device_id, record, self._policy, change.published)}
+        cohorts = stored.cohorts if change.cohorts is None else change.cohorts
+        rows = {DEVICE: device_row(stored.device_id, record, self._policy, change.published, cohorts)}
         for name, module in record.modules.items():
             row = module_row(stored.device_id, name, module)
             rows[row["RowKey"]] = row

@@ -36,8 +36,18 @@ EVIDENCE_SIZE: Final = 32_000
 """Characters of their JSON. A column holds 32,768, and one comparison can have 10,000: it escapes what is not ASCII."""
 
 
-def device_row(device_id: str, record: DeviceRecord, policy: GracePolicy, published: int) -> Row:
-    """The device's own row; `published` is the sequence up to which its transitions were published before."""
+def device_row(
+    device_id: str, record: DeviceRecord, policy: GracePolicy, published: int, cohorts: Sequence[str] = ()
+) -> Row:
+    """The device's own row.
+
+    Args:
+        device_id: The device.
+        record: What is kept of it.
+        policy: Grace periods and windows.
+        published: The sequence up to which its transitions were published before.
+        cohorts: The cohorts that it is in.
+    """
     modules = record.modules.values()
     stuck = [clock.stuck_since for clock in (record.clock, *(module.clock for module in modules))]
     columns = write(
@@ -50,6 +60,7 @@ def device_row(device_id: str, record: DeviceRecord, policy: GracePolicy, publis
         ModulesSettled=sum(module.verdict.state == ModuleState.SETTLED for module in modules),
         ModulesStuck=sum(module.clock.is_stuck for module in modules),
         Published=published,
+        Cohorts=cohorts or None,
     )
     return {"PartitionKey": escape(device_id), "RowKey": DEVICE, **columns}
 

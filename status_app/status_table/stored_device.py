@@ -1,5 +1,6 @@
 """A device as it is stored: what a look begins with."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -68,6 +69,11 @@ class StoredDevice:
     def published(self) -> int | None:
         """The sequence up to which its transitions were published before its last change; None where no row says."""
         return read_number(self.rows[DEVICE].get("Published")) if self.is_known else None
+
+    @property
+    def cohorts(self) -> Sequence[str]:
+        """The cohorts that it is in."""
+        return json.loads(self.rows[DEVICE].get("Cohorts", "[]")) if self.is_known else ()
 
     def record(self, names: Sequence[str] = ()) -> DeviceRecord | None:
         """What the core keeps of it; of a part of a first state nothing, so that the next look is the first again.

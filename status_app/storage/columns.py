@@ -94,6 +94,7 @@ DEVICE_COLUMNS: Final = (
     Column("ModulesSettled", "", NUMBER, is_shown=False),
     Column("ModulesStuck", "", NUMBER, is_shown=False),
     Column("Published", "", LONG, is_shown=False),
+    Column("Cohorts", "", NAMES),
 )
 MODULE_COLUMNS: Final = (
     Column("State", "verdict.state", TEXT),
@@ -104,6 +105,7 @@ MODULE_COLUMNS: Final = (
     Column("RuntimeStatus", "verdict.runtime_status", TEXT),
     Column("DesiredImage", "verdict.desired_image", TEXT),
     Column("ReportedImage", "verdict.reported_image", TEXT),
+    Column("ImageHash", "verdict.image_hash", TEXT),
     Column("ExitCode", "verdict.exit_code", LONG),
     Column("RestartCount", "verdict.restart_count", LONG),
     Column("LastStartAt", "verdict.last_start", TIME),

@@ -181,6 +181,9 @@ class Hub:
         twin: Mapping[str, Any] | None = await self._process.call("iothub", "read", lambda: device.twin)
         return twin
 
+    async def tags(self, _continuation: str | None, _device_ids: Sequence[str] = ()) -> TwinPage:
+        raise AssertionError("no cohorts are asked for")
+
     async def page(self, continuation: str | None) -> TwinPage:
         """A page of what the hub's own index holds: it may be behind what `read` gives."""
         world = self._world

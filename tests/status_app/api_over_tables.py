@@ -66,6 +66,14 @@ class Api:
         match path:
             case ["deployments", _]:
                 return await routes.deployment(self._fleet, asked)
+            case ["causes" | "deployments" | "images" | "agents" as name]:
+                answer = {
+                    "causes": routes.causes,
+                    "deployments": routes.deployments,
+                    "images": routes.images,
+                    "agents": routes.agents,
+                }[name]
+                return await answer(self._fleet, asked)
             case ["devices"]:
                 return await routes.devices(self._fleet, asked)
             case ["devices", _]:

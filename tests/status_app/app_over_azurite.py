@@ -4,7 +4,7 @@ import copy
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -42,6 +42,9 @@ class Hub:
         pages_left: Pages that a query still gives before the hub does not answer; None: all of them.
         refused: Continuations that the hub no longer takes.
         asked: Continuations that it was asked for.
+        device_tags: The tags of devices.
+        tag_queries: Of each query of tags the devices that were named; none where all were asked for.
+        tags_are_down: A query of tags is refused.
         on_read: Called when a twin is read and has not arrived.
         on_page: Called with a page that is made and has not arrived.
         listed: The hub's own list of deployments; None: it refuses it.
@@ -58,6 +61,9 @@ class Hub:
         self.pages_left: int | None = None
         self.refused: set[str] = set()
         self.asked: list[str | None] = []
+        self.device_tags: dict[str, Mapping[str, Any]] = {}
+        self.tag_queries: list[list[str]] = []
+        self.tags_are_down = False
         self.on_read: Callable[[], Awaitable[object]] | None = None
         self.on_page: Callable[[TwinPage], Awaitable[object]] | None = None
         self.listed: list[Any] | None = None
@@ -93,6 +99,15 @@ class Hub:
         if self.on_page is not None:
             await self.on_page(page)
         return page
+
+    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+        self.tag_queries.append([*device_ids])
+        if self.tags_are_down:
+            raise UnavailableError("iothub", "answer 429")
+        known = sorted(device for device in (device_ids or self.twins) if device in self.twins)
+        known = [device for device in known if device > (continuation or "")]
+        found = [{"deviceId": device, "tags": self.device_tags.get(device, {})} for device in known[: self.page_size]]
+        return TwinPage(found, known[self.page_size - 1] if len(known) > self.page_size else None)
 
 
 class App:
@@ -249,7 +264,8 @@ class App:
     async def index_keys(self) -> list[tuple[str, str]]:
         """The keys of the rows that belong to devices, and of the counters."""
         table = self.client.get_table_client("DeploymentIndex")
-        rows = table.query_entities(f"PartitionKey ne 'build' and PartitionKey ne 'heartbeats' and RowKey ne '{MOVED}'")
+        others = " and ".join(f"PartitionKey ne '{name}'" for name in ("build", "heartbeats", "peers", "cohorts"))
+        rows = table.query_entities(f"{others} and RowKey ne '{MOVED}'")
         return [(row["PartitionKey"], row["RowKey"]) async for row in rows]
 
     async def broken_promises(self) -> list[str]:

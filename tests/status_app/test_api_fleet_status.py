@@ -21,7 +21,7 @@ class OneDevice(Fleet):
     def __init__(self) -> None:
         pass
 
-    async def deployment(self, deployment_id: str) -> Answer | None:
+    async def deployment(self, deployment_id: str, _cohort: str | None = None) -> Answer | None:
         return {"deploymentId": deployment_id}
 
     async def devices(self, asked: Devices, _after: Place | None, _limit: int) -> Page:

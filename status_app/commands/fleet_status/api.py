@@ -1,19 +1,28 @@
-"""The status of a fleet, asked of the app's HTTP API."""
+"""The status of a fleet, asked of the app's HTTP API. The standard library alone: a command needs no package for it."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import http.client
+import json
+import ssl
+import threading
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
+from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
-
-import aiohttp
-from yarl import URL
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 from status_app.commands.fleet_status.fleet_status import Answer, RefusedError
 from status_app.errors import UnavailableError
 from status_app.retry import RetryPolicy, retry_after
 from status_app.service_clock import machine_time
+
+if TYPE_CHECKING:
+    from email.message import Message
 
 RETRY: Final = RetryPolicy(attempts=3, first_wait=1.0, longest_wait=20.0, within=60.0)
 TIMEOUT: Final = 20.0
@@ -21,6 +30,8 @@ TIMEOUT: Final = 20.0
 PAGE: Final = 200
 """Items of one answer: the most that the API gives."""
 
+_CHUNK: Final = 2**16
+_JSON: Final = "application/json"
 _PROBLEM: Final = "application/problem+json"
 _OK: Final = 200
 _REDIRECTS: Final = range(300, 400)
@@ -29,6 +40,35 @@ _FORBIDDEN: Final = 403
 _NOT_FOUND: Final = 404
 _TRANSIENT: Final = (408, 429)
 _SERVER_ERROR: Final = 500
+
+
+class _NoRedirect(HTTPRedirectHandler):
+    """Follows no redirect: it would take the key along, to another host too."""
+
+    def redirect_request(  # noqa: PLR0913, PLR0917 (as urllib calls it)
+        self, req: Request, fp: IO[bytes], code: int, msg: str, headers: "Message[str, str]", newurl: str
+    ) -> Request | None:
+        """None: the answer itself is what is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Response:
+    status: int
+    kind: str
+    wait: float
+    date: str
+    body: bytes
+
+    def json(self) -> Any:
+        """What the body says.
+
+        Raises:
+            ValueError: It says no JSON.
+        """
+        try:
+            return json.loads(self.body)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
 
 
 class ApiFleetStatus:
@@ -53,8 +93,9 @@ class ApiFleetStatus:
         self._headers = {} if key is None else {"x-functions-key": key}
         self._sleep = sleep
         self._timeout = timeout
-        self._session: aiohttp.ClientSession | None = None
         self._answered_at: datetime | None = None
+        # A command runs behind a proxy as any other of its shell does: the environment says where that is.
+        self._opener = build_opener(_NoRedirect)
 
     async def deployment(self, deployment: str) -> Answer | None:
         """As FleetStatus says."""
@@ -62,13 +103,19 @@ class ApiFleetStatus:
 
     async def devices(self, deployment: str, *, state: str | None = None, stuck: bool = False) -> AsyncIterator[Answer]:
         """As FleetStatus says. One request for each 200 devices."""
-        query = {"deployment": deployment, "limit": str(PAGE)}
-        query |= {"state": state} if state is not None else {}
-        query |= {"stuck": "true"} if stuck else {}
+        words = {"deployment": deployment}
+        words |= {"state": state} if state is not None else {}
+        words |= {"stuck": "true"} if stuck else {}
+        async for device in self.items("devices", words):
+            yield device
+
+    async def items(self, name: str, words: Mapping[str, str]) -> AsyncIterator[Answer]:
+        """As FleetStatus says. One request for each 200 items."""
+        query = {**words, "limit": str(PAGE)}
         while True:
-            answer = await self._get(f"devices?{urlencode(query)}") or {}
-            for device in _items(answer):
-                yield device
+            answer = await self._get(f"{name}?{urlencode(query)}") or {"items": []}
+            for item in _items(answer):
+                yield item
             if not answer.get("next"):
                 return
             query["next"] = answer["next"]
@@ -93,9 +140,7 @@ class ApiFleetStatus:
         return self._answered_at or machine_time()
 
     async def close(self) -> None:
-        """As FleetStatus says."""
-        if self._session is not None:
-            await self._session.close()
+        """As FleetStatus says: each request has a connection of its own."""
 
     async def _get(self, path: str) -> Answer | None:
         """The answer to a request; None where the API says that it does not know what is asked for.
@@ -104,42 +149,80 @@ class ApiFleetStatus:
             UnavailableError: The API did not answer, or not yet, on any attempt.
             RefusedError: It refuses, or something else than the API answers.
         """
-        url = URL(f"{self._url}/api/{path}", encoded=True)
+        url = f"{self._url}/api/{path}"
         return await RETRY.run(lambda: self._attempt(url), sleep=self._sleep)
 
-    async def _attempt(self, url: URL) -> Answer | None:
+    async def _attempt(self, url: str) -> Answer | None:
         try:
-            # A redirect is not followed: it would take the key along.
-            async with self._client().get(url, allow_redirects=False) as response:
-                self._answered_at = _made_at(response.headers.get("Date", "")) or self._answered_at
-                if response.status == _OK:
-                    return _object(await response.json())
-                is_problem = response.content_type == _PROBLEM
-                if response.status == _NOT_FOUND and is_problem:
-                    return None
-                if response.status in _TRANSIENT or response.status >= _SERVER_ERROR:
-                    asked = retry_after(response.headers.get("Retry-After", ""))
-                    raise _unavailable(f"answer {response.status}", asked)
-                raise RefusedError(
-                    _refusal(response.status, await response.json(content_type=None) if is_problem else {})
-                )
-        except TimeoutError:
-            raise _unavailable(f"no answer within {self._timeout:.0f} seconds") from None
-        except aiohttp.ClientSSLError:
-            raise RefusedError("no trusted connection to the API: check the certificate of its address") from None
-        except (aiohttp.ContentTypeError, ValueError):  # the error may quote the body
+            async with asyncio.timeout(self._timeout):
+                response = await _in_a_thread(lambda: self._fetch(url))
+            self._answered_at = _made_at(response.date) or self._answered_at
+            if response.status == _OK:
+                return _object(response)
+            is_problem = response.kind == _PROBLEM
+            if response.status == _NOT_FOUND and is_problem:
+                return None
+            if response.status in _TRANSIENT or response.status >= _SERVER_ERROR:
+                raise _unavailable(f"answer {response.status}", response.wait)
+            raise RefusedError(_refusal(response.status, response.json() if is_problem else {}))
+        except URLError as error:
+            raise self._not_reached(error.reason) from None
+        except (TimeoutError, ssl.SSLError, OSError, http.client.HTTPException) as error:
+            raise self._not_reached(error) from None
+        except ValueError:  # the error may quote the body
             raise RefusedError("the answer is not the API's: check its address") from None
-        except aiohttp.ClientConnectorError:
-            raise _unavailable("no connection") from None
-        except aiohttp.ClientError as error:
-            raise _unavailable(type(error).__name__) from None
 
-    def _client(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            timeout = aiohttp.ClientTimeout(total=self._timeout)
-            # A command runs behind a proxy as any other of its shell does.
-            self._session = aiohttp.ClientSession(headers=self._headers, timeout=timeout, trust_env=True)
-        return self._session
+    def _fetch(self, url: str) -> _Response:
+        """The answer to a request, whatever its status. It blocks."""
+        end = time.monotonic() + self._timeout
+        request = Request(url, headers=self._headers)  # noqa: S310 (the scheme of the address was checked)
+        try:
+            found = self._opener.open(request, timeout=self._timeout)
+        except HTTPError as error:  # any other status than one of success
+            found = error
+        with found:
+            body = bytearray()
+            while chunk := found.read1(_CHUNK):
+                body += chunk
+                if time.monotonic() > end:
+                    raise TimeoutError
+            wait = retry_after(found.headers.get("Retry-After", ""))
+            date = found.headers.get("Date", "")
+            return _Response(found.status, found.headers.get_content_type(), wait, date, bytes(body))
+
+    def _not_reached(self, error: object) -> Exception:
+        if isinstance(error, TimeoutError):
+            return _unavailable(f"no answer within {self._timeout:.0f} seconds")
+        if isinstance(error, ssl.SSLError):
+            return RefusedError("no trusted connection to the API: check the certificate of its address")
+        is_cut = isinstance(error, http.client.HTTPException)
+        return _unavailable(type(error).__name__ if is_cut else "no connection")
+
+
+async def _in_a_thread[Found](call: Callable[[], Found]) -> Found:
+    """What a call comes to that blocks. Whoever stops waiting, at the end of the program too, leaves it behind."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Found] = loop.create_future()
+
+    def settle(found: Found | None, error: BaseException | None) -> None:
+        if future.done():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(found)  # type: ignore[arg-type]  # None only where that is what was found
+
+    def run() -> None:
+        found, error = None, None
+        try:
+            found = call()
+        except BaseException as raised:  # noqa: BLE001 (it is raised where the call is awaited)
+            error = raised
+        with suppress(RuntimeError):  # the loop is closed: nobody waits
+            loop.call_soon_threadsafe(settle, found, error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return await future
 
 
 def _made_at(date: str) -> datetime | None:
@@ -169,7 +252,8 @@ def _refusal(status: int, problem: Any) -> str:
     return f"the API refuses the request (answer {status})" + (f": {detail}" if detail else "")
 
 
-def _object(value: Any) -> Answer:
+def _object(response: _Response) -> Answer:
+    value = response.json() if response.kind == _JSON else None
     if not isinstance(value, dict):
         raise ValueError("an answer of the API is an object")  # noqa: TRY004 (one error for every wrong answer)
     return value

@@ -5,8 +5,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from status_app.commands.fleet_status.api import ApiFleetStatus
-from status_app.commands.fleet_status.fleet_status import FleetStatus
-from status_app.commands.fleet_status.tables import TableFleetStatus
+from status_app.commands.fleet_status.fleet_status import FleetSource
 from status_app.errors import SettingError
 from status_app.settings import read_tables
 
@@ -16,7 +15,7 @@ KEY: Final = "DEPLOYMENT_STATUS_KEY"
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 
 
-def choose_source(environment: Mapping[str, str], url: str | None = None, key: str | None = None) -> FleetStatus:
+def choose_source(environment: Mapping[str, str], url: str | None = None, key: str | None = None) -> FleetSource:
     """What answers for the fleet; nothing is connected yet.
 
     Args:
@@ -32,6 +31,11 @@ def choose_source(environment: Mapping[str, str], url: str | None = None, key: s
         return ApiFleetStatus(address, known_key)
     if not environment.get("STATUS_TABLES", "").strip():
         raise SettingError(f"neither {URL} (or --url) nor STATUS_TABLES is set: one says where to ask")
+    try:
+        from status_app.commands.fleet_status.tables import TableFleetStatus  # noqa: PLC0415 (needs packages, as below)
+    except ModuleNotFoundError as missing:
+        packages = "pip install 'edge-deployment-status[tables]'"
+        raise SettingError(f"asking the tables needs a package that is not here ({missing.name}): {packages}") from None
     return TableFleetStatus(read_tables(environment))
 
 

@@ -40,3 +40,19 @@ class FleetStatus(Protocol):
 
     async def close(self) -> None:
         """Close what is open."""
+
+
+class FleetLists(Protocol):
+    """The lists of a fleet, in the shapes of the API. Errors as of FleetStatus."""
+
+    def items(self, name: str, words: Mapping[str, str]) -> AsyncIterator[Answer]:
+        """The items of a list, all pages of it: `devices`, `deployments`, `causes` or `images`.
+
+        Args:
+            name: The list, as the API calls it.
+            words: The parameters of the API by which it is asked, but for those of a page.
+        """
+
+
+class FleetSource(FleetStatus, FleetLists, Protocol):
+    """What answers for a fleet."""

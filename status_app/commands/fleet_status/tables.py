@@ -1,13 +1,14 @@
 """The status of a fleet, read from the tables: for whoever may read them, and has no API."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
 from status_app.commands.fleet_status.fleet_status import Answer, RefusedError
 from status_app.errors import SettingError, UnavailableError
-from status_app.queries import Devices, Fleet, Place
+from status_app.queries import Devices, FilterError, Fleet, Page, Place
+from status_app.queries.device_filter import read_cohort
 from status_app.service_clock import ServiceClock
 from status_app.storage.client import table_service
 from status_core import State
@@ -46,15 +47,29 @@ class TableFleetStatus:
     async def devices(self, deployment: str, *, state: str | None = None, stuck: bool = False) -> AsyncIterator[Answer]:
         """As FleetStatus says. A request for each device, beside those of the index."""
         asked = Devices(None if state is None else State(state), deployment, stuck)
-        after: Place | None = None
-        while True:
-            with _refusals():
-                page = await self._fleet.devices(asked, after, PAGE)
-            for device in page.items:
-                yield device
-            after = page.after
-            if after is None:
-                return
+        async for device in _all(lambda after: self._fleet.devices(asked, after, PAGE)):
+            yield device
+
+    async def items(self, name: str, words: Mapping[str, str]) -> AsyncIterator[Answer]:
+        """As FleetStatus says. Requests as of the list of the API."""
+        try:
+            ask = self._list(name, words)
+        except FilterError as error:
+            raise RefusedError(str(error)) from None
+        async for item in _all(ask):
+            yield item
+
+    def _list(self, name: str, words: Mapping[str, str]) -> Callable[[Place | None], Awaitable[Page]]:
+        fleet = self._fleet
+        if name == "devices":
+            asked = Devices.read(words)
+            return lambda after: fleet.devices(asked, after, PAGE)
+        if name == "causes":
+            deployment, cohort = words.get("deployment"), read_cohort(words)
+            return lambda after: fleet.causes(deployment, cohort, after, PAGE)
+        if name == "images":
+            return lambda after: fleet.images(after, PAGE)
+        return lambda after: fleet.deployments(after, PAGE)
 
     async def device(self, device_id: str) -> Answer | None:
         """As FleetStatus says."""
@@ -81,6 +96,19 @@ class TableFleetStatus:
     async def close(self) -> None:
         """As FleetStatus says."""
         await self._service.close()
+
+
+async def _all(ask: Callable[[Place | None], Awaitable[Page]]) -> AsyncIterator[Answer]:
+    """The items of all pages of a list."""
+    after: Place | None = None
+    while True:
+        with _refusals():
+            page = await ask(after)
+        for item in page.items:
+            yield item
+        after = page.after
+        if after is None:
+            return
 
 
 @contextmanager

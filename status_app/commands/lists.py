@@ -1,0 +1,95 @@
+"""`stuck`, `devices`, `deployments`, `causes`, `images`: lists of the fleet, as a table, as JSON or as CSV."""
+
+import json
+import shutil
+from collections.abc import AsyncIterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Final, TextIO
+
+from status_app.commands.exit_codes import ExitCode
+from status_app.commands.fleet_status import Answer, FleetLists
+from status_app.commands.terminal import printed
+from status_app.listing.columns import CAUSES, DEPLOYMENTS, DEVICES, IMAGES, ListColumn, ListColumns, cell
+from status_app.listing.csv_lines import csv_lines
+
+COLUMNS: Final[Mapping[str, ListColumns]] = {
+    "devices": DEVICES,
+    "deployments": DEPLOYMENTS,
+    "causes": CAUSES,
+    "images": IMAGES,
+}
+"""The columns of each list, by its name in the API."""
+WIDTH: Final = 160
+"""Characters of a line where the output is no terminal."""
+_WIDEST: Final = 60
+"""Characters of a cell, but for those of the last column."""
+_GAP: Final = "  "
+
+
+class Form(StrEnum):
+    """How a list is printed."""
+
+    TABLE = "table"
+    """For a person."""
+    JSON = "json"
+    """One JSON array of the API's items."""
+    CSV = "csv"
+    """For a spreadsheet."""
+
+
+async def print_list(
+    fleet: FleetLists, name: str, words: Mapping[str, str], out: TextIO, form: Form = Form.TABLE
+) -> ExitCode:
+    """Print a list, whole.
+
+    Args:
+        fleet: Answers for the fleet.
+        name: The list, as the API calls it.
+        words: What is asked for, by the parameters of the API.
+        out: Where it is printed.
+        form: As what.
+    """
+    items = fleet.items(name, words)
+    if form is Form.JSON:
+        print(json.dumps([item async for item in items], indent=1), file=out)
+    elif form is Form.CSV:
+        await _print_csv(COLUMNS[name], items, out)
+    else:
+        is_terminal = out.isatty()
+        width = shutil.get_terminal_size((WIDTH, 0)).columns if is_terminal else WIDTH
+        for line in table([column for column in COLUMNS[name] if column.title], [item async for item in items], width):
+            print(line, file=out)
+    return ExitCode.OK
+
+
+async def _print_csv(columns: ListColumns, items: AsyncIterator[Answer], out: TextIO) -> None:
+    out.write(csv_lines(columns, []))
+    async for item in items:
+        out.write(csv_lines(columns, [item], heading=False))
+
+
+def table(columns: Sequence[ListColumn], items: Sequence[Answer], width: int) -> list[str]:
+    """A list as lines, a heading first: as wide as what stands in them, and no wider than a terminal."""
+    if not items:
+        return ["none"]
+    rows = [
+        [column.title for column in columns],
+        *([_shown(item.get(column.name)) for column in columns] for item in items),
+    ]
+    widths = [min(_WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)]
+    return [_line(row, widths)[:width].rstrip() for row in rows]
+
+
+def _line(row: Sequence[str], widths: Sequence[int]) -> str:
+    cells = [
+        (text if len(text) <= size else f"{text[: size - 3]}...").ljust(size)
+        for text, size in zip(row[:-1], widths[:-1], strict=True)
+    ]
+    return _GAP.join([*cells, row[-1]])
+
+
+def _shown(value: object) -> str:
+    """A cell that a terminal can show; a time to the second."""
+    text = printed(cell(value))
+    is_time = isinstance(value, str) and len(value) == len("2026-01-31T09:02:10.765432Z") and value.endswith("Z")
+    return f"{text[:19]}Z".replace("T", " ") if is_time and text[10:11] == "T" else text

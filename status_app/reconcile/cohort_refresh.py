@@ -1,0 +1,87 @@
+"""Reads the cohorts of all devices once a day, as a part of resync: a change of a tag is not notified."""
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from azure.data.tables.aio import TableClient
+
+from status_app.errors import ContinuationError, UnavailableError
+from status_app.fleet_index.lookups import FleetIndex
+from status_app.iothub.cohorts import CohortReader
+from status_app.reconcile.reconciler import Reconciler
+from status_app.reconcile.run_report import RunReport
+from status_app.reconcile.tasks import Tagged
+from status_app.retry import Deadline
+from status_app.storage.client import table_errors
+from status_app.storage.codecs import read_time
+from status_app.telemetry.logs import log
+
+EVERY: Final = timedelta(days=1)
+_KEY: Final = {"PartitionKey": "cohorts", "RowKey": "refresh"}
+
+_log = log(__name__)
+
+
+class CohortRefresh:
+    """Goes through the tags of all devices. One row says how far, so that a run goes on with the last one."""
+
+    def __init__(
+        self,
+        client: TableClient,
+        index: FleetIndex,
+        cohorts: CohortReader,
+        reconciler: Reconciler,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._client = client
+        self._index = index
+        self._cohorts = cohorts
+        self._reconciler = reconciler
+        self._clock = clock
+
+    async def run(self, report: RunReport, end: Deadline) -> None:
+        """Go on with the refresh that is under way, or begin one where the last one is a day old, or of other tags.
+
+        A hub that does not answer leaves the rest to the next run.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        now, tags, row = self._clock(), json.dumps([*self._cohorts.names]), await self._row()
+        place, began = row.get("Continuation"), row.get("BeganAt")
+        if row.get("Tags") != tags or began is None or (place is None and read_time(began) + EVERY <= now):
+            place, began = None, now
+        elif place is None:
+            return
+        known = {
+            entry.device_id: tuple(json.loads(entry.columns.get("Cohorts", "[]")))
+            for entry in await self._index.all_profiles()
+        }
+        while not end.is_over:
+            try:
+                async with end.limits("iothub"):
+                    page, place = await self._cohorts.page(place)
+            except ContinuationError:
+                place, began = None, now
+                continue
+            except UnavailableError as error:
+                _log.info("cohorts: the next run goes on: %s", error)
+                return
+            changed = [Tagged(name, found) for name, found in page.items() if known.get(name, found) != found]
+            report.add(await self._reconciler.run(changed, end))
+            await self._keep({"Tags": tags, "BeganAt": began, **({} if place is None else {"Continuation": place})})
+            if place is None:
+                return
+
+    async def _keep(self, columns: Mapping[str, Any]) -> None:
+        with table_errors():
+            await self._client.upsert_entity({**_KEY, **columns})
+
+    async def _row(self) -> Mapping[str, Any]:
+        query = " and ".join(f"{name} eq '{value}'" for name, value in _KEY.items())
+        with table_errors():
+            async for row in self._client.query_entities(query):
+                return row
+        return {}

@@ -1,0 +1,60 @@
+"""The part of the minute's timer that counts which devices run the images of open causes."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Final
+
+from status_app.fleet_index.leading_cause import cause_id
+from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.peers import PeerRows, count_peers
+from status_app.fleet_index.profile import Profile
+from status_core import Cause
+
+EVERY: Final = timedelta(minutes=10)
+"""The shortest time between two passes over the fleet."""
+MOST: Final = 1_000
+"""Causes of which peers are counted, those of the most devices first."""
+
+
+class PeerCount:
+    """Counts peers where a cause is new, or has doubled. It asks nothing where no counter moved."""
+
+    def __init__(self, rows: PeerRows, index: FleetIndex, clock: Callable[[], datetime]) -> None:
+        self._rows = rows
+        self._index = index
+        self._clock = clock
+        self._seen: Mapping[str, str] | None = None
+        self._asked: datetime | None = None
+
+    async def run(self, moved: Mapping[str, str]) -> None:
+        """Count, if it is time and there is something new.
+
+        Args:
+            moved: Of each shard, what changes whenever its counters move.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        now = self._clock()
+        if moved == self._seen or (self._asked is not None and timedelta(0) <= now - self._asked < EVERY):
+            return
+        self._asked, self._seen = now, dict(moved)
+        devices, causes = Counter[str](), dict[str, Cause]()
+        for counted in await self._index.counters(""):
+            cause = Cause.parse(counted.cause)
+            if cause is not None and cause.image:
+                causes[cause_id(counted.cause)] = cause
+                devices[cause_id(counted.cause)] += counted.devices
+        causes = {cause: causes[cause] for cause, _ in devices.most_common(MOST)}
+        known = await self._rows.read()
+        is_new = any(cause not in known or devices[cause] >= 2 * max(known[cause].devices, 1) for cause in causes)
+        last = max((peers.counted for peers in known.values()), default=None)
+        if is_new and last is not None and now < last + EVERY:  # another process has just counted
+            self._seen = None
+        elif is_new:
+            entries = await self._index.all_profiles()
+            profiles = (Profile.read(entry.columns) for entry in entries if "State" in entry.columns)
+            await self._rows.replace(known, count_peers(causes, profiles, now))
+        elif known.keys() - causes.keys():
+            await self._rows.replace(known, {cause: peers for cause, peers in known.items() if cause in causes})

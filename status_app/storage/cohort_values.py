@@ -1,0 +1,82 @@
+"""Which values of a tag are counted, kept in the row `app|cohorts` of the table Deployments: the first that came."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from azure.core import MatchConditions
+from azure.core.exceptions import ResourceExistsError
+from azure.data.tables import UpdateMode
+from azure.data.tables.aio import TableClient
+
+from status_app.errors import LostRaceError, UnavailableError
+from status_app.storage.client import table_errors
+
+VALUES: Final = 20
+"""Values of a tag that have counters of their own; each further one counts as `OTHER`."""
+OTHER: Final = "~other"
+_KEY: Final = {"PartitionKey": "app", "RowKey": "cohorts"}
+_TRIES: Final = 5
+
+
+class CohortValues:
+    """The values that are counted, of each tag. A value that is counted once stays so."""
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+        self._known: dict[str, list[str]] = {}
+        self._etag: str | None = None
+
+    async def counted(self, values: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]]:
+        """Of each tag the values that are counted; new ones are taken in, in their order, while there is room.
+
+        Args:
+            values: Values by their tag.
+
+        Raises:
+            UnavailableError: The table service does not answer, or others were always first.
+        """
+        for _ in range(_TRIES):
+            if not self._with_room(values):
+                return {tag: frozenset(known) for tag, known in self._known.items()}
+            await self._read()
+            wanted = self._with_room(values)
+            if not wanted:
+                continue
+            known = {tag: [*self._known.get(tag, ()), *new] for tag, new in wanted.items()}
+            try:
+                await self._write({**self._known, **known})
+            except LostRaceError:
+                continue
+        raise UnavailableError("tables", "others were always first with the values of tags")
+
+    def _with_room(self, values: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
+        """New values that there is room for."""
+        found = {}
+        for tag, some in values.items():
+            known = self._known.get(tag, [])
+            new = [value for value in dict.fromkeys(some) if value not in known][: VALUES - len(known)]
+            if new:
+                found[tag] = new
+        return found
+
+    async def _read(self) -> None:
+        query = " and ".join(f"{name} eq '{value}'" for name, value in _KEY.items())
+        with table_errors():
+            rows = [row async for row in self._client.query_entities(query)]
+        self._known = json.loads(rows[0]["Values"]) if rows else {}
+        self._etag = str(rows[0].metadata["etag"]) if rows else None
+
+    async def _write(self, known: dict[str, list[str]]) -> None:
+        row: dict[str, Any] = {**_KEY, "Values": json.dumps(known)}
+        with table_errors(guarded=True):
+            if self._etag is None:
+                try:
+                    answer = await self._client.create_entity(row)
+                except ResourceExistsError:
+                    raise LostRaceError("another process was first") from None
+            else:
+                answer = await self._client.update_entity(
+                    row, mode=UpdateMode.REPLACE, etag=self._etag, match_condition=MatchConditions.IfNotModified
+                )
+        self._known, self._etag = known, str(answer["etag"])

@@ -1,0 +1,151 @@
+"""Cohorts: what the tags of devices hold, in rows, counters and answers."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from app_over_azurite import App, fresh_app
+from asking import ask, listed
+
+from status_app.errors import SettingError
+from status_app.http import routes
+from status_app.settings import Settings
+from status_app.storage.cohort_values import VALUES
+
+DAY = timedelta(days=1)
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def app(tables: str) -> AsyncIterator[App]:
+    async with fresh_app(tables, COHORT_TAGS="ring, site") as app:
+        yield app
+
+
+async def tagged(app: App, name: str, case: str = "048", **tags: Any) -> str:
+    """A device that the app sees for the first time."""
+    device = app.put(name, case, configurations={"camera-2": {"status": "Applied"}})
+    app.hub.device_tags[device] = tags
+    await app.handle(app.event(device))
+    return device
+
+
+async def cohorts(app: App) -> dict[str, list[str]]:
+    return {item["deviceId"]: item["cohorts"] for item in await listed(app.services.fleet(), routes.devices)}
+
+
+async def test_a_new_device_is_in_its_cohorts_with_its_first_look_and_no_other_look_asks(app: App) -> None:
+    one = await tagged(app, "one", ring="canary", site="oslo", owner="me")
+    two = await tagged(app, "two", ring="wide")
+    three = await tagged(app, "three")
+    assert app.hub.tag_queries == [[one], [two], [three]]
+    assert await cohorts(app) == {one: ["ring=canary", "site=oslo"], two: ["ring=wide"], three: []}
+    app.report(one, timedelta(minutes=1), runtimeStatus="running")
+    await app.handle(app.event(one))
+    assert len(app.hub.tag_queries) == 3
+    assert (await cohorts(app))[one] == ["ring=canary", "site=oslo"]
+
+
+async def test_a_deployment_and_causes_are_counted_by_cohort(app: App) -> None:
+    canary = [await tagged(app, f"c{number}", ring="canary") for number in range(3)]
+    await tagged(app, "wide", ring="wide")
+    await tagged(app, "well", "003", ring="canary")
+    await app.flag_stuck(HOUR)
+    fleet = app.services.fleet()
+    whole = (await ask(fleet, routes.deployment, deploymentId="camera-2")).json
+    assert (whole["devices"], whole["stuck"]) == (5, 4)
+    part = (await ask(fleet, routes.deployment, "cohort=ring%3Dcanary", deploymentId="camera-2")).json
+    assert (part["devices"], part["successful"], part["stuck"]) == (4, 1, 3)
+    assert part["longestStuck"]["deviceId"] in canary
+    questions: tuple[dict[str, Any], ...] = (
+        {"cohort": "ring=canary"},
+        {"cohort": "ring=canary", "deployment": "camera-2"},
+    )
+    for words in questions:
+        (cause,) = await listed(fleet, routes.causes, **words)
+        assert (cause["devices"], cause["stuck"]) == (3, 3)
+        assert {example["deviceId"] for example in cause["examples"]} == set(canary)
+    found = await listed(fleet, routes.devices, cohort="ring=canary", stuck="true")
+    assert {item["deviceId"] for item in found} == set(canary)
+    assert await listed(fleet, routes.causes, cohort="ring=none") == []
+
+
+async def test_once_a_day_all_tags_are_read_and_a_device_moves_with_its_counters(app: App) -> None:
+    one, two = await tagged(app, "one", ring="canary"), await tagged(app, "two", ring="wide")
+    await app.resync(HOUR)
+    assert app.hub.tag_queries[2:] == [[]]
+    app.hub.device_tags[one] = {"ring": "wide"}
+    before = (await app.rows(one))["device"]["Sequence"]
+    await app.resync(HOUR)
+    assert len(app.hub.tag_queries) == 3
+    app.hub.page_size = 1
+    await app.resync(DAY)
+    assert app.hub.tag_queries[3:] == [[], []]
+    assert await cohorts(app) == {one: ["ring=wide"], two: ["ring=wide"]}
+    rows = await app.rows(one)
+    assert rows["device"]["Sequence"] == before
+    counted = [key for key in await app.index("count") if key.startswith("camera-2|ring=")]
+    assert {key.split("|")[1] for key in counted} == {"ring=wide"}
+    assert app.hub.reads.count(one) == app.hub.reads.count(two)
+
+
+async def test_where_the_hub_refuses_the_query_devices_are_seen_and_get_their_cohorts_later(app: App) -> None:
+    app.hub.tags_are_down = True
+    one = await tagged(app, "one", ring="canary")
+    assert await cohorts(app) == {one: []}
+    await app.resync(HOUR)
+    app.hub.tags_are_down = False
+    await app.resync(HOUR)
+    assert await cohorts(app) == {one: ["ring=canary"]}
+
+
+async def test_a_tag_has_counters_for_its_first_values_and_one_for_all_others(app: App) -> None:
+    devices = [await tagged(app, f"{number:02d}", site=f"s{number}") for number in range(VALUES + 2)]
+    found = await cohorts(app)
+    assert found[devices[0]] == ["site=s0"]
+    assert found[devices[-1]] == [f"site=s{VALUES + 1}", "site=~other"]
+    counted = {key.split("|")[1] for key in await app.index("count") if key.startswith("camera-2|site")}
+    assert len(counted) == VALUES + 1
+    fleet = app.services.fleet()
+    part = (await ask(fleet, routes.deployment, "cohort=site%3D~other", deploymentId="camera-2")).json
+    assert part["devices"] == 2
+    (item,) = await listed(fleet, routes.devices, cohort=f"site=s{VALUES + 1}")
+    assert item["deviceId"] == devices[-1]
+    app.restart(COHORT_TAGS="ring,site")
+    assert (await tagged(app, "again", site="s3"), (await cohorts(app))[f"{app.prefix}-again"])[1] == ["site=s3"]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ({"of": "gold"}, []),
+        (["gold"], []),
+        (None, []),
+        ("", []),
+        (True, ["ring=true"]),
+        (3, ["ring=3"]),
+        ("a|b'c/d\x00\u2028", ["ring=a|b'c/d"]),
+        ("x" * 5000, None),
+    ],
+)
+async def test_whatever_a_tag_holds_the_device_is_seen(app: App, value: Any, expected: list[str] | None) -> None:
+    device = await tagged(app, "odd", ring=value)
+    (found,) = (await cohorts(app)).values()
+    if expected is None:
+        assert len(found[0]) <= 70
+    else:
+        assert [cohort.strip("\x00 \u2028") for cohort in found] == expected
+    for cohort in found:
+        assert [item["deviceId"] for item in await listed(app.services.fleet(), routes.devices, cohort=cohort)] == [
+            device
+        ]
+
+
+@pytest.mark.parametrize("value", ["a,b,c,d", "a,a", "a b", "ring,", "x" * 65, "tags.ring"])
+def test_tags_that_are_none_or_too_many_are_refused(value: str) -> None:
+    environment = {"STATUS_TABLES": "UseDevelopmentStorage=true", "IOT_HUB": "hub1.azure-devices.net"}
+    with pytest.raises(SettingError, match=r"^COHORT_TAGS is .*: it takes names of device tags, at most 3"):
+        Settings.read({**environment, "COHORT_TAGS": value})
+    assert Settings.read(environment).cohort_tags == ()
+    assert Settings.read({**environment, "COHORT_TAGS": " ring , region"}).cohort_tags == ("ring", "region")
