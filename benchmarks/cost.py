@@ -55,6 +55,9 @@ IDLE_RUN: Final = 34
 deployments, and its heartbeat."""
 COUNTING_RUN: Final = 18
 """More of a run that counts: the counters of each of 16 shards, the count of a deployment, and its events."""
+PEERS_RUN: Final = 33
+"""More of a run that counts peers, at most every ten minutes, where counters moved: the causes and the summaries
+of each of 16 shards, and what was counted before. One more for each further thousand devices, and for each cause."""
 COUNTED: Final = 3
 """Runs that count for a change: behind it, when its clock ends, and when a milestone is due."""
 

@@ -155,6 +155,9 @@ def test_times_are_utc_and_lines_end_where_json_lines_do() -> None:
     assert steps[0].content["raw"] == "a\u2028b\x85c"
 
 
+STEPS = "a step has one of twin, delete, device, raw, deployments, settings, run, fault"
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -165,9 +168,9 @@ def test_times_are_utc_and_lines_end_where_json_lines_do() -> None:
         (line("noon", delete="d"), "`at` takes an ISO 8601 time"),
         (line("0001-01-01T00:00:00+10:00", delete="d"), "`at` takes an ISO 8601 time"),
         ('{"at": 5, "delete": "d"}', "`at` takes an ISO 8601 time"),
-        (line(), "a step has one of twin, delete, raw, deployments, settings, run, fault"),
-        (line(send="d"), "a step has one of twin, delete, raw, deployments, settings, run, fault"),
-        (line(delete="d", run="resync"), "a step has one of twin, delete, raw, deployments, settings, run, fault"),
+        (line(), STEPS),
+        (line(send="d"), STEPS),
+        (line(delete="d", run="resync"), STEPS),
         (line(twin="d"), "`twin` takes a twin with its deviceId"),
         (line(twin={}), "`twin` takes a twin with its deviceId"),
         (line(twin={"deviceId": ""}), "`twin` takes a twin with its deviceId"),
