@@ -88,7 +88,7 @@ def test_the_rows_of_a_device_say_what_it_is_asked_by() -> None:
         for deployment, how_far in (("", ""), ("a~7Cb~3Ac", "failing"))
     }
     assert Summary.read(summary.row(), "etag of it") == Summary(
-        "a|b", "etag of it", summary.entries, summary.counters, 2, "etag"
+        "a|b", "etag of it", summary.entries, summary.counters, 2, "etag", summary.profile
     )
 
 
