@@ -16,13 +16,14 @@ from status_app.storage.client import PAGE, table_errors
 from status_app.storage.codecs import read_number
 from status_app.storage.keys import DEVICE, beginning, joined, key_part, unescape
 from status_app.telemetry.logs import log
+from status_core import Standing
 
 TABLE: Final = "DeploymentIndex"
 PAGES: Final = 8
 """Pages of summaries that are looked through for one answer, of each shard: some 128,000 devices."""
 FOUND_BY: Final = ("PartitionKey", "RowKey", "Device", *PROFILE)
-_LIKE: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck", "Standing", "Version"})
-"""Columns of a counter, beside how many devices it counts."""
+_LIKE: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck"})
+"""Columns of each counter, beside how many devices it counts. Those of the release before have no others."""
 
 _log = log(__name__)
 
@@ -299,7 +300,8 @@ class FleetIndex:
 def counted(like: Mapping[str, Any], devices: int) -> Counted:
     """Devices that are like this, by the columns of a counter."""
     deployment, stuck = unescape(like["Deployment"]), bool(like["Stuck"])
-    said = like["State"], like["Reason"], like["Portal"], stuck, like["Standing"], like["Version"]
+    standing, version = like.get("Standing", Standing.UNDERWAY), like.get("Version", "")
+    said = like["State"], like["Reason"], like["Portal"], stuck, standing, version
     return Counted(deployment, *said, devices, like.get("Cause", ""), like.get("Cohort", ""))
 
 
