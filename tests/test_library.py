@@ -83,7 +83,7 @@ def test_edge_status_asks_the_api_where_nothing_but_the_wheel_is_installed(pytho
     code, _, said = ask("causes", STATUS_TABLES="https://a.table.core.windows.net")
     assert (code, "pip install 'edge-deployment-status[tables]'" in said) == (64, True)
     code, _, said = ask("doctor")
-    assert (code, "this command needs a package that is not here" in said) == (78, True)
+    assert (code, "is not installed" in said) == (69, True)
     server.shutdown()
     server.server_close()
 
