@@ -18,7 +18,6 @@ from azure.data.tables import TableServiceClient
 from azure.data.tables.aio import TableServiceClient as AsyncTableServiceClient
 
 from checks.settings import settings_of_the_code
-from local.azurite import ACCOUNT, KEY
 from local.routed_event import RoutedEvent
 from local.scenario import read_scenario
 from local.stack import TRANSITIONS, running_stack
@@ -114,9 +113,11 @@ def test_the_python_example_prints_a_device_and_its_modules(
     tables: str, written: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert written
-    monkeypatch.setattr("azure.identity.DefaultAzureCredential", lambda: AzureNamedKeyCredential(ACCOUNT, KEY))
+    account = dict(part.partition("=")[::2] for part in tables.split(";"))
+    credential = AzureNamedKeyCredential(account["AccountName"], account["AccountKey"])
+    monkeypatch.setattr("azure.identity.DefaultAzureCredential", lambda: credential)
     (example,) = blocks("python")
-    endpoint = dict(part.partition("=")[::2] for part in tables.split(";"))["TableEndpoint"]
+    endpoint = account["TableEndpoint"]
     names: dict[str, Any] = {}
     exec(example.replace("https://ACCOUNT.table.core.windows.net", endpoint), names)  # noqa: S102 (our own example)
     names["table"].close()
