@@ -16,8 +16,8 @@ from status_app.storage.keys import DEVICE, beginning, key_part, unescape
 from status_app.telemetry.logs import log
 
 TABLE: Final = "DeploymentIndex"
-_LIKE: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck", "Standing", "Version"})
-"""Columns of a counter, beside how many devices it counts."""
+_LIKE: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck"})
+"""Columns that every counter has, beside how many devices it counts."""
 
 _log = log(__name__)
 
@@ -61,7 +61,7 @@ class Counted:
     """How many devices of a deployment are alike.
 
     Attributes:
-        standing: How far they are in it.
+        standing: How far they are in it; empty in a counter of format 1.
         version: When the hub created the deployment, by the list that they were judged by; empty where none says so.
     """
 
@@ -167,7 +167,7 @@ class FleetIndex:
 def counted(like: Mapping[str, Any], devices: int) -> Counted:
     """Devices that are like this, by the columns of a counter."""
     deployment, stuck = unescape(like["Deployment"]), bool(like["Stuck"])
-    said = like["State"], like["Reason"], like["Portal"], stuck, like["Standing"], like["Version"]
+    said = like["State"], like["Reason"], like["Portal"], stuck, like.get("Standing", ""), like.get("Version", "")
     return Counted(deployment, *said, devices)
 
 

@@ -36,8 +36,8 @@ from status_app.storage.keys import DEVICE, escape, joined, key_part, module_nam
 from status_app.telemetry.logs import log
 from status_core import EDGE_AGENT, INDIVIDUAL, NO_LIST, Listings, Standing, State, standing
 
-FORMAT: Final = 1
-"""Of these rows. One that changes what a row says is built beside the old one."""
+FORMAT: Final = 2
+"""Of these rows. One that changes what a row says is built over the old one. Counters of format 1 have no standing."""
 SHARDS: Final = tuple(f"index:{shard:x}" for shard in range(16))
 """A partition takes 2,000 writes a second; a question to the fleet asks each shard once."""
 ROWS: Final = 30
