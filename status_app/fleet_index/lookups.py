@@ -16,14 +16,13 @@ from status_app.storage.client import PAGE, table_errors
 from status_app.storage.codecs import read_number
 from status_app.storage.keys import DEVICE, beginning, joined, key_part, unescape
 from status_app.telemetry.logs import log
-from status_core import Standing
 
 TABLE: Final = "DeploymentIndex"
 PAGES: Final = 8
 """Pages of summaries that are looked through for one answer, of each shard: some 128,000 devices."""
 FOUND_BY: Final = ("PartitionKey", "RowKey", "Device", *PROFILE)
 _LIKE: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck"})
-"""Columns of each counter, beside how many devices it counts. Those of the release before have no others."""
+"""Columns that every counter has, beside how many devices it counts."""
 
 _log = log(__name__)
 
@@ -68,7 +67,7 @@ class Counted:
 
     Attributes:
         deployment: The deployment; empty where devices of the whole fleet are counted.
-        standing: How far they are in it.
+        standing: How far they are in it; empty in a counter of format 1.
         version: When the hub created the deployment, by the list that they were judged by; empty where none says so.
         cause: The cause that they are counted under, in one line; empty where it is none.
         cohort: The cohort that they are in; empty where those of all cohorts are counted.
@@ -300,8 +299,7 @@ class FleetIndex:
 def counted(like: Mapping[str, Any], devices: int) -> Counted:
     """Devices that are like this, by the columns of a counter."""
     deployment, stuck = unescape(like["Deployment"]), bool(like["Stuck"])
-    standing, version = like.get("Standing", Standing.UNDERWAY), like.get("Version", "")
-    said = like["State"], like["Reason"], like["Portal"], stuck, standing, version
+    said = like["State"], like["Reason"], like["Portal"], stuck, like.get("Standing", ""), like.get("Version", "")
     return Counted(deployment, *said, devices, like.get("Cause", ""), like.get("Cohort", ""))
 
 

@@ -43,7 +43,7 @@ from status_app.telemetry.logs import log
 from status_core import EDGE_AGENT, NO_LIST, Listings, Standing, standing
 
 FORMAT: Final = 2
-"""Of these rows. One that changes what a row says is built beside the old one."""
+"""Of these rows. One that changes what a row says is built over the old one. Counters of format 1 have no standing."""
 SHARDS: Final = tuple(f"index:{shard:x}" for shard in range(16))
 """A partition takes 2,000 writes a second; a question to the fleet asks each shard once."""
 ROWS: Final = 30

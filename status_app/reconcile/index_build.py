@@ -1,7 +1,8 @@
 """Builds DeploymentIndex from DeploymentStatus where it is not there: at the first start, and after it was dropped.
 
-No twin is read. One row says how far it has come, so that a run goes on where the last one stopped. Until it is done a
-device that changes is projected as ever: its summary is there, and the build finds nothing to do.
+A new format of its rows is built in the same way over the old ones: the summary of a device says which rows and
+counters go. No twin is read. One row says how far it has come, so that a run goes on where the last one stopped. Until
+it is done a device that changes is projected as ever: its summary is there, and the build finds nothing to do.
 
 Once it is done, each resync checks some more devices in the same way, so that a week goes by between two looks at a
 device. What no protocol excludes (a row that somebody has deleted, a writer that stood still for a day) is mended then.
@@ -59,11 +60,12 @@ class IndexBuild:
         self._reconciler = reconciler
         self._clock = clock
         self._former = FormerIndex(client)
+        self._has_former = True
         self.is_done = False
 
     async def due(self) -> list[str]:
-        """What is due by the index of the release before; nothing once the build is done."""
-        return [] if self.is_done else await self._former.due(self._clock())
+        """What is due by the index of the release before; nothing once a build is done, of this format or another."""
+        return await self._former.due(self._clock()) if self._has_former else []
 
     async def go_on(self, report: RunReport) -> None:
         """Go on with the build until it is done, or for `RUN_FOR`. One request where it is done, then none.
@@ -73,12 +75,15 @@ class IndexBuild:
         """
         if self.is_done:
             return
-        row = await self._row(_BUILD)
+        builds = await self._builds()
+        row = builds.get(_BUILD, {})
         self.is_done = bool(row.get("Done"))
-        if not row:
+        self._has_former = not any(build.get("Done") for build in builds.values())
+        if not builds:  # a build of another format has taken over what there was
             await self._deployments.adopt(self._client)
             if not await self._build(await self._former.unsent(), report):  # devices that were removed among them
                 return
+        if not row:
             await self._keep_place(None, is_done=False)
         place, began = json.loads(row.get("Place", "null")), self._clock()
         while not self.is_done and self._clock() - began < RUN_FOR:
@@ -108,6 +113,7 @@ class IndexBuild:
         with table_errors():
             await self._client.upsert_entity({**_key(_BUILD), "Place": json.dumps(place), "Done": is_done})
         self.is_done = is_done
+        self._has_former = self._has_former and not is_done
 
     async def _build(self, devices: Iterable[str], report: RunReport) -> bool:
         """Project devices. One that cannot be read costs itself: it is announced, so that the timer comes back to it.
@@ -126,6 +132,12 @@ class IndexBuild:
             results += await self._reconciler.run(map(Announced, some))
         report.add(results)
         return results
+
+    async def _builds(self) -> dict[str, Mapping[str, Any]]:
+        """How far the build of each format has come."""
+        query = f"PartitionKey eq '{_PARTITION}' and RowKey ge 'format:' and RowKey lt 'format;'"
+        with table_errors():
+            return {row["RowKey"]: row async for row in self._client.query_entities(query)}
 
     async def _row(self, row_key: str) -> Mapping[str, Any]:
         query = " and ".join(f"{name} eq '{value}'" for name, value in _key(row_key).items())

@@ -121,7 +121,7 @@ class Deployments:
         for deployment in outdated:
             prefix, version = joined("deployment", key_part(deployment), ""), version_of(deployment, listings)
             after: str | None = None
-            while entries := await self._index.page(prefix, after, PAGE, where=f"Version ne '{version}'"):
+            while entries := await self._index.page(prefix, after, PAGE, where=f"not (Version eq '{version}')"):
                 after = entries[-1].key
                 if not await project([entry.device_id for entry in entries]):
                     return True

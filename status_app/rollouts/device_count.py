@@ -66,6 +66,6 @@ def count_devices(counters: Iterable[Counted], listings: Listings) -> Mapping[st
 
 
 def is_outdated(group: Counted, listings: Listings) -> bool:
-    """Whether devices were judged by a list that has another deployment under this id, or by none."""
+    """Whether devices were judged by a list that has another deployment under this id, by none, or not at all."""
     version = version_of(group.deployment, listings)
-    return bool(version) and version != group.version
+    return not group.standing or (bool(version) and version != group.version)

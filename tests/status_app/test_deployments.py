@@ -13,6 +13,8 @@ from typing import Any, Final
 
 import pytest
 from app_over_azurite import CASES, TABLES, App
+from asking import listed
+from azure.data.tables import UpdateMode
 from transition_hub import TRANSITIONS, running_hub
 from whole_index import wrong_rows
 
@@ -23,6 +25,7 @@ from local.tables import Operation, TableProxy, is_transaction, table_proxy
 from status_app.events import publisher
 from status_app.events.publisher import TransitionPublisher
 from status_app.fleet_index.rows import SHARDS
+from status_app.http import routes
 from status_app.reconcile.twin_changes import BatchError
 from status_app.rollouts.deployment_rows import DeploymentRows
 
@@ -282,6 +285,24 @@ async def test_the_index_and_its_counters_are_always_what_the_devices_rows_say(w
     await (await app.services.resync()).run()
     assert await is_so(4)
     assert {deployment for deployment, _ in await credited(app)} == {"base", "layer-motion", CAMERA, "camera-4"}
+
+
+async def test_a_row_of_a_release_before_is_read_with_0_for_what_it_did_not_count(world: World) -> None:
+    app = world.app()
+    for number, case in enumerate((SUCCESSFUL, BACKOFF, PENDING)):
+        await show(app, f"d{number}", case)
+    await timer(app)
+    row = dict(await stored(app))
+    lacking = ("Settling", "Waiting", "JoinedAt", "CreatedAt", "FailureThreshold")
+    before = {name: value for name, value in row.items() if name not in lacking}
+    await app.client.get_table_client("Deployments").upsert_entity(before, UpdateMode.REPLACE)
+    (answer,) = await listed(app.services.fleet(), routes.deployments)
+    assert [answer[name] for name in NUMBERS] == [1, 3, row["Successful"], row["Failing"]]
+    assert (answer["settling"], answer["waiting"], answer["failureThreshold"]) == (0, 0, None)
+    told = world.told()
+    await timer(world.app())
+    assert dict(await stored(app)).keys() >= {"Settling", "Waiting"}
+    assert world.told() == told, "it is the same version, and its milestones were told"
 
 
 async def test_two_deployments_on_one_device_are_both_counted(world: World) -> None:

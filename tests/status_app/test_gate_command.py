@@ -77,16 +77,16 @@ async def test_a_good_rollout_lets_the_pipeline_go_on(world: World, source: str)
     name = f"good-{source}"
     fleet, devices = good_fleet(world, name)
     async with running(world.environment(source), "wait", "--deployment", name, "--min-devices", "3", *QUICK) as gate:
-        await gate.until("credited on no device yet")
+        await gate.until("on no device yet")
         fleet.deploy(name, release(2), devices[:2], world.clock.now)
         await world.stack.drained()
-        await gate.until("0 of 2 devices successful, 2 pending, at least 3 devices are waited for")
+        await gate.until("0 of 2 successful, 2 pending, at least 3 devices are waited for")
         await world.run(fleet, 2)
-        await gate.until("2 of 2 devices successful, at least 3 devices are waited for")
+        await gate.until("2 of 2 successful, at least 3 devices are waited for")
         fleet.deploy(name, release(2), devices[2:], world.clock.now)
         await world.run(fleet, 2)
         assert await gate.end() == ExitCode.OK
-    assert gate.lines[-1] == f"PASSED: 3 of 3 devices of {name} are successful, for PT1S."
+    assert gate.lines[-1].startswith(f"PASSED: 3 of 3 devices of {name} are successful, since 2026-01-05T08:0")
 
 
 async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_the_devices(world: World) -> None:
@@ -116,7 +116,7 @@ async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_t
             line.split()[:3] == [by_trouble[Trouble.SLOW_PULL], "pending", "waiting_for_device"] for line in lines
         )
     async with running(world.environment("api"), *asked, "--max-failed", "1") as gate:
-        await gate.until("1 failed or stuck (1 may)")
+        await gate.until("1 failing (1 may)")
         await world.run(fleet, 15)
         assert await gate.end() == ExitCode.FAILED
     told = {line.split()[0]: line for line in gate.lines if line.startswith("  edge-")}
@@ -151,7 +151,7 @@ async def test_an_api_that_goes_and_comes_back_is_told_and_does_not_stop_the_pip
     await world.stack.drained()
     environment = {"DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": KEY}
     async with running(environment, "wait", "--deployment", "outage", *QUICK) as gate:
-        await gate.until("0 of 3 devices successful, 3 pending")
+        await gate.until("0 of 3 successful, 3 pending")
         await api.stop()
         await gate.until("the API is unavailable: no connection; it is asked again")
         await world.run(fleet, 2)
@@ -162,7 +162,7 @@ async def test_an_api_that_goes_and_comes_back_is_told_and_does_not_stop_the_pip
 
 async def test_ctrl_c_ends_the_gate_with_a_code_of_its_own(tables: str) -> None:
     async with running({"STATUS_TABLES": tables}, "wait", "--deployment", "nobody's", *QUICK) as gate:
-        await gate.until("credited on no device yet")
+        await gate.until("on no device yet")
         gate.process.send_signal(signal.SIGINT)
         assert await gate.end() == ExitCode.INTERRUPTED
     assert "Traceback" not in "".join(gate.lines)

@@ -1,5 +1,6 @@
 """The first start over the tables of the release before: the index is built, and nothing waits for it or is lost."""
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from typing import Any
@@ -24,6 +25,8 @@ NOW = timedelta(0)
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
 DELETION = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
+FORMAT_1_BARS = 6
+"""In the key of a counter of that format, behind its kind."""
 GENERATION = EntityProperty((5 << 32) + 1, EdmType.INT64)
 
 
@@ -82,6 +85,43 @@ def former_row(device: str, key: str) -> dict[str, Any]:
     shard = shard_of(device).replace("index:", "shard:")
     own = {"Device": escape(device), "Generation": GENERATION, "Written": START}
     return {"PartitionKey": shard, "RowKey": key, **own}
+
+
+async def as_format_1_left_it(app: App) -> None:
+    """Make the index that of a release whose counters had no standing, and begin with a new process."""
+    index = app.client.get_table_client("DeploymentIndex")
+    counters: dict[tuple[str, str], dict[str, Any]] = {}
+    async for row in index.list_entities():
+        shard, key = row["PartitionKey"], row["RowKey"]
+        kind = key.partition("|")[0]
+        if kind in {"count", "deployment", "reconcile"}:
+            await index.delete_entity(shard, key)
+        if kind == "deployment":
+            del row["Version"]
+            await index.create_entity(row)
+        elif kind == "summary":
+            rows = {key: said for key, said in json.loads(row["Rows"]).items() if not key.startswith("reconcile|")}
+            for said in rows.values():
+                said.pop("Version", None)
+            moved = dict(map(format_1, json.loads(row["Counters"]).values()))
+            for counter, like in moved.items():
+                known = counters.setdefault((shard, counter), {**like, "Devices": 0})
+                known["Devices"] += 1
+            texts = {"Rows": json.dumps(rows), "Counters": json.dumps(moved)}
+            await index.upsert_entity({**row, **texts, "Format": 1}, UpdateMode.REPLACE)
+    for (shard, key), like in counters.items():
+        await index.create_entity({"PartitionKey": shard, "RowKey": key, **like})
+    await index.delete_entity("build", f"format:{FORMAT}")
+    await index.create_entity({"PartitionKey": "build", "RowKey": "format:1", "Place": "null", "Done": True})
+    await forget(app.services)
+    app.restart()
+
+
+def format_1(like: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """A counter of format 1, by its key, of what the counter of today says."""
+    said = {name: like[name] for name in ("Deployment", "State", "Reason", "Portal", "Stuck")}
+    parts = (said["State"], said["Reason"], said["Portal"], str(int(said["Stuck"])))
+    return f"count|{said['Deployment']}||{'|'.join(parts)}|", said
 
 
 async def former_keys(app: App) -> dict[tuple[str, str], Any]:
@@ -258,9 +298,58 @@ async def test_no_deployment_is_counted_by_half_an_index(app: App, monkeypatch: 
         assert await listed(app.services.fleet(), routes.deployments) == before
     await app.flag_stuck()
     after = await listed(app.services.fleet(), routes.deployments)
-    assert [(item["deploymentId"], item["devices"], item["milestones"]["started"]) for item in after] == [
-        (item["deploymentId"], item["devices"], item["milestones"]["started"]) for item in before
+    assert [(item["deploymentId"], item["devices"], item["milestones"].get("started")) for item in after] == [
+        (item["deploymentId"], item["devices"], item["milestones"].get("started")) for item in before
     ]
+
+
+async def test_an_index_of_the_format_before_is_built_over_and_no_device_is_counted_twice(app: App) -> None:
+    await fleet(app)
+    before = await listed(app.services.fleet(), routes.deployments)
+    await as_format_1_left_it(app)
+    old = {key for key in await app.index("count") if key.count("|") == FORMAT_1_BARS}
+    assert old
+    app.hub.reads.clear()
+    await app.flag_stuck()
+    assert await wrong_rows(app) == {}
+    assert not old & set(await app.index("count"))
+    assert (app.hub.reads, app.hub.asked) == ([], [])
+    after = await listed(app.services.fleet(), routes.deployments)
+    assert [item | {"countedAt": None} for item in after] == [item | {"countedAt": None} for item in before]
+
+
+async def test_a_build_over_the_format_before_asks_nothing_of_what_came_before_that(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devices = await fleet(app)
+    await as_format_1_left_it(app)
+    index = app.client.get_table_client("DeploymentIndex")
+    sent = {"PartitionKey": "deployments", "RowKey": "event|a|000000001-01", "Body": "{}"}  # years ago
+    late = former_row(devices[0], f"deadline|{time_text(START)}|{devices[0]}|{GENERATION.value}")
+    for row in (sent, late):
+        await index.create_entity(row)
+    build = (await app.services.flag_stuck())._build  # noqa: SLF001 (what it would look at)
+    with monkeypatch.context() as patch:
+        stop_the_build(patch)
+        await app.flag_stuck()
+        assert not build.is_done
+        assert await build.due() == []
+    await app.flag_stuck()
+    deployments = app.client.get_table_client("Deployments")
+    assert [row["RowKey"] async for row in deployments.list_entities() if row["RowKey"].startswith("event|")] == []
+    assert await wrong_rows(app) == {}
+
+
+async def test_a_device_that_a_process_of_the_format_before_counted_last_is_counted_again_by_the_next_run(
+    app: App,
+) -> None:
+    await fleet(app)
+    await as_format_1_left_it(app)
+    index = app.client.get_table_client("DeploymentIndex")
+    await index.create_entity({"PartitionKey": "build", "RowKey": f"format:{FORMAT}", "Place": "null", "Done": True})
+    await app.flag_stuck()
+    left = [key for key in await app.index("count") if key.count("|") == FORMAT_1_BARS]
+    assert left == []
 
 
 async def test_what_was_adopted_of_a_deployment_is_not_replaced_by_what_is_older(app: App) -> None:
