@@ -63,7 +63,7 @@ def test_the_demo_tells_what_the_troubles_of_the_fleet_come_to(tmp_path: Path) -
         out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
     assert "\nok       key and version: the key opens it; the app is " in out
-    assert "\n14 asked, 0 wrong, 1 skipped\n" in out
+    assert "\n15 asked, 0 wrong, 1 skipped\n" in out
     events = [json.loads(line) for line in published.read_text().splitlines()]
     assert dict(table(out, "PUBLISHED")) == {
         name: str(count) for name, count in Counter(event["type"] for event in events).items()

@@ -43,9 +43,13 @@ def test_the_wheel_has_the_core_with_its_types_and_nothing_else(python: Path) ->
     assert list(python.parents[1].glob("lib/*/site-packages/status_core/py.typed"))
 
 
+def run(python: Path, example: str, given: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [python, "-I", "-c", example]
+    return subprocess.run(command, cwd=folder, input=given, capture_output=True, text=True, check=False)  # noqa: S603 (the page's own)
+
+
 def test_the_first_example_judges_a_twin_and_fails_where_it_is_not_successful(python: Path, tmp_path: Path) -> None:
-    (tmp_path / "twin.json").write_text(json.dumps(json.loads(CASE.read_text())["twin"]))
-    result = subprocess.run([python, "-I", "-c", ONE_TWIN], cwd=tmp_path, capture_output=True, text=True, check=False)  # noqa: S603 (the page's own)
+    result = run(python, ONE_TWIN, json.dumps(json.loads(CASE.read_text())["twin"]), tmp_path)
     assert result.returncode == 1, result.stderr
     assert "module_failed" in result.stdout
     assert "wrong_status, backoff" in result.stdout
@@ -53,8 +57,8 @@ def test_the_first_example_judges_a_twin_and_fails_where_it_is_not_successful(py
 
 def test_the_second_example_tells_the_news_of_a_device(python: Path, tmp_path: Path) -> None:
     lines = [line for line in TRACE.read_text().splitlines() if "twin" in json.loads(line)]
-    (tmp_path / "twins.jsonl").write_text("\n".join(lines))
-    result = subprocess.run([python, "-I", "-c", OVER_TIME], cwd=tmp_path, capture_output=True, text=True, check=True)  # noqa: S603 (the page's own)
+    result = run(python, OVER_TIME, "\n".join(lines), tmp_path)
+    assert result.returncode == 0, result.stderr
     assert "module m1 wrong_status backoff" in result.stdout
 
 

@@ -46,7 +46,7 @@ async def test_hostile_strings_are_shown_as_text_and_nothing_runs(shown: Shown) 
     async with shown.page() as page:
         await expect(page.locator(".deployment h3")).to_have_text(DEPLOYMENT)
         await page.locator(".deployment .opener").click()
-        await expect(page.locator(".devices .device")).to_have_text([f"{DEVICE}2", DEVICE])
+        await expect(page.locator(".devices .device")).to_have_text([DEVICE, f"{DEVICE}2"])
         for button in await page.locator(".modules .opener").all():
             await button.click()
         await expect(page.locator(".modules .evidence").first).to_contain_text(HOSTILE)

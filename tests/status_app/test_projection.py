@@ -263,13 +263,10 @@ CHANGES: dict[str, tuple[Step, Callable[[App, str], object], Act]] = {
 
 async def heal_by_repeating(process: Process, app: App, device: str, act: Act) -> None:
     """As the host does with a batch that is not at its end, and with a timer."""
-    if act is Process.resync:
-        app.now += LEASE  # the one that was killed has left it
     await act(process, app, device)
 
 
 async def heal_by_resync(process: Process, app: App, device: str, _act: Act) -> None:
-    app.now += LEASE  # a resync that was killed has left it
     await process.resync(app, device)
     await process.timer(app, device)
 
@@ -307,7 +304,7 @@ async def test_a_change_that_is_killed_between_any_two_writes_comes_to_the_same_
         async with victim.killed_after(writes):
             await act(victim, app, device)
         assert "large" in name or await app.broken_promises() == []
-        app.now += LEASE if act is Process.resync else NOW  # until then no other run goes on
+        app.now += LEASE if act is Process.resync else NOW  # one that was killed has left it
         await heal(victim, app, device, act)
         assert await app.broken_promises() == []
         healed = await outcome(app, device)

@@ -20,7 +20,7 @@ from status_app.fleet_index.lookups import FleetIndex
 from status_app.settings import is_connection_string
 from status_app.status_table import reader
 from status_app.storage.client import TRANSACTION_LIMIT, table_errors
-from status_app.storage.keys import DEVICE, TRANSITION, beginning, escape, key_part
+from status_app.storage.keys import DEVICE, TRANSITION, beginning, escape, joined, key_part
 
 EVERY: Final = 1.0
 """Seconds between two looks."""
@@ -76,7 +76,9 @@ class FollowedDevice:
 
     async def is_indexed(self) -> bool:
         """Whether the index has it by its state."""
-        return bool(await self._index.page(beginning("state", key_part(STATE[0]), key_part(self.device_id)), None, 1))
+        state = key_part(STATE[0])
+        own = f"RowKey eq '{joined('state', state, key_part(self.device_id))}'"
+        return bool(await self._index.page(beginning("state", state), None, 1, where=own))
 
     async def is_answered(self, api: ApiFleetStatus) -> bool:
         """Whether the API says what it is in."""
