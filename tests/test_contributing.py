@@ -15,7 +15,7 @@ CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 
 def make(*arguments: str) -> list[str]:
     """The lines that make prints."""
-    command = ["make", *arguments]
+    command = ["make", "--no-print-directory", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()  # noqa: S603 (our own Makefile)
 
 
@@ -25,13 +25,11 @@ def document(path: str) -> Any:
 
 def test_make_help_has_a_line_for_each_target() -> None:
     (phony,) = re.findall(r"^\.PHONY: ((?:.*\\\n)*.*)$", MAKEFILE, re.MULTILINE)
-    assert sorted(line.split()[0] for line in make("--no-print-directory", "help")) == sorted(
-        phony.replace("\\\n", " ").split()
-    )
+    assert sorted(line.split()[0] for line in make("help")) == sorted(phony.replace("\\\n", " ").split())
 
 
 def test_every_target_that_contributing_names_is_one() -> None:
-    targets = {line.split()[0] for line in make("--no-print-directory", "help")}
+    targets = {line.split()[0] for line in make("help")}
     assert {"quick", "test", "demo"} <= set(re.findall(r"`make ([\w-]+)`", CONTRIBUTING)) <= targets
 
 

@@ -44,7 +44,7 @@ def test_the_wheel_has_the_core_with_its_types_and_nothing_else(python: Path) ->
 
 
 def run(python: Path, example: str, given: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [python, "-I", "-c", example]
+    command = [str(python), "-I", "-c", example]
     return subprocess.run(command, cwd=folder, input=given, capture_output=True, text=True, check=False)  # noqa: S603 (the page's own)
 
 

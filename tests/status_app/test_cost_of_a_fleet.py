@@ -76,8 +76,8 @@ async def test_a_run_over_a_hundred_due_devices_makes_the_same_requests_in_a_fle
     with azurite_tables(tmp_path) as fleet:
         async with running(fleet) as (app, requests):
             made = await requests_of_a_run(app, requests)
-            # Of each shard what is to be done, and its counters, for the projection and for the count of the
-            # deployment; of each device its rows, and what the index says of it; deployments, and their events.
+            # Of each shard what is to be done, and its counters, for the projection and for the count of a deployment.
+            # Of each device its rows, and what the index says of it. What is kept of deployments, and their events.
             assert made["read"] == 3 * len(SHARDS) + 2 * DUE + 2
             # A transaction of each device, and of each shard an announcement and a projection; a count.
             assert made["write"] == DUE + 2 * len(SHARDS) + 1

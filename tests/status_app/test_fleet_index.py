@@ -33,8 +33,8 @@ async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App
 
 def stored(name: str, columns: Mapping[str, Any], **modules: Mapping[str, Any]) -> StoredDevice:
     rows = {f"module:{module}": row for module, row in modules.items()}
-    sequence = {"Sequence": EntityProperty(3, EdmType.INT64)}
-    return StoredDevice(name, {"device": {**ROW, **sequence, **columns}, **rows}, "etag", 3)
+    device = {**ROW, "Sequence": EntityProperty(3, EdmType.INT64), **columns}
+    return StoredDevice(name, {"device": device, **rows}, "etag", 3)
 
 
 async def never(_: Projection) -> Projection:
@@ -182,13 +182,13 @@ async def test_a_device_with_more_than_there_is_room_for_is_found_by_all_of_it_a
         modules = await listed(fleet, routes.modules, stuck="true", limit=limit)
         assert sorted(item["module"] for item in modules) == ["m1", *(f"n{number:02d}" for number in range(49))]
     for number in (0, 50, 99):
-        asked: dict[str, Any] = {"deployment": f"deployment-{number:03d}"}
+        name = f"deployment-{number:03d}"
         others = [small] if number == 99 else []
         for limit in (1, 50):
-            found = await pages(fleet, routes.devices, limit=limit, **asked)
+            found = await pages(fleet, routes.devices, limit=limit, deployment=name)
             assert sorted(item["deviceId"] for page in found for item in page) == sorted([large, *others])
             assert all(found)  # no page is empty
-            stuck = await listed(fleet, routes.devices, limit=limit, stuck="true", **asked)
+            stuck = await listed(fleet, routes.devices, limit=limit, stuck="true", deployment=name)
             assert [item["deviceId"] for item in stuck] == [large]
     await app.flag_stuck()
 

@@ -123,7 +123,7 @@ async def test_a_page_promises_no_next_one_that_is_empty(app: App, limit: int) -
         for device in devices[last:]:  # all that comes behind them is gone
             for key in await app.rows(device):
                 await table.delete_entity(escape(device), key)
-        queries: tuple[dict[str, Any], ...] = ({}, {"state": "module_failed"}, {"stuck": "true"})
+        queries: list[dict[str, Any]] = [{}, {"state": "module_failed"}, {"stuck": "true"}]
         for query in queries:
             found = await pages(fleet, routes.devices, limit=limit, **query)
             assert [len(page) for page in found] == [limit] * (last // limit) + [last % limit] * (last % limit > 0)
