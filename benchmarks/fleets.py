@@ -17,7 +17,7 @@ from local.azurite import azurite_tables
 from local.tables import TableProxy, table_proxy
 from status_app.ingest.notifications import Notification
 from status_app.iothub.twins import TwinPage
-from status_app.queries.devices import Devices
+from status_app.queries import Devices
 from status_app.queries.fleet import Fleet
 from status_app.reconcile.tasks import Notified
 from status_app.services import Services

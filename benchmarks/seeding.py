@@ -34,12 +34,22 @@ def seed(folder: Path, rows: Sequence[Entity], devices: Iterable[str]) -> None:
         rows: Some rows of one device, its own among them, as they are read.
         devices: Ids that a key can hold as they stand.
     """
-    state = {row["RowKey"]: row for row in rows if not row["RowKey"].startswith("transition:")}
-    last = state["device"]["Sequence"].value
+    seed_devices(folder, {name: [{**row, "PartitionKey": name} for row in rows] for name in devices})
+
+
+def seed_devices(folder: Path, fleet: Mapping[str, Sequence[Entity]]) -> None:
+    """Write the database of an Azurite that holds the rows of devices, and their index.
+
+    Args:
+        folder: Where the Azurite is started then (`azurite_tables(folder)`).
+        fleet: Of each device its rows, its own among them. Its id is one that a key can hold as it stands.
+    """
     index: list[Entity] = [{"PartitionKey": "build", "RowKey": f"format:{FORMAT}", "Place": "null", "Done": True}]
     tables: dict[str, list[Entity]] = {reader.TABLE: [], lookups.TABLE: index, deployment_rows.TABLE: []}
     counted, like = Counter[tuple[str, str]](), dict[tuple[str, str], Entity]()
-    for name in devices:
+    for name, rows in fleet.items():
+        state = {row["RowKey"]: row for row in rows if not row["RowKey"].startswith("transition:")}
+        last = state["device"]["Sequence"].value
         tables[reader.TABLE] += [{**row, "PartitionKey": name} for row in rows]
         shard = shard_of(name)
         said = project(StoredDevice(name, state, _ETAG, last), Summary(name), last)

@@ -96,7 +96,7 @@ class Announcements:
             news.since,
             since,
             is_initial=self._is_first,
-            cause=verdict.cause,
+            cause=None if verdict.state in AS_DESIRED else verdict.cause,
             stuck_at=None if verdict.state in AS_DESIRED else record.clock.stuck_at,
             restart_count=restart_count(verdict),
         )

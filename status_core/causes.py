@@ -2,11 +2,11 @@
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from status_core.descriptions import Step
 from status_core.reading import clean
-from status_core.reasons import Reason
+from status_core.reasons import Reason, known_reason
 from status_core.secrets import collapse
 
 WORDS_LIMIT: Final = 160
@@ -20,6 +20,8 @@ _CAUSED_BY: Final = "caused by:"
 _CALLED: Final = re.compile(r"^\(?error calling [^:]{0,200}: ", re.IGNORECASE)
 _WORD: Final = re.compile(r"\w+(?:[.-]\w+)*")
 _SPACES: Final = re.compile(r"\s+")
+_QUOTED: Final = re.compile(r'(?:^|, )"([^"]*)"$')
+_EXIT_CODE: Final = re.compile(r"exit code (-?\d{1,20})", re.ASCII)
 _HEX: Final = re.compile(r"[0-9a-fA-F]{8,}")
 
 
@@ -48,6 +50,24 @@ class Cause:
         parts.append(f'"{self.words}"' if self.words else "")
         named = ", ".join(part for part in parts if part)
         return f"{self.reason}: {named}" if named else str(self.reason)
+
+    @classmethod
+    def parse(cls, line: str) -> Self | None:
+        """The cause of its line; None where this release does not know the reason, or the line is none.
+
+        A module whose name holds a comma and a space takes what stands up to the last of them for its name.
+        """
+        word, _, named = line.partition(": ")
+        reason = known_reason(word)
+        if reason is None:
+            return None
+        words = _QUOTED.search(named)
+        parts = [part for part in named[: words.start() if words else None].split(", ") if part]
+        exit_code = _EXIT_CODE.fullmatch(parts[-1]) if parts else None
+        if exit_code:
+            parts.pop()
+        image = parts.pop() if len(parts) > 1 else ""
+        return cls(reason, ", ".join(parts), image, int(exit_code[1]) if exit_code else None, words[1] if words else "")
 
 
 def cause(

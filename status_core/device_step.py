@@ -12,7 +12,7 @@ from status_core.observation import Observation
 from status_core.reasons import Reason, known_reason
 from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
 from status_core.states import ModuleState, State
-from status_core.stuck import blamed
+from status_core.stuck import blamed, still_blamed
 from status_core.transitions import ABSENT
 from status_core.twin import EDGE_AGENT
 
@@ -35,6 +35,8 @@ def next_device(
     says = device_input(status, is_lagging=seen.is_lagging)
     verdict = _verdict(seen, says)
     clock, ended_at = _clock(seen, verdict, says)
+    if clock.is_stuck and previous is not None:
+        verdict = still_blamed(verdict, previous.verdict)
     since = previous.since if previous is not None and previous.verdict.state == status.state else seen.at
     news = previous.news if previous is not None else News(ABSENT, seen.at)
     record = DeviceRecord(verdict, since, clock, news, 0, seen.at, seen.now, seen.lags_until, modules)

@@ -159,6 +159,7 @@ def _module(  # noqa: PLR0913 (what a module's status is made of)
         desired_image=_kept(desired.image if desired else None, IMAGE_LIMIT),
         runtime_status=_kept(reported.runtime_status if reported else None, NAME_LIMIT),
         reported_image=_kept(reported.image if reported else None, IMAGE_LIMIT),
+        image_hash=_kept(reported.image_hash if reported else None, NAME_LIMIT),
         exit_code=reported.exit_code if reported else None,
         restart_count=reported.restart_count if reported else None,
         last_start=reported.last_start if reported else None,

@@ -14,7 +14,7 @@ from status_core.reasons import Reason
 from status_core.record import ModuleRecord, ModuleVerdict
 from status_core.states import ModuleState
 from status_core.status import ModuleStatus
-from status_core.stuck import blamed, verified
+from status_core.stuck import blamed, still_blamed, verified
 
 _OUTSTANDING: Final = (ModuleState.MISSING, ModuleState.UPDATING)
 
@@ -42,6 +42,8 @@ def next_module(seen: Observation, announcements: Announcements, name: str) -> M
     sample = _sample(seen, kept, verdict, is_asked_anew=is_asked_anew)
     grace = seen.policy.grace(name, found.desired_image, found.grace, verdict.reason)
     clock, ended_at = seen.next_clock(kept.clock if kept is not None else None, sample, grace, verdict.reason)
+    if clock.is_stuck and kept is not None:
+        verdict = still_blamed(verdict, kept.verdict)
     since = kept.since if kept is not None and kept.verdict.state == verdict.state else seen.at
     # The announced state of a module that comes later begins as settled.
     news = kept.news if kept is not None else News(ModuleState.SETTLED, since)

@@ -25,6 +25,7 @@ class ModuleVerdict:
     runtime_status: str | None
     desired_image: str | None
     reported_image: str | None
+    image_hash: str | None
     exit_code: int | None
     restart_count: int | None
     last_start: datetime | None

@@ -38,6 +38,7 @@ class ModuleStatus:
     """The state of one module. What is not desired, or not reported, is None.
 
     Attributes:
+        image_hash: The digest of the reported image, where the agent says it.
         restart_count: Restarts by the agent since the module ran for ten minutes.
         last_start: When it last started, by the device's clock; None where it never did, or no report says so.
         last_exit: When it last exited, by the same clock; None where it never did, or no report says so.
@@ -53,6 +54,7 @@ class ModuleStatus:
     desired_image: str | None
     runtime_status: str | None
     reported_image: str | None
+    image_hash: str | None
     exit_code: int | None
     restart_count: int | None
     last_start: datetime | None

@@ -8,6 +8,7 @@ from typing import Final
 from status_core.clock_input import ClockInput
 from status_core.clocks import Clock
 from status_core.messages import MESSAGE_LIMIT
+from status_core.news import AS_DESIRED
 from status_core.reading import clean
 from status_core.reasons import UNVERIFIED, Reason, is_unverified
 from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict, restart_count
@@ -30,6 +31,14 @@ def blamed[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
     message = clean(f"{verdict.message} {reason.means} {reason.advice}", MESSAGE_LIMIT)
     named = None if verdict.cause is None else f"{reason}{verdict.cause.removeprefix(verdict.reason)}"
     return replace(verdict, reason=reason.value, message=message, cause=named)
+
+
+def still_blamed[V: (ModuleVerdict, DeviceVerdict)](verdict: V, kept: V) -> V:
+    """A verdict on what is stuck and looks settled: the cause stays that of before until the window has ended.
+
+    So a device whose module crashes in a loop is counted under one cause, whichever moment it is seen in.
+    """
+    return replace(verdict, cause=kept.cause) if verdict.cause is None else verdict
 
 
 def verified[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
@@ -89,7 +98,7 @@ def _change(  # noqa: PLR0913, PLR0917 (what both kinds say)
         evidence,
         clock.unsettled_since,
         since,
-        cause=verdict.cause,
+        cause=None if verdict.state in AS_DESIRED else verdict.cause,
         stuck_at=clock.stuck_at,
         restart_count=restart_count(verdict),
     )

@@ -38,6 +38,7 @@ class ReportedModule(NamedTuple):
 
     Attributes:
         kind: Its `type`, as it stands.
+        image_hash: The digest of its image, where the agent says it.
         status: What the last deployment that the agent accepted wants of it, as it stands.
         restart_policy: The same deployment's, as it stands.
         restart_count: Restarts since it ran for ten minutes.
@@ -49,6 +50,7 @@ class ReportedModule(NamedTuple):
     path: str
     kind: str | None
     image: str | None
+    image_hash: str | None
     runtime_status: str | None
     status: str | None
     restart_policy: str | None
@@ -243,10 +245,12 @@ def _desired(path: str, entry: Any) -> DesiredModule:
 
 
 def _reported(path: str, module: Mapping[str, Any]) -> ReportedModule:
+    settings = as_object(module.get("settings"))
     return ReportedModule(
         path=path,
         kind=text(module.get("type")),
-        image=text(as_object(module.get("settings")).get("image")),
+        image=text(settings.get("image")),
+        image_hash=text(settings.get("imageHash")),
         runtime_status=word(module.get("runtimeStatus")),
         status=text(module.get("status")),
         restart_policy=text(module.get("restartPolicy")),

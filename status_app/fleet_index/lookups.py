@@ -1,7 +1,8 @@
 """Asks DeploymentIndex: what is to be done by now, which devices are like this, and how many."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -9,13 +10,17 @@ from typing import Any, Final
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient
 
+from status_app.fleet_index.profile import PROFILE
 from status_app.fleet_index.rows import MORE, MOVED, PENDING, RECONCILE, SHARDS, time_text
 from status_app.storage.client import PAGE, table_errors
 from status_app.storage.codecs import read_number
-from status_app.storage.keys import DEVICE, beginning, key_part, unescape
+from status_app.storage.keys import DEVICE, beginning, joined, key_part, unescape
 from status_app.telemetry.logs import log
 
 TABLE: Final = "DeploymentIndex"
+PAGES: Final = 8
+"""Pages of summaries that are looked through for one answer, of each shard: some 128,000 devices."""
+FOUND_BY: Final = ("PartitionKey", "RowKey", "Device", *PROFILE)
 _LIKE: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck"})
 """Columns of a counter, beside how many devices it counts."""
 
@@ -58,7 +63,13 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """How many devices of a deployment are alike."""
+    """How many devices of a deployment are alike.
+
+    Attributes:
+        deployment: The deployment; empty where devices of the whole fleet are counted.
+        cause: The cause that they are counted under, in one line; empty where it is none.
+        cohort: The cohort that they are in; empty where those of all cohorts are counted.
+    """
 
     deployment: str
     state: str
@@ -66,6 +77,21 @@ class Counted:
     portal: str
     is_stuck: bool
     devices: int
+    cause: str = ""
+    cohort: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CauseRows:
+    """Some of the devices that are counted under a cause.
+
+    Attributes:
+        first: Those that have it the longest, in that order.
+        newest: The one that has it the shortest; None where a shard has more of them than are read.
+    """
+
+    first: Sequence[IndexEntry]
+    newest: IndexEntry | None
 
 
 class FleetIndex:
@@ -118,18 +144,121 @@ class FleetIndex:
             shards = await asyncio.gather(*(self._rows(shard, _within(MORE)) for shard in SHARDS))
         return [entry.device_id for entry in _entries(row for shard in shards for row in shard)]
 
+    async def profiles(
+        self, prefix: str, after: str | None, limit: int, where: str, matches: Callable[[IndexEntry], bool]
+    ) -> tuple[list[IndexEntry], str | None]:
+        """The first summaries that match, in the order of their keys. Of each shard at most `PAGES` pages.
+
+        Args:
+            prefix: With what the id of a device begins.
+            after: The RowKey behind which to begin; None for the first.
+            limit: How many.
+            where: What the columns have to be, as a filter; empty: anything.
+            matches: What else they have to be.
+
+        Returns:
+            The summaries, and the RowKey behind which there may be more; None where there is none.
+        """
+        first = joined("summary", key_part(prefix)) if prefix else "summary|"
+        bounds = f"RowKey lt '{_next(first)}'" + (f" and {where}" if where else "")
+        begin = f"RowKey ge '{_quoted(first)}'" if after is None else f"RowKey gt '{after}'"
+        places, found = dict.fromkeys(SHARDS, begin), list[IndexEntry]()
+        reached: dict[str, str] = {}
+        for _ in range(PAGES):
+            with table_errors():
+                answers = await asyncio.gather(
+                    *(self._rows(shard, f"{place} and {bounds}", PAGE, FOUND_BY) for shard, place in places.items())
+                )
+            for shard, rows in zip([*places], answers, strict=True):
+                found += filter(matches, _entries(rows))
+                if len(rows) < PAGE:
+                    del places[shard]
+                    reached.pop(shard, None)
+                else:
+                    reached[shard] = rows[-1]["RowKey"]
+                    places[shard] = f"RowKey gt '{reached[shard]}'"
+            end = min(reached.values(), default=None)
+            known = sorted((entry for entry in found if end is None or entry.key <= end), key=lambda entry: entry.key)
+            if len(known) > limit:
+                return known[:limit], known[limit - 1].key
+            if end is None:
+                return known, None
+        return known, end
+
+    async def all_profiles(self) -> list[IndexEntry]:
+        """Every summary, with its profile. A request for each thousand devices, and one for each shard at least."""
+        with table_errors():
+            shards = await asyncio.gather(*(self._rows(shard, _within("summary|"), None, FOUND_BY) for shard in SHARDS))
+        return list(_entries(row for shard in shards for row in shard))
+
     async def devices(self) -> AsyncIterator[str]:
         """Every device of which the index says something, or will; some twice. A request for each thousand."""
         for kind in ("summary", PENDING):
             async for entry in self._all(f"{kind}|"):
                 yield entry.device_id
 
-    async def counters(self, deployment: str | None = None) -> list[Counted]:
-        """Devices by what they are like: of one deployment, or of all. At least a request for each shard."""
-        prefix = "count|" if deployment is None else beginning("count", key_part(deployment))
+    async def counters(self, deployment: str | None = None, cohort: str = "") -> list[Counted]:
+        """Devices by what they are like. At least a request for each shard.
+
+        Args:
+            deployment: Those of one deployment; empty: those of the fleet that have a cause; None: those of each
+                deployment.
+            cohort: Those of one cohort, beside one deployment or the fleet; empty: those of all.
+        """
+        prefix, of_all = "count|", " and Deployment ne ''"
+        if deployment is not None:
+            prefix, of_all = beginning("count", key_part(deployment), key_part(cohort)), ""
         with table_errors():
-            shards = await asyncio.gather(*(self._rows(shard, _within(prefix)) for shard in SHARDS))
-        return list(_counters(row for shard in shards for row in shard))
+            shards = await asyncio.gather(*(self._rows(shard, _within(prefix) + of_all) for shard in SHARDS))
+        found = _counters(row for shard in shards for row in shard)
+        return [item for item in found if deployment in (None, item.deployment) and item.cohort == cohort]
+
+    async def causes(
+        self, causes: Collection[str], count: int, matches: Callable[[IndexEntry], bool]
+    ) -> dict[str, CauseRows]:
+        """The first devices under some causes, and the newest. A request for each shard.
+
+        One more for each cause of which a shard has more than a page: what is left of it is passed over.
+
+        Args:
+            causes: Their ids.
+            count: How many first devices are wanted of each.
+            matches: Which devices are meant.
+        """
+        with table_errors():
+            shards = await asyncio.gather(*(self._causes_of_shard(shard, causes, count, matches) for shard in SHARDS))
+        rows = defaultdict[str, list[IndexEntry]](list)
+        cut = set[str]()
+        for entries, passed in shards:
+            cut |= passed
+            for cause, found in entries.items():
+                rows[cause] += found
+        return {
+            cause: CauseRows(
+                sorted(found, key=lambda entry: entry.key)[:count],
+                None if cause in cut else max(found, key=lambda entry: entry.key),
+            )
+            for cause, found in rows.items()
+        }
+
+    async def _causes_of_shard(
+        self, shard: str, causes: Collection[str], count: int, matches: Callable[[IndexEntry], bool]
+    ) -> tuple[dict[str, list[IndexEntry]], set[str]]:
+        """What a shard has of some causes, in the order of its keys, and those of which something was passed over."""
+        found, passed, begin = defaultdict[str, list[IndexEntry]](list), set[str](), "cause|"
+        while True:
+            rows = await self._rows(shard, f"RowKey gt '{begin}' and RowKey lt '{_behind('cause|')}'", PAGE)
+            for entry in _entries(rows):
+                cause = _cause_of(entry.key)
+                if cause in causes and matches(entry):
+                    found[cause].append(entry)
+            if len(rows) < PAGE:
+                return found, passed
+            begin = rows[-1]["RowKey"]
+            last = _cause_of(begin)
+            if last not in causes or len(found[last]) >= count:
+                passed.add(last)
+                begin = _behind(f"cause|{last}|")
 
     async def stuck(self) -> tuple[int, int]:
         """How many devices are stuck themselves, and how many modules: of each shard at most a page, in one request."""
@@ -146,10 +275,16 @@ class FleetIndex:
                     for entry in _entries([row]):
                         yield entry
 
-    async def _rows(self, shard: str, query: str, limit: int | None = None) -> list[TableEntity]:
-        """Rows of a shard; the service may give them in several answers, some of them empty."""
+    async def _rows(
+        self, shard: str, query: str, limit: int | None = None, columns: Sequence[str] | None = None
+    ) -> list[TableEntity]:
+        """Rows of a shard, or some of their columns; the service may give several answers, some of them empty."""
         found: list[TableEntity] = []
-        rows = self._client.query_entities(f"PartitionKey eq '{shard}' and {query}", results_per_page=limit or PAGE)
+        rows = self._client.query_entities(
+            f"PartitionKey eq '{shard}' and {query}",
+            results_per_page=limit or PAGE,
+            select=[*columns] if columns is not None else None,
+        )
         async for row in rows:
             found.append(row)
             if len(found) == limit:
@@ -160,7 +295,8 @@ class FleetIndex:
 def counted(like: Mapping[str, Any], devices: int) -> Counted:
     """Devices that are like this, by the columns of a counter."""
     deployment, stuck = unescape(like["Deployment"]), bool(like["Stuck"])
-    return Counted(deployment, like["State"], like["Reason"], like["Portal"], stuck, devices)
+    named = like.get("Cause", ""), like.get("Cohort", "")
+    return Counted(deployment, like["State"], like["Reason"], like["Portal"], stuck, devices, *named)
 
 
 def _entries(rows: Iterable[TableEntity]) -> Iterator[IndexEntry]:
@@ -174,20 +310,31 @@ def _entries(rows: Iterable[TableEntity]) -> Iterator[IndexEntry]:
 
 
 def _counters(rows: Iterable[TableEntity]) -> Iterator[Counted]:
-    """What the counters of deployments say; those of a cohort count the same devices again."""
+    """What counters say; one that cannot be read costs itself."""
     for row in rows:
-        _, _, cohort, *_ = row["RowKey"].split("|")
         devices = read_number(row.get("Devices"))
-        if cohort:
-            continue
         if isinstance(devices, int) and row.keys() >= _LIKE:
             yield counted(row, devices)
         else:
             _log.error("counter %r cannot be read", row["RowKey"])
 
 
+def _cause_of(key: str) -> str:
+    """The id of the cause in the key of a row by cause."""
+    return key.split("|")[1]
+
+
 def _within(prefix: str) -> str:
     return f"RowKey ge '{prefix}' and RowKey lt '{_behind(prefix)}'"
+
+
+def _next(prefix: str) -> str:
+    """The first key behind those that begin so, as a text of a filter."""
+    return _quoted(prefix[:-1] + chr(ord(prefix[-1]) + 1))
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")
 
 
 def _behind(prefix: str) -> str:

@@ -2,13 +2,16 @@
 
 All of them are in one partition of sixteen, the device's shard, so that one transaction moves them together:
 
-    summary|<device>                        what the rows below say of the device, and how far its events are published
+    summary|<device>                        what the rows below say of the device, how far its events are published, and
+                                            by what else it is found: images, flags and so on
     state|<state>|<device>                  the device is in that state
     deployment|<id>|<device>                the deployment is applied to the device
     stuck|<id>|<since>|<device>             something of a device of that deployment is stuck; without an id, of any
     module|<since>|<device>|<module>        that module is stuck, or the device itself: `$edgeAgent`
+    cause|<cause>|<since>|<device>          the device is counted under that cause
     count|<id>|<cohort>|<state>|<reason>|<portal>|<stuck>|<cause>
-                                            how many devices of the shard are like this
+                                            how many devices of the shard are like this; without an id, of the whole
+                                            fleet: those that have a cause
 
 What the timer works off each minute is one range of keys:
 
@@ -24,18 +27,20 @@ docs/decisions/0012-the-index-is-a-projection.md has the protocol.
 import json
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, Final, Self
 
+from status_app.fleet_index.leading_cause import LeadingCause, leading_cause
+from status_app.fleet_index.profile import PROFILE, Profile
 from status_app.iothub.doctors_device import is_doctors_device
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.codecs import long, read_number
 from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
 from status_core import EDGE_AGENT
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Of these rows. One that changes what a row says is built beside the old one."""
 SHARDS: Final = tuple(f"index:{shard:x}" for shard in range(16))
 """A partition takes 2,000 writes a second; a question to the fleet asks each shard once."""
@@ -43,6 +48,8 @@ ROWS: Final = 30
 """Rows of a device beside its summary: old and new ones, counters and the rest fit into one transaction."""
 COUNTED: Final = 16
 """Counters that a device moves."""
+NAMES_SIZE: Final = 2_000
+"""Characters of the deployments that a row by cause says; of a device with more of them it says none."""
 PENDING: Final = "pending"
 PUBLISH: Final = "publish"
 RECONCILE: Final = "reconcile"
@@ -64,6 +71,7 @@ class Summary:
         entries: The rows that it has beside, by RowKey.
         counters: The counters in which it is counted.
         published: Its transitions up to this sequence are published; None where only the device's own row may know.
+        profile: By what it is found, in the columns of a profile.
         status_etag: ETag of the row in DeploymentStatus that these rows were made of, so that no two projections are
             alike; None where it has no state. A later change that moves none of them is not in it.
     """
@@ -74,6 +82,7 @@ class Summary:
     counters: Mapping[str, Mapping[str, Any]] | None = None
     published: int | None = None
     status_etag: str | None = None
+    profile: Mapping[str, Any] | None = None
 
     @classmethod
     def read(cls, row: Mapping[str, Any], etag: str) -> Self:
@@ -85,6 +94,7 @@ class Summary:
             json.loads(row["Counters"]),
             read_number(row["Published"]),
             row.get("StatusETag"),
+            {name: row[name] for name in PROFILE if name in row} or None,
         )
 
     def row(self) -> dict[str, Any]:
@@ -95,6 +105,7 @@ class Summary:
             "Counters": json.dumps(self.counters or {}, ensure_ascii=False),
             "Published": long(self.published or 0),
             "Format": FORMAT,
+            **(self.profile or {}),
         }
         return said if self.status_etag is None else {**said, "StatusETag": self.status_etag}
 
@@ -131,13 +142,14 @@ def project(stored: StoredDevice, before: Summary, published: int, *, moved: boo
     entries |= islice(questions.items(), ROOM)
     if len(questions) > ROOM or len(counters) > COUNTED:
         entries[joined(MORE[:-1], device)] = {}
-    return Summary(device_id, before.etag, entries, dict(islice(counters.items(), COUNTED)), published, stored.etag)
+    counted, profile = dict(islice(counters.items(), COUNTED)), _profile(stored)
+    return Summary(device_id, before.etag, entries, counted, published, stored.etag, profile)
 
 
-def said_of(stored: StoredDevice) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """What a shard says of a device whose events are all published: its rows and its counters."""
+def said_of(stored: StoredDevice) -> Summary | None:
+    """What a shard says of a device whose events are all published, whatever row it was made of."""
     summary = project(stored, Summary(stored.device_id), stored.last_sequence)
-    return ({}, {}) if summary is None else (summary.entries or {}, summary.counters or {})
+    return None if summary is None else replace(summary, status_etag=None)
 
 
 def questions_of(stored: StoredDevice) -> Entries:
@@ -148,6 +160,12 @@ def questions_of(stored: StoredDevice) -> Entries:
     since = time_text(row["FirstStuckSince"]) if "FirstStuckSince" in row else None
     state = {"State": row["State"]}
     entries: Entries = {joined("state", key_part(row["State"]), device): {}}
+    cause = _cause(stored)
+    if cause is not None:
+        like = {"Stuck": since is not None}
+        if len(row["Deployments"]) <= NAMES_SIZE:
+            like["Deployments"] = row["Deployments"]
+        entries[joined("cause", cause.id, time_text(cause.since), device)] = like
     if since is not None:
         entries[joined("stuck", "", since, device)] = state
     for name in map(key_part, _deployments(stored)):
@@ -165,19 +183,30 @@ def counters_of(stored: StoredDevice) -> Entries:
     """Every counter in which a device counts, those first that it moves; none without a whole state."""
     if not stored.is_whole:
         return {}
-    row = stored.rows[DEVICE]
-    found: Entries = {}
-    for deployment in _deployments(stored):
-        like = {
-            "Deployment": key_part(deployment),
-            "State": row["State"],
-            "Reason": row["Reason"],
-            "Portal": row.get("Portal", ""),
-            "Stuck": "FirstStuckSince" in row,
-        }
-        parts = map(key_part, (like["State"], like["Reason"], like["Portal"], str(int(like["Stuck"])), ""))
-        found[joined("count", like["Deployment"], "", *parts)] = like
-    return found
+    row, cause = stored.rows[DEVICE], _cause(stored)
+    like = {
+        "State": row["State"],
+        "Reason": row["Reason"],
+        "Portal": row.get("Portal", ""),
+        "Stuck": "FirstStuckSince" in row,
+    }
+    parts = map(key_part, (like["State"], like["Reason"], like["Portal"], str(int(like["Stuck"]))))
+    key = joined(*parts, "" if cause is None else cause.id)
+    if cause is not None:
+        like["Cause"] = cause.line
+    of = [*([""] if cause is not None else []), *map(key_part, _deployments(stored))]
+    return {joined("count", deployment, "", key): {"Deployment": deployment, **like} for deployment in of}
+
+
+def _cause(stored: StoredDevice) -> LeadingCause | None:
+    """The cause under which a device is counted; none of a device of doctor's."""
+    return None if is_doctors_device(stored.device_id) else leading_cause(stored.rows)
+
+
+def _profile(stored: StoredDevice) -> Mapping[str, Any] | None:
+    """By what a device is found; None without a whole state, and of a device of doctor's."""
+    is_shown = stored.is_whole and not is_doctors_device(stored.device_id)
+    return Profile.of(stored.rows).columns() if is_shown else None
 
 
 def _deployments(stored: StoredDevice) -> list[str]:

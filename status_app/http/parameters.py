@@ -3,7 +3,6 @@
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import Final
 from urllib.parse import parse_qsl
 
@@ -65,15 +64,9 @@ class Parameters:
             raise ParameterError(f"{name} takes at most {_LONGEST} characters")
         return value
 
-    def word[Word: StrEnum](self, name: str, words: type[Word]) -> Word | None:
-        """A word of a closed set."""
-        value = self._values.get(name)
-        if value is None:
-            return None
-        try:
-            return words(value)
-        except ValueError:
-            raise ParameterError(f"{name} takes one of {', '.join(words)}") from None
+    def words(self, names: Collection[str]) -> Mapping[str, str]:
+        """Those of some names that are given, as they stand."""
+        return {name: self._values[name] for name in names if name in self._values}
 
     def flag(self, name: str) -> bool:
         """Whether a parameter is given that takes nothing but `true`."""

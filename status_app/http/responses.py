@@ -12,7 +12,7 @@ import azure.functions as func
 
 from status_app.errors import StatusAppError, UnavailableError
 from status_app.http.parameters import ParameterError
-from status_app.queries import PlaceError
+from status_app.queries import FilterError, PlaceError
 
 RETRY_AFTER: Final = 5
 """Seconds after which the table service may answer again."""
@@ -44,7 +44,7 @@ async def answered(request: func.HttpRequest, answer: Awaitable[Any]) -> func.Ht
     """
     try:
         body = json.dumps(await answer).encode()
-    except ParameterError as error:
+    except (ParameterError, FilterError) as error:
         return problem(HTTPStatus.BAD_REQUEST, str(error))
     except PlaceError:
         return problem(HTTPStatus.BAD_REQUEST, "next is no place of this list: begin without it")

@@ -10,11 +10,12 @@ from status_app.http.next_token import next_token, read_token
 from status_app.http.parameters import ParameterError, Parameters
 from status_app.http.responses import NotFoundError, answered, plain
 from status_app.queries import Answer, Devices, Fleet, Page, Place
+from status_app.queries.device_filter import PARAMETERS, read_cohort
 from status_app.queries.health import OK, Health
-from status_core import State
 
 _PAGED: Final = ("limit", "next")
 _NO_DEVICE: Final = "no device of this id is known"
+_NO_CAUSE: Final = "no device has a cause of this id now: /causes lists those that there are"
 _NO_DEPLOYMENT: Final = "no deployment of this id is known: no device is credited with it, and none ever was"
 
 
@@ -22,10 +23,8 @@ async def devices(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
     """GET /devices."""
 
     async def answer() -> Answer:
-        asked = _List(request, "devices", ("state", "deployment", "stuck"))
-        parameters = asked.parameters
-        state, stuck = parameters.word("state", State), parameters.flag("stuck")
-        which = Devices(state, parameters.text("deployment"), stuck)
+        asked = _List(request, "devices", PARAMETERS)
+        which = Devices.read(asked.parameters.words(PARAMETERS))
         return asked.answer(await fleet.devices(which, asked.after, asked.limit))
 
     return await answered(request, answer())
@@ -63,6 +62,48 @@ async def modules(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
         if before is None:
             return asked.answer(await fleet.stuck_modules(asked.after, asked.limit))
         return asked.answer(await fleet.modules_due(before, asked.after, asked.limit))
+
+    return await answered(request, answer())
+
+
+async def causes(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /causes."""
+
+    async def answer() -> Answer:
+        asked = _List(request, "causes", ("deployment", "cohort"))
+        deployment, cohort = asked.parameters.text("deployment"), read_cohort(asked.parameters.words(("cohort",)))
+        return asked.answer(await fleet.causes(deployment, cohort, asked.after, asked.limit))
+
+    return await answered(request, answer())
+
+
+async def cause_devices(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /causes/{causeId}/devices."""
+
+    async def answer() -> Answer:
+        cause = request.route_params["causeId"]
+        asked = _List(request, f"devices of cause {cause}")
+        return asked.answer(_found(await fleet.cause_devices(cause, asked.after, asked.limit), _NO_CAUSE))
+
+    return await answered(request, answer())
+
+
+async def images(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /images."""
+
+    async def answer() -> Answer:
+        asked = _List(request, "images")
+        return asked.answer(await fleet.images(asked.after, asked.limit))
+
+    return await answered(request, answer())
+
+
+async def agents(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /agents."""
+
+    async def answer() -> Answer:
+        asked = _List(request, "agents")
+        return asked.answer(await fleet.agents(asked.after, asked.limit))
 
     return await answered(request, answer())
 

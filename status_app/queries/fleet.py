@@ -10,8 +10,11 @@ from azure.data.tables.aio import TableServiceClient
 from status_app.fleet_index import lookups
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.queries.answers import Answer, device_answer, readable, transition_answer
+from status_app.queries.causes import cause_devices, causes
 from status_app.queries.deployment_queries import deployment, deployments
-from status_app.queries.devices import Devices, devices
+from status_app.queries.device_filter import Devices
+from status_app.queries.devices import devices
+from status_app.queries.inventory import agents, images
 from status_app.queries.modules import modules_due, stuck_modules
 from status_app.queries.pages import IndexedDevices, Page, Place, PlaceError
 from status_app.rollouts import deployment_rows
@@ -94,3 +97,27 @@ class Fleet:
         with suppress(ResourceNotFoundError):
             return await deployment(self._indexed, self._rows, self._clock, deployment_id)
         return None
+
+    async def causes(self, deployment: str | None, cohort: str | None, after: Place | None, limit: int) -> Page:
+        """A page of causes, of a deployment and of a cohort where they are given, as they are counted now."""
+        with suppress(ResourceNotFoundError):
+            return await causes(self._indexed, deployment, cohort, after, limit)
+        return Page()
+
+    async def cause_devices(self, cause: str, after: Place | None, limit: int) -> Page | None:
+        """A page of the devices under a cause; None where there is none. Requests as of `devices`."""
+        with suppress(ResourceNotFoundError):
+            return await cause_devices(self._indexed, cause, after, limit)
+        return None
+
+    async def images(self, after: Place | None, limit: int) -> Page:
+        """A page of the images that modules report. A request for each thousand devices."""
+        with suppress(ResourceNotFoundError):
+            return await images(self._indexed, after, limit)
+        return Page()
+
+    async def agents(self, after: Place | None, limit: int) -> Page:
+        """A page of the versions of edgeAgent. A request for each thousand devices."""
+        with suppress(ResourceNotFoundError):
+            return await agents(self._indexed, after, limit)
+        return Page()

@@ -56,5 +56,6 @@ def count_devices(counters: Iterable[Counted]) -> Mapping[str, DeviceCount]:
     """The devices of each deployment."""
     groups = defaultdict[str, list[Counted]](list)
     for group in counters:
-        groups[group.deployment].append(group)
+        if group.deployment and not group.cohort:  # the others count the same devices again
+            groups[group.deployment].append(group)
     return {deployment: DeviceCount(found) for deployment, found in groups.items()}

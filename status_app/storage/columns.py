@@ -88,6 +88,7 @@ MODULE_COLUMNS: Final = (
     Column("RuntimeStatus", "verdict.runtime_status", TEXT),
     Column("DesiredImage", "verdict.desired_image", TEXT),
     Column("ReportedImage", "verdict.reported_image", TEXT),
+    Column("ImageHash", "verdict.image_hash", TEXT),
     Column("ExitCode", "verdict.exit_code", LONG),
     Column("RestartCount", "verdict.restart_count", LONG),
     Column("LastStartAt", "verdict.last_start", TIME),

@@ -12,6 +12,8 @@ import createClient from "openapi-fetch";
 const [, , baseUrl, key, deviceId, deploymentId] = argv;
 /** @type {import("openapi-fetch").Client<paths>} */
 const client = createClient({ baseUrl, headers: { "x-functions-key": key } });
+const { data: causes } = await client.GET("/causes");
+const causeId = causes?.items[0].causeId ?? "";
 const device = { params: { path: { deviceId } } };
 
 /** @satisfies {Record<keyof paths, () => Promise<{data?: object, error?: unknown, response: Response}>>} */
@@ -20,6 +22,10 @@ const questions = {
   "/devices/{deviceId}": () => client.GET("/devices/{deviceId}", device),
   "/devices/{deviceId}/transitions": () => client.GET("/devices/{deviceId}/transitions", device),
   "/modules": () => client.GET("/modules", { params: { query: { stuck: "true" } } }),
+  "/causes": () => client.GET("/causes", { params: { query: { deployment: deploymentId } } }),
+  "/causes/{causeId}/devices": () => client.GET("/causes/{causeId}/devices", { params: { path: { causeId } } }),
+  "/images": () => client.GET("/images"),
+  "/agents": () => client.GET("/agents"),
   "/deployments": () => client.GET("/deployments"),
   "/deployments/{deploymentId}": () =>
     client.GET("/deployments/{deploymentId}", { params: { path: { deploymentId } } }),

@@ -1,5 +1,6 @@
 """What the index says of a device, and how it is found by that."""
 
+import hashlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
@@ -20,6 +21,10 @@ MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
 ROW: Mapping[str, Any] = {"State": "pending", "Reason": "waiting_for_device", "Deployments": "[]"}
 """The columns of a device of which the index says something."""
+MODULE: Mapping[str, Any] = {"Reason": "backoff", "Since": START}
+"""The columns of a module of which the index says something."""
+CAUSE = "backoff: m1, image:1, exit code 139"
+CAUSE_ID = hashlib.sha256(CAUSE.encode()).hexdigest()[:16]
 DELETION = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
 SAID = "2024-05-02T09:10:00.000000+00:00"
 
@@ -56,7 +61,7 @@ def test_the_rows_of_a_device_say_what_it_is_asked_by() -> None:
         "Portal": "applied",
         "Deployments": '["a|b:c"]',
     }
-    module = {"StuckSince": START + MINUTE}
+    module = {**MODULE, "StuckSince": START + MINUTE, "UnsettledSince": START - 2 * MINUTE, "Cause": CAUSE}
     summary = project(stored("a|b", columns, m1=module, m2={}), Summary("a|b"), 2)
     assert summary is not None
     assert summary.entries == {
@@ -66,16 +71,19 @@ def test_the_rows_of_a_device_say_what_it_is_asked_by() -> None:
         f"stuck|a~7Cb~3Ac|{SAID}|a~7Cb": {"State": "pending"},
         "deployment|a~7Cb~3Ac|a~7Cb": {"State": "pending"},
         "module|2024-05-02T09:11:00.000000+00:00|a~7Cb|m1": {"Row": "module:m1"},
+        f"cause|{CAUSE_ID}|2024-05-02T09:08:00.000000+00:00|a~7Cb": {"Stuck": True, "Deployments": '["a|b:c"]'},
         "publish|a~7Cb": {},
     }
     assert summary.counters == {
-        "count|a~7Cb~3Ac||pending|waiting_for_device|applied|1|": {
-            "Deployment": "a~7Cb~3Ac",
+        f"count|{deployment}||pending|waiting_for_device|applied|1|{CAUSE_ID}": {
+            "Deployment": deployment,
             "State": "pending",
             "Reason": "waiting_for_device",
             "Portal": "applied",
             "Stuck": True,
+            "Cause": CAUSE,
         }
+        for deployment in ("", "a~7Cb~3Ac")
     }
     assert Summary.read(summary.row(), "etag of it") == Summary(
         "a|b", "etag of it", summary.entries, summary.counters, 2, "etag"
@@ -116,7 +124,7 @@ def test_the_row_by_due_time_may_be_early_until_the_timer_comes_and_is_never_lat
 
 
 def test_no_device_has_more_rows_and_counters_than_a_transaction_takes() -> None:
-    modules = {f"m{number:02d}": {"StuckSince": START} for number in range(50)}
+    modules = {f"m{number:02d}": {"StuckSince": START, **MODULE} for number in range(50)}
     names = json.dumps([f"deployment-{number:03d}" for number in range(100)])
     large = stored("d", {"Deployments": names, "FirstStuckSince": START, "LookAt": START}, **modules)
     summary = project(large, Summary("d"), 0)
@@ -155,7 +163,7 @@ async def test_one_run_takes_a_page_of_deadlines_of_each_shard_and_the_next_run_
         monkeypatch.setattr(f"status_app.fleet_index.{module}.SHARDS", SHARDS[:1])
     devices = [app.put(f"d{number}", "048", configurations={}) for number in range(7)]
     await app.handle(*(app.event(device) for device in devices))
-    monkeypatch.setattr("status_app.fleet_index.lookups.PAGE", 3)
+    monkeypatch.setattr("status_app.fleet_index.lookups.PAGE", 4)  # one row of it says that counters moved
     for left in (4, 1, 0):
         await app.flag_stuck(GRACE)
         assert len(await app.index("reconcile")) == left

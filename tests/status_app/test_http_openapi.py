@@ -22,10 +22,11 @@ from referencing.jsonschema import DRAFT202012
 from yarl import URL
 
 from local.stack import Stack, running_stack
+from status_app.fleet_index.leading_cause import cause_id
 from status_app.http import parameters, routes
 from status_app.services import services
 from status_app.status_table.rows import EVIDENCE_LIMIT
-from status_core import Flag, Kind, Milestone, ModuleState, Portal, State
+from status_core import Flag, Kind, Milestone, ModuleState, Portal, Reason, State, evaluate
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "schemas/openapi.yaml"
@@ -36,6 +37,7 @@ KEY = "a-key"
 ODD = "-.+%_#*?!(),:=@$'aZ9"
 """Every kind of character that IoT Hub allows in the id of a device."""
 IDS = (ODD, "a%2Fb", "a+b", "a%b", "50%25", "...", "?", "#", "%", "edge-01", "~X")
+CAUSE = cause_id(str(evaluate(TWIN).cause))
 OUTCOMES = {"200", "304", "400", "401", "404", "503"}
 
 
@@ -184,10 +186,14 @@ async def test_an_answer_holds_what_its_schema_names_and_nothing_else(stack: Sta
         ("/devices/{deviceId}", routes.device, ""),
         ("/devices/{deviceId}/transitions", routes.transitions, ""),
         ("/modules", routes.modules, "stuck=true"),
+        ("/causes", routes.causes, ""),
+        ("/causes/{causeId}/devices", routes.cause_devices, ""),
+        ("/images", routes.images, ""),
+        ("/agents", routes.agents, ""),
         ("/deployments", routes.deployments, ""),
         ("/deployments/{deploymentId}", routes.deployment, ""),
     ):
-        answered = await ask(fleet, route, query, deviceId="edge-01", deploymentId="at-scale1")
+        answered = await ask(fleet, route, query, deviceId="edge-01", deploymentId="at-scale1", causeId=CAUSE)
         schema = content(API["paths"][operation]["get"]["responses"]["200"])["schema"]
         assert strangers(answered.json, schema) == []
         assert answered.json.get("items", True)
@@ -240,6 +246,9 @@ def test_the_words_of_the_document_are_those_of_the_code() -> None:
     assert SCHEMAS["State"]["enum"] == list(State)
     assert SCHEMAS["ModuleState"]["enum"] == list(ModuleState)
     assert summary["flags"]["items"]["enum"] == list(Flag)
+    asked = {item.get("name"): item for item in API["paths"]["/devices"]["get"]["parameters"]}
+    assert asked["reason"]["schema"]["enum"] == list(Reason)
+    assert asked["flag"]["schema"]["enum"] == list(Flag)
     assert summary["portal"]["enum"] == [*Portal, None]
     assert SCHEMAS["Transition"]["properties"]["kind"]["enum"] == list(Kind)
     assert SCHEMAS["Milestones"]["propertyNames"]["enum"] == list(Milestone)

@@ -48,7 +48,11 @@ async def output(stack: Stack, *command: str) -> str:
 async def test_the_commands_of_the_page_answer_with_something_each(stack: Stack) -> None:
     commands = [line for block in blocks("sh") for line in block.splitlines()]
     paths = [
-        re.sub(r"edge-01", "{deviceId}", re.sub(r"at-scale1$", "{deploymentId}", path))
+        re.sub(
+            r"/[0-9a-f]{16}/",
+            "/{causeId}/",
+            re.sub(r"edge-01", "{deviceId}", path.replace("at-scale1", "{deploymentId}")),
+        )
         for path in (re.findall(r'"\$API([^"?]+)', command)[0] for command in commands)
     ]
     assert {f"/api{path}" for path in paths} == set(table())

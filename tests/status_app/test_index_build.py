@@ -14,7 +14,7 @@ from whole_index import wrong_rows
 from local.tables import TableProxy, is_transaction
 from status_app.events.cloud_event import cloud_event
 from status_app.fleet_index.projection import FleetProjection, Projection
-from status_app.fleet_index.rows import SHARDS, shard_of, time_text
+from status_app.fleet_index.rows import FORMAT, SHARDS, shard_of, time_text
 from status_app.http import routes
 from status_app.storage.keys import escape, key_part
 
@@ -268,7 +268,7 @@ async def test_what_was_adopted_of_a_deployment_is_not_replaced_by_what_is_older
     await as_the_release_before_left_it(app)
     await app.flag_stuck()
     index = app.client.get_table_client("DeploymentIndex")
-    await index.delete_entity("build", "format:1")  # as if the first run had been killed right after it
+    await index.delete_entity("build", f"format:{FORMAT}")  # as if the first run had been killed right after it
     device = app.put("more", BACKOFF)
     await app.handle(app.event(device))
     await app.flag_stuck()

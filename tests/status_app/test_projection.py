@@ -449,14 +449,14 @@ async def test_a_change_that_moves_nothing_of_the_index_leaves_it_alone(app: App
         return {key: etag for key, etag in (await app.etags()).items() if key[0] == "DeploymentIndex"}
 
     before = await etags()
-    app.report(device, MINUTE, exitCode=3)
+    app.report(device, MINUTE, lastExitTimeUtc="2024-05-02T09:01:00Z")
     await seen(app, device)
-    assert (await app.rows(device))["module:m1"]["ExitCode"].value == 3
+    assert (await app.rows(device))["module:m1"]["LastExitAt"].minute == 1
     assert await etags() == before
     app.report(device, MINUTE, runtimeStatus="failed")  # that is news, and moves the counters
     await seen(app, device)
     written = {row.partition("|")[0] for (*_, row), _ in before.items() ^ (await etags()).items()}
-    assert written == {"summary", "count", "progress"}
+    assert written == {"summary", "count", "cause", "progress"}
 
 
 async def test_counters_are_the_sums_of_all_devices_after_two_processes_changed_them_at_once(

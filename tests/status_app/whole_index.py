@@ -1,5 +1,6 @@
 """DeploymentIndex as the rows of all devices say it must be, worked out without the app's own projection."""
 
+import hashlib
 import json
 from collections import Counter
 from typing import Any
@@ -52,8 +53,30 @@ def _keys(device: str, rows: dict[str, Any]) -> list[str]:
         if "StuckSince" in part:
             module = "$edgeAgent" if key == "device" else unescape(key.removeprefix("module:"))
             keys.append(f"module|{_text(part['StuckSince'])}|{name}|{key_part(module)}")
-    like = "|".join((row["State"], row["Reason"], row.get("Portal", ""), str(int(stuck)), ""))
-    return keys + [f"count|{deployment}||{like}" for deployment in deployments]
+    cause, since = _cause(rows, stuck=stuck)
+    if cause:
+        keys.append(f"cause|{cause}|{_text(since)}|{name}")
+    like = "|".join((row["State"], row["Reason"], row.get("Portal", ""), str(int(stuck)), cause))
+    return keys + [f"count|{deployment}||{like}" for deployment in (*([""] if cause else []), *deployments)]
+
+
+def _cause(rows: dict[str, Any], *, stuck: bool) -> tuple[str, Any]:
+    """The id of the cause that a device is counted under, and since when; empty where it is none.
+
+    The device is at most stuck by what its own cause, or the only stuck module, says.
+    """
+    device = rows["device"]
+    line, like = device.get("Cause"), [device]
+    if line is None or (
+        device["Reason"] in ("waiting_for_device", "settling", "agent_updating") and "StuckSince" not in device
+    ):
+        if not stuck:
+            return "", None
+        _, key = min((row["StuckSince"], key) for key, row in rows.items() if "StuckSince" in row)
+        line, like = rows[key]["Cause"], [rows[key]]
+    like = [row for key, row in rows.items() if key.startswith("module:") and row.get("Cause") == line] or like
+    since = min(row.get("UnsettledSince", row["Since"]) for row in like)
+    return hashlib.sha256(line.encode()).hexdigest()[:16], since
 
 
 def _text(time: Any) -> str:

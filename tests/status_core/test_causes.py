@@ -133,3 +133,24 @@ def test_a_cause_fits_into_a_row_whatever_the_names_are() -> None:
     status = judged({"desired.modules": {"m" * 5000: long}})
     assert status.cause is not None
     assert len(str(status.cause)) < 500
+
+
+@pytest.mark.parametrize(
+    "cause",
+    [
+        Cause(Reason.WAITING_FOR_DEVICE),
+        Cause(Reason.STOP_FAILED, "old"),
+        Cause(Reason.BACKOFF, "m1", IMAGE, 139),
+        Cause(Reason.BACKOFF, "m1", IMAGE, -1),
+        Cause(Reason.PULL_FAILED, "m1, the second", IMAGE),
+        Cause(Reason.START_FAILED, "m1", IMAGE, None, "exec failed, in container #: no such file"),
+        Cause(Reason.PLAN_FAILED, "", "", None, "odd: exit code #"),
+    ],
+)
+def test_a_cause_is_read_from_its_line(cause: Cause) -> None:
+    assert Cause.parse(str(cause)) == cause
+
+
+@pytest.mark.parametrize("line", ["", ": m1", "a_reason_of_a_later_release: m1, image:1"])
+def test_a_line_of_which_this_release_does_not_know_the_reason_is_no_cause(line: str) -> None:
+    assert Cause.parse(line) is None

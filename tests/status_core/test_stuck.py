@@ -190,6 +190,31 @@ def test_a_module_keeps_the_reason_of_its_last_failed_step_though_later_reports_
     ]
 
 
+def test_what_is_stuck_and_looks_settled_keeps_its_cause_until_its_window_has_ended() -> None:
+    cause = "backoff: m1, registry.example/m1:1.0, exit code 0"
+    device = followed((0, {RUNS: "backoff"}), (1000, None), (1100, {RUNS: "running"}))
+    assert (device.module().verdict.state, device.module().verdict.cause) == ("settled", cause)
+    assert device.kept.verdict.cause is None
+    device.look(2000)
+    assert device.module().verdict.cause is None
+    assert [(item.change.kind, item.change.cause) for item in device.history[1:]] == [
+        ("module", cause),
+        ("device", cause),
+        ("stuck", cause),
+        ("recovered", None),
+        ("module", None),
+        ("device", None),
+    ]
+
+
+def test_a_device_that_is_stuck_and_looks_successful_keeps_its_cause_until_its_window_has_ended() -> None:
+    device = followed((0, {f"{STATUS}.code": 418}), (1000, None), (1100, SUCCESS))
+    assert (device.kept.verdict.state, device.kept.verdict.cause) == ("successful", "unknown_code")
+    device.look(3000)
+    assert device.kept.verdict.cause is None
+    assert {item.change.cause for item in device.history if item.change.to_state == "successful"} == {None}
+
+
 def test_a_step_that_failed_in_another_version_gives_no_reason() -> None:
     device = followed((100, {MODULE: GONE, **PULL_FAILED}))
     device.look(200, {"desired.$version": 13, "reported.lastDesiredVersion": 13, **SUCCESS})

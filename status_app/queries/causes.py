@@ -1,0 +1,150 @@
+"""The causes of a fleet: devices that fail alike as one line, and the devices of one."""
+
+import asyncio
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+
+from status_app.fleet_index.leading_cause import cause_id, leading_cause
+from status_app.fleet_index.lookups import CauseRows, Counted, IndexEntry
+from status_app.queries.answers import Answer, device_summary
+from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, PlaceError, begin, fill
+from status_app.rollouts.device_count import beyond
+from status_app.storage.codecs import show_time
+from status_app.storage.keys import DEVICE, joined
+from status_core import Cause, ModuleState, State, known_reason
+
+EXAMPLES: Final = 3
+"""Devices that stand for those of a cause."""
+
+_ID: Final = re.compile(r"[0-9a-f]{16}")
+_PLACE: Final = re.compile(r"[0-9]{1,9}")
+
+type _Rank = tuple[int, int, str]
+"""Sorts causes: those with the most stuck devices first, then those with the most devices."""
+
+
+async def causes(
+    indexed: IndexedDevices, deployment: str | None, cohort: str | None, after: Place | None, limit: int
+) -> Page:
+    """A page of causes, those with the most stuck devices first.
+
+    Of each shard of the index a request for its counters and one for the devices that stand for them, and a request for
+    each cause on the page, for the words of its first device.
+
+    Args:
+        indexed: The devices.
+        deployment: Of the devices on which it is applied; None: of the fleet.
+        cohort: Of the devices in it; None: of all.
+        after: The place behind which to begin.
+        limit: How many causes a page has.
+    """
+    begins = _rank(after) if after is not None else None
+    asked = deployment or "", cohort or ""
+    others = [counted for device in await indexed.more() for counted in beyond(device)]
+    counters = [
+        *await indexed.index.counters(*asked),
+        *(counted for counted in others if (counted.deployment, counted.cohort) == asked),
+    ]
+    devices, stuck = _counted(counters)
+    ranks = sorted((-stuck[line], -number, cause_id(line)) for line, number in devices.items())
+    wanted = [rank for rank in ranks if begins is None or rank > begins]
+    lines = {cause_id(line): line for line in devices}
+    shown = wanted[:limit]
+    rows = await _rows(indexed, {rank[2] for rank in shown}, deployment, cohort) if shown else {}
+    answers = await asyncio.gather(
+        *(_answer(indexed, lines[cause], -is_stuck, -number, rows.get(cause)) for is_stuck, number, cause in shown)
+    )
+    more = len(wanted) > limit
+    return Page(answers, (str(-shown[-1][0]), str(-shown[-1][1]), shown[-1][2]) if more else None)
+
+
+async def cause_devices(indexed: IndexedDevices, cause: str, after: Place | None, limit: int) -> Page | None:
+    """A page of the devices that are counted under a cause, the longest first; None where no device is."""
+    if not _ID.fullmatch(cause):
+        return None
+
+    async def look(candidate: Candidate) -> Items:
+        stored = await indexed.reader.read(candidate.device_id)
+        found = leading_cause(stored.rows) if stored.is_whole else None
+        if found is None or found.id != cause:
+            return []
+        return [((candidate.place,), device_summary(stored.device_id, stored.rows[DEVICE]))]
+
+    prefix = joined("cause", cause, "")
+    page = await fill(Candidates(indexed, prefix), look, begin(after, prefix), limit)
+    return page if page.items or page.after is not None or after is not None else None
+
+
+def _rank(place: Place) -> _Rank:
+    if len(place) != 3 or not all(map(_PLACE.fullmatch, place[:2])) or not _ID.fullmatch(place[2]):  # noqa: PLR2004
+        raise PlaceError
+    return -int(place[0]), -int(place[1]), place[2]
+
+
+def _counted(counters: Iterable[Counted]) -> tuple[Counter[str], Counter[str]]:
+    """By cause: how many devices there are, and how many of them are stuck."""
+    devices, stuck = Counter[str](), Counter[str]()
+    for counted in counters:
+        if counted.cause:
+            devices[counted.cause] += counted.devices
+            stuck[counted.cause] += counted.devices if counted.is_stuck else 0
+    return devices, stuck
+
+
+async def _rows(
+    indexed: IndexedDevices, wanted: set[str], deployment: str | None, cohort: str | None
+) -> dict[str, CauseRows]:
+    def matches(entry: IndexEntry) -> bool:
+        applied = json.loads(entry.columns.get("Deployments", "[]"))
+        cohorts = json.loads(entry.columns.get("Cohorts", "[]"))
+        return (deployment is None or deployment in applied) and (cohort is None or cohort in cohorts)
+
+    return await indexed.index.causes(wanted, EXAMPLES, matches)
+
+
+async def _answer(indexed: IndexedDevices, line: str, stuck: int, devices: int, rows: CauseRows | None) -> Answer:
+    first = rows.first if rows is not None else ()
+    newest = rows.newest if rows is not None else None
+    cause, reason = Cause.parse(line), known_reason(line.partition(": ")[0])
+    return {
+        "causeId": cause_id(line),
+        "cause": line,
+        "reason": line.partition(": ")[0],
+        "module": (cause.module or None) if cause else None,
+        "image": (cause.image or None) if cause else None,
+        "exitCode": cause.exit_code if cause else None,
+        "devices": devices,
+        "stuck": stuck,
+        "since": _since(first[0]) if first else None,
+        "newest": _device(newest) if newest is not None else None,
+        "examples": [_device(entry) for entry in first],
+        "message": await _message(indexed, line, first),
+        "means": reason.means if reason else None,
+        "advice": reason.advice if reason else None,
+    }
+
+
+async def _message(indexed: IndexedDevices, line: str, examples: Iterable[IndexEntry]) -> str | None:
+    """The words of the first device under a cause that is not just then as it should be: of what has the cause."""
+    settled: list[str] = []
+    for example in examples:
+        rows = (await indexed.reader.read(example.device_id)).rows
+        own = [row for key, row in rows.items() if key != DEVICE and row.get("Cause") == line]
+        for row in [*own, *(row for key, row in rows.items() if key == DEVICE)][:1]:
+            if row["State"] not in (ModuleState.SETTLED, State.SUCCESSFUL):
+                return str(row["Message"])
+            settled.append(row["Message"])
+    return settled[0] if settled else None
+
+
+def _device(entry: IndexEntry) -> Answer:
+    return {"deviceId": entry.device_id, "since": _since(entry)}
+
+
+def _since(entry: IndexEntry) -> str:
+    """Since when a device has the cause of its row."""
+    return show_time(datetime.fromisoformat(entry.key.split("|")[2]))

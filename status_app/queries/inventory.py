@@ -1,0 +1,80 @@
+"""What runs in the fleet: images with their digests, and versions of edgeAgent, counted from the summaries."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+
+from status_app.fleet_index.profile import Profile
+from status_app.queries.answers import Answer, readable
+from status_app.queries.pages import IndexedDevices, Page, Place, PlaceError
+
+type _Image = tuple[str, str, str]
+"""An image, its digest (empty where no agent says it) and a module."""
+
+
+async def images(indexed: IndexedDevices, after: Place | None, limit: int) -> Page:
+    """A page of images by name, digest and module, with the devices that report them.
+
+    A request for each thousand devices, and one for each device with more images than its summary has room for.
+    """
+    begins = _place(after, 3)
+    devices, deployments = Counter[_Image](), defaultdict[_Image, set[str]](set)
+    digests = defaultdict[str, set[str]](set)
+    for profile in await _profiles(indexed):
+        for module, (image, digest) in (profile.images or {}).items():
+            key = image, digest or "", module
+            devices[key] += 1
+            deployments[key] |= {*profile.deployments}
+            digests[image] |= {digest} if digest else set()
+    answers = [
+        (
+            key,
+            {
+                "image": key[0],
+                "digest": key[1] or None,
+                "module": key[2],
+                "devices": number,
+                "deployments": sorted(deployments[key]),
+                "digests": len(digests[key[0]]),
+            },
+        )
+        for key, number in sorted(devices.items())
+    ]
+    return _page(answers, begins, limit)
+
+
+async def agents(indexed: IndexedDevices, after: Place | None, limit: int) -> Page:
+    """A page of the versions of edgeAgent, with the devices that report them. A request for each thousand devices."""
+    begins = _place(after, 1)
+    devices = Counter[str]()
+    for profile in await _profiles(indexed):
+        devices[profile.agent_version] += 1
+    answers = [
+        ((version,), {"agentVersion": version or None, "devices": number})
+        for version, number in sorted(devices.items())
+    ]
+    return _page(answers, begins, limit)
+
+
+async def _profiles(indexed: IndexedDevices) -> Sequence[Profile]:
+    """The profile of every device. One whose summary has no room for all of it is read."""
+    entries = [entry for entry in await indexed.index.all_profiles() if "State" in entry.columns]
+    found: list[Profile] = []
+    for entry in entries:
+        for profile in readable([entry.columns], Profile.read, lambda _: entry.key):  # noqa: B023 (called at once)
+            if profile.images is not None:
+                found.append(profile)
+                continue
+            stored = await indexed.reader.read(entry.device_id)
+            found += readable([stored.rows] if stored.is_whole else [], Profile.of, lambda _: entry.key)  # noqa: B023
+    return found
+
+
+def _page[Key: tuple[str, ...]](answers: Sequence[tuple[Key, Answer]], begins: Place | None, limit: int) -> Page:
+    wanted = [item for item in answers if begins is None or item[0] > begins]
+    return Page([answer for _, answer in wanted[:limit]], wanted[limit - 1][0] if len(wanted) > limit else None)
+
+
+def _place(after: Place | None, parts: int) -> Place | None:
+    if after is not None and len(after) != parts:
+        raise PlaceError
+    return after

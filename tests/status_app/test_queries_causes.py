@@ -1,0 +1,226 @@
+"""The fleet, asked by cause."""
+
+from collections import Counter
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from itertools import batched
+from typing import Any
+
+import pytest
+from app_over_azurite import START, App, fresh_app
+from asking import ask, listed, pages
+from azure.data.tables import TransactionOperation
+
+from local.tables import table_proxy
+from status_app.fleet_index.leading_cause import cause_id, leading_cause
+from status_app.fleet_index.rows import SHARDS, shard_of
+from status_app.http import routes
+
+MINUTE = timedelta(minutes=1)
+IMAGE = "mcr.microsoft.com/azureiotedge-simulated-temperature-sensor:1.1"
+
+
+def at(minutes: int) -> datetime:
+    return START + minutes * MINUTE
+
+
+@pytest.fixture
+async def app(tables: str) -> AsyncIterator[App]:
+    async with fresh_app(tables) as app:
+        yield app
+
+
+async def seen(app: App, name: str, case: str, *deployments: str, **m1: Any) -> str:
+    """A device of a case on some deployments, with what it reports of m1, that the app has looked at."""
+    device = app.put(name, case, configurations={deployment: {"status": "Applied"} for deployment in deployments})
+    app.report(device, MINUTE, **m1)
+    await app.handle(app.event(device))
+    return device
+
+
+async def test_devices_that_fail_alike_are_one_line_with_who_was_first_and_who_is_newest(app: App) -> None:
+    crashed = [
+        await seen(app, f"crash-{number}", "048", "camera-2", runtimeStatus="backoff", exitCode=139)
+        for number in range(5)
+    ]
+    other = await seen(app, "other", "048", "camera-3", runtimeStatus="backoff", exitCode=1)
+    await seen(app, "well", "003", "camera-2")
+    fleet = app.services.fleet()
+    first, second = await listed(fleet, routes.causes)
+    items = {item["deviceId"]: item for item in await listed(fleet, routes.devices)}
+    assert first == {
+        "causeId": cause_id(first["cause"]),
+        "cause": items[crashed[0]]["cause"],
+        "reason": "backoff",
+        "module": "m1",
+        "image": IMAGE,
+        "exitCode": 139,
+        "devices": 5,
+        "stuck": 0,
+        "since": first["examples"][0]["since"],
+        "newest": {"deviceId": crashed[4], "since": first["newest"]["since"]},
+        "examples": [
+            {"deviceId": device, "since": first["examples"][number]["since"]}
+            for number, device in enumerate(crashed[:3])
+        ],
+        "message": first["message"],
+        "means": "The module has exited, and the agent waits before it starts it again.",
+        "advice": "Read the logs of the module.",
+    }
+    times = [example["since"] for example in first["examples"]]
+    assert times == sorted(times)
+    assert times[-1] < first["newest"]["since"]
+    assert "exit code 139" in first["message"]
+    assert (second["exitCode"], second["devices"], second["newest"]["deviceId"]) == (1, 1, other)
+    path = {"causeId": first["causeId"]}
+    assert [item["deviceId"] for item in await listed(fleet, routes.cause_devices, path=path, limit=2)] == crashed
+
+
+async def test_the_causes_of_what_is_stuck_add_up_to_it_and_come_first(app: App) -> None:
+    for number in range(3):
+        await seen(app, f"stuck-{number}", "048", "a", "b", runtimeStatus="backoff", exitCode=139)
+    await seen(app, "pull", "028", "a")
+    await app.flag_stuck(timedelta(hours=1))
+    for number in range(4):
+        await seen(app, f"new-{number}", "048", "b", runtimeStatus="backoff", exitCode=1)
+    fleet = app.services.fleet()
+    causes = await listed(fleet, routes.causes)
+    stuck = await listed(fleet, routes.devices, stuck="true")
+    assert [(item["stuck"], item["devices"]) for item in causes] == [(3, 3), (1, 1), (0, 4)]
+    assert sum(item["stuck"] for item in causes) == len(stuck)
+    for deployment, expected in (("a", [(3, 3), (1, 1)]), ("b", [(3, 3), (0, 4)]), ("c", [])):
+        found = await listed(fleet, routes.causes, deployment=deployment)
+        assert [(item["stuck"], item["devices"]) for item in found] == expected
+        devices = {item["deviceId"]: item for item in await listed(fleet, routes.devices, deployment=deployment)}
+        assert {example["deviceId"] for item in found for example in item["examples"]} <= devices.keys()
+
+
+async def test_a_module_that_looks_settled_for_a_moment_leaves_its_device_under_its_cause(app: App) -> None:
+    device = await seen(app, "loop", "048", "a", runtimeStatus="backoff", exitCode=139)
+    await app.flag_stuck(timedelta(hours=1))
+    (before,) = await listed(app.services.fleet(), routes.causes)
+    app.report(device, MINUTE, runtimeStatus="running")
+    await app.handle(app.event(device))
+    (after,) = await listed(app.services.fleet(), routes.causes)
+    assert (await app.state(device))["device"]["State"] == "successful"
+    assert {**after, "message": None} == {**before, "message": None}
+    await app.flag_stuck(timedelta(hours=1))
+    assert await listed(app.services.fleet(), routes.causes) == []
+    assert (await ask(app.services.fleet(), routes.cause_devices, causeId=before["causeId"])).status == 404
+
+
+async def test_a_device_that_only_waits_in_a_rollout_is_under_no_cause_until_it_is_stuck(app: App) -> None:
+    device = app.put("waits", "002", connectionState="Connected", configurations={"a": {"status": "Applied"}})
+    await app.handle(app.event(device))
+    assert (await app.state(device))["device"]["Reason"] == "waiting_for_device"
+    assert await listed(app.services.fleet(), routes.causes) == []
+    assert [key for key in await app.index() if key.startswith(("cause|", "count||"))] == []
+    await app.flag_stuck(timedelta(hours=1))
+    (cause,) = await listed(app.services.fleet(), routes.causes)
+    assert (cause["cause"], cause["stuck"], cause["module"], cause["image"]) == ("waiting_for_device", 1, None, None)
+
+
+async def test_causes_come_in_pages_that_miss_and_repeat_none(app: App) -> None:
+    for code in range(7):
+        for number in range(1 + code % 3):
+            await seen(app, f"{code}-{number}", "048", "a", runtimeStatus="backoff", exitCode=code)
+    fleet = app.services.fleet()
+    expected = await listed(fleet, routes.causes)
+    assert Counter(item["devices"] for item in expected) == {1: 3, 2: 2, 3: 2}
+    for limit in (1, 2, 6, 7, 8):
+        found = await pages(fleet, routes.causes, limit=limit)
+        assert [item for page in found for item in page] == expected
+        assert [len(page) for page in found[:-1]] == [limit] * (len(found) - 1)
+
+
+@pytest.mark.parametrize("cause", ["0123456789abcdef", "backoff", "..", "'", "0" * 2000, "%00"])
+async def test_a_cause_that_no_device_has_is_not_found(app: App, cause: str) -> None:
+    answered = await ask(app.services.fleet(), routes.cause_devices, causeId=cause)
+    assert (answered.status, "no device has a cause of this id" in answered.json["detail"]) == (404, True)
+
+
+async def test_the_tables_that_are_not_there_yet_hold_no_cause(tables: str) -> None:
+    app = App(tables)
+    assert await listed(app.services.fleet(), routes.causes) == []
+    assert (await ask(app.services.fleet(), routes.cause_devices, causeId="0123456789abcdef")).status == 404
+    await app.close()
+
+
+@pytest.mark.parametrize("cohort", ["canary", "=canary", "ring="])
+async def test_a_cohort_that_names_no_tag_or_no_value_is_refused(app: App, cohort: str) -> None:
+    answered = await ask(app.services.fleet(), routes.causes, f"cohort={cohort}")
+    assert (answered.status, answered.json["detail"]) == (
+        400,
+        "cohort takes the name of a tag and its value, such as ring=canary",
+    )
+
+
+async def many(app: App, causes: list[tuple[str, int]]) -> None:
+    """Rows of the index as so many devices under each cause would have them."""
+    shards: dict[str, list[dict[str, Any]]] = {shard: [] for shard in SHARDS}
+    counters = Counter[tuple[str, str]]()
+    like = {"Deployment": "", "State": "module_failed", "Reason": "backoff", "Portal": "", "Stuck": False}
+    for line, devices in causes:
+        for number in range(devices):
+            device = f"{cause_id(line)}-{number}"
+            shard, time = shard_of(device), f"2024-05-02T09:{number // 60:02d}:{number % 60:02d}.000000+00:00"
+            key = f"cause|{cause_id(line)}|{time}|{device}"
+            shards[shard].append({"PartitionKey": shard, "RowKey": key, "Device": device, "Stuck": False})
+            counters[shard, line] += 1
+    for (shard, line), devices in counters.items():
+        key = f"count|||module_failed|backoff||0|{cause_id(line)}"
+        shards[shard].append({"PartitionKey": shard, "RowKey": key, "Cause": line, "Devices": devices, **like})
+    table = app.client.get_table_client("DeploymentIndex")
+    for rows in shards.values():
+        for part in batched(rows, 100, strict=False):
+            await table.submit_transaction([(TransactionOperation.CREATE, row) for row in part])
+
+
+async def test_ten_thousand_causes_are_answered_page_by_page(app: App, tables: str) -> None:
+    lines = [f"backoff: m1, image:{number}, exit code 1" for number in range(10_000)]
+    await many(app, [(line, 1) for line in lines])
+    async with table_proxy(tables) as proxy:
+        services = app.another(STATUS_TABLES=proxy.connection_string)
+        answered = (await ask(services.fleet(), routes.causes, "limit=200")).json
+        # Of each shard what it has no room for, its counters, and the devices that stand for them: a page of each.
+        assert proxy.requests_of["DeploymentIndex"]["read"] == 3 * len(SHARDS)
+        assert proxy.requests_of["DeploymentStatus"]["read"] <= 2 * 200
+    found = [item["cause"] for item in answered["items"]]
+    assert len(set(found)) == 200
+    assert all(item["examples"] and item["newest"] for item in answered["items"])
+    token = answered["next"]
+    answered = (await ask(app.services.fleet(), routes.causes, f"limit=200&next={token}")).json
+    assert not set(found) & {item["cause"] for item in answered["items"]}
+
+
+async def test_a_cause_of_very_many_devices_is_passed_over_once_its_first_are_known(
+    app: App, tables: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("status_app.fleet_index.lookups.PAGE", 10)
+    big, small = "backoff: m1, image:1, exit code 1", "backoff: m1, image:2, exit code 1"
+    await many(app, [(big, 1_000), (small, 20)])
+    async with table_proxy(tables) as proxy:
+        services = app.another(STATUS_TABLES=proxy.connection_string)
+        first, second = (await ask(services.fleet(), routes.causes)).json["items"]
+        reads = proxy.requests_of["DeploymentIndex"]["read"]
+    assert (first["devices"], first["newest"]) == (1_000, None)
+    assert [item["deviceId"] for item in first["examples"]] == [f"{cause_id(big)}-{number}" for number in range(3)]
+    assert (second["devices"], second["newest"]["deviceId"]) == (20, f"{cause_id(small)}-19")
+    assert reads <= (2 + 3) * len(SHARDS)
+
+
+def test_the_cause_of_what_is_stuck_the_longest_leads_where_the_device_has_none() -> None:
+    rows: dict[str, dict[str, Any]] = {
+        "device": {"Reason": "as_desired", "State": "successful", "Since": at(5)},
+        "module:a": {"Reason": "backoff", "Cause": "backoff: a", "StuckSince": at(2), "Since": at(1)},
+        "module:old": {"Reason": "not_desired", "StuckSince": at(1), "Since": at(0)},
+    }
+    found = leading_cause(rows)
+    assert found is not None
+    assert (found.line, found.since) == ("not_desired: old", at(0))
+    del rows["module:old"]["StuckSince"]
+    found = leading_cause(rows)
+    assert found is not None
+    assert (found.line, found.since) == ("backoff: a", at(1))
+    del rows["module:a"]["StuckSince"]
+    assert leading_cause(rows) is None

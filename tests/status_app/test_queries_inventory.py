@@ -1,0 +1,218 @@
+"""What runs in a fleet, and devices by what they run, report and are called."""
+
+import json
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from app_over_azurite import App, fresh_app
+from asking import ask, listed, pages
+
+from benchmarks.seeding import seed_devices
+from local.azurite import azurite_tables
+from local.tables import TableProxy, table_proxy
+from status_app.fleet_index.rows import SHARDS
+from status_app.http import routes
+from status_app.queries.device_filter import PARAMETERS
+from status_app.storage.keys import TRANSITION
+from status_core import Flag, Reason, State
+
+DEVICES = 2_000
+IMAGES = ("example.azurecr.io/camera:1", "example.azurecr.io/camera:2", "example.azurecr.io/camera:2-arm64")
+DIGESTS = ("sha256:" + "a" * 64, "sha256:" + "b" * 64, None)
+
+
+@pytest.fixture
+async def app(tables: str) -> AsyncIterator[App]:
+    async with fresh_app(tables) as app:
+        yield app
+
+
+async def rows_of(app: App, case: str) -> dict[str, Any]:
+    device = app.put(case, case, configurations={"camera-2": {"status": "Applied"}})
+    await app.handle(app.event(device))
+    return {key: dict(row) for key, row in (await app.rows(device)).items() if not key.startswith(TRANSITION)}
+
+
+async def a_fleet(app: App) -> dict[str, list[Mapping[str, Any]]]:
+    """Rows of many devices of several kinds, that differ in their images, digests and versions."""
+    chance = random.Random(21)  # noqa: S311 (the same fleet each time)
+
+    def one(*values: Any) -> Any:
+        """The first of some values, seldom another: a test reads each device that it finds."""
+        return values[0] if chance.random() < 0.95 else chance.choice(values[1:])
+
+    kinds = [await rows_of(app, case) for case in ("003", "048", "002", "028")]
+    fleet: dict[str, list[Mapping[str, Any]]] = {}
+    for number in range(DEVICES):
+        kind = one(*kinds)
+        rows: list[Mapping[str, Any]] = []
+        for key, row in kind.items():
+            changed = {**row}
+            if key.startswith("module:"):
+                changed["ReportedImage"] = one(*IMAGES)
+                digest = one(*DIGESTS)
+                changed |= {"ImageHash": digest} if digest else {}
+            else:
+                changed["AgentVersion"] = one("1.5.21", "1.4.3")
+                changed["Flags"] = json.dumps(one([], [Flag.NOT_CREDITED]))
+                changed["Cohorts"] = json.dumps(one([], ["ring=canary"], ["ring=wide"]))
+            rows.append(changed)
+        fleet[f"{one('south', 'north')}-{number:04d}"] = rows
+    return fleet
+
+
+def device_of(rows: list[Mapping[str, Any]]) -> Mapping[str, Any]:
+    return next(row for row in rows if row["RowKey"] == "device")
+
+
+def modules_of(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    return [row for row in rows if row["RowKey"].startswith("module:")]
+
+
+@pytest.fixture
+async def large(app: App, tmp_path: Path) -> AsyncIterator[tuple[App, TableProxy, dict[str, list[Mapping[str, Any]]]]]:
+    fleet = await a_fleet(app)
+    seed_devices(tmp_path, fleet)
+    with azurite_tables(tmp_path) as seeded:
+        async with table_proxy(seeded) as proxy:
+            over = App(proxy.connection_string)
+            yield over, proxy, fleet
+            await over.close()
+
+
+async def test_every_filter_finds_what_a_scan_of_the_table_finds(
+    large: tuple[App, TableProxy, dict[str, list[Mapping[str, Any]]]],
+) -> None:
+    app, proxy, fleet = large
+    reader = app.services.fleet()
+    questions: list[tuple[dict[str, Any], Any]] = [
+        ({"image": IMAGES[1]}, lambda rows: any(row["ReportedImage"] == IMAGES[1] for row in modules_of(rows))),
+        (
+            {"digest": DIGESTS[1] or ""},
+            lambda rows: any(row.get("ImageHash") == DIGESTS[1] for row in modules_of(rows)),
+        ),
+        (
+            {"image": IMAGES[0], "digest": DIGESTS[1] or ""},
+            lambda rows: any(
+                (row["ReportedImage"], row.get("ImageHash")) == (IMAGES[0], DIGESTS[1]) for row in modules_of(rows)
+            ),
+        ),
+        ({"agentVersion": "1.4.3"}, lambda rows: device_of(rows)["AgentVersion"] == "1.4.3"),
+        ({"reason": "backoff"}, lambda rows: device_of(rows)["Reason"] == "backoff"),
+        ({"flag": "not_credited"}, lambda rows: "not_credited" in device_of(rows)["Flags"]),
+        ({"cohort": "ring=canary"}, lambda rows: "ring=canary" in device_of(rows)["Cohorts"]),
+        (
+            {"cohort": "ring=wide", "state": "successful", "image": IMAGES[0], "deployment": "camera-2"},
+            lambda rows: (
+                "ring=wide" in device_of(rows)["Cohorts"]
+                and device_of(rows)["State"] == "successful"
+                and any(row["ReportedImage"] == IMAGES[0] for row in modules_of(rows))
+            ),
+        ),
+    ]
+    for words, is_meant in questions:
+        expected = sorted(name for name, rows in fleet.items() if is_meant(rows))
+        assert 10 < len(expected) < 200
+        found = [item["deviceId"] for item in await listed(reader, routes.devices, limit=200, **words)]
+        assert found == expected, words
+    for prefix in ("north", "south-19", "south-000", "south-1999", "north-%", "'", "x"):
+        expected = sorted(name for name in fleet if name.startswith(prefix))
+        assert [item["deviceId"] for item in await listed(reader, routes.devices, prefix=prefix, limit=200)] == expected
+    before = proxy.requests["read"]
+    answered = await ask(reader, routes.devices, urlencode({"image": IMAGES[1], "limit": 10}))
+    assert len(answered.json["items"]) == 10
+    assert proxy.requests["read"] - before == len(SHARDS) + 10  # a request for a thousand summaries, and the devices
+
+
+async def test_the_inventory_is_the_sum_of_all_devices(
+    large: tuple[App, TableProxy, dict[str, list[Mapping[str, Any]]]],
+) -> None:
+    app, proxy, fleet = large
+    reader = app.services.fleet()
+    expected = Counter(
+        (row["ReportedImage"], row.get("ImageHash"), row["RowKey"].removeprefix("module:"))
+        for rows in fleet.values()
+        for row in modules_of(rows)
+    )
+    before = proxy.requests["read"]
+    items = (await ask(reader, routes.images, "limit=200")).json["items"]
+    assert proxy.requests["read"] - before == len(SHARDS)
+    assert {(item["image"], item["digest"], item["module"]): item["devices"] for item in items} == expected
+    assert {item["digests"] for item in items} == {2}
+    assert {deployment for item in items for deployment in item["deployments"]} == {"camera-2"}
+    for limit in (1, 2, 7):
+        found = await pages(reader, routes.images, limit=limit)
+        assert [item for page in found for item in page] == items
+    agents = await listed(reader, routes.agents, limit=1)
+    assert {item["agentVersion"]: item["devices"] for item in agents} == Counter(
+        device_of(rows)["AgentVersion"] for rows in fleet.values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("state=melted", f"state takes one of {', '.join(State)}"),
+        ("reason=leak", f"reason takes one of {', '.join(Reason)}"),
+        ("flag=red", f"flag takes one of {', '.join(Flag)}"),
+        ("cause=backoff", "cause takes the causeId of a cause, 16 hexadecimal digits"),
+        ("stuck=yes", "stuck takes true, or is left out"),
+        ("cohort=canary", "cohort takes the name of a tag and its value, such as ring=canary"),
+        ("cohort=%3Dcanary", "cohort takes the name of a tag and its value, such as ring=canary"),
+        (f"prefix={'x' * 129}", "prefix takes at most 128 characters"),
+        (f"image={'x' * 1025}", "image takes at most 1024 characters"),
+        ("state=successful&reason=backoff", "state=successful and reason=backoff contradict: it has as_desired"),
+        (
+            "state=pending&reason=as_desired",
+            "reason=as_desired and state=pending contradict: only successful has that reason",
+        ),
+        (
+            "state=successful&flag=version_regressed",
+            "flag=version_regressed and state=successful contradict: only pending has that flag",
+        ),
+        ("colour=red", f"the request has a parameter that is not known: it takes {', '.join(PARAMETERS)}, limit, next"),
+    ],
+)  # fmt: skip
+async def test_what_is_no_word_or_contradicts_itself_is_refused_with_the_words_that_there_are(
+    app: App, query: str, said: str
+) -> None:
+    answered = await ask(app.services.fleet(), routes.devices, query)
+    assert (answered.status, answered.json["detail"]) == (400, said)
+
+
+async def test_filters_go_with_what_is_stuck_and_with_a_cause(app: App) -> None:
+    devices = [app.put(f"d{number}", "048") for number in range(4)]
+    for number, device in enumerate(devices):
+        app.hub.twins[device]["properties"]["reported"]["modules"]["m1"]["exitCode"] = number % 2
+    await app.handle(*map(app.event, devices))
+    fleet = app.services.fleet()
+    causes = {item["exitCode"]: item["causeId"] for item in await listed(fleet, routes.causes)}
+    odd = [devices[1], devices[3]]
+    assert [item["deviceId"] for item in await listed(fleet, routes.devices, cause=causes[1])] == odd
+    assert await listed(fleet, routes.devices, cause=causes[1], stuck="true") == []
+    await app.flag_stuck(timedelta(hours=1))
+    found = await listed(fleet, routes.devices, cause=causes[1], stuck="true", prefix=devices[1])
+    assert [item["deviceId"] for item in found] == odd[:1]
+    assert len(await listed(fleet, routes.devices, stuck="true", reason="backoff")) == 4
+    assert await listed(fleet, routes.devices, cause="0" * 16) == []
+    assert await listed(fleet, routes.devices, image="none:1") == []
+
+
+async def test_a_digest_that_changes_under_one_tag_stands_in_the_row_and_in_the_inventory(app: App) -> None:
+    device, other = app.put("d", "003"), app.put("other", "003")
+    await app.handle(app.event(device), app.event(other))
+    with app.edit(device, timedelta(minutes=1)) as reported:
+        reported["modules"]["m1"]["settings"]["imageHash"] = "sha256:new"
+    await app.handle(app.event(device))
+    assert (await app.state(device))["module:m1"]["ImageHash"] == "sha256:new"
+    items = [item for item in await listed(app.services.fleet(), routes.images) if item["module"] == "m1"]
+    assert len(items) == 2
+    assert {item["digests"] for item in items} == {2}
+    found = await listed(app.services.fleet(), routes.devices, digest="sha256:new")
+    assert [item["deviceId"] for item in found] == [device]
