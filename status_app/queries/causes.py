@@ -62,6 +62,22 @@ async def causes(
     return Page(answers, (str(-shown[-1][0]), str(-shown[-1][1]), shown[-1][2]) if more else None)
 
 
+async def one_cause(indexed: IndexedDevices, line: str, deployment: str, cohort: str | None) -> Answer:
+    """A cause as `causes` answers it, without how many devices there are: whoever asks has counted them.
+
+    A request for each shard of the index, and some for the words of its first device.
+
+    Args:
+        indexed: The devices.
+        line: The cause in one line.
+        deployment: Of the devices on which it is applied.
+        cohort: Of the devices in it; None: of all.
+    """
+    rows = await _rows(indexed, {cause_id(line)}, deployment, cohort)
+    answer = await _answer(indexed, line, 0, 0, rows.get(cause_id(line)))
+    return {name: value for name, value in answer.items() if name not in ("devices", "stuck")}
+
+
 async def cause_devices(indexed: IndexedDevices, cause: str, after: Place | None, limit: int) -> Page | None:
     """A page of the devices that are counted under a cause, the longest first; None where no device is."""
     if not _ID.fullmatch(cause):

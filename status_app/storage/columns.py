@@ -9,7 +9,20 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, Final
 
-from status_app.storage.codecs import BOOLEAN, FINDINGS, JSON_TEXT, LONG, NAME, NAMES, NUMBER, PERIOD, TEXT, TIME, Codec
+from status_app.storage.codecs import (
+    BINARY,
+    BOOLEAN,
+    FINDINGS,
+    JSON_TEXT,
+    LONG,
+    NAME,
+    NAMES,
+    NUMBER,
+    PERIOD,
+    TEXT,
+    TIME,
+    Codec,
+)
 
 type Row = dict[str, Any]
 """An entity: columns without a value are left out, as Table Storage does."""
@@ -131,6 +144,34 @@ DEPLOYMENT_COLUMNS: Final = (
     Column("SettledSince", "settled_since", TIME, is_shown=False),
     Column("ProgressedAt", "progressed_at", TIME, is_shown=False),
     Column("Reached", "", JSON_TEXT, is_shown=False),
+)
+NOTICE_COLUMNS: Final = (
+    Column("Id", "id", TEXT),
+    Column("QueuedAt", "queued_at", TIME),
+    Column("KeptAt", "kept_at", TIME),
+    Column("DueAt", "due_at", TIME),
+    Column("Attempts", "attempts", NUMBER),
+    Column("Error", "error", TEXT),
+    Column("Body", "", BINARY),
+    Column("GivenUpAt", "given_up_at", TIME),
+)
+TOLD_COLUMNS: Final = (
+    Column("Deployment", "about.deployment", TEXT),
+    Column("Version", "about.version", NUMBER),
+    Column("Cohort", "about.cohort", TEXT),
+    Column("Cause", "about.cause", TEXT),
+    Column("SeenAt", "seen_at", TIME),
+    Column("GoneAt", "gone_at", TIME),
+    Column("Told", "told", NUMBER),
+    Column("ToldDevices", "told_devices", NUMBER),
+)
+TARGET_COLUMNS: Final = (
+    Column("Failures", "failures", NUMBER),
+    Column("Error", "error", TEXT),
+    Column("FailingSince", "failing_since", TIME),
+    Column("PausedUntil", "paused_until", TIME),
+    Column("Unsent", "unsent", NUMBER),
+    Column("GivenUp", "given_up", NUMBER),
 )
 
 
