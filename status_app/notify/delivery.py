@@ -87,16 +87,16 @@ class Delivery:
         state, was_due = await self._rows.state(target.name), False
         while not deadline.is_over:
             now = self._clock()
-            due = await self._rows.due(target.name, now)
+            is_paused = state.is_paused(now)
+            due = await self._rows.due(target.name, now, kept_before=now - GIVE_UP_AFTER if is_paused else None)
             was_due = was_due or bool(due)
-            if state.is_paused(now):
-                due = [notice for notice in due if self._is_old(notice)]
+            if is_paused:
                 await self._give_up(target, due, state.error)
             elif due:
                 state = await self._send_page(target, due, state, deadline)
             if not due:
                 break
-        if was_due or state.unsent:
+        if was_due or state.unsent or state.failures:
             state = replace(state, unsent=await self._rows.unsent(target.name))
             await self._rows.keep_state(target.name, state)
 

@@ -165,11 +165,17 @@ class NoticeRows:
         bounds = f"RowKey ge '{_UNSENT}|{_time_text(first)}' and RowKey lt '{_UNSENT}|{_time_text(last)}}}'"
         return {row["RowKey"].partition("|")[2] for row in await self._query(target, bounds, select=("RowKey",))}
 
-    async def due(self, target: str, now: datetime) -> list[Notice]:
-        """The first page of messages that are due, the oldest first. One that cannot be read costs itself."""
-        bounds = (
-            f"RowKey gt '{_UNSENT}|' and RowKey lt '{_UNSENT}}}' and DueAt le datetime'{now:%Y-%m-%dT%H:%M:%S.%fZ}'"
-        )
+    async def due(self, target: str, now: datetime, *, kept_before: datetime | None = None) -> list[Notice]:
+        """The first page of messages that are due, the oldest first. One that cannot be read costs itself.
+
+        Args:
+            target: Its name.
+            now: The time, in UTC.
+            kept_before: Only those that are kept since then, or for longer.
+        """
+        bounds = f"RowKey gt '{_UNSENT}|' and RowKey lt '{_UNSENT}}}' and DueAt le {_filter_text(now)}"
+        if kept_before is not None:
+            bounds += f" and KeptAt le {_filter_text(kept_before)}"
         found = []
         for row in await self._query(target, bounds, limit=PAGE):
             try:
@@ -324,3 +330,7 @@ def _state(row: Mapping[str, Any]) -> TargetState:
 
 def _time_text(time: datetime) -> str:
     return time.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _filter_text(time: datetime) -> str:
+    return f"datetime'{time.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%fZ}'"
