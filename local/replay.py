@@ -17,6 +17,7 @@ from azure.data.tables import EntityProperty
 from azure.data.tables.aio import TableServiceClient
 
 from local.clock import utc_now
+from local.notice_board import NoticeBoard
 from local.published import published
 from local.routed_event import RoutedEvent
 from local.scenario import Step
@@ -42,7 +43,8 @@ async def replay(steps: Iterable[Step], tables: str, *, patience: float = PATIEN
         patience: Seconds for each step, and for what is read at the end.
 
     Returns:
-        `rows` and `deadLetters`, the entities of both tables, and `events`, what was published.
+        `rows` and `deadLetters`, the entities of both tables, `events`, what was published, and `notices`, what people
+        were sent.
 
     Raises:
         ReplayError: A step has not come to its end in time.
@@ -52,7 +54,9 @@ async def replay(steps: Iterable[Step], tables: str, *, patience: float = PATIEN
     with tempfile.TemporaryDirectory() as folder:
         async with (
             table_proxy(tables) as proxy,
-            running_stack(Path(folder), proxy.connection_string, lambda: times[-1], routes=False) as stack,
+            running_stack(
+                Path(folder), proxy.connection_string, lambda: times[-1], routes=False, notifies=True
+            ) as stack,
         ):
             for step in steps:
                 times.append(step.at)
@@ -61,13 +65,14 @@ async def replay(steps: Iterable[Step], tables: str, *, patience: float = PATIEN
                     await stack.drained()
             async with _within(patience, f"the events of {TRANSITIONS} have not been received"):
                 events = await published(stack.event_hubs, TRANSITIONS)
+            notices = [notice.shown for notice in _board(stack).posted]
         async with (
             _within(patience, "the tables have not been read"),
             TableServiceClient.from_connection_string(tables) as service,
         ):
             rows = await _entities(service, "DeploymentStatus")
             dead_letters = await _entities(service, "DeadLetter")
-    return {"rows": rows, "events": events, "deadLetters": dead_letters}
+    return {"rows": rows, "events": events, "deadLetters": dead_letters, "notices": notices}
 
 
 @asynccontextmanager
@@ -123,11 +128,21 @@ def _order(stack: Stack, proxy: TableProxy, fault: Mapping[str, Any]) -> None:
     if fault["service"] == "transitions":
         stack.event_hubs.faults.refuse_calls(TRANSITIONS, count)
         return
-    faults: Any = proxy.faults if fault["service"] == "tables" else stack.iot_hub.faults
+    of_services: Mapping[str, Any] = {
+        "tables": proxy.faults,
+        "iothub": stack.iot_hub.faults,
+        "notify": _board(stack).faults,
+    }
+    faults = of_services[fault["service"]]
     if fault.get("cut"):
         faults.cut(op, count)
     else:
         faults.add(op, fault.get("status", HTTPStatus.SERVICE_UNAVAILABLE), count, retry_after=fault.get("retryAfter"))
+
+
+def _board(stack: Stack) -> NoticeBoard:
+    assert stack.board is not None  # noqa: S101 (it was asked for)
+    return stack.board
 
 
 def _body(body: Any) -> bytes:

@@ -87,7 +87,8 @@ async def webhook_target(folder: Path, **options: Any) -> AsyncIterator[tuple[We
     """A target, and what sends to it without waiting between attempts."""
     certificates = issue_certificates(folder)
     trusted = ssl.create_default_context(cafile=str(certificates.ca_file))
-    webhooks = Webhooks(sleep=_no_wait, **{"is_local": True, "tls": trusted} | options)
+    known: dict[str, Any] = {"is_local": True, "tls": trusted}
+    webhooks = Webhooks(sleep=_no_wait, **known | options)
     async with WebhookTarget(certificates.server) as target:
         try:
             yield target, webhooks
