@@ -24,10 +24,11 @@ from status_app.notify.causes import CauseNews
 from status_app.notify.delivery import Delivery
 from status_app.notify.events import EventNews
 from status_app.notify.minute import NoticeRun
-from status_app.notify.notice_rows import NoticeRows
+from status_app.notify.notice_rows import NoticeRows, TargetState
 from status_app.notify.targets import Target, read_targets
 from status_app.notify.webhook import Webhooks
 from status_app.queries import Fleet
+from status_app.queries.exposition import Exposition
 from status_app.queries.health import Health
 from status_app.queries.pages import IndexedDevices
 from status_app.reconcile.flag_stuck import FlagStuck
@@ -110,7 +111,20 @@ class Services:
         self._parts: _Parts | None = None
         self._fleet: Fleet | None = None
         self.heartbeats = Heartbeats(self._service.get_table_client(lookups.TABLE), self._clock)
-        self.health = Health(self.heartbeats, settings.schedules, self._clock, settings.hub)
+        self.health = Health(self.heartbeats, settings.schedules, self._clock, settings.hub, self._target_states)
+        self.exposition = Exposition(
+            IndexedDevices(
+                FleetIndex(self._service.get_table_client(lookups.TABLE)),
+                DeviceReader(self._service.get_table_client(reader.TABLE)),
+                self._clock,
+            ),
+            DeploymentRows(self._service.get_table_client(deployment_rows.TABLE)),
+            self.heartbeats,
+            self._service.get_table_client(dead_letters.TABLE),
+            self._target_states,
+            (settings.hub, settings.fleet),
+            self._clock,
+        )
 
     async def twin_changes(self) -> TwinChanges:
         """The handler of twin changes."""
@@ -162,6 +176,10 @@ class Services:
             self._hub.close()
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
+
+    async def _target_states(self) -> dict[str, TargetState]:
+        rows = NoticeRows(self._service.get_table_client(notice_rows.TABLE))
+        return await rows.states(target.name for target in self._targets)
 
     async def _made(self) -> _Parts:
         """The parts, made once; the tables are created where they are not there yet."""

@@ -35,15 +35,19 @@ class NotFoundError(StatusAppError):
     """What is asked for is not known. The text says what."""
 
 
-async def answered(request: func.HttpRequest, answer: Awaitable[Any]) -> func.HttpResponse:
+async def answered(
+    request: func.HttpRequest, answer: Awaitable[Any], mimetype: str = "application/json"
+) -> func.HttpResponse:
     """The answer to a request, or the problem that it came to.
 
     Args:
         request: The request.
-        answer: Gives what is sent as JSON.
+        answer: Gives what is sent: as JSON, or as it stands where it is a text of another type.
+        mimetype: Of what type it is.
     """
     try:
-        body = json.dumps(await answer).encode()
+        found = await answer
+        body = (json.dumps(found) if mimetype == _JSON else found).encode("utf-8", "replace")
     except (ParameterError, FilterError) as error:
         return problem(HTTPStatus.BAD_REQUEST, str(error))
     except PlaceError:
@@ -56,7 +60,7 @@ async def answered(request: func.HttpRequest, answer: Awaitable[Any]) -> func.Ht
     headers = {**HEADERS, "ETag": f'"{hashlib.sha256(body).hexdigest()[:32]}"'}
     if _is_known(headers["ETag"], request.headers.get("if-none-match", "")):
         return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    return func.HttpResponse(body, headers=headers, mimetype=_JSON)
+    return func.HttpResponse(body, headers=headers, mimetype=mimetype)
 
 
 def problem(status: HTTPStatus, detail: str) -> func.HttpResponse:

@@ -11,6 +11,7 @@ from status_app.http.parameters import ParameterError, Parameters
 from status_app.http.responses import NotFoundError, answered, plain
 from status_app.queries import Answer, Devices, Fleet, Page, Place
 from status_app.queries.device_filter import PARAMETERS, read_cohort
+from status_app.queries.exposition import CONTENT_TYPE, Exposition
 from status_app.queries.health import OK, Health
 
 _PAGED: Final = ("limit", "next")
@@ -126,6 +127,16 @@ async def deployment(fleet: Fleet, request: func.HttpRequest) -> func.HttpRespon
         return _found(await fleet.deployment(request.route_params["deploymentId"]), _NO_DEPLOYMENT)
 
     return await answered(request, answer())
+
+
+async def metrics(found: Exposition, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /metrics."""
+
+    async def answer() -> str:
+        Parameters(request, ())
+        return await found.text()
+
+    return await answered(request, answer(), CONTENT_TYPE)
 
 
 async def health(found: Health, request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (as every route)

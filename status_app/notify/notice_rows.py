@@ -51,6 +51,7 @@ class TargetState:
         paused_until: It is not asked before.
         unsent: How many messages waited for it at the end of the last run: `PAGE` stands for as many, or more.
         given_up: Messages that were given up, ever.
+        given_up_at: When the last of them was.
     """
 
     failures: int = 0
@@ -59,6 +60,7 @@ class TargetState:
     paused_until: datetime | None = None
     unsent: int = 0
     given_up: int = 0
+    given_up_at: datetime | None = None
 
     def is_paused(self, now: datetime) -> bool:
         """Whether the target is left alone."""
@@ -155,7 +157,7 @@ class NoticeRows:
 
     async def keep_state(self, target: str, state: TargetState) -> None:
         """Keep how a target is, but for the messages that were given up. What is None stays as it was."""
-        row = {**_key(target, _TARGET), **write(TARGET_COLUMNS, state)}
+        row = {**_key(target, _TARGET), **write(TARGET_COLUMNS, replace(state, given_up_at=None))}
         del row["GivenUp"]
         with table_errors():
             await self._client.upsert_entity(row, mode=UpdateMode.MERGE)
@@ -203,7 +205,7 @@ class NoticeRows:
         """Keep messages as dead letters, each with its reason, and count them."""
         for some in _batches(notices, limit=(TRANSACTION_LIMIT - 1) // 2):
             known = await self.state(target)
-            counted = {**_key(target, _TARGET), "GivenUp": known.given_up + len(some)}
+            counted = {**_key(target, _TARGET), "GivenUp": known.given_up + len(some), "LastGivenUpAt": now}
             operations: list[transaction.Operation] = [
                 (TransactionOperation.UPSERT, counted, {"mode": UpdateMode.MERGE})
             ]

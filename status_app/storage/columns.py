@@ -172,6 +172,7 @@ TARGET_COLUMNS: Final = (
     Column("PausedUntil", "paused_until", TIME),
     Column("Unsent", "unsent", NUMBER),
     Column("GivenUp", "given_up", NUMBER),
+    Column("LastGivenUpAt", "given_up_at", TIME),
 )
 
 
