@@ -22,6 +22,7 @@ from status_app.commands.fleet_status.choose_source import choose_source
 from status_app.commands.gate.lines import Progress
 from status_app.commands.gate.rule import GateCriteria
 from status_app.commands.gate.wait import Gate, WaitLimits
+from status_app.commands.notify_test import notify_test
 from status_app.errors import SettingError, UnavailableError
 from status_app.service_clock import machine_time
 from status_app.services import Services
@@ -114,6 +115,15 @@ def parser() -> argparse.ArgumentParser:
     _add_source(checked)
     checked.set_defaults(run=_doctor)
 
+    news = commands.add_parser(
+        "notify-test",
+        help="send one message to a target of NOTIFY, and say what it answered",
+        description="Send one message to a target, by the settings of the app in the environment. Exits with 0 where "
+        "it was taken, 1 where it was not.",
+    )
+    news.add_argument("target", metavar="TARGET", help="the name of the target")
+    news.set_defaults(run=_notify_test)
+
     told = commands.add_parser(
         "explain",
         help="tell what is wrong with a device, and what to do",
@@ -180,6 +190,10 @@ async def _explain(options: argparse.Namespace) -> int:
         return await explain(fleet, options.device, print, now=machine_time(), as_json=options.json)
 
     return await _ask(options, run)
+
+
+async def _notify_test(options: argparse.Namespace) -> int:
+    return await notify_test(os.environ, options.target, print, machine_time())
 
 
 async def _doctor(options: argparse.Namespace) -> int:

@@ -25,7 +25,16 @@ from local.stack import TRANSITIONS, running_stack
 from status_app.reconcile.resync_position import Cycle, ResyncPosition
 from status_app.settings import SHARED, Settings
 from status_app.storage.codecs import TEXT
-from status_app.storage.columns import DEPLOYMENT_COLUMNS, DEVICE_COLUMNS, MODULE_COLUMNS, TRANSITION_COLUMNS, Column
+from status_app.storage.columns import (
+    DEPLOYMENT_COLUMNS,
+    DEVICE_COLUMNS,
+    MODULE_COLUMNS,
+    NOTICE_COLUMNS,
+    TARGET_COLUMNS,
+    TOLD_COLUMNS,
+    TRANSITION_COLUMNS,
+    Column,
+)
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -172,6 +181,7 @@ def test_the_defaults_of_the_settings_page_are_those_of_the_code_and_of_the_exam
         ("## DeploymentStatus, row `device`", DEVICE_COLUMNS),
         ("## DeploymentStatus, rows `module:<name>`", MODULE_COLUMNS),
         ("## DeploymentStatus, rows `transition:<inverted sequence>`", TRANSITION_COLUMNS),
+        ("## Notices", (*NOTICE_COLUMNS, *TOLD_COLUMNS, *TARGET_COLUMNS)),
         ("## Deployments", (*DEPLOYMENT_COLUMNS, Column("Body", "", TEXT))),
     ],
 )
