@@ -221,7 +221,8 @@ async def test_a_target_that_never_answers_holds_up_no_other(news: News, tmp_pat
         mute = Target("mute", Format.CLOUDEVENTS, silent.url())
         waiting = asyncio.create_task(news.handle(events := news.events(50), news.target, mute))
         while set(news.taken) != ids(events):
-            await asyncio.sleep(0.01)
+            news.http.took.clear()
+            await news.http.took.wait()
         assert not waiting.done()
         silent.always = 503
         silent.end()

@@ -40,6 +40,7 @@ class WebhookTarget(HttpServer):
         answers: What the next ones are answered, in their order; then 202.
         always: What each is answered in the place of 202; None: 202.
         silent: Whether nobody is answered.
+        took: Set with each that is taken.
     """
 
     def __init__(self, tls: ssl.SSLContext) -> None:
@@ -51,6 +52,7 @@ class WebhookTarget(HttpServer):
         self.answers: list[web.Response] = []
         self.always: int | None = None
         self.silent = False
+        self.took = asyncio.Event()
         self._end = asyncio.Event()
 
     def url(self, path: str = PATH) -> str:
@@ -75,6 +77,7 @@ class WebhookTarget(HttpServer):
         if self.always is not None:
             return web.Response(status=self.always)
         self.taken.append(message)
+        self.took.set()
         return web.Response(status=202)
 
     def end(self) -> None:
