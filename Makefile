@@ -65,8 +65,10 @@ check-javascript: check-schemas ## The JavaScript of page and checks: its types,
 	node_modules/.bin/tsc --project checks/tsconfig.json
 	node_modules/.bin/eslint .
 
-schemas: $(NODE_READY) ## Copies what each event schema uses of schemas/definitions.json into it
+schemas: $(READY) $(NODE_READY) ## Copies what each event schema uses of schemas/definitions.json into it; the types of events
 	node checks/schemas/definitions.mjs
+	$(PYTHON) -m checks.event_models >status_core/events.py.new
+	mv status_core/events.py.new status_core/events.py
 
 audit: ## Known weaknesses of packages; asks PyPI and npm, so `make test` does without
 	@sh scripts/audit

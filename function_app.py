@@ -7,6 +7,8 @@ import azure.functions as func
 
 from status_app.http.blueprint import http_blueprint
 from status_app.ingest.event_batch import read_batch
+from status_app.notify.events import CONSUMER_GROUP
+from status_app.notify.targets import read_targets
 from status_app.reconcile.twin_changes import MAX_RETRIES
 from status_app.services import services
 from status_app.settings import Settings, check_trigger, schedule
@@ -16,6 +18,7 @@ from status_app.telemetry.logs import about, quiet_libraries
 quiet_libraries()
 Settings.read(os.environ)  # a wrong setting stops the app here, by its name
 check_trigger(os.environ)
+has_targets = bool(read_targets(os.environ))
 
 app = func.FunctionApp()
 
@@ -50,8 +53,11 @@ async def on_twin_changes(events: List[func.EventHubEvent], context: func.Contex
 async def flag_stuck(timer: func.TimerRequest, context: func.Context) -> None:  # noqa: ARG001 (a binding)
     """Flag modules and devices that are past their grace period, and clear those that have recovered."""
     with about(invocation=context.invocation_id):
-        async with services().heartbeats.beating(Source.FLAG_STUCK):
-            await (await services().flag_stuck()).run()
+        try:
+            async with services().heartbeats.beating(Source.FLAG_STUCK):
+                await (await services().flag_stuck()).run()
+        finally:  # people are told of what is known, whatever failed
+            await services().send_notices()
 
 
 @app.function_name("resync")
@@ -61,6 +67,29 @@ async def resync(timer: func.TimerRequest, context: func.Context) -> None:  # no
     with about(invocation=context.invocation_id):
         async with services().heartbeats.beating(Source.RESYNC):
             await (await services().resync()).run()
+
+
+if has_targets:
+
+    @app.function_name("notify")
+    @app.event_hub_message_trigger(
+        arg_name="events",
+        event_hub_name="%TRANSITIONS_HUB%",
+        connection="Transitions",
+        consumer_group=CONSUMER_GROUP,
+        cardinality=func.Cardinality.MANY,
+        data_type=func.DataType.BINARY,
+    )
+    @app.retry(
+        strategy="exponential_backoff",
+        max_retry_count="-1",  # what a target does not take is kept: only the tables can make it fail
+        minimum_interval="00:00:02",
+        maximum_interval="00:01:00",
+    )
+    async def notify(events: List[func.EventHubEvent], context: func.Context) -> None:  # noqa: UP006 (as above)
+        """Give the app's own events to the targets that want them."""
+        with about(invocation=context.invocation_id):
+            await (await services().event_news()).handle(read_batch(events))
 
 
 app.register_functions(http_blueprint(services))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from status_app.notify.targets import read_targets
 from status_app.settings import Settings
 
 
@@ -30,6 +31,7 @@ def settings_of_the_code(root: Path) -> set[str]:
     """The names of all settings that `status_app` and the bindings read; of a connection, its name alone."""
     recorder = Recorder(json.loads((root / "local.settings.example.json").read_text())["Values"])
     Settings.read(recorder)
+    read_targets(recorder)
     source = (root / "function_app.py").read_text()
     bindings = re.findall(r'connection="(\w+)"|"%?([A-Z]+(?:_[A-Z]+)+)%?"', source)
     names = recorder.read.union(*bindings) - {""}

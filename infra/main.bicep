@@ -122,6 +122,26 @@ param twinReadsPerSecond int = 50
 @minValue(0)
 param twinQueriesPerMinute int = 16
 
+@description('What people call the fleet: shown in messages and metrics. Empty: the name of the IoT hub.')
+@maxLength(100)
+param fleetName string = ''
+
+@description('Where news go: a list of targets, as docs/notify.md describes them. Their secrets stand in notifySecrets.')
+param notify array = []
+
+@description('The settings that notify names: addresses and keys, or Key Vault references to them.')
+@secure()
+param notifySecrets object = {}
+
+@description('Name of the key vault that these references name. Empty: there is none.')
+param notifyKeyVaultName string = ''
+
+@description('Resource group of that key vault, in the same subscription. Empty: the resource group of the app.')
+param notifyKeyVaultResourceGroup string = ''
+
+@description('Whether an Event Grid topic is made that gets every event, as a target by the name event-grid.')
+param eventGridTopic bool = false
+
 @description('Where metrics of the app go. All alerts but alert-failures and alert-silence need them.')
 @allowed([
   'azure-monitor'
@@ -220,6 +240,26 @@ module iotHubReader 'modules/iot-hub-reader.bicep' = {
   ]
 }
 
+module eventGrid 'modules/event-grid.bicep' = if (eventGridTopic) {
+  name: 'event-grid'
+  scope: group
+  params: {
+    token: token
+    location: location
+    tags: tags
+    appPrincipalId: identities.outputs.appPrincipalId
+  }
+}
+
+module keyVaultReader 'modules/key-vault-reader.bicep' = if (!empty(notifyKeyVaultName)) {
+  name: 'key-vault-reader-${token}'
+  scope: resourceGroup(empty(notifyKeyVaultResourceGroup) ? groupName : notifyKeyVaultResourceGroup)
+  params: {
+    vaultName: notifyKeyVaultName
+    appPrincipalId: identities.outputs.appPrincipalId
+  }
+}
+
 module functionApp 'modules/function-app.bicep' = {
   name: 'function-app'
   scope: group
@@ -252,6 +292,9 @@ module functionApp 'modules/function-app.bicep' = {
     historyLimit: historyLimit
     twinReadsPerSecond: twinReadsPerSecond
     twinQueriesPerMinute: twinQueriesPerMinute
+    fleetName: fleetName
+    notify: string(concat(notify, eventGridTopic ? [eventGrid!.outputs.target] : []))
+    notifySecrets: notifySecrets
     telemetry: telemetry
   }
 }

@@ -18,6 +18,7 @@ from azure.data.tables import EntityProperty
 from azure.data.tables.aio import TableServiceClient
 
 from local.clock import utc_now
+from local.notice_board import NoticeBoard
 from local.published import published
 from local.routed_event import RoutedEvent
 from local.scenario import Step
@@ -43,8 +44,8 @@ async def replay(steps: Iterable[Step], tables: str, *, patience: float = PATIEN
         patience: Seconds for each step, and for what is read at the end.
 
     Returns:
-        `rows` and `deadLetters`, the entities of both tables, `events`, what was published, and `deployments`, what
-        `/api/deployments` answers.
+        `rows` and `deadLetters`, the entities of both tables, `events`, what was published, `deployments`, what
+        `/api/deployments` answers, and `notices`, what people were sent.
 
     Raises:
         ReplayError: A step has not come to its end in time.
@@ -56,7 +57,12 @@ async def replay(steps: Iterable[Step], tables: str, *, patience: float = PATIEN
         async with (
             table_proxy(tables) as proxy,
             running_stack(
-                Path(folder), proxy.connection_string, lambda: times[-1], routes=False, own_settings=settings
+                Path(folder),
+                proxy.connection_string,
+                lambda: times[-1],
+                routes=False,
+                own_settings=settings,
+                notifies=True,
             ) as stack,
         ):
             stack.iot_hub.give_list(None)
@@ -69,13 +75,20 @@ async def replay(steps: Iterable[Step], tables: str, *, patience: float = PATIEN
                 events = await published(stack.event_hubs, TRANSITIONS)
             async with _within(patience, "the deployments have not been read"):
                 deployments = await _deployments(stack)
+            notices = [notice.shown for notice in _board(stack).posted]
         async with (
             _within(patience, "the tables have not been read"),
             TableServiceClient.from_connection_string(tables) as service,
         ):
             rows = await _entities(service, "DeploymentStatus")
             dead_letters = await _entities(service, "DeadLetter")
-    return {"rows": rows, "events": events, "deadLetters": dead_letters, "deployments": deployments}
+    return {
+        "rows": rows,
+        "events": events,
+        "deadLetters": dead_letters,
+        "deployments": deployments,
+        "notices": notices,
+    }
 
 
 @asynccontextmanager
@@ -135,11 +148,21 @@ def _order(stack: Stack, proxy: TableProxy, fault: Mapping[str, Any]) -> None:
     if fault["service"] == "transitions":
         stack.event_hubs.faults.refuse_calls(TRANSITIONS, count)
         return
-    faults: Any = proxy.faults if fault["service"] == "tables" else stack.iot_hub.faults
+    of_services: Mapping[str, Any] = {
+        "tables": proxy.faults,
+        "iothub": stack.iot_hub.faults,
+        "notify": _board(stack).faults,
+    }
+    faults = of_services[fault["service"]]
     if fault.get("cut"):
         faults.cut(op, count)
     else:
         faults.add(op, fault.get("status", HTTPStatus.SERVICE_UNAVAILABLE), count, retry_after=fault.get("retryAfter"))
+
+
+def _board(stack: Stack) -> NoticeBoard:
+    assert stack.board is not None  # noqa: S101 (it was asked for)
+    return stack.board
 
 
 def _body(body: Any) -> bytes:

@@ -15,7 +15,8 @@
 The status of a fault is 503 and its count 1 where it says nothing else; it takes `"retryAfter"`, in seconds, and
 `"cut": true` in place of a status: the connection breaks, and the call is not done. Calls are counted as they arrive,
 those too that an SDK repeats by itself. Not so those of `transitions`, which takes neither of the two: it is busy,
-whatever the status, and a call is one send of the app, with the second attempt that the SDK makes of each.
+whatever the status, and a call is one send of the app, with the second attempt that the SDK makes of each. `notify` is
+the target of news to people.
 """
 
 import json
@@ -30,6 +31,7 @@ OPERATIONS: Final[Mapping[str, tuple[str, ...]]] = {
     "tables": ("read", "write"),
     "iothub": ("read", "query", "list"),
     "transitions": ("send", "write"),
+    "notify": ("send",),
 }
 """The calls that can fail, by service."""
 

@@ -13,9 +13,12 @@ from typing import Final
 from local.eventhubs import EventHubs
 from local.host import FunctionsHost
 from local.iothub import IotHub
+from local.notice_board import PEOPLE, URL_SETTING, NoticeBoard
 from local.routed_event import RoutedEvent
 from status_app import services
 from status_app.iothub.twins import TwinReader
+from status_app.notify.targets import SETTING, read_targets
+from status_app.notify.webhook import Webhooks
 from status_app.settings import SCHEDULES, Settings
 
 ROOT: Final = Path(__file__).parents[1]
@@ -30,13 +33,20 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """The running parts. `sent` holds what the hub's route sent, in order; `settings` are those of the app."""
+    """The running parts.
+
+    Attributes:
+        sent: What the hub's route sent, in order.
+        settings: Those of the app.
+        board: Where news go; None: nowhere.
+    """
 
     event_hubs: EventHubs
     iot_hub: IotHub
     host: FunctionsHost
     sent: list[RoutedEvent]
     settings: Mapping[str, str]
+    board: NoticeBoard | None = None
 
     @property
     def api(self) -> str:
@@ -48,8 +58,10 @@ class Stack:
         self.event_hubs.append(TWIN_CHANGES, event)
 
     async def drained(self) -> None:
-        """Wait until the app is done with every event of twin-changes."""
+        """Wait until the app is done with every event of twin-changes, and with its own where it gives news."""
         await self.host.processed(TWIN_CHANGES, self.event_hubs.last_sequence(TWIN_CHANGES))
+        if self.board is not None:
+            await self.host.processed(TRANSITIONS, self.event_hubs.last_sequence(TRANSITIONS))
 
 
 @asynccontextmanager
@@ -63,6 +75,7 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
     app_dir: Path = ROOT,
     twins: Callable[[Settings], TwinReader] | None = None,
     own_settings: Mapping[str, str] | None = None,
+    notifies: bool = False,
     before: Callable[[Stack], object] | None = None,
 ) -> AsyncIterator[Stack]:
     """Run the app over a table service. No timer fires by itself: `host.run_timer` fires one.
@@ -76,6 +89,7 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
         app_dir: Where the function app is.
         twins: What reads twins; None: the app's own reader, without its waits.
         own_settings: Further settings of the app.
+        notifies: Whether the app gives news to people; they come to a board of this machine.
         before: Called before the app starts: what it does to the hubs waits for the app.
     """
     event_hubs = EventHubs({TWIN_CHANGES: PARTITIONS, TRANSITIONS: PARTITIONS}, now=clock)
@@ -104,13 +118,25 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
             **SCHEDULES,
             **(own_settings or {}),
         }
+        board = None
+        if notifies:
+            board = await running.enter_async_context(NoticeBoard(folder / "board", clock))
+            settings = {SETTING: PEOPLE, **settings, URL_SETTING: board.url}
+        trusted = None if board is None else board.trusted
         read = Settings.read({**os.environ, **settings})
         reader = None if twins is None else twins(read)
-        app = services.Services(read, clock=clock, twins=reader, sleep=_no_wait)
+        app = services.Services(
+            read,
+            clock=clock,
+            twins=reader,
+            sleep=_no_wait,
+            targets=read_targets(settings),
+            webhooks=Webhooks(sleep=_no_wait, is_local=True, tls=trusted),
+        )
         running.push_async_callback(app.close)
         services.use(app)
         host = FunctionsHost(app_dir, settings, data_dir=folder, clock=clock, sleep=_no_wait, function_key=function_key)
-        stack = Stack(event_hubs, iot_hub, host, sent, settings)
+        stack = Stack(event_hubs, iot_hub, host, sent, settings, board)
         if before is not None:
             before(stack)
         await host.start()

@@ -157,6 +157,15 @@ def parser() -> argparse.ArgumentParser:
     _add_source(checked)
     checked.set_defaults(run=_doctor)
 
+    news = commands.add_parser(
+        "notify-test",
+        help="send one message to a target of NOTIFY, and say what it answered",
+        description="Send one message to a target, by the settings of the app in the environment. Exits with 0 where "
+        "it was taken, 1 where it was not.",
+    )
+    news.add_argument("target", metavar="TARGET", help="the name of the target")
+    news.set_defaults(run=_notify_test)
+
     told = commands.add_parser(
         "explain",
         help="tell what is wrong with a device, and what to do",
@@ -266,6 +275,12 @@ async def _explain(options: argparse.Namespace) -> int:
         return await explain(fleet, options.device, print, now=machine_time(), as_json=options.json)
 
     return await _ask(options, run)
+
+
+async def _notify_test(options: argparse.Namespace) -> int:
+    from status_app.commands.notify_test import notify_test  # noqa: PLC0415 (as above)
+
+    return await notify_test(os.environ, options.target, print, machine_time())
 
 
 async def _doctor(options: argparse.Namespace) -> int:

@@ -6,9 +6,11 @@
     +-- UnavailableError         a service does not answer: raised, the host retries, at last dead-lettered
     |   +-- OutOfTimeError       a run is over: what is left is left for the next one
     |   +-- HubRequestError      one request that IoT Hub refused or did not answer (iothub.twins)
+    |   +-- DeliveryError        a target did not take a message: it is kept, and sent again (notify.webhook)
     +-- LostRaceError            another writer was first: the device is read again
     +-- ContinuationError        a query cannot go on where it stopped: it starts from its beginning
     +-- BatchError               some devices of a batch are left: the host runs it again (reconcile.twin_changes)
+    +-- RefusedAddressError      a target is on this machine or its link: it is not asked (notify.webhook)
     +-- TooLargeError            an event that no event hub takes: a bug, and logged (events.publisher)
     +-- UnreadableAnswerError    an answer to a transaction is none: as if it was lost (storage.transaction)
     +-- UnreadableRowError       a dead letter is not as it was written: it stays (ingest.dead_letters)

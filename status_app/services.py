@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -21,8 +21,18 @@ from status_app.ingest.dead_letters import DeadLetters
 from status_app.iothub.breaker import TwinBreaker, TwinSource
 from status_app.iothub.cohorts import CohortReader
 from status_app.iothub.twins import TwinReader
+from status_app.notify import notice_rows
+from status_app.notify.causes import CauseNews
+from status_app.notify.delivery import Delivery
+from status_app.notify.events import EventNews
+from status_app.notify.minute import NoticeRun
+from status_app.notify.notice_rows import NoticeRows, TargetState
+from status_app.notify.targets import Target, read_targets
+from status_app.notify.webhook import Webhooks
 from status_app.queries import Fleet
+from status_app.queries.exposition import Exposition
 from status_app.queries.health import Health
+from status_app.queries.pages import IndexedDevices
 from status_app.reconcile.cohort_refresh import CohortRefresh
 from status_app.reconcile.flag_stuck import FlagStuck
 from status_app.reconcile.index_build import IndexBuild
@@ -53,7 +63,8 @@ class _Parts:
     resync: Resync
     reconciler: Reconciler
     dead_letters: DeadLetters
-    refresh: CohortRefresh | None
+    event_news: EventNews
+    notices: NoticeRun
 
 
 class Services:
@@ -68,6 +79,8 @@ class Services:
         deployments: ListSource | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         ticks: Callable[[], float] | None = None,
+        targets: Sequence[Target] = (),
+        webhooks: Webhooks | None = None,
         is_command: bool = False,
     ) -> None:
         """Prepare clients; nothing is connected yet.
@@ -80,6 +93,8 @@ class Services:
             sleep: Waits between two attempts to reach a service, in seconds.
             ticks: Seconds that never run back, by which runs end; the machine's by default, or those of a `clock` that
                 is brought along.
+            targets: Where news go.
+            webhooks: What sends them there; by default it asks nothing on this machine.
             is_command: A person runs it, beside the app: it leaves events for the app to send, trims no history, and
                 does not say by which settings the app writes.
         """
@@ -99,11 +114,26 @@ class Services:
         self._twins = TwinBreaker(self._hub, self._ticks)
         transitions = settings.transitions
         self._publisher = TransitionPublisher(*transitions, sleep=sleep) if transitions else None
+        self._targets = targets
+        self._webhooks = webhooks or Webhooks(sleep=sleep)
         self._exporter = azure_monitor() if settings.sends_metrics else None
         self._parts: _Parts | None = None
         self._fleet: Fleet | None = None
         self.heartbeats = Heartbeats(self._service.get_table_client(lookups.TABLE), self._clock)
-        self.health = Health(self.heartbeats, settings.schedules, self._clock, settings.hub)
+        self.health = Health(self.heartbeats, settings.schedules, self._clock, settings.hub, self._target_states)
+        self.exposition = Exposition(
+            IndexedDevices(
+                FleetIndex(self._service.get_table_client(lookups.TABLE)),
+                DeviceReader(self._service.get_table_client(reader.TABLE)),
+                self._clock,
+            ),
+            DeploymentRows(self._service.get_table_client(deployment_rows.TABLE)),
+            self.heartbeats,
+            self._service.get_table_client(dead_letters.TABLE),
+            self._target_states,
+            (settings.hub, settings.fleet),
+            self._clock,
+        )
 
     async def twin_changes(self) -> TwinChanges:
         """The handler of twin changes."""
@@ -117,6 +147,15 @@ class Services:
     async def resync(self) -> Resync:
         """The timer of the whole fleet."""
         return (await self._made()).resync
+
+    async def event_news(self) -> EventNews:
+        """The handler of the app's own events."""
+        return (await self._made()).event_news
+
+    async def send_notices(self) -> None:
+        """The part of the minute's timer that tells people, and sends what waits; nothing without targets."""
+        if self._targets:
+            await (await self._made()).notices.run()
 
     async def reconciler(self) -> Reconciler:
         """What looks at devices."""
@@ -139,12 +178,17 @@ class Services:
     async def close(self) -> None:
         """Close every client."""
         await self._service.close()
+        await self._webhooks.close()
         if self._publisher is not None:
             await self._publisher.close()
         if isinstance(self._hub, TwinReader):
             self._hub.close()
         if self._exporter is not None:
             await asyncio.to_thread(self._exporter.close)
+
+    async def _target_states(self) -> dict[str, TargetState]:
+        rows = NoticeRows(self._service.get_table_client(notice_rows.TABLE))
+        return await rows.states(target.name for target in self._targets)
 
     async def _made(self) -> _Parts:
         """The parts, made once; the tables are created where they are not there yet."""
@@ -172,13 +216,18 @@ class Services:
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
             peers = PeerCount(PeerRows(index_table), index, self._clock)
             deployments = Deployments(rows, index, devices, publisher, policy, hub_list, hub=hub, clock=self._clock)
+            indexed = IndexedDevices(index, devices, self._clock)
+            notices, name = NoticeRows(await self._table(notice_rows.TABLE)), settings.fleet
+            delivery = Delivery(notices, self._webhooks, name, self._clock, self._ticks)
+            causes = CauseNews(notices, indexed, rows, hub, self._clock)
             position, ticks = ResyncPosition(index_table), self._ticks
             self._parts = _Parts(
                 FlagStuck(index, build, deployments, outbox, reconciler, self._twins, self._clock, ticks, peers),
                 Resync(index, build, position, reconciler, self._twins, self._clock, ticks, refresh),
                 reconciler,
                 DeadLetters(await self._table(dead_letters.TABLE)),
-                refresh,
+                EventNews(delivery, self._targets, self._clock),
+                NoticeRun(causes, delivery, self._targets, lambda: build.is_done, ticks),
             )
         return self._parts
 
@@ -199,7 +248,7 @@ def services(environment: Mapping[str, str] = os.environ) -> Services:
     """
     global _services  # noqa: PLW0603 (clients live as long as the process, one set of them)
     if _services is None:
-        _services = Services(Settings.read(environment))
+        _services = Services(Settings.read(environment), targets=read_targets(environment))
     return _services
 
 

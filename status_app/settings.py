@@ -31,6 +31,7 @@ _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SCHEDULE: Final = re.compile(r"[\w*,/-]+(?: +[\w*,/-]+){5}")
 _HOST: Final = "__fullyQualifiedNamespace"
 """Behind the name of a connection: the setting that has a host name in its place, for the app's identity."""
+_LONGEST_NAME: Final = 100
 _HOST_NAME: Final = re.compile(r"(?:^|;)\s*HostName=([^;]+)", re.IGNORECASE)
 
 
@@ -42,6 +43,7 @@ class Settings:
         tables: Endpoint of the table service, or a connection string (`STATUS_TABLES`).
         iot_hub: Host name of the hub, or a connection string (`IOT_HUB`).
         hub: Short name of the hub: the first label of its host name. Part of every event id.
+        fleet: What people call the fleet (`FLEET_NAME`); the short name of the hub where it is not set.
         policy: Grace periods and windows.
         history_limit: Transitions that are kept of each device.
         twin_reads_per_second: Most twins that this process reads in a second; 0: no limit (`TWIN_READS_PER_SECOND`).
@@ -58,6 +60,7 @@ class Settings:
     tables: str
     iot_hub: str
     hub: str
+    fleet: str
     policy: GracePolicy
     history_limit: int
     twin_reads_per_second: int
@@ -80,6 +83,7 @@ class Settings:
             tables=read_tables(environment),
             iot_hub=iot_hub,
             hub=hub,
+            fleet=_fleet_name(environment) or hub,
             policy=GracePolicy(
                 default=_duration(environment, "GRACE_DEFAULT", "PT15M"),
                 periods=_periods(environment, "GRACE_PERIODS"),
@@ -197,6 +201,13 @@ def _transitions(environment: Mapping[str, str]) -> tuple[str, str] | None:
     if is_connection_string(connection) and "Endpoint=" not in connection:  # it may hold a key: it is not shown
         raise SettingError(f"{name} is a connection string without Endpoint: it takes Endpoint=sb://...")
     return (connection, hub) if hub else None
+
+
+def _fleet_name(environment: Mapping[str, str]) -> str:
+    name = environment.get("FLEET_NAME", "").strip()
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise SettingError(f"FLEET_NAME is {name!r}: it takes at most {_LONGEST_NAME} printable characters")
+    return name
 
 
 def _sends_metrics(environment: Mapping[str, str]) -> bool:

@@ -10,6 +10,7 @@ from status_core.clock_input import ClockInput, module_input
 from status_core.clocks import Clock
 from status_core.durations import format_duration, parse_duration
 from status_core.evaluation import evaluate
+from status_core.events import DeploymentEvent, DeviceEvent, Event
 from status_core.grace import BY_REASON, STABLE_AFTER, GracePolicy
 from status_core.lint import Finding
 from status_core.listing import NO_LIST, Listing, Listings, read_listings
@@ -52,9 +53,12 @@ __all__ = [
     "Clock",
     "ClockInput",
     "Counts",
+    "DeploymentEvent",
     "DeploymentStatus",
+    "DeviceEvent",
     "DeviceRecord",
     "DeviceVerdict",
+    "Event",
     "Evidence",
     "Finding",
     "Flag",

@@ -29,6 +29,9 @@ from status_app.storage.columns import (
     DEVICE_COLUMNS,
     LISTING_COLUMNS,
     MODULE_COLUMNS,
+    NOTICE_COLUMNS,
+    TARGET_COLUMNS,
+    TOLD_COLUMNS,
     TRANSITION_COLUMNS,
     Column,
 )
@@ -183,6 +186,7 @@ def test_the_defaults_of_the_settings_page_are_those_of_the_code_and_of_the_exam
         ("## DeploymentStatus, row `device`", DEVICE_COLUMNS),
         ("## DeploymentStatus, rows `module:<name>`", MODULE_COLUMNS),
         ("## DeploymentStatus, rows `transition:<inverted sequence>`", TRANSITION_COLUMNS),
+        ("## Notices", (*NOTICE_COLUMNS, *TOLD_COLUMNS, *TARGET_COLUMNS)),
         (
             "## Deployments",
             (*DEPLOYMENT_COLUMNS, *LISTING_COLUMNS, Column("Body", "", TEXT), Column("ListedAt", "", TEXT)),

@@ -63,6 +63,11 @@ COMMANDS: dict[str, set[str]] = {
     "az iot hub query": {"--hub-name", "--query-command"},
     "az iot hub message-route test": {"--hub-name", "--source-type", "--ap"},
     "az iot hub module-twin show": {"--hub-name", "--device-id", "--module-id"},
+    # Microsoft's reference of the CLI.
+    "az eventgrid event-subscription create": {
+        *("--name", "--source-resource-id", "--event-delivery-schema", "--endpoint-type", "--endpoint"),
+        *("--included-event-types", "--advanced-filter", "--enable-advanced-filtering-on-arrays"),
+    },
     # Excerpts of the reference of the Azure Developer CLI (MicrosoftDocs/azure-dev-docs), and public workflows.
     "azd auth login": {"--client-id", "--tenant-id", "--federated-credential-provider"},
     "azd deploy": {"--no-prompt"},

@@ -8,7 +8,7 @@ from typing import Final
 
 from tree_sitter import Node
 
-from checks.infra.syntax import BicepFile, Finding, properties, property_at, read_folder, text
+from checks.infra.syntax import BicepFile, Finding, properties, property_at, read_folder, text, walk
 from checks.infra.values import constant, frames
 from status_app.errors import SettingError
 from status_app.settings import Settings
@@ -104,9 +104,16 @@ def _settings(main: BicepFile, files: Mapping[Path, BicepFile]) -> Sequence[AppS
             if resource.target.startswith("Microsoft.Web/sites/config@") and name == "appsettings":
                 found += [
                     AppSetting(key or text(key_node), constant(value, frame, files), text(value), frame.file, key_node)
-                    for key, key_node, value in properties(property_at(resource.value, "properties"))
+                    for key, key_node, value in properties(_written_out(property_at(resource.value, "properties")))
                 ]
     return found
+
+
+def _written_out(node: Node | None) -> Node | None:
+    """The object, or the one in a union with what is known at a deployment alone."""
+    if node is None or node.type == "object":
+        return node
+    return next((child for child in walk(node) if child.type == "object"), None)
 
 
 def _setting_findings(setting: AppSetting, code: set[str]) -> Iterator[Finding]:

@@ -13,8 +13,10 @@ from typing import Any, Final, Literal
 import azure.mgmt.applicationinsights.v2020_02_02.models as insights
 import azure.mgmt.applicationinsights.v2022_04_01.models as workbooks
 import azure.mgmt.authorization.v2022_04_01.models as authorization
+import azure.mgmt.eventgrid.models as eventgrid
 import azure.mgmt.eventhub.models as eventhub
 import azure.mgmt.iothub.v2023_06_30.models as iothub
+import azure.mgmt.keyvault.models as keyvault
 import azure.mgmt.loganalytics.models as loganalytics
 import azure.mgmt.monitor.models as monitor
 import azure.mgmt.msi.v2024_11_30.models as msi
@@ -28,6 +30,7 @@ from checks.infra.syntax import BicepFile, Declaration, Finding, properties, tex
 MODELS: Final[Mapping[str, tuple[type, ...]]] = {
     "Microsoft.Authorization/roleAssignments@2022-04-01": (authorization.RoleAssignmentCreateParameters,),
     "Microsoft.Devices/IotHubs@2023-06-30": (iothub.IotHubDescription,),
+    "Microsoft.EventGrid/topics@2025-02-15": (eventgrid.Topic,),
     "Microsoft.EventHub/namespaces@2026-01-01": (eventhub.EHNamespace,),
     "Microsoft.EventHub/namespaces/eventhubs@2026-01-01": (eventhub.Eventhub,),
     "Microsoft.EventHub/namespaces/eventhubs/consumergroups@2026-01-01": (eventhub.ConsumerGroup,),
@@ -36,6 +39,7 @@ MODELS: Final[Mapping[str, tuple[type, ...]]] = {
     "Microsoft.Insights/metricAlerts@2026-01-01": (monitor.MetricAlertResource,),
     "Microsoft.Insights/scheduledQueryRules@2026-03-01": (monitor.ScheduledQueryRuleResource,),
     "Microsoft.Insights/workbooks@2023-06-01": (workbooks.Workbook,),
+    "Microsoft.KeyVault/vaults@2024-11-01": (keyvault.Vault,),
     "Microsoft.ManagedIdentity/userAssignedIdentities@2024-11-30": (msi.Identity,),
     "Microsoft.OperationalInsights/workspaces@2025-07-01": (loganalytics.Workspace,),
     "Microsoft.Resources/resourceGroups@2025-04-01": (resources.ResourceGroup,),

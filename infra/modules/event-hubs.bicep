@@ -11,7 +11,7 @@ param location string
 @description('Tags of every resource.')
 param tags object
 
-@description('Principal of the app: it receives twin changes and sends transitions.')
+@description('Principal of the app: it receives twin changes, sends transitions, and receives them for notify.')
 param appPrincipalId string
 
 @description('Principal that the IoT hub sends twin changes as.')
@@ -84,6 +84,12 @@ resource subscriberGroup 'Microsoft.EventHub/namespaces/eventhubs/consumergroups
   name: 'subscriber'
 }
 
+// The function notify reads beside the subscribers, and makes none of them wait.
+resource notifyGroup 'Microsoft.EventHub/namespaces/eventhubs/consumergroups@2026-01-01' = {
+  parent: transitions
+  name: 'notify'
+}
+
 resource routeSendsTwinChanges 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
   name: guid(twinChanges.id, routePrincipalId, azureEventHubsDataSender)
   scope: twinChanges
@@ -111,6 +117,16 @@ resource appSendsTransitions 'Microsoft.Authorization/roleAssignments@2022-04-01
     principalId: appPrincipalId
     principalType: 'ServicePrincipal'
     roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', azureEventHubsDataSender)
+  }
+}
+
+resource appReceivesTransitions 'Microsoft.Authorization/roleAssignments@2022-04-01' = {
+  name: guid(transitions.id, appPrincipalId, azureEventHubsDataReceiver)
+  scope: transitions
+  properties: {
+    principalId: appPrincipalId
+    principalType: 'ServicePrincipal'
+    roleDefinitionId: subscriptionResourceId('Microsoft.Authorization/roleDefinitions', azureEventHubsDataReceiver)
   }
 }
 

@@ -86,6 +86,16 @@ param twinReadsPerSecond int
 @description('TWIN_QUERIES_PER_MINUTE.')
 param twinQueriesPerMinute int
 
+@description('FLEET_NAME.')
+param fleetName string
+
+@description('NOTIFY.')
+param notify string
+
+@description('The settings that NOTIFY names.')
+@secure()
+param notifySecrets object
+
 @description('TELEMETRY.')
 param telemetry string
 
@@ -124,6 +134,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
   properties: {
     serverFarmId: plan.id
     httpsOnly: true
+    keyVaultReferenceIdentity: identityId
     siteConfig: {
       minTlsVersion: '1.2'
     }
@@ -171,7 +182,7 @@ resource app 'Microsoft.Web/sites@2025-03-01' = {
 resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
   parent: app
   name: 'appsettings'
-  properties: {
+  properties: union(notifySecrets, {
     AzureWebJobsStorage__blobServiceUri: storage.properties.primaryEndpoints.blob
     AzureWebJobsStorage__tableServiceUri: storage.properties.primaryEndpoints.table
     AzureWebJobsStorage__credential: 'managedidentity'
@@ -204,8 +215,10 @@ resource settings 'Microsoft.Web/sites/config@2025-03-01' = {
     HISTORY_LIMIT: string(historyLimit)
     TWIN_READS_PER_SECOND: string(twinReadsPerSecond)
     TWIN_QUERIES_PER_MINUTE: string(twinQueriesPerMinute)
+    FLEET_NAME: fleetName
+    NOTIFY: notify
     TELEMETRY: telemetry
-  }
+  })
 }
 
 output appName string = app.name

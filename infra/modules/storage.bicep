@@ -57,7 +57,7 @@ resource tableService 'Microsoft.Storage/storageAccounts/tableServices@2025-06-0
 
 // The app makes what is missing. They are made here so that they can be asked before it has run for the first time.
 resource tables 'Microsoft.Storage/storageAccounts/tableServices/tables@2025-06-01' = [
-  for table in ['DeadLetter', 'DeploymentIndex', 'DeploymentStatus', 'Deployments']: {
+  for table in ['DeadLetter', 'DeploymentIndex', 'DeploymentStatus', 'Deployments', 'Notices']: {
     parent: tableService
     name: table
   }

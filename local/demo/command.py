@@ -50,7 +50,7 @@ async def _run(devices: int, seed: int, *, stay: bool) -> list[Any]:
     try:
         with azurite_tables() as tables, tempfile.TemporaryDirectory() as folder:
             async with (
-                running_stack(Path(folder), tables, clock, function_key=key) as stack,
+                running_stack(Path(folder), tables, clock, function_key=key, notifies=True) as stack,
                 Answers(tables) as answers,
             ):
                 page = f"{stack.api}/fleet?code={key}&every={_EVERY}"
@@ -59,6 +59,8 @@ async def _run(devices: int, seed: int, *, stay: bool) -> list[Any]:
                 await Rollout(stack, clock, answers, screen, devices=devices, seed=seed).play()
                 received = await published(stack.event_hubs, TRANSITIONS)
                 screen.events(received)
+                if stack.board is not None:
+                    screen.notices([notice.body["text"] for notice in stack.board.posted])
                 if stay:
                     screen.say(f"\nThe page stays up, its clock stands still, until Ctrl-C: {page}")
                     await _interrupt()

@@ -82,6 +82,14 @@ class Screen:
         counts = Counter(event["type"] for event in events)
         self._table(("PUBLISHED", "EVENTS"), [(name, str(count)) for name, count in sorted(counts.items())])
 
+    def notices(self, texts: Sequence[str]) -> None:
+        """What people would have been sent, by a webhook of Teams or Slack."""
+        self.say("\nPeople would have been sent these messages:")
+        for text in texts:
+            self.say()
+            for line in text.splitlines():
+                self.say(_cut(f"  {line}"))
+
     @property
     def _clear(self) -> str:
         return _CLEAR_LINE if self._is_terminal else ""

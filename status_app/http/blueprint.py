@@ -8,6 +8,7 @@ import azure.functions as func
 from status_app.http import routes
 from status_app.http.page import fleet_page
 from status_app.queries import Fleet
+from status_app.queries.exposition import Exposition
 from status_app.queries.health import Health
 
 
@@ -17,6 +18,10 @@ class Asked(Protocol):
     @property
     def health(self) -> Health:
         """What is known of the app itself."""
+
+    @property
+    def exposition(self) -> Exposition:
+        """The fleet and the app as numbers."""
 
     def fleet(self) -> Fleet:
         """What is known of the fleet."""
@@ -48,6 +53,7 @@ ROUTES: Final[tuple[tuple[str, str, _Answer, func.AuthLevel], ...]] = (
     ("agents", "agents", _fleet(routes.agents), _KEY),
     ("deployments", "deployments", _fleet(routes.deployments), _KEY),
     ("deployment", "deployments/{deploymentId}", _fleet(routes.deployment), _KEY),
+    ("metrics", "metrics", lambda asked, request: routes.metrics(asked.exposition, request), _KEY),
     ("health", "health", _health(routes.health), _ANYBODY),
     ("health_details", "health/details", _health(routes.health_details), _KEY),
 )

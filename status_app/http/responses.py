@@ -45,21 +45,24 @@ class NotFoundError(StatusAppError):
     """What is asked for is not known. The text says what."""
 
 
-async def answered(request: func.HttpRequest, answer: Awaitable[Any]) -> func.HttpResponse:
+async def answered(
+    request: func.HttpRequest, answer: Awaitable[Any], mimetype: str = "application/json"
+) -> func.HttpResponse:
     """The answer to a request, or the problem that it came to.
 
     Args:
         request: The request.
-        answer: Gives what is sent: as JSON, but for a page of CSV.
+        answer: Gives what is sent: as JSON, but for a page of CSV, and a text of another type.
+        mimetype: Of what type it is, but for a page of CSV.
     """
-    headers, kind = dict(HEADERS), _JSON
+    headers, kind = dict(HEADERS), mimetype
     try:
         found = await answer
         if isinstance(found, Csv):
             body, kind = found.text.encode("utf-8", "replace"), _CSV
             headers |= {"Link": f'<?{found.next}>; rel="next"'} if found.next else {}
         else:
-            body = json.dumps(found).encode()
+            body = (json.dumps(found) if kind == _JSON else found).encode("utf-8", "replace")
     except (ParameterError, FilterError) as error:
         return problem(HTTPStatus.BAD_REQUEST, str(error))
     except PlaceError:

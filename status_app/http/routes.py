@@ -23,6 +23,7 @@ from status_app.listing.columns import (
 from status_app.listing.csv_lines import csv_lines
 from status_app.queries import Answer, Devices, Fleet, Page, Place
 from status_app.queries.device_filter import PARAMETERS, read_cohort
+from status_app.queries.exposition import CONTENT_TYPE, Exposition
 from status_app.queries.health import OK, Health
 
 _PAGED: Final = ("limit", "next", "format")
@@ -138,6 +139,16 @@ async def deployment(fleet: Fleet, request: func.HttpRequest) -> func.HttpRespon
         return _found(await fleet.deployment(request.route_params["deploymentId"], cohort), _NO_DEPLOYMENT)
 
     return await answered(request, answer())
+
+
+async def metrics(found: Exposition, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /metrics."""
+
+    async def answer() -> str:
+        Parameters(request, ())
+        return await found.text()
+
+    return await answered(request, answer(), CONTENT_TYPE)
 
 
 async def health(found: Health, request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (as every route)

@@ -14,10 +14,9 @@ from status_app.fleet_index.lookups import CauseRows, Counted, IndexEntry
 from status_app.fleet_index.peers import PeerRows, Peers, inference
 from status_app.queries.answers import Answer, device_summary
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, PlaceError, begin, fill
-from status_app.rollouts.device_count import beyond
 from status_app.storage.codecs import show_time
 from status_app.storage.keys import DEVICE, joined
-from status_core import NO_LIST, Cause, ModuleState, State, known_reason
+from status_core import Cause, ModuleState, State, known_reason
 
 EXAMPLES: Final = 3
 """Devices that stand for those of a cause."""
@@ -62,8 +61,7 @@ async def causes(  # noqa: PLR0913, PLR0917 (what is asked, and of whom)
     """
     begins = _rank(after) if after is not None else None
     asked = deployment or "", cohort or ""
-    many = await indexed.more()  # how far they are in a deployment is not asked
-    others = [counted for device in many for counted in beyond(device, NO_LIST, device.observed)]
+    others = await indexed.beyond_counters()
     counters = [
         *await indexed.index.counters(*asked),
         *(counted for counted in others if (counted.deployment, counted.cohort) == asked),
@@ -83,6 +81,22 @@ async def causes(  # noqa: PLR0913, PLR0917 (what is asked, and of whom)
     )
     more = len(wanted) > limit
     return Page(answers, (str(-shown[-1][0]), str(-shown[-1][1]), shown[-1][2]) if more else None)
+
+
+async def one_cause(indexed: IndexedDevices, line: str, deployment: str, cohort: str | None) -> Answer:
+    """A cause as `causes` answers it, without how many devices there are: whoever asks has counted them.
+
+    A request for each shard of the index, and some for the words of its first device.
+
+    Args:
+        indexed: The devices.
+        line: The cause in one line.
+        deployment: Of the devices on which it is applied.
+        cohort: Of the devices in it; None: of all.
+    """
+    rows = await _rows(indexed, {cause_id(line)}, deployment, cohort)
+    answer = await _answer(indexed, _Group(line, 0, 0), rows.get(cause_id(line)), None)
+    return {name: value for name, value in answer.items() if name not in ("devices", "stuck")}
 
 
 async def cause_devices(indexed: IndexedDevices, cause: str, after: Place | None, limit: int) -> Page | None:

@@ -9,12 +9,14 @@ from itertools import batched, islice
 from typing import Any, Final
 
 from status_app.errors import StatusAppError
-from status_app.fleet_index.lookups import FleetIndex
+from status_app.fleet_index.lookups import Counted, FleetIndex
 from status_app.fleet_index.rows import ROOM, questions_of
 from status_app.queries.answers import Answer, readable
+from status_app.rollouts.device_count import beyond
 from status_app.status_table.reader import DeviceReader
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.keys import joined
+from status_core import NO_LIST
 
 LOOKS: Final = 400
 """Devices that are read for a page at most: twice the longest page."""
@@ -73,6 +75,10 @@ class IndexedDevices:
         if not timedelta(0) <= now - self._asked < KEPT:
             self._more, self._asked = await self.index.more(), now
         return await asyncio.gather(*map(self.reader.read, self._more))
+
+    async def beyond_counters(self) -> list[Counted]:
+        """What devices count for beside the counters that they move; not by how far they are in a deployment."""
+        return [counted for device in await self.more() for counted in beyond(device, NO_LIST, device.observed)]
 
 
 class Candidates:

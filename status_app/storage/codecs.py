@@ -105,3 +105,5 @@ FINDINGS: Final = Codec(_findings, lambda value: tuple(Finding(**item) for item 
 """What lint found, as a JSON array of objects; as many as a row should hold."""
 JSON_TEXT: Final = Codec(str, _maybe(json.loads), _maybe(json.loads))
 """A value that is JSON already."""
+BINARY: Final = Codec(_same, _same, _same)
+"""Bytes."""

@@ -10,6 +10,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 from status_app.storage.codecs import (
+    BINARY,
     BOOLEAN,
     FINDINGS,
     JSON_TEXT,
@@ -165,6 +166,35 @@ LISTING_COLUMNS: Final = (
     Column("ReportedSuccessful", "reported_successful", LONG),
     Column("ReportedFailed", "reported_failed", LONG),
     Column("Missed", "", BOOLEAN, is_shown=False),
+)
+NOTICE_COLUMNS: Final = (
+    Column("Id", "id", TEXT),
+    Column("QueuedAt", "queued_at", TIME),
+    Column("KeptAt", "kept_at", TIME),
+    Column("DueAt", "due_at", TIME),
+    Column("Attempts", "attempts", NUMBER),
+    Column("Error", "error", TEXT),
+    Column("Body", "", BINARY),
+    Column("GivenUpAt", "given_up_at", TIME),
+)
+TOLD_COLUMNS: Final = (
+    Column("Deployment", "about.deployment", TEXT),
+    Column("Version", "about.version", NUMBER),
+    Column("Cohort", "about.cohort", TEXT),
+    Column("Cause", "about.cause", TEXT),
+    Column("SeenAt", "seen_at", TIME),
+    Column("GoneAt", "gone_at", TIME),
+    Column("Told", "told", NUMBER),
+    Column("ToldDevices", "told_devices", NUMBER),
+)
+TARGET_COLUMNS: Final = (
+    Column("Failures", "failures", NUMBER),
+    Column("Error", "error", TEXT),
+    Column("FailingSince", "failing_since", TIME),
+    Column("PausedUntil", "paused_until", TIME),
+    Column("Unsent", "unsent", NUMBER),
+    Column("GivenUp", "given_up", NUMBER),
+    Column("LastGivenUpAt", "given_up_at", TIME),
 )
 
 

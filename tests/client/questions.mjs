@@ -29,6 +29,7 @@ const questions = {
   "/deployments": () => client.GET("/deployments"),
   "/deployments/{deploymentId}": () =>
     client.GET("/deployments/{deploymentId}", { params: { path: { deploymentId } } }),
+  "/metrics": () => client.GET("/metrics", { parseAs: "text" }),
   "/health": () => client.GET("/health"),
   "/health/details": () => client.GET("/health/details"),
 };

@@ -61,6 +61,9 @@ async def test_a_generated_client_gets_an_answer_to_every_question(tables: str, 
     assert printed["answers"].keys() == API["paths"].keys()
     for path, answer in printed["answers"].items():
         assert answer["status"] == 200, (path, answer)
+        if path == "/metrics":
+            assert "edge_deployment_devices" in answer["body"]
+            continue
         validator(path).validate(answer["body"])
         assert answer["body"].get("items", True), path
     assert printed["answers"]["/devices/{deviceId}"]["body"]["deviceId"] == DEVICE

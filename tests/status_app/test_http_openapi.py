@@ -271,7 +271,7 @@ async def test_the_document_has_the_routes_of_the_app_and_each_outcome_of_them(s
             assert set(operation["responses"]) == expected
 
 
-@pytest.mark.parametrize("path", API["paths"])
+@pytest.mark.parametrize("path", [path for path in API["paths"] if path != "/metrics"])  # it is no JSON
 def test_every_example_of_the_document_is_a_value_of_its_schema(path: str) -> None:
     registry: Any = Registry().with_resource("urn:openapi", DRAFT202012.create_resource(API))
     pointer = path.replace("~", "~0").replace("/", "~1").replace("{", "%7B").replace("}", "%7D")

@@ -1,0 +1,261 @@
+"""What people are told of causes: devices of the app's real tables, over a real HTTPS target."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from app_over_azurite import App, fresh_app
+from webhook_target import WebhookTarget, webhook_target
+
+from status_app.notify.notice_rows import TABLE
+from status_app.notify.targets import Filter, Format, Target
+from status_app.services import Services
+from status_app.settings import Settings
+
+BACKOFF = "048"
+MINUTE = timedelta(minutes=1)
+GRACE = 15 * MINUTE
+CARE = 10 * MINUTE
+
+
+class Fleet:
+    """The app, with people who are told."""
+
+    def __init__(self, app: App, http: WebhookTarget, webhooks: Any) -> None:
+        self.app = app
+        self.http = http
+        self._webhooks = webhooks
+        self.targets: list[Target] = [http.target("people", Format.SLACK)]
+        self.restart()
+
+    def restart(self) -> None:
+        """Go on with another process of the app."""
+        settings = Settings.read(self.app.environment)
+        self.app.others.append(self.app.services)
+        self.app.services = Services(
+            settings,
+            clock=lambda: self.app.now,
+            twins=self.app.hub,
+            targets=self.targets,
+            webhooks=self._webhooks,
+        )
+
+    async def minute(self, after: timedelta = MINUTE) -> None:
+        """Fire the timer as the function does."""
+        await self.app.flag_stuck(after)
+        await self.app.services.send_notices()
+
+    async def fail(self, *names: str, **changes: Any) -> list[str]:
+        """Devices on which m1 of the deployment fails from now on."""
+        devices = [self.app.put(name, BACKOFF, **changes) for name in names]
+        for device in devices:
+            self.app.report(device, timedelta(0))
+            await self.app.handle(self.app.event(device))
+        return devices
+
+    async def mend(self, devices: list[str]) -> None:
+        for device in devices:
+            self.app.report(device, timedelta(0), runtimeStatus="running", exitCode=0)
+            await self.app.handle(self.app.event(device))
+
+    @property
+    def titles(self) -> list[str]:
+        """The first lines of what was taken."""
+        return [message.body["text"].splitlines()[0].partition(" for ")[0] for message in self.http.taken]
+
+
+@pytest.fixture
+async def fleet(tables: str, tmp_path: Path) -> AsyncIterator[Fleet]:
+    async with webhook_target(tmp_path, timeout=60.0) as (http, webhooks), fresh_app(tables) as app:
+        yield Fleet(app, http, webhooks)
+        await app.client.delete_table(TABLE)
+
+
+def names(number: int) -> list[str]:
+    return [f"d{count:02d}" for count in range(number)]
+
+
+async def test_devices_that_fail_alike_are_three_messages_first_tenfold_and_over(fleet: Fleet) -> None:
+    devices = await fleet.fail(*names(2))
+    await fleet.minute()
+    assert fleet.http.received == []
+    await fleet.minute(GRACE)  # stuck now, and for a minute after it
+    assert fleet.http.received == []
+    await fleet.minute()
+    assert [title.partition(": ")[2] for title in fleet.titles] == ["2 devices fail"]
+    text = fleet.http.taken[0].body["text"]
+    assert "backoff: m1" in text
+    assert "For instance: " in text
+    assert "What to do: " in text
+    devices += await fleet.fail(*(f"e{count:02d}" for count in range(17)))
+    await fleet.minute(GRACE)
+    await fleet.minute()
+    assert len(fleet.http.taken) == 1  # 19 are less than ten times 2
+    devices += await fleet.fail("f")
+    await fleet.minute(GRACE)
+    await fleet.minute()
+    assert fleet.titles[1].endswith("now 20 devices fail")
+    assert "(2 when it was mentioned last)" in fleet.http.taken[1].body["text"]
+    await fleet.mend(devices)
+    await fleet.minute(CARE)
+    await fleet.minute()
+    await fleet.minute()
+    await fleet.minute()
+    assert fleet.titles[2].endswith("no device fails any more")
+    assert len(fleet.http.received) == 3
+    ids = [message.id for message in fleet.http.taken]
+    assert [news_id.rpartition("/")[2] for news_id in ids] == ["1", "2", "3"]
+    assert len({news_id.rpartition("/")[0] for news_id in ids}) == 1
+
+
+async def test_what_lasts_no_minute_is_not_told(fleet: Fleet) -> None:
+    devices = await fleet.fail("d")
+    await fleet.minute(GRACE)
+    await fleet.mend(devices)
+    await fleet.minute(CARE)
+    for _ in range(3):
+        await fleet.minute()
+    assert fleet.http.received == []
+
+
+async def test_a_cause_that_comes_back_within_a_minute_is_not_over(fleet: Fleet) -> None:
+    devices = await fleet.fail("d")
+    await fleet.minute(GRACE)
+    await fleet.minute()
+    assert len(fleet.titles) == 1
+    await fleet.mend(devices)
+    await fleet.minute(CARE)
+    assert (await fleet.app.services._made()).notices is not None  # noqa: SLF001 (it has run)
+    await fleet.fail("e")
+    await fleet.minute(GRACE - MINUTE)
+    await fleet.minute()
+    assert [title.rpartition(": ")[2] for title in fleet.titles[1:]] in ([], ["no device fails any more"])
+
+
+async def test_a_rejected_manifest_is_told_before_it_is_stuck_and_a_slow_device_is_not(fleet: Fleet) -> None:
+    device = fleet.app.put("rejected", "007")
+    await fleet.app.handle(fleet.app.event(device))
+    await fleet.minute()
+    await fleet.minute()
+    assert len(fleet.http.taken) == 1
+    assert "config_rejected" in fleet.http.taken[0].body["text"]
+
+
+async def test_each_target_is_told_what_its_filters_let_through(fleet: Fleet) -> None:
+    other = Filter(deployments=("another*",))
+    fleet.targets = [
+        fleet.http.target("people", Format.SLACK),
+        fleet.http.target("others", Format.TEAMS, filter=other),
+        fleet.http.target("program"),
+    ]
+    fleet.restart()
+    await fleet.fail("d")
+    await fleet.minute(GRACE)
+    await fleet.minute()
+    assert ["people" in message.id for message in fleet.http.taken] == [True]
+
+
+async def test_what_a_target_does_not_take_comes_later_and_once(fleet: Fleet) -> None:
+    await fleet.fail("d")
+    await fleet.minute(GRACE)
+    fleet.http.answers = [web.Response(status=503)]
+    await fleet.minute()
+    assert fleet.titles == []
+    for _ in range(3):
+        await fleet.minute()
+    assert len(fleet.titles) == 1
+
+
+async def test_a_cause_is_not_over_while_the_index_is_built_again(fleet: Fleet) -> None:
+    await fleet.fail("d")
+    await fleet.minute(GRACE)
+    await fleet.minute()
+    table = fleet.app.client.get_table_client("DeploymentIndex")
+    async for row in table.list_entities():
+        await table.delete_entity(row["PartitionKey"], row["RowKey"])
+    fleet.restart()
+    for _ in range(2):
+        fleet.app.now += MINUTE
+        await fleet.app.services.send_notices()  # as where the run before it failed
+    for _ in range(4):
+        await fleet.minute()
+    assert len(fleet.http.received) == 1
+
+
+@pytest.mark.parametrize("kind", ["before", "after"])
+async def test_killed_at_every_call_nothing_is_lost_and_only_what_was_sent_comes_twice_under_its_id(
+    fleet: Fleet, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call of the run, a request to the tables or to the target, is the last that the process makes once."""
+    await fleet.fail("d")
+    await fleet.minute(GRACE)
+    await fleet.minute(MINUTE / 2)
+    fleet.app.now += MINUTE
+    calls = await killed_at(fleet, 10**6, kind, monkeypatch)
+    assert calls > 10
+    (told,) = fleet.http.taken
+    await forget_what_was_told(fleet)
+    for number in range(1, calls + 1):
+        fleet.http.taken.clear()
+        await killed_at(fleet, number, kind, monkeypatch)
+        was_sent = len(fleet.http.taken)
+        fleet.restart()
+        await fleet.app.flag_stuck()
+        await fleet.app.services.send_notices()
+        found = [(message.id.rpartition("/")[2], message.body) for message in fleet.http.taken]
+        assert len(found) in (1, 1 + was_sent)
+        assert found == [("1", told.body)] * len(found)
+        assert len({message.id for message in fleet.http.taken}) == 1
+        await forget_what_was_told(fleet)
+
+
+async def forget_what_was_told(fleet: Fleet) -> None:
+    """Go back to where the cause was seen, and nobody was told."""
+    table = fleet.app.client.get_table_client(TABLE)
+    async for row in table.list_entities():
+        if row["RowKey"].startswith("cause|"):
+            await table.upsert_entity({**row, "Told": 0, "ToldDevices": 0})
+        else:
+            await table.delete_entity(row["PartitionKey"], row["RowKey"])
+
+
+async def killed_at(fleet: Fleet, last: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run the part of the timer, and end it at a call; how many calls there were."""
+    from status_app.notify.webhook import Webhooks  # noqa: PLC0415 (to stand between)
+    from status_app.storage.transport import TableTransport  # noqa: PLC0415 (as above)
+
+    calls = 0
+    running: asyncio.Task[None] | None = None
+
+    def counted(call: Any) -> Any:
+        async def doomed(*arguments: Any, **options: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            is_last = calls == last
+            if is_last and kind == "before":
+                await end()
+            answer = await call(*arguments, **options)
+            if is_last:
+                await end()
+            return answer
+
+        return doomed
+
+    async def end() -> None:
+        assert running is not None
+        running.cancel()
+        await asyncio.sleep(3600)
+
+    fleet.restart()
+    await fleet.app.flag_stuck()
+    with monkeypatch.context() as patch:
+        patch.setattr(TableTransport, "send", counted(TableTransport.send))
+        patch.setattr(Webhooks, "send_once", counted(Webhooks.send_once))
+        running = asyncio.create_task(fleet.app.services.send_notices())
+        await asyncio.wait({running})
+    assert running.cancelled() is (calls >= last)
+    return calls

@@ -1,0 +1,268 @@
+"""News over a real HTTPS target and a real table service: nothing is lost, and no target waits for another one."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from azure.data.tables.aio import TableServiceClient
+from webhook_target import WebhookTarget, webhook_target
+
+from status_app.ingest.event_batch import IncomingEvent
+from status_app.notify.delivery import GIVE_UP_AFTER, LONGEST_PAUSE, Delivery
+from status_app.notify.events import EventNews
+from status_app.notify.notice_rows import TABLE, NoticeRows, TargetState
+from status_app.notify.targets import Format, Target
+from status_app.notify.webhook import Webhooks
+from status_app.retry import NEVER
+
+START = datetime(2024, 5, 2, 9, 10, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+
+
+class News:
+    """Delivery over a table of its own, with a clock in memory."""
+
+    def __init__(self, rows: NoticeRows, target: WebhookTarget, webhooks: Webhooks) -> None:
+        self.now = START
+        self.rows = rows
+        self.http = target
+        self.target = target.target()
+        self.sequence = 0
+        self._webhooks = webhooks
+
+    @property
+    def delivery(self) -> Delivery:
+        """That of a new process."""
+        return Delivery(self.rows, self._webhooks, "north", lambda: self.now, self._ticks)
+
+    def _ticks(self) -> float:
+        return self.now.timestamp()
+
+    def events(self, number: int, **more: Any) -> list[IncomingEvent]:
+        """Events of as many devices, one each."""
+        found = []
+        for _ in range(number):
+            self.sequence += 1
+            data = {"deviceId": f"d{self.sequence}", "deployments": ["camera-2"], **more}
+            event = {
+                "id": f"hub1/d{self.sequence}/1",
+                "source": f"/hubs/hub1/devices/d{self.sequence}",
+                "type": "edge.deployment.device.stuck",
+                "severity": "error",
+                "data": data,
+            }
+            found.append(incoming(json.dumps(event).encode(), self.sequence, self.now))
+        return found
+
+    async def handle(self, events: Sequence[IncomingEvent], *targets: Target) -> None:
+        await EventNews(self.delivery, targets or (self.target,), lambda: self.now).handle(events)
+
+    async def minute(self, after: timedelta = MINUTE, target: Target | None = None) -> None:
+        """Fire the timer after a while."""
+        self.now += after
+        await self.delivery.send_due(target or self.target, NEVER)
+
+    async def state(self) -> TargetState:
+        return await self.rows.state(self.target.name)
+
+    @property
+    def taken(self) -> list[str]:
+        return [message.id for message in self.http.taken]
+
+
+def incoming(body: bytes, number: int, at: datetime) -> IncomingEvent:
+    return IncomingEvent(body, {}, {}, "0", number, at)
+
+
+def ids(events: Sequence[IncomingEvent]) -> set[str]:
+    return {json.loads(event.body)["id"] for event in events}
+
+
+@pytest.fixture
+async def news(tables: str, tmp_path: Path) -> AsyncIterator[News]:
+    async with (
+        TableServiceClient.from_connection_string(tables) as service,
+        webhook_target(tmp_path, timeout=60.0) as (target, webhooks),
+    ):
+        client = await service.create_table(TABLE)
+        yield News(NoticeRows(client), target, webhooks)
+        await service.delete_table(TABLE)
+
+
+async def given_up(news: News) -> list[Mapping[str, Any]]:
+    rows = news.rows._client.list_entities()  # noqa: SLF001 (as an operator sees them)
+    return [row async for row in rows if row["RowKey"].startswith("given-up|")]
+
+
+async def test_every_event_reaches_a_program_once_as_it_was_published(news: News) -> None:
+    events = news.events(100)
+    await news.handle(events)
+    assert len(news.taken) == 100
+    assert set(news.taken) == ids(events)
+    assert news.http.taken[0].content_type == "application/cloudevents+json; charset=utf-8"
+    bodies = [message.body for message in news.http.taken]
+    assert all(json.loads(event.body) in bodies for event in events)
+    await news.minute()
+    assert len(news.http.received) == 100
+
+
+async def test_events_of_one_source_come_in_their_order(news: News) -> None:
+    events = []
+    for number in range(20):
+        event = json.loads(news.events(1)[0].body) | {
+            "id": f"hub1/one/{number:02d}",
+            "source": "/hubs/hub1/devices/one",
+        }
+        events.append(incoming(json.dumps(event).encode(), number, news.now))
+    await news.handle(events)
+    assert news.taken == sorted(ids(events))
+
+
+async def test_what_no_program_takes_now_is_sent_by_the_timer_after_a_while(news: News) -> None:
+    news.http.always = 503
+    events = news.events(30)
+    await news.handle(events)
+    state = await news.state()
+    assert (state.failures, state.error, state.failing_since) == (1, "answer 503", START)
+    assert state.paused_until == START + MINUTE
+    await news.handle(more := news.events(5))  # it is left alone meanwhile
+    asked = len(news.http.received)
+    news.http.always = None
+    await news.minute(MINUTE / 2)
+    assert len(news.http.received) == asked
+    assert (await news.state()).unsent == 35
+    await news.minute()
+    assert set(news.taken) == ids(events) | ids(more)
+    assert len(news.taken) == 35
+    assert (await news.state()) == TargetState(0, "", START, START + MINUTE, 0, 0)
+
+
+async def test_an_hour_without_the_target_costs_an_attempt_now_and_then_and_loses_nothing(news: News) -> None:
+    news.http.always = 500
+    sent = set[str]()
+    for _ in range(20):
+        events = news.events(3)
+        sent |= ids(events)
+        await news.handle(events)
+        await news.minute(3 * MINUTE)
+    assert news.taken == []
+    assert len(news.http.received) < 40
+    assert (await news.state()).unsent == 60
+    news.http.always = None
+    await news.minute(LONGEST_PAUSE)
+    assert set(news.taken) == sent
+    assert len(news.taken) == 60
+
+
+async def test_a_target_that_asks_for_an_hour_gets_it(news: News) -> None:
+    news.http.answers = [web.Response(status=429, headers={"Retry-After": "3600"})]
+    await news.handle(news.events(1))
+    assert (await news.state()).paused_until == START + timedelta(hours=1)
+
+
+async def test_one_message_that_is_refused_holds_up_no_other_and_waits_longer_each_time(news: News) -> None:
+    news.http.answers = [web.Response(status=400, text="too many letters")]
+    await news.handle(bad := news.events(1))
+    await news.handle(news.events(5))
+    assert len(news.taken) == 5
+    waits = []
+    for _ in range(6):
+        news.http.answers = [web.Response(status=400)]
+        before, asked = news.now, len(news.http.received)
+        while len(news.http.received) == asked:
+            await news.minute()
+        waits.append((news.now - before) // MINUTE)
+    assert waits == [1, 2, 4, 8, 15, 15]
+    news.http.answers = []
+    await news.minute(LONGEST_PAUSE)
+    assert set(news.taken) >= ids(bad)
+
+
+async def test_after_a_day_it_is_given_up_with_the_reason(news: News) -> None:
+    news.http.always = 400
+    await news.handle(events := news.events(1))
+    await news.minute(GIVE_UP_AFTER)
+    (row,) = await given_up(news)
+    assert (row["Id"], row["Error"], row["Attempts"]) == (ids(events).pop(), "answer 400", 2)
+    assert row["GivenUpAt"] == news.now
+    assert (await news.state()).given_up == 1
+    news.http.always = None
+    await news.minute(GIVE_UP_AFTER)
+    assert news.taken == []
+
+
+async def test_what_waits_behind_a_target_that_is_gone_for_a_day_is_given_up_too(news: News) -> None:
+    news.http.always = 404
+    await news.handle(news.events(60))
+    for _ in range(26):
+        await news.minute(4 * LONGEST_PAUSE)
+    assert len(await given_up(news)) == 60
+    assert {row["Error"] for row in await given_up(news)} == {"answer 404"}
+    state = await news.state()
+    assert (state.given_up, state.unsent) == (60, 0)
+
+
+async def test_what_was_kept_while_the_app_stood_still_for_days_is_sent_before_it_is_given_up(news: News) -> None:
+    news.http.always = 503
+    await news.handle(events := news.events(3))
+    news.http.always = None
+    await news.minute(3 * GIVE_UP_AFTER)
+    assert set(news.taken) == ids(events)
+
+
+async def test_a_target_that_never_answers_holds_up_no_other(news: News, tmp_path: Path) -> None:
+    async with webhook_target(tmp_path / "other") as (silent, _):
+        silent.silent = True
+        mute = Target("mute", Format.CLOUDEVENTS, silent.url())
+        waiting = asyncio.create_task(news.handle(events := news.events(50), news.target, mute))
+        while set(news.taken) != ids(events):
+            news.http.took.clear()
+            await news.http.took.wait()
+        assert not waiting.done()
+        silent.always = 503
+        silent.end()
+        await waiting
+        assert (await news.rows.state("mute")).failures == 1
+
+
+async def test_an_event_of_somebody_else_costs_itself(news: News) -> None:
+    strange = [b"", b"[]", b"{", b"\xff", b'{"id": 1}', b'{"id": "a", "type": "t", "data": 5}', b"[" * 100_000]
+    bad = [incoming(body, number, news.now) for number, body in enumerate(strange)]
+    await news.handle([*bad, *(good := news.events(1))])
+    assert set(news.taken) == ids(good)
+
+
+async def test_an_event_as_large_as_the_event_hub_takes_is_kept_whole(news: News) -> None:
+    noise = "".join(chr(0x4E00 + (number * 7919) % 20_000) for number in range(60_000))
+    news.http.always = 503
+    await news.handle(events := news.events(30, message=noise))
+    news.http.always = None
+    await news.minute()
+    assert set(news.taken) == ids(events)
+    assert news.http.taken[0].body["data"]["message"] == noise
+
+
+async def test_no_row_holds_an_address_or_what_it_quotes(news: News) -> None:
+    news.http.answers = [web.Response(status=400, text=f"I am {news.target.url}")]
+    await news.handle(news.events(1))
+    rows = [row async for row in news.rows._client.list_entities()]  # noqa: SLF001 (all of them)
+    assert any(row.get("Error") == "answer 400: I am ***" for row in rows)
+    assert "SECRET" not in str(rows)
+    assert "s3cret" not in str(rows)
+
+
+async def test_a_row_that_cannot_be_read_costs_itself(news: News) -> None:
+    news.http.always = 400
+    await news.handle(events := news.events(2))
+    client = news.rows._client  # noqa: SLF001 (as somebody else might)
+    rows = [row async for row in client.list_entities() if row["RowKey"].startswith("unsent|")]
+    await client.upsert_entity({**rows[0], "Body": b"no deflated body"})
+    news.http.always = None
+    await news.minute()
+    assert len(news.taken) == 1
+    assert set(news.taken) < ids(events)
