@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from status_core import GracePolicy, Listing, Threshold
-from status_core.rollout import Counts, Milestone, Rollout, progress
+from status_core.rollout import Counts, Milestone, Rollout, progress, tally
 
 T0 = datetime(2026, 1, 1, 10, tzinfo=UTC)
 POLICY = GracePolicy()
@@ -251,3 +251,9 @@ def test_one_that_was_listed_without_devices_and_is_gone_announces_nothing() -> 
     assert rollout.version == 0
     rollout = next_of(rollout, 2, Counts(1, 0, 0, 1), None)
     assert (rollout.version, rollout.reached) == (0, ())
+
+
+def test_devices_without_a_deployment_are_counted_and_have_no_version_and_no_milestone() -> None:
+    counts = Counts(5, 3, 1, 1)
+    found = tally(counts, after(4))
+    assert (found.version, found.counts, found.best, found.reached) == (0, counts, 3, ())
