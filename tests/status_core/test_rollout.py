@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from status_core import GracePolicy, Listing, Threshold
-from status_core.rollout import Counts, Milestone, Rollout, progress
+from status_core.rollout import Counts, Milestone, Rollout, progress, tally
 
 T0 = datetime(2026, 1, 1, 10, tzinfo=UTC)
 POLICY = GracePolicy()
@@ -244,6 +244,13 @@ def test_one_that_the_hub_has_no_more_is_superseded_and_a_new_version_where_the_
     assert gone.reached == ((STARTED, T0), (SUPERSEDED, after(1)))
     assert next_of(gone, 2, Counts(2), None) == replace(gone, counts=Counts(2))
     assert next_of(gone, 3, Counts(2)).version == 2
+
+
+def test_devices_without_a_deployment_are_counted_and_have_no_version_and_no_milestone() -> None:
+    counts = Counts(devices=3, successful=2, failing=1)
+    rollout = tally(counts, after(1))
+    assert (rollout.counts, rollout.version, rollout.reached) == (counts, 0, ())
+    assert rollout.due(POLICY) is None, "it neither stalls nor completes"
 
 
 def test_one_that_was_listed_without_devices_and_is_gone_announces_nothing() -> None:
