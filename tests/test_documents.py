@@ -116,13 +116,12 @@ def test_the_python_example_prints_a_device_and_its_modules(
     tables: str, written: object, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert written
-    account = dict(part.partition("=")[::2] for part in tables.split(";"))
-    credential = AzureNamedKeyCredential(account["AccountName"], account["AccountKey"])
+    service = dict(part.partition("=")[::2] for part in tables.split(";"))
+    credential = AzureNamedKeyCredential(service["AccountName"], service["AccountKey"])
     monkeypatch.setattr("azure.identity.DefaultAzureCredential", lambda: credential)
     (example,) = blocks("python")
-    endpoint = account["TableEndpoint"]
     names: dict[str, Any] = {}
-    exec(example.replace("https://ACCOUNT.table.core.windows.net", endpoint), names)  # noqa: S102 (our own example)
+    exec(example.replace("https://ACCOUNT.table.core.windows.net", service["TableEndpoint"]), names)  # noqa: S102 (our own example)
     names["table"].close()
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("device module_failed backoff ")
@@ -176,7 +175,7 @@ def test_the_defaults_of_the_settings_page_are_those_of_the_code_and_of_the_exam
     defaults = dict(re.findall(r"^\| `(\w+)` \|.*\| `([^`]+)` \|$", page, re.MULTILINE))
     assert defaults == {name: EXAMPLE[name] for name in defaults}
     required = {"IOT_HUB": "hub.example.com", "STATUS_TABLES": "https://tables.example.com"}
-    as_without = replace(Settings.read(required), shared={name: defaults[name] for name in SHARED})
+    as_without = replace(Settings.read(required), shared={name: defaults[name] for name in SHARED if name in defaults})
     assert Settings.read({**required, **defaults}) == as_without
 
 

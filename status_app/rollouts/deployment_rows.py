@@ -341,7 +341,7 @@ def _read(row: Mapping[str, Any]) -> Rollout:
     values = read(DEPLOYMENT_COLUMNS, row)
     reached = tuple((name, datetime.fromisoformat(at)) for name, at in json.loads(row["Reached"]).items())
     # A release before counted neither those that settle nor those that wait.
-    counts = built(
-        Counts, {name: value or 0 for name, value in values.items() if name.startswith("counts.")}, "counts."
-    )
-    return built(Rollout, values, counts=counts, reached=reached)
+    counted = {name: value or 0 for name, value in values.items() if name.startswith("counts.")}
+    if not all(isinstance(value, int) for value in counted.values()):
+        raise TypeError("a count of a deployment is no number")
+    return built(Rollout, values, counts=built(Counts, counted, "counts."), reached=reached)

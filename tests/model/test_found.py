@@ -61,7 +61,7 @@ def test_a_crash_between_two_parts_of_a_change_leaves_no_gap_among_the_sequences
 
 def test_a_device_that_changes_while_the_timer_finishes_it_is_in_the_index_as_it_is() -> None:
     """An index that was read after the device let the older picture take the place of the newer one."""
-    killed = Run("delivery", 0, (Fault(9, Trouble.KILLED),), picks=(0,))
+    killed = Run("delivery", 0, (Fault(10, Trouble.KILLED),), picks=(0,))
     change = Change(Act.REPORT, 0, runs=(1, 0, 0))
     for gap in range(12, 24):
         timer = Run("flag_stuck", 1, (Fault(gap, Trouble.RIVAL, 0, change),))
@@ -136,7 +136,7 @@ def test_the_model_sees_a_row_of_the_index_that_is_not_removed(monkeypatch: pyte
 def test_the_model_sees_an_announced_change_that_nobody_finishes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flag_stuck.FlagStuck, "_announced", lambda *_: [])
     with pytest.raises(BrokenPromiseError, match="the index has too many rows"):
-        check(history(Run("delivery", 0, (Fault(9, Trouble.KILLED),), picks=(0,)), Change(Act.DEPLOY, 0)))
+        check(history(Run("delivery", 0, (Fault(10, Trouble.KILLED),), picks=(0,)), Change(Act.DEPLOY, 0)))
 
 
 def test_the_model_sees_a_transition_that_is_trimmed_before_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_the_model_sees_a_transition_that_is_trimmed_before_it_is_sent(monkeypat
     monkeypatch.setattr(DeviceCommit, "trim", trim_all)
     later = Change(Act.DEPLOY, 0, asked=((0, 2),)), Change(Act.REPORT, 0, code=3)
     looks = [step for change in later for step in (change, Run("delivery", 0, picks=(-1,)))]
-    refused = Run("delivery", 0, (Fault(10, Trouble.THROTTLED),), picks=(0, 1, 2))
+    refused = Run("delivery", 0, (Fault(11, Trouble.THROTTLED),), picks=(0, 1, 2))
     with pytest.raises(BrokenPromiseError, match="1 transitions are not sent"):
         check(replace(history(refused, *looks), history_limit=1))
 

@@ -17,7 +17,7 @@ from status_app.services import Services
 from status_app.settings import Settings
 
 STEP = timedelta(seconds=10)
-QUICK = ("--interval", "PT1S", "--stable-after", "PT1S", "--timeout", "PT5M")
+QUICK = ("--interval", "PT1S", "--stable-after", "PT1S", "--timeout", "PT40S")
 SOURCES = ["tables", "api"]
 
 
@@ -49,6 +49,7 @@ class World:
 async def world(tables: str, tmp_path: Path) -> AsyncIterator[World]:
     clock = Clock()
     async with running_stack(tmp_path, tables, clock, function_key=KEY) as stack:
+        stack.iot_hub.give_list(None)  # its list would be of the clock of the world, and older than any question
         yield World(stack, clock, tables)
 
 
@@ -86,7 +87,7 @@ async def test_a_good_rollout_lets_the_pipeline_go_on(world: World, source: str)
         fleet.deploy(name, release(2), devices[2:], world.clock.now)
         await world.run(fleet, 2)
         assert await gate.end() == ExitCode.OK
-    assert gate.lines[-1].startswith(f"PASSED: 3 of 3 devices of {name} are successful, since 2026-01-05T08:0")
+    assert gate.lines[-1] == f"PASSED: 3 of 3 devices of {name} are successful, since 2026-01-05 08:04:00Z."
 
 
 async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_the_devices(world: World) -> None:

@@ -212,9 +212,11 @@ def content(response: dict[str, Any]) -> dict[str, Any]:
 
 
 def resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    """A schema with what it refers to, and what it is all of."""
+    """A schema with what it refers to, and what it is all of; where it may be null, as it is otherwise."""
     if "$ref" in schema:
         return resolved(SCHEMAS[schema["$ref"].rpartition("/")[2]])
+    if "anyOf" in schema:
+        return resolved(schema["anyOf"][0])
     properties = dict(schema.get("properties", {}))
     for part in schema.get("allOf", ()):
         properties |= resolved(part)["properties"]
@@ -228,8 +230,6 @@ def strangers(value: Any, schema: dict[str, Any], path: str = "") -> list[str]:
         return [found for item in value for found in strangers(item, schema["items"], f"{path}[]")]
     if not isinstance(value, dict):
         return []
-    if "anyOf" in schema:
-        schema = resolved(schema["anyOf"][0])
     if "additionalProperties" in schema:
         return [
             found for item in value.values() for found in strangers(item, schema["additionalProperties"], f"{path}.*")

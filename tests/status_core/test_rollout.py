@@ -246,6 +246,13 @@ def test_one_that_the_hub_has_no_more_is_superseded_and_a_new_version_where_the_
     assert next_of(gone, 3, Counts(2)).version == 2
 
 
+def test_devices_without_a_deployment_are_counted_and_have_no_version_and_no_milestone() -> None:
+    counts = Counts(devices=3, successful=2, failing=1)
+    rollout = tally(counts, after(1))
+    assert (rollout.counts, rollout.version, rollout.reached) == (counts, 0, ())
+    assert rollout.due(POLICY) is None, "it neither stalls nor completes"
+
+
 def test_one_that_was_listed_without_devices_and_is_gone_announces_nothing() -> None:
     rollout = next_of(led((0, 0, 0, 0), listing=LISTED), 1, Counts(), ANEW)
     assert rollout.version == 0
