@@ -59,7 +59,7 @@ var rules = [
   {
     name: 'dead-letters'
     title: 'dead letters'
-    description: 'Events could not be processed. They are in the table DeadLetter, each with its reason.'
+    description: 'Events could not be processed, or news not be sent for a day. They are in the tables DeadLetter and Notices, each with its reason.'
     severity: 2
     enabled: hasMetrics
     every: 'PT15M'

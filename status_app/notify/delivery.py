@@ -161,7 +161,11 @@ class Delivery:
         Raises:
             DeliveryError: The target did not take it.
         """
-        message = render(target, notice.body, self._fleet)
+        try:
+            message = render(target, notice.body, self._fleet)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:  # its text may quote the message
+            detail = f"the message cannot be read, {type(error).__name__}"
+            raise DeliveryError(target.name, detail, is_of_the_message=True) from None
         if is_new:
             await self._webhooks.send(target, message)
         else:

@@ -2,9 +2,10 @@
 
 import asyncio
 import json
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.notify.delivery import Delivery
@@ -33,24 +34,22 @@ class EventNews:
             ExceptionGroup: Some are neither sent nor kept, since the table service does not answer: the host runs the
                 batch again.
         """
-        read = [(event, news) for event in events if (news := _news(event)) is not None]
+        wanted = defaultdict[str, list[Notice]](list)
+        for event in events:
+            for name, notice in self._notices(event):
+                wanted[name].append(notice)
         async with asyncio.TaskGroup() as tasks:
             for target in self._targets:
-                if wanted := [self._notice(event, news["id"]) for event, news in read if target.wants(news)]:
-                    tasks.create_task(self._delivery.send_now(target, wanted))
+                if notices := wanted[target.name]:
+                    tasks.create_task(self._delivery.send_now(target, notices))
 
-    def _notice(self, event: IncomingEvent, news_id: str) -> Notice:
+    def _notices(self, event: IncomingEvent) -> list[tuple[str, Notice]]:
+        """The targets that want an event, and what each gets; none where it is no event of the app."""
         now = self._clock()
-        return Notice(news_id, event.body, event.enqueued_time or now, now, now)
-
-
-def _news(event: IncomingEvent) -> Any:
-    """The CloudEvent; None where it is none of the app's."""
-    try:
-        news = json.loads(event.body)
-        if isinstance(news["id"], str) and isinstance(news["type"], str) and isinstance(news["data"], dict):
-            return news
-    except (ValueError, LookupError, TypeError, RecursionError):
-        pass
-    _log.error("partition %s, event %d is no event of the app", event.partition_id, event.sequence_number)
-    return None
+        try:
+            news = json.loads(event.body)
+            notice = Notice(f"{news['id']}", event.body, event.enqueued_time or now, now, now)
+            return [(target.name, notice) for target in self._targets if target.wants(news)]
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError):  # its text may quote the event
+            _log.error("partition %s, event %d is no event of the app", event.partition_id, event.sequence_number)
+            return []

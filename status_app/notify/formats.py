@@ -31,13 +31,14 @@ def render(target: Target, body: bytes, fleet: str) -> Message:
         fleet: What people call the fleet.
     """
     news = json.loads(body)
+    news_id = f"{news['id']}"
     match target.format:
         case Format.CLOUDEVENTS:
-            return Message(news["id"], f"{CONTENT_TYPE}; charset=utf-8", body)
+            return Message(news_id, f"{CONTENT_TYPE}; charset=utf-8", body)
         case Format.TEAMS:
-            return Message(news["id"], _JSON, json.dumps(_card(note(news, fleet))).encode())
+            return Message(news_id, _JSON, json.dumps(_card(note(news, fleet))).encode())
         case Format.SLACK:
-            return Message(news["id"], _JSON, json.dumps(_text(note(news, fleet))).encode())
+            return Message(news_id, _JSON, json.dumps(_text(note(news, fleet))).encode())
 
 
 def _card(shown: Note) -> dict[str, Any]:

@@ -34,6 +34,8 @@ KEPT: Final = 200
 """Characters that are kept of an answer."""
 _READ: Final = 4 * KEPT
 """Bytes that are read of one."""
+_LONGEST_ID: Final = 1000
+"""Characters of an id in a header."""
 _SHORTEST_SECRET: Final = 6
 """Characters of a part of an address that is blanked in an answer."""
 _OF_THE_MESSAGE: Final = (
@@ -161,7 +163,7 @@ class Webhooks:
     async def _headers(self, target: Target, message: Message) -> Mapping[str, str]:
         headers = {
             "Content-Type": message.content_type,
-            "Idempotency-Key": message.id.encode("ascii", "backslashreplace").decode(),
+            "Idempotency-Key": message.id.encode("unicode_escape").decode()[:_LONGEST_ID],
             "Accept-Encoding": "identity",  # nothing that is sent is unpacked
             "User-Agent": "edge-deployment-status",
         }

@@ -44,7 +44,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-@pytest.mark.parametrize("language", ["sql", "kusto"])
+@pytest.mark.parametrize("language", ["sql", "kql"])
 def test_the_queries_of_the_page_ask_for_what_events_have(language: str) -> None:
     (query,) = blocks(language)
     data = keys(get_type_hints(DeviceEvent)["data"])

@@ -231,10 +231,23 @@ async def test_a_target_that_never_answers_holds_up_no_other(news: News, tmp_pat
 
 
 async def test_an_event_of_somebody_else_costs_itself(news: News) -> None:
-    strange = [b"", b"[]", b"{", b"\xff", b'{"id": 1}', b'{"id": "a", "type": "t", "data": 5}', b"[" * 100_000]
+    strange = [b"", b"[]", b"{", b"\xff", b'{"id": "a", "type": "t", "data": 5}', b"[" * 100_000]
+    strange += [b'{"id": "a", "type": "t", "data": {}}', b'{"type": "t", "data": {"deployments": []}}']
     bad = [incoming(body, number, news.now) for number, body in enumerate(strange)]
     await news.handle([*bad, *(good := news.events(1))])
     assert set(news.taken) == ids(good)
+
+
+async def test_a_message_that_cannot_be_read_holds_up_no_other(news: News) -> None:
+    people = news.http.target("people", Format.SLACK)
+    broken = {"id": "a", "type": "edge.deployment.stalled", "data": {"deployment": "d"}}
+    whole = {"devices": 3, "successful": 1, "failing": 0, "states": {}, "version": 1, "deployment": "d"}
+    good = broken | {"id": "b\r\nx: y", "data": whole, "time": "t"}
+    events = [incoming(json.dumps(event).encode(), number, news.now) for number, event in enumerate((broken, good))]
+    await news.handle(events, people)
+    assert news.taken == [r"b\r\nx: y"]
+    state = await news.rows.state("people")
+    assert (state.failures, await news.rows.unsent("people")) == (0, 1)
 
 
 async def test_an_event_as_large_as_the_event_hub_takes_is_kept_whole(news: News) -> None:

@@ -10,6 +10,7 @@ from aiohttp import web
 from webhook_target import KEY, PATH, WebhookTarget, webhook_target
 
 from local.http_server import HttpServer
+from local.managed_identity import ManagedIdentity
 from status_app.notify.targets import Auth, Format, Target
 from status_app.notify.webhook import KEPT, DeliveryError, Message, Webhooks
 
@@ -164,3 +165,22 @@ async def test_the_beginning_of_a_secret_at_the_end_of_what_is_read_is_left_out(
     text += "y" * (795 - len(text)) + " " + PATH.rpartition("/")[2]
     error = await refusal(both, web.Response(status=404, text=text))
     assert error.detail.endswith("y")
+
+
+async def test_an_identity_is_shown_by_its_token_for_the_scope(
+    both: tuple[WebhookTarget, Webhooks], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, webhooks = both
+    grid = target.target(auth=Auth.IDENTITY, scope="https://eventgrid.azure.net/.default")
+    async with ManagedIdentity("the-app") as identity:
+        for name, value in identity.environment.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("AZURE_CLIENT_ID", "the-app")
+        await webhooks.send(grid, MESSAGE)
+        assert target.taken[0].headers["Authorization"].startswith("Bearer ey")
+        assert identity.audiences == ["https://eventgrid.azure.net"]
+        await webhooks.close()
+        monkeypatch.setenv("AZURE_CLIENT_ID", "another")
+        with pytest.raises(DeliveryError, match="no token for it, ClientAuthenticationError"):
+            await webhooks.send_once(grid, MESSAGE)
+    assert len(target.received) == 1

@@ -154,9 +154,7 @@ async def test_work_is_bounded_where_many_rows_are_out_of_date_and_the_list_goes
     assert len(found) < 5
 
 
-async def test_a_device_is_told_with_its_modules_and_their_evidence_in_two_requests(
-    app: App, tables: str
-) -> None:
+async def test_a_device_is_told_with_its_modules_and_their_evidence_in_two_requests(app: App, tables: str) -> None:
     (device,) = await seen(app, ("one", "048"))
     for _ in range(5):
         app.report(device, MINUTE * 2, runtimeStatus="running")

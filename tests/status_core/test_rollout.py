@@ -258,9 +258,3 @@ def test_one_that_was_listed_without_devices_and_is_gone_announces_nothing() -> 
     assert rollout.version == 0
     rollout = next_of(rollout, 2, Counts(1, 0, 0, 1), None)
     assert (rollout.version, rollout.reached) == (0, ())
-
-
-def test_devices_without_a_deployment_are_counted_and_have_no_version_and_no_milestone() -> None:
-    counts = Counts(5, 3, 1, 1)
-    found = tally(counts, after(4))
-    assert (found.version, found.counts, found.best, found.reached) == (0, counts, 3, ())
