@@ -154,9 +154,7 @@ async def test_work_is_bounded_where_many_rows_are_out_of_date_and_the_list_goes
     assert len(found) < 5
 
 
-async def test_a_device_is_told_with_its_modules_and_their_evidence_in_two_requests(
-    app: App, tables: str
-) -> None:
+async def test_a_device_is_told_with_its_modules_and_their_evidence_in_two_requests(app: App, tables: str) -> None:
     (device,) = await seen(app, ("one", "048"))
     for _ in range(5):
         app.report(device, MINUTE * 2, runtimeStatus="running")
@@ -173,7 +171,9 @@ async def test_a_device_is_told_with_its_modules_and_their_evidence_in_two_reque
         await services.close()
     assert missing.status == 404
     summary = next(item for item in await listed(app.services.fleet(), routes.devices))
-    assert summary == {name: value for name, value in answer.items() if name not in ("moduleStates", "evidence")}
+    assert summary == {
+        name: value for name, value in answer.items() if name not in ("moduleStates", "standings", "evidence")
+    }
     assert [module["module"] for module in answer["moduleStates"]] == ["$edgeHub", "m1"]
     module = answer["moduleStates"][1]
     assert (module["state"], module["reason"], module["exitCode"]) == ("wrong_status", "backoff", 139)
