@@ -179,7 +179,7 @@ def test_a_deployment_starts_fails_stalls_and_is_completed_each_once_at_its_time
     ]
     assert told == [
         ("edge.deployment.started", "08:00:30", 1, {"pending": 3}),
-        ("edge.deployment.first_failure", "08:04:00", 1, {"module_failed": 1, "pending": 1, "successful": 1}),
+        ("edge.deployment.first_failure", "08:18:00", 1, {"module_failed": 1, "successful": 2}),  # it is stuck
         ("edge.deployment.stalled", "08:21:00", 1, {"module_failed": 1, "successful": 2}),
-        ("edge.deployment.completed", "08:36:00", 1, {"successful": 3}),
+        ("edge.deployment.completed", "08:35:00", 1, {"successful": 3}),
     ]
