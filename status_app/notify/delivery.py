@@ -23,6 +23,8 @@ from status_app.telemetry.logs import log
 
 LANES: Final = 8
 """Messages that go to one target at once. Those of one source go one behind the other."""
+_NOTED_AT_ONCE: Final = 4 * LANES
+"""Messages that the timer sends before it notes that they are sent."""
 SEND_FOR: Final = 60.0
 """Seconds in which a batch of events is sent at once; what is left is sent by the timer."""
 GIVE_UP_AFTER: Final = timedelta(days=1)
@@ -104,7 +106,7 @@ class Delivery:
         self, target: Target, due: Sequence[Notice], state: TargetState, deadline: Deadline
     ) -> TargetState:
         """Send messages until the target cannot be asked: one first, by which it is known. How the target is then."""
-        for some in [due[:1], *batched(due[1:], LANES, strict=False)]:
+        for some in [due[:1], *batched(due[1:], _NOTED_AT_ONCE, strict=False)]:
             batch = await self._send(target, some, deadline, is_new=False)
             await self._rows.sent(target.name, batch.sent)
             old = [notice for notice in batch.failed if self._is_old(notice)]

@@ -66,6 +66,7 @@ async def run(folder: Path, event_hubs_host: str) -> dict[str, Any]:
             "insights.properties.ConnectionString": ingestion.connection_string,
             "eventHubsHost": event_hubs_host,
             "iotHubHost": f"localhost:{iot_hub.port}",
+            "notify": "[]",  # without an Event Grid topic
         }
         settings = {
             setting.name: resources[setting.expression] if setting.value is None else setting.value

@@ -97,7 +97,8 @@ async def test_every_kind_of_line_does_what_it_says(empty: str) -> None:
 
 
 async def test_a_scenario_of_nothing_comes_to_nothing(empty: str) -> None:
-    assert await replayed(empty, "") == {"rows": [], "events": [], "deadLetters": [], "deployments": []}
+    nothing = {"rows": [], "events": [], "deadLetters": [], "deployments": [], "notices": []}
+    assert await replayed(empty, "") == nothing
 
 
 async def test_what_a_function_raises_is_logged_and_the_replay_goes_on(

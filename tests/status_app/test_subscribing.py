@@ -67,7 +67,7 @@ class Subscriber:
 async def subscribing(namespace: EventHubs, folder: Path) -> AsyncIterator[Subscriber]:
     """The block in a process of its own, which is interrupted at the end, as by Ctrl+C."""
     file = folder / "subscriber.py"
-    (code,) = blocks("python")
+    code, _function = blocks("python")
     file.write_text(code)
     environment = {
         **os.environ,
