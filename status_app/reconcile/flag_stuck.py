@@ -16,9 +16,10 @@ from status_app.events.outbox import LeftForTheApp, Outbox
 from status_app.fleet_index.lookups import FleetIndex, IndexEntry, Work
 from status_app.fleet_index.rows import PENDING
 from status_app.iothub.breaker import PROBES
+from status_app.reconcile.batch import AT_ONCE
 from status_app.reconcile.index_build import IndexBuild
 from status_app.reconcile.peer_count import PeerCount
-from status_app.reconcile.reconciler import AT_ONCE, Reconciler
+from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Announced, Due, Outcome
 from status_app.retry import Deadline

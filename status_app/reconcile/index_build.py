@@ -21,7 +21,8 @@ from status_app.errors import UnavailableError
 from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.projection import FleetProjection
 from status_app.fleet_index.rows import FORMAT
-from status_app.reconcile.reconciler import AT_ONCE, Reconciler
+from status_app.reconcile.batch import AT_ONCE
+from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Announced, Result
 from status_app.rollouts.deployment_rows import DeploymentRows

@@ -15,11 +15,10 @@ Each phase is over all devices of the batch. A device that fails in one goes no 
 that lost a race goes into the next round.
 """
 
-import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final
 
 from status_app.errors import LostRaceError, OutOfTimeError, UnavailableError
 from status_app.events.outbox import LeftForTheApp, Outbox
@@ -27,78 +26,31 @@ from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.projection import FleetProjection, Projection
 from status_app.fleet_index.rows import Summary, project, said_of
 from status_app.iothub.cohorts import CohortReader
-from status_app.iothub.twins import READERS
+from status_app.reconcile.batch import Device, each
 from status_app.reconcile.decisions import (
-    QUERIES_LAG,
     advanced,
     is_missed,
-    needs_a_read,
     outcome_without_a_twin,
     removal,
     unverified,
 )
 from status_app.reconcile.device_cache import DeviceCache
+from status_app.reconcile.publish_phase import PublishPhase
 from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Result, Tagged, Task, Unseen
+from status_app.reconcile.twin_phase import TwinPhase, Twins
 from status_app.retry import NEVER, Deadline
 from status_app.rollouts.hub_list import HubList
 from status_app.status_table.commit import Change, DeviceCommit
 from status_app.status_table.reader import DeviceReader
 from status_app.status_table.stored_device import StoredDevice
-from status_app.storage.columns import Row
-from status_app.telemetry.logs import about, log
+from status_app.telemetry.logs import log
 from status_app.telemetry.transitions import tell_transition
 from status_core import NO_LIST, GracePolicy
 
 ROUNDS: Final = 5
 """Rounds before a writer that always comes second gives up until the next event."""
-AT_ONCE: Final = 100
-"""Devices of a batch that are asked for side by side."""
-READING: Final = 0.6
-"""Of the time that is left: for twins. What was read by then is committed in the rest of it."""
 
 _log = log(__name__)
-
-
-class Twins(Protocol):
-    """Where twins are read."""
-
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
-        """The `$edgeAgent` twin that the hub holds now; None where it holds none."""
-
-
-@dataclass(slots=True)
-class _Device:
-    """A device on its way through the phases.
-
-    Attributes:
-        published: The sequence up to which its transitions are published.
-        pending: Announcements that end with its projection.
-        history: Rows of the transitions that were committed last.
-        is_silent: The hub did not answer.
-        holds_until: Until when its twin is known to hold; None where it was read just now.
-        cohorts: The cohorts that it is in; None: those in which it was.
-        is_moving: The index has something else to say of it, or has to be made sure of.
-    """
-
-    task: Task
-    stored: StoredDevice
-    summary: Summary | None = None
-    published: int = 0
-    pending: set[str] = field(default_factory=set)
-    history: list[Row] = field(default_factory=list)
-    twin: Mapping[str, Any] | None = None
-    is_silent: bool = False
-    holds_until: datetime | None = None
-    cohorts: Sequence[str] | None = None
-    is_moving: bool = False
-    has_committed: bool = False
-    change: Change | None = None
-    outcome: Outcome | None = None
-    error: Exception | None = None
-
-    @property
-    def device_id(self) -> str:
-        return self.task.device_id
 
 
 class Reconciler:
@@ -117,15 +69,14 @@ class Reconciler:
         clock: Callable[[], datetime],
         cohorts: CohortReader | None = None,
     ) -> None:
-        self._cohorts = cohorts
         self._reader = reader
         self._hub_list = hub_list
         self._listings = NO_LIST
         self._commit = commit
         self._projection = projection
         self._former = former
-        self._outbox = outbox
-        self._twins = twins
+        self._twins = TwinPhase(twins, cohorts)
+        self._publishing = PublishPhase(reader, outbox)
         self._policy = policy
         self._clock = clock
         self._cache = DeviceCache()
@@ -142,23 +93,22 @@ class Reconciler:
             nor in the table, UnavailableError where a service does not answer or other writers were always first, and
             OutOfTimeError where it was left.
         """
-        devices = [_Device(task, StoredDevice(task.device_id)) for task in tasks]
+        devices = [Device(task, StoredDevice(task.device_id)) for task in tasks]
         if devices:
             self._listings = await self._hub_list.listings()
         waiting = devices
         for _ in range(ROUNDS):
-            await _each(waiting, self._read, deadline)
-            await self._read_twins(waiting, deadline.part(READING))
-            await self._read_cohorts(waiting, deadline.part(READING))
-            await _each(waiting, self._decide, NEVER)
+            await each(waiting, self._read, deadline)
+            await self._twins.run(waiting, deadline)
+            await each(waiting, self._decide, NEVER)
             changing = [device for device in waiting if device.change is not None and device.error is None]
             moving = [device for device in changing if device.is_moving]
-            await _each(moving, self._consult, deadline)
+            await each(moving, self._consult, deadline)
             await self._announce([device for device in moving if device.error is None], deadline)
-            await _each(changing, self._write, deadline)
+            await each(changing, self._write, deadline)
             done = [device for device in waiting if device.error is None and device.outcome is not None]
             going = [device for device in done if device.is_moving]
-            await self._publish_each([device for device in going if self._has_unpublished(device)], deadline)
+            await self._publishing.run([device for device in going if device.has_unpublished], deadline)
             await self._project_in_time(going, deadline)
             for device in done:
                 if not device.is_moving:
@@ -170,7 +120,7 @@ class Reconciler:
             device.error = UnavailableError("tables", f"{ROUNDS} other writers were first")
         return [Result(device.task, device.outcome, device.error) for device in devices]
 
-    async def _read(self, device: _Device) -> None:
+    async def _read(self, device: Device) -> None:
         device.change, device.twin, device.outcome, device.history = None, None, None, []
         device.holds_until = None
         device.is_moving = bool(device.pending) or isinstance(device.task, (Announced, Due, Unseen))
@@ -190,7 +140,7 @@ class Reconciler:
         except LostRaceError as error:
             raise UnavailableError("tables", "another writer was first") from error
 
-    async def _take(self, device: _Device, summary: Summary | None, stored: StoredDevice) -> None:
+    async def _take(self, device: Device, summary: Summary | None, stored: StoredDevice) -> None:
         """Go on with a device as it was read. What this process has sent is not sent again."""
         device.summary, device.stored = summary, stored
         published = summary.published if summary is not None and summary.published is not None else stored.published
@@ -199,7 +149,7 @@ class Reconciler:
             published = stored.last_sequence if unsent is None else unsent - 1
         device.published = max(device.published, published or 0)
 
-    async def _consult(self, device: _Device) -> None:
+    async def _consult(self, device: Device) -> None:
         """Read what the index says of a device that changes, if it is not known: it is new where it has no history."""
         if device.summary is None and device.change is not None:
             is_new = device.stored.last_sequence == 0
@@ -209,7 +159,7 @@ class Reconciler:
         if device.change is not None and device.change.record is None:
             await self._keep_published(device)
 
-    async def _keep_published(self, device: _Device) -> None:
+    async def _keep_published(self, device: Device) -> None:
         """Project a device that the index does not know, before it is removed.
 
         Its row goes, and with it what it says of `Published`: its summary has to say so then. It has none where the
@@ -226,46 +176,7 @@ class Reconciler:
             raise said
         device.summary = said
 
-    async def _read_twins(self, devices: Sequence[_Device], deadline: Deadline) -> None:
-        """Read the twins of all devices that need theirs."""
-
-        async def read(device: _Device) -> None:
-            if isinstance(device.task, Queried) and not needs_a_read(device.task, device.stored):
-                device.twin, device.holds_until = device.task.twin, device.task.queried - QUERIES_LAG
-                return
-            try:
-                device.twin = await self._twins.read(device.device_id)
-            except UnavailableError as error:
-                if not isinstance(device.task, Due):
-                    raise
-                _log.info("device %r: flagged as it was last seen: %s", device.device_id, error)
-                device.is_silent = True
-
-        waiting = [
-            device
-            for device in devices
-            if device.outcome is None and device.error is None and not isinstance(device.task, Tagged)
-        ]
-        await _each(waiting, read, deadline, service="iothub", at_once=READERS)
-
-    async def _read_cohorts(self, devices: Sequence[_Device], deadline: Deadline) -> None:
-        """Read the cohorts of devices at their first look; where the hub does not answer, the daily pass does it."""
-        new = {item.device_id: item for item in devices if item.twin is not None and not item.stored.is_whole}
-        for device in devices:
-            if isinstance(device.task, Tagged):
-                device.cohorts = device.task.cohorts
-        if self._cohorts is None or not new:
-            return
-        try:
-            async with deadline.limits("iothub"):
-                found = await self._cohorts.of([*new])
-        except UnavailableError as error:
-            _log.info("%d new devices are in no cohort yet: %s", len(new), error)
-            return
-        for device_id, device in new.items():
-            device.cohorts = found.get(device_id)
-
-    async def _decide(self, device: _Device) -> None:
+    async def _decide(self, device: Device) -> None:
         if device.error is not None or device.outcome is not None:
             return
         now, stored, task = self._clock(), device.stored, device.task
@@ -297,7 +208,7 @@ class Reconciler:
         after, now = replace(stored, rows=self._commit.rows(change)), self._clock()
         return said_of(stored, self._listings, now) != said_of(after, self._listings, now)
 
-    async def _announce(self, devices: Sequence[_Device], deadline: Deadline) -> None:
+    async def _announce(self, devices: Sequence[Device], deadline: Deadline) -> None:
         new = [device.device_id for device in devices]  # in each round: what was announced before may have ended
         announced: Mapping[str, str | Exception] = {}
         if new:
@@ -313,7 +224,7 @@ class Reconciler:
             elif key is not None:
                 device.pending.add(key)
 
-    async def _write(self, device: _Device) -> None:
+    async def _write(self, device: Device) -> None:
         change = device.change
         if change is None or device.error is not None:
             return
@@ -332,57 +243,22 @@ class Reconciler:
         else:
             device.outcome = Outcome.HEALED if is_missed(device.task, change.stored) else Outcome.CHANGED
 
-    @staticmethod
-    def _has_unpublished(device: _Device) -> bool:
-        is_writer = device.has_committed or isinstance(device.task, Announced)
-        return is_writer and device.published < device.stored.last_sequence
-
-    async def _publish_each(self, devices: Sequence[_Device], deadline: Deadline) -> None:
-        async def publish(device: _Device) -> None:
-            try:
-                async with deadline.limits("transitions"):
-                    await self._publish(device)
-            except OutOfTimeError as error:  # it is committed
-                _log.info("device %r: its events are left for the timer: %s", device.device_id, error)
-
-        await _each(devices, publish, NEVER)
-
-    async def _project_in_time(self, devices: Sequence[_Device], deadline: Deadline) -> None:
+    async def _project_in_time(self, devices: Sequence[Device], deadline: Deadline) -> None:
         try:
             async with deadline.limits("tables"):
                 await self._project(devices)
         except OutOfTimeError as error:
             _log.info("%d devices: the timer projects them: %s", len(devices), error)
 
-    async def _publish(self, device: _Device) -> None:
-        """Publish what is unpublished of a device, in its order; what fails is left to the timer."""
-        last = device.stored.last_sequence
-        try:
-            is_sent = self._outbox is None or await self._send(device, self._outbox, last)
-        except UnavailableError as error:
-            _log.info("device %r: its events are left for the timer: %s", device.device_id, error)
-        except Exception:  # noqa: BLE001 (a bug, or a row that was edited: what was committed is projected all the same)
-            _log.exception("device %r: its events cannot be sent", device.device_id)
-        else:
-            device.published = last if is_sent else device.published
-
-    async def _send(self, device: _Device, outbox: Outbox | LeftForTheApp, last: int) -> bool:
-        rows: Sequence[Mapping[str, Any]] = device.history
-        if len(rows) < last - device.published:
-            rows = await self._reader.transitions(device.device_id, range(device.published + 1, last + 1))
-        elif len(rows) > last - device.published:
-            rows = rows[len(rows) - last + device.published :]
-        return await outbox.send(device.device_id, rows)
-
-    async def _project(self, devices: Sequence[_Device]) -> None:
-        work: dict[str, _Device] = {}
+    async def _project(self, devices: Sequence[Device]) -> None:
+        work: dict[str, Device] = {}
         projections: list[Projection] = []
 
-        async def prepare(device: _Device) -> None:
+        async def prepare(device: Device) -> None:
             projections.append(self._projection_of(device))
             work[device.device_id] = device
 
-        await _each(devices, prepare, NEVER)
+        await each(devices, prepare, NEVER)
 
         async def again(item: Projection) -> Projection:
             return await self._as_it_is_now(work[item.before.device_id])
@@ -401,16 +277,16 @@ class Reconciler:
             if device.has_committed:
                 await self._trim(device)
 
-    async def _as_it_is_now(self, device: _Device) -> Projection:
+    async def _as_it_is_now(self, device: Device) -> Projection:
         """What is to be projected of a device after a lost race."""
         summary = await self._projection.read(device.device_id)
         await self._take(device, summary, await self._reader.read(device.device_id))
-        if self._has_unpublished(device):
+        if device.has_unpublished:
             device.history = []
-            await self._publish(device)
+            await self._publishing.publish(device)
         return self._projection_of(device)
 
-    def _projection_of(self, device: _Device) -> Projection:
+    def _projection_of(self, device: Device) -> Projection:
         is_moved = isinstance(device.task, Due)
         before = device.summary or Summary(device.device_id)
         after = project(
@@ -421,41 +297,8 @@ class Reconciler:
             pending |= device.task.pending if device.stored.is_known else device.task.forgotten
         return Projection(before, after, frozenset(pending))
 
-    async def _trim(self, device: _Device) -> None:
+    async def _trim(self, device: Device) -> None:
         try:
             await self._commit.trim(device.stored, device.published)
         except (UnavailableError, LostRaceError) as error:
             _log.info("device %r: its history is trimmed later, or by another: %r", device.device_id, error)
-
-
-async def _each(
-    devices: Sequence[_Device],
-    step: Callable[[_Device], Awaitable[None]],
-    deadline: Deadline,
-    *,
-    service: str = "tables",
-    at_once: int = AT_ONCE,
-) -> None:
-    """Take a step with each device that has not failed, side by side; an error is the device's own.
-
-    Args:
-        devices: The devices.
-        step: What asks a service.
-        deadline: When no further step begins, and those under way are cut off.
-        service: That service.
-        at_once: Devices side by side.
-    """
-    slots = asyncio.Semaphore(at_once)
-
-    async def one(device: _Device) -> None:
-        if device.error is not None:
-            return
-        async with slots:
-            with about(device=device.device_id):
-                try:
-                    async with deadline.limits(service):
-                        await step(device)
-                except Exception as error:  # noqa: BLE001 (it is in the result of the device, and the others go on)
-                    device.error = error
-
-    await asyncio.gather(*map(one, devices))

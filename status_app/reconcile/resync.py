@@ -16,9 +16,10 @@ from status_app.errors import ContinuationError, LostRaceError, OutOfTimeError, 
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.ingest.notifications import UNADDRESSABLE
 from status_app.iothub.twins import TwinPage
+from status_app.reconcile.batch import AT_ONCE
 from status_app.reconcile.cohort_refresh import CohortRefresh
 from status_app.reconcile.index_build import IndexBuild
-from status_app.reconcile.reconciler import AT_ONCE, Reconciler
+from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
 from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Outcome, Queried, Unseen

@@ -97,7 +97,7 @@ async def test_every_kind_of_line_does_what_it_says(empty: str) -> None:
 
 
 async def test_a_scenario_of_nothing_comes_to_nothing(empty: str) -> None:
-    nothing = {"rows": [], "events": [], "deadLetters": [], "deployments": [], "notices": []}
+    nothing: dict[str, list[Any]] = {"rows": [], "events": [], "deadLetters": [], "deployments": [], "notices": []}
     assert await replayed(empty, "") == nothing
 
 

@@ -1,0 +1,82 @@
+"""The phase in which twins are read, and at the first look at a device the cohorts that it is in."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from status_app.errors import UnavailableError
+from status_app.iothub.cohorts import CohortReader
+from status_app.iothub.twins import READERS
+from status_app.reconcile.batch import Device, each
+from status_app.reconcile.decisions import QUERIES_LAG, needs_a_read
+from status_app.reconcile.tasks import Due, Queried, Tagged
+from status_app.retry import Deadline
+from status_app.telemetry.logs import log
+
+READING: Final = 0.6
+"""Of the time that is left: for twins. What was read by then is committed in the rest of it."""
+
+_log = log(__name__)
+
+
+class Twins(Protocol):
+    """Where twins are read."""
+
+    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+        """The `$edgeAgent` twin that the hub holds now; None where it holds none."""
+
+
+class TwinPhase:
+    """Reads what IoT Hub says of the devices of a batch.
+
+    Args:
+        twins: Where twins are read.
+        cohorts: Where cohorts are read; None where there are none.
+    """
+
+    def __init__(self, twins: Twins, cohorts: CohortReader | None) -> None:
+        self._twins = twins
+        self._cohorts = cohorts
+
+    async def run(self, devices: Sequence[Device], deadline: Deadline) -> None:
+        """Read the twin, and where it is new the cohorts, of each device that needs them."""
+        await self._read_twins(devices, deadline.part(READING))
+        await self._read_cohorts(devices, deadline.part(READING))
+
+    async def _read_twins(self, devices: Sequence[Device], deadline: Deadline) -> None:
+        """Read the twins of all devices that need theirs."""
+
+        async def read(device: Device) -> None:
+            if isinstance(device.task, Queried) and not needs_a_read(device.task, device.stored):
+                device.twin, device.holds_until = device.task.twin, device.task.queried - QUERIES_LAG
+                return
+            try:
+                device.twin = await self._twins.read(device.device_id)
+            except UnavailableError as error:
+                if not isinstance(device.task, Due):
+                    raise
+                _log.info("device %r: flagged as it was last seen: %s", device.device_id, error)
+                device.is_silent = True
+
+        waiting = [
+            device
+            for device in devices
+            if device.outcome is None and device.error is None and not isinstance(device.task, Tagged)
+        ]
+        await each(waiting, read, deadline, service="iothub", at_once=READERS)
+
+    async def _read_cohorts(self, devices: Sequence[Device], deadline: Deadline) -> None:
+        """Read the cohorts of devices at their first look; where the hub does not answer, the daily pass does it."""
+        new = {item.device_id: item for item in devices if item.twin is not None and not item.stored.is_whole}
+        for device in devices:
+            if isinstance(device.task, Tagged):
+                device.cohorts = device.task.cohorts
+        if self._cohorts is None or not new:
+            return
+        try:
+            async with deadline.limits("iothub"):
+                found = await self._cohorts.of([*new])
+        except UnavailableError as error:
+            _log.info("%d new devices are in no cohort yet: %s", len(new), error)
+            return
+        for device_id, device in new.items():
+            device.cohorts = found.get(device_id)
