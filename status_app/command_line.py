@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from status_app.commands.arguments import Parser, duration, name, number, threshold
@@ -22,6 +23,7 @@ from status_app.commands.gate.lines import Progress
 from status_app.commands.gate.rule import GateCriteria
 from status_app.commands.gate.wait import Gate, WaitLimits
 from status_app.commands.lists import Form, print_list
+from status_app.commands.summary import summary_of, write_summary
 from status_app.errors import SettingError, UnavailableError
 from status_app.service_clock import machine_time
 from status_app.settings import SHARED, Settings
@@ -122,6 +124,7 @@ def parser() -> argparse.ArgumentParser:
     wait.add_argument(
         "--max-failed", type=threshold, metavar="N", help="devices that may fail, or N%% (default: FAILURE_THRESHOLD)"
     )
+    wait.add_argument("--summary", type=Path, metavar="FILE", help="append how it ended, and the causes, in Markdown")
     wait.add_argument("--new-only", action="store_true", help="what was stuck before the wait began does not count")
     _add_duration(wait, "--soak", "PT0S", "how long everything must have stayed so, such as 10m")
     wait.add_argument("--min-devices", type=number(1), default=1, metavar="N", help="devices to wait for (default 1)")
@@ -252,7 +255,7 @@ async def _replay_dead_letters(options: argparse.Namespace) -> int:
 
 
 async def _wait(options: argparse.Namespace) -> int:
-    deployments = options.deployment or []
+    deployments: list[str] = options.deployment or []
     if not deployments and options.device is None:
         raise SettingError("wait takes --deployment, --device, or both")
     criteria = GateCriteria(
@@ -260,11 +263,17 @@ async def _wait(options: argparse.Namespace) -> int:
     )
     progress = Progress(sys.stderr if options.json else sys.stdout, machine_time)
 
-    async def run(fleet: FleetStatus) -> int:
+    async def run(fleet: FleetSource) -> int:
         gate = Gate(fleet, deployments, criteria, progress, device=options.device, clock=machine_time)
         code = await gate.wait(WaitLimits(options.timeout, options.interval))
         if options.json:
             print(gate.result(code))
+        if options.summary is not None:
+            text = await summary_of(fleet, deployments, options.device, code, progress.said)
+            try:
+                write_summary(options.summary, text)
+            except OSError as error:  # what was decided stands
+                return _complain(f"the summary cannot be written: {error.strerror}", code)
         return code
 
     return await _ask(options, run)

@@ -15,6 +15,7 @@
     +-- UnreadableAnswerError    an answer to a transaction is none: as if it was lost (storage.transaction)
     +-- UnreadableRowError       a dead letter is not as it was written: it stays (ingest.dead_letters)
     +-- ParameterError           a parameter of a request is wrong: answer 400 (http.parameters)
+    +-- FilterError              what is asked for is no word that there is: answer 400 (queries.device_filter)
     +-- PlaceError               a list cannot begin there: answer 400 (queries.pages)
     +-- NotFoundError            what is asked for is not known: answer 404 (http.responses)
     +-- HubRefusalError          IoT Hub refuses a write of doctor: a step that is wrong (commands.doctor)

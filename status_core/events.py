@@ -19,6 +19,8 @@ type DeploymentEventType = Literal[
     "edge.deployment.first_failure",
     "edge.deployment.stalled",
     "edge.deployment.started",
+    "edge.deployment.superseded",
+    "edge.deployment.threshold_exceeded",
 ]
 
 
@@ -90,13 +92,21 @@ class DeploymentEventData(TypedDict):
     deployment: str
     """Its id."""
     version: int
-    """Counts the times that it came into force: went from no credited device to some."""
+    """Counts the times that it came into force: was created anew, or went from no credited device to some."""
     devices: int
     """On how many it is credited."""
     successful: int
-    """How many of them are successful."""
+    """How many of them are successful, and no clock of theirs runs."""
+    settling: int
+    """How many of them look successful and wait for the end of a clock."""
     failing: int
-    """How many of them failed, or have something that is stuck."""
+    """How many of them are invalid, or have something of the deployment that is stuck and not as desired."""
+    waiting: int
+    """How many of them still have what was desired before the deployment was created anew."""
+    targeted: int | None
+    """On how many devices the hub says that its target condition holds; null where the hub gives no list."""
+    failureThreshold: str | None
+    """FAILURE_THRESHOLD of the app: a number or a percentage; null where it is not set."""
     states: dict[str, int]
     """How many of them are in each state; a state without devices is left out."""
 

@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from status_app.commands.exit_codes import ExitCode
+from status_app.commands.fleet_status import Answer, FleetLists, RefusedError
 from status_app.commands.terminal import printed
+from status_app.errors import UnavailableError
 
 MOST_CAUSES: Final = 20
 """Of a deployment; the others are counted."""
@@ -43,6 +45,27 @@ def summary(
         if len(found) > MOST_CAUSES:
             lines += ["", f"{len(found) - MOST_CAUSES} more causes."]
     return "\n".join([*lines, ""])
+
+
+async def summary_of(
+    fleet: FleetLists, deployments: Sequence[str], device: str | None, code: ExitCode, said: Sequence[str]
+) -> str:
+    """A summary, with the causes as they are now; without them where they cannot be asked for any more.
+
+    Args:
+        fleet: Answers for the fleet.
+        deployments: What was waited for.
+        device: What was waited for, where it is one device.
+        code: How the wait ended.
+        said: The last lines that it printed.
+    """
+    causes: dict[str, Sequence[Answer]] = {}
+    try:
+        for deployment in deployments:
+            causes[deployment] = [cause async for cause in fleet.items("causes", {"deployment": deployment})]
+    except (UnavailableError, RefusedError) as error:  # what was decided stands
+        said = [*said, f"causes cannot be asked for: {error}"]
+    return summary(deployments or [f"of device {device}"], code, said, causes)
 
 
 def write_summary(path: Path, text: str) -> None:

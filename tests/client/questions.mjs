@@ -16,7 +16,7 @@ const { data: causes } = await client.GET("/causes");
 const causeId = causes?.items[0].causeId ?? "";
 const device = { params: { path: { deviceId } } };
 
-/** @satisfies {Record<keyof paths, () => Promise<{data?: object, error?: unknown, response: Response}>>} */
+/** @satisfies {Record<keyof paths, () => Promise<{data?: object | string, error?: unknown, response: Response}>>} */
 const questions = {
   "/devices": () => client.GET("/devices", { params: { query: { state: "module_failed", stuck: "true", limit: 1 } } }),
   "/devices/{deviceId}": () => client.GET("/devices/{deviceId}", device),

@@ -90,7 +90,9 @@ async def test_a_good_rollout_lets_the_pipeline_go_on(world: World, source: str)
     assert gate.lines[-1] == f"PASSED: 3 of 3 devices of {name} are successful, since 2026-01-05 08:04:00Z."
 
 
-async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_the_devices(world: World) -> None:
+async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_the_devices(
+    world: World, tmp_path: Path
+) -> None:
     fleet, troubles = mixed_fleet(world.stack.iot_hub.registry, 9, START)
     by_trouble = {trouble: device for device, trouble in troubles.items()}
     broken = {by_trouble[trouble] for trouble in Trouble} - {by_trouble[Trouble.NONE], by_trouble[Trouble.SLOW_PULL]}
@@ -126,7 +128,12 @@ async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_t
 
     # At the end all of them are named, each with its reason, whoever is asked.
     for source in SOURCES:
-        code, lines = await ended(world.environment(source), *asked)
+        summary = tmp_path / f"{source}.md"
+        code, lines = await ended(world.environment(source), *asked, "--summary", str(summary))
+        heading, *written = summary.read_text().splitlines()
+        assert heading == "## Deployment release-2 has failed"
+        assert "### Why devices of release-2 fail" in written
+        assert any("backoff" in line for line in written)
         told = {line.split()[0]: line.split()[2] for line in lines if line.startswith("  edge-")}
         assert code == ExitCode.FAILED
         assert told == {

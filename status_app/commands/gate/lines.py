@@ -33,6 +33,12 @@ class Progress:
         self._is_terminal = out.isatty()
         self._shown = ""
         self._shown_at: datetime | None = None
+        self._said: list[str] = []
+
+    @property
+    def said(self) -> list[str]:
+        """How far it was at last, and the lines that stay."""
+        return [self._shown, *self._said] if self._shown else self._said
 
     def show(self, line: str, left: timedelta = timedelta(0)) -> None:
         """Show how far it is; in a log only what is new, or a heartbeat.
@@ -54,6 +60,7 @@ class Progress:
 
     def say(self, lines: Sequence[str]) -> None:
         """Print lines that stay."""
+        self._said += lines
         for line in lines:
             self._print(f"{_CLEAR_LINE if self._is_terminal else ''}{printed(line)}")
 
