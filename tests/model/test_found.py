@@ -28,7 +28,7 @@ def history(*steps: Step, devices: int = 1) -> History:
 
 def test_rows_of_a_writer_who_was_killed_before_its_change_are_told_from_those_of_the_next_one() -> None:
     """Both counted the same generation, so resync took the row of the first for one of the device."""
-    for gap in range(12):
+    for gap in range(14):
         killed = Run("delivery", 0, (Fault(gap, Trouble.KILLED),), picks=(0,))
         check(history(killed, Change(Act.DEPLOY, 0, asked=((0, 2),), layers=2), Change(Act.REPORT, 0, runs=(1, 0, 0))))
 
@@ -40,7 +40,7 @@ def test_rows_of_a_writer_who_was_second_are_told_from_those_of_the_first() -> N
 
 def test_a_deployment_that_is_no_longer_credited_is_not_counted_though_its_row_could_not_be_removed() -> None:
     """Nothing else of the device changed, so its rows kept their generation, and the one left behind was theirs."""
-    for gap in range(14):
+    for gap in range(16):
         fault = Fault(gap, Trouble.THROTTLED)
         check(history(Run("resync"), Change(Act.CREDIT, 0), Run("flag_stuck"), Run("resync", 0, (fault,))))
 
@@ -53,7 +53,7 @@ def test_a_crash_between_two_parts_of_a_change_leaves_no_gap_among_the_sequences
     """The device was stuck before its modules, whose rows were written first."""
     born = Change(Act.DEPLOY, 0, asked=((0, 1), (1, 1), (2, 1)), layers=3)
     rejected = Change(Act.REPORT, 0, code=3, runs=(1, 1, 1))
-    for gap in range(12, 20):
+    for gap in range(12, 22):
         killed = Run("flag_stuck", 0, (Fault(gap, Trouble.KILLED),))
         looks = Run("delivery", 0, picks=(0, 1)), rejected, Run("delivery", 0, picks=(0,)), Wait(1200), killed
         check(replace(history(born, Change(Act.REPORT, 0), *looks), transaction_limit=4))
@@ -61,9 +61,9 @@ def test_a_crash_between_two_parts_of_a_change_leaves_no_gap_among_the_sequences
 
 def test_a_device_that_changes_while_the_timer_finishes_it_is_in_the_index_as_it_is() -> None:
     """An index that was read after the device let the older picture take the place of the newer one."""
-    killed = Run("delivery", 0, (Fault(10, Trouble.KILLED),), picks=(0,))
+    killed = Run("delivery", 0, (Fault(11, Trouble.KILLED),), picks=(0,))
     change = Change(Act.REPORT, 0, runs=(1, 0, 0))
-    for gap in range(12, 24):
+    for gap in range(12, 26):
         timer = Run("flag_stuck", 1, (Fault(gap, Trouble.RIVAL, 0, change),))
         check(history(killed, Wait(1000), timer))
 
@@ -72,7 +72,7 @@ def test_a_device_that_changes_while_the_timer_finishes_it_is_in_the_index_as_it
 def test_a_writer_that_was_paused_until_its_announcement_ended_changes_nothing(before: tuple[Step, ...]) -> None:
     """It was killed behind its late commit: the index had the device as before, and its events were never sent."""
     elsewhere = Change(Act.CREDIT, 1, layers=2)
-    for gap in range(10):
+    for gap in range(12):
         paused = Fault(gap, Trouble.PAUSED, 1, elsewhere, pause=2000), Fault(0, Trouble.KILLED)
         late = Run("delivery", 0, paused, picks=(-1,))
         device = (replace(step, device=1) for step in BORN)
@@ -81,7 +81,7 @@ def test_a_writer_that_was_paused_until_its_announcement_ended_changes_nothing(b
 
 def test_a_device_that_is_removed_before_it_was_ever_projected_leaves_no_event_unsent() -> None:
     """Only the row of the device said that nothing of it was published, and the removal took that with it."""
-    for gap in range(8, 14):
+    for gap in range(8, 16):
         looks = Run("delivery", 0, (Fault(gap, Trouble.KILLED),), picks=(0, 1, 2))
         removes = Run("delivery", 0, (Fault(gap, Trouble.KILLED),), picks=(-1,))
         check(history(looks, Change(Act.DELETE, 0), removes))
@@ -136,7 +136,7 @@ def test_the_model_sees_a_row_of_the_index_that_is_not_removed(monkeypatch: pyte
 def test_the_model_sees_an_announced_change_that_nobody_finishes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flag_stuck.FlagStuck, "_announced", lambda *_: [])
     with pytest.raises(BrokenPromiseError, match="the index has too many rows"):
-        check(history(Run("delivery", 0, (Fault(10, Trouble.KILLED),), picks=(0,)), Change(Act.DEPLOY, 0)))
+        check(history(Run("delivery", 0, (Fault(11, Trouble.KILLED),), picks=(0,)), Change(Act.DEPLOY, 0)))
 
 
 def test_the_model_sees_a_transition_that_is_trimmed_before_it_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -148,7 +148,7 @@ def test_the_model_sees_a_transition_that_is_trimmed_before_it_is_sent(monkeypat
     monkeypatch.setattr(DeviceCommit, "trim", trim_all)
     later = Change(Act.DEPLOY, 0, asked=((0, 2),)), Change(Act.REPORT, 0, code=3)
     looks = [step for change in later for step in (change, Run("delivery", 0, picks=(-1,)))]
-    refused = Run("delivery", 0, (Fault(11, Trouble.THROTTLED),), picks=(0, 1, 2))
+    refused = Run("delivery", 0, (Fault(12, Trouble.THROTTLED),), picks=(0, 1, 2))
     with pytest.raises(BrokenPromiseError, match="1 transitions are not sent"):
         check(replace(history(refused, *looks), history_limit=1))
 

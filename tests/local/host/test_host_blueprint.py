@@ -22,6 +22,7 @@ ROUTES = {
     "deployments": ("deployments", "FUNCTION"),
     "deployment": ("deployments/{deploymentId}", "FUNCTION"),
     "health": ("health", "ANONYMOUS"),
+    "metrics": ("metrics", "FUNCTION"),
     "health_details": ("health/details", "FUNCTION"),
     "fleet": ("fleet", "FUNCTION"),
 }
