@@ -203,6 +203,9 @@ class FleetProjection:
             return {item.before.device_id: item.after for item in part}
         with table_errors(guarded=True):
             etags = await transaction.submit(self._client, operations)
+        for key, number in moves.items():  # else the summary was an old one, and the transaction was refused
+            if counters.get(key, (0, ""))[0] + number < 0:
+                _log.error("counter %r would have fallen below nothing: somebody has changed it by hand", key)
         self._keep_counters(shard, operations[places:], etags[places:])
         said = {
             operation[1]["RowKey"]: etag
@@ -299,8 +302,6 @@ def _counter_operations(
         row = {"PartitionKey": shard, "RowKey": key}
         guard = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
         left = devices + number
-        if left < 0:
-            _log.error("counter %r would fall below nothing: somebody has changed it by hand", key)
         if left <= 0:
             if etag is not None:
                 yield TransactionOperation.DELETE, row, guard

@@ -127,7 +127,7 @@ async def test_a_trigger_a_timer_and_a_resync_at_once_lose_nothing_and_tell_noth
     found = {key: without_past(row) for key, row in rows.items() if not key.startswith("transition:")}
     twin = app.hub.twins.get(world.device)
     assert found == (fresh(world.device, twin, app) if twin is not None else {})
-    assert len(transitions(rows)) > ROUNDS // 4  # a state is told once until the device is as desired
+    assert len(transitions(rows)) > 1  # a state is told once until the device is as desired
 
 
 async def test_a_twin_that_arrives_late_does_not_undo_what_another_has_seen(app: App) -> None:
