@@ -181,7 +181,10 @@ def _times(world: World, device: Device, state: Mapping[str, Any], history: list
     changes = [(at, is_seen) for name, at, is_seen in world.changes if name == device.device_id]
     if not all(is_seen for _, is_seen in changes):
         return
-    record, silent = _ideal(device, [*(at for at, _ in changes), world.now])
+    times = [*(at for at, _ in changes), world.now]
+    if _has_lagged_unseen(device, times):
+        return
+    record, silent = _ideal(device, times)
     for name, row in parts(state).items():
         kept = record if not name else record.modules.get(name) if record is not None else None
         if kept is None or name in silent:
@@ -190,6 +193,12 @@ def _times(world: World, device: Device, state: Mapping[str, Any], history: list
         known = kept.since, kept.clock.unsettled_since, kept.news.state, kept.news.since
         if found != known:
             yield f"{name or 'the device'} has Since, UnsettledSince and news {found}, not {known}"
+
+
+def _has_lagged_unseen(device: Device, times: list[datetime]) -> bool:
+    """Whether a lagging report began to count, and nobody need have looked before the next change."""
+    said = zip(device.statuses[1:], pairwise(times[:-1]), strict=False)
+    return any(status.is_lagging and end - at > GracePolicy().stable_after for status, (at, end) in said)
 
 
 def _ideal(device: Device, times: list[datetime]) -> tuple[DeviceRecord | None, set[str]]:

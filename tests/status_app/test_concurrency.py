@@ -22,7 +22,7 @@ ROUNDS = 10
 OF_THE_PAST: Final = {
     *("Since", "At", "ObservedAt", "Sequence", "LookAt", "Published", "FirstStuckSince", "ModulesStuck"),
     *("UnsettledSince", "SettledSince", "StuckAt", "Stuck", "StuckSince", "HopelessSince", "Window", "WindowEndedAt"),
-    *("GracePeriod", "GraceSource", "AnnouncedState", "AnnouncedSince", "Told", "LagsUntil"),
+    *("GracePeriod", "GraceSource", "AnnouncedState", "AnnouncedSince", "Told", "LagsUntil", "CreditedAt"),
 }
 """Columns that depend on what the device was before."""
 LIFECYCLE: Final = {"iothub-message-schema": "deviceLifecycleNotification", "moduleId": ""}
