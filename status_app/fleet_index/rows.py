@@ -31,7 +31,7 @@ from typing import Any, Final, Self
 
 from status_app.iothub.doctors_device import is_doctors_device
 from status_app.status_table.stored_device import StoredDevice
-from status_app.storage.codecs import long, read_number
+from status_app.storage.codecs import UNREADABLE, long, read_number
 from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
 from status_app.telemetry.logs import log
 from status_core import EDGE_AGENT, INDIVIDUAL, NO_LIST, Listings, Standing, State, standing
@@ -187,7 +187,7 @@ def _counters(stored: StoredDevice, listings: Listings, standings: Standings) ->
     found: Entries = {}
     for deployment, (how_far, _) in standings.items():
         row = stored.rows[DEVICE]
-        like = {
+        like: dict[str, Any] = {
             "Deployment": key_part(deployment),
             "State": row["State"],
             "Reason": row["Reason"],
@@ -196,7 +196,8 @@ def _counters(stored: StoredDevice, listings: Listings, standings: Standings) ->
             "Standing": how_far.value,
             "Version": version_of(deployment, listings),
         }
-        parts = (*map(str, list(like.values())[1:4]), str(int(like["Stuck"])), like["Standing"], like["Version"], "")
+        said = like["State"], like["Reason"], like["Portal"], str(int(like["Stuck"])), like["Standing"], like["Version"]
+        parts = *said, ""  # of no cause yet
         found[joined("count", like["Deployment"], "", *map(key_part, parts))] = like
     return found
 
@@ -205,7 +206,7 @@ def standings_of(stored: StoredDevice, listings: Listings, now: datetime) -> Sta
     """How far a device is in each deployment that it counts for, and when that changes by time alone."""
     try:
         record = stored.record()
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # its text may quote the row
+    except UNREADABLE as error:  # its text may quote the row
         _log.error("the rows of device %r cannot be read: %s", stored.device_id, type(error).__name__)
         return dict.fromkeys(deployments_of(stored), (Standing.UNDERWAY, None))
     if record is None:
