@@ -55,9 +55,8 @@ class Outbox:
         Returns:
             Whether they are published. Where they are not, the timer sends them.
         """
-        async with self._lanes[
-            lane_of(device_id)
-        ]:  # one at a time: it finds out that it is refused, and the others know
+        lane = self._lanes[lane_of(device_id)]
+        async with lane:  # one at a time: it finds out that it is refused, and the others know
             if self._paused_until is None:
                 return await self._send(device_id, rows)
             async with self._probe:  # one of all lanes finds out whether it still is

@@ -36,7 +36,7 @@ from status_app.fleet_index.leading_cause import LeadingCause, leading_cause
 from status_app.fleet_index.profile import PROFILE, Profile, credited
 from status_app.iothub.doctors_device import is_doctors_device
 from status_app.status_table.stored_device import StoredDevice
-from status_app.storage.codecs import long, read_number
+from status_app.storage.codecs import UNREADABLE, long, read_number
 from status_app.storage.cohort_values import OTHER
 from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
 from status_app.telemetry.logs import log
@@ -257,7 +257,7 @@ def standings_of(stored: StoredDevice, listings: Listings, now: datetime) -> Sta
     """How far a device is in each deployment that it counts for, and when that changes by time alone."""
     try:
         record = stored.record()
-    except (LookupError, TypeError, ValueError, AttributeError) as error:  # its text may quote the row
+    except UNREADABLE as error:  # its text may quote the row
         _log.error("the rows of device %r cannot be read: %s", stored.device_id, type(error).__name__)
         return dict.fromkeys(deployments_of(stored), (Standing.UNDERWAY, None))
     if record is None:

@@ -2,21 +2,26 @@
 
 import json
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from status_app.fleet_index.rows import Standings
 from status_app.rollouts.deployment_rows import CountedDeployment, KeptList
-from status_app.storage.codecs import show_time
-from status_app.storage.columns import DEPLOYMENT_COLUMNS, DEVICE_COLUMNS, MODULE_COLUMNS, TRANSITION_COLUMNS, shown
+from status_app.storage.codecs import UNREADABLE, show_time
+from status_app.storage.columns import (
+    DEPLOYMENT_COLUMNS,
+    DEVICE_COLUMNS,
+    LISTING_COLUMNS,
+    MODULE_COLUMNS,
+    TRANSITION_COLUMNS,
+    shown,
+    write,
+)
 from status_app.storage.keys import DEVICE, MODULE, module_key, module_name
 from status_app.telemetry.logs import log
 from status_core import EDGE_AGENT, Rollout
 
 type Answer = dict[str, Any]
 """A JSON object."""
-
-_UNREADABLE: Final = (LookupError, TypeError, ValueError, AttributeError)
-"""What a row raises that has no such column, or holds something else in it."""
 
 _log = log(__name__)
 
@@ -35,7 +40,7 @@ def readable[Item, Found](
     for item in items:
         try:
             found.append(read(item))
-        except _UNREADABLE as error:  # its text may quote the row
+        except UNREADABLE as error:  # its text may quote the row
             _log.error("%s cannot be read: %s", name(item), type(error).__name__)
     return found
 
@@ -119,17 +124,10 @@ def listed(deployment: str, kept: KeptList) -> Answer | None:
     listing = kept.listings.get(deployment)
     if listing is None or deployment in kept.missed:
         return None
-    return {
-        "createdAt": None if listing.created is None else show_time(listing.created),
-        "priority": listing.priority,
-        "targetCondition": listing.target_condition,
-        "labels": dict(listing.labels or {}),
-        "modules": None if listing.modules is None else sorted(listing.modules),
-        "targeted": listing.targeted,
-        "applied": listing.applied,
-        "reportedSuccessful": listing.reported_successful,
-        "reportedFailed": listing.reported_failed,
-    }
+    labels = json.dumps(dict(listing.labels or {}))
+    modules = None if listing.modules is None else json.dumps(sorted(listing.modules))
+    row = write(LISTING_COLUMNS, listing, Labels=labels, Modules=modules, Missed=None)
+    return shown(LISTING_COLUMNS, row)
 
 
 def listed_at(kept: KeptList) -> str | None:

@@ -22,7 +22,7 @@ from azure.data.tables.aio import TableClient
 from status_app.rollouts.device_count import DeviceCount
 from status_app.storage import transaction
 from status_app.storage.client import TRANSACTION_LIMIT, table_errors
-from status_app.storage.codecs import read_time
+from status_app.storage.codecs import UNREADABLE, read_time
 from status_app.storage.columns import DEPLOYMENT_COLUMNS, LISTING_COLUMNS, Row, built, read, write
 from status_app.storage.keys import key_part, unescape
 from status_app.telemetry.logs import log
@@ -299,7 +299,7 @@ def _kept_list(rows: Iterable[Mapping[str, Any]]) -> KeptList:
             name = unescape(key.removeprefix(_LISTED))
             try:
                 listings[name] = _listing(row)
-            except (LookupError, TypeError, ValueError, AttributeError) as error:  # its text may quote the row
+            except UNREADABLE as error:  # its text may quote the row
                 _log.error("row %r of the hub's list cannot be read: %s", key, type(error).__name__)
                 continue
             missed |= {name} if row.get("Missed") else set()

@@ -14,6 +14,8 @@ FINDINGS_SIZE: Final = 8_000
 """Characters of the JSON of findings."""
 TEXT_LIMIT: Final = 1024
 """Characters of a name in a column: a twin's keys have no more bytes."""
+UNREADABLE: Final = (LookupError, TypeError, ValueError, AttributeError)
+"""What a row raises that has no such column, or holds something else in it."""
 
 
 @dataclass(frozen=True, slots=True)

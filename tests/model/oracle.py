@@ -178,6 +178,8 @@ def _times(world: World, device: Device, state: Mapping[str, Any], history: list
             yield f"{name or 'the device'} is so since a time to come"
     if any(row["Reason"].endswith("_unverified") for row in history):
         return
+    if any(twin is None for twin in device.twins[1:]):
+        return  # a deletion is dated by the clock of a process, and what comes after it is never dated before it
     changes = [(at, is_seen) for name, at, is_seen in world.changes if name == device.device_id]
     if not all(is_seen for _, is_seen in changes):
         return

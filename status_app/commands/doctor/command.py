@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 
 from status_app.commands.doctor.api_checks import ADDRESS, check_api
@@ -17,6 +17,7 @@ from status_app.commands.fleet_status.choose_source import api_address
 from status_app.commands.terminal import printed
 from status_app.errors import SettingError
 from status_app.iothub.twins import QUERY_RETRY, TwinReader
+from status_app.service_clock import machine_time
 from status_app.settings import Settings, check_trigger, read_iot_hub, read_schedules, read_tables
 from status_app.storage.client import table_service
 from status_app.storage.heartbeats import Heartbeat, Source
@@ -36,8 +37,8 @@ async def doctor(  # noqa: PLR0913 (all but two keyword-only)
     url: str | None = None,
     key: str | None = None,
     as_json: bool = False,
-    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
-    wall_clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    clock: Callable[[], datetime] = machine_time,
+    wall_clock: Callable[[], datetime] = machine_time,
 ) -> ExitCode:
     """Take every step that can be taken from here, and say what came of it.
 
