@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from status_app.iothub.twins import PAGE_SIZE
+from status_app.iothub.queries import PAGE_SIZE
 from status_app.reconcile.resync import TWINS_PER_RUN
 
 DAYS: Final = 365 / 12

@@ -9,11 +9,11 @@ A read that fails alone opens nothing: of one device alone the hub may have noth
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from status_app.errors import StatusAppError, UnavailableError
-from status_app.iothub.twins import READERS, HubRequestError, TwinPage
+from status_app.iothub.twins import READERS, HubRequestError, Share, TwinPage
 from status_app.telemetry.logs import log
 
 PROBES: Final = 2
@@ -30,12 +30,17 @@ _log = log(__name__)
 
 
 class TwinSource(Protocol):
-    """Where twins come from."""
+    """Where twins come from. A share says how often the hub may be asked."""
 
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, device_id: str, share: Share | None = None) -> Mapping[str, Any] | None:
         """The `$edgeAgent` twin that the hub holds now; None where it holds none."""
 
-    async def page(self, continuation: str | None) -> TwinPage:
+    async def several(
+        self, device_ids: Sequence[str], share: Share | None = None
+    ) -> Sequence[Mapping[str, Any]] | None:
+        """Twins of some devices by one query; None where it was not asked."""
+
+    async def page(self, continuation: str | None, share: Share | None = None) -> TwinPage:
         """One page of all `$edgeAgent` twins."""
 
 
@@ -62,7 +67,7 @@ class TwinBreaker:
         """Whether the hub is not asked now."""
         return self._clock() < self._open_until
 
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, device_id: str, share: Share | None = None) -> Mapping[str, Any] | None:
         """As TwinReader.read.
 
         Raises:
@@ -73,11 +78,27 @@ class TwinBreaker:
                 async with self._probe:
                     self._check()
                     if not self._answers:
-                        return await self._watch(lambda: self._twins.read(device_id))
+                        return await self._watch(lambda: self._twins.read(device_id, share))
             self._check()
-            return await self._watch(lambda: self._twins.read(device_id))
+            return await self._watch(lambda: self._twins.read(device_id, share))
 
-    async def page(self, continuation: str | None) -> TwinPage:
+    async def several(
+        self, device_ids: Sequence[str], share: Share | None = None
+    ) -> Sequence[Mapping[str, Any]] | None:
+        """As TwinReader.several; None also where the hub is not asked now.
+
+        Raises:
+            UnavailableError: As of TwinReader.several.
+        """
+        if not self._answers:
+            async with self._probe:
+                if not (self._answers or self.is_open):
+                    return await self._watch(lambda: self._twins.several(device_ids, share), is_query=True)
+        if self.is_open:
+            return None
+        return await self._watch(lambda: self._twins.several(device_ids, share), is_query=True)
+
+    async def page(self, continuation: str | None, share: Share | None = None) -> TwinPage:
         """As TwinReader.page.
 
         Raises:
@@ -85,7 +106,7 @@ class TwinBreaker:
             UnavailableError: As of TwinReader.page, or the hub is not asked now.
         """
         self._check()
-        return await self._watch(lambda: self._twins.page(continuation), is_query=True)
+        return await self._watch(lambda: self._twins.page(continuation, share), is_query=True)
 
     def _check(self) -> None:
         if self.is_open:

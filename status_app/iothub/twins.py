@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Final
 from azure.core.exceptions import AzureError
 
 from status_app.errors import ContinuationError, UnavailableError
+from status_app.iothub import queries
+from status_app.iothub.queries import PAGE_SIZE
 from status_app.iothub.token_bucket import TokenBucket
 from status_app.retry import RetryPolicy, retry_after
 from status_app.service_clock import ServiceClock
@@ -35,9 +37,11 @@ PAGE_TIMEOUTS: Final = 3
 MINUTE: Final = 60.0
 """Seconds after which a throttled query is asked again where the hub does not say: it counts queries by the minute."""
 QUERY_RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=MINUTE, within=150.0)
-PAGE_SIZE: Final = 100
-"""Twins of a page: the most that the hub gives, since S1 allows 20 queries a minute."""
-QUERY: Final = f"SELECT * FROM devices.modules WHERE moduleId = '{EDGE_AGENT}'"  # noqa: S608 (of constants)
+ONCE: Final = RetryPolicy(attempts=1, first_wait=0.0, longest_wait=0.0, within=0.0)
+"""A query for several twins is not asked again: whom it does not give is read."""
+
+NO_TURNS: Final = TokenBucket(0)
+"""Lets everything through."""
 
 _ABSENT: Final = ("DeviceNotFound", "ModuleNotFound")
 _BAD_REQUEST: Final = 400
@@ -66,6 +70,19 @@ class _Requests:
     retry: RetryPolicy
     within: float
     throttled_wait: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How often the hub may be asked by one who reads twins.
+
+    Attributes:
+        reads: Requests for one twin.
+        queries: Requests for several: pages, and twins of some devices.
+    """
+
+    reads: TokenBucket
+    queries: TokenBucket
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,10 +126,11 @@ class TwinReader:
         timeout: float = TIMEOUT,
     ) -> None:
         self._iot_hub = iot_hub
-        turns = TokenBucket(reads_per_second, clock=clock, sleep=sleep)
-        self._reads = _Requests(turns, RETRY, timeout)
-        turns = TokenBucket(queries_per_minute / MINUTE, clock=clock, sleep=sleep)
-        self._queries = _Requests(turns, query_retry, PAGE_TIMEOUTS * timeout, MINUTE)
+        self._own = Share(
+            TokenBucket(reads_per_second, clock=clock, sleep=sleep),
+            TokenBucket(queries_per_minute / MINUTE, clock=clock, sleep=sleep),
+        )
+        self._query_retry = query_retry
         self._sleep = sleep
         self._clock = clock
         self._hub_clock = hub_clock or ServiceClock()
@@ -121,15 +139,21 @@ class TwinReader:
         self._lock = threading.Lock()
         self._manager: IoTHubRegistryManager | None = None
 
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, device_id: str, share: Share | None = None) -> Mapping[str, Any] | None:
         """The twin that the hub holds now; None where the device, or its `$edgeAgent`, is not in the hub.
+
+        Args:
+            device_id: The device.
+            share: How often the hub may be asked; that of the reader by default.
 
         Raises:
             UnavailableError: The hub does not answer, throttles, or refuses the app, after a few attempts.
         """
         try:
             twin, _ = await self._ask(
-                lambda protocol: protocol.modules.get_twin(device_id, EDGE_AGENT, raw=True), dict, self._reads
+                lambda protocol: protocol.modules.get_twin(device_id, EDGE_AGENT, raw=True),
+                dict,
+                _Requests((share or self._own).reads, RETRY, self._timeout),
             )
         except HubRequestError as error:
             # Any other 404 is not the hub's word on this device, and must not remove what is stored of it.
@@ -142,13 +166,43 @@ class TwinReader:
         record(TWIN_READS, 1, {"outcome": "found"})
         return twin
 
-    async def page(self, continuation: str | None) -> TwinPage:
+    async def several(
+        self, device_ids: Sequence[str], share: Share | None = None
+    ) -> Sequence[Mapping[str, Any]] | None:
+        """Twins of some devices by one query, which the hub answers from an index: it may be behind what `read` gives.
+
+        It is asked once, and not at all where it is not its turn now. What the hub puts on further pages, on which it
+        may put anything, is not asked for.
+
+        Args:
+            device_ids: Plain ids, as many as a query holds (queries.portions).
+            share: As of `read`.
+
+        Returns:
+            The twins of the answer, as they came: others too, one twice, or fewer; None where the hub was not asked.
+
+        Raises:
+            UnavailableError: The hub does not answer, throttles, or refuses the query.
+        """
+        if not (share or self._own).queries.try_take():
+            return None
+        items, _ = await self._ask(
+            lambda protocol: protocol.query.get_twins(
+                {"query": queries.of_devices(device_ids)}, None, str(PAGE_SIZE), raw=True
+            ),
+            list,
+            _Requests(NO_TURNS, ONCE, self._timeout),
+        )
+        return [item for item in items if isinstance(item, dict)]
+
+    async def page(self, continuation: str | None, share: Share | None = None) -> TwinPage:
         """One page of all twins. The hub answers a query from an index, which may be behind what `read` gives.
 
         An item that is no object is left out, and logged: the rest of the fleet is still read.
 
         Args:
             continuation: What the page before gave; None for the first page.
+            share: As of `read`.
 
         Raises:
             ContinuationError: The hub does not take the continuation.
@@ -156,9 +210,11 @@ class TwinReader:
         """
         try:
             items, headers = await self._ask(
-                lambda protocol: protocol.query.get_twins({"query": QUERY}, continuation, str(PAGE_SIZE), raw=True),
+                lambda protocol: protocol.query.get_twins(
+                    {"query": queries.ALL}, continuation, str(PAGE_SIZE), raw=True
+                ),
                 list,
-                self._queries,
+                _Requests((share or self._own).queries, self._query_retry, PAGE_TIMEOUTS * self._timeout, MINUTE),
             )
         except HubRequestError as error:
             if continuation is not None and error.status == _BAD_REQUEST:

@@ -17,6 +17,7 @@ that lost a race goes into the next round.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -27,6 +28,7 @@ from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.projection import FleetProjection, Projection
 from status_app.fleet_index.rows import Summary, project, said_of
 from status_app.iothub.twins import READERS
+from status_app.reconcile.bulk_reads import BulkReads, ManyTwins, QueriedTwin
 from status_app.reconcile.decisions import (
     QUERIES_LAG,
     advanced,
@@ -57,7 +59,7 @@ READING: Final = 0.6
 _log = log(__name__)
 
 
-class Twins(Protocol):
+class Twins(ManyTwins, Protocol):
     """Where twins are read."""
 
     async def read(self, device_id: str) -> Mapping[str, Any] | None:
@@ -120,6 +122,7 @@ class Reconciler:
         self._policy = policy
         self._clock = clock
         self._cache = DeviceCache()
+        self._bulk_reads = BulkReads(clock)
 
     async def run(self, tasks: Iterable[Task], deadline: Deadline = NEVER) -> list[Result]:
         """Reconcile the devices of a batch, each once.
@@ -215,11 +218,19 @@ class Reconciler:
         device.summary = said
 
     async def _read_twins(self, devices: Sequence[_Device], deadline: Deadline) -> None:
-        """Read the twins of all devices that need theirs."""
+        """Read the twins of all devices that need theirs: many by a query, the others one by one."""
+        waiting = [device for device in devices if device.outcome is None and device.error is None]
+        queried: Mapping[str, QueriedTwin] = {}
+        with suppress(OutOfTimeError):  # the reads say so of each device
+            async with deadline.limits("iothub"):
+                queried = await self._bulk_reads.read(self._twins, ((device.task, device.stored) for device in waiting))
 
         async def read(device: _Device) -> None:
             if isinstance(device.task, Queried) and not needs_a_read(device.task, device.stored):
                 device.twin, device.holds_until = device.task.twin, device.task.queried - QUERIES_LAG
+                return
+            if (found := queried.get(device.device_id)) is not None:
+                device.twin, device.holds_until = found.twin, found.asked - QUERIES_LAG
                 return
             try:
                 device.twin = await self._twins.read(device.device_id)
@@ -229,7 +240,6 @@ class Reconciler:
                 _log.info("device %r: flagged as it was last seen: %s", device.device_id, error)
                 device.is_silent = True
 
-        waiting = [device for device in devices if device.outcome is None and device.error is None]
         await _each(waiting, read, deadline, service="iothub", at_once=READERS)
 
     async def _decide(self, device: _Device) -> None:

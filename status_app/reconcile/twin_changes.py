@@ -119,10 +119,13 @@ def _joined(notifications: Sequence[Notification]) -> Notification:
     """One notification for all of one device: the newest version and time, of those that say."""
     versions = [notification.version for notification in notifications]
     times = [notification.time for notification in notifications if notification.time is not None]
+    demands = [notification.demands for notification in notifications if notification.demands is not None]
+    is_said = len(demands) == len(times) == len(notifications)
     known = [version for version in versions if version is not None]
     return Notification(
         device_id=notifications[0].device_id,
         version=max(known) if len(known) == len(versions) else None,
         time=max(times, default=None),
         lifecycle=any(notification.lifecycle for notification in notifications),
+        demands=max(demands) if is_said else None,
     )

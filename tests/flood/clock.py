@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from status_app.iothub.twins import TwinReader
+from status_app.iothub.twins import Share, TwinReader
 from status_app.settings import Settings
 
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -66,6 +66,6 @@ class ClockedReader(TwinReader):
         self.limit = settings.twin_reads_per_second
         self._reading = clock.reading
 
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, device_id: str, share: Share | None = None) -> Mapping[str, Any] | None:
         with self._reading():
-            return await super().read(device_id)
+            return await super().read(device_id, share)

@@ -176,12 +176,35 @@ class Hub:
         self._process = process
         self._world = world
 
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, device_id: str, _share: object = None) -> Mapping[str, Any] | None:
         device = self._world.devices[device_id]
         twin: Mapping[str, Any] | None = await self._process.call("iothub", "read", lambda: device.twin)
         return twin
 
-    async def page(self, continuation: str | None) -> TwinPage:
+    async def several(self, device_ids: Sequence[str], _share: object = None) -> Sequence[Mapping[str, Any]]:
+        """Twins of some devices, of the hub's own index."""
+        world = self._world
+
+        def do() -> list[Mapping[str, Any]]:
+            kind = next(world.pages, Page.WHOLE)
+            names = world.devices if kind is Page.FOREIGN else device_ids
+            known = (_behind(world.devices[name], world.lag.get(name, 0)) for name in names)
+            twins = [twin for twin in known if twin is not None]
+            match kind:
+                case Page.EMPTY:
+                    return []
+                case Page.SHORT:
+                    return twins[:1]
+                case Page.REPEATED:
+                    return [*twins, *twins[:1]]
+                case Page.TORN:
+                    return [{"deviceId": twin["deviceId"], "moduleId": "$edgeAgent"} for twin in twins]
+            return twins
+
+        twins: Sequence[Mapping[str, Any]] = await self._process.call("iothub", "several", do)
+        return twins
+
+    async def page(self, continuation: str | None, _share: object = None) -> TwinPage:
         """A page of what the hub's own index holds: it may be behind what `read` gives."""
         world = self._world
 

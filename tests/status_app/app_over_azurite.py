@@ -4,7 +4,7 @@ import copy
 import json
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -44,6 +44,9 @@ class Hub:
         asked: Continuations that it was asked for.
         on_read: Called when a twin is read and has not arrived.
         on_page: Called with a page that is made and has not arrived.
+        queried: The devices of each query for the twins of some.
+        answers: Makes another answer of a query for the twins of some devices out of the right one; None: it does not
+            answer.
     """
 
     def __init__(self) -> None:
@@ -58,8 +61,10 @@ class Hub:
         self.asked: list[str | None] = []
         self.on_read: Callable[[], Awaitable[object]] | None = None
         self.on_page: Callable[[TwinPage], Awaitable[object]] | None = None
+        self.queried: list[Sequence[str]] = []
+        self.answers: Callable[[list[dict[str, Any]]], list[Any] | None] = list
 
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, device_id: str, _share: object = None) -> Mapping[str, Any] | None:
         self.reads.append(device_id)
         twin = self.twins.get(device_id)
         if self.on_read is not None:
@@ -68,7 +73,15 @@ class Hub:
             raise UnavailableError("iothub", "answer 503")
         return twin
 
-    async def page(self, continuation: str | None) -> TwinPage:
+    async def several(self, device_ids: Sequence[str], _share: object = None) -> Sequence[Mapping[str, Any]]:
+        self.queried.append(device_ids)
+        known = self.twins | self.lagging
+        answer = self.answers([twin for name in device_ids if (twin := known.get(name)) is not None])
+        if answer is None:
+            raise UnavailableError("iothub", "answer 429")
+        return answer
+
+    async def page(self, continuation: str | None, _share: object = None) -> TwinPage:
         self.asked.append(continuation)
         if continuation in self.refused:
             raise ContinuationError
