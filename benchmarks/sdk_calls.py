@@ -16,7 +16,8 @@ from azure.eventhub.aio import EventHubProducerClient
 
 from local.stack import TRANSITIONS
 from status_app.iothub import queries, twins
-from status_app.iothub.twins import READERS, Share, TwinReader
+from status_app.iothub.budget import Share
+from status_app.iothub.twins import READERS, TwinReader
 from status_app.storage import transaction
 from status_app.storage.client import table_service
 from status_core import EDGE_AGENT

@@ -15,6 +15,7 @@ from local.host import FunctionsHost
 from local.iothub import IotHub
 from local.routed_event import RoutedEvent
 from status_app import services
+from status_app.iothub.budget import Budget
 from status_app.iothub.twins import TwinReader
 from status_app.settings import SCHEDULES, Settings
 
@@ -62,6 +63,7 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
     function_key: str | None = None,
     app_dir: Path = ROOT,
     twins: Callable[[Settings], TwinReader] | None = None,
+    budget: Callable[[Settings], Budget] | None = None,
     before: Callable[[Stack], object] | None = None,
 ) -> AsyncIterator[Stack]:
     """Run the app over a table service. No timer fires by itself: `host.run_timer` fires one.
@@ -74,6 +76,7 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
         function_key: Opens the HTTP functions; None leaves them open.
         app_dir: Where the function app is.
         twins: What reads twins; None: the app's own reader, without its waits.
+        budget: How often it may be asked; None: as the settings say, by the clock.
         before: Called before the app starts: what it does to the hubs waits for the app.
     """
     event_hubs = EventHubs({TWIN_CHANGES: PARTITIONS, TRANSITIONS: PARTITIONS}, now=clock)
@@ -103,7 +106,8 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
         }
         read = Settings.read({**os.environ, **settings})
         reader = None if twins is None else twins(read)
-        app = services.Services(read, clock=clock, twins=reader, sleep=_no_wait)
+        limits = None if budget is None else budget(read)
+        app = services.Services(read, clock=clock, twins=reader, budget=limits, sleep=_no_wait)
         running.push_async_callback(app.close)
         services.use(app)
         host = FunctionsHost(app_dir, settings, data_dir=folder, clock=clock, sleep=_no_wait, function_key=function_key)

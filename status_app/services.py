@@ -17,7 +17,10 @@ from status_app.fleet_index.lookups import FleetIndex
 from status_app.fleet_index.projection import FleetProjection
 from status_app.ingest import dead_letters
 from status_app.ingest.dead_letters import DeadLetters
+from status_app.ingest.partitions import Partitions
 from status_app.iothub.breaker import TwinBreaker, TwinSource
+from status_app.iothub.budget import Budget, Share
+from status_app.iothub.paced_twins import PacedTwins
 from status_app.iothub.twins import TwinReader
 from status_app.queries import Fleet
 from status_app.queries.health import Health
@@ -58,6 +61,7 @@ class Services:
         *,
         clock: Callable[[], datetime] | None = None,
         twins: TwinSource | None = None,
+        budget: Budget | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         ticks: Callable[[], float] | None = None,
         is_command: bool = False,
@@ -68,6 +72,7 @@ class Services:
             settings: The app's settings.
             clock: The time, in UTC; that of the services by default. A ServiceClock learns from their answers.
             twins: Where twins come from; the hub of the settings by default.
+            budget: How often they may be asked for; that of the settings by default.
             sleep: Waits between two attempts to reach a service, in seconds.
             ticks: Seconds that never run back, by which runs end; the machine's by default, or those of a `clock` that
                 is brought along.
@@ -80,12 +85,11 @@ class Services:
         self._sleep = sleep
         learning = self._clock if isinstance(self._clock, ServiceClock) else None
         self._service = table_service(settings.tables, learning)
-        reads = settings.twin_reads_per_second
-        queries = settings.twin_queries_per_minute
+        reads, queries = settings.twin_reads_per_second, settings.twin_queries_per_minute
         self._ticks = ticks or (time.monotonic if clock is None else lambda: self._clock().timestamp())
-        self._hub = twins or TwinReader(
-            settings.iot_hub, reads_per_second=reads, queries_per_minute=queries, sleep=sleep, hub_clock=learning
-        )
+        self._budget = budget or Budget(reads, queries, clock=self._ticks, sleep=sleep)
+        self._partitions = Partitions(settings.twin_changes, self._ticks)
+        self._hub = twins or TwinReader(settings.iot_hub, sleep=sleep, hub_clock=learning)
         self._twins = TwinBreaker(self._hub, self._ticks)
         transitions = settings.transitions
         self._publisher = TransitionPublisher(*transitions, sleep=sleep) if transitions else None
@@ -98,7 +102,14 @@ class Services:
     async def twin_changes(self) -> TwinChanges:
         """The handler of twin changes."""
         parts = await self._made()
-        return TwinChanges(parts.reconciler, parts.dead_letters, self._clock, self._ticks)
+
+        def reconciler_of(partition_id: str) -> Reconciler:
+            async def share() -> Share:
+                return self._budget.partition(partition_id, await self._partitions.count())
+
+            return parts.reconciler.reading(PacedTwins(self._twins, share))
+
+        return TwinChanges(reconciler_of, parts.dead_letters, self._clock, self._ticks)
 
     async def flag_stuck(self) -> FlagStuck:
         """The timer of deadlines and of unsent events."""
@@ -109,7 +120,7 @@ class Services:
         return (await self._made()).resync
 
     async def reconciler(self) -> Reconciler:
-        """What looks at devices."""
+        """What looks at devices, at the pace of resync."""
         return (await self._made()).reconciler
 
     def fleet(self) -> Fleet:
@@ -151,17 +162,25 @@ class Services:
             if not self._is_command:
                 await keep_settings(deployments_table, hub, settings.shared)
             projection, former = FleetProjection(index_table, self._sleep), FormerIndex(index_table)
-            reconciler = Reconciler(devices, commit, projection, former, outbox, self._twins, policy, self._clock)
+            twins = self._paced(self._budget.resync)
+            reconciler = Reconciler(devices, commit, projection, former, outbox, twins, policy, self._clock)
+            looks = reconciler.reading(self._paced(self._budget.flag_stuck))
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
             deployments = Deployments(rows, index, devices, publisher, policy, hub=hub, clock=self._clock)
             position, ticks = ResyncPosition(index_table), self._ticks
             self._parts = _Parts(
-                FlagStuck(index, build, deployments, outbox, reconciler, self._twins, self._clock, ticks),
-                Resync(index, build, position, reconciler, self._twins, self._clock, ticks),
+                FlagStuck(index, build, deployments, outbox, looks, self._twins, self._clock, ticks),
+                Resync(index, build, position, reconciler, twins, self._clock, ticks),
                 reconciler,
                 DeadLetters(await self._table(dead_letters.TABLE)),
             )
         return self._parts
+
+    def _paced(self, share: Share) -> PacedTwins:
+        async def given() -> Share:
+            return share
+
+        return PacedTwins(self._twins, given)
 
     async def _table(self, name: str) -> TableClient:
         with table_errors():

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from status_app.errors import StatusAppError, UnavailableError
-from status_app.iothub.twins import READERS, HubRequestError, Share, TwinPage
+from status_app.iothub.budget import Share
+from status_app.iothub.twins import READERS, HubRequestError, TwinPage
 from status_app.telemetry.logs import log
 
 PROBES: Final = 2

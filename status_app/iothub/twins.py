@@ -13,6 +13,7 @@ from azure.core.exceptions import AzureError
 
 from status_app.errors import ContinuationError, UnavailableError
 from status_app.iothub import queries
+from status_app.iothub.budget import MINUTE, Budget, Share
 from status_app.iothub.queries import PAGE_SIZE
 from status_app.iothub.token_bucket import TokenBucket
 from status_app.retry import RetryPolicy, retry_after
@@ -34,9 +35,8 @@ RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=10.0, within
 """A hub that is silent gets two attempts, one that refuses four. The host runs a batch again if that was too soon."""
 PAGE_TIMEOUTS: Final = 3
 """Times TIMEOUT that an attempt to get a page can take, which has a hundred twins; silent the hub can be for one."""
-MINUTE: Final = 60.0
-"""Seconds after which a throttled query is asked again where the hub does not say: it counts queries by the minute."""
 QUERY_RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=MINUTE, within=150.0)
+"""A throttled query is asked again after a minute where the hub does not say: it counts queries by the minute."""
 ONCE: Final = RetryPolicy(attempts=1, first_wait=0.0, longest_wait=0.0, within=0.0)
 """A query for several twins is not asked again: whom it does not give is read."""
 
@@ -73,19 +73,6 @@ class _Requests:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """How often the hub may be asked by one who reads twins.
-
-    Attributes:
-        reads: Requests for one twin.
-        queries: Requests for several: pages, and twins of some devices.
-    """
-
-    reads: TokenBucket
-    queries: TokenBucket
-
-
-@dataclass(frozen=True, slots=True)
 class TwinPage:
     """One page of a query over all `$edgeAgent` twins.
 
@@ -103,9 +90,9 @@ class TwinReader:
 
     Args:
         iot_hub: Host name of the hub, or a connection string.
-        reads_per_second: Most requests for a twin, further attempts among them; 0: no limit. Queries are not counted:
-            the hub throttles them for themselves.
-        queries_per_minute: Most requests for a page, further attempts among them; 0: no limit.
+        reads_per_second: Most requests for a twin of who brings no share; 0: no limit. Queries are not counted: the hub
+            throttles them for themselves.
+        queries_per_minute: Most requests for a page of who brings no share; 0: no limit.
         sleep: Waits that many seconds, for a turn or before another attempt.
         clock: Seconds that never run back.
         hub_clock: What learns from the answers when they were made.
@@ -126,10 +113,7 @@ class TwinReader:
         timeout: float = TIMEOUT,
     ) -> None:
         self._iot_hub = iot_hub
-        self._own = Share(
-            TokenBucket(reads_per_second, clock=clock, sleep=sleep),
-            TokenBucket(queries_per_minute / MINUTE, clock=clock, sleep=sleep),
-        )
+        self._own = Budget(reads_per_second, queries_per_minute, clock=clock, sleep=sleep).all
         self._query_retry = query_retry
         self._sleep = sleep
         self._clock = clock

@@ -18,6 +18,7 @@ that lost a race goes into the next round.
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol
@@ -123,6 +124,12 @@ class Reconciler:
         self._clock = clock
         self._cache = DeviceCache()
         self._bulk_reads = BulkReads(clock)
+
+    def reading(self, twins: Twins) -> "Reconciler":
+        """The same reconciler, which reads these twins: what it keeps of devices is shared."""
+        other = copy(self)
+        other._twins = twins  # noqa: SLF001 (its own)
+        return other
 
     async def run(self, tasks: Iterable[Task], deadline: Deadline = NEVER) -> list[Result]:
         """Reconcile the devices of a batch, each once.

@@ -30,16 +30,23 @@ class BatchError(StatusAppError):
 
 
 class TwinChanges:
-    """Handles batches of twin-change and lifecycle events."""
+    """Handles batches of twin-change and lifecycle events.
+
+    Args:
+        reconciler_of: What reconciles the devices of a partition.
+        dead_letters: Where events are given up.
+        clock: The time, in UTC.
+        ticks: Seconds that never run back.
+    """
 
     def __init__(
         self,
-        reconciler: Reconciler,
+        reconciler_of: Callable[[str], Reconciler],
         dead_letters: DeadLetters,
         clock: Callable[[], datetime],
         ticks: Callable[[], float],
     ) -> None:
-        self._reconciler = reconciler
+        self._reconciler_of = reconciler_of
         self._dead_letters = dead_letters
         self._clock = clock
         self._ticks = ticks
@@ -73,7 +80,8 @@ class TwinChanges:
             else:
                 devices.setdefault(notification.device_id, []).append((event, notification))
         tasks = [Notified(_joined([notification for _, notification in joined])) for joined in devices.values()]
-        for result in await self._reconciler.run(tasks, looks):
+        reconciler = self._reconciler_of(events[0].partition_id if events else "")
+        for result in await reconciler.run(tasks, looks):
             arrived = [event for event, _ in devices[result.task.device_id]]
             counts[await self._outcome(result, arrived, end, last=attempt >= MAX_RETRIES)] += 1
         # Place and age tell somebody who watches a flood how far it has gone.

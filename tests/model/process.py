@@ -189,7 +189,7 @@ class Hub:
             kind = next(world.pages, Page.WHOLE)
             names = world.devices if kind is Page.FOREIGN else device_ids
             known = (_behind(world.devices[name], world.lag.get(name, 0)) for name in names)
-            twins = [twin for twin in known if twin is not None]
+            twins: list[Mapping[str, Any]] = [twin for twin in known if twin is not None]
             match kind:
                 case Page.EMPTY:
                     return []

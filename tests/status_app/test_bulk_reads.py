@@ -176,7 +176,7 @@ async def test_a_notification_that_leaves_the_identity_in_doubt_asks_for_a_read(
     app: App, properties: dict[str, str]
 ) -> None:
     devices = await known(app)
-    await change(app, devices, **properties)
+    await change(app, devices, MINUTE, **properties)
     assert (app.hub.queried, sorted(app.hub.reads)) == ([], devices)
 
 
