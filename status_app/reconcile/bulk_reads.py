@@ -139,13 +139,22 @@ def is_as_good_as_a_read(twin: Mapping[str, Any], notification: Notification, st
 
 
 def changed_at(twin: Mapping[str, Any]) -> datetime | None:
-    """The newest hub time of both sections; None where one does not say: it is no whole twin."""
-    properties = twin.get("properties")
-    sections = [properties.get(name) for name in ("desired", "reported")] if isinstance(properties, dict) else []
-    metadata = [section.get("$metadata") for section in sections if isinstance(section, dict)]
-    times = [timestamp(said.get("$lastUpdated")) for said in metadata if isinstance(said, dict)]
-    known = [time for time in times if time is not None]
-    return max(known) if len(known) == len(("desired", "reported")) else None
+    """The newest hub time of both sections; None where it is no whole twin: one lacks, or does not say when it changed.
+
+    A section that nobody has written says so of no time.
+    """
+    properties, times = twin.get("properties"), list[datetime]()
+    for name in ("desired", "reported"):
+        section = properties.get(name) if isinstance(properties, dict) else None
+        if not isinstance(section, dict):
+            return None
+        metadata = section.get("$metadata")
+        time = timestamp(metadata.get("$lastUpdated")) if isinstance(metadata, dict) else None
+        if time is not None:
+            times.append(time)
+        elif not all(key.startswith("$") for key in section):
+            return None
+    return max(times, default=None)
 
 
 def _by_device(answer: Iterable[Mapping[str, Any]], asked: Sequence[str]) -> Iterable[tuple[str, Mapping[str, Any]]]:

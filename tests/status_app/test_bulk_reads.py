@@ -64,6 +64,18 @@ async def test_devices_that_nobody_knows_yet_are_queried_though_they_were_just_c
     assert await states(app, devices) == {"module_failed"}
 
 
+async def test_devices_that_have_never_reported_are_queried(app: App) -> None:
+    devices = [app.put(f"new{number}", "003") for number in range(ENOUGH)]
+    app.now += MINUTE
+    for device in devices:
+        with app.edit(device, timedelta(0), "desired"):
+            never = {"$version": 1, "$metadata": {"$lastUpdated": "0001-01-01T00:00:00Z"}}
+        app.hub.twins[device]["properties"]["reported"] = never
+    await app.handle(*map(app.event, devices))
+    assert (len(app.hub.queried), app.hub.reads) == (1, [])
+    assert await states(app, devices) == {"pending"}
+
+
 async def test_few_devices_are_read_one_by_one(app: App) -> None:
     devices = await known(app, ENOUGH - 1)
     await change(app, devices)
@@ -89,6 +101,14 @@ def earlier(twins: Answer) -> Answer:
     return found
 
 
+def timeless(twins: Answer) -> Answer:
+    """Twins whose reported section does not say when it changed."""
+    found = copy.deepcopy(twins)
+    for twin in found:
+        del twin["properties"]["reported"]["$metadata"]
+    return found
+
+
 def half(twins: Answer) -> Answer:
     return [twin | {"properties": {"desired": twin["properties"]["desired"]}} for twin in twins]
 
@@ -107,12 +127,13 @@ def half(twins: Answer) -> Answer:
         lambda twins: without(twins, "properties"),
         lambda twins: without(twins, "deviceId"),
         half,
+        timeless,
         stale,
         earlier,
     ],
     ids=[
         *("refused", "empty", "twice", "of others", "of another module", "text for a version", "true for a version"),
-        *("no version", "no properties", "nobody's", "half a twin", "stale", "of an earlier identity"),
+        *("no version", "no properties", "nobody's", "half a twin", "no time", "stale", "of an earlier identity"),
     ],
 )
 async def test_a_twin_that_is_not_as_good_as_a_read_is_read(
