@@ -77,7 +77,7 @@ class _Twins:
     async def several(self, device_ids: Sequence[str], _share: object = None) -> Sequence[Mapping[str, Any]]:
         return [await self.read(device_id) for device_id in device_ids]
 
-    async def page(self, _continuation: str | None, _share: object = None) -> TwinPage:
+    async def page(self, _continuation: str | None, _share: object = None, _since: object = None) -> TwinPage:
         return TwinPage([], None)
 
 

@@ -7,6 +7,7 @@
     |   +-- OutOfTimeError       a run is over: what is left is left for the next one
     |   +-- HubRequestError      one request that IoT Hub refused or did not answer (iothub.twins)
     +-- LostRaceError            another writer was first: the device is read again
+    +-- QueryRefusedError        the hub does not take a query: resync goes through the whole fleet
     +-- ContinuationError        a query cannot go on where it stopped: it starts from its beginning
     +-- BatchError               some devices of a batch are left: the host runs it again (reconcile.twin_changes)
     +-- TooLargeError            an event that no event hub takes: a bug, and logged (events.publisher)
@@ -68,6 +69,10 @@ class OutOfTimeError(UnavailableError):
 
 class LostRaceError(StatusAppError):
     """The stored rows are no longer those that were read."""
+
+
+class QueryRefusedError(StatusAppError):
+    """The hub does not take a query."""
 
 
 class ContinuationError(StatusAppError):

@@ -29,6 +29,7 @@ from status_app.reconcile.index_build import IndexBuild
 from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.resync import Resync
 from status_app.reconcile.resync_position import ResyncPosition
+from status_app.reconcile.resync_times import ResyncTimesRow
 from status_app.reconcile.twin_changes import TwinChanges
 from status_app.rollouts import deployment_rows
 from status_app.rollouts.deployment_rows import DeploymentRows
@@ -167,10 +168,10 @@ class Services:
             looks = reconciler.reading(self._paced(self._budget.flag_stuck))
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
             deployments = Deployments(rows, index, devices, publisher, policy, hub=hub, clock=self._clock)
-            position, ticks = ResyncPosition(index_table), self._ticks
+            position, times, ticks = ResyncPosition(index_table), ResyncTimesRow(index_table), self._ticks
             self._parts = _Parts(
                 FlagStuck(index, build, deployments, outbox, looks, self._twins, self._clock, ticks),
-                Resync(index, build, position, reconciler, twins, self._clock, ticks),
+                Resync(index, build, position, times, reconciler, twins, self._clock, ticks),
                 reconciler,
                 DeadLetters(await self._table(dead_letters.TABLE)),
             )

@@ -51,7 +51,7 @@ class _Hub:
     async def several(self, _device_ids: Sequence[str], _share: object = None) -> None:
         """It asks no query."""
 
-    async def page(self, _continuation: str | None, _share: object = None) -> TwinPage:
+    async def page(self, _continuation: str | None, _share: object = None, _since: object = None) -> TwinPage:
         return TwinPage([self.twin] if self.twin is not None else [], None)
 
 

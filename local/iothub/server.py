@@ -144,7 +144,7 @@ class TwinService:
 
     def _page(self, query: queries.Query, size: int, after: str | None) -> list[Mapping[str, Any]]:
         """The next items of the answer to a query, in the order of their device ids, those after the device `after`."""
-        if query.device_ids is None and self.index_of is None:
+        if query.device_ids is None and not query.since and self.index_of is None:
             return query.answer(self._registry.page(size, after))
         find = self.index_of or self._registry.get
         names = query.device_ids or {twin["deviceId"] for twin in self._registry.page(len(self._registry))}

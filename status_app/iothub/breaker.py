@@ -10,6 +10,7 @@ A read that fails alone opens nothing: of one device alone the hub may have noth
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from status_app.errors import StatusAppError, UnavailableError
@@ -41,8 +42,10 @@ class TwinSource(Protocol):
     ) -> Sequence[Mapping[str, Any]] | None:
         """Twins of some devices by one query; None where it was not asked."""
 
-    async def page(self, continuation: str | None, share: Share | None = None) -> TwinPage:
-        """One page of all `$edgeAgent` twins."""
+    async def page(
+        self, continuation: str | None, share: Share | None = None, since: datetime | None = None
+    ) -> TwinPage:
+        """One page of all `$edgeAgent` twins, or of those that have changed since."""
 
 
 class TwinBreaker:
@@ -99,15 +102,17 @@ class TwinBreaker:
             return None
         return await self._watch(lambda: self._twins.several(device_ids, share), is_query=True)
 
-    async def page(self, continuation: str | None, share: Share | None = None) -> TwinPage:
+    async def page(
+        self, continuation: str | None, share: Share | None = None, since: datetime | None = None
+    ) -> TwinPage:
         """As TwinReader.page.
 
         Raises:
-            ContinuationError: As of TwinReader.page.
+            ContinuationError, QueryRefusedError: As of TwinReader.page.
             UnavailableError: As of TwinReader.page, or the hub is not asked now.
         """
         self._check()
-        return await self._watch(lambda: self._twins.page(continuation, share), is_query=True)
+        return await self._watch(lambda: self._twins.page(continuation, share, since), is_query=True)
 
     def _check(self) -> None:
         if self.is_open:

@@ -1,6 +1,7 @@
 """Twins of a hub at the pace of one share of the app's budget."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from status_app.iothub.breaker import TwinBreaker
@@ -28,6 +29,6 @@ class PacedTwins:
         """As TwinBreaker.several."""
         return await self._twins.several(device_ids, await self._share())
 
-    async def page(self, continuation: str | None) -> TwinPage:
+    async def page(self, continuation: str | None, since: datetime | None = None) -> TwinPage:
         """As TwinBreaker.page."""
-        return await self._twins.page(continuation, await self._share())
+        return await self._twins.page(continuation, await self._share(), since)

@@ -7,11 +7,12 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import AzureError
 
-from status_app.errors import ContinuationError, UnavailableError
+from status_app.errors import ContinuationError, QueryRefusedError, UnavailableError
 from status_app.iothub import queries
 from status_app.iothub.budget import MINUTE, Budget, Share
 from status_app.iothub.queries import PAGE_SIZE
@@ -179,23 +180,32 @@ class TwinReader:
         )
         return [item for item in items if isinstance(item, dict)]
 
-    async def page(self, continuation: str | None, share: Share | None = None) -> TwinPage:
-        """One page of all twins. The hub answers a query from an index, which may be behind what `read` gives.
+    async def page(
+        self, continuation: str | None, share: Share | None = None, since: datetime | None = None
+    ) -> TwinPage:
+        """One page of all twins, or of those that have changed since a time.
+
+        The hub answers a query from an index, which may be behind what `read` gives.
 
         An item that is no object is left out, and logged: the rest of the fleet is still read.
 
         Args:
             continuation: What the page before gave; None for the first page.
             share: As of `read`.
+            since: When; None: all.
 
         Raises:
             ContinuationError: The hub does not take the continuation.
+            QueryRefusedError: The hub does not take the query for what has changed.
             UnavailableError: As of `read`; also where the answer is no list.
         """
         try:
             items, headers = await self._ask(
                 lambda protocol: protocol.query.get_twins(
-                    {"query": queries.ALL}, continuation, str(PAGE_SIZE), raw=True
+                    {"query": queries.ALL if since is None else queries.changed_since(since)},
+                    continuation,
+                    str(PAGE_SIZE),
+                    raw=True,
                 ),
                 list,
                 _Requests((share or self._own).queries, self._query_retry, PAGE_TIMEOUTS * self._timeout, MINUTE),
@@ -203,6 +213,8 @@ class TwinReader:
         except HubRequestError as error:
             if continuation is not None and error.status == _BAD_REQUEST:
                 raise ContinuationError from None
+            if since is not None and error.status == _BAD_REQUEST:
+                raise QueryRefusedError from None
             raise
         twins = [item for item in items if isinstance(item, dict)]
         if len(twins) < len(items):

@@ -204,13 +204,14 @@ class Hub:
         twins: Sequence[Mapping[str, Any]] = await self._process.call("iothub", "several", do)
         return twins
 
-    async def page(self, continuation: str | None, _share: object = None) -> TwinPage:
+    async def page(self, continuation: str | None, _share: object = None, since: datetime | None = None) -> TwinPage:
         """A page of what the hub's own index holds: it may be behind what `read` gives."""
         world = self._world
 
         def do() -> TwinPage:
             twins = {name: _behind(device, world.lag.get(name, 0)) for name, device in sorted(world.devices.items())}
             left = [name for name, twin in twins.items() if twin is not None and name > (continuation or "")]
+            left = [name for name in left if since is None or _changed_at(twins[name]) >= since]
             kind = next(world.pages, Page.WHOLE)
             if kind is Page.EMPTY:
                 return TwinPage([], continuation or BEFORE_ALL)
@@ -247,6 +248,12 @@ class Publisher:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+def _changed_at(twin: Mapping[str, Any] | None) -> datetime:
+    """When a twin was changed last."""
+    sections = () if twin is None else twin["properties"].values()
+    return max(datetime.fromisoformat(section["$metadata"]["$lastUpdated"]) for section in sections)
 
 
 def _behind(device: Device, lag: int) -> dict[str, Any] | None:

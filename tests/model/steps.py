@@ -100,6 +100,7 @@ class History:
         seed: Of the order in which calls that are under way at the same time come to their service.
         transaction_limit: Rows of a transaction: few of them make a change of many parts of a small device.
         enough: Devices for which a query is made.
+        whole_every: Hours from one whole pass of resync to the next.
     """
 
     steps: tuple[Step, ...]
@@ -111,3 +112,4 @@ class History:
     page_size: int = 100
     pages_kept: int = 5
     enough: int = 1
+    whole_every: int = 0

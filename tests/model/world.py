@@ -15,7 +15,7 @@ from unittest.mock import patch
 from status_app.errors import UnavailableError
 from status_app.fleet_index import former, lookups, projection, rows
 from status_app.ingest.event_batch import IncomingEvent
-from status_app.reconcile import bulk_reads, resync
+from status_app.reconcile import bulk_reads, resync, resync_times
 from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
 from status_app.settings import Settings
 from status_app.status_table import commit, reader
@@ -251,6 +251,7 @@ def world(history: History) -> Iterator[World]:
         stack.enter_context(patch.object(resync, "TWINS_PER_RUN", history.twins_per_run))
         stack.enter_context(patch.object(resync, "PAGES_KEPT", history.pages_kept))
         stack.enter_context(patch.object(bulk_reads, "ENOUGH", history.enough))
+        stack.enter_context(patch.object(resync_times, "WHOLE_EVERY", timedelta(hours=history.whole_every)))
         stack.enter_context(patch.object(transaction, "submit", submit))
         found = World(history)
         log.addHandler(found.told)

@@ -14,11 +14,12 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 from model.promises import broken_promises
 
-from status_app.errors import ContinuationError, UnavailableError
+from status_app.errors import ContinuationError, QueryRefusedError, UnavailableError
 from status_app.fleet_index.rows import MOVED
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.iothub.twins import TwinPage
-from status_app.reconcile import flag_stuck
+from status_app.reconcile import flag_stuck, resync_times
+from status_app.reconcile.bulk_reads import changed_at
 from status_app.reconcile.device_cache import DeviceCache
 from status_app.services import Services
 from status_app.settings import Settings
@@ -44,6 +45,8 @@ class Hub:
         asked: Continuations that it was asked for.
         on_read: Called when a twin is read and has not arrived.
         on_page: Called with a page that is made and has not arrived.
+        changes_asked: What the queries for changes asked for.
+        refuses_changes: It does not take such a query.
         queried: The devices of each query for the twins of some.
         answers: Makes another answer of a query for the twins of some devices out of the right one; None: it does not
             answer.
@@ -61,6 +64,8 @@ class Hub:
         self.asked: list[str | None] = []
         self.on_read: Callable[[], Awaitable[object]] | None = None
         self.on_page: Callable[[TwinPage], Awaitable[object]] | None = None
+        self.changes_asked: list[tuple[str | None, datetime]] = []
+        self.refuses_changes = False
         self.queried: list[Sequence[str]] = []
         self.answers: Callable[[list[dict[str, Any]]], list[Any] | None] = list
 
@@ -81,7 +86,9 @@ class Hub:
             raise UnavailableError("iothub", "answer 429")
         return answer
 
-    async def page(self, continuation: str | None, _share: object = None) -> TwinPage:
+    async def page(self, continuation: str | None, _share: object = None, since: datetime | None = None) -> TwinPage:
+        if since is not None:
+            return self._changed(continuation, since)
         self.asked.append(continuation)
         if continuation in self.refused:
             raise ContinuationError
@@ -96,6 +103,16 @@ class Hub:
         if self.on_page is not None:
             await self.on_page(page)
         return page
+
+    def _changed(self, continuation: str | None, since: datetime) -> TwinPage:
+        self.changes_asked.append((continuation, since))
+        if self.refuses_changes:
+            raise QueryRefusedError
+        found = [twin for _, twin in sorted((self.twins | self.lagging).items()) if twin is not None]
+        changed = [twin for twin in found if (at := changed_at(twin)) is not None and at >= since]
+        start = int(continuation or 0)
+        end = start + self.page_size
+        return TwinPage(changed[start:end], str(end) if len(changed) > end else None)
 
 
 class App:
@@ -214,7 +231,14 @@ class App:
         await (await self.services.flag_stuck()).run()
 
     async def resync(self, after: timedelta = timedelta(0)) -> None:
-        """Fire the timer of the whole fleet, after a while."""
+        """Fire the timer of the whole fleet, after a while: a day was over since every device was compared."""
+        self.now += after
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(resync_times, "WHOLE_EVERY", timedelta(0))
+            await (await self.services.resync()).run()
+
+    async def hourly(self, after: timedelta = timedelta(hours=1)) -> None:
+        """Fire the same timer, after an hour."""
         self.now += after
         await (await self.services.resync()).run()
 
@@ -228,7 +252,11 @@ class App:
         for name in TABLES:
             async for row in self.client.get_table_client(name).list_entities():
                 found[name, row["PartitionKey"], row["RowKey"]] = row.metadata["etag"]
-        own = {("DeploymentIndex", "build", "check"), ("Deployments", "app", "settings")}
+        own = {
+            ("DeploymentIndex", "build", "check"),
+            ("DeploymentIndex", "compared", "times"),
+            ("Deployments", "app", "settings"),
+        }
         return {key: etag for key, etag in found.items() if key not in own}
 
     async def rows(self, device: str) -> dict[str, Any]:
