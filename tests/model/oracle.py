@@ -199,7 +199,9 @@ def _ideal(device: Device, times: list[datetime]) -> tuple[DeviceRecord | None, 
         due: datetime | None = at
         while due is not None and due <= end:
             record, _ = advance(record, status, due, GracePolicy())
-            due = record.due(GracePolicy())
+            following = record.due(GracePolicy())
+            # A window that is over ends no clock while the report lags: the timer comes back until it does not.
+            due = record.lags_until if following == due else following
         assert record is not None
         is_old = record.verdict.state in (*_OLD, "no_deployment")
         states = {name: module.verdict.state for name, module in record.modules.items()}
