@@ -138,16 +138,16 @@ class Resync:
         twins, since = 0, times.changed - QUERIES_LAG
         while twins < TWINS_PER_RUN:
             queried = self._clock()
-            times.changes_began = times.changes_began or queried
+            if times.continuation is None:
+                times.changes_began = queried
             try:
                 async with queries.limits("iothub"):
                     page = await self._twins.page(times.continuation, since)
             except QueryRefusedError:
                 _log.warning("resync: the hub does not take the query for changes, and the whole fleet is compared")
-                times.changes_began = None
                 return False
             except ContinuationError:
-                times.changes_began, times.continuation = None, None
+                times.continuation = None
                 twins += PAGE_SIZE  # a hub that takes none would keep the run busy
                 continue
             except UnavailableError as error:
@@ -158,7 +158,7 @@ class Resync:
                 break
             times.continuation, twins = page.continuation, twins + max(1, len(page.twins))
             if times.continuation is None:
-                times.changed, times.changes_began = times.changes_began, None
+                times.changed = times.changes_began
                 break
         return True
 

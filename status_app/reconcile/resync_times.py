@@ -24,8 +24,8 @@ class ResyncTimes:
         whole: When the last whole pass began that has come to its end; None: there was none.
         whole_began: When the one under way began, or the last one.
         changed: Twins that have changed before this were compared; None: nothing was.
-        changes_began: When the query for changes under way began; None: none is.
-        continuation: Where that one goes on.
+        changes_began: When the last query for changes began.
+        continuation: Where that one goes on; None: it has come to its end.
         version: The release that made the last whole pass.
     """
 
@@ -43,7 +43,7 @@ class ResyncTimes:
     def begin_whole(self, now: datetime) -> None:
         """A whole pass begins: what changes from now on is found by queries for changes."""
         self.whole_began = now
-        self.changed = self.changed or now
+        self.changed, self.changes_began = self.changed or now, self.changes_began or now
 
     def end_whole(self) -> None:
         """The whole pass has come to its end."""
