@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from status_app.iothub.twins import PAGE_SIZE
+from status_app.iothub.queries import PAGE_SIZE
 from status_app.reconcile.resync import TWINS_PER_RUN
 
 DAYS: Final = 365 / 12
@@ -85,7 +85,7 @@ class Load:
         twin_kb: Size of an $edgeAgent twin.
         batch: Events that come in one execution.
         memory_gb: Memory of an instance.
-        reads: Twin reads a second that the app allows itself (TWIN_READS_PER_SECOND).
+        reads: Twin reads a second for twin changes: three fifths of TWIN_READS_PER_SECOND.
         history: Transitions that are kept of each device (HISTORY_LIMIT), all of them there.
     """
 
@@ -98,7 +98,7 @@ class Load:
     twin_kb: int = 8
     batch: float = 4.0
     memory_gb: float = 2.0
-    reads: float = 50.0
+    reads: float = 48.0
     history: int = 500
 
 

@@ -57,7 +57,7 @@ class _Twins:
     def __init__(self) -> None:
         self.version = _BACKOFF
 
-    async def read(self, device_id: str) -> Mapping[str, Any]:
+    async def read(self, device_id: str, _share: object = None) -> Mapping[str, Any]:
         module = {"settings": {"image": "camera:1.0"}}
         at = {"$metadata": {"$lastUpdated": START.isoformat()}}
         desired = {"$version": 1, "modules": {"camera": {"status": "running", **module}}, **at}
@@ -74,10 +74,13 @@ class _Twins:
             "properties": {"desired": desired, "reported": reported},
         }
 
-    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+    async def several(self, device_ids: Sequence[str], _share: object = None) -> Sequence[Mapping[str, Any]]:
+        return [await self.read(device_id) for device_id in device_ids]
+
+    async def tags(self, continuation: str | None, device_ids: Sequence[str] = (), share: object = None) -> TwinPage:
         raise NotImplementedError
 
-    async def page(self, _continuation: str | None) -> TwinPage:
+    async def page(self, _continuation: str | None, _share: object = None, _since: object = None) -> TwinPage:
         return TwinPage([], None)
 
 

@@ -15,7 +15,8 @@ from azure.eventhub import EventData, EventDataBatch
 from azure.eventhub.aio import EventHubProducerClient
 
 from local.stack import TRANSITIONS
-from status_app.iothub import twins
+from status_app.iothub import queries, twins
+from status_app.iothub.budget import Share
 from status_app.iothub.twins import READERS, TwinReader
 from status_app.storage import transaction
 from status_app.storage.client import table_service
@@ -87,6 +88,7 @@ def recording() -> Iterator[Recording]:
     """Keep the calls of an app that runs in this process."""
     kept = Recording()
     query, read, send = TableClient.query_entities, TwinReader.read, EventHubProducerClient.send_batch
+    several = TwinReader.several
 
     async def kept_query(client: TableClient, *arguments: Any, **keywords: Any) -> AsyncIterator[Any]:
         rows = aiter(query(client, *arguments, **keywords))
@@ -97,9 +99,15 @@ def recording() -> Iterator[Recording]:
             async for row in rows:
                 yield row
 
-    async def kept_read(reader: TwinReader, device_id: str) -> Mapping[str, Any] | None:
+    async def kept_read(reader: TwinReader, device_id: str, share: Share | None = None) -> Mapping[str, Any] | None:
         with kept.call(Call("twins", "", "read", [device_id])):
-            return await read(reader, device_id)
+            return await read(reader, device_id, share)
+
+    async def kept_several(
+        reader: TwinReader, device_ids: Sequence[str], share: Share | None = None
+    ) -> Sequence[Mapping[str, Any]] | None:
+        with kept.call(Call("twins", "", "several", list(device_ids))):
+            return await several(reader, device_ids, share)
 
     async def kept_send(client: EventHubProducerClient, batch: EventDataBatch) -> None:
         events, key = batch._internal_events, batch._partition_key  # noqa: SLF001 (nothing public gives them)
@@ -111,6 +119,7 @@ def recording() -> Iterator[Recording]:
         patch.object(transaction, "submit", _kept(kept, transaction.submit)),
         patch.object(TableClient, "query_entities", kept_query),
         patch.object(TwinReader, "read", kept_read),
+        patch.object(TwinReader, "several", kept_several),
         patch.object(EventHubProducerClient, "send_batch", kept_send),
         patch.multiple(TableClient, **{name: _kept(kept, getattr(TableClient, name)) for name in _WRITES}),
     ):
@@ -152,7 +161,9 @@ class Replay:
         self._threads.shutdown()
 
     async def _make(self, call: Call) -> None:
-        if call.service == "twins":
+        if call.method == "several":
+            await asyncio.get_running_loop().run_in_executor(self._threads, self._query, call.arguments)
+        elif call.service == "twins":
             await asyncio.get_running_loop().run_in_executor(self._threads, self._read, *call.arguments)
         elif call.service == "transitions":
             await self._send(call)
@@ -166,6 +177,11 @@ class Replay:
 
     def _read(self, device_id: str) -> Any:
         return json.loads(self._protocol.modules.get_twin(device_id, EDGE_AGENT, raw=True).response.content)
+
+    def _query(self, device_ids: Sequence[str]) -> Any:
+        specification = {"query": queries.of_devices(device_ids)}
+        answer = self._protocol.query.get_twins(specification, None, str(queries.PAGE_SIZE), raw=True)
+        return json.loads(answer.response.content)
 
     async def _send(self, call: Call) -> None:
         async with self._lock:

@@ -46,7 +46,7 @@ param resourceTags object = {}
 @description('Whether the app and its storage account are spread over the zones of the region, which must have some. It cannot be changed later.')
 param zoneRedundant bool = false
 
-@description('Partitions of the event hub of twin changes. Each can have an instance of its own that reads twinReadsPerSecond twins, and an S1 hub lets 100 a second be read: two instances come to that, and more would only be throttled. It cannot be changed later.')
+@description('Partitions of the event hub of twin changes. Each can have an instance of its own. They share twinReadsPerSecond and twinQueriesPerMinute, so more than a few help nobody. It cannot be changed later.')
 @minValue(1)
 @maxValue(32)
 param twinChangesPartitions int = 2
@@ -114,11 +114,11 @@ param resyncSchedule string = newIotHubSku == 'F1' ? '0 0 3 * * *' : '0 0 * * * 
 @maxValue(100000)
 param historyLimit int = 500
 
-@description('Most twins that one instance reads in a second; 0: no limit.')
+@description('Most twins that the app reads in a second; 0: no limit. S1 and S2 allow 100 to all who ask.')
 @minValue(0)
-param twinReadsPerSecond int = 50
+param twinReadsPerSecond int = 80
 
-@description('Most pages of twins that one instance asks for in a minute; 0: no limit. A unit of S1 or S2 allows 20 to all who ask.')
+@description('Most queries for twins that the app makes in a minute; 0: no limit. A unit of S1 or S2 allows 20 to all who ask.')
 @minValue(0)
 param twinQueriesPerMinute int = 16
 

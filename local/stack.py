@@ -16,6 +16,7 @@ from local.iothub import IotHub
 from local.notice_board import PEOPLE, URL_SETTING, NoticeBoard
 from local.routed_event import RoutedEvent
 from status_app import services
+from status_app.iothub.budget import Budget
 from status_app.iothub.twins import TwinReader
 from status_app.notify.targets import SETTING, read_targets
 from status_app.notify.webhook import Webhooks
@@ -76,6 +77,7 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
     twins: Callable[[Settings], TwinReader] | None = None,
     own_settings: Mapping[str, str] | None = None,
     notifies: bool = False,
+    budget: Callable[[Settings], Budget] | None = None,
     before: Callable[[Stack], object] | None = None,
 ) -> AsyncIterator[Stack]:
     """Run the app over a table service. No timer fires by itself: `host.run_timer` fires one.
@@ -90,6 +92,7 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
         twins: What reads twins; None: the app's own reader, without its waits.
         own_settings: Further settings of the app.
         notifies: Whether the app gives news to people; they come to a board of this machine.
+        budget: How often it may be asked; None: as the settings say, by the clock.
         before: Called before the app starts: what it does to the hubs waits for the app.
     """
     event_hubs = EventHubs({TWIN_CHANGES: PARTITIONS, TRANSITIONS: PARTITIONS}, now=clock)
@@ -125,10 +128,12 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
         trusted = None if board is None else board.trusted
         read = Settings.read({**os.environ, **settings})
         reader = None if twins is None else twins(read)
+        limits = None if budget is None else budget(read)
         app = services.Services(
             read,
             clock=clock,
             twins=reader,
+            budget=limits,
             sleep=_no_wait,
             targets=read_targets(settings),
             webhooks=Webhooks(sleep=_no_wait, is_local=True, tls=trusted),

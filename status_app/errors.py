@@ -8,6 +8,7 @@
     |   +-- HubRequestError      one request that IoT Hub refused or did not answer (iothub.twins)
     |   +-- DeliveryError        a target did not take a message: it is kept, and sent again (notify.webhook)
     +-- LostRaceError            another writer was first: the device is read again
+    +-- QueryRefusedError        the hub does not take a query: resync goes through the whole fleet
     +-- ContinuationError        a query cannot go on where it stopped: it starts from its beginning
     +-- BatchError               some devices of a batch are left: the host runs it again (reconcile.twin_changes)
     +-- RefusedAddressError      a target is on this machine or its link: it is not asked (notify.webhook)
@@ -71,6 +72,10 @@ class OutOfTimeError(UnavailableError):
 
 class LostRaceError(StatusAppError):
     """The stored rows are no longer those that were read."""
+
+
+class QueryRefusedError(StatusAppError):
+    """The hub does not take a query."""
 
 
 class ContinuationError(StatusAppError):

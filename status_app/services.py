@@ -18,8 +18,11 @@ from status_app.fleet_index.peers import PeerRows
 from status_app.fleet_index.projection import FleetProjection
 from status_app.ingest import dead_letters
 from status_app.ingest.dead_letters import DeadLetters
+from status_app.ingest.partitions import Partitions
 from status_app.iothub.breaker import TwinBreaker, TwinSource
+from status_app.iothub.budget import Budget, Share
 from status_app.iothub.cohorts import CohortReader
+from status_app.iothub.paced_twins import PacedTwins
 from status_app.iothub.twins import TwinReader
 from status_app.notify import notice_rows
 from status_app.notify.causes import CauseNews
@@ -40,6 +43,7 @@ from status_app.reconcile.peer_count import PeerCount
 from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.resync import Resync
 from status_app.reconcile.resync_position import ResyncPosition
+from status_app.reconcile.resync_times import ResyncTimesRow
 from status_app.reconcile.twin_changes import TwinChanges
 from status_app.rollouts import deployment_rows
 from status_app.rollouts.deployment_rows import DeploymentRows
@@ -77,6 +81,7 @@ class Services:
         clock: Callable[[], datetime] | None = None,
         twins: TwinSource | None = None,
         deployments: ListSource | None = None,
+        budget: Budget | None = None,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
         ticks: Callable[[], float] | None = None,
         targets: Sequence[Target] = (),
@@ -90,6 +95,7 @@ class Services:
             clock: The time, in UTC; that of the services by default. A ServiceClock learns from their answers.
             twins: Where twins come from; the hub of the settings by default.
             deployments: Where the hub's list comes from; that hub by default, nowhere where twins are brought along.
+            budget: How often they may be asked for; that of the settings by default.
             sleep: Waits between two attempts to reach a service, in seconds.
             ticks: Seconds that never run back, by which runs end; the machine's by default, or those of a `clock` that
                 is brought along.
@@ -104,12 +110,11 @@ class Services:
         self._sleep = sleep
         learning = self._clock if isinstance(self._clock, ServiceClock) else None
         self._service = table_service(settings.tables, learning)
-        reads = settings.twin_reads_per_second
-        queries = settings.twin_queries_per_minute
+        reads, queries = settings.twin_reads_per_second, settings.twin_queries_per_minute
         self._ticks = ticks or (time.monotonic if clock is None else lambda: self._clock().timestamp())
-        self._hub = twins or TwinReader(
-            settings.iot_hub, reads_per_second=reads, queries_per_minute=queries, sleep=sleep, hub_clock=learning
-        )
+        self._budget = budget or Budget(reads, queries, clock=self._ticks, sleep=sleep)
+        self._partitions = Partitions(settings.twin_changes, self._ticks)
+        self._hub = twins or TwinReader(settings.iot_hub, sleep=sleep, hub_clock=learning)
         self._list = deployments or (self._hub if isinstance(self._hub, TwinReader) else None)
         self._twins = TwinBreaker(self._hub, self._ticks)
         transitions = settings.transitions
@@ -138,7 +143,14 @@ class Services:
     async def twin_changes(self) -> TwinChanges:
         """The handler of twin changes."""
         parts = await self._made()
-        return TwinChanges(parts.reconciler, parts.dead_letters, self._clock, self._ticks)
+
+        def reconciler_of(partition_id: str) -> Reconciler:
+            async def share() -> Share:
+                return self._budget.partition(partition_id, await self._partitions.count())
+
+            return parts.reconciler.reading(PacedTwins(self._twins, share))
+
+        return TwinChanges(reconciler_of, parts.dead_letters, self._clock, self._ticks)
 
     async def flag_stuck(self) -> FlagStuck:
         """The timer of deadlines and of unsent events."""
@@ -158,7 +170,7 @@ class Services:
             await (await self._made()).notices.run()
 
     async def reconciler(self) -> Reconciler:
-        """What looks at devices."""
+        """What looks at devices, at the pace of resync."""
         return (await self._made()).reconciler
 
     def fleet(self) -> Fleet:
@@ -205,13 +217,14 @@ class Services:
             if not self._is_command:
                 await keep_settings(deployments_table, hub, settings.shared)
             projection, former = FleetProjection(index_table, self._sleep), FormerIndex(index_table)
-            cohorts = None
+            twins, cohorts = self._paced(self._budget.resync), None
             if settings.cohort_tags:
-                cohorts = CohortReader(settings.cohort_tags, self._twins, CohortValues(deployments_table))
+                cohorts = CohortReader(settings.cohort_tags, twins, CohortValues(deployments_table))
             hub_list = HubList(rows, self._list, self._clock)
             reconciler = Reconciler(
-                devices, commit, projection, former, outbox, self._twins, policy, hub_list, self._clock, cohorts
+                devices, commit, projection, former, outbox, twins, policy, hub_list, self._clock, cohorts
             )
+            looks = reconciler.reading(self._paced(self._budget.flag_stuck))
             refresh = CohortRefresh(index_table, index, cohorts, reconciler, self._clock) if cohorts else None
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
             peers = PeerCount(PeerRows(index_table), index, self._clock)
@@ -220,16 +233,22 @@ class Services:
             notices, name = NoticeRows(await self._table(notice_rows.TABLE)), settings.fleet
             delivery = Delivery(notices, self._webhooks, name, self._clock, self._ticks)
             causes = CauseNews(notices, indexed, rows, hub, self._clock)
-            position, ticks = ResyncPosition(index_table), self._ticks
+            position, times, ticks = ResyncPosition(index_table), ResyncTimesRow(index_table), self._ticks
             self._parts = _Parts(
-                FlagStuck(index, build, deployments, outbox, reconciler, self._twins, self._clock, ticks, peers),
-                Resync(index, build, position, reconciler, self._twins, self._clock, ticks, refresh),
+                FlagStuck(index, build, deployments, outbox, looks, self._twins, self._clock, ticks, peers),
+                Resync(index, build, position, times, reconciler, twins, self._clock, ticks, refresh),
                 reconciler,
                 DeadLetters(await self._table(dead_letters.TABLE)),
                 EventNews(delivery, self._targets, self._clock),
                 NoticeRun(causes, delivery, self._targets, lambda: build.is_done, ticks),
             )
         return self._parts
+
+    def _paced(self, share: Share) -> PacedTwins:
+        async def given() -> Share:
+            return share
+
+        return PacedTwins(self._twins, given)
 
     async def _table(self, name: str) -> TableClient:
         with table_errors():

@@ -46,10 +46,12 @@ class Settings:
         fleet: What people call the fleet (`FLEET_NAME`); the short name of the hub where it is not set.
         policy: Grace periods and windows.
         history_limit: Transitions that are kept of each device.
-        twin_reads_per_second: Most twins that this process reads in a second; 0: no limit (`TWIN_READS_PER_SECOND`).
-        twin_queries_per_minute: Most pages of twins that this process asks for in a minute; 0: no limit
+        twin_reads_per_second: Most twins that the app reads in a second; 0: no limit (`TWIN_READS_PER_SECOND`).
+        twin_queries_per_minute: Most queries for twins that the app makes in a minute; 0: no limit
             (`TWIN_QUERIES_PER_MINUTE`).
         cohort_tags: Names of the tags by which devices are in cohorts (`COHORT_TAGS`).
+        twin_changes: Connection string or host name of an Event Hubs namespace (`TwinChanges`), and the event hub in it
+            (`TWIN_CHANGES_HUB`); None where they are not set: commands need neither.
         transitions: Connection string or host name of an Event Hubs namespace (`Transitions`), and the event hub in it
             (`TRANSITIONS_HUB`); None where no events are published.
         sends_metrics: Whether metrics go to Azure Monitor (`TELEMETRY`).
@@ -66,6 +68,7 @@ class Settings:
     twin_reads_per_second: int
     twin_queries_per_minute: int
     cohort_tags: tuple[str, ...]
+    twin_changes: tuple[str, str] | None
     transitions: tuple[str, str] | None
     sends_metrics: bool
     schedules: Mapping[str, str]
@@ -93,9 +96,10 @@ class Settings:
                 threshold=_threshold(environment, "FAILURE_THRESHOLD"),
             ),
             history_limit=_count(environment, "HISTORY_LIMIT", 500, least=1),
-            twin_reads_per_second=_count(environment, "TWIN_READS_PER_SECOND", 50, least=0),
+            twin_reads_per_second=_count(environment, "TWIN_READS_PER_SECOND", 80, least=0),
             twin_queries_per_minute=_count(environment, "TWIN_QUERIES_PER_MINUTE", 16, least=0),
             cohort_tags=_cohort_tags(environment),
+            twin_changes=_twin_changes(environment),
             transitions=_transitions(environment),
             sends_metrics=_sends_metrics(environment),
             schedules=read_schedules(environment),
@@ -188,6 +192,11 @@ def read_iot_hub(environment: Mapping[str, str]) -> tuple[str, str]:
 def _connection(environment: Mapping[str, str], name: str) -> str:
     """An Event Hubs connection: a connection string, or the host name that stands beside it; empty for none."""
     return environment.get(name, "").strip() or environment.get(name + _HOST, "").strip()
+
+
+def _twin_changes(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    connection, hub = _connection(environment, "TwinChanges"), environment.get("TWIN_CHANGES_HUB", "").strip()
+    return (connection, hub) if connection and hub else None
 
 
 def _transitions(environment: Mapping[str, str]) -> tuple[str, str] | None:

@@ -45,13 +45,16 @@ class _Hub:
 
     twin: Mapping[str, Any] | None = None
 
-    async def read(self, _device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, _device_id: str, _share: object = None) -> Mapping[str, Any] | None:
         return self.twin
 
-    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+    async def several(self, _device_ids: Sequence[str], _share: object = None) -> None:
+        """It asks no query."""
+
+    async def tags(self, continuation: str | None, device_ids: Sequence[str] = (), share: object = None) -> TwinPage:
         raise NotImplementedError
 
-    async def page(self, _continuation: str | None) -> TwinPage:
+    async def page(self, _continuation: str | None, _share: object = None, _since: object = None) -> TwinPage:
         return TwinPage([self.twin] if self.twin is not None else [], None)
 
 

@@ -15,7 +15,7 @@ from local.certificates import issue_certificates
 from local.clock import utc_now
 from local.faults import Faults
 from local.iothub.authorization import refusal_of
-from local.iothub.registry import Change, Registry
+from local.iothub.registry import Change, Registry, Twin
 from local.iothub.routes import routed_event
 from local.iothub.server import Operation, TwinService
 from local.listener import stop_accepting
@@ -61,7 +61,7 @@ class IotHub:
         self.faults = Faults[Operation]()
         self._route = route
         self._key = b64encode(token_bytes(32)).decode()
-        self._service = TwinService(self.registry, self.faults, self._refusal_of)
+        self._service = TwinService(self.registry, self.faults, self._refusal_of, now)
         certificates = issue_certificates(certificate_folder)
         self.ca_file = certificates.ca_file
         self._tls = certificates.server
@@ -86,6 +86,14 @@ class IotHub:
         """Give this list of deployments from now on; None: nobody may read it."""
         self._service.gives_list = configurations is not None
         self._service.configurations[:] = configurations or []
+
+    def index(self, index_of: Callable[[str], Twin | None] | None) -> None:
+        """Let queries find this of a device, and not what a read gives: their index may be behind by minutes."""
+        self._service.index_of = index_of
+
+    def allow_queries(self, per_minute: int | None) -> None:
+        """Answer so many queries in any minute of the hub's clock, and throttle others, as a tier does; None: all."""
+        self._service.queries_per_minute = per_minute
 
     @property
     def queries(self) -> int:

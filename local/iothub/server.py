@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-import re
 from base64 import b64decode, b64encode
-from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import UTC, datetime
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final, Literal
 from uuid import uuid4
@@ -14,17 +13,11 @@ from uuid import uuid4
 from aiohttp import web
 
 from local.faults import Fault, Faults
-from local.iothub.registry import EDGE_AGENT, Registry, device_twin
+from local.iothub import queries
+from local.iothub.registry import EDGE_AGENT, Registry, Twin, device_twin
 
-_QUERY: Final = re.compile(
-    r"\s*select\s+\*\s+from\s+devices\.modules\s+where\s+(?-i:moduleId)\s*=\s*'(?-i:\$edgeAgent)'\s*", re.IGNORECASE
-)
-_TAGS_QUERY: Final = re.compile(
-    r"\s*select\s+(?-i:deviceId)\s*,\s*tags\s+from\s+devices(?:\s+where\s+(?-i:deviceId)\s+in\s*\[(?P<ids>.*)\])?\s*",
-    re.IGNORECASE,
-)
-_TEXT: Final = re.compile(r"'((?:[^'\\]|\\')*)'")
 _PAGE_SIZE: Final = 100
+_MINUTE: Final = timedelta(minutes=1)
 _CODES: Final = {HTTPStatus.TOO_MANY_REQUESTS: "ThrottlingException", HTTPStatus.INTERNAL_SERVER_ERROR: "ServerError"}
 
 type Operation = Literal["read", "query", "write", "list"]
@@ -40,6 +33,7 @@ class TwinService:
         registry: The twins.
         faults: Orders that come before every answer.
         refusal_of: Says why an Authorization header is refused, or None.
+        now: The hub's clock.
 
     Attributes:
         reads: Twin reads that came in, by device id, whatever became of them.
@@ -47,14 +41,24 @@ class TwinService:
         on_read: Called with the device id as a twin read comes in.
         configurations: The hub's own list of deployments, as it sends it.
         gives_list: Whether it sends that list; else it says that nobody may read it.
+        index_of: What queries find of a device, where their index is behind the registry; None: it never is.
+        queries_per_minute: Queries that are answered in any minute, a page each; None: all. A tier has its own number.
     """
 
     def __init__(
-        self, registry: Registry, faults: Faults[Operation], refusal_of: Callable[[str | None], str | None]
+        self,
+        registry: Registry,
+        faults: Faults[Operation],
+        refusal_of: Callable[[str | None], str | None],
+        now: Callable[[], datetime],
     ) -> None:
         self._registry = registry
         self._faults = faults
         self._refusal_of = refusal_of
+        self._now = now
+        self._answered = deque[datetime]()
+        self.index_of: Callable[[str], Twin | None] | None = None
+        self.queries_per_minute: int | None = None
         self.reads: Counter[str] = Counter()
         self.requests: Counter[Operation] = Counter()
         self.on_read: set[Callable[[str], None]] = set()
@@ -123,32 +127,43 @@ class TwinService:
         except ValueError as error:
             return _refusal(HTTPStatus.BAD_REQUEST, "ArgumentInvalid", f"The request cannot be read: {error}.")
         text = query.get("query") if isinstance(query, Mapping) else None
-        tags = _TAGS_QUERY.fullmatch(text) if isinstance(text, str) else None
-        if not isinstance(text, str) or (tags is None and _QUERY.fullmatch(text) is None) or size < 1:
-            message = (
-                "This stand-in answers two queries, in pages of at least one twin: "
-                "SELECT * FROM devices.modules WHERE moduleId = '$edgeAgent', and "
-                "SELECT deviceId, tags FROM devices, with WHERE deviceId IN ['a', 'b'] or without."
-            )
+        if isinstance(text, str) and len(text) > queries.LIMIT:
+            return _refusal(HTTPStatus.PRECONDITION_FAILED, "PreconditionFailed", "The query is too long.")
+        asked = queries.parse(text) if isinstance(text, str) else None
+        if asked is None or size < 1:
+            message = f"This stand-in answers in pages of at least one twin: {'; '.join(queries.FORMS)}."
             return _refusal(HTTPStatus.BAD_REQUEST, "ArgumentInvalid", message)
-        if tags is not None and tags["ids"] is not None:
-            named = [device.replace("\\'", "'") for device in _TEXT.findall(tags["ids"])]
-            known = [device for device in named if self._registry.get(device) is not None]
-            return web.json_response(self._tagged(known), headers={"x-ms-item-type": "raw"})
+        if self._is_throttled():
+            return _refusal(HTTPStatus.TOO_MANY_REQUESTS, "ThrottlingException", "Too many queries in a minute.")
         # One more than asked for tells whether there is a next page.
-        twins = self._registry.page(min(size, _PAGE_SIZE) + 1, after)
-        page = twins[: min(size, _PAGE_SIZE)]
-        headers = {"x-ms-item-type": "twin" if tags is None else "raw"}
-        if len(twins) > len(page):
+        size = min(size, _PAGE_SIZE)
+        found = self._page(asked, size + 1, after)
+        page = found[:size]
+        headers = {"x-ms-item-type": "twin" if asked.gives == "twins" else "raw"}
+        if len(found) > len(page):
             headers["x-ms-continuation"] = b64encode(page[-1]["deviceId"].encode()).decode()
-        if tags is not None:
-            return web.json_response(self._tagged([twin["deviceId"] for twin in page]), headers=headers)
-        return web.json_response(page, headers=headers)
+        return web.json_response([asked.item(twin, self._registry.tags) for twin in page], headers=headers)
 
-    def _tagged(self, device_ids: Iterable[str]) -> list[Mapping[str, Any]]:
-        """Devices with their tags; one that has none says nothing of them."""
-        found = ((device_id, self._registry.tags(device_id)) for device_id in device_ids)
-        return [{"deviceId": device_id, **({"tags": tags} if tags else {})} for device_id, tags in found]
+    def _page(self, query: queries.Query, size: int, after: str | None) -> list[Twin]:
+        """The next twins that a query is about, in the order of their device ids, those after the device `after`."""
+        if query.device_ids is None and not query.since and self.index_of is None:
+            return self._registry.page(size, after)
+        find = self.index_of or self._registry.get
+        names = query.device_ids or {twin["deviceId"] for twin in self._registry.page(len(self._registry))}
+        found = (find(name) for name in sorted(names) if after is None or name > after)
+        return [twin for twin in found if twin is not None and query.is_about(twin)][:size]
+
+    def _is_throttled(self) -> bool:
+        """Whether a query is one too many for its minute; if not, it counts."""
+        if self.queries_per_minute is None:
+            return False
+        now = self._now()
+        while self._answered and self._answered[0] <= now - _MINUTE:
+            self._answered.popleft()
+        if len(self._answered) >= self.queries_per_minute:
+            return True
+        self._answered.append(now)
+        return False
 
     async def _list_configurations(self, _request: web.Request) -> web.Response:
         if not self.gives_list:

@@ -23,6 +23,7 @@ _LIFECYCLE_OPERATIONS: Final = (
     "createModuleIdentity",
     "deleteModuleIdentity",
 )
+_CREATIONS: Final = ("createDeviceIdentity", "createModuleIdentity")
 _CONNECTION_OPERATIONS: Final = ("deviceConnected", "deviceDisconnected", "moduleConnected", "moduleDisconnected")
 # Only IoT Hub sets system properties, and these two only on what a device sent.
 _SENT_BY_A_DEVICE: Final = ("connection-auth-method", "connection-auth-generation-id")
@@ -77,12 +78,14 @@ class Notification:
         version: Version of the whole twin that the change made; None where the event does not say.
         time: When the hub made the change, in UTC; None where the event does not say.
         lifecycle: An identity was created or deleted, of any kind of device.
+        demands: The version that a queried twin must have to be as new as what is notified; None: only a read is.
     """
 
     device_id: str
     version: int | None = None
     time: datetime | None = None
     lifecycle: bool = False
+    demands: int | None = None
 
 
 def read_notification(event: IncomingEvent) -> Notification | OtherEvent:
@@ -121,11 +124,13 @@ def read_notification(event: IncomingEvent) -> Notification | OtherEvent:
     if device_id in UNADDRESSABLE:
         raise BadEventError("device_id_unaddressable", f"no request can name a device {device_id!r}")
     version = body.get("version")
+    known = version if isinstance(version, int) and not isinstance(version, bool) and not is_lifecycle else None
     return Notification(
         device_id=device_id,
-        version=version if isinstance(version, int) and not isinstance(version, bool) and not is_lifecycle else None,
+        version=known,
         time=timestamp(properties.get("operationTimestamp")),
         lifecycle=is_lifecycle,
+        demands=1 if operation in _CREATIONS else known,
     )
 
 

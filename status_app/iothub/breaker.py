@@ -10,9 +10,11 @@ A read that fails alone opens nothing: of one device alone the hub may have noth
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from status_app.errors import StatusAppError, UnavailableError
+from status_app.iothub.budget import Share
 from status_app.iothub.twins import READERS, HubRequestError, TwinPage
 from status_app.telemetry.logs import log
 
@@ -30,15 +32,24 @@ _log = log(__name__)
 
 
 class TwinSource(Protocol):
-    """Where twins come from."""
+    """Where twins come from. A share says how often the hub may be asked."""
 
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, device_id: str, share: Share | None = None) -> Mapping[str, Any] | None:
         """The `$edgeAgent` twin that the hub holds now; None where it holds none."""
 
-    async def page(self, continuation: str | None) -> TwinPage:
-        """One page of all `$edgeAgent` twins."""
+    async def several(
+        self, device_ids: Sequence[str], share: Share | None = None
+    ) -> Sequence[Mapping[str, Any]] | None:
+        """Twins of some devices by one query; None where it was not asked."""
 
-    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+    async def page(
+        self, continuation: str | None, share: Share | None = None, since: datetime | None = None
+    ) -> TwinPage:
+        """One page of all `$edgeAgent` twins, or of those that have changed since."""
+
+    async def tags(
+        self, continuation: str | None, device_ids: Sequence[str] = (), share: Share | None = None
+    ) -> TwinPage:
         """One page of devices with their tags: of some devices, or of all."""
 
 
@@ -65,7 +76,7 @@ class TwinBreaker:
         """Whether the hub is not asked now."""
         return self._clock() < self._open_until
 
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, device_id: str, share: Share | None = None) -> Mapping[str, Any] | None:
         """As TwinReader.read.
 
         Raises:
@@ -76,24 +87,44 @@ class TwinBreaker:
                 async with self._probe:
                     self._check()
                     if not self._answers:
-                        return await self._watch(lambda: self._twins.read(device_id))
+                        return await self._watch(lambda: self._twins.read(device_id, share))
             self._check()
-            return await self._watch(lambda: self._twins.read(device_id))
+            return await self._watch(lambda: self._twins.read(device_id, share))
 
-    async def page(self, continuation: str | None) -> TwinPage:
+    async def several(
+        self, device_ids: Sequence[str], share: Share | None = None
+    ) -> Sequence[Mapping[str, Any]] | None:
+        """As TwinReader.several; None also where the hub is not asked now.
+
+        Raises:
+            UnavailableError: As of TwinReader.several.
+        """
+        if not self._answers:
+            async with self._probe:
+                if not (self._answers or self.is_open):
+                    return await self._watch(lambda: self._twins.several(device_ids, share), is_query=True)
+        if self.is_open:
+            return None
+        return await self._watch(lambda: self._twins.several(device_ids, share), is_query=True)
+
+    async def page(
+        self, continuation: str | None, share: Share | None = None, since: datetime | None = None
+    ) -> TwinPage:
         """As TwinReader.page.
 
         Raises:
-            ContinuationError: As of TwinReader.page.
+            ContinuationError, QueryRefusedError: As of TwinReader.page.
             UnavailableError: As of TwinReader.page, or the hub is not asked now.
         """
         self._check()
-        return await self._watch(lambda: self._twins.page(continuation), is_query=True)
+        return await self._watch(lambda: self._twins.page(continuation, share, since), is_query=True)
 
-    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+    async def tags(
+        self, continuation: str | None, device_ids: Sequence[str] = (), share: Share | None = None
+    ) -> TwinPage:
         """As TwinReader.tags. Errors as of `page`."""
         self._check()
-        return await self._watch(lambda: self._twins.tags(continuation, device_ids), is_query=True)
+        return await self._watch(lambda: self._twins.tags(continuation, device_ids, share), is_query=True)
 
     def _check(self) -> None:
         if self.is_open:

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import batched
 from typing import Any, Final, Protocol
 
-from status_app.iothub.twins import PAGE_SIZE, TwinPage
+from status_app.iothub import queries
+from status_app.iothub.twins import TwinPage
 from status_app.storage.cohort_values import OTHER, CohortValues
 from status_app.telemetry.logs import log
 from status_core import clean
@@ -40,14 +40,18 @@ class CohortReader:
         self._source = source
         self._values = values
 
+    def asking(self, source: TagPages) -> "CohortReader":
+        """The same cohorts, asked for there."""
+        return CohortReader(self.names, source, self._values)
+
     async def of(self, device_ids: Sequence[str]) -> dict[str, Cohorts]:
-        """The cohorts of some devices, as far as the hub knows them already. A query for each hundred.
+        """The cohorts of some devices, as far as the hub knows them already and a query can name them.
 
         Raises:
             UnavailableError: A service does not answer.
         """
         found: dict[str, Cohorts] = {}
-        for some in batched(device_ids, PAGE_SIZE, strict=False):
+        for some in queries.portions(device_ids):
             found |= await self._cohorts((await self._source.tags(None, some)).twins)
         return found
 

@@ -41,3 +41,11 @@ class TokenBucket:
         self._next = turn + self._period
         if turn > now:
             await self._sleep(turn - now)
+
+    def try_take(self) -> bool:
+        """Take a token if there is one now, and wait for none."""
+        now = self._clock()
+        if self._period and self._next > now:
+            return False
+        self._next = max(self._next, now) + self._period
+        return True

@@ -7,11 +7,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from azure.core.exceptions import AzureError
 
-from status_app.errors import ContinuationError, UnavailableError
+from status_app.errors import ContinuationError, QueryRefusedError, UnavailableError
+from status_app.iothub import queries
+from status_app.iothub.budget import MINUTE, Budget, Share
+from status_app.iothub.queries import PAGE_SIZE
 from status_app.iothub.token_bucket import TokenBucket
 from status_app.retry import RetryPolicy, retry_after
 from status_app.service_clock import ServiceClock
@@ -32,18 +36,17 @@ RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=10.0, within
 """A hub that is silent gets two attempts, one that refuses four. The host runs a batch again if that was too soon."""
 PAGE_TIMEOUTS: Final = 3
 """Times TIMEOUT that an attempt to get a page can take, which has a hundred twins; silent the hub can be for one."""
-MINUTE: Final = 60.0
-"""Seconds after which a throttled query is asked again where the hub does not say: it counts queries by the minute."""
 QUERY_RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=MINUTE, within=150.0)
-PAGE_SIZE: Final = 100
-"""Twins of a page: the most that the hub gives, since S1 allows 20 queries a minute."""
+"""A throttled query is asked again after a minute where the hub does not say: it counts queries by the minute."""
+ONCE: Final = RetryPolicy(attempts=1, first_wait=0.0, longest_wait=0.0, within=0.0)
+"""A query for several twins is not asked again: whom it does not give is read."""
 LIST_RETRY: Final = RetryPolicy(attempts=2, first_wait=0.5, longest_wait=5.0, within=20.0)
 """The list is asked for each minute: the next one is near."""
 LIST_SIZE: Final = 1000
 """More deployments than a hub can have: it gives fewer where nobody says how many."""
-QUERY: Final = f"SELECT * FROM devices.modules WHERE moduleId = '{EDGE_AGENT}'"  # noqa: S608 (of constants)
 
-TAGS_QUERY: Final = "SELECT deviceId, tags FROM devices"
+NO_TURNS: Final = TokenBucket(0)
+"""Lets everything through."""
 
 _ABSENT: Final = ("DeviceNotFound", "ModuleNotFound")
 _BAD_REQUEST: Final = 400
@@ -92,9 +95,9 @@ class TwinReader:
 
     Args:
         iot_hub: Host name of the hub, or a connection string.
-        reads_per_second: Most requests for a twin, further attempts among them; 0: no limit. Queries are not counted:
-            the hub throttles them for themselves.
-        queries_per_minute: Most requests for a page, further attempts among them; 0: no limit.
+        reads_per_second: Most requests for a twin of who brings no share; 0: no limit. Queries are not counted: the hub
+            throttles them for themselves.
+        queries_per_minute: Most requests for a page of who brings no share; 0: no limit.
         sleep: Waits that many seconds, for a turn or before another attempt.
         clock: Seconds that never run back.
         hub_clock: What learns from the answers when they were made.
@@ -115,11 +118,8 @@ class TwinReader:
         timeout: float = TIMEOUT,
     ) -> None:
         self._iot_hub = iot_hub
-        turns = TokenBucket(reads_per_second, clock=clock, sleep=sleep)
-        self._reads = _Requests(turns, RETRY, timeout)
-        turns = TokenBucket(queries_per_minute / MINUTE, clock=clock, sleep=sleep)
-        self._queries = _Requests(turns, query_retry, PAGE_TIMEOUTS * timeout, MINUTE)
-        self._lists = _Requests(TokenBucket(0, clock=clock, sleep=sleep), LIST_RETRY, timeout)
+        self._own = Budget(reads_per_second, queries_per_minute, clock=clock, sleep=sleep).all
+        self._query_retry = query_retry
         self._sleep = sleep
         self._clock = clock
         self._hub_clock = hub_clock or ServiceClock()
@@ -128,15 +128,21 @@ class TwinReader:
         self._lock = threading.Lock()
         self._manager: IoTHubRegistryManager | None = None
 
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, device_id: str, share: Share | None = None) -> Mapping[str, Any] | None:
         """The twin that the hub holds now; None where the device, or its `$edgeAgent`, is not in the hub.
+
+        Args:
+            device_id: The device.
+            share: How often the hub may be asked; that of the reader by default.
 
         Raises:
             UnavailableError: The hub does not answer, throttles, or refuses the app, after a few attempts.
         """
         try:
             twin, _ = await self._ask(
-                lambda protocol: protocol.modules.get_twin(device_id, EDGE_AGENT, raw=True), dict, self._reads
+                lambda protocol: protocol.modules.get_twin(device_id, EDGE_AGENT, raw=True),
+                dict,
+                _Requests((share or self._own).reads, RETRY, self._timeout),
             )
         except HubRequestError as error:
             # Any other 404 is not the hub's word on this device, and must not remove what is stored of it.
@@ -149,41 +155,84 @@ class TwinReader:
         record(TWIN_READS, 1, {"outcome": "found"})
         return twin
 
-    async def page(self, continuation: str | None) -> TwinPage:
-        """One page of all twins. The hub answers a query from an index, which may be behind what `read` gives.
+    async def several(
+        self, device_ids: Sequence[str], share: Share | None = None
+    ) -> Sequence[Mapping[str, Any]] | None:
+        """Twins of some devices by one query, which the hub answers from an index: it may be behind what `read` gives.
+
+        It is asked once, and not at all where it is not its turn now. What the hub puts on further pages, on which it
+        may put anything, is not asked for.
+
+        Args:
+            device_ids: Plain ids, as many as a query holds (queries.portions).
+            share: As of `read`.
+
+        Returns:
+            The twins of the answer, as they came: others too, one twice, or fewer; None where the hub was not asked.
+
+        Raises:
+            UnavailableError: The hub does not answer, throttles, or refuses the query.
+        """
+        if not (share or self._own).queries.try_take():
+            return None
+        items, _ = await self._ask(
+            lambda protocol: protocol.query.get_twins(
+                {"query": queries.of_devices(device_ids)}, None, str(PAGE_SIZE), raw=True
+            ),
+            list,
+            _Requests(NO_TURNS, ONCE, self._timeout),
+        )
+        return [item for item in items if isinstance(item, dict)]
+
+    async def page(
+        self, continuation: str | None, share: Share | None = None, since: datetime | None = None
+    ) -> TwinPage:
+        """One page of all twins, or of those that have changed since a time.
+
+        The hub answers a query from an index, which may be behind what `read` gives.
 
         An item that is no object is left out, and logged: the rest of the fleet is still read.
 
         Args:
             continuation: What the page before gave; None for the first page.
+            share: As of `read`.
+            since: When; None: all.
 
         Raises:
             ContinuationError: The hub does not take the continuation.
+            QueryRefusedError: The hub does not take the query for what has changed.
             UnavailableError: As of `read`; also where the answer is no list.
         """
-        return await self._page(QUERY, continuation)
+        query = queries.ALL if since is None else queries.changed_since(since)
+        try:
+            return await self._page(query, continuation, share)
+        except HubRequestError as error:
+            if since is not None and error.status == _BAD_REQUEST:
+                raise QueryRefusedError from None
+            raise
 
-    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+    async def tags(
+        self, continuation: str | None, device_ids: Sequence[str] = (), share: Share | None = None
+    ) -> TwinPage:
         """One page of devices with their tags, which stand in the twin of a device and not in that of a module.
 
         Args:
             continuation: What the page before gave; None for the first page.
-            device_ids: These devices, at most a page of them; none: all.
+            device_ids: These devices, plain ids, as many as a query holds (queries.portions); none: all.
+            share: As of `read`.
 
         Raises:
             ContinuationError: The hub does not take the continuation.
             UnavailableError: As of `page`.
         """
-        named = ", ".join("'" + device_id.replace("'", "\\'") + "'" for device_id in device_ids)
-        query = f"{TAGS_QUERY} WHERE deviceId IN [{named}]" if device_ids else TAGS_QUERY
-        return await self._page(query, continuation)
+        return await self._page(queries.tags_of(device_ids) if device_ids else queries.TAGS, continuation, share)
 
-    async def _page(self, query: str, continuation: str | None) -> TwinPage:
+    async def _page(self, query: str, continuation: str | None, share: Share | None) -> TwinPage:
         try:
             items, headers = await self._ask(
                 lambda protocol: protocol.query.get_twins({"query": query}, continuation, str(PAGE_SIZE), raw=True),
                 list,
-                self._queries,
+                _Requests((share or self._own).queries, self._query_retry, PAGE_TIMEOUTS * self._timeout, MINUTE),
             )
         except HubRequestError as error:
             if continuation is not None and error.status == _BAD_REQUEST:
@@ -201,7 +250,9 @@ class TwinReader:
             UnavailableError: As of `read`; also where the answer is no list.
         """
         configurations, _ = await self._ask(
-            lambda protocol: protocol.configuration.get_configurations(LIST_SIZE, raw=True), list, self._lists
+            lambda protocol: protocol.configuration.get_configurations(LIST_SIZE, raw=True),
+            list,
+            _Requests(NO_TURNS, LIST_RETRY, self._timeout),
         )
         return configurations
 

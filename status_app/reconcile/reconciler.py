@@ -16,6 +16,7 @@ that lost a race goes into the next round.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
@@ -27,6 +28,7 @@ from status_app.fleet_index.projection import FleetProjection, Projection
 from status_app.fleet_index.rows import Summary, project, said_of
 from status_app.iothub.cohorts import CohortReader
 from status_app.reconcile.batch import Device, each
+from status_app.reconcile.bulk_reads import BulkReads
 from status_app.reconcile.decisions import (
     advanced,
     is_missed,
@@ -75,11 +77,17 @@ class Reconciler:
         self._commit = commit
         self._projection = projection
         self._former = former
-        self._twins = TwinPhase(twins, cohorts)
+        self._twins = TwinPhase(twins, cohorts, BulkReads(clock))
         self._publishing = PublishPhase(reader, outbox)
         self._policy = policy
         self._clock = clock
         self._cache = DeviceCache()
+
+    def reading(self, twins: Twins) -> "Reconciler":
+        """The same reconciler, which reads these twins: what it keeps of devices is shared."""
+        other = copy(self)
+        other._twins = self._twins.reading(twins)  # noqa: SLF001 (its own)
+        return other
 
     async def run(self, tasks: Iterable[Task], deadline: Deadline = NEVER) -> list[Result]:
         """Reconcile the devices of a batch, each once.

@@ -1,8 +1,12 @@
-"""The timer that compares the whole fleet with the table: it heals what a lost notification left behind.
+"""The timer that compares the fleet with the table: it heals what a lost notification left behind.
 
-One query pages through the twins, for the time of a run; the next run goes on where the last one stopped. After the
-last page each device of the index that no page held is looked at, and removed where the hub does not have it. Where it
-has come to is kept every few pages, so that a run which is killed, or that meets a slow hub, has not been in vain.
+Each run asks for the twins that have changed since the last one. Once a day, and after a release, every twin is
+compared: what the hub says of configurations changes no time, and a deleted device is on no page.
+
+Such a whole pass takes as many runs as it needs. One query pages through the twins, for the time of a run; the next run
+goes on where the last one stopped. After the last page each device of the index that no page held is looked at, and
+removed where the hub does not have it. Where it has come to is kept every few pages, so that a run which is killed, or
+that meets a slow hub, has not been in vain.
 
 Each run checks a part of the index too (index_build.py).
 """
@@ -12,15 +16,24 @@ from datetime import datetime
 from itertools import batched
 from typing import Any, Final, Protocol
 
-from status_app.errors import ContinuationError, LostRaceError, OutOfTimeError, UnavailableError
+from status_app.errors import (
+    ContinuationError,
+    LostRaceError,
+    OutOfTimeError,
+    QueryRefusedError,
+    UnavailableError,
+)
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.ingest.notifications import UNADDRESSABLE
+from status_app.iothub.queries import PAGE_SIZE
 from status_app.iothub.twins import TwinPage
 from status_app.reconcile.batch import AT_ONCE
 from status_app.reconcile.cohort_refresh import CohortRefresh
+from status_app.reconcile.decisions import QUERIES_LAG
 from status_app.reconcile.index_build import IndexBuild
 from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
+from status_app.reconcile.resync_times import ResyncTimes, ResyncTimesRow
 from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Outcome, Queried, Unseen
 from status_app.retry import Deadline
@@ -45,18 +58,19 @@ _log = log(__name__)
 class TwinPages(Protocol):
     """Where the twins of the fleet are queried."""
 
-    async def page(self, continuation: str | None) -> TwinPage:
-        """One page of all `$edgeAgent` twins."""
+    async def page(self, continuation: str | None, since: datetime | None = None) -> TwinPage:
+        """One page of all `$edgeAgent` twins, or of those that have changed since."""
 
 
 class Resync:
-    """Makes the table equal to what the hub holds, for every device."""
+    """Makes the table equal to what the hub holds: of what has changed in each run, of every device each day."""
 
     def __init__(  # noqa: PLR0913, PLR0917 (each is a part that it needs)
         self,
         index: FleetIndex,
         build: IndexBuild,
         position: ResyncPosition,
+        times: ResyncTimesRow,
         reconciler: Reconciler,
         twins: TwinPages,
         clock: Callable[[], datetime],
@@ -66,6 +80,7 @@ class Resync:
         self._index = index
         self._build = build
         self._position = position
+        self._times = times
         self._reconciler = reconciler
         self._twins = twins
         self._clock = clock
@@ -73,7 +88,7 @@ class Resync:
         self._cohorts = cohorts
 
     async def run(self) -> None:
-        """Go on with the cycle under way, or begin one.
+        """Compare what has changed, and go on with the whole pass that is under way, or begin one that is due.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -86,7 +101,7 @@ class Resync:
             _log.info("resync: another run is under way")
             return
         try:
-            await self._query(cycle, report, queries, end)
+            await self._pass(cycle, report, queries, end)
         except LostRaceError:
             _log.warning("resync: this run was over, and another goes on with its cycle")
         if self._cohorts is not None:
@@ -101,8 +116,69 @@ class Resync:
         record(RESYNC_HEALED, report.outcomes[Outcome.HEALED] + report.outcomes[Outcome.REMOVED])
         report.finish("resync")
 
-    async def _query(self, cycle: Cycle, report: RunReport, queries: Deadline, end: Deadline) -> None:
-        """Take pages, until the last of them, or as many as there is time for."""
+    async def _pass(self, cycle: Cycle, report: RunReport, queries: Deadline, end: Deadline) -> None:
+        """What a run compares. A whole pass that begins in it comes first, and the changes are left to the next run."""
+        times = await self._times.read()
+        is_under_way = cycle.continuation is not None
+        is_due = is_under_way or times.is_whole_due(self._clock())
+        if times.changed is not None and (is_under_way or not is_due):
+            is_due = not await self._changes(times, report, queries, end) or is_due
+            await self._times.write(times)
+        if not is_due:
+            await self._position.give_back(cycle)
+            return
+        if not is_under_way:
+            times.begin_whole(self._clock())
+            await self._times.write(times)
+        if await self._query(cycle, report, queries, end):
+            times.end_whole()
+            await self._times.write(times)
+
+    async def _changes(self, times: ResyncTimes, report: RunReport, queries: Deadline, end: Deadline) -> bool:
+        """Compare the twins that have changed since the last time; the times say how far that has come.
+
+        Returns:
+            False where the hub does not take the query.
+        """
+        assert times.changed is not None  # noqa: S101 (who calls has looked)
+        twins, since = 0, times.changed - QUERIES_LAG
+        while twins < TWINS_PER_RUN:
+            queried = self._clock()
+            if times.continuation is None:
+                times.changes_began = queried
+            try:
+                async with queries.limits("iothub"):
+                    page = await self._twins.page(times.continuation, since)
+            except QueryRefusedError:
+                _log.warning("resync: the hub does not take the query for changes, and the whole fleet is compared")
+                return False
+            except ContinuationError:
+                times.continuation = None
+                twins += PAGE_SIZE  # a hub that takes none would keep the run busy
+                continue
+            except UnavailableError as error:
+                _log.info("resync: the next run goes on with the changes: %s", error)
+                report.errors += [] if twins else [error]
+                break
+            if await self._compare(page, queried, report, end) is None:
+                break
+            times.continuation, twins = page.continuation, twins + max(1, len(page.twins))
+            if times.continuation is None:
+                times.changed = times.changes_began
+                break
+        return True
+
+    async def _compare(self, page: TwinPage, queried: datetime, report: RunReport, end: Deadline) -> set[int] | None:
+        """The devices of a page, compared; None where the time was over, and the page has to come again."""
+        devices = {device: twin for twin in page.twins if (device := _device(twin)) is not None}
+        results = await self._reconciler.run((Queried(device, twin, queried) for device, twin in devices.items()), end)
+        report.add(results)
+        if any(isinstance(result.error, OutOfTimeError) for result in results):
+            return None
+        return set(map(digest, devices))
+
+    async def _query(self, cycle: Cycle, report: RunReport, queries: Deadline, end: Deadline) -> bool:
+        """Take pages, until the last of them, or as many as there is time for. Whether it came to the last one."""
         added, pages, twins = set[int](), 0, 0
         while twins < TWINS_PER_RUN:
             queried = self._clock()
@@ -114,20 +190,16 @@ class Resync:
                 await self._position.clear(cycle)
                 cycle, added = Cycle(), set()
                 if not await self._position.take(cycle, self._clock()):
-                    return
+                    return False
                 continue
             except UnavailableError as error:
                 _log.info("resync: the next run goes on behind %d pages: %s", pages, error)
                 if not pages:
                     report.errors.append(error)
                 break
-            devices = {device: twin for twin in page.twins if (device := _device(twin)) is not None}
-            tasks = [Queried(device, twin, queried) for device, twin in devices.items()]
-            results = await self._reconciler.run(tasks, end)
-            report.add(results)
-            if any(isinstance(result.error, OutOfTimeError) for result in results):
-                break  # this page again
-            found = set(map(digest, devices))
+            found = await self._compare(page, queried, report, end)
+            if found is None:
+                break
             cycle.seen |= found
             added |= found
             cycle.continuation = page.continuation
@@ -135,7 +207,7 @@ class Resync:
             if cycle.continuation is None:
                 await self._look_for_the_gone(cycle.seen, report, end)
                 await self._position.clear(cycle)
-                return
+                return True
             if pages % PAGES_KEPT == 0:
                 await self._position.keep(cycle, added)
                 added = set()
@@ -143,6 +215,7 @@ class Resync:
             await self._position.write(cycle, added)
         else:
             await self._position.give_back(cycle)
+        return False
 
     async def _look_for_the_gone(self, seen: set[int], report: RunReport, end: Deadline) -> None:
         """Look at each device of the index that was on no page: a query may lag, so a read decides."""

@@ -30,16 +30,23 @@ class BatchError(StatusAppError):
 
 
 class TwinChanges:
-    """Handles batches of twin-change and lifecycle events."""
+    """Handles batches of twin-change and lifecycle events.
+
+    Args:
+        reconciler_of: What reconciles the devices of a partition.
+        dead_letters: Where events are given up.
+        clock: The time, in UTC.
+        ticks: Seconds that never run back.
+    """
 
     def __init__(
         self,
-        reconciler: Reconciler,
+        reconciler_of: Callable[[str], Reconciler],
         dead_letters: DeadLetters,
         clock: Callable[[], datetime],
         ticks: Callable[[], float],
     ) -> None:
-        self._reconciler = reconciler
+        self._reconciler_of = reconciler_of
         self._dead_letters = dead_letters
         self._clock = clock
         self._ticks = ticks
@@ -73,7 +80,8 @@ class TwinChanges:
             else:
                 devices.setdefault(notification.device_id, []).append((event, notification))
         tasks = [Notified(_joined([notification for _, notification in joined])) for joined in devices.values()]
-        for result in await self._reconciler.run(tasks, looks):
+        reconciler = self._reconciler_of(events[0].partition_id if events else "")
+        for result in await reconciler.run(tasks, looks):
             arrived = [event for event, _ in devices[result.task.device_id]]
             counts[await self._outcome(result, arrived, end, last=attempt >= MAX_RETRIES)] += 1
         # Place and age tell somebody who watches a flood how far it has gone.
@@ -119,10 +127,13 @@ def _joined(notifications: Sequence[Notification]) -> Notification:
     """One notification for all of one device: the newest version and time, of those that say."""
     versions = [notification.version for notification in notifications]
     times = [notification.time for notification in notifications if notification.time is not None]
+    demands = [notification.demands for notification in notifications if notification.demands is not None]
+    is_said = len(demands) == len(times) == len(notifications)
     known = [version for version in versions if version is not None]
     return Notification(
         device_id=notifications[0].device_id,
         version=max(known) if len(known) == len(versions) else None,
         time=max(times, default=None),
         lifecycle=any(notification.lifecycle for notification in notifications),
+        demands=max(demands) if is_said else None,
     )

@@ -1,12 +1,14 @@
 """The phase in which twins are read, and at the first look at a device the cohorts that it is in."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
-from status_app.errors import UnavailableError
-from status_app.iothub.cohorts import CohortReader
+from status_app.errors import OutOfTimeError, UnavailableError
+from status_app.iothub.cohorts import CohortReader, TagPages
 from status_app.iothub.twins import READERS
 from status_app.reconcile.batch import Device, each
+from status_app.reconcile.bulk_reads import BulkReads, ManyTwins, QueriedTwin
 from status_app.reconcile.decisions import QUERIES_LAG, needs_a_read
 from status_app.reconcile.tasks import Due, Queried, Tagged
 from status_app.retry import Deadline
@@ -18,7 +20,7 @@ READING: Final = 0.6
 _log = log(__name__)
 
 
-class Twins(Protocol):
+class Twins(ManyTwins, TagPages, Protocol):
     """Where twins are read."""
 
     async def read(self, device_id: str) -> Mapping[str, Any] | None:
@@ -31,11 +33,17 @@ class TwinPhase:
     Args:
         twins: Where twins are read.
         cohorts: Where cohorts are read; None where there are none.
+        bulk_reads: What queries many twins, where that is as good.
     """
 
-    def __init__(self, twins: Twins, cohorts: CohortReader | None) -> None:
+    def __init__(self, twins: Twins, cohorts: CohortReader | None, bulk_reads: BulkReads) -> None:
         self._twins = twins
         self._cohorts = cohorts
+        self._bulk_reads = bulk_reads
+
+    def reading(self, twins: Twins) -> "TwinPhase":
+        """The same phase, which asks there."""
+        return TwinPhase(twins, self._cohorts.asking(twins) if self._cohorts else None, self._bulk_reads)
 
     async def run(self, devices: Sequence[Device], deadline: Deadline) -> None:
         """Read the twin, and where it is new the cohorts, of each device that needs them."""
@@ -43,11 +51,23 @@ class TwinPhase:
         await self._read_cohorts(devices, deadline.part(READING))
 
     async def _read_twins(self, devices: Sequence[Device], deadline: Deadline) -> None:
-        """Read the twins of all devices that need theirs."""
+        """Read the twins of all devices that need theirs: many by a query, the others one by one."""
+        waiting = [
+            device
+            for device in devices
+            if device.outcome is None and device.error is None and not isinstance(device.task, Tagged)
+        ]
+        queried: Mapping[str, QueriedTwin] = {}
+        with suppress(OutOfTimeError):  # the reads say so of each device
+            async with deadline.limits("iothub"):
+                queried = await self._bulk_reads.read(self._twins, ((device.task, device.stored) for device in waiting))
 
         async def read(device: Device) -> None:
             if isinstance(device.task, Queried) and not needs_a_read(device.task, device.stored):
                 device.twin, device.holds_until = device.task.twin, device.task.queried - QUERIES_LAG
+                return
+            if (found := queried.get(device.device_id)) is not None:
+                device.twin, device.holds_until = found.twin, found.asked - QUERIES_LAG
                 return
             try:
                 device.twin = await self._twins.read(device.device_id)
@@ -57,11 +77,6 @@ class TwinPhase:
                 _log.info("device %r: flagged as it was last seen: %s", device.device_id, error)
                 device.is_silent = True
 
-        waiting = [
-            device
-            for device in devices
-            if device.outcome is None and device.error is None and not isinstance(device.task, Tagged)
-        ]
         await each(waiting, read, deadline, service="iothub", at_once=READERS)
 
     async def _read_cohorts(self, devices: Sequence[Device], deadline: Deadline) -> None:

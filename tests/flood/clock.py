@@ -2,11 +2,12 @@
 
 import asyncio
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from status_app.iothub.budget import Share
 from status_app.iothub.twins import TwinReader
 from status_app.settings import Settings
 
@@ -57,15 +58,27 @@ class ReadClock:
 
 
 class ClockedReader(TwinReader):
-    """The app's reader, with the setting's limit, by such a clock."""
+    """The app's reader by such a clock.
+
+    Attributes:
+        queries: When the hub was asked for twins of some devices, in seconds of the clock.
+    """
 
     def __init__(self, settings: Settings, clock: ReadClock) -> None:
-        super().__init__(
-            settings.iot_hub, reads_per_second=settings.twin_reads_per_second, sleep=clock.sleep, clock=clock
-        )
-        self.limit = settings.twin_reads_per_second
+        super().__init__(settings.iot_hub, sleep=clock.sleep, clock=clock)
+        self.queries: list[float] = []
+        self._now = clock
         self._reading = clock.reading
 
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, device_id: str, share: Share | None = None) -> Mapping[str, Any] | None:
         with self._reading():
-            return await super().read(device_id)
+            return await super().read(device_id, share)
+
+    async def several(
+        self, device_ids: Sequence[str], share: Share | None = None
+    ) -> Sequence[Mapping[str, Any]] | None:
+        with self._reading():
+            at = self._now()
+            twins = await super().several(device_ids, share)
+            self.queries += [] if twins is None else [at]
+            return twins

@@ -18,6 +18,7 @@ from azure.data.tables.aio import TableServiceClient
 
 from local.stack import TRANSITIONS, TWIN_CHANGES, Stack, running_stack
 from status_app.ingest.event_batch import IncomingEvent
+from status_app.iothub.budget import QUERIES_OF_RESYNC, READS_OF_A_TIMER, Budget
 from status_app.settings import Settings
 
 from .backlog import Backlog, change, twin_of
@@ -58,11 +59,14 @@ class Seen:
     """What was seen of a drain.
 
     Attributes:
-        limit: `TWIN_READS_PER_SECOND`.
+        limit: Twins that may be read in a second for twin changes.
+        query_limit: Queries that may be made in a minute for them.
         places: Of each device that has one notification: its partition and sequence number.
         floods_on: Notifications that came while the app drained.
         sent: Last sequence number of each partition of `twin-changes`.
         reads: When the hub was asked for a twin, in seconds of the clock.
+        queries: When it was asked for those of several devices.
+        took: Seconds of the clock from the start of the app to its end: how long the limits made it wait.
         held: How many events of each kind the process held, each time that was looked at.
         batches: All batches, in order.
         twins: The twins of the hub at the end.
@@ -72,10 +76,13 @@ class Seen:
     """
 
     limit: int = 0
+    query_limit: int = 0
     places: dict[str, tuple[str, int]] = field(default_factory=dict)
     floods_on: int = 0
     sent: Mapping[str, int] = field(default_factory=dict)
     reads: list[float] = field(default_factory=list)
+    queries: list[float] = field(default_factory=list)
+    took: float = 0.0
     held: list[Counter[str]] = field(default_factory=list)
     batches: list[Batch] = field(default_factory=list)
     twins: dict[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -99,14 +106,25 @@ async def drain(waiting: Backlog, tables: str, tell: Callable[[str], None] = lam
     watch = _Watch(seen, clock, waiting, tell)
 
     def twins(settings: Settings) -> ClockedReader:
-        seen.limit = settings.twin_reads_per_second
-        return ClockedReader(settings, clock)
+        reader = ClockedReader(settings, clock)
+        seen.limit = round(settings.twin_reads_per_second * (1 - 2 * READS_OF_A_TIMER))
+        seen.query_limit = round(settings.twin_queries_per_minute * (1 - QUERIES_OF_RESYNC))
+        seen.queries = reader.queries
+        return reader
+
+    def budget(settings: Settings) -> Budget:
+        limits = settings.twin_reads_per_second, settings.twin_queries_per_minute
+        return Budget(*limits, clock=clock, sleep=clock.sleep)
 
     with tempfile.TemporaryDirectory() as folder, _listening(watch):
-        async with running_stack(Path(folder), tables, clock.utc, twins=twins, before=watch.fill) as stack:
+        async with running_stack(
+            Path(folder), tables, clock.utc, twins=twins, budget=budget, before=watch.fill
+        ) as stack:
+            began = clock.now
             while seen.sent != (newest := stack.event_hubs.last_sequence(TWIN_CHANGES)):
                 seen.sent = newest
                 await stack.drained()
+            seen.took = clock.now - began
             seen.failed = sum(not outcome.ok for outcome in stack.host.invocations)
             for device in (*waiting.flooding, *waiting.single):
                 seen.twins[device] = stack.iot_hub.registry.get(device) or {}

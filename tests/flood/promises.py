@@ -1,7 +1,7 @@
 """What must hold of a drain, each promise by itself: what is broken, in sentences."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from local.stack import PARTITIONS, ROOT
 from status_core import evaluate
@@ -51,16 +51,22 @@ def fairness(seen: Seen) -> Iterator[str]:
 
 
 def twin_reads(seen: Seen) -> Iterator[str]:
-    """No second has more twin reads than the setting allows, and no batch reads a device twice."""
-    ends = seen.reads[seen.limit :]
-    shortest = min((end - begin for begin, end in zip(seen.reads, ends, strict=False)), default=None)
-    if shortest is None:
-        yield f"{len(seen.reads)} reads say nothing of a limit of {seen.limit} a second"
-    elif shortest < 1 - _ROUNDING:
-        yield f"{seen.limit + 1} twins were read within {shortest} s, where {seen.limit} a second are allowed"
+    """No second has more twin reads than are allowed for twin changes, and no batch reads a device twice."""
+    yield from _too_many(seen.reads, seen.limit, 1)
     most = max(batch.most_reads for batch in seen.batches)
-    if most != 1:
+    if most > 1:
         yield f"a device was read {most} times in one batch"
+
+
+def queries(seen: Seen) -> Iterator[str]:
+    """No minute has more queries than are allowed for twin changes."""
+    yield from _too_many(seen.queries, seen.query_limit, 60)
+
+
+def _too_many(times: Sequence[float], limit: int, seconds: int) -> Iterator[str]:
+    shortest = min((end - begin for begin, end in zip(times, times[limit:], strict=False)), default=None)
+    if shortest is not None and shortest < seconds - _ROUNDING:
+        yield f"the hub was asked {limit + 1} times within {shortest} s, where {limit} in {seconds} s are allowed"
 
 
 def progress(seen: Seen) -> Iterator[str]:
@@ -83,7 +89,7 @@ def progress(seen: Seen) -> Iterator[str]:
             yield f"partition {partition}: lag went from {batches[0].lag} s to {batches[-1].lag} s"
 
 
-PROMISES = (memory, last_twins, fairness, twin_reads, progress)
+PROMISES = (memory, last_twins, fairness, twin_reads, queries, progress)
 
 
 def broken(seen: Seen) -> Mapping[str, list[str]]:

@@ -23,6 +23,8 @@ def test_a_flood_is_drained_as_promised(seen: Seen, promise: Callable[[Seen], It
     assert list(promise(seen)) == []
 
 
-def test_a_flood_costs_reads_by_its_devices_and_not_by_its_notifications(seen: Seen) -> None:
+def test_a_flood_costs_reads_by_its_devices_and_not_by_its_notifications_and_fewer_by_its_queries(seen: Seen) -> None:
     assert seen.floods_on > 0
-    assert DEVICES < len(seen.reads) <= DEVICES + seen.floods_on
+    assert len(seen.reads) > seen.limit, "the limit was never reached"
+    assert len(seen.reads) < DEVICES + seen.floods_on
+    assert len(seen.queries) > 0

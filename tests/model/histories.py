@@ -45,6 +45,8 @@ _late = st.builds(Fault, st.integers(5, 12), st.sampled_from([Trouble.KILLED, Tr
 _between = st.builds(
     Fault, st.integers(8, 30), st.sampled_from([Trouble.RIVAL, Trouble.PAUSED]), _device, changes, pause=st.just(2)
 )
+_lag = st.lists(st.integers(0, 3), max_size=3).map(tuple)
+_pages = st.lists(st.sampled_from(Page), max_size=4).map(tuple)
 deliveries = st.builds(
     Run,
     st.just("delivery"),
@@ -53,14 +55,16 @@ deliveries = st.builds(
     picks=st.lists(st.integers(0, 7), min_size=1, max_size=4).map(tuple),
     keeps=st.booleans(),
     gives_up=st.booleans(),
+    lag=_lag,
+    pages=_pages,
 )
 timers = st.builds(
     Run,
     st.sampled_from(["flag_stuck", "flag_stuck", "resync"]),
     _process,
     faults,
-    lag=st.lists(st.integers(0, 3), max_size=3).map(tuple),
-    pages=st.lists(st.sampled_from(Page), max_size=4).map(tuple),
+    lag=_lag,
+    pages=_pages,
 )
 runs = st.one_of(deliveries, deliveries, timers)
 waits = st.builds(Wait, st.sampled_from([1, 20, 45, 90, 600, 1000, 1900]))
@@ -114,6 +118,8 @@ def histories(devices: int, length: int) -> st.SearchStrategy[History]:
         twins_per_run=st.sampled_from([10_000, 1]),
         page_size=st.sampled_from([100, 1]),
         pages_kept=st.sampled_from([5, 1, 2]),
+        enough=st.sampled_from([1, 1, 2, 8]),
+        whole_every=st.sampled_from([0, 1, 24]),
     )
 
 

@@ -176,21 +176,45 @@ class Hub:
         self._process = process
         self._world = world
 
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, device_id: str, _share: object = None) -> Mapping[str, Any] | None:
         device = self._world.devices[device_id]
         twin: Mapping[str, Any] | None = await self._process.call("iothub", "read", lambda: device.twin)
         return twin
 
-    async def tags(self, _continuation: str | None, _device_ids: Sequence[str] = ()) -> TwinPage:
+    async def tags(self, _continuation: str | None, _device_ids: Sequence[str] = (), _share: object = None) -> TwinPage:
         raise AssertionError("no cohorts are asked for")
 
-    async def page(self, continuation: str | None) -> TwinPage:
+    async def several(self, device_ids: Sequence[str], _share: object = None) -> Sequence[Mapping[str, Any]]:
+        """Twins of some devices, of the hub's own index."""
+        world = self._world
+
+        def do() -> list[Mapping[str, Any]]:
+            kind = next(world.pages, Page.WHOLE)
+            names = world.devices if kind is Page.FOREIGN else device_ids
+            known = (_behind(world.devices[name], world.lag.get(name, 0)) for name in names)
+            twins: list[Mapping[str, Any]] = [twin for twin in known if twin is not None]
+            match kind:
+                case Page.EMPTY:
+                    return []
+                case Page.SHORT:
+                    return twins[:1]
+                case Page.REPEATED:
+                    return [*twins, *twins[:1]]
+                case Page.TORN:
+                    return [{"deviceId": twin["deviceId"], "moduleId": "$edgeAgent"} for twin in twins]
+            return twins
+
+        twins: Sequence[Mapping[str, Any]] = await self._process.call("iothub", "several", do)
+        return twins
+
+    async def page(self, continuation: str | None, _share: object = None, since: datetime | None = None) -> TwinPage:
         """A page of what the hub's own index holds: it may be behind what `read` gives."""
         world = self._world
 
         def do() -> TwinPage:
             twins = {name: _behind(device, world.lag.get(name, 0)) for name, device in sorted(world.devices.items())}
             left = [name for name, twin in twins.items() if twin is not None and name > (continuation or "")]
+            left = [name for name in left if since is None or _changed_at(twins[name]) >= since]
             kind = next(world.pages, Page.WHOLE)
             if kind is Page.EMPTY:
                 return TwinPage([], continuation or BEFORE_ALL)
@@ -227,6 +251,12 @@ class Publisher:
 
     async def close(self) -> None:
         """Nothing is open."""
+
+
+def _changed_at(twin: Mapping[str, Any] | None) -> datetime:
+    """When a twin was changed last."""
+    sections = () if twin is None else twin["properties"].values()
+    return max(datetime.fromisoformat(section["$metadata"]["$lastUpdated"]) for section in sections)
 
 
 def _behind(device: Device, lag: int) -> dict[str, Any] | None:

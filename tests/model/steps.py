@@ -42,7 +42,7 @@ class Jump:
 
 
 class Page(StrEnum):
-    """What is wrong with a page of a query."""
+    """What is wrong with a page of a query, be it one for the twins of some devices."""
 
     WHOLE = "whole"
     SHORT = "short"
@@ -53,6 +53,8 @@ class Page(StrEnum):
     """It has a twin twice, and the next one has some of its twins again."""
     TORN = "torn"
     """It has some twins without their properties."""
+    FOREIGN = "foreign"
+    """Where some devices were asked for, it has all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ class Run:
         picks: Of a delivery, the notifications by number: those that wait, in any order, or one twice.
         keeps: Of a delivery, whether its notifications come again.
         gives_up: Of a delivery, whether the host's last attempt is among its attempts.
-        lag: Of a resync, how many twins the query is behind with each device.
-        pages: Of a resync, what its first pages are like.
+        lag: Of a delivery or a resync, how many twins queries are behind with each device.
+        pages: Of these, what the first pages are like.
     """
 
     what: Literal["delivery", "flag_stuck", "resync"]
@@ -97,6 +99,8 @@ class History:
     Attributes:
         seed: Of the order in which calls that are under way at the same time come to their service.
         transaction_limit: Rows of a transaction: few of them make a change of many parts of a small device.
+        enough: Devices for which a query is made.
+        whole_every: Hours from one whole pass of resync to the next.
     """
 
     steps: tuple[Step, ...]
@@ -107,3 +111,5 @@ class History:
     twins_per_run: int = 10_000
     page_size: int = 100
     pages_kept: int = 5
+    enough: int = 1
+    whole_every: int = 0

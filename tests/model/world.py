@@ -15,7 +15,7 @@ from unittest.mock import patch
 from status_app.errors import UnavailableError
 from status_app.fleet_index import former, lookups, projection, rows
 from status_app.ingest.event_batch import IncomingEvent
-from status_app.reconcile import resync
+from status_app.reconcile import bulk_reads, resync, resync_times
 from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
 from status_app.settings import Settings
 from status_app.status_table import commit, reader
@@ -203,6 +203,7 @@ class World:
     async def _run(self, run: Run) -> None:
         process = self.processes[run.process]
         process.expect(run.faults)
+        self.lag, self.pages = dict(zip(self.devices, run.lag, strict=False)), iter(run.pages)
         try:
             with _refused_at_most():
                 if run.what == "delivery":
@@ -210,7 +211,6 @@ class World:
                 elif run.what == "flag_stuck":
                     await (await process.services.flag_stuck()).run()
                 else:
-                    self.lag, self.pages = dict(zip(self.devices, run.lag, strict=False)), iter(run.pages)
                     await (await process.services.resync()).run()
         except Killed:
             self._replace(run.process)
@@ -250,6 +250,8 @@ def world(history: History) -> Iterator[World]:
         stack.enter_context(patch.object(former, "_PARTITIONS", {shard: former._PARTITIONS[shard] for shard in SHARDS}))  # noqa: SLF001
         stack.enter_context(patch.object(resync, "TWINS_PER_RUN", history.twins_per_run))
         stack.enter_context(patch.object(resync, "PAGES_KEPT", history.pages_kept))
+        stack.enter_context(patch.object(bulk_reads, "ENOUGH", history.enough))
+        stack.enter_context(patch.object(resync_times, "WHOLE_EVERY", timedelta(hours=history.whole_every)))
         stack.enter_context(patch.object(transaction, "submit", submit))
         found = World(history)
         log.addHandler(found.told)

@@ -14,11 +14,12 @@ import pytest
 from azure.data.tables.aio import TableServiceClient
 from model.promises import broken_promises
 
-from status_app.errors import ContinuationError, UnavailableError
+from status_app.errors import ContinuationError, QueryRefusedError, UnavailableError
 from status_app.fleet_index.rows import MOVED
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.iothub.twins import TwinPage
-from status_app.reconcile import flag_stuck
+from status_app.reconcile import flag_stuck, resync_times
+from status_app.reconcile.bulk_reads import changed_at
 from status_app.reconcile.device_cache import DeviceCache
 from status_app.services import Services
 from status_app.settings import Settings
@@ -49,6 +50,11 @@ class Hub:
         on_page: Called with a page that is made and has not arrived.
         listed: The hub's own list of deployments; None: it refuses it.
         lists: How often it was asked for that list.
+        changes_asked: What the queries for changes asked for.
+        refuses_changes: It does not take such a query.
+        queried: The devices of each query for the twins of some.
+        answers: Makes another answer of a query for the twins of some devices out of the right one; None: it does not
+            answer.
     """
 
     def __init__(self) -> None:
@@ -68,8 +74,12 @@ class Hub:
         self.on_page: Callable[[TwinPage], Awaitable[object]] | None = None
         self.listed: list[Any] | None = None
         self.lists = 0
+        self.changes_asked: list[tuple[str | None, datetime]] = []
+        self.refuses_changes = False
+        self.queried: list[Sequence[str]] = []
+        self.answers: Callable[[list[dict[str, Any]]], list[Any] | None] = list
 
-    async def read(self, device_id: str) -> Mapping[str, Any] | None:
+    async def read(self, device_id: str, _share: object = None) -> Mapping[str, Any] | None:
         self.reads.append(device_id)
         twin = self.twins.get(device_id)
         if self.on_read is not None:
@@ -84,7 +94,17 @@ class Hub:
             raise UnavailableError("iothub", "answer 403")
         return self.listed
 
-    async def page(self, continuation: str | None) -> TwinPage:
+    async def several(self, device_ids: Sequence[str], _share: object = None) -> Sequence[Mapping[str, Any]]:
+        self.queried.append(device_ids)
+        known = self.twins | self.lagging
+        answer = self.answers([twin for name in device_ids if (twin := known.get(name)) is not None])
+        if answer is None:
+            raise UnavailableError("iothub", "answer 429")
+        return answer
+
+    async def page(self, continuation: str | None, _share: object = None, since: datetime | None = None) -> TwinPage:
+        if since is not None:
+            return self._changed(continuation, since)
         self.asked.append(continuation)
         if continuation in self.refused:
             raise ContinuationError
@@ -100,7 +120,7 @@ class Hub:
             await self.on_page(page)
         return page
 
-    async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
+    async def tags(self, continuation: str | None, device_ids: Sequence[str] = (), _share: object = None) -> TwinPage:
         self.tag_queries.append([*device_ids])
         if self.tags_are_down:
             raise UnavailableError("iothub", "answer 429")
@@ -108,6 +128,16 @@ class Hub:
         known = [device for device in known if device > (continuation or "")]
         found = [{"deviceId": device, "tags": self.device_tags.get(device, {})} for device in known[: self.page_size]]
         return TwinPage(found, known[self.page_size - 1] if len(known) > self.page_size else None)
+
+    def _changed(self, continuation: str | None, since: datetime) -> TwinPage:
+        self.changes_asked.append((continuation, since))
+        if self.refuses_changes:
+            raise QueryRefusedError
+        found = [twin for _, twin in sorted((self.twins | self.lagging).items()) if twin is not None]
+        changed = [twin for twin in found if (at := changed_at(twin)) is not None and at >= since]
+        start = int(continuation or 0)
+        end = start + self.page_size
+        return TwinPage(changed[start:end], str(end) if len(changed) > end else None)
 
 
 class App:
@@ -227,7 +257,14 @@ class App:
         await (await self.services.flag_stuck()).run()
 
     async def resync(self, after: timedelta = timedelta(0)) -> None:
-        """Fire the timer of the whole fleet, after a while."""
+        """Fire the timer of the whole fleet, after a while: a day was over since every device was compared."""
+        self.now += after
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(resync_times, "WHOLE_EVERY", timedelta(0))
+            await (await self.services.resync()).run()
+
+    async def hourly(self, after: timedelta = timedelta(hours=1)) -> None:
+        """Fire the same timer, after an hour."""
         self.now += after
         await (await self.services.resync()).run()
 
@@ -241,7 +278,11 @@ class App:
         for name in TABLES:
             async for row in self.client.get_table_client(name).list_entities():
                 found[name, row["PartitionKey"], row["RowKey"]] = row.metadata["etag"]
-        own = {("DeploymentIndex", "build", "check"), ("Deployments", "app", "settings")}
+        own = {
+            ("DeploymentIndex", "build", "check"),
+            ("DeploymentIndex", "compared", "times"),
+            ("Deployments", "app", "settings"),
+        }
         return {key: etag for key, etag in found.items() if key not in own}
 
     async def rows(self, device: str) -> dict[str, Any]:

@@ -74,8 +74,12 @@ async def test_the_lines_of_the_app_are_no_longer_than_the_costs_count(
         executions = [outcome for outcome in stack.host.invocations if outcome]
     of_runs = [line for line in lines if line.startswith(("batch of", "flag_stuck", "resync"))]
     of_transitions = [line for line in lines if " -> " in line]
+    of_the_process = [line for line in lines if line.startswith("event hub 'twin-changes' has")]
     assert len(of_runs) == len(executions)
+    assert len(of_the_process) == 1
     assert len(of_transitions) >= DEVICES
-    assert sorted(of_runs + of_transitions) == sorted(lines)  # and no other line is written while all is well
+    assert sorted(of_the_process + of_runs + of_transitions) == sorted(
+        lines
+    )  # and no other line is written while all is well
     assert max(len(line.encode()) for line in of_runs) <= cost.RUN_LINE
     assert max(len(line.encode()) for line in of_transitions) <= cost.TRANSITION_LINE

@@ -52,7 +52,7 @@ def reason(properties: dict[str, Any], body: Any = None, *, raw: bytes | None = 
 def test_a_twin_change_names_its_device_the_version_and_the_time(operation: str) -> None:
     properties = TWIN_CHANGE | {"opType": operation, "operationTimestamp": "2024-05-02T09:00:00.1234567Z"}
     time = datetime(2024, 5, 2, 9, 0, 0, 123456, tzinfo=UTC)
-    assert read(properties, {"version": 7}) == Notification("edge-1", version=7, time=time)
+    assert read(properties, {"version": 7}) == Notification("edge-1", version=7, time=time, demands=7)
 
 
 @pytest.mark.parametrize("time", ["noon", "", "0001-01-01T00:00:00Z", 5, None])
@@ -79,7 +79,7 @@ def test_only_a_whole_number_is_a_version(version: Any) -> None:
     ids=["a key twice", "NaN", "infinity", "too large", "4,000 digits", "nested", "megabytes"],
 )
 def test_odd_json_is_read_as_far_as_it_says_something(raw: bytes, version: int | None) -> None:
-    assert read(TWIN_CHANGE, raw=raw) == Notification("edge-1", version=version)
+    assert read(TWIN_CHANGE, raw=raw) == Notification("edge-1", version=version, demands=version)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,8 @@ def test_a_lifecycle_event_has_no_version_since_it_speaks_of_another_twin(
     schema: str, operation: str, module: str | None
 ) -> None:
     properties = LIFECYCLE | {"iothub-message-schema": schema, "opType": operation, "moduleId": module}
-    assert read(properties, {"version": 7}) == Notification("edge-1", lifecycle=True)
+    demands = 1 if operation.startswith("create") else None
+    assert read(properties, {"version": 7}) == Notification("edge-1", lifecycle=True, demands=demands)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,8 @@ def test_a_lifecycle_event_has_no_version_since_it_speaks_of_another_twin(
 )
 def test_an_event_without_a_schema_is_known_by_its_operation(operation: str, lifecycle: bool) -> None:
     properties = TWIN_CHANGE | {"iothub-message-schema": None, "opType": operation}
-    assert read(properties) == Notification("edge-1", lifecycle=lifecycle)
+    demands = 1 if operation.startswith("create") else None
+    assert read(properties) == Notification("edge-1", lifecycle=lifecycle, demands=demands)
 
 
 @pytest.mark.parametrize(
@@ -247,7 +249,7 @@ def test_a_device_that_no_request_can_name_is_refused_by_its_name(device_id: str
 
 
 def test_a_byte_order_mark_is_no_part_of_a_body() -> None:
-    assert read(TWIN_CHANGE, raw=b'\xef\xbb\xbf{"version": 7}') == Notification("edge-1", version=7)
+    assert read(TWIN_CHANGE, raw=b'\xef\xbb\xbf{"version": 7}') == Notification("edge-1", version=7, demands=7)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,8 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
 from status_app.iothub.twins import TwinPage
+from status_app.reconcile import resync_times
+from status_app.reconcile.decisions import QUERIES_LAG
 from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
 from status_app.status_table.commit import Change, DeviceCommit
 from status_app.status_table.stored_device import StoredDevice
@@ -524,3 +526,85 @@ def test_devices_have_numbers_of_their_own_whatever_their_names() -> None:
     names = [*(f"device-{number}" for number in range(10_000)), "é", "\ud800", "", "Device-1"]
     assert len({digest(name) for name in names}) == len(names)
     assert copy.copy(digest("device-1")) == digest("device-1") < 2**64
+
+
+async def test_a_run_of_each_hour_asks_for_what_has_changed_and_heals_it(app: App) -> None:
+    quiet, lost = await fleet(app, 2)
+    await app.resync()
+    began = app.now
+    app.hub.asked.clear()
+    app.report(lost, 30 * MINUTE, runtimeStatus="backoff")
+    await app.hourly(30 * MINUTE)
+    assert app.hub.asked == [], "no whole pass"
+    assert app.hub.changes_asked == [(None, began - QUERIES_LAG)]
+    assert (await app.rows(lost))["device"]["State"] == "module_failed"
+    assert (await app.rows(quiet))["device"]["State"] == "successful"
+    second = app.now
+    await app.hourly()
+    assert app.hub.changes_asked[1:] == [(None, second - QUERIES_LAG)]
+
+
+async def test_deletions_and_configurations_are_healed_once_a_day(app: App) -> None:
+    gone, moved = await fleet(app, 2)
+    await app.resync()
+    del app.hub.twins[gone]
+    is_credited_to_another_deployment(app, moved)
+    for _ in range(23):
+        await app.hourly()
+    assert await known(app) == sorted([gone, moved])
+    await app.hourly()
+    assert await known(app) == [moved]
+    assert (await app.rows(moved))["device"]["Deployments"] == '["other"]'
+
+
+async def test_a_release_compares_the_whole_fleet(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    (gone,) = await fleet(app, 1)
+    await app.resync()
+    del app.hub.twins[gone]
+    monkeypatch.setattr(resync_times, "VERSION", "another")
+    await app.hourly()
+    assert await known(app) == []
+
+
+async def test_changes_go_on_where_the_last_run_stopped_and_are_asked_from_the_same_time(app: App) -> None:
+    devices = await fleet(app, 3)
+    await app.resync()
+    began, app.hub.page_size = app.now, 1
+    app.now += MINUTE
+    for device in devices:
+        app.report(device, NOW, runtimeStatus="backoff")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("status_app.reconcile.resync.TWINS_PER_RUN", 2)
+        await app.hourly()
+        assert [continuation for continuation, _ in app.hub.changes_asked] == [None, "1"]
+        first = app.now
+        await app.hourly()
+    assert app.hub.changes_asked[2:] == [("2", began - QUERIES_LAG)]
+    assert {(await app.rows(device))["device"]["State"] for device in devices} == {"module_failed"}
+    await app.hourly()
+    assert app.hub.changes_asked[3] == (None, first - QUERIES_LAG)
+
+
+async def test_while_a_whole_pass_goes_on_each_run_asks_for_changes_first(app: App) -> None:
+    devices = await fleet(app, 3)
+    app.hub.page_size = 1
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("status_app.reconcile.resync.TWINS_PER_RUN", 1)
+        await app.hourly(NOW)
+        assert (app.hub.changes_asked, app.hub.asked) == ([], [None])
+        app.report(devices[0], 30 * MINUTE, runtimeStatus="backoff")
+        await app.hourly(30 * MINUTE)
+    assert (len(app.hub.changes_asked), app.hub.asked) == (1, [None, devices[0]])
+    assert (await app.rows(devices[0]))["device"]["State"] == "module_failed"
+
+
+async def test_a_hub_that_does_not_take_the_query_for_changes_has_its_whole_fleet_compared(
+    app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    (gone,) = await fleet(app, 1)
+    await app.resync()
+    app.hub.refuses_changes = True
+    del app.hub.twins[gone]
+    await app.hourly()
+    assert await known(app) == []
+    assert "does not take the query for changes" in caplog.text

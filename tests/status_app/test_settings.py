@@ -16,7 +16,7 @@ def test_what_is_not_set_has_its_default() -> None:
     assert settings.policy.default == timedelta(minutes=15)
     assert settings.policy.stable_after == timedelta(seconds=60)
     assert settings.history_limit == 500
-    assert settings.twin_reads_per_second == 50
+    assert settings.twin_reads_per_second == 80
 
 
 def test_no_limit_of_twin_reads_is_a_limit_of_0() -> None:

@@ -11,7 +11,8 @@ import pytest
 
 from local.iothub import IotHub
 from status_app.errors import ContinuationError, UnavailableError
-from status_app.iothub.twins import PAGE_SIZE, QUERY_RETRY, RETRY, TwinPage, TwinReader
+from status_app.iothub.queries import PAGE_SIZE
+from status_app.iothub.twins import QUERY_RETRY, RETRY, TwinPage, TwinReader
 
 SECRET = "hunter2-correct-horse"
 ODD = {"deviceId": "odd", "version": "x", "tags": 5, "configurations": [None], "properties": {"desired": [1.5]}}
@@ -325,3 +326,32 @@ async def test_items_that_are_no_objects_are_left_out_and_counted(
     assert [record.getMessage() for record in caplog.records if record.name == "status_app.iothub.twins"] == [
         "3 of 5 items of a page of twins are no objects"
     ]
+
+
+async def test_twins_of_some_devices_come_by_one_query(hub: IotHub, reader: Reader) -> None:
+    odd = "a-.+%_#*?!(),:=@$9"
+    for name in ("edge-2", odd):
+        hub.registry.create(name)
+    twins = await reader.several(["edge-1", odd, "nobody"])
+    assert twins is not None
+    assert {twin["deviceId"]: twin for twin in twins} == {name: hub.registry.get(name) for name in ("edge-1", odd)}
+    assert (hub.queries, hub.reads.total()) == (1, 0)
+
+
+@pytest.mark.parametrize("status", [400, 412, 429, 500, 503])
+async def test_a_query_for_some_devices_that_is_refused_is_asked_once(hub: IotHub, reader: Reader, status: int) -> None:
+    hub.faults.add("query", status, retry_after=60)
+    with pytest.raises(UnavailableError, match=f"answer {status}"):
+        await reader.several(["edge-1"])
+    assert (hub.queries, reader.waits) == (1, [])
+
+
+async def test_a_query_for_some_devices_waits_for_no_turn(hub: IotHub) -> None:
+    now = 0.0
+    reader = Reader(hub.connection_string, queries_per_minute=4, clock=lambda: now)
+    assert await reader.several(["edge-1"]) is not None
+    assert await reader.several(["edge-1"]) is None
+    now = 15.0
+    assert await reader.several(["edge-1"]) is not None
+    assert (hub.queries, reader.waits) == (2, [])
+    reader.close()

@@ -3,6 +3,7 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -276,3 +277,56 @@ async def get(hub: IotHub, query: str, headers: dict[str, str], times: int = 1) 
                 await response.read()
                 statuses.add(response.status)
     return statuses, opened
+
+
+async def queried(hub: IotHub, *device_ids: str) -> list[str]:
+    """Whom a query for some devices gives."""
+    names = ", ".join(f"'{device_id}'" for device_id in device_ids)
+    specification = QuerySpecification(query=f"{QUERY} AND deviceId IN [{names}]")
+    answer = await sdk(hub, lambda manager: manager.query_iot_hub(specification))
+    return [twin.device_id for twin in answer.items]
+
+
+async def test_a_query_for_some_devices_gives_those_of_them_that_there_are(hub: IotHub) -> None:
+    for name in ("b", "a", "c"):
+        hub.registry.create(name)
+    assert await queried(hub, "c", "a", "nobody", "a") == ["a", "c"]
+
+
+async def test_a_query_that_is_too_long_is_refused(hub: IotHub) -> None:
+    with pytest.raises(HttpOperationError) as raised:
+        await queried(hub, *(f"{number:0128}" for number in range(63)))
+    response: Any = raised.value.response
+    assert response.status_code == 412
+
+
+async def test_queries_lag_where_they_are_made_to_and_reads_never_do(hub: IotHub) -> None:
+    before = hub.registry.create("edge-1").twin
+    hub.registry.apply_desired("edge-1", {"schemaVersion": "1.1"})
+    hub.index(lambda _device_id: before)
+    assert [twin.version for twin in (await page(hub)).items] == [1]
+    assert (await read(hub, "edge-1")).version == 2
+    hub.index(lambda _device_id: None)
+    assert await queried(hub, "edge-1") == []
+    hub.index(None)
+    assert [twin.version for twin in (await page(hub)).items] == [2]
+
+
+async def test_no_minute_sees_more_queries_answered_than_the_tier_allows(tmp_path: Path, monkeypatch: Any) -> None:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    hub = IotHub(tmp_path, now=lambda: now)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(hub.ca_file))
+    await hub.start()
+    hub.allow_queries(2)
+    await page(hub)
+    now += timedelta(seconds=30)
+    await page(hub)
+    with pytest.raises(HttpOperationError) as raised:
+        await page(hub)
+    response: Any = raised.value.response
+    assert (response.status_code, response.headers["iothub-errorcode"]) == (429, "ThrottlingException")
+    now += timedelta(seconds=30)
+    await page(hub)
+    with pytest.raises(HttpOperationError):
+        await page(hub)
+    await hub.stop()

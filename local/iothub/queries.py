@@ -1,0 +1,87 @@
+"""The part of IoT Hub's query language that the app asks: `$edgeAgent` twins, what changed of them, and tags."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from local.iothub.registry import Twin
+
+LIMIT: Final = 8_192
+"""Characters of a query. Reported by a user; Microsoft's pages do not say."""
+_TWINS: Final = "SELECT * FROM devices.modules WHERE moduleId = '$edgeAgent'"
+_TAGS: Final = "SELECT deviceId, tags FROM devices"
+_CHANGED: Final = (f"properties.{name}.$metadata.$lastUpdated >= 'T'" for name in ("desired", "reported"))
+FORMS: Final = (
+    _TWINS,
+    f"{_TWINS} AND deviceId IN ['a','b']",
+    f"{_TWINS} AND ({' OR '.join(_CHANGED)})",
+    _TAGS,
+    f"{_TAGS} WHERE deviceId IN ['a','b']",
+)
+"""What is answered."""
+
+_LITERAL: Final = r"'(?:[^'\\])*'"
+_IN: Final = rf"(?-i:deviceId)\s+in\s*\[\s*(?P<ids>{_LITERAL}(?:\s*,\s*{_LITERAL})*)\s*\]"
+_QUERIES: Final = {
+    "twins": re.compile(
+        r"\s*select\s+\*\s+from\s+devices\.modules\s+where\s+(?-i:moduleId)\s*=\s*'(?-i:\$edgeAgent)'"
+        rf"(?:\s+and\s+{_IN}"
+        r"|\s+and\s*\(\s*(?-i:properties\.desired\.\$metadata\.\$lastUpdated)\s*>=\s*'(?P<desired>[^']+)'"
+        r"\s+or\s+(?-i:properties\.reported\.\$metadata\.\$lastUpdated)\s*>=\s*'(?P<reported>[^']+)'\s*\))?\s*",
+        re.IGNORECASE,
+    ),
+    "tags": re.compile(
+        rf"\s*select\s+(?-i:deviceId)\s*,\s*tags\s+from\s+devices(?:\s+where\s+{_IN})?\s*", re.IGNORECASE
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A query.
+
+    Attributes:
+        gives: Whole twins of modules, or the tags of devices.
+        device_ids: The devices that it is about; None: all.
+        since: The least time of the last change of each section, of which one is enough; none: whatever they are.
+    """
+
+    gives: Literal["twins", "tags"]
+    device_ids: frozenset[str] | None
+    since: Mapping[str, datetime]
+
+    def is_about(self, twin: Twin) -> bool:
+        """Whether the answer names the device of a twin."""
+        if self.device_ids is not None and twin["deviceId"] not in self.device_ids:
+            return False
+        sections = twin.get("properties", {})
+        times = {name: sections.get(name, {}).get("$metadata", {}).get("$lastUpdated") for name in self.since}
+        return not self.since or any(
+            time is not None and datetime.fromisoformat(time) >= self.since[name] for name, time in times.items()
+        )
+
+    def item(self, twin: Twin, tags_of: Callable[[str], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """What the answer says of it; of a device without tags nothing is said of them."""
+        if self.gives == "twins":
+            return twin
+        tags = tags_of(twin["deviceId"])
+        return {"deviceId": twin["deviceId"], **({"tags": tags} if tags else {})}
+
+
+def parse(text: str) -> Query | None:
+    """A query; None where it is none of the forms."""
+    if (match := _QUERIES["tags"].fullmatch(text)) is not None:
+        return Query("tags", _device_ids(match), {})
+    if (match := _QUERIES["twins"].fullmatch(text)) is None:
+        return None
+    try:
+        since = {name: datetime.fromisoformat(match[name]) for name in ("desired", "reported") if match[name]}
+    except ValueError:
+        return None
+    return Query("twins", _device_ids(match), since)
+
+
+def _device_ids(match: re.Match[str]) -> frozenset[str] | None:
+    return None if match["ids"] is None else frozenset(re.findall(r"'([^']*)'", match["ids"]))

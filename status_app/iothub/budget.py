@@ -1,0 +1,80 @@
+"""What the app may ask of the hub, shared out: IoT Hub throttles a hub as a whole, whoever asks.
+
+                  flag_stuck   resync   on_twin_changes
+    reads         a fifth      a fifth  the rest, divided by the partitions of its event hub
+    queries       none         half     half, divided by these partitions
+
+The parts add up to the settings however many processes there are. Each timer runs in one process at a time, and each
+partition is handled by one. A partition that moves to another process has two shares for the time of a batch at most.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from status_app.iothub.token_bucket import TokenBucket
+
+MINUTE: Final = 60.0
+READS_OF_A_TIMER: Final = 1 / 5
+QUERIES_OF_RESYNC: Final = 1 / 2
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How often the hub may be asked by one who reads twins.
+
+    Attributes:
+        reads: Requests for one twin.
+        queries: Requests for several: pages, and twins of some devices.
+    """
+
+    reads: TokenBucket
+    queries: TokenBucket
+
+
+class Budget:
+    """Reads a second and queries a minute of the whole app.
+
+    Args:
+        reads_per_second: Most requests for a twin, further attempts among them; 0: no limit.
+        queries_per_minute: Most queries, a page each, further attempts among them; 0: no limit.
+        clock: Seconds that never run back.
+        sleep: Waits that many seconds, for a turn.
+    """
+
+    def __init__(
+        self,
+        reads_per_second: int,
+        queries_per_minute: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+    ) -> None:
+        self._reads = float(reads_per_second)
+        self._queries = queries_per_minute / MINUTE
+        self._clock = clock
+        self._sleep = sleep
+        self._partitions: dict[tuple[str, int], Share] = {}
+        self.all = self._share(1, 1)
+        self.flag_stuck = self._share(READS_OF_A_TIMER, 1)
+        self.resync = self._share(READS_OF_A_TIMER, QUERIES_OF_RESYNC)
+
+    def partition(self, partition_id: str, partitions: int) -> Share:
+        """The share of who handles a partition.
+
+        Args:
+            partition_id: The partition.
+            partitions: How many of them the event hub has.
+        """
+        if (partition_id, partitions) not in self._partitions:
+            share = self._share((1 - 2 * READS_OF_A_TIMER) / partitions, (1 - QUERIES_OF_RESYNC) / partitions)
+            self._partitions[partition_id, partitions] = share
+        return self._partitions[partition_id, partitions]
+
+    def _share(self, reads: float, queries: float) -> Share:
+        return Share(
+            TokenBucket(reads * self._reads, clock=self._clock, sleep=self._sleep),
+            TokenBucket(queries * self._queries, clock=self._clock, sleep=self._sleep),
+        )

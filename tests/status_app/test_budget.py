@@ -1,0 +1,106 @@
+"""What the app may ask of the hub: shares that add up to the settings, whoever has them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from local.eventhubs import EventHubs
+from status_app.ingest.partitions import AGAIN_AFTER, UNKNOWN, Partitions
+from status_app.iothub.budget import MINUTE, Budget
+from status_app.iothub.token_bucket import TokenBucket
+
+
+class Clock:
+    """Seconds that pass while somebody waits."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def budget(reads: int, queries: int) -> tuple[Budget, Clock]:
+    clock = Clock()
+    return Budget(reads, queries, clock=clock, sleep=clock.sleep), clock
+
+
+async def period(bucket: TokenBucket, clock: Clock) -> float:
+    """Seconds between two tokens."""
+    await bucket.take()
+    before = clock.now
+    await bucket.take()
+    return clock.now - before
+
+
+@pytest.mark.parametrize("partitions", [1, 2, 32])
+async def test_the_shares_of_all_who_ask_add_up_to_the_settings(partitions: int) -> None:
+    shared, clock = budget(80, 16)
+    of_partitions = [shared.partition(str(number), partitions) for number in range(partitions)]
+    everybody = [shared.flag_stuck, shared.resync, *of_partitions]
+    assert sum([1 / await period(share.reads, clock) for share in everybody]) == pytest.approx(80)
+    askers = [shared.resync, *of_partitions]  # the timer of each minute makes no query
+    assert sum([MINUTE / await period(share.queries, clock) for share in askers]) == pytest.approx(16)
+
+
+async def test_each_timer_has_a_fifth_of_the_reads_and_resync_half_of_the_queries() -> None:
+    shared, clock = budget(80, 16)
+    assert 1 / await period(shared.flag_stuck.reads, clock) == pytest.approx(16)
+    assert 1 / await period(shared.resync.reads, clock) == pytest.approx(16)
+    assert MINUTE / await period(shared.resync.queries, clock) == pytest.approx(8)
+
+
+async def test_a_partition_has_one_share_however_often_it_is_asked_for() -> None:
+    shared, _ = budget(80, 16)
+    assert shared.partition("0", 2) is shared.partition("0", 2)
+    assert shared.partition("0", 2) is not shared.partition("1", 2)
+
+
+async def test_without_limits_nobody_waits() -> None:
+    shared, clock = budget(0, 0)
+    for share in (shared.flag_stuck, shared.resync, shared.partition("0", 4)):
+        assert [await period(share.reads, clock), await period(share.queries, clock)] == [0, 0]
+        assert [share.queries.try_take() for _ in range(3)] == [True, True, True]
+
+
+@pytest.fixture
+async def event_hubs() -> AsyncIterator[EventHubs]:
+    hubs = EventHubs({"twin-changes": 5})
+    await hubs.start()
+    yield hubs
+    await hubs.stop()
+
+
+async def test_the_event_hub_is_asked_once_for_its_partitions(
+    event_hubs: EventHubs, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "status_app")
+    partitions = Partitions((event_hubs.connection_string(), "twin-changes"), Clock())
+    assert await asyncio.gather(*(partitions.count() for _ in range(3))) == [5, 5, 5]
+    await event_hubs.stop()
+    assert await partitions.count() == 5
+    assert [text for text in caplog.messages if "5 partitions" in text] != []
+    assert len(caplog.messages) == 1
+
+
+async def test_an_event_hub_that_does_not_answer_counts_as_one_of_the_most_partitions_and_is_asked_again(
+    event_hubs: EventHubs, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "status_app")
+    clock = Clock()
+    connection = event_hubs.connection_string()
+    partitions = Partitions((connection, "twin-changes"), clock)
+    with event_hubs.faults.without_hub("twin-changes"):
+        assert await partitions.count() == UNKNOWN
+    assert await partitions.count() == UNKNOWN
+    clock.now += AGAIN_AFTER
+    assert await partitions.count() == 5
+    assert connection not in caplog.text
+
+
+async def test_where_the_event_hub_is_not_known_it_is_not_asked() -> None:
+    assert await Partitions(None, Clock()).count() == UNKNOWN

@@ -1,0 +1,274 @@
+"""Twins of a batch by one query: when it is made, which of its twins count, and that it can cost nothing but time."""
+
+import copy
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from app_over_azurite import App, fresh_app, transitions
+
+from local.tables import TableProxy
+from status_app.iothub import queries
+from status_app.reconcile.bulk_reads import CLOCKS_OF_THE_HUB, ENOUGH, PAUSE
+from status_app.reconcile.decisions import QUERIES_LAG
+
+SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
+type Answer = list[Any]
+
+
+@pytest.fixture
+async def app(proxy: TableProxy) -> AsyncIterator[App]:
+    async with fresh_app(proxy.connection_string) as app:
+        yield app
+
+
+async def known(app: App, count: int = ENOUGH) -> list[str]:
+    """Devices that were read once, and none of whose twins has changed since."""
+    devices = [app.put(f"d{number:03}", "003") for number in range(count)]
+    for device in devices:
+        await app.handle(app.event(device))  # one at a time: none is queried
+    app.hub.reads.clear()
+    assert app.hub.queried == []
+    return devices
+
+
+async def change(app: App, devices: list[str], after: timedelta = MINUTE, **properties: str) -> None:
+    """Let m1 of each device fail, and handle the notifications of that in one batch."""
+    app.now += after
+    for device in devices:
+        app.report(device, timedelta(0), runtimeStatus="backoff")
+    await app.handle(*(app.event(device, **properties) for device in devices))
+
+
+async def states(app: App, devices: list[str]) -> set[str]:
+    return {(await app.rows(device))["device"]["State"] for device in devices}
+
+
+async def test_one_query_gives_the_twins_of_a_batch(app: App) -> None:
+    devices = await known(app)
+    await change(app, devices)
+    assert [sorted(asked) for asked in app.hub.queried] == [devices]
+    assert app.hub.reads == []
+    assert await states(app, devices) == {"module_failed"}
+
+
+async def test_devices_that_nobody_knows_yet_are_queried_though_they_were_just_created(app: App) -> None:
+    devices = [app.put(f"new{number}", "003") for number in range(ENOUGH)]
+    for device in devices:
+        app.report(device, timedelta(0), runtimeStatus="backoff")
+    created = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "createDeviceIdentity", "moduleId": ""}
+    events = [event for device in devices for event in (app.event(device, **created), app.event(device))]
+    await app.handle(*events)
+    assert (len(app.hub.queried), app.hub.reads) == (1, [])
+    assert await states(app, devices) == {"module_failed"}
+
+
+async def test_devices_that_have_never_reported_are_queried(app: App) -> None:
+    devices = [app.put(f"new{number}", "003") for number in range(ENOUGH)]
+    app.now += MINUTE
+    for device in devices:
+        with app.edit(device, timedelta(0), "desired"):
+            never = {"$version": 1, "$metadata": {"$lastUpdated": "0001-01-01T00:00:00Z"}}
+        app.hub.twins[device]["properties"]["reported"] = never
+    await app.handle(*map(app.event, devices))
+    assert (len(app.hub.queried), app.hub.reads) == (1, [])
+    assert await states(app, devices) == {"pending"}
+
+
+async def test_few_devices_are_read_one_by_one(app: App) -> None:
+    devices = await known(app, ENOUGH - 1)
+    await change(app, devices)
+    assert app.hub.queried == []
+    assert sorted(app.hub.reads) == devices
+
+
+def without(twins: Answer, key: str) -> Answer:
+    return [{name: value for name, value in twin.items() if name != key} for twin in twins]
+
+
+def stale(twins: Answer) -> Answer:
+    return [twin | {"version": twin["version"] - 1} for twin in twins]
+
+
+def earlier(twins: Answer) -> Answer:
+    """Twins of an identity that was there before: of a higher version, changed long ago."""
+    found = copy.deepcopy(twins)
+    for twin in found:
+        twin["version"] += 100
+        for section in twin["properties"].values():
+            section["$metadata"]["$lastUpdated"] = "2024-05-02T08:00:00Z"
+    return found
+
+
+def timeless(twins: Answer) -> Answer:
+    """Twins whose reported section does not say when it changed."""
+    found = copy.deepcopy(twins)
+    for twin in found:
+        del twin["properties"]["reported"]["$metadata"]
+    return found
+
+
+def half(twins: Answer) -> Answer:
+    return [twin | {"properties": {"desired": twin["properties"]["desired"]}} for twin in twins]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda _: None,
+        lambda _: [],
+        lambda twins: twins + twins,
+        lambda twins: [twin | {"deviceId": "another"} for twin in twins],
+        lambda twins: [twin | {"moduleId": "$edgeHub"} for twin in twins],
+        lambda twins: [twin | {"version": "8"} for twin in twins],
+        lambda twins: [twin | {"version": True} for twin in twins],
+        lambda twins: without(twins, "version"),
+        lambda twins: without(twins, "properties"),
+        lambda twins: without(twins, "deviceId"),
+        half,
+        timeless,
+        stale,
+        earlier,
+    ],
+    ids=[
+        *("refused", "empty", "twice", "of others", "of another module", "text for a version", "true for a version"),
+        *("no version", "no properties", "nobody's", "half a twin", "no time", "stale", "of an earlier identity"),
+    ],
+)
+async def test_a_twin_that_is_not_as_good_as_a_read_is_read(
+    app: App, answer: Callable[[Answer], Answer | None]
+) -> None:
+    devices = await known(app)
+    app.hub.answers = answer
+    await change(app, devices)
+    assert sorted(app.hub.reads) == devices
+    assert await states(app, devices) == {"module_failed"}
+
+
+async def test_of_half_an_answer_the_other_half_is_read(app: App) -> None:
+    devices = await known(app)
+    app.hub.answers = lambda twins: twins[: ENOUGH // 2]
+    await change(app, devices)
+    assert sorted(app.hub.reads) == devices[ENOUGH // 2 :]
+    await change(app, devices)
+    assert len(app.hub.queried) == 2, "half of it was of use"
+
+
+async def test_no_query_is_made_for_two_minutes_after_one_of_which_less_than_half_was_new_enough(app: App) -> None:
+    devices = await known(app)
+    app.hub.answers = lambda twins: twins[: ENOUGH // 2 - 1]
+    await change(app, devices)
+    app.hub.answers = list
+    await change(app, devices, PAUSE - SECOND)
+    assert len(app.hub.queried) == 1
+    await change(app, devices, SECOND)
+    assert len(app.hub.queried) == 2
+
+
+async def test_a_twin_may_be_stamped_a_little_before_its_notification(app: App) -> None:
+    devices = await known(app)
+    late = (app.now + MINUTE + CLOCKS_OF_THE_HUB).isoformat()
+    await change(app, devices, operationTimestamp=late)
+    assert app.hub.reads == []
+    later = (app.now + MINUTE + CLOCKS_OF_THE_HUB + SECOND).isoformat()
+    await change(app, devices, operationTimestamp=later)
+    assert sorted(app.hub.reads) == devices
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"operationTimestamp": ""},
+        {
+            "iothub-message-schema": "deviceLifecycleNotification",
+            "opType": "createDeviceIdentity",
+            "moduleId": "",
+        },
+        {
+            "iothub-message-schema": "deviceLifecycleNotification",
+            "opType": "deleteDeviceIdentity",
+            "moduleId": "",
+        },
+    ],
+    ids=["no time", "created", "deleted"],
+)
+async def test_a_notification_that_leaves_the_identity_in_doubt_asks_for_a_read(
+    app: App, properties: dict[str, str]
+) -> None:
+    devices = await known(app)
+    await change(app, devices, MINUTE, **properties)
+    assert (app.hub.queried, sorted(app.hub.reads)) == ([], devices)
+
+
+async def test_a_device_that_was_removed_is_read(app: App) -> None:
+    devices = await known(app)
+    twins = dict(app.hub.twins)
+    app.hub.twins.clear()
+    deleted = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
+    await app.handle(*(app.event(device, **deleted) for device in devices))
+    assert [await app.rows(device) for device in devices if "device" in await app.rows(device)] == []
+    app.hub.twins |= twins
+    app.hub.reads.clear()
+    await change(app, devices)
+    assert (app.hub.queried, sorted(app.hub.reads)) == ([], devices)
+
+
+async def test_a_queried_twin_is_known_to_hold_up_to_its_last_change_or_ten_minutes_before_it_was_asked_for(
+    app: App,
+) -> None:
+    devices = await known(app)
+    await change(app, devices)
+    changed = app.now
+    assert {(await app.rows(device))["device"]["ObservedAt"] for device in devices} == {changed}
+    app.now += SECOND
+    for device in devices:
+        app.report(device, timedelta(0), runtimeStatus="failed")
+    events = [app.event(device) for device in devices]
+    app.now += QUERIES_LAG + MINUTE
+    await app.handle(*events)
+    assert (len(app.hub.queried), app.hub.reads) == (2, [])
+    assert {(await app.rows(device))["device"]["ObservedAt"] for device in devices} == {app.now - QUERIES_LAG}
+
+
+async def test_a_twin_that_is_no_later_than_the_stored_one_is_read(app: App) -> None:
+    """Its notification came later than what is stored is known to hold: the identity may be another one."""
+    devices = await known(app)
+    await change(app, devices)
+    app.now += SECOND
+    await app.handle(*map(app.event, devices))
+    assert (len(app.hub.queried), sorted(app.hub.reads)) == (2, devices)
+
+
+async def test_a_clock_does_not_end_by_a_queried_twin_that_may_have_changed_since(app: App) -> None:
+    devices = await known(app)
+    app.now += MINUTE
+    for device in devices:
+        app.deploy(device, timedelta(0))
+    await app.handle(*map(app.event, devices))
+    for device in devices:
+        app.report(device, timedelta(seconds=0 if device != devices[0] else 30), exitCode=0)
+    events = [app.event(device) for device in devices]
+    app.now += timedelta(minutes=5)  # the window of STABLE_AFTER is over by now, and not by the twin's last change
+    await app.handle(*events)
+    assert (len(app.hub.queried), app.hub.reads) == (2, [])
+    kinds = [row["ToState"] for device in devices for row in transitions(await app.rows(device))[1:]]
+    assert "successful" not in kinds
+    await app.flag_stuck()
+    assert {transitions(await app.rows(device))[-1]["ToState"] for device in devices} == {"successful"}
+
+
+def test_ids_of_any_legal_character_are_queried_but_for_the_quote_which_a_literal_cannot_hold() -> None:
+    legal = "azAZ09-.+%_#*?!(),:=@$"
+    assert list(queries.portions([legal, "it's", "a" * 129, ""])) == [[legal]]
+    assert f"['{legal}']" in queries.of_devices([legal])
+
+
+def test_a_query_has_at_most_a_hundred_devices_and_no_more_characters_than_the_hub_takes() -> None:
+    short = [f"d{number}" for number in range(250)]
+    assert [len(portion) for portion in queries.portions(short)] == [100, 100, 50]
+    long = [f"{number:0128}" for number in range(150)]
+    portions = list(queries.portions(long))
+    assert [device for portion in portions for device in portion] == long
+    lengths = [len(queries.of_devices(portion)) for portion in portions]
+    assert max(lengths) <= queries.LIMIT < max(lengths) + 128
