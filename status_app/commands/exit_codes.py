@@ -28,4 +28,4 @@ class ExitCode(IntEnum):
 
 def missing_package(error: ModuleNotFoundError) -> str:
     """What is said where a package is not installed: nothing was decided."""
-    return f"the package {error.name} is not installed: run pip install -r requirements.txt"
+    return f"the package {error.name} is not installed: run pip install 'edge-deployment-status[tables]'"

@@ -57,9 +57,10 @@ def test_a_wait_for_nothing_has_the_same_code(capsys: Output) -> None:
 
 def test_a_package_that_is_missing_is_named_and_says_nothing_of_the_deployment() -> None:
     command = [sys.executable, "-S", "-m", "status_app", "wait", "--deployment", "d"]  # -S: no packages
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
+    environment = {"STATUS_TABLES": "UseDevelopmentStorage=true"}  # the API is asked without a package
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
     assert done.returncode == ExitCode.UNAVAILABLE
-    assert done.stderr == "the package azure is not installed: run pip install -r requirements.txt\n"
+    assert done.stderr == "the package azure is not installed: run pip install 'edge-deployment-status[tables]'\n"
 
 
 def test_a_setting_that_is_missing_has_the_same_code(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:

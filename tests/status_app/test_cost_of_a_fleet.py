@@ -79,8 +79,10 @@ async def test_a_run_over_a_hundred_due_devices_makes_the_same_requests_in_a_fle
             made = await requests_of_a_run(app, requests)
             # Of each shard what is to be done, and its counters, for the projection and for the count of a deployment.
             # Of each device its rows, and what the index says of it. The hub's list as it is kept; what is kept
-            # of deployments; their events.
-            assert made["read"] == 3 * len(SHARDS) + 2 * DUE + 3
+            # of deployments; their events. For a cause that is new, what peers say: the counters of causes, every
+            # summary, a thousand a page, and what was counted before.
+            peers = len(SHARDS) + 2 * len(SHARDS) + 1
+            assert made["read"] == 3 * len(SHARDS) + 2 * DUE + 3 + peers
             # A transaction of each device, and of each shard an announcement and a projection; so much again of the
             # shards of the devices that show whether the hub answers; a count.
             known = DUE + 2 * len(SHARDS) + 1

@@ -47,8 +47,7 @@ async def notified(app: App, device: str, after: timedelta, **m1: Any) -> None:
 
 
 def at_once(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    for module in ("reconciler", "flag_stuck"):
-        monkeypatch.setattr(f"status_app.reconcile.{module}.AT_ONCE", number)
+    monkeypatch.setattr("status_app.reconcile.flag_stuck.AT_ONCE", number)
 
 
 async def test_a_module_that_is_past_its_grace_is_flagged_once_and_its_deadline_is_gone(app: App) -> None:

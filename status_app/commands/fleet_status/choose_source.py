@@ -31,11 +31,8 @@ def choose_source(environment: Mapping[str, str], url: str | None = None, key: s
         return ApiFleetStatus(address, known_key)
     if not environment.get("STATUS_TABLES", "").strip():
         raise SettingError(f"neither {URL} (or --url) nor STATUS_TABLES is set: one says where to ask")
-    try:
-        from status_app.commands.fleet_status.tables import TableFleetStatus  # noqa: PLC0415 (needs packages, as below)
-    except ModuleNotFoundError as missing:
-        packages = "pip install 'edge-deployment-status[tables]'"
-        raise SettingError(f"asking the tables needs a package that is not here ({missing.name}): {packages}") from None
+    from status_app.commands.fleet_status.tables import TableFleetStatus  # noqa: PLC0415 (needs packages)
+
     return TableFleetStatus(read_tables(environment))
 
 
