@@ -36,7 +36,8 @@ from status_app.queries import Fleet
 from status_app.queries.exposition import Exposition
 from status_app.queries.health import Health
 from status_app.queries.pages import IndexedDevices
-from status_app.reconcile.cohort_refresh import CohortRefresh
+from status_app.reconcile.cohort_refresh import CohortRefresh, RefreshRows
+from status_app.reconcile.comparison import Comparison
 from status_app.reconcile.flag_stuck import FlagStuck
 from status_app.reconcile.index_build import IndexBuild
 from status_app.reconcile.peer_count import PeerCount
@@ -219,13 +220,14 @@ class Services:
             projection, former = FleetProjection(index_table, self._sleep), FormerIndex(index_table)
             twins, cohorts = self._paced(self._budget.resync), None
             if settings.cohort_tags:
-                cohorts = CohortReader(settings.cohort_tags, twins, CohortValues(deployments_table))
+                values, refresh_rows = CohortValues(deployments_table), RefreshRows(index_table)
+                cohorts = CohortReader(settings.cohort_tags, twins, values, refresh_rows.leave)
             hub_list = HubList(rows, self._list, self._clock)
             reconciler = Reconciler(
                 devices, commit, projection, former, outbox, twins, policy, hub_list, self._clock, cohorts
             )
             looks = reconciler.reading(self._paced(self._budget.flag_stuck))
-            refresh = CohortRefresh(index_table, index, cohorts, reconciler, self._clock) if cohorts else None
+            refresh = CohortRefresh(refresh_rows, index, cohorts, reconciler, self._clock) if cohorts else None
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
             peers = PeerCount(PeerRows(index_table), index, self._clock)
             deployments = Deployments(rows, index, devices, publisher, policy, hub_list, hub=hub, clock=self._clock)
@@ -233,10 +235,12 @@ class Services:
             notices, name = NoticeRows(await self._table(notice_rows.TABLE)), settings.fleet
             delivery = Delivery(notices, self._webhooks, name, self._clock, self._ticks)
             causes = CauseNews(notices, indexed, rows, hub, self._clock)
-            position, times, ticks = ResyncPosition(index_table), ResyncTimesRow(index_table), self._ticks
+            position, ticks = ResyncPosition(index_table), self._ticks
+            times = ResyncTimesRow(index_table, settings.shared)
+            comparison = Comparison(index, times, reconciler, twins, self._clock)
             self._parts = _Parts(
                 FlagStuck(index, build, deployments, outbox, looks, self._twins, self._clock, ticks, peers),
-                Resync(index, build, position, times, reconciler, twins, self._clock, ticks, refresh),
+                Resync(index, build, position, times, reconciler, twins, comparison, self._clock, ticks, refresh),
                 reconciler,
                 DeadLetters(await self._table(dead_letters.TABLE)),
                 EventNews(delivery, self._targets, self._clock),

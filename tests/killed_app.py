@@ -51,7 +51,15 @@ class _Hub:
     async def several(self, _device_ids: Sequence[str], _share: object = None) -> None:
         """It asks no query."""
 
+    async def outlines(
+        self, device_ids: Sequence[str], continuation: str | None = None, share: object = None
+    ) -> TwinPage:
+        raise NotImplementedError
+
     async def tags(self, continuation: str | None, device_ids: Sequence[str] = (), share: object = None) -> TwinPage:
+        raise NotImplementedError
+
+    async def tags_of(self, device_ids: Sequence[str], share: object = None) -> Sequence[Mapping[str, Any]]:
         raise NotImplementedError
 
     async def page(self, _continuation: str | None, _share: object = None, _since: object = None) -> TwinPage:

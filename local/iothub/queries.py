@@ -11,12 +11,18 @@ from local.iothub.registry import Twin
 LIMIT: Final = 8_192
 """Characters of a query. Reported by a user; Microsoft's pages do not say."""
 _TWINS: Final = "SELECT * FROM devices.modules WHERE moduleId = '$edgeAgent'"
+_OUTLINES: Final = (
+    "SELECT deviceId, version, configurations, properties.desired.$metadata.$lastUpdated AS desiredAt, "
+    "properties.reported.$metadata.$lastUpdated AS reportedAt FROM devices.modules WHERE moduleId = '$edgeAgent'"
+)
 _TAGS: Final = "SELECT deviceId, tags FROM devices"
-_CHANGED: Final = (f"properties.{name}.$metadata.$lastUpdated >= 'T'" for name in ("desired", "reported"))
+_SECTIONS: Final = ("desired", "reported")
+_CHANGED: Final = (f"properties.{name}.$metadata.$lastUpdated >= 'T'" for name in _SECTIONS)
 FORMS: Final = (
     _TWINS,
     f"{_TWINS} AND deviceId IN ['a','b']",
     f"{_TWINS} AND ({' OR '.join(_CHANGED)})",
+    f"{_OUTLINES} AND deviceId IN ['a','b']",
     _TAGS,
     f"{_TAGS} WHERE deviceId IN ['a','b']",
 )
@@ -32,6 +38,13 @@ _QUERIES: Final = {
         r"\s+or\s+(?-i:properties\.reported\.\$metadata\.\$lastUpdated)\s*>=\s*'(?P<reported>[^']+)'\s*\))?\s*",
         re.IGNORECASE,
     ),
+    "outlines": re.compile(
+        r"\s*select\s+(?-i:deviceId\s*,\s*version\s*,\s*configurations)"
+        r"\s*,\s*(?-i:properties\.desired\.\$metadata\.\$lastUpdated)\s+as\s+(?-i:desiredAt)"
+        r"\s*,\s*(?-i:properties\.reported\.\$metadata\.\$lastUpdated)\s+as\s+(?-i:reportedAt)"
+        rf"\s+from\s+devices\.modules\s+where\s+(?-i:moduleId)\s*=\s*'(?-i:\$edgeAgent)'\s+and\s+{_IN}\s*",
+        re.IGNORECASE,
+    ),
     "tags": re.compile(
         rf"\s*select\s+(?-i:deviceId)\s*,\s*tags\s+from\s+devices(?:\s+where\s+{_IN})?\s*", re.IGNORECASE
     ),
@@ -43,12 +56,12 @@ class Query:
     """A query.
 
     Attributes:
-        gives: Whole twins of modules, or the tags of devices.
+        gives: Whole twins of modules, or outlines of them, or the tags of devices.
         device_ids: The devices that it is about; None: all.
         since: The least time of the last change of each section, of which one is enough; none: whatever they are.
     """
 
-    gives: Literal["twins", "tags"]
+    gives: Literal["twins", "outlines", "tags"]
     device_ids: frozenset[str] | None
     since: Mapping[str, datetime]
 
@@ -66,6 +79,11 @@ class Query:
         """What the answer says of it; of a device without tags nothing is said of them."""
         if self.gives == "twins":
             return twin
+        if self.gives == "outlines":
+            sections = twin.get("properties", {})
+            times = {f"{name}At": sections.get(name, {}).get("$metadata", {}).get("$lastUpdated") for name in _SECTIONS}
+            said = {name: twin.get(name) for name in ("deviceId", "version", "configurations")} | times
+            return {name: value for name, value in said.items() if value is not None}
         tags = tags_of(twin["deviceId"])
         return {"deviceId": twin["deviceId"], **({"tags": tags} if tags else {})}
 
@@ -74,10 +92,12 @@ def parse(text: str) -> Query | None:
     """A query; None where it is none of the forms."""
     if (match := _QUERIES["tags"].fullmatch(text)) is not None:
         return Query("tags", _device_ids(match), {})
+    if (match := _QUERIES["outlines"].fullmatch(text)) is not None:
+        return Query("outlines", _device_ids(match), {})
     if (match := _QUERIES["twins"].fullmatch(text)) is None:
         return None
     try:
-        since = {name: datetime.fromisoformat(match[name]) for name in ("desired", "reported") if match[name]}
+        since = {name: datetime.fromisoformat(match[name]) for name in _SECTIONS if match[name]}
     except ValueError:
         return None
     return Query("twins", _device_ids(match), since)

@@ -21,6 +21,7 @@ TABLE: Final = "DeploymentIndex"
 PAGES: Final = 8
 """Pages of summaries that are looked through for one answer, of each shard: some 128,000 devices."""
 FOUND_BY: Final = ("PartitionKey", "RowKey", "Device", *PROFILE)
+COMPARED_BY: Final = ("PartitionKey", "RowKey", "Device", "TwinVersion", "At", "State", "Deployments", "Flags")
 _LIKE: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck"})
 """Columns that every counter has, beside how many devices it counts."""
 
@@ -194,6 +195,17 @@ class FleetIndex:
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, _within("summary|"), None, FOUND_BY) for shard in SHARDS))
         return list(_entries(row for shard in shards for row in shard))
+
+    async def compared_by(self, shard: str, after: str | None) -> list[IndexEntry]:
+        """The next summaries of a shard with what says whether a twin is as it was: at most a page, in one request.
+
+        Args:
+            shard: The partition.
+            after: The RowKey behind which to begin; None for the first.
+        """
+        with table_errors():
+            begin = f"RowKey gt '{after or 'summary|'}' and RowKey lt '{_behind('summary|')}'"
+            return list(_entries(await self._rows(shard, begin, PAGE, COMPARED_BY)))
 
     async def devices(self) -> AsyncIterator[str]:
         """Every device of which the index says something, or will; some twice. A request for each thousand."""

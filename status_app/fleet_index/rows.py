@@ -36,7 +36,7 @@ from status_app.fleet_index.leading_cause import LeadingCause, leading_cause
 from status_app.fleet_index.profile import PROFILE, Profile, credited
 from status_app.iothub.doctors_device import is_doctors_device
 from status_app.status_table.stored_device import StoredDevice
-from status_app.storage.codecs import UNREADABLE, long, read_number
+from status_app.storage.codecs import UNREADABLE, long, read_number, read_time
 from status_app.storage.cohort_values import OTHER
 from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
 from status_app.telemetry.logs import log
@@ -80,6 +80,7 @@ class Summary:
         profile: By what it is found, in the columns of a profile.
         status_etag: ETag of the row in DeploymentStatus that these rows were made of, so that no two projections are
             alike; None where it has no state. A later change that moves none of them is not in it.
+        twin: Version of the twin that this row was made of, and when it had changed; None where it does not say.
     """
 
     device_id: str
@@ -89,6 +90,7 @@ class Summary:
     published: int | None = None
     status_etag: str | None = None
     profile: Mapping[str, Any] | None = None
+    twin: tuple[int, datetime] | None = None
 
     @classmethod
     def read(cls, row: Mapping[str, Any], etag: str) -> Self:
@@ -101,6 +103,7 @@ class Summary:
             read_number(row["Published"]),
             row.get("StatusETag"),
             {name: row[name] for name in PROFILE if name in row} or None,
+            None if (version := read_number(row.get("TwinVersion"))) is None else (version, read_time(row["At"])),
         )
 
     def row(self) -> dict[str, Any]:
@@ -112,6 +115,7 @@ class Summary:
             "Published": long(self.published or 0),
             "Format": FORMAT,
             **(self.profile or {}),
+            **({} if self.twin is None else {"TwinVersion": long(self.twin[0]), "At": self.twin[1]}),
         }
         return said if self.status_etag is None else {**said, "StatusETag": self.status_etag}
 
@@ -160,13 +164,15 @@ def project(  # noqa: PLR0913 (what is known of the device, and beside it)
     if len(questions) > ROOM or len(counters) > COUNTED:
         entries[joined(MORE[:-1], device)] = {}
     counted, profile = dict(islice(counters.items(), COUNTED)), _profile(stored)
-    return Summary(device_id, before.etag, entries, counted, published, stored.etag, profile)
+    version = stored.twin_version
+    twin = None if version is None else (version, stored.at)
+    return Summary(device_id, before.etag, entries, counted, published, stored.etag, profile, twin)
 
 
 def said_of(stored: StoredDevice, listings: Listings, now: datetime) -> Summary | None:
     """What a shard says of a device whose events are all published, whatever row it was made of."""
     summary = project(stored, Summary(stored.device_id), stored.last_sequence, now=now, listings=listings)
-    return None if summary is None else replace(summary, status_etag=None)
+    return None if summary is None else replace(summary, status_etag=None, twin=None)
 
 
 def questions_of(stored: StoredDevice, listings: Listings = NO_LIST) -> Entries:

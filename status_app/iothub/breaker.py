@@ -47,10 +47,20 @@ class TwinSource(Protocol):
     ) -> TwinPage:
         """One page of all `$edgeAgent` twins, or of those that have changed since."""
 
+    async def outlines(
+        self, device_ids: Sequence[str], continuation: str | None = None, share: Share | None = None
+    ) -> TwinPage:
+        """A page of what tells whether the twins of some devices are as they were."""
+
     async def tags(
         self, continuation: str | None, device_ids: Sequence[str] = (), share: Share | None = None
     ) -> TwinPage:
         """One page of devices with their tags: of some devices, or of all."""
+
+    async def tags_of(
+        self, device_ids: Sequence[str], share: Share | None = None
+    ) -> Sequence[Mapping[str, Any]] | None:
+        """Some devices with their tags by one query; None where it was not asked."""
 
 
 class TwinBreaker:
@@ -119,12 +129,26 @@ class TwinBreaker:
         self._check()
         return await self._watch(lambda: self._twins.page(continuation, share, since), is_query=True)
 
+    async def outlines(
+        self, device_ids: Sequence[str], continuation: str | None = None, share: Share | None = None
+    ) -> TwinPage:
+        """As TwinReader.outlines. Errors as of `page`."""
+        self._check()
+        return await self._watch(lambda: self._twins.outlines(device_ids, continuation, share), is_query=True)
+
     async def tags(
         self, continuation: str | None, device_ids: Sequence[str] = (), share: Share | None = None
     ) -> TwinPage:
         """As TwinReader.tags. Errors as of `page`."""
         self._check()
         return await self._watch(lambda: self._twins.tags(continuation, device_ids, share), is_query=True)
+
+    async def tags_of(
+        self, device_ids: Sequence[str], share: Share | None = None
+    ) -> Sequence[Mapping[str, Any]] | None:
+        """As TwinReader.tags_of. Errors as of `page`."""
+        self._check()
+        return await self._watch(lambda: self._twins.tags_of(device_ids, share), is_query=True)
 
     def _check(self) -> None:
         if self.is_open:

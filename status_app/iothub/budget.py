@@ -2,7 +2,7 @@
 
                   flag_stuck   resync   on_twin_changes
     reads         a fifth      a fifth  the rest, divided by the partitions of its event hub
-    queries       none         half     half, divided by these partitions
+    queries       an eighth    half     the rest, divided by these partitions
 
 The parts add up to the settings however many processes there are. Each timer runs in one process at a time, and each
 partition is handled by one. A partition that moves to another process has two shares for the time of a batch at most.
@@ -19,6 +19,7 @@ from status_app.iothub.token_bucket import TokenBucket
 MINUTE: Final = 60.0
 READS_OF_A_TIMER: Final = 1 / 5
 QUERIES_OF_RESYNC: Final = 1 / 2
+QUERIES_OF_FLAG_STUCK: Final = 1 / 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Budget:
         self._sleep = sleep
         self._partitions: dict[tuple[str, int], Share] = {}
         self.all = self._share(1, 1)
-        self.flag_stuck = self._share(READS_OF_A_TIMER, 1)
+        self.flag_stuck = self._share(READS_OF_A_TIMER, QUERIES_OF_FLAG_STUCK)
         self.resync = self._share(READS_OF_A_TIMER, QUERIES_OF_RESYNC)
 
     def partition(self, partition_id: str, partitions: int) -> Share:
@@ -69,7 +70,8 @@ class Budget:
             partitions: How many of them the event hub has.
         """
         if (partition_id, partitions) not in self._partitions:
-            share = self._share((1 - 2 * READS_OF_A_TIMER) / partitions, (1 - QUERIES_OF_RESYNC) / partitions)
+            queries = 1 - QUERIES_OF_RESYNC - QUERIES_OF_FLAG_STUCK
+            share = self._share((1 - 2 * READS_OF_A_TIMER) / partitions, queries / partitions)
             self._partitions[partition_id, partitions] = share
         return self._partitions[partition_id, partitions]
 

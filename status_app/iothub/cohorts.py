@@ -1,7 +1,7 @@
 """The cohorts of devices: what the tags of `COHORT_TAGS` hold. They stand in a device's twin, not in a module's."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from status_app.iothub import queries
@@ -25,6 +25,9 @@ class TagPages(Protocol):
     async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
         """One page of devices with their tags: of some devices, or of all."""
 
+    async def tags_of(self, device_ids: Sequence[str]) -> Sequence[Mapping[str, Any]] | None:
+        """Some devices with their tags by one query; None where it was not asked."""
+
 
 class CohortReader:
     """Reads cohorts.
@@ -33,25 +36,51 @@ class CohortReader:
         names: The tags.
         source: The hub.
         values: Which values are counted.
+        leave: Takes devices that were not asked for, or that the hub did not know yet: a refresh asks for them.
     """
 
-    def __init__(self, names: Sequence[str], source: TagPages, values: CohortValues) -> None:
+    def __init__(
+        self,
+        names: Sequence[str],
+        source: TagPages,
+        values: CohortValues,
+        leave: Callable[[Sequence[str]], Awaitable[None]],
+    ) -> None:
         self.names = names
         self._source = source
         self._values = values
+        self._leave = leave
 
     def asking(self, source: TagPages) -> "CohortReader":
         """The same cohorts, asked for there."""
-        return CohortReader(self.names, source, self._values)
+        return CohortReader(self.names, source, self._values, self._leave)
 
     async def of(self, device_ids: Sequence[str]) -> dict[str, Cohorts]:
-        """The cohorts of some devices, as far as the hub knows them already and a query can name them.
+        """The cohorts of some devices, as far as the hub knows them already, and a query can name them and may be made.
+
+        The others are left to a refresh.
 
         Raises:
             UnavailableError: A service does not answer.
         """
         found: dict[str, Cohorts] = {}
-        for some in queries.portions(device_ids):
+        try:
+            for some in queries.portions(device_ids, queries.tags_of):
+                found |= await self._cohorts(await self._source.tags_of(some) or ())
+        finally:
+            left = [device_id for device_id in device_ids if device_id not in found]
+            if left:
+                await self._leave(left)
+        return found
+
+    async def left(self, device_ids: Sequence[str]) -> dict[str, Cohorts]:
+        """The cohorts of devices that were left, as far as the hub knows them; a query waits for its turn.
+
+        Raises:
+            UnavailableError: A service does not answer.
+        """
+        found: dict[str, Cohorts] = {}
+        for some in queries.portions(device_ids, queries.tags_of):
             found |= await self._cohorts((await self._source.tags(None, some)).twins)
         return found
 

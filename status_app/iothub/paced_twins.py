@@ -33,6 +33,14 @@ class PacedTwins:
         """As TwinBreaker.page."""
         return await self._twins.page(continuation, await self._share(), since)
 
+    async def outlines(self, device_ids: Sequence[str], continuation: str | None = None) -> TwinPage:
+        """As TwinBreaker.outlines."""
+        return await self._twins.outlines(device_ids, continuation, await self._share())
+
     async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
         """As TwinBreaker.tags."""
         return await self._twins.tags(continuation, device_ids, await self._share())
+
+    async def tags_of(self, device_ids: Sequence[str]) -> Sequence[Mapping[str, Any]] | None:
+        """As TwinBreaker.tags_of."""
+        return await self._twins.tags_of(device_ids, await self._share())

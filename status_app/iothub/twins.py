@@ -173,16 +173,7 @@ class TwinReader:
         Raises:
             UnavailableError: The hub does not answer, throttles, or refuses the query.
         """
-        if not (share or self._own).queries.try_take():
-            return None
-        items, _ = await self._ask(
-            lambda protocol: protocol.query.get_twins(
-                {"query": queries.of_devices(device_ids)}, None, str(PAGE_SIZE), raw=True
-            ),
-            list,
-            _Requests(NO_TURNS, ONCE, self._timeout),
-        )
-        return [item for item in items if isinstance(item, dict)]
+        return await self._query(queries.of_devices(device_ids), share)
 
     async def page(
         self, continuation: str | None, share: Share | None = None, since: datetime | None = None
@@ -211,6 +202,31 @@ class TwinReader:
                 raise QueryRefusedError from None
             raise
 
+    async def outlines(
+        self, device_ids: Sequence[str], continuation: str | None = None, share: Share | None = None
+    ) -> TwinPage:
+        """A page of what tells whether twins are as they were, of some devices: each in the form of a twin.
+
+        An outline has a version, the configurations, and when each section was changed; no section has contents.
+
+        Args:
+            device_ids: As of `several`.
+            continuation: What the page before gave; None for the first page.
+            share: As of `read`.
+
+        Raises:
+            ContinuationError: The hub does not take the continuation.
+            QueryRefusedError: The hub does not take the query.
+            UnavailableError: As of `page`.
+        """
+        try:
+            page = await self._page(queries.outlines_of(device_ids), continuation, share)
+        except HubRequestError as error:
+            if error.status == _BAD_REQUEST:
+                raise QueryRefusedError from None
+            raise
+        return TwinPage([*map(outline, page.twins)], page.continuation)
+
     async def tags(
         self, continuation: str | None, device_ids: Sequence[str] = (), share: Share | None = None
     ) -> TwinPage:
@@ -226,6 +242,22 @@ class TwinReader:
             UnavailableError: As of `page`.
         """
         return await self._page(queries.tags_of(device_ids) if device_ids else queries.TAGS, continuation, share)
+
+    async def tags_of(
+        self, device_ids: Sequence[str], share: Share | None = None
+    ) -> Sequence[Mapping[str, Any]] | None:
+        """Some devices with their tags, by one query. All as of `several`."""
+        return await self._query(queries.tags_of(device_ids), share)
+
+    async def _query(self, query: str, share: Share | None) -> Sequence[Mapping[str, Any]] | None:
+        if not (share or self._own).queries.try_take():
+            return None
+        items, _ = await self._ask(
+            lambda protocol: protocol.query.get_twins({"query": query}, None, str(PAGE_SIZE), raw=True),
+            list,
+            _Requests(NO_TURNS, ONCE, self._timeout),
+        )
+        return [item for item in items if isinstance(item, dict)]
 
     async def _page(self, query: str, continuation: str | None, share: Share | None) -> TwinPage:
         try:
@@ -326,6 +358,13 @@ class HubRequestError(UnavailableError):
         super().__init__("iothub", detail, retry_after=retry_after, is_final=is_final)
         self.status = status
         self.code = code
+
+
+def outline(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An item of a projection in the form of a twin; what it lacks, the twin lacks."""
+    times = {section: item.get(f"{section}At") for section in ("desired", "reported")}
+    twin = {name: item[name] for name in ("deviceId", "version", "configurations") if name in item}
+    return twin | {"properties": {name: {"$metadata": {"$lastUpdated": time}} for name, time in times.items()}}
 
 
 def _refusal(response: "Response") -> HubRequestError:

@@ -5,6 +5,10 @@ and when: a queried twin that has this version, and was changed no earlier, is a
 counts where nothing of its identity is in doubt too: an identity that is created again begins its versions at 1, so a
 version alone says little. Any other twin, and one that the answer lacks, is read by itself, so a query can cost time
 and nothing else.
+
+A device whose deadline is over has changed nothing: of it the query has to give the twin that is stored, or a later one
+of the same identity. That holds up to ten minutes before the query was asked, so a deadline has to be over for so long:
+those that flag_stuck does not get round to reading.
 """
 
 from collections import Counter
@@ -14,9 +18,9 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from status_app.errors import UnavailableError
-from status_app.ingest.notifications import Notification
 from status_app.iothub import queries
-from status_app.reconcile.tasks import Notified, Task
+from status_app.reconcile.decisions import QUERIES_LAG
+from status_app.reconcile.tasks import Due, Notified, Task
 from status_app.status_table.stored_device import StoredDevice
 from status_app.telemetry.logs import log
 from status_core import EDGE_AGENT, timestamp
@@ -68,11 +72,8 @@ class BulkReads:
             twins: Where they are queried.
             wanted: Devices that need a read, each once.
         """
-        devices = {
-            task.device_id: (task.notification, stored)
-            for task, stored in wanted
-            if isinstance(task, Notified) and can_be_queried(task.notification, stored)
-        }
+        now = self._clock()
+        devices = {task.device_id: (task, stored) for task, stored in wanted if can_be_queried(task, stored, now)}
         found: dict[str, QueriedTwin] = {}
         for portion in queries.portions(devices):
             if len(portion) < ENOUGH or self._is_paused():
@@ -88,13 +89,13 @@ class BulkReads:
                 break
             fresh = {
                 device_id: QueriedTwin(twin, asked)
-                for device_id, twin in _by_device(answer, portion)
+                for device_id, twin in by_device(answer, portion)
                 if is_as_good_as_a_read(twin, *devices[device_id])
             }
             found |= fresh
             if 2 * len(fresh) < len(portion):
                 _log.info(
-                    "a query gave %d of %d twins as new as notified: none for %s", len(fresh), len(portion), PAUSE
+                    "a query gave %d of %d twins as new as they must be: none for %s", len(fresh), len(portion), PAUSE
                 )
                 self._pause()
         return found
@@ -106,12 +107,18 @@ class BulkReads:
         self._paused_until = self._clock() + PAUSE
 
 
-def can_be_queried(notification: Notification, stored: StoredDevice) -> bool:
+def can_be_queried(task: Task, stored: StoredDevice, now: datetime) -> bool:
     """Whether any queried twin could count: what is notified has a version and a time, and the identity is one.
 
     A creation is a new identity, whose first twin has no time of a change: a later twin of a device without a history
-    counts for it.
+    counts for it. Without a notification a deadline has to be over for as long as a query lags.
     """
+    if isinstance(task, Due):
+        look_at, is_whole = stored.look_at, stored.twin_version is not None
+        return is_whole and look_at is not None and max(look_at, stored.observed) <= now - QUERIES_LAG
+    if not isinstance(task, Notified):
+        return False
+    notification = task.notification
     if notification.demands is None or notification.time is None:
         return False
     if stored.is_known:
@@ -119,22 +126,26 @@ def can_be_queried(notification: Notification, stored: StoredDevice) -> bool:
     return stored.last_sequence == 0
 
 
-def is_as_good_as_a_read(twin: Mapping[str, Any], notification: Notification, stored: StoredDevice) -> bool:
+def is_as_good_as_a_read(twin: Mapping[str, Any], task: Task, stored: StoredDevice) -> bool:
     """Whether a queried twin is as new as what was notified, and a later one of the identity that is stored.
+
+    Where nothing was notified, the one that is stored will do.
 
     Args:
         twin: As the hub sent it.
-        notification: Of a device that can be queried.
+        task: Of a device that can be queried.
         stored: The device.
     """
     version, changed = twin.get("version"), changed_at(twin)
     if not isinstance(version, int) or isinstance(version, bool) or changed is None:
         return False
-    if notification.demands is None or version < notification.demands:
-        return False
-    if notification.time is None or changed + CLOCKS_OF_THE_HUB < notification.time:
-        return False
     known = stored.twin_version
+    if isinstance(task, Notified):
+        demands, time = task.notification.demands, task.notification.time
+        if demands is None or version < demands or time is None or changed + CLOCKS_OF_THE_HUB < time:
+            return False
+    elif version == known:
+        return stored.newest_since <= changed <= stored.at
     return known is None or (version > known and changed > max(stored.at, stored.observed))
 
 
@@ -157,7 +168,7 @@ def changed_at(twin: Mapping[str, Any]) -> datetime | None:
     return max(times, default=None)
 
 
-def _by_device(answer: Iterable[Mapping[str, Any]], asked: Sequence[str]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+def by_device(answer: Iterable[Mapping[str, Any]], asked: Sequence[str]) -> Iterable[tuple[str, Mapping[str, Any]]]:
     """The twins of those that were asked for. Of one that comes twice, neither is believed."""
     wanted = set(asked)
     named = [

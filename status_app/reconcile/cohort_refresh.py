@@ -1,27 +1,90 @@
 """Reads the cohorts of all devices once a day, as a part of resync: a change of a tag is not notified."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import batched
 from typing import Any, Final
 
+from azure.data.tables import TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import ContinuationError, UnavailableError
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.iothub.cohorts import CohortReader
+from status_app.iothub.queries import PAGE_SIZE
 from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Tagged
 from status_app.retry import Deadline
-from status_app.storage.client import table_errors
+from status_app.storage import transaction
+from status_app.storage.client import PAGE, TRANSACTION_LIMIT, table_errors
 from status_app.storage.codecs import read_time
+from status_app.storage.keys import escape, joined, key_part, unescape
 from status_app.telemetry.logs import log
 
 EVERY: Final = timedelta(days=1)
+_LEFT: Final = "left"
 _KEY: Final = {"PartitionKey": "cohorts", "RowKey": "refresh"}
 
 _log = log(__name__)
+
+
+class RefreshRows:
+    """One row says how far a refresh has come, others which devices wait for one: no query could be made of them.
+
+    Every method raises UnavailableError where the table service does not answer.
+    """
+
+    def __init__(self, client: TableClient) -> None:
+        self._client = client
+
+    async def read(self) -> Mapping[str, Any]:
+        """The row of the refresh; nothing where there is none."""
+        query = " and ".join(f"{name} eq '{value}'" for name, value in _KEY.items())
+        with table_errors():
+            async for row in self._client.query_entities(query):
+                return row
+        return {}
+
+    async def keep(self, columns: Mapping[str, Any]) -> None:
+        """Write the row of the refresh."""
+        with table_errors():
+            await self._client.upsert_entity({**_KEY, **columns}, UpdateMode.REPLACE)
+
+    async def leave(self, device_ids: Sequence[str]) -> None:
+        """Let devices wait for the next refresh."""
+        await self._submit(TransactionOperation.UPSERT, device_ids)
+
+    async def left(self) -> list[str]:
+        """The devices that wait, a page of them."""
+        found: list[str] = []
+        with table_errors():
+            async for row in self._client.query_entities(
+                f"PartitionKey eq '{_KEY['PartitionKey']}' and RowKey ge '{_LEFT}|' and RowKey lt '{_LEFT}}}'",
+                results_per_page=PAGE,
+            ):
+                found.append(unescape(row["Device"]))
+                if len(found) == PAGE:
+                    break
+        return found
+
+    async def forget(self, device_ids: Sequence[str]) -> None:
+        """Let devices wait no longer."""
+        await self._submit(TransactionOperation.DELETE, device_ids)
+
+    async def _submit(self, operation: TransactionOperation, device_ids: Sequence[str]) -> None:
+        for some in batched(device_ids, TRANSACTION_LIMIT, strict=False):
+            rows = [
+                {
+                    "PartitionKey": _KEY["PartitionKey"],
+                    "RowKey": joined(_LEFT, key_part(device_id)),
+                    "Device": escape(device_id),
+                }
+                for device_id in some
+            ]
+            with table_errors():
+                await transaction.submit(self._client, [(operation, row) for row in rows])
 
 
 class CohortRefresh:
@@ -29,27 +92,30 @@ class CohortRefresh:
 
     def __init__(
         self,
-        client: TableClient,
+        rows: RefreshRows,
         index: FleetIndex,
         cohorts: CohortReader,
         reconciler: Reconciler,
         clock: Callable[[], datetime],
     ) -> None:
-        self._client = client
+        self._rows = rows
         self._index = index
         self._cohorts = cohorts
         self._reconciler = reconciler
         self._clock = clock
 
     async def run(self, report: RunReport, end: Deadline) -> None:
-        """Go on with the refresh that is under way, or begin one where the last one is a day old, or of other tags.
+        """Ask for devices that wait, and go on with the refresh that is under way, or begin one.
 
-        A hub that does not answer leaves the rest to the next run.
+        One begins where the last one is a day old, or of other tags. A hub that does not answer leaves the rest to the
+        next run.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
-        now, tags, row = self._clock(), json.dumps([*self._cohorts.names]), await self._row()
+        if not await self._take_left(report, end):
+            return
+        now, tags, row = self._clock(), json.dumps([*self._cohorts.names]), await self._rows.read()
         place, began = row.get("Continuation"), row.get("BeganAt")
         if row.get("Tags") != tags or began is None or (place is None and read_time(began) + EVERY <= now):
             place, began = None, now
@@ -71,17 +137,26 @@ class CohortRefresh:
                 return
             changed = [Tagged(name, found) for name, found in page.items() if known.get(name, found) != found]
             report.add(await self._reconciler.run(changed, end))
-            await self._keep({"Tags": tags, "BeganAt": began, **({} if place is None else {"Continuation": place})})
+            await self._rows.keep(
+                {"Tags": tags, "BeganAt": began, **({} if place is None else {"Continuation": place})}
+            )
             if place is None:
                 return
 
-    async def _keep(self, columns: Mapping[str, Any]) -> None:
-        with table_errors():
-            await self._client.upsert_entity({**_KEY, **columns})
+    async def _take_left(self, report: RunReport, end: Deadline) -> bool:
+        """Ask for devices that wait. One that the hub does not know by then is left to the refresh of a day.
 
-    async def _row(self) -> Mapping[str, Any]:
-        query = " and ".join(f"{name} eq '{value}'" for name, value in _KEY.items())
-        with table_errors():
-            async for row in self._client.query_entities(query):
-                return row
-        return {}
+        Returns:
+            Whether the hub has answered.
+        """
+        left = await self._rows.left()
+        for some in batched(left, PAGE_SIZE, strict=False):
+            try:
+                async with end.limits("iothub"):
+                    found = await self._cohorts.left(some)
+            except UnavailableError as error:
+                _log.info("cohorts: the next run asks for %d new devices: %s", len(left), error)
+                return False
+            report.add(await self._reconciler.run([Tagged(name, cohorts) for name, cohorts in found.items()], end))
+            await self._rows.forget(some)
+        return True

@@ -1,19 +1,26 @@
 """What is decided of a device once it and its twin are read: pure."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from status_app.errors import BadEventError
+from status_app.fleet_index.profile import credited
 from status_app.ingest.notifications import Notification
-from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Task
+from status_app.reconcile.tasks import Announced, Compared, Due, Notified, Outcome, Queried, Task
 from status_app.status_table.commit import Change
 from status_app.status_table.rows import read_record
 from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.codecs import read_number, read_time
+from status_app.storage.keys import DEVICE
 from status_core import (
+    INDIVIDUAL,
     DeploymentStatus,
     DeviceRecord,
+    Flag,
     GracePolicy,
+    State,
     Transition,
     advance,
     deletion,
@@ -40,7 +47,9 @@ def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime) -> O
     match task:
         case Notified(notification) if covers(stored, notification):
             return Outcome.COVERED
-        case Queried(_, twin, queried) if stored.is_known and stored.observed >= queried:
+        case Compared(_, twin, _) if stored.is_whole and is_as_known(stored.rows[DEVICE], evaluate(twin)):
+            return Outcome.UNCHANGED
+        case Queried(_, twin, queried) | Compared(_, twin, queried) if stored.is_known and stored.observed >= queried:
             return None if _is_newer(stored, evaluate(twin)) else Outcome.COVERED
         case Due() if stored.look_at is None or stored.look_at > now:
             return Outcome.STALE
@@ -113,9 +122,32 @@ def covers(stored: StoredDevice, notification: Notification) -> bool:
     return notification.version <= known
 
 
+def is_as_known(columns: Mapping[str, Any], outline: DeploymentStatus) -> bool:
+    """Whether a twin is the one that a row was made of, as far as its outline says.
+
+    An identity that is created again has changed after that, whatever its version. What the hub says of configurations
+    changes neither version nor time.
+
+    Args:
+        columns: The row of a device in DeploymentStatus, or its summary.
+        outline: What its outline comes to.
+    """
+    version, at = read_number(columns.get("TwinVersion")), columns.get("At")
+    if version is None or at is None or outline.twin_version != version:
+        return False
+    is_empty = columns["State"] == State.NO_DEPLOYMENT
+    if not is_empty and outline.changed is None:
+        return False
+    if outline.changed is not None and outline.changed > read_time(at):
+        return False
+    is_credited = Flag.NOT_CREDITED not in json.loads(columns.get("Flags", "[]"))
+    applied = outline.deployments or (() if is_empty else (INDIVIDUAL,))
+    return credited(columns) == applied and is_credited == (Flag.NOT_CREDITED not in outline.flags)
+
+
 def is_missed(task: Task, stored: StoredDevice) -> bool:
     """Whether a query brings a later twin than the stored one, of which the notification should have come long ago."""
-    if not isinstance(task, Queried) or not stored.is_known:
+    if not isinstance(task, Queried | Compared) or not stored.is_known:
         return False
     status = evaluate(task.twin)
     is_late = status.changed is not None and status.changed < task.queried - NOTIFIED_WITHIN

@@ -38,7 +38,18 @@ from status_app.reconcile.decisions import (
 )
 from status_app.reconcile.device_cache import DeviceCache
 from status_app.reconcile.publish_phase import PublishPhase
-from status_app.reconcile.tasks import Announced, Due, Notified, Outcome, Queried, Result, Tagged, Task, Unseen
+from status_app.reconcile.tasks import (
+    Announced,
+    Compared,
+    Due,
+    Notified,
+    Outcome,
+    Queried,
+    Result,
+    Tagged,
+    Task,
+    Unseen,
+)
 from status_app.reconcile.twin_phase import TwinPhase, Twins
 from status_app.retry import NEVER, Deadline
 from status_app.rollouts.hub_list import HubList
@@ -131,7 +142,7 @@ class Reconciler:
     async def _read(self, device: Device) -> None:
         device.change, device.twin, device.outcome, device.history = None, None, None, []
         device.holds_until = None
-        device.is_moving = bool(device.pending) or isinstance(device.task, (Announced, Due, Unseen))
+        device.is_moving = bool(device.pending) or isinstance(device.task, (Announced, Compared, Due, Unseen))
         known = self._cache.take(device.device_id)  # whatever it comes to, it is another one then
         if known is None or not isinstance(device.task, Notified) or device.task.notification.lifecycle:
             summary = await self._projection.read(device.device_id) if device.is_moving else None

@@ -1,7 +1,9 @@
 """The timer that compares the fleet with the table: it heals what a lost notification left behind.
 
-Each run asks for the twins that have changed since the last one. Once a day, and after a release, every twin is
-compared: what the hub says of configurations changes no time, and a deleted device is on no page.
+Each run asks for the twins that have changed since the last one. Once a day the outline of every twin is compared
+(comparison.py). Once a week, and after a release or by other settings, every whole twin is judged: rows may have been
+damaged by hand, and rules be others. So it is each day where the hub does not take the query for outlines, and in each
+run where it does not take the one for changes.
 
 Such a whole pass takes as many runs as it needs. One query pages through the twins, for the time of a run; the next run
 goes on where the last one stopped. After the last page each device of the index that no page held is looked at, and
@@ -29,6 +31,7 @@ from status_app.iothub.queries import PAGE_SIZE
 from status_app.iothub.twins import TwinPage
 from status_app.reconcile.batch import AT_ONCE
 from status_app.reconcile.cohort_refresh import CohortRefresh
+from status_app.reconcile.comparison import Comparison
 from status_app.reconcile.decisions import QUERIES_LAG
 from status_app.reconcile.index_build import IndexBuild
 from status_app.reconcile.reconciler import Reconciler
@@ -63,7 +66,7 @@ class TwinPages(Protocol):
 
 
 class Resync:
-    """Makes the table equal to what the hub holds: of what has changed in each run, of every device each day."""
+    """Makes the table equal to what the hub holds: of what has changed in each run, of all devices each day."""
 
     def __init__(  # noqa: PLR0913, PLR0917 (each is a part that it needs)
         self,
@@ -73,6 +76,7 @@ class Resync:
         times: ResyncTimesRow,
         reconciler: Reconciler,
         twins: TwinPages,
+        comparison: Comparison,
         clock: Callable[[], datetime],
         ticks: Callable[[], float],
         cohorts: CohortRefresh | None = None,
@@ -83,12 +87,13 @@ class Resync:
         self._times = times
         self._reconciler = reconciler
         self._twins = twins
+        self._comparison = comparison
         self._clock = clock
         self._ticks = ticks
         self._cohorts = cohorts
 
     async def run(self) -> None:
-        """Compare what has changed, and go on with the whole pass that is under way, or begin one that is due.
+        """Compare what has changed, and go on with the pass that is under way, or begin one that is due.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -120,9 +125,16 @@ class Resync:
         """What a run compares. A whole pass that begins in it comes first, and the changes are left to the next run."""
         times = await self._times.read()
         is_under_way = cycle.continuation is not None
-        is_due = is_under_way or times.is_whole_due(self._clock())
+        is_due = is_under_way or times.is_whole_due(self._clock(), self._times.version)
         if times.changed is not None and (is_under_way or not is_due):
             is_due = not await self._changes(times, report, queries, end) or is_due
+            await self._times.write(times)
+        if not is_due and times.is_comparison_due(self._clock()):
+            try:
+                await self._comparison.run(times, report, queries, end)
+            except QueryRefusedError:
+                _log.warning("resync: the hub does not take the query for outlines, and the whole fleet is compared")
+                is_due = True
             await self._times.write(times)
         if not is_due:
             await self._position.give_back(cycle)
@@ -131,7 +143,7 @@ class Resync:
             times.begin_whole(self._clock())
             await self._times.write(times)
         if await self._query(cycle, report, queries, end):
-            times.end_whole()
+            times.end_whole(self._times.version)
             await self._times.write(times)
 
     async def _changes(self, times: ResyncTimes, report: RunReport, queries: Deadline, end: Deadline) -> bool:

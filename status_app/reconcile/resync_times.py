@@ -1,5 +1,8 @@
 """When the fleet was compared: a row of DeploymentIndex, in the partition `compared`."""
 
+import hashlib
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -10,10 +13,26 @@ from azure.data.tables.aio import TableClient
 from status_app.storage.client import table_errors
 from status_app.version import VERSION
 
-WHOLE_EVERY: Final = timedelta(hours=23, minutes=30)
-"""From the beginning of a whole pass to that of the next one: a day of hourly runs."""
+COMPARE_EVERY: Final = timedelta(hours=23, minutes=30)
+"""From the beginning of a comparison to that of the next one: a day of hourly runs."""
+WHOLE_EVERY: Final = timedelta(days=6, hours=23, minutes=30)
+"""From the beginning of a whole pass to that of the next one: a week of hourly runs."""
 
+_DIGEST: Final = 8
 _KEY: Final = {"PartitionKey": "compared", "RowKey": "times"}
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonPlace:
+    """How far a comparison has come.
+
+    Attributes:
+        shard: The number of the partition of the index.
+        after: The last RowKey of it that was compared; None: none was.
+    """
+
+    shard: int = 0
+    after: str | None = None
 
 
 @dataclass(slots=True)
@@ -26,7 +45,10 @@ class ResyncTimes:
         changed: Twins that have changed before this were compared; None: nothing was.
         changes_began: When the last query for changes began.
         continuation: Where that one goes on; None: it has come to its end.
-        version: The release that made the last whole pass.
+        version: The release that made the last whole pass, and a digest of the settings by which it judged.
+        compared: When the last comparison began that has come to its end, or a whole pass; None: there was none.
+        comparison_began: When the one under way began, or the last one.
+        place: Where the one under way goes on; None: none is.
     """
 
     whole: datetime | None = None
@@ -35,26 +57,46 @@ class ResyncTimes:
     changes_began: datetime | None = None
     continuation: str | None = None
     version: str = ""
+    compared: datetime | None = None
+    comparison_began: datetime | None = None
+    place: ComparisonPlace | None = None
 
-    def is_whole_due(self, now: datetime) -> bool:
-        """Whether every twin has to be compared: once a day, and after a release, whose rules may be others."""
-        return self.whole is None or self.version != VERSION or now - self.whole >= WHOLE_EVERY
+    def is_whole_due(self, now: datetime, version: str) -> bool:
+        """Whether every whole twin has to be judged: once a week, and after a release or by other settings."""
+        return self.whole is None or self.version != version or now - self.whole >= WHOLE_EVERY
+
+    def is_comparison_due(self, now: datetime) -> bool:
+        """Whether the outline of every twin has to be compared: once a day."""
+        return self.place is not None or self.compared is None or now - self.compared >= COMPARE_EVERY
 
     def begin_whole(self, now: datetime) -> None:
-        """A whole pass begins: what changes from now on is found by queries for changes."""
-        self.whole_began = now
+        """A whole pass begins: what changes from now on is found by queries for changes, and nothing is compared."""
+        self.whole_began, self.place = now, None
         self.changed, self.changes_began = self.changed or now, self.changes_began or now
 
-    def end_whole(self) -> None:
+    def end_whole(self, version: str) -> None:
         """The whole pass has come to its end."""
-        self.whole, self.version = self.whole_began, VERSION
+        self.whole, self.compared, self.version = self.whole_began, self.whole_began, version
 
 
 class ResyncTimesRow:
     """Keeps the times. Every method raises UnavailableError where the table service does not answer."""
 
-    def __init__(self, client: TableClient) -> None:
+    def __init__(self, client: TableClient, settings: Mapping[str, str]) -> None:
+        """Prepare to keep them.
+
+        Args:
+            client: The table.
+            settings: By which the app judges.
+        """
         self._client = client
+        judged_by = json.dumps(settings, sort_keys=True).encode()
+        self._settings = hashlib.blake2b(judged_by, digest_size=_DIGEST).hexdigest()
+
+    @property
+    def version(self) -> str:
+        """This release, and a digest of these settings."""
+        return f"{VERSION} {self._settings}"
 
     async def read(self) -> ResyncTimes:
         """The times as they are kept."""
@@ -68,6 +110,9 @@ class ResyncTimesRow:
                     row.get("ChangesBegan"),
                     row.get("Continuation"),
                     row.get("AppVersion", ""),
+                    row.get("Compared"),
+                    row.get("ComparisonBegan"),
+                    ComparisonPlace(row["Shard"], row.get("After")) if "Shard" in row else None,
                 )
         return ResyncTimes()
 
@@ -80,6 +125,10 @@ class ResyncTimesRow:
             "ChangesBegan": times.changes_began,
             "Continuation": times.continuation,
             "AppVersion": times.version,
+            "Compared": times.compared,
+            "ComparisonBegan": times.comparison_began,
+            "Shard": None if times.place is None else times.place.shard,
+            "After": None if times.place is None else times.place.after,
         }
         row = {**_KEY, **{name: value for name, value in columns.items() if value is not None}}
         with table_errors():

@@ -53,6 +53,20 @@ class Queried:
 
 
 @dataclass(frozen=True, slots=True)
+class Compared:
+    """The index says something else of the device than a query does, or is behind what is stored of it.
+
+    Attributes:
+        twin: Its outline: a twin whose sections have no contents.
+        queried: When the query was sent.
+    """
+
+    device_id: str
+    twin: Mapping[str, Any]
+    queried: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Unseen:
     """The index has the device, and no page of a query had it."""
 
@@ -88,7 +102,7 @@ class Tagged:
     cohorts: tuple[str, ...]
 
 
-type Task = Notified | Queried | Unseen | Due | Announced | Tagged
+type Task = Notified | Queried | Compared | Unseen | Due | Announced | Tagged
 
 
 @dataclass(frozen=True, slots=True)

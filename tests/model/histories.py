@@ -119,7 +119,8 @@ def histories(devices: int, length: int) -> st.SearchStrategy[History]:
         page_size=st.sampled_from([100, 1]),
         pages_kept=st.sampled_from([5, 1, 2]),
         enough=st.sampled_from([1, 1, 2, 8]),
-        whole_every=st.sampled_from([0, 1, 24]),
+        whole_every=st.sampled_from([0, 1, 24, 168]),
+        compare_every=st.sampled_from([0, 24]),
     )
 
 

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any, Protocol
 from unittest.mock import patch
 
-from status_app.errors import ContinuationError
+from status_app.errors import ContinuationError, QueryRefusedError
 from status_app.iothub.twins import TwinPage
 from status_app.service_clock import ServiceClock
 from status_app.services import Services
@@ -18,6 +18,7 @@ from status_app.settings import Settings
 
 from .faults import Fault, Killed, Service, Trouble, attempt, refusal, suffer, troubles
 from .fleet import Change, Device
+from .outlines import outline_of
 from .steps import Page
 from .tables import Tables, TableService
 
@@ -184,6 +185,9 @@ class Hub:
     async def tags(self, _continuation: str | None, _device_ids: Sequence[str] = (), _share: object = None) -> TwinPage:
         raise AssertionError("no cohorts are asked for")
 
+    async def tags_of(self, _device_ids: Sequence[str], _share: object = None) -> Sequence[Mapping[str, Any]]:
+        raise AssertionError("no cohorts are asked for")
+
     async def several(self, device_ids: Sequence[str], _share: object = None) -> Sequence[Mapping[str, Any]]:
         """Twins of some devices, of the hub's own index."""
         world = self._world
@@ -206,6 +210,32 @@ class Hub:
 
         twins: Sequence[Mapping[str, Any]] = await self._process.call("iothub", "several", do)
         return twins
+
+    async def outlines(
+        self, device_ids: Sequence[str], continuation: str | None = None, _share: object = None
+    ) -> TwinPage:
+        """A page of what tells whether twins are as they were, of the same index."""
+        world = self._world
+
+        def do() -> TwinPage:
+            kind = next(world.pages, Page.WHOLE)
+            known = (_behind(world.devices[name], world.lag.get(name, 0)) for name in sorted(device_ids))
+            twins = [twin for twin in known if twin is not None and twin["deviceId"] > (continuation or "")]
+            if kind is Page.EMPTY:
+                return TwinPage([], continuation or BEFORE_ALL)
+            found = [outline_of(twin) for twin in twins[: 1 if kind is Page.SHORT else world.page_size]]
+            if kind is Page.TORN:
+                found[::2] = [{"deviceId": twin["deviceId"]} for twin in found[::2]]
+            after = found[-1]["deviceId"] if len(found) < len(twins) else None
+            return TwinPage([*found, *found[: kind is Page.REPEATED]], after)
+
+        def refuse() -> None:
+            if continuation is not None:
+                raise ContinuationError
+            raise QueryRefusedError
+
+        page: TwinPage = await self._process.call("iothub", "outlines", do, refuse)
+        return page
 
     async def page(self, continuation: str | None, _share: object = None, since: datetime | None = None) -> TwinPage:
         """A page of what the hub's own index holds: it may be behind what `read` gives."""

@@ -67,8 +67,8 @@ class Run:
         picks: Of a delivery, the notifications by number: those that wait, in any order, or one twice.
         keeps: Of a delivery, whether its notifications come again.
         gives_up: Of a delivery, whether the host's last attempt is among its attempts.
-        lag: Of a delivery or a resync, how many twins queries are behind with each device.
-        pages: Of these, what the first pages are like.
+        lag: How many twins queries are behind with each device.
+        pages: What the first pages are like.
     """
 
     what: Literal["delivery", "flag_stuck", "resync"]
@@ -101,6 +101,7 @@ class History:
         transaction_limit: Rows of a transaction: few of them make a change of many parts of a small device.
         enough: Devices for which a query is made.
         whole_every: Hours from one whole pass of resync to the next.
+        compare_every: Hours from one comparison of outlines to the next.
     """
 
     steps: tuple[Step, ...]
@@ -113,3 +114,4 @@ class History:
     pages_kept: int = 5
     enough: int = 1
     whole_every: int = 0
+    compare_every: int = 0

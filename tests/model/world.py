@@ -15,7 +15,7 @@ from unittest.mock import patch
 from status_app.errors import UnavailableError
 from status_app.fleet_index import former, lookups, projection, rows
 from status_app.ingest.event_batch import IncomingEvent
-from status_app.reconcile import bulk_reads, resync, resync_times
+from status_app.reconcile import bulk_reads, comparison, resync, resync_times
 from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
 from status_app.settings import Settings
 from status_app.status_table import commit, reader
@@ -245,13 +245,14 @@ def world(history: History) -> Iterator[World]:
         stack.enter_context(patch.object(commit, "TRANSACTION_LIMIT", history.transaction_limit))
         # A device alone fits in any case.
         stack.enter_context(patch.object(projection, "TRANSACTION_LIMIT", 2 * history.transaction_limit))
-        for module in (rows, lookups):  # each shard is asked by itself: two say as much as sixteen
+        for module in (rows, lookups, comparison):  # each shard is asked by itself: two say as much as sixteen
             stack.enter_context(patch.object(module, "SHARDS", SHARDS))
         stack.enter_context(patch.object(former, "_PARTITIONS", {shard: former._PARTITIONS[shard] for shard in SHARDS}))  # noqa: SLF001
         stack.enter_context(patch.object(resync, "TWINS_PER_RUN", history.twins_per_run))
         stack.enter_context(patch.object(resync, "PAGES_KEPT", history.pages_kept))
         stack.enter_context(patch.object(bulk_reads, "ENOUGH", history.enough))
         stack.enter_context(patch.object(resync_times, "WHOLE_EVERY", timedelta(hours=history.whole_every)))
+        stack.enter_context(patch.object(resync_times, "COMPARE_EVERY", timedelta(hours=history.compare_every)))
         stack.enter_context(patch.object(transaction, "submit", submit))
         found = World(history)
         log.addHandler(found.told)

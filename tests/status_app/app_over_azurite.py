@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from azure.data.tables.aio import TableServiceClient
+from model.outlines import outline_of
 from model.promises import broken_promises
 
 from status_app.errors import ContinuationError, QueryRefusedError, UnavailableError
@@ -46,12 +47,16 @@ class Hub:
         device_tags: The tags of devices.
         tag_queries: Of each query of tags the devices that were named; none where all were asked for.
         tags_are_down: A query of tags is refused.
+        tags_have_a_turn: A query for the tags of some devices may be made.
         on_read: Called when a twin is read and has not arrived.
         on_page: Called with a page that is made and has not arrived.
         listed: The hub's own list of deployments; None: it refuses it.
         lists: How often it was asked for that list.
         changes_asked: What the queries for changes asked for.
         refuses_changes: It does not take such a query.
+        outlines_asked: The devices of each query for outlines.
+        refuses_outlines: It does not take such a query.
+        outline_answers: Makes another answer of such a query out of the right one.
         queried: The devices of each query for the twins of some.
         answers: Makes another answer of a query for the twins of some devices out of the right one; None: it does not
             answer.
@@ -70,12 +75,16 @@ class Hub:
         self.device_tags: dict[str, Mapping[str, Any]] = {}
         self.tag_queries: list[list[str]] = []
         self.tags_are_down = False
+        self.tags_have_a_turn = True
         self.on_read: Callable[[], Awaitable[object]] | None = None
         self.on_page: Callable[[TwinPage], Awaitable[object]] | None = None
         self.listed: list[Any] | None = None
         self.lists = 0
         self.changes_asked: list[tuple[str | None, datetime]] = []
         self.refuses_changes = False
+        self.outlines_asked: list[Sequence[str]] = []
+        self.refuses_outlines = False
+        self.outline_answers: Callable[[list[dict[str, Any]]], list[Any]] = list
         self.queried: list[Sequence[str]] = []
         self.answers: Callable[[list[dict[str, Any]]], list[Any] | None] = list
 
@@ -128,6 +137,24 @@ class Hub:
         known = [device for device in known if device > (continuation or "")]
         found = [{"deviceId": device, "tags": self.device_tags.get(device, {})} for device in known[: self.page_size]]
         return TwinPage(found, known[self.page_size - 1] if len(known) > self.page_size else None)
+
+    async def tags_of(self, device_ids: Sequence[str], _share: object = None) -> Sequence[Mapping[str, Any]] | None:
+        if not self.tags_have_a_turn:
+            return None
+        return (await self.tags(None, device_ids)).twins
+
+    async def outlines(
+        self, device_ids: Sequence[str], continuation: str | None = None, _share: object = None
+    ) -> TwinPage:
+        self.outlines_asked.append(device_ids)
+        if self.refuses_outlines:
+            raise QueryRefusedError
+        known = self.twins | self.lagging
+        found = [outline_of(twin) for name in device_ids if (twin := known.get(name)) is not None]
+        found = self.outline_answers(found)
+        start = int(continuation or 0)
+        end = start + self.page_size
+        return TwinPage(found[start:end], str(end) if len(found) > end else None)
 
     def _changed(self, continuation: str | None, since: datetime) -> TwinPage:
         self.changes_asked.append((continuation, since))

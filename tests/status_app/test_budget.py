@@ -43,15 +43,15 @@ async def test_the_shares_of_all_who_ask_add_up_to_the_settings(partitions: int)
     of_partitions = [shared.partition(str(number), partitions) for number in range(partitions)]
     everybody = [shared.flag_stuck, shared.resync, *of_partitions]
     assert sum([1 / await period(share.reads, clock) for share in everybody]) == pytest.approx(80)
-    askers = [shared.resync, *of_partitions]  # the timer of each minute makes no query
-    assert sum([MINUTE / await period(share.queries, clock) for share in askers]) == pytest.approx(16)
+    assert sum([MINUTE / await period(share.queries, clock) for share in everybody]) == pytest.approx(16)
 
 
-async def test_each_timer_has_a_fifth_of_the_reads_and_resync_half_of_the_queries() -> None:
+async def test_each_timer_has_a_fifth_of_the_reads_and_a_share_of_the_queries() -> None:
     shared, clock = budget(80, 16)
     assert 1 / await period(shared.flag_stuck.reads, clock) == pytest.approx(16)
     assert 1 / await period(shared.resync.reads, clock) == pytest.approx(16)
     assert MINUTE / await period(shared.resync.queries, clock) == pytest.approx(8)
+    assert MINUTE / await period(shared.flag_stuck.queries, clock) == pytest.approx(2)
 
 
 async def test_a_partition_has_one_share_however_often_it_is_asked_for() -> None:

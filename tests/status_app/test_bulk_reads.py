@@ -10,6 +10,7 @@ from app_over_azurite import App, fresh_app, transitions
 
 from local.tables import TableProxy
 from status_app.iothub import queries
+from status_app.iothub.breaker import PROBES
 from status_app.reconcile.bulk_reads import CLOCKS_OF_THE_HUB, ENOUGH, PAUSE
 from status_app.reconcile.decisions import QUERIES_LAG
 
@@ -272,3 +273,63 @@ def test_a_query_has_at_most_a_hundred_devices_and_no_more_characters_than_the_h
     assert [device for portion in portions for device in portion] == long
     lengths = [len(queries.of_devices(portion)) for portion in portions]
     assert max(lengths) <= queries.LIMIT < max(lengths) + 128
+
+
+async def overdue(app: App, since: timedelta) -> list[str]:
+    """Devices whose m1 failed, and whose grace has been over for so long."""
+    devices = await known(app, ENOUGH + PROBES)
+    await change(app, devices)
+    app.hub.queried.clear()
+    app.now += 15 * MINUTE + since
+    return devices
+
+
+async def stuck(app: App, devices: list[str]) -> set[str]:
+    return {device for device in devices if "StuckSince" in (await app.rows(device))["module:m1"]}
+
+
+async def test_a_deadline_that_has_been_over_for_as_long_as_queries_lag_ends_by_one_query(app: App) -> None:
+    devices = await overdue(app, QUERIES_LAG)
+    await app.flag_stuck()
+    assert len(app.hub.reads) == PROBES, "they go first, so that the others know whether the hub answers"
+    assert [{*asked} for asked in app.hub.queried] == [{*devices} - {*app.hub.reads}]
+    assert await stuck(app, devices) == {*devices}
+    app.hub.queried.clear()
+    await app.flag_stuck(MINUTE)
+    assert app.hub.queried == [], "nothing is due any more"
+
+
+async def test_a_deadline_that_is_just_over_ends_by_reads(app: App) -> None:
+    devices = await overdue(app, QUERIES_LAG - SECOND)
+    await app.flag_stuck()
+    assert (app.hub.queried, sorted(app.hub.reads)) == ([], devices)
+    assert await stuck(app, devices) == {*devices}
+
+
+def another_identity(twins: Answer) -> Answer:
+    """Twins of the same versions, of identities that were created later."""
+    found = copy.deepcopy(twins)
+    for twin in found:
+        for section in twin["properties"].values():
+            section["$metadata"]["$lastUpdated"] = "2024-05-02T09:20:00Z"
+    return found
+
+
+@pytest.mark.parametrize("answer", [stale, earlier, timeless, half, another_identity, lambda _: [], lambda _: None])
+async def test_a_queried_twin_that_may_be_another_ends_no_deadline(
+    app: App, answer: Callable[[Answer], Answer | None]
+) -> None:
+    devices = await overdue(app, QUERIES_LAG)
+    app.hub.answers = answer
+    await app.flag_stuck()
+    assert len(app.hub.queried) == 1
+    assert sorted(app.hub.reads) == devices
+
+
+async def test_a_later_twin_ends_the_clock_that_had_run_out_before_it_changed(app: App) -> None:
+    devices = await overdue(app, QUERIES_LAG)
+    for device in devices:
+        app.report(device, timedelta(0), runtimeStatus="running")
+    await app.flag_stuck(SECOND)
+    assert len(app.hub.reads) == PROBES
+    assert await states(app, devices) == {"successful"}

@@ -100,6 +100,31 @@ async def test_where_the_hub_refuses_the_query_devices_are_seen_and_get_their_co
     assert await cohorts(app) == {one: ["ring=canary"]}
 
 
+async def test_new_devices_of_which_no_query_may_be_made_are_asked_for_by_the_next_resync(app: App) -> None:
+    await app.resync(HOUR)  # the daily one is over
+    app.hub.tags_have_a_turn = False
+    one, two = await tagged(app, "one", ring="canary"), await tagged(app, "it's", ring="wide")
+    assert await cohorts(app) == {one: [], two: []}
+    before = len(app.hub.tag_queries)
+    await app.resync(HOUR)
+    assert app.hub.tag_queries[before:] == [[one]], "of the other one no query can say the name"
+    assert await cohorts(app) == {one: ["ring=canary"], two: []}
+    await app.resync(HOUR)
+    assert len(app.hub.tag_queries) == before + 1
+    await app.resync(DAY)
+    assert await cohorts(app) == {one: ["ring=canary"], two: ["ring=wide"]}
+
+
+async def test_a_refresh_of_several_pages_is_over_after_the_last_of_them(app: App) -> None:
+    app.hub.page_size = 1
+    await tagged(app, "one", ring="canary")
+    await tagged(app, "two", ring="wide")
+    await app.resync(HOUR)
+    asked = len(app.hub.tag_queries)
+    await app.resync(HOUR)
+    assert len(app.hub.tag_queries) == asked
+
+
 async def test_a_tag_has_counters_for_its_first_values_and_one_for_all_others(app: App) -> None:
     devices = [await tagged(app, f"{number:02d}", site=f"s{number}") for number in range(VALUES + 2)]
     found = await cohorts(app)
