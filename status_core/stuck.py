@@ -34,7 +34,7 @@ def blamed[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
 
 
 def still_blamed[V: (ModuleVerdict, DeviceVerdict)](verdict: V, kept: V) -> V:
-    """A verdict on what is stuck and looks settled: the cause stays that of before until the window has ended.
+    """A verdict on what is stuck and shows no cause now: the cause stays that of before until the window has ended.
 
     So a device whose module crashes in a loop is counted under one cause, whichever moment it is seen in.
     """

@@ -84,8 +84,8 @@ async def test_a_run_over_a_hundred_due_devices_makes_the_same_requests_in_a_fle
             peers = len(SHARDS) + 2 * len(SHARDS) + 1
             assert made["read"] == 3 * len(SHARDS) + 2 * DUE + 3 + peers
             # A transaction of each device, and of each shard an announcement and a projection; so much again of the
-            # shards of the devices that show whether the hub answers; a count.
-            known = DUE + 2 * len(SHARDS) + 1
+            # shards of the devices that show whether the hub answers; a count; what peers say.
+            known = DUE + 2 * len(SHARDS) + 2
             assert known < made["write"] <= known + 2 * PROBES
             assert await requests_of_a_count(app, requests) == {
                 "read": 2 * len(SHARDS) + 1,  # of each shard what is to be done, and its counters
