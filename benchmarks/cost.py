@@ -9,8 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
+from status_app.iothub.budget import QUERIES_OF_FLAG_STUCK, QUERIES_OF_RESYNC, READS_OF_A_TIMER
 from status_app.iothub.queries import PAGE_SIZE
-from status_app.reconcile.resync import TWINS_PER_RUN
+from status_app.reconcile.decisions import QUERIES_LAG
+from status_app.reconcile.index_build import CHECKS
+from status_app.reconcile.resync import QUERY_FOR
+from status_app.storage.client import PAGE
 
 DAYS: Final = 365 / 12
 """Days of a month, by which all money is told."""
@@ -21,6 +25,14 @@ IDENTITIES_OF_A_HUB: Final = 1_000_000
 MESSAGE_KB: Final = 4
 """What IoT Hub counts as one message of its daily quota; twin reads and queries count as messages."""
 FLAG_STUCK_RUNS: Final = 24 * 60
+OUTLINE_KB: Final = 0.22
+"""What a query for outlines gives of a device with two configurations."""
+RESYNC_RUN: Final = 7
+"""Table transactions of a run of resync: its position, its times, how far the check of the index is, its heartbeat."""
+CHECKED: Final = 2
+"""Of a device in the check of the index: its own row and its summary."""
+WEEK: Final = 7
+"""Days in which every whole twin is queried once."""
 
 HUB_UNITS: Final = {"S1": (400_000, 25.0), "S2": (6_000_000, 250.0), "S3": (300_000_000, 2_500.0)}
 """Messages a day of a unit, and dollars a month."""
@@ -85,7 +97,8 @@ class Load:
         twin_kb: Size of an $edgeAgent twin.
         batch: Events that come in one execution.
         memory_gb: Memory of an instance.
-        reads: Twin reads a second for twin changes: three fifths of TWIN_READS_PER_SECOND.
+        reads: TWIN_READS_PER_SECOND of each app.
+        queries: TWIN_QUERIES_PER_MINUTE of each app.
         history: Transitions that are kept of each device (HISTORY_LIMIT), all of them there.
     """
 
@@ -98,11 +111,12 @@ class Load:
     twin_kb: int = 8
     batch: float = 4.0
     memory_gb: float = 2.0
-    reads: float = 48.0
+    reads: float = 80.0
+    queries: float = 16.0
     history: int = 500
 
 
-FLEETS: Final = (Load(1_000, resyncs=24), Load(100_000, resyncs=12), Load(1_000_000, resyncs=12))
+FLEETS: Final = (Load(1_000), Load(100_000), Load(1_000_000, queries=32))
 
 
 def usage(load: Load) -> Mapping[str, float]:
@@ -112,27 +126,34 @@ def usage(load: Load) -> Mapping[str, float]:
     changes = load.devices * load.changes
     events = changes * load.notifications
     reads = events + changes  # and a look when the clock of the change ends
-    resynced = min(of_one, TWINS_PER_RUN) * load.resyncs * hubs
+    # Of each run what changed since the last one and what the hub's index may have been late with; all once a week.
+    overlap = 1 + QUERIES_LAG.total_seconds() * load.resyncs / 86_400
+    resynced = changes * overlap + load.devices / WEEK
+    outlines = load.devices * math.ceil(PAGE_SIZE * OUTLINE_KB / MESSAGE_KB) / PAGE_SIZE
+    pages = (resynced + load.devices) / PAGE_SIZE + load.resyncs * hubs
+    reached = QUERIES_OF_RESYNC * load.queries * PAGE_SIZE * QUERY_FOR / 60  # devices of a run
     batches = events / load.batch
     counting = min(FLAG_STUCK_RUNS * hubs, COUNTED * changes)
     transactions = (
         changes * (CHANGE + DEADLINE)
         + (events - changes) * NEWER_TWIN
         + resynced
+        + load.devices * (1 / PAGE + CHECKED * load.resyncs / CHECKS)
+        + load.resyncs * RESYNC_RUN * hubs
         + FLAG_STUCK_RUNS * IDLE_RUN * hubs
         + counting * COUNTING_RUN
     )
     # A short execution counts as one second; a run of flag_stuck as two; a page of twins as three, the rate of S1.
-    seconds = batches + 2 * FLAG_STUCK_RUNS * hubs + 3 * resynced / PAGE_SIZE
+    seconds = batches + 2 * FLAG_STUCK_RUNS * hubs + 3 * pages
     return {
         "hubs": hubs,
         "events": events,
         "reads": reads,
         "reads a second of one hub": reads / hubs / 86_400,
-        "rollout hours": of_one * (load.notifications + 1) / load.reads / 3_600,
+        "rollout hours": of_one * max(load.notifications / _twins_a_second(load), 1 / _looks_a_second(load)) / 3_600,
         "resynced": resynced,
-        "resync hours": math.ceil(of_one / TWINS_PER_RUN) * 24 / load.resyncs,
-        "messages": (reads + resynced) * math.ceil(load.twin_kb / MESSAGE_KB),
+        "resync hours": math.ceil(of_one / reached) * 24 / load.resyncs,
+        "messages": (reads + resynced) * math.ceil(load.twin_kb / MESSAGE_KB) + outlines + load.resyncs * hubs,
         "transactions": transactions,
         "executions": batches + (FLAG_STUCK_RUNS + load.resyncs) * hubs,
         "GB-seconds": seconds * load.memory_gb,
@@ -140,6 +161,18 @@ def usage(load: Load) -> Mapping[str, float]:
         "batches": batches,
         "table GB": load.devices * (load.history + load.modules + 2) / 1_000_000,  # rows of about 1 KB
     }
+
+
+def _twins_a_second(load: Load) -> float:
+    """Twins that `on_twin_changes` gets of one hub: by reads, and by queries of a whole batch."""
+    queries = (1 - QUERIES_OF_RESYNC - QUERIES_OF_FLAG_STUCK) * load.queries
+    return (1 - 2 * READS_OF_A_TIMER) * load.reads + queries * PAGE_SIZE / 60
+
+
+def _looks_a_second(load: Load) -> float:
+    """Devices whose clocks `flag_stuck` ends."""
+    queries = QUERIES_OF_FLAG_STUCK * load.queries
+    return READS_OF_A_TIMER * load.reads + queries * PAGE_SIZE / 60
 
 
 def money(load: Load) -> Mapping[str, float]:
@@ -175,7 +208,8 @@ def units(messages: float) -> tuple[int, str, float]:
 def carried_by_f1(load: Load) -> int:
     """How many devices a hub of the free size carries where `resync` runs once a day, and nothing else uses the hub."""
     one = usage(replace(load, devices=1, resyncs=1))
-    return int(F1_MESSAGES / ((one["reads"] + one["resynced"]) * math.ceil(load.twin_kb / F1_MESSAGE_KB)))
+    twins = (one["reads"] + one["resynced"]) * math.ceil(load.twin_kb / F1_MESSAGE_KB)
+    return int(F1_MESSAGES / (twins + OUTLINE_KB / F1_MESSAGE_KB))
 
 
 def table(fleets: Sequence[Load]) -> str:
@@ -201,12 +235,12 @@ def table(fleets: Sequence[Load]) -> str:
         row("---", lambda _: "---:"),
         row("IoT hubs, each with an app", rounded("hubs")),
         row("runs of resync a day", lambda at: str(fleets[at].resyncs)),
-        row("hours of a resync of all devices", rounded("resync hours")),
+        row("hours of a comparison of all devices", rounded("resync hours")),
         row("twin changes a day", rounded("events")),
         row("twin reads a day", rounded("reads")),
         row("twin reads a second of one hub, on average", rounded("reads a second of one hub", 2)),
         row("hours to follow a rollout to all at once", rounded("rollout hours", 2)),
-        row("twins by query a day", rounded("resynced")),
+        row("whole twins by query of resync a day", rounded("resynced")),
         row("IoT Hub messages a day", rounded("messages")),
         row("units that these alone would fill, of each hub", hub_units),
         row("devices that F1 would carry, with one resync a day", lambda at: f"{carried_by_f1(fleets[at]):,}"),
@@ -225,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Print the table: of the three fleets of the page, or of one with numbers of your own."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.cost", description=__doc__)
     own = ("devices", "resyncs", "changes", "notifications", "transitions", "modules", "twin_kb", "batch", "memory_gb")
-    for name in (*own, "reads", "history"):
+    for name in (*own, "reads", "queries", "history"):
         kind = type(getattr(FLEETS[0], name))
         parser.add_argument(f"--{name.replace('_', '-')}", type=kind, help="see docs/tuning.md")
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
