@@ -103,7 +103,7 @@ class Summary:
             read_number(row["Published"]),
             row.get("StatusETag"),
             {name: row[name] for name in PROFILE if name in row} or None,
-            None if (version := read_number(row.get("TwinVersion"))) is None else (version, read_time(row["At"])),
+            _twin(row),
         )
 
     def row(self) -> dict[str, Any]:
@@ -289,6 +289,11 @@ def _due(stored: StoredDevice, standings: Standings) -> datetime | None:
         return stored.at
     times = [stored.look_at, *(changes_at for _, changes_at in standings.values())]
     return min((time for time in times if time is not None), default=None)
+
+
+def _twin(row: Mapping[str, Any]) -> tuple[int, datetime] | None:
+    version, at = read_number(row.get("TwinVersion")), row.get("At")
+    return None if version is None or at is None else (version, read_time(at))
 
 
 def shard_of(device_id: str) -> str:

@@ -4,13 +4,14 @@ import asyncio
 import json
 import traceback
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from local.iothub import IotHub
-from status_app.errors import ContinuationError, UnavailableError
+from status_app.errors import ContinuationError, QueryRefusedError, UnavailableError
 from status_app.iothub.queries import PAGE_SIZE
 from status_app.iothub.twins import QUERY_RETRY, RETRY, TwinPage, TwinReader
 
@@ -354,4 +355,45 @@ async def test_a_query_for_some_devices_waits_for_no_turn(hub: IotHub) -> None:
     now = 15.0
     assert await reader.several(["edge-1"]) is not None
     assert (hub.queries, reader.waits) == (2, [])
+    reader.close()
+
+
+async def test_outlines_of_some_devices_have_the_form_of_twins(hub: IotHub, reader: Reader) -> None:
+    hub.registry.create("edge-2")
+    hub.registry.apply_desired("edge-2", {"schemaVersion": "1.1"})
+    hub.registry.create("edge-3")
+    page = await reader.outlines(["edge-2", "nobody"])
+    twin = hub.registry.get("edge-2")
+    assert twin is not None
+    assert page == TwinPage(
+        [
+            {
+                **{name: twin[name] for name in ("deviceId", "version", "configurations") if name in twin},
+                "properties": {
+                    name: {"$metadata": {"$lastUpdated": twin["properties"][name]["$metadata"]["$lastUpdated"]}}
+                    for name in ("desired", "reported")
+                },
+            }
+        ],
+        None,
+    )
+    assert (hub.queries, hub.reads.total()) == (1, 0)
+
+
+async def test_a_hub_that_does_not_take_a_query_is_no_hub_that_does_not_answer(hub: IotHub, reader: Reader) -> None:
+    for status, error in ((400, QueryRefusedError), (403, UnavailableError)):
+        hub.faults.add("query", status)
+        with pytest.raises(error):
+            await reader.outlines(["edge-1"])
+        hub.faults.add("query", status)
+        with pytest.raises(error):
+            await reader.page(None, since=datetime.now(UTC))
+
+
+async def test_tags_of_some_devices_wait_for_no_turn(hub: IotHub) -> None:
+    hub.registry.set_tags("edge-1", {"ring": "canary"})
+    reader = Reader(hub.connection_string, queries_per_minute=4, clock=lambda: 0.0)
+    assert await reader.tags_of(["edge-1", "nobody"]) == [{"deviceId": "edge-1", "tags": {"ring": "canary"}}]
+    assert await reader.tags_of(["edge-1"]) is None
+    assert (hub.queries, reader.waits) == (1, [])
     reader.close()
