@@ -196,16 +196,20 @@ class FleetIndex:
             shards = await asyncio.gather(*(self._rows(shard, _within("summary|"), None, FOUND_BY) for shard in SHARDS))
         return list(_entries(row for shard in shards for row in shard))
 
-    async def compared_by(self, shard: str, after: str | None) -> list[IndexEntry]:
+    async def compared_by(self, shard: str, after: str | None) -> tuple[list[IndexEntry], str | None]:
         """The next summaries of a shard with what says whether a twin is as it was: at most a page, in one request.
 
         Args:
             shard: The partition.
             after: The RowKey behind which to begin; None for the first.
+
+        Returns:
+            The summaries, and the RowKey behind which there may be more; None where there is none.
         """
+        query = f"RowKey gt '{after or 'summary|'}' and RowKey lt '{_behind('summary|')}'"
         with table_errors():
-            begin = f"RowKey gt '{after or 'summary|'}' and RowKey lt '{_behind('summary|')}'"
-            return list(_entries(await self._rows(shard, begin, PAGE, COMPARED_BY)))
+            rows = await self._rows(shard, query, PAGE, COMPARED_BY)
+        return list(_entries(rows)), rows[-1]["RowKey"] if len(rows) == PAGE else None
 
     async def devices(self) -> AsyncIterator[str]:
         """Every device of which the index says something, or will; some twice. A request for each thousand."""

@@ -6,6 +6,7 @@ moves nothing of the index is said there alone, and from then on in the index to
 read, and where the answer lacks a device, has it twice, or no query can name it.
 """
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from itertools import batched
@@ -13,7 +14,6 @@ from typing import Any, Final, Protocol
 
 from status_app.errors import ContinuationError, OutOfTimeError, QueryRefusedError, UnavailableError
 from status_app.fleet_index.lookups import FleetIndex, IndexEntry
-from status_app.fleet_index.profile import credited
 from status_app.fleet_index.rows import SHARDS
 from status_app.iothub import queries
 from status_app.iothub.twins import TwinPage
@@ -24,7 +24,7 @@ from status_app.reconcile.resync_times import ComparisonPlace, ResyncTimes, Resy
 from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Compared, Unseen
 from status_app.retry import Deadline
-from status_app.storage.client import PAGE
+from status_app.storage.codecs import UNREADABLE
 from status_app.telemetry.logs import log
 from status_core import INDIVIDUAL, evaluate
 
@@ -37,6 +37,8 @@ ENOUGH: Final = 8
 
 AS_KNOWN: Final = "as known"
 """In the line of a run: devices whose outline is what the index says."""
+
+_NONE: Final = ("[]", json.dumps([INDIVIDUAL]))
 
 _log = log(__name__)
 
@@ -85,7 +87,7 @@ class Comparison:
             place = times.place
             try:
                 async with end.limits("tables"):
-                    entries = await self._index.compared_by(SHARDS[place.shard], place.after)
+                    entries, after = await self._index.compared_by(SHARDS[place.shard], place.after)
             except OutOfTimeError:
                 return
             for some in batched(entries, queries.PAGE_SIZE, strict=False):
@@ -99,7 +101,9 @@ class Comparison:
                     return
                 compared, unkept = compared + len(some), unkept + len(some)
                 times.place = ComparisonPlace(place.shard, some[-1].key)
-            if len(entries) < PAGE:
+            if after is not None:
+                times.place = ComparisonPlace(place.shard, after)
+            else:
                 times.place = ComparisonPlace(place.shard + 1) if place.shard + 1 < len(SHARDS) else None
             if unkept >= KEPT_EVERY:
                 unkept = 0
@@ -122,7 +126,7 @@ class Comparison:
             outline = outlines.get(entry.device_id)
             if outline is None:
                 tasks.append(Unseen(entry.device_id))
-            elif not is_as_known(entry.columns, evaluate(outline)):
+            elif not _is_as_known(entry, outline):
                 tasks.append(Compared(entry.device_id, outline, queried))
         results = await self._reconciler.run(tasks, end)
         report.outcomes[AS_KNOWN] += len(entries) - len(tasks)
@@ -152,13 +156,17 @@ def _check(entries: Sequence[IndexEntry], outlines: Mapping[str, Mapping[str, An
     Raises:
         QueryRefusedError: The hub does not give them.
     """
-    applied = [
-        outline
-        for entry in entries
-        if "State" in entry.columns
-        and credited(entry.columns) not in ((), (INDIVIDUAL,))
-        and (outline := outlines.get(entry.device_id)) is not None
-    ]
+    known = [(entry, outline) for entry in entries if (outline := outlines.get(entry.device_id)) is not None]
+    applied = [outline for entry, outline in known if entry.columns.get("Deployments", "[]") not in _NONE]
     bare = sum("configurations" not in outline for outline in applied)
     if len(applied) >= ENOUGH and 2 * bare > len(applied):
         raise QueryRefusedError
+
+
+def _is_as_known(entry: IndexEntry, outline: Mapping[str, Any]) -> bool:
+    """Whether the index says the same of a device. A row that cannot be read says nothing."""
+    try:
+        return is_as_known(entry.columns, evaluate(outline))
+    except UNREADABLE as error:  # its text may quote the row
+        _log.error("the summary of device %r cannot be read: %s", entry.device_id, type(error).__name__)
+        return False

@@ -133,7 +133,7 @@ def is_as_known(columns: Mapping[str, Any], outline: DeploymentStatus) -> bool:
         outline: What its outline comes to.
     """
     version, at = read_number(columns.get("TwinVersion")), columns.get("At")
-    if version is None or at is None or outline.twin_version != version:
+    if version is None or at is None or "State" not in columns or outline.twin_version != version:
         return False
     is_empty = columns["State"] == State.NO_DEPLOYMENT
     if not is_empty and outline.changed is None:

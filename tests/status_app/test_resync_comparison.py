@@ -9,7 +9,7 @@ import pytest
 from app_over_azurite import App, fresh_app
 
 from status_app.errors import UnavailableError
-from status_app.fleet_index.rows import SHARDS, shard_of
+from status_app.fleet_index.rows import SHARDS, shard_of, summary_key
 from status_app.reconcile import comparison, resync_times
 
 SUCCESSFUL = "003"
@@ -265,3 +265,14 @@ async def test_other_settings_bring_whole_twins(app: App) -> None:
     await app.hourly()
     await app.hourly()
     assert app.hub.asked == [None]
+
+
+async def test_a_summary_that_somebody_has_damaged_costs_one_look_and_is_mended(app: App) -> None:
+    one, _ = await settled(app, 2)
+    table = app.client.get_table_client("DeploymentIndex")
+    key = {"PartitionKey": shard_of(one), "RowKey": summary_key(one)}
+    before = await table.get_entity(key["PartitionKey"], key["RowKey"])
+    await table.update_entity({**key, "Flags": "{"})
+    assert await own_looks(app) == 1
+    assert app.hub.reads == []
+    assert await table.get_entity(key["PartitionKey"], key["RowKey"]) == before
