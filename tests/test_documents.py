@@ -22,6 +22,7 @@ from local.routed_event import RoutedEvent
 from local.scenario import read_scenario
 from local.stack import TRANSITIONS, running_stack
 from status_app.reconcile.resync_position import Cycle, ResyncPosition
+from status_app.reconcile.resync_times import ComparisonPlace, ResyncTimesRow
 from status_app.settings import SHARED, Settings
 from status_app.storage.codecs import TEXT
 from status_app.storage.columns import (
@@ -69,8 +70,12 @@ def written(tables: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[st
             stack.iot_hub.registry.put(SUCCESSFUL | {"deviceId": "successful", "configurations": {}})
             await stack.host.drained()  # a change that is not counted yet
         async with AsyncTableServiceClient.from_connection_string(tables) as service:
-            position = ResyncPosition(service.get_table_client("DeploymentIndex"))
-            await position.write(Cycle("continuation"), [1])
+            index = service.get_table_client("DeploymentIndex")
+            await ResyncPosition(index).write(Cycle("continuation"), [1])
+            times = ResyncTimesRow(index, {})
+            found = await times.read()
+            found.comparison_began, found.place = datetime.now(UTC), ComparisonPlace(0, "summary|device")
+            await times.write(found)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("COHORT_TAGS", "ring")
