@@ -35,7 +35,7 @@ _DEPLOYMENT: Final = "release-1"
 _BACKOFF: Final = 2
 """The version of a twin whose module waits to be started; of a later one it has failed."""
 _NAMES: Final = [f"fleet-{number}-due" for number in Random(1).sample(range(SIZES[-1]), DUE)]  # noqa: S311 (no secret)
-"""The devices that become due: they stand all over a fleet, in the order of its keys and in its shards."""
+"""The devices that become due: they are all over a fleet, in the order of its keys and in its shards."""
 
 QUERIES: Final[Mapping[str, Callable[[Fleet], Awaitable[object]]]] = {
     "a device": lambda fleet: fleet.device(_NAMES[0]),

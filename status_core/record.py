@@ -1,4 +1,4 @@
-"""What is kept of a device between two looks at its twin: a verdict, since when, a clock, and what was told."""
+"""What is kept of a device between two looks at its twin: a verdict, since when, a clock, and what was announced."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -86,7 +86,7 @@ class ModuleRecord:
 
     Attributes:
         since: When the state began.
-        news: What was told of it.
+        news: What was announced of it.
     """
 
     verdict: ModuleVerdict
@@ -97,11 +97,11 @@ class ModuleRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRecord:
-    """The kept state of one device. The device's own clock stands for `$edgeAgent`.
+    """The kept state of one device. The device's own clock is that of `$edgeAgent`.
 
     Attributes:
         since: When the state began.
-        news: What was told of the device itself.
+        news: What was announced of the device itself.
         sequence: Number of the device's last transition; they count from 1 without a gap.
         at: Hub time of the last change or transition, never before that of an earlier one.
         observed: Until when the twin that this record comes from is known to hold: when it was read.

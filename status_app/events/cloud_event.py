@@ -14,7 +14,7 @@ from status_core import Kind
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
 SCHEMAS: Final = "urn:edge-deployment-status:2:"
-"""Before an event's type: the id of the schema of its data, which stands in `schemas/<type>.json`.
+"""Before an event's type: the id of the schema of its data, which is `schemas/<type>.json`.
 
 The number is the version of all of them: it changes when a subscriber who knows them could not read an event any more.
 """

@@ -113,7 +113,7 @@ type Item = Mapping[str, Any]
 
 
 def cell(value: Any) -> str:
-    """What stands in a column: nothing for null, the names of a list with a space between two."""
+    """What a column holds: nothing for null, the names of a list with a space between two."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -100,7 +100,7 @@ class DeviceCommit:
             The device as it is stored now, and the rows of its transitions, the oldest first.
 
         Raises:
-            LostRaceError: The device is no longer stored as it was read. Nothing of the change stands, or its first
+            LostRaceError: The device is no longer stored as it was read. Nothing of the change is written, or its first
                 parts where it is larger than one transaction: each is whole in itself.
             UnavailableError: The table service does not answer.
         """

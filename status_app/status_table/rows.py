@@ -29,7 +29,7 @@ from status_core import (
 )
 
 FORMAT: Final = 2
-"""Of these rows: 1 had no `Format`, and told each state as it came."""
+"""Of these rows: 1 had no `Format`, and announced each state as it came."""
 EVIDENCE_LIMIT: Final = 20
 """Comparisons kept of one transition."""
 EVIDENCE_SIZE: Final = 32_000
@@ -121,7 +121,7 @@ def _clock(values: Mapping[str, Any]) -> Clock:
 
 
 def _news(values: Mapping[str, Any]) -> News:
-    """What was told; a release before told each state."""
+    """What was announced; a release before announced each state."""
     if values["news.state"] is None:
         return News(values["verdict.state"], values["since"], (values["verdict.state"],))
     return built(News, values, "news.")
