@@ -11,8 +11,8 @@ _HEAD: Final = """\
 # Licences
 
 For whoever has to approve the packages that the app brings. `make licences` writes this page from the metadata of what
-is installed. A test compares the two, and allows only the licences of `checks/licences/licence.py`: none of them asks for
-anything of the app's own code.
+is installed. A test compares the two, and allows only the licences of `checks/licences/licence.py`: none of them asks
+for anything of the app's own code.
 
 ## Python
 
