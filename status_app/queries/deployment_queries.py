@@ -73,7 +73,7 @@ async def deployment(
         portal[group.portal] += group.devices
     return {
         "deploymentId": deployment_id,
-        **_progress(rollout, threshold, total, kept.targeted(deployment_id), now),
+        **_progress(rollout, threshold, total, kept.targeted(deployment_id) if cohort is None else None, now),
         "stuck": total.stuck,
         "longestStuck": longest,
         "states": total.states,
