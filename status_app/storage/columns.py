@@ -156,6 +156,7 @@ DEPLOYMENT_COLUMNS: Final = (
     Column("JoinedAt", "joined_at", TIME, is_shown=False),
     Column("ProgressedAt", "progressed_at", TIME, is_shown=False),
     Column("Reached", "", JSON_TEXT, is_shown=False),
+    Column("Points", "", NUMBER, is_shown=False),
 )
 LISTING_COLUMNS: Final = (
     Column("CreatedAt", "created", TIME),

@@ -49,6 +49,7 @@ LISTS: list[tuple[Route, dict[str, str], dict[str, str]]] = [
     (routes.modules, {"stuck": "true"}, {}),
     (routes.modules, {"stuckBefore": "2999-01-01T00:00:00Z"}, {}),
     (routes.deployments, {}, {}),
+    (routes.disagreements, {}, {"deploymentId": "at-scale1"}),
     (routes.transitions, {}, {"deviceId": "one"}),
 ]
 
@@ -188,7 +189,12 @@ async def test_hostile_values_in_a_path_or_a_parameter_find_nothing(app: App) ->
         text = quote(value, errors="surrogatepass")
         assert (await ask(fleet, routes.device, deviceId=value)).status == 404
         assert (await ask(fleet, routes.transitions, deviceId=value)).status == 404
-        assert (await ask(fleet, routes.deployment, deploymentId=value)).status == 404
+        for route in (routes.deployment, routes.progress, routes.disagreements):
+            assert (await ask(fleet, route, deploymentId=value)).status == 404
+        for name in ("prefix", "image", "digest", "agentVersion"):
+            answered = await ask(fleet, routes.devices, f"{name}={text}")
+            assert answered.status in (200, 400), (name, value)
+            assert answered.json.get("items", []) == []
         for query in (f"deployment={text}", f"deployment={text}&stuck=true", f"deployment={text}&state=pending"):
             answered = await ask(fleet, routes.devices, query)
             assert answered.status == (400 if len(value) > 1024 else 200)
