@@ -15,6 +15,7 @@ from asking import Route, ask, listed
 from local.tables import table_proxy
 from status_app.http import routes
 from status_app.queries import Fleet
+from status_app.queries.device_filter import PARAMETERS
 from status_app.services import Services
 from status_app.settings import Settings
 
@@ -99,11 +100,11 @@ def content_of(text: str) -> Any:
         (routes.devices, "state=", "state is empty"),
         (routes.devices, "stuck=false", "stuck takes true"),
         (routes.devices, "stuck=true&stuck=true", "stuck takes true"),
-        (routes.devices, "Limit=5", "it takes state, deployment, stuck, limit, next"),
-        (routes.devices, "x=", "it takes state, deployment, stuck, limit, next"),
+        (routes.devices, "Limit=5", f"it takes {', '.join(PARAMETERS)}, limit, next, format"),
+        (routes.devices, "x=", f"it takes {', '.join(PARAMETERS)}, limit, next, format"),
         (routes.devices, f"deployment={'x' * 1025}", "deployment takes at most 1024 characters"),
         (routes.device, "limit=5", "it takes none"),
-        (routes.deployment, "limit=5", "it takes none"),
+        (routes.deployment, "limit=5", "it takes cohort"),
         (routes.transitions, "state=pending", "it takes limit, next"),
         (routes.modules, "", "either stuck or stuckBefore"),
         (routes.modules, "stuck=true&stuckBefore=2026-01-01T00:00:00Z", "either stuck or stuckBefore"),
