@@ -82,6 +82,8 @@ def test_edge_status_asks_the_api_where_nothing_but_the_wheel_is_installed(pytho
     assert [line.split() for line in printed.splitlines()][1] == ["16", "backoff:", "m1"]
     code, _, said = ask("causes", STATUS_TABLES="https://a.table.core.windows.net")
     assert (code, "pip install 'edge-deployment-status[tables]'" in said) == (64, True)
+    code, _, said = ask("mcp", **address)
+    assert (code, "pip install 'edge-deployment-status[mcp]'" in said) == (69, True)
     code, _, said = ask("doctor")
     assert (code, "is not installed" in said) == (69, True)
     server.shutdown()

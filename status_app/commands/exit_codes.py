@@ -1,6 +1,10 @@
 """The exit codes of `python -m status_app`: a pipeline tells by them what came of it (docs/gate.md)."""
 
 from enum import IntEnum
+from typing import Final
+
+_OF_MCP: Final = ("mcp", "pydantic")
+"""What the server of `mcp` needs, and nothing else does."""
 
 
 class ExitCode(IntEnum):
@@ -28,4 +32,5 @@ class ExitCode(IntEnum):
 
 def missing_package(error: ModuleNotFoundError) -> str:
     """What is said where a package is not installed: nothing was decided."""
-    return f"the package {error.name} is not installed: run pip install -r requirements.txt"
+    packages = "'edge-deployment-status[mcp]'" if error.name in _OF_MCP else "-r requirements.txt"
+    return f"the package {error.name} is not installed: run pip install {packages}"
