@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from azure.data.tables.aio import TableServiceClient
+from killed_call import killed_at
 from webhook_target import WebhookTarget, webhook_target
 
 from status_app.ingest.event_batch import IncomingEvent
@@ -19,6 +20,7 @@ from status_app.notify.notice_rows import TABLE, NoticeRows, TargetState
 from status_app.notify.targets import Format, Target
 from status_app.notify.webhook import Webhooks
 from status_app.retry import NEVER
+from status_app.storage.client import table_service
 
 START = datetime(2024, 5, 2, 9, 10, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -86,7 +88,7 @@ def ids(events: Sequence[IncomingEvent]) -> set[str]:
 @pytest.fixture
 async def news(tables: str, tmp_path: Path) -> AsyncIterator[News]:
     async with (
-        TableServiceClient.from_connection_string(tables) as service,
+        table_service(tables) as service,
         webhook_target(tmp_path, timeout=60.0) as (target, webhooks),
     ):
         client = await service.create_table(TABLE)
@@ -279,3 +281,81 @@ async def test_a_row_that_cannot_be_read_costs_itself(news: News) -> None:
     await news.minute()
     assert len(news.taken) == 1
     assert set(news.taken) < ids(events)
+
+
+@pytest.mark.parametrize("kind", ["before", "after"])
+async def test_killed_at_every_call_of_a_batch_nothing_is_lost_and_only_what_was_sent_comes_twice_under_its_id(
+    news: News, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host gives a batch again that no process has ended: one target took some of it, another one none."""
+    down = Target("down", Format.CLOUDEVENTS, news.http.url("/down"))
+    events = news.events(4)
+
+    async def batch() -> None:
+        await news.handle(events, news.target, down)
+
+    async def killed(number: float) -> int:
+        news.http.down = {"/down"}
+        calls = await killed_at(number, kind, batch, monkeypatch)
+        await batch()
+        news.http.down = set()
+        for target in (news.target, down):
+            await news.minute(LONGEST_PAUSE, target)
+        first, late = (
+            Counter(message.id for message in news.http.taken if (message.path == "/down") is is_down)
+            for is_down in (False, True)
+        )
+        assert first.keys() == ids(events)
+        assert first <= Counter(ids(events)) + Counter(calls.begun)
+        assert late == Counter(ids(events))
+        bodies = [json.loads(event.body) for event in events]
+        assert all(message.body in bodies for message in news.http.taken)
+        await nothing_waits(news)
+        return calls.number
+
+    calls = await killed(float("inf"))
+    assert calls > 10
+    for number in range(1, calls + 1):
+        await killed(number)
+
+
+@pytest.mark.parametrize("kind", ["before", "after"])
+async def test_killed_at_every_call_of_the_timer_what_waits_comes_and_only_what_was_sent_comes_twice(
+    news: News, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of it is taken, one message is refused, and one is given up: each is recorded by a call of its own."""
+    refused, old, fine = (news.events(number) for number in (1, 1, 3))
+
+    async def killed(number: float) -> int:
+        news.http.always = 503
+        await news.handle(old)
+        news.now += GIVE_UP_AFTER
+        await news.handle([*refused, *fine])
+        news.http.always, news.http.refused = None, ids(refused) | ids(old)
+        news.now += LONGEST_PAUSE
+        calls = await killed_at(number, kind, news.minute, monkeypatch)
+        await news.minute(LONGEST_PAUSE)
+        news.http.refused = set()
+        await news.minute(LONGEST_PAUSE)
+        again = Counter(news.taken)
+        assert again.keys() - ids(old) == ids(refused) | ids(fine)
+        assert again <= Counter(again.keys()) + Counter(calls.begun)
+        given = {row["Id"] for row in await given_up(news)}
+        assert given | (again.keys() & ids(old)) == ids(old)
+        await nothing_waits(news)
+        return calls.number
+
+    calls = await killed(float("inf"))
+    assert calls > 8
+    for number in range(1, calls + 1):
+        await killed(number)
+
+
+async def nothing_waits(news: News) -> None:
+    """Nothing is left to be sent. Go back to a table without rows."""
+    client = news.rows._client  # noqa: SLF001 (as an operator sees them)
+    rows = [row async for row in client.list_entities()]
+    assert not [row for row in rows if row["RowKey"].startswith("unsent|")]
+    for row in rows:
+        await client.delete_entity(row["PartitionKey"], row["RowKey"])
+    news.http.taken.clear()
