@@ -55,11 +55,15 @@ def test_a_wait_for_nothing_has_the_same_code(capsys: Output) -> None:
     assert capsys.readouterr().err == "wait takes --deployment, --device, or both\n"
 
 
-def test_a_package_that_is_missing_is_named_and_says_nothing_of_the_deployment() -> None:
-    command = [sys.executable, "-S", "-m", "status_app", "wait", "--deployment", "d"]  # -S: no packages
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
+@pytest.mark.parametrize(
+    ("command", "package", "install"),
+    [("doctor", "aiohttp", "-r requirements.txt"), ("mcp", "mcp", "'edge-deployment-status[mcp]'")],
+)
+def test_a_package_that_is_missing_is_named_with_what_installs_it(command: str, package: str, install: str) -> None:
+    without = [sys.executable, "-S", "-m", "status_app", command, "--url", "http://localhost:1"]  # -S: no packages
+    done = subprocess.run(without, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
     assert done.returncode == ExitCode.UNAVAILABLE
-    assert done.stderr == "the package azure is not installed: run pip install -r requirements.txt\n"
+    assert done.stderr == f"the package {package} is not installed: run pip install {install}\n"
 
 
 def test_a_setting_that_is_missing_has_the_same_code(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
