@@ -31,6 +31,7 @@ type Operation = Literal["read", "query", "write", "list"]
 """What can be made to fail."""
 
 type _Handler = Callable[[web.Request], Awaitable[web.Response]]
+type _Guarded = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class TwinService:
@@ -75,7 +76,7 @@ class TwinService:
         )
         return application
 
-    def _guarded(self, op: Operation, answer: _Handler) -> _Handler:
+    def _guarded(self, op: Operation, answer: _Handler) -> _Guarded:
         async def guarded(request: web.Request) -> web.StreamResponse:
             self.requests[op] += 1
             if op == "read":

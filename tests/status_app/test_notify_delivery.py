@@ -5,6 +5,7 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from killed_call import killed_at
 from webhook_target import WebhookTarget, webhook_target
 
 from status_app.ingest.event_batch import IncomingEvent
-from status_app.notify.delivery import GIVE_UP_AFTER, LONGEST_PAUSE, Delivery
+from status_app.notify.delivery import GIVE_UP_AFTER, LANES, LONGEST_PAUSE, Delivery
 from status_app.notify.events import EventNews
 from status_app.notify.notice_rows import TABLE, NoticeRows, TargetState
 from status_app.notify.targets import Format, Target
@@ -97,8 +98,7 @@ async def news(tables: str, tmp_path: Path) -> AsyncIterator[News]:
 
 
 async def given_up(news: News) -> list[Mapping[str, Any]]:
-    rows = news.rows._client.list_entities()  # noqa: SLF001 (as an operator sees them)
-    return [row async for row in rows if row["RowKey"].startswith("given-up|")]
+    return [row for row in await all_rows(news) if row["RowKey"].startswith("given-up|")]
 
 
 async def test_every_event_reaches_a_program_once_as_it_was_published(news: News) -> None:
@@ -159,6 +159,45 @@ async def test_an_hour_without_the_target_costs_an_attempt_now_and_then_and_lose
     await news.minute(LONGEST_PAUSE)
     assert set(news.taken) == sent
     assert len(news.taken) == 60
+
+
+async def test_a_flood_is_a_row_for_each_message_and_never_more_than_a_page_at_once(
+    news: News, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, at_once, pages = 100, list[int](), list[int]()
+    monkeypatch.setattr("status_app.notify.notice_rows.PAGE", page)
+    due, send_once = NoticeRows.due, Webhooks.send_once
+    sending = 0
+
+    async def counted_due(*arguments: Any, **options: Any) -> Any:
+        found = await due(*arguments, **options)
+        pages.append(len(found))
+        return found
+
+    async def counted_send(*arguments: Any) -> int:
+        nonlocal sending
+        sending += 1
+        at_once.append(sending)
+        try:
+            return await send_once(*arguments)
+        finally:
+            sending -= 1
+
+    monkeypatch.setattr(NoticeRows, "due", counted_due)
+    monkeypatch.setattr(Webhooks, "send_once", counted_send)
+    news.http.always = 503
+    events = news.events(5 * page)
+    for _ in range(2):  # the host gives all of them again
+        for batch in batched(events, page, strict=True):
+            await news.handle(batch)
+    assert len(await all_rows(news)) == len(events) + 1
+    assert len(news.http.received) < page
+    news.http.always = None
+    await news.minute(LONGEST_PAUSE)
+    assert Counter(news.taken) == Counter(ids(events))
+    assert len(await all_rows(news)) == 1
+    assert max(pages) == page
+    assert max(at_once) <= LANES
 
 
 async def test_a_target_that_asks_for_an_hour_gets_it(news: News) -> None:
@@ -265,7 +304,7 @@ async def test_an_event_as_large_as_the_event_hub_takes_is_kept_whole(news: News
 async def test_no_row_holds_an_address_or_what_it_quotes(news: News) -> None:
     news.http.answers = [web.Response(status=400, text=f"I am {news.target.url}")]
     await news.handle(news.events(1))
-    rows = [row async for row in news.rows._client.list_entities()]  # noqa: SLF001 (all of them)
+    rows = await all_rows(news)
     assert any(row.get("Error") == "answer 400: I am ***" for row in rows)
     assert "SECRET" not in str(rows)
     assert "s3cret" not in str(rows)
@@ -353,9 +392,12 @@ async def test_killed_at_every_call_of_the_timer_what_waits_comes_and_only_what_
 
 async def nothing_waits(news: News) -> None:
     """Nothing is left to be sent. Go back to a table without rows."""
-    client = news.rows._client  # noqa: SLF001 (as an operator sees them)
-    rows = [row async for row in client.list_entities()]
+    rows = await all_rows(news)
     assert not [row for row in rows if row["RowKey"].startswith("unsent|")]
     for row in rows:
-        await client.delete_entity(row["PartitionKey"], row["RowKey"])
+        await news.rows._client.delete_entity(row["PartitionKey"], row["RowKey"])  # noqa: SLF001 (as below)
     news.http.taken.clear()
+
+
+async def all_rows(news: News) -> list[Mapping[str, Any]]:
+    return [row async for row in news.rows._client.list_entities()]  # noqa: SLF001 (as an operator sees them)
