@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -297,6 +298,9 @@ async def _explain(options: argparse.Namespace) -> int:
 
 async def _mcp(options: argparse.Namespace) -> int:
     from status_app.commands.mcp_server.server import mcp_server  # noqa: PLC0415 (needs packages of its own)
+
+    # Its package reads the input in a thread, which Ctrl-C would wait for. Nothing is left to be tidied up.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     async def run(fleet: FleetSource) -> int:
         await mcp_server(fleet, lambda error: _failure(error)[0]).run_stdio_async()

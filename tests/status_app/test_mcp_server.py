@@ -1,6 +1,7 @@
 """`edge-status mcp`, asked by the client of the Model Context Protocol's own package, over pipes and the real API."""
 
 import json
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Mapping
@@ -160,6 +161,21 @@ def test_it_ends_where_its_input_ends() -> None:
         cwd=ROOT, env={}, input="", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+
+
+def test_an_interrupt_ends_it_while_it_waits_for_a_question() -> None:
+    asked = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    with subprocess.Popen(
+        [sys.executable, "-m", "status_app", "mcp", "--url", "http://localhost:1"],
+        cwd=ROOT, env={}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as process:  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"{json.dumps(asked)}\n")
+        process.stdin.flush()
+        assert json.loads(process.stdout.readline())["id"] == 1
+        process.send_signal(signal.SIGINT)
+        assert process.wait() == -signal.SIGINT
 
 
 def test_an_answer_is_bounded_whatever_the_fleet_is() -> None:
