@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -173,6 +174,15 @@ def parser() -> argparse.ArgumentParser:
     news.add_argument("target", metavar="TARGET", help="the name of the target")
     news.set_defaults(run=_notify_test)
 
+    chat = commands.add_parser(
+        "mcp",
+        help="answer a chat program by the Model Context Protocol, over standard input and output",
+        description="Answer a chat program that speaks the Model Context Protocol: it starts this command, and asks "
+        "over standard input. It can read what the API says, and change nothing. Ends where the input ends.",
+    )
+    _add_source(chat)
+    chat.set_defaults(run=_mcp)
+
     told = commands.add_parser(
         "explain",
         help="tell what is wrong with a device, and what to do",
@@ -294,6 +304,19 @@ async def _wait(options: argparse.Namespace) -> int:
 async def _explain(options: argparse.Namespace) -> int:
     async def run(fleet: FleetStatus) -> int:
         return await explain(fleet, options.device, print, now=machine_time(), as_json=options.json)
+
+    return await _ask(options, run)
+
+
+async def _mcp(options: argparse.Namespace) -> int:
+    from status_app.commands.mcp_server.server import mcp_server  # noqa: PLC0415 (needs packages of its own)
+
+    # Its package reads the input in a thread, which Ctrl-C would wait for. Nothing is left to be tidied up.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    async def run(fleet: FleetSource) -> int:
+        await mcp_server(fleet, lambda error: _failure(error)[0]).run_stdio_async()
+        return ExitCode.OK
 
     return await _ask(options, run)
 

@@ -2,9 +2,12 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from status_app.errors import StatusAppError
+
+PAGE: Final = 200
+"""Items that are asked for at once: the most that the API gives."""
 
 type Answer = Mapping[str, Any]
 """A JSON object as the API gives it (schemas/openapi.yaml)."""
@@ -50,12 +53,13 @@ class FleetStatus(Protocol):
 class FleetLists(Protocol):
     """The lists of a fleet, in the shapes of the API. Errors as of FleetStatus."""
 
-    def items(self, name: str, words: Mapping[str, str]) -> AsyncIterator[Answer]:
+    def items(self, name: str, words: Mapping[str, str], page: int = PAGE) -> AsyncIterator[Answer]:
         """The items of a list, all pages of it: `devices`, `deployments`, `causes` or `images`.
 
         Args:
             name: The list, as the API calls it.
             words: The parameters of the API by which it is asked, but for those of a page.
+            page: Items that are asked for at once: whoever needs a few alone asks for no more.
         """
 
 
