@@ -56,7 +56,7 @@ async def flag_stuck(timer: func.TimerRequest, context: func.Context) -> None:  
         try:
             async with services().heartbeats.beating(Source.FLAG_STUCK):
                 await (await services().flag_stuck()).run()
-        finally:  # people are told of what is known, whatever failed
+        finally:  # people get what is known, whatever failed
             await services().send_notices()
 
 

@@ -1,6 +1,6 @@
 """`python -m benchmarks.cost [--devices N] ...`: what a fleet of some size asks of Azure, and what that costs.
 
-The table that it prints without arguments stands in docs/tuning.md, which says where the numbers come from.
+The table that it prints without arguments is in docs/tuning.md, which says where the numbers come from.
 """
 
 import argparse
@@ -17,7 +17,7 @@ from status_app.reconcile.resync import QUERY_FOR
 from status_app.storage.client import PAGE
 
 DAYS: Final = 365 / 12
-"""Days of a month, by which all money is told."""
+"""Days of a month, by which all money is counted."""
 HOURS: Final = 730
 """Hours of a month, as Azure counts them."""
 IDENTITIES_OF_A_HUB: Final = 1_000_000
@@ -91,7 +91,7 @@ class Load:
         devices: Size of the fleet.
         resyncs: Runs of resync a day, in each app.
         changes: Changes of a device's state a day, rollouts and failures together.
-        notifications: Twin changes that IoT Hub tells of for each change; each costs a twin read at most.
+        notifications: Notifications of IoT Hub for each change; each costs a twin read at most.
         transitions: Events that are published for each change: of the device, and of its modules.
         modules: Modules of a device, beside $edgeAgent and $edgeHub.
         twin_kb: Size of an $edgeAgent twin.

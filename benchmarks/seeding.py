@@ -42,7 +42,7 @@ def seed_devices(folder: Path, fleet: Mapping[str, Sequence[Entity]]) -> None:
 
     Args:
         folder: Where the Azurite is started then (`azurite_tables(folder)`).
-        fleet: Of each device its rows, its own among them. Its id is one that a key can hold as it stands.
+        fleet: Of each device its rows, its own among them. A key can hold its id as it is.
     """
     index: list[Entity] = [{"PartitionKey": "build", "RowKey": f"format:{FORMAT}", "Place": "null", "Done": True}]
     tables: dict[str, list[Entity]] = {reader.TABLE: [], lookups.TABLE: index, deployment_rows.TABLE: []}

@@ -90,7 +90,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 
 def _count(text: str) -> int:
     number = int(text)
-    if not 1 <= number <= 1000:  # noqa: PLR2004 (the bounds that are told)
+    if not 1 <= number <= 1000:  # noqa: PLR2004 (the bounds of the message)
         raise argparse.ArgumentTypeError(f"{number} is not from 1 to 1000")
     return number
 

@@ -16,6 +16,7 @@ class Fault:
         body: A 200 with this body in place of the answer; None: none.
         cut: The connection is closed, and the call not done.
         lost: The call is done, and the connection closed in place of its answer.
+        half: The call is done, and the connection closed within its answer.
         delay: Seconds until the call is looked at.
     """
 
@@ -25,6 +26,7 @@ class Fault:
     body: bytes | None = None
     cut: bool = False
     lost: bool = False
+    half: bool = False
     delay: float = 0.0
 
 
@@ -57,6 +59,10 @@ class Faults[Operation: str]:
     def cut_after(self, op: Operation, count: int = 1) -> None:
         """The next `count` calls are done, and their answers get lost with the connection."""
         self._put(op, Fault(lost=True), count)
+
+    def cut_within(self, op: Operation, count: int = 1) -> None:
+        """The next `count` calls are done, and half of their answers comes."""
+        self._put(op, Fault(half=True), count)
 
     def delay(self, op: Operation, seconds: float, count: int = 1) -> None:
         """The next `count` calls are answered late."""

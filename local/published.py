@@ -18,7 +18,7 @@ _LOOK_SECONDS = 0.05
 async def published(event_hubs: EventHubs, hub: str) -> list[Any]:
     """The bodies of all events that an event hub holds now, which are JSON.
 
-    They stand in the order in which they were stored, as far as their times tell; those of one partition, so those of
+    They are in the order in which they were stored, as far as their times show it; those of one partition, so those of
     one device, always do.
 
     Raises:

@@ -30,7 +30,7 @@ PATIENCE: Final = 120.0
 
 
 class ReplayError(Exception):
-    """A replay that does not come to its end. The text says where it stands."""
+    """A replay that does not come to its end. The text says how far it is."""
 
 
 async def replay(steps: Iterable[Step], tables: str, *, patience: float = PATIENCE) -> dict[str, list[Any]]:
@@ -126,7 +126,7 @@ def _change(stack: Stack, content: Mapping[str, Any]) -> None:
     if "twin" in content:
         registry.put(content["twin"])
     else:
-        if registry.get(content["delete"]) is None:  # it is gone already, and that is told once more
+        if registry.get(content["delete"]) is None:  # it is gone already, and is notified once more
             registry.put({"deviceId": content["delete"]}, notify=False)
         registry.delete(content["delete"])
     events = stack.sent[before:]

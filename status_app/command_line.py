@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import os
 import re
+import signal
 import sys
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
@@ -14,7 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from status_app.commands.arguments import Parser, duration, name, number, threshold
+from status_app.commands.arguments import Parser, cohort, duration, name, number, threshold
 from status_app.commands.exit_codes import ExitCode, missing_package
 from status_app.commands.explain.command import explain
 from status_app.commands.fleet_status import FleetSource, FleetStatus, RefusedError
@@ -119,7 +120,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="ID",
         help="the deployment; more than once: all",
     )
-    wait.add_argument("--device", type=name("a device"), metavar="ID", help="one device in the place of all")
+    which = wait.add_mutually_exclusive_group()
+    which.add_argument("--device", type=name("a device"), metavar="ID", help="one device in the place of all")
+    which.add_argument(
+        "--cohort", type=cohort, metavar="TAG=VALUE", help="the devices of one cohort, such as ring=canary"
+    )
     _add_duration(wait, "--timeout", "PT30M", "how long to wait")
     wait.add_argument(
         "--max-failed", type=threshold, metavar="N", help="devices that may fail, or N%% (default: FAILURE_THRESHOLD)"
@@ -168,6 +173,15 @@ def parser() -> argparse.ArgumentParser:
     )
     news.add_argument("target", metavar="TARGET", help="the name of the target")
     news.set_defaults(run=_notify_test)
+
+    chat = commands.add_parser(
+        "mcp",
+        help="answer a chat program by the Model Context Protocol, over standard input and output",
+        description="Answer a chat program that speaks the Model Context Protocol: it starts this command, and asks "
+        "over standard input. It can read what the API says, and change nothing. Ends where the input ends.",
+    )
+    _add_source(chat)
+    chat.set_defaults(run=_mcp)
 
     told = commands.add_parser(
         "explain",
@@ -259,7 +273,13 @@ async def _wait(options: argparse.Namespace) -> int:
     if not deployments and options.device is None:
         raise SettingError("wait takes --deployment, --device, or both")
     criteria = GateCriteria(
-        options.max_failed, options.min_devices, options.strict, options.stable_after, options.soak, options.new_only
+        options.max_failed,
+        options.min_devices,
+        options.strict,
+        options.stable_after,
+        options.soak,
+        options.new_only,
+        options.cohort,
     )
     progress = Progress(sys.stderr if options.json else sys.stdout, machine_time)
 
@@ -269,7 +289,9 @@ async def _wait(options: argparse.Namespace) -> int:
         if options.json:
             print(gate.result(code))
         if options.summary is not None:
-            text = await summary_of(fleet, deployments, options.device, code, progress.said)
+            text = await summary_of(
+                fleet, deployments, code, progress.said, device=options.device, cohort=options.cohort
+            )
             try:
                 write_summary(options.summary, text)
             except OSError as error:  # what was decided stands
@@ -282,6 +304,19 @@ async def _wait(options: argparse.Namespace) -> int:
 async def _explain(options: argparse.Namespace) -> int:
     async def run(fleet: FleetStatus) -> int:
         return await explain(fleet, options.device, print, now=machine_time(), as_json=options.json)
+
+    return await _ask(options, run)
+
+
+async def _mcp(options: argparse.Namespace) -> int:
+    from status_app.commands.mcp_server.server import mcp_server  # noqa: PLC0415 (needs packages of its own)
+
+    # Its package reads the input in a thread, which Ctrl-C would wait for. Nothing is left to be tidied up.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    async def run(fleet: FleetSource) -> int:
+        await mcp_server(fleet, lambda error: _failure(error)[0]).run_stdio_async()
+        return ExitCode.OK
 
     return await _ask(options, run)
 

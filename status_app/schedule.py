@@ -33,7 +33,7 @@ class _Field:
     words: Sequence[str] = ()
 
     def parse(self, text: str) -> frozenset[int]:
-        """The values that `text` (a list of values, ranges and steps) stands for."""
+        """The values of `text`: a list of values, ranges and steps."""
         values: set[int] = set()
         for item in text.split(","):
             span, slash, step = item.partition("/")

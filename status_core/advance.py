@@ -44,7 +44,7 @@ def advance(  # noqa: PLR0913 (the last two are the end of an earlier life)
     at = at if last_at is None else max(at, last_at)
     seen = Observation(previous, status, at, now, policy)
     announcements = Announcements(seen)
-    # The device's own record stands for $edgeAgent.
+    # The device's own record is that of $edgeAgent.
     names = sorted(status.modules.keys() - {EDGE_AGENT})
     steps = {name: next_module(seen, announcements, name) for name in names}
     for name, kept in sorted(seen.kept_modules.items()):

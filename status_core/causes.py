@@ -55,7 +55,7 @@ class Cause:
     def parse(cls, line: str) -> Self | None:
         """The cause of its line; None where this release does not know the reason, or the line is none.
 
-        A module whose name holds a comma and a space takes what stands up to the last of them for its name.
+        A module whose name holds a comma and a space takes all up to the last of them for its name.
         """
         word, _, named = line.partition(": ")
         reason = known_reason(word)

@@ -127,7 +127,7 @@ def _spans(description: str) -> Iterator[tuple[int, int]]:
 
 
 def _starts(description: str) -> Iterator[int]:
-    """Where a bracket opens that holds a step, and where a call is named that does not stand first in one.
+    """Where a bracket opens that holds a step, and where a call is named that is not the first in one.
 
     A bracket holds a step after the words of an aggregate, or after another such bracket. A bracket in a step's own
     words holds none, and a nested aggregate holds further ones.

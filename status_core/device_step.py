@@ -1,4 +1,4 @@
-"""The step of the device itself, once those of its modules are done. Its own record stands for $edgeAgent."""
+"""The step of the device itself, once those of its modules are done. Its own record is that of $edgeAgent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

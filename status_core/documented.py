@@ -2,7 +2,7 @@
 
 What the document leaves open is read thus: without a configurations section, or with an empty one, the clause
 `status: "Applied"` is left out ("may be ignored"); a section in which nothing is Applied meets no rule; an
-absent operand equals only another absent one. The agent's 406 and 417 stand in a note of the document, and a
+absent operand equals only another absent one. The agent's 406 and 417 are in a note of the document, and a
 device without a deployment in its table of codes.
 """
 

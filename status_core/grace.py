@@ -30,7 +30,7 @@ class GracePolicy:
 
     Attributes:
         default: Grace of whatever `periods` does not name (`GRACE_DEFAULT`).
-        periods: Module name, image prefix or `reason:<reason>` to grace (`GRACE_PERIODS`); `$edgeAgent` stands for the
+        periods: Module name, image prefix or `reason:<reason>` to grace (`GRACE_PERIODS`); `$edgeAgent` means the
             device.
         stable_after: How long something must be settled before its clock ends, where a new version made it leave
             (`STABLE_AFTER`).

@@ -25,7 +25,7 @@ _WHOLE_PLACEHOLDER: Final = re.compile(r'(?:^|["=])\$\{[A-Za-z_][\w.]*\}(?=["\\]
 
 
 def word_problem(value: Any, words: tuple[str, ...], use: str) -> str | None:
-    """A word of a closed set, without case; a number stands for one too (Newtonsoft's StringEnumConverter)."""
+    """A word of a closed set, without case; a number means one too (Newtonsoft's StringEnumConverter)."""
     if value is None:
         return f"missing; {use}"
     if isinstance(value, str):

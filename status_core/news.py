@@ -1,4 +1,4 @@
-"""What is told of a device and its modules: each state once, and that all is well only once it has stayed so."""
+"""What is announced of a device and its modules: each state once, and that all is well only once it has stayed so."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -14,13 +14,12 @@ _OWN_REASON: Final = (Reason.SETTLING, Reason.SKIPPED, Reason.NOT_DESIRED, Reaso
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What was told of a module, or of the device.
+    """What was announced of a module, or of the device.
 
     Attributes:
-        state: The state that the last transition told.
+        state: The state of the last transition.
         since: When that state began.
-        told: The states that were told since all was well, or since the version; and reasons that only a person can
-            change.
+        told: The states announced since all was well, or since the version; and reasons that only a person can change.
     """
 
     state: str
@@ -29,7 +28,7 @@ class News:
 
     @property
     def is_as_desired(self) -> bool:
-        """Whether the last transition told that all is well."""
+        """Whether the last transition said that all is well."""
         return self.state in AS_DESIRED
 
     def is_new(self, state: str, reason: str) -> bool:
@@ -37,7 +36,7 @@ class News:
         return state not in self.told or (_is_hopeless(reason) and not any(map(_is_hopeless, self.told)))
 
     def tell(self, state: str, reason: str, since: datetime) -> "News":
-        """The news once a state is told."""
+        """The news once a state is announced."""
         if state in AS_DESIRED:
             return News(state, since)
         added = (state, reason) if _is_hopeless(reason) else (state,)

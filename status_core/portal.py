@@ -1,6 +1,6 @@
 """What IoT Hub's own system metrics say of a device: they look at no module and no image.
 
-The queries behind appliedCount, reportedSuccessfulCount and reportedFailedCount stand in
+The queries behind appliedCount, reportedSuccessfulCount and reportedFailedCount are in
 azure-iot-cli-extension (test_config_modules_show.json).
 """
 

@@ -64,7 +64,7 @@ def timestamp(value: Any) -> datetime | None:
 
 
 def is_never(value: Any) -> bool:
-    """Whether a time is the one that stands for "never", in the year 1; an absent one says nothing."""
+    """Whether a time is the one that means "never", in the year 1; an absent one says nothing."""
     return isinstance(value, str) and value.startswith(_NEVER)
 
 

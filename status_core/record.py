@@ -1,4 +1,4 @@
-"""What is kept of a device between two looks at its twin: a verdict, since when, a clock, and what was told."""
+"""What is kept of a device between two looks at its twin: a verdict, since when, a clock, and what was announced."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -75,6 +75,11 @@ def restart_count(verdict: ModuleVerdict | DeviceVerdict) -> int | None:
     return verdict.restart_count if isinstance(verdict, ModuleVerdict) else None
 
 
+def image_hash(verdict: ModuleVerdict | DeviceVerdict) -> str | None:
+    """The digest of the image that a module reports; None of a device."""
+    return verdict.image_hash if isinstance(verdict, ModuleVerdict) else None
+
+
 def _kept(kind: type[ModuleVerdict | DeviceVerdict], status: ModuleStatus | DeploymentStatus) -> dict[str, Any]:
     values = {item.name: getattr(status, item.name) for item in fields(kind)}
     return values | {"cause": None if status.cause is None else str(status.cause)}
@@ -86,7 +91,7 @@ class ModuleRecord:
 
     Attributes:
         since: When the state began.
-        news: What was told of it.
+        news: What was announced of it.
     """
 
     verdict: ModuleVerdict
@@ -97,11 +102,11 @@ class ModuleRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRecord:
-    """The kept state of one device. The device's own clock stands for `$edgeAgent`.
+    """The kept state of one device. The device's own clock is that of `$edgeAgent`.
 
     Attributes:
         since: When the state began.
-        news: What was told of the device itself.
+        news: What was announced of the device itself.
         sequence: Number of the device's last transition; they count from 1 without a gap.
         at: Hub time of the last change or transition, never before that of an earlier one.
         observed: Until when the twin that this record comes from is known to hold: when it was read.

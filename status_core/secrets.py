@@ -160,7 +160,7 @@ def _modules(properties: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _members(value: Any) -> Iterable[Any]:
-    """What a section holds, where it stands as an array or as a single value too."""
+    """What a section holds, as an array or as a single value."""
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else [value]

@@ -21,7 +21,7 @@ class Standing(StrEnum):
     UNDERWAY = "underway"
     """None of these."""
     WAITING = "waiting"
-    """The deployment was created anew, and the device still has what was desired before."""
+    """The deployment was deleted and created again, and the device still has what was desired before."""
 
 
 def standing(

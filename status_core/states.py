@@ -18,7 +18,7 @@ class State(StrEnum):
     EMPTY = "empty"
     """The agent says that it has no deployment, of a version that holds one."""
     IN_PROGRESS = "in_progress"
-    """The agent works on the version, or fails to: the twin cannot tell them apart."""
+    """The agent works on the version, or fails to: the twin does not show which."""
     MODULE_FAILED = "module_failed"
     """Every module was deployed and at least one is not in its desired status."""
     SUCCESSFUL = "successful"
@@ -51,7 +51,7 @@ class ModuleState(StrEnum):
 
 
 class Flag(StrEnum):
-    """What stands beside the state and does not change it."""
+    """What comes with the state and does not change it."""
 
     AGENT_UNAVAILABLE = "agent_unavailable"
     """The version is not taken, and the agent said that it stops."""

@@ -14,7 +14,7 @@ from status_core.twin import EDGE_AGENT
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """One comparison: what stands at a path of the twin, and what it was compared with.
+    """One comparison: the value at a path of the twin, and what it was compared with.
 
     `expected_path` is the path of the other value where that is in the twin too.
     """

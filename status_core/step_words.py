@@ -1,6 +1,6 @@
 """The words by which a failed step of the agent gives its cause, whoever said them: edged, Docker, or a registry.
 
-Every entry is a plain piece of text in lower case, looked for as it stands. Sources: edgelet's error.rs at 1.0.9 to
+Every entry is a plain piece of text in lower case, looked for as it is. Sources: edgelet's error.rs at 1.0.9 to
 1.5, the agent's ModuleManagementHttpClient.cs, and the words of moby, containerd and registries that issues of
 Azure/iotedge quote.
 """

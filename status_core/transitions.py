@@ -37,15 +37,16 @@ class Change:
 
     Attributes:
         module: The module's name; empty where the device itself is meant.
-        from_state: The state that was told last, empty where there was none.
-        to_state: The state that is told now, empty where there is none any more. `stuck` and `recovered` leave no
+        from_state: The state that was announced last, empty where there was none.
+        to_state: The state that is announced now, empty where there is none any more. `stuck` and `recovered` leave no
             state: both are the state it is in.
         previous_since: When the state that was left began; for `stuck` and `recovered`, since when it was unsettled.
         since: When the state that was entered began.
-        is_initial: It is the first that is told of a device.
+        is_initial: It is the first of a device.
         cause: What groups it with others; None where nothing is wrong.
         stuck_at: When it gets stuck, or got so; of `recovered`, when it had got so. None of what is as desired.
         restart_count: How often the agent restarted the module; None of the device.
+        image_hash: The digest of the image that the module reports; None of the device.
     """
 
     kind: Kind
@@ -61,6 +62,7 @@ class Change:
     cause: str | None = None
     stuck_at: datetime | None = None
     restart_count: int | None = None
+    image_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

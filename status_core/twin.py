@@ -40,10 +40,10 @@ class ReportedModule(NamedTuple):
     """A module as the agent saw it. `runtime_status` is folded to lower case; times are the device's, in UTC.
 
     Attributes:
-        kind: Its `type`, as it stands.
+        kind: Its `type`, as it is.
         image_hash: The digest of its image, where the agent says it.
-        status: What the last deployment that the agent accepted wants of it, as it stands.
-        restart_policy: The same deployment's, as it stands.
+        status: What the last deployment that the agent accepted wants of it, as it is.
+        restart_policy: The same deployment's, as it is.
         restart_count: Restarts since it ran for ten minutes.
         last_start: None where it was never started, or the report does not say.
         never_started: The report says that it was never started.
@@ -78,8 +78,8 @@ class Twin(NamedTuple):
         raw_versions: V and L as they stand.
         status_missing: `reported.lastDesiredStatus` is absent or null.
         code: C, `reported.lastDesiredStatus.code` where it is a whole number.
-        raw_code: The same value as it stands.
-        description: `reported.lastDesiredStatus.description`, whole and as it stands: it may quote a secret.
+        raw_code: The same value as it is.
+        description: `reported.lastDesiredStatus.description`, whole and as it is: it may quote a secret.
         status_updated: When `lastDesiredStatus` last changed.
         tried_since: When the agent first reported on what it tries, with the counters that it has: since it took the
             version, or since it was started. Read only where a step failed.

@@ -1,12 +1,9 @@
 """`make demo`: what it prints is what the fleet's troubles come to, and it leaves nothing behind."""
 
-import itertools
 import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -18,6 +15,7 @@ from azure.core.messaging import CloudEvent
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # as above
 from referencing import Registry as SchemaRegistry
 from referencing import Resource
+from running_demo import page_of, start
 
 from local.demo.rollout import START
 from local.fleet import Trouble, mixed_fleet
@@ -37,19 +35,6 @@ UNSOLVED = {
 SOLVED = {Trouble.OFF: "", Trouble.REFUSED_PULL: "/vision"}
 
 
-def start(folder: Path, *arguments: str, cwd: Path = ROOT) -> subprocess.Popen[str]:
-    """Starts the demo; its temporary files are in the folder."""
-    return subprocess.Popen(  # noqa: S603 (a fixed command)
-        [sys.executable, "-m", "local", "demo", *arguments],
-        cwd=cwd,
-        env={**os.environ, "TMPDIR": str(folder), "COLUMNS": "200"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-
-
 def table(out: str, head: str) -> list[list[str]]:
     """The cells of the table whose head begins with a word."""
     lines = out.partition(f"\n{head} ")[2].partition("\n\n")[0].splitlines()[1:]
@@ -66,6 +51,10 @@ def test_the_demo_tells_what_the_troubles_of_the_fleet_come_to(tmp_path: Path) -
     assert (process.returncode, err) == (0, "")
     assert "\nok       key and version: the key opens it; the app is " in out
     assert "\n15 asked, 0 wrong, 1 skipped\n" in out
+    messages = out.partition("\nPeople would have been sent these messages:\n")[2]
+    assert "\n  Deployment release-2 has started\n" in messages
+    assert "\n  Deployment release-2: 1 device fails for schema_version_rejected\n" in messages
+    assert "\n  Deployment release-2: no device fails any more for never_reported\n" in messages
     events = [json.loads(line) for line in published.read_text().splitlines()]
     assert dict(table(out, "PUBLISHED")) == {
         name: str(count) for name, count in Counter(event["type"] for event in events).items()
@@ -105,11 +94,8 @@ def assert_every_event_is_what_its_schema_says(events: Sequence[Mapping[str, Any
 def test_the_page_stays_up_at_the_end_until_an_interrupt(tmp_path: Path) -> None:
     with start(tmp_path, "--devices", "2", "--stay") as process:
         assert process.stdout is not None
-        lines = iter(process.stdout.readline, "")
-        (page,) = (
-            re.findall(r"http:\S+", line)[0] for line in itertools.islice(lines, 2) if line.startswith("The page")
-        )
-        stays = next(line for line in lines if line.startswith("The page stays up"))
+        page = page_of(process)
+        stays = next(line for line in process.stdout if line.startswith("The page stays up"))
         assert stays.endswith(f" {page}\n")
         with urllib.request.urlopen(page) as answer:  # noqa: S310 (the demo's own address)
             assert b"<h1>Edge deployments</h1>" in answer.read()

@@ -3,14 +3,17 @@
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import venv
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from running_demo import page_of, start
 
 import status_core
 
@@ -82,10 +85,31 @@ def test_edge_status_asks_the_api_where_nothing_but_the_wheel_is_installed(pytho
     assert [line.split() for line in printed.splitlines()][1] == ["16", "backoff:", "m1"]
     code, _, said = ask("causes", STATUS_TABLES="https://a.table.core.windows.net")
     assert (code, "pip install 'edge-deployment-status[tables]'" in said) == (69, True)
+    code, _, said = ask("mcp", **address)
+    assert (code, "pip install 'edge-deployment-status[mcp]'" in said) == (69, True)
     code, _, said = ask("doctor")
     assert (code, "is not installed" in said) == (69, True)
     server.shutdown()
     server.server_close()
+
+
+def test_edge_status_waits_for_the_demo_where_nothing_but_the_wheel_is_installed(python: Path, tmp_path: Path) -> None:
+    program = "from status_app.command_line import command; command()"
+    with start(tmp_path, "--devices", "2", "--stay") as demo:
+        assert demo.stdout is not None
+        page = urlsplit(page_of(demo))
+        assert any(line.startswith("The page stays up") for line in demo.stdout)
+        key = parse_qs(page.query)["code"][0]
+        address = {"DEPLOYMENT_STATUS_URL": f"http://{page.netloc}", "DEPLOYMENT_STATUS_KEY": key}
+        asked = ["wait", "--deployment", "release-2", "--timeout", "PT0S", "--summary", "summary.md"]
+        command = [str(python), "-I", "-c", program, *asked]
+        done = subprocess.run(command, cwd=tmp_path, env=address, capture_output=True, text=True, check=False)  # noqa: S603 (fixed)
+        demo.send_signal(signal.SIGINT)
+        demo.communicate()
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "of 2 successful" in done.stdout
+    assert "release-2" in (tmp_path / "summary.md").read_text()
+    assert key not in done.stdout
 
 
 def run(python: Path, example: str, given: str, folder: Path) -> subprocess.CompletedProcess[str]:

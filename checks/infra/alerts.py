@@ -82,7 +82,7 @@ def _log_alert(
     value: Node | None, item: tuple[str, Node] | None, frame: Frame, files: Mapping[Path, BicepFile]
 ) -> LogAlert:
     def told(node: Node | None) -> Node | None:
-        """What an expression stands for: a property of the item of the loop, or itself."""
+        """What an expression means: a property of the item of the loop, or itself."""
         if item is not None and node is not None and text(node).startswith(f"{item[0]}."):
             return property_at(item[1], text(node).partition(".")[2])
         return node

@@ -44,7 +44,7 @@ FORBIDDEN_PROPERTIES: Final = frozenset(
     powerShellVersion preWarmedInstanceCount pythonVersion use32BitWorkerProcess vnetRouteAllEnabled windowsFxVersion
     """.split()  # noqa: SIM905 (a list of words)
 )
-"""Properties of `siteConfig` that are for other plans: `functionAppConfig` stands in their place."""
+"""Properties of `siteConfig` that are for other plans: `functionAppConfig` is in their place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class AppSetting:
 
     Attributes:
         name: Its name.
-        value: Its value where the text tells it, with the defaults of all parameters; None where it names a resource.
+        value: Its value where the text has it, with the defaults of all parameters; None where it names a resource.
         expression: What Bicep sets it to.
         file: Where it is set.
         node: The place.
@@ -139,7 +139,7 @@ def _refused(settings: Sequence[AppSetting]) -> Iterator[Finding]:
     except SettingError as error:
         word = re.search(r"\w+", str(error))
         refused = names.get(word[0]) if word else None
-        if refused is not None:  # one that is missing is told of elsewhere
+        if refused is not None:  # another check reports one that is missing
             yield refused.file.finding(refused.node, f"the app refuses a setting: {error}")
 
 

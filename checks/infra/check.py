@@ -19,7 +19,7 @@ from checks.settings import settings_of_the_code
 def findings(folder: Path, root: Path) -> Iterator[Finding]:
     """What is wrong with the Bicep files of a folder, its `main.parameters.json`, and all queries of logs.
 
-    Where a file cannot be parsed, only that is told: everything else would follow from it.
+    Where a file cannot be parsed, only that is reported: everything else would follow from it.
 
     Args:
         folder: The folder with `main.bicep`.

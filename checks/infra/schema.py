@@ -62,7 +62,7 @@ _READ: Final = frozenset({"id", "name", "type", "apiVersion"})
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What stands in one place.
+    """What one place holds.
 
     Attributes:
         many: Whether it is a list of them, or an object with keys of any name.
@@ -103,7 +103,7 @@ def _unknown(
 
 
 def _inside(node: Node, shape: Shape) -> Sequence[tuple[Node, Shape]]:
-    """The values that stand in one place, each with its own shape."""
+    """The values of one place, each with its own shape."""
     one = Shape("", shape.fields)
     match node.type, shape.many:
         case "object", "map":

@@ -13,7 +13,7 @@ _SECRET: Final = re.compile(r"(connection_?string|key|secret|password|sas_?token
 
 
 def secret_findings(file: BicepFile) -> Iterator[Finding]:
-    """Calls that answer with keys, wherever they stand, and outputs that may hold a secret."""
+    """Calls that answer with keys, anywhere, and outputs that may hold a secret."""
     for node in walk(file.root):
         if node.type == "call_expression":
             function = text(node.children[0]).rpartition(".")[2]

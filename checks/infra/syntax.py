@@ -127,7 +127,7 @@ class BicepFile:
     def _collect(self, parent: Node, outer: str, declared: dict[str, dict[str, Declaration]]) -> None:
         decorators: frozenset[str] = frozenset()
         for child in parent.named_children:
-            # A resource inside another one stands where a property would.
+            # A resource inside another one is where a property would be.
             node = child.named_children[0] if child.type == "object_property" else child
             if node.type == "decorators":
                 calls = (inner for inner in walk(node) if inner.type == "call_expression")

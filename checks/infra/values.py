@@ -17,7 +17,7 @@ class Frame:
     Attributes:
         file: The file.
         module: What calls it.
-        outer: Where that stands.
+        outer: Where that is.
     """
 
     file: BicepFile
@@ -38,7 +38,7 @@ def frames(main: BicepFile, files: Mapping[Path, BicepFile]) -> Iterator[Frame]:
 
 
 def constant(node: Node | None, frame: Frame, files: Mapping[Path, BicepFile]) -> str | None:
-    """The value of an expression where parameters have their defaults; None where only a deployment tells it."""
+    """The value of an expression where parameters have their defaults; None where only a deployment knows it."""
     if node is None or literal(node) is not None:
         return literal(node)
     found: str | None = None

@@ -10,8 +10,9 @@ from checks.licences.packages import packages
 _HEAD: Final = """\
 # Licences
 
-`make licences` writes this page anew, from the metadata of what is installed. A test compares the two, and allows only
-the licences of `checks/licences/licence.py`: none of them asks for anything of the app's own code.
+For whoever has to approve the packages that the app brings. `make licences` writes this page from the metadata of what
+is installed. A test compares the two, and allows only the licences of `checks/licences/licence.py`: none of them asks
+for anything of the app's own code.
 
 ## Python
 
@@ -33,7 +34,7 @@ All are tools of development, none is deployed; [CONTRIBUTING.md](../CONTRIBUTIN
 
 
 def page(root: Path) -> str:
-    """The page, as it should stand in docs/licences.md.
+    """The page, as docs/licences.md should be.
 
     Raises:
         LookupError: As of `packages`.

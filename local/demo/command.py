@@ -62,7 +62,7 @@ async def _run(devices: int, seed: int, *, stay: bool) -> list[Any]:
                 if stack.board is not None:
                     screen.notices([notice.body["text"] for notice in stack.board.posted])
                 if stay:
-                    screen.say(f"\nThe page stays up, its clock stands still, until Ctrl-C: {page}")
+                    screen.say(f"\nThe page stays up, its clock stopped, until Ctrl-C: {page}")
                     await _interrupt()
     except AzuriteError:
         await asyncio.sleep(0)  # where an interrupt has stopped Azurite too, the interrupt is what counts

@@ -38,7 +38,7 @@ class Rollout:
         stack: The running app.
         clock: The stack's clock.
         answers: Its table.
-        screen: Where the story is told.
+        screen: Where the story is printed.
         devices: Size of the fleet.
         seed: The same seed gives the same story.
     """

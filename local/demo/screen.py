@@ -10,7 +10,7 @@ from typing import Any, Final
 from local.demo.status_rows import Row, name_of
 
 _MARKS: Final = {"successful": "#", "in_progress": "~", "pending": ".", "module_failed": "!", "invalid": "x"}
-"""In the order in which they stand in the bar; any other state comes last."""
+"""In the order of the bar; any other state comes last."""
 _OTHER: Final = "?"
 _ORDER: Final = (*_MARKS.values(), _OTHER)
 _BAR: Final = 30
@@ -30,7 +30,7 @@ class Screen:
         print(f"{self._clear}{line}", flush=True)
 
     def legend(self) -> None:
-        """Says what the marks of the bar stand for."""
+        """Says what the marks of the bar mean."""
         self.say("  ".join(f"{mark} {state}" for state, mark in (*_MARKS.items(), ("another state", _OTHER))))
 
     def progress(self, at: datetime, devices: Sequence[Row], stuck: Sequence[Row]) -> None:

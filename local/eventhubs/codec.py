@@ -45,7 +45,7 @@ class Ulong(int):
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A value with a descriptor that says what it stands for.
+    """A value with a descriptor that says what it is.
 
     Attributes:
         descriptor: A `Ulong` code or a `Symbol`.
@@ -221,7 +221,7 @@ def _size_width(constructor: int) -> int:
 
 
 def encode(value: object) -> bytes:
-    """Encode a value of Python as the AMQP type that stands for it.
+    """Encode a value of Python as its AMQP type.
 
     Raises:
         TypeError: No AMQP type stands for a value of this type.

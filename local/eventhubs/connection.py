@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 class Connection(asyncio.Protocol):
     """Speaks AMQP 1.0 with one client.
 
-    A client that breaks the protocol is told so and cut; other connections do not notice.
+    A client that breaks the protocol gets an error and is cut; other connections do not notice.
 
     Attributes:
         max_frame_size: The largest frame that the client takes.

@@ -245,7 +245,7 @@ def rejected(error: AmqpError) -> Described:
 
 
 def described_error(error: AmqpError) -> Described:
-    """The error as it stands in a frame."""
+    """The error as a frame holds it."""
     return Described(Ulong(0x1D), [Symbol(error.condition), error.description, None])
 
 

@@ -48,7 +48,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message in its place: `offset` grows with the bytes that stand before it in the partition."""
+    """A message in its place: `offset` grows with the bytes before it in the partition."""
 
     sequence_number: int
     offset: int

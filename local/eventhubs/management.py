@@ -1,4 +1,4 @@
-"""The two nodes that answer requests: `$cbs` takes tokens, `$management` tells about hubs and partitions."""
+"""The two nodes that answer requests: `$cbs` takes tokens, `$management` describes hubs and partitions."""
 
 from collections.abc import Mapping
 from http import HTTPStatus

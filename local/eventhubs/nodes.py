@@ -1,4 +1,4 @@
-"""What an address stands for: an event hub, one of its partitions, or a node that answers requests."""
+"""What an address names: an event hub, one of its partitions, or a node that answers requests."""
 
 import re
 from collections import defaultdict, deque

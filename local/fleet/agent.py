@@ -34,7 +34,7 @@ from local.iothub.registry import Registry
 _RECONCILE_EVERY: Final = timedelta(seconds=5)
 _AGENT_SWAP: Final = timedelta(seconds=10)
 _PARENT: Final = "parent.example.com"
-"""Host name that stands for `$upstream`."""
+"""Host name in place of `$upstream`."""
 
 
 class EdgeAgent:

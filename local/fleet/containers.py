@@ -27,7 +27,7 @@ class ImageBehaviour:
         start_error: How it refuses to start one; None: it does not.
         exits_after: Seconds from each start to the exit of the process; None: it runs on.
         exit_code: With what it exits.
-        sigterm_code: With what it exits at once when it is told to; None: it does not heed that, and is killed.
+        sigterm_code: Its exit code where it stops when asked to; None: it does not stop, and is killed.
     """
 
     pull_seconds: float | None = 4.0

@@ -81,7 +81,7 @@ def read_manifest(desired: Mapping[str, Any], newest_schema: tuple[int, int], pa
     Args:
         desired: The section as the hub holds it.
         newest_schema: Newest schema version that this agent knows.
-        parent: Host name that stands for `$upstream`.
+        parent: Host name in place of `$upstream`.
 
     Raises:
         ManifestError: With code 417 (nothing is desired), 412 (schema version) or 400 (anything unreadable).

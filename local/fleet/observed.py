@@ -36,7 +36,7 @@ def observe(
     """The modules by name, edgeAgent included.
 
     Raises:
-        StatusError: The state of a container cannot be told.
+        StatusError: The state of a container is unknown.
     """
     return {name: _observe(name, runtime, accepted.get(name), restarts.get(name)) for name in runtime.containers}
 

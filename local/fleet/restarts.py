@@ -19,7 +19,7 @@ class StatusError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Restarts:
-    """What the agent keeps of a module that it restarted, until it is healthy or made anew.
+    """What the agent keeps of a module that it restarted, until it is healthy or created again.
 
     Attributes:
         last: When the agent planned the last restart.

@@ -72,12 +72,12 @@ class EventHubTrigger:
         # The SDK never closes the connection of a partition that is cancelled before its session has begun.
         with suppress(TimeoutError):
             async with asyncio.timeout(_OPENING_SECONDS):
-                while receiver.is_open and not self._has_session(partition):  # noqa: ASYNC110 (nothing tells of it)
+                while receiver.is_open and not self._has_session(partition):  # noqa: ASYNC110 (nothing signals it)
                     await asyncio.sleep(_LOOK_AGAIN_SECONDS)
         await receiver.stop()
 
     def _has_session(self, partition: str) -> bool:
-        """Whether the partition's connection is one that the SDK closes: only its own attributes tell."""
+        """Whether the partition's connection is one that the SDK closes: only its own attributes show it."""
         processor = self._client._event_processors.get((self._group, partition))  # noqa: SLF001
         consumer = processor._consumers.get(partition) if processor else None  # noqa: SLF001
         handler = consumer._handler if consumer else None  # noqa: SLF001

@@ -100,7 +100,7 @@ class Worker:
 
 
 def _request(name: str, content: Any) -> SimpleNamespace:
-    """A request as the library takes it: the content stands in a field named after it."""
+    """A request as the library takes it: a field named after it holds the content."""
     snake_case = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
     return SimpleNamespace(
         name=name,

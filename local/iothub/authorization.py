@@ -31,7 +31,7 @@ def refusal_of(header: str | None, *, host: str, key_name: str, key: str) -> str
     if header is None or not header.startswith(_SCHEME):
         return "the request carries no shared access signature"
     fields = {name: values[0] for name, values in parse_qs(header.removeprefix(_SCHEME)).items()}
-    # The signed text is the resource as it stands in the header, so it is cut out and not decoded.
+    # The signed text is the resource as the header has it, so it is cut out and not decoded.
     quoted = next((part[3:] for part in header.removeprefix(_SCHEME).split("&") if part.startswith("sr=")), "")
     end = fields.get("se", "")
     if not end.isdecimal():

@@ -68,7 +68,7 @@ class Registry:
         return self._twins.get(device_id)
 
     def set_tags(self, device_id: str, tags: Mapping[str, Any]) -> None:
-        """Says which tags the twin of a device holds, in the place of those before. No route of this app tells of it.
+        """Says which tags the twin of a device holds, in the place of those before. No route of this app reports it.
 
         Args:
             device_id: A device, be it that the hub gets to know it later.

@@ -1,4 +1,4 @@
-"""What stands between the app and Azurite: it hands requests on as they are, counts them, and fails on purpose."""
+"""A proxy between the app and Azurite: it hands requests on as they are, counts them, and fails on purpose."""
 
 import asyncio
 import re
@@ -44,7 +44,7 @@ class TableProxy:
     Attributes:
         faults: Orders for the next answers.
         requests: Requests that came in, whatever became of them; what the SDK repeats counts each time.
-        requests_of: The same of each table by its name; `Tables` stands for those that create or list tables.
+        requests_of: The same of each table by its name; `Tables` counts those that create or list tables.
         before: Called with the operation and the path of each request that is about to be handed on, which waits for
             it; `is_transaction` knows the path of a transaction. Where it raises ConnectionError, the request is not
             done and its connection closed.
@@ -113,7 +113,7 @@ class TableProxy:
             if fault.cut:
                 raise ConnectionResetError
             if self.before is not None:
-                # The path of a transaction ends with `$batch`: its table is told behind that.
+                # The path of a transaction ends with `$batch`: the body names its table.
                 await self.before(op, request.path if named else f"{request.path}/{name}")
             answer = await self._hand_on(request, body)
             if fault.lost:
@@ -136,7 +136,7 @@ class TableProxy:
 
 
 def is_transaction(path: str, table: str) -> bool:
-    """Whether a path that `TableProxy.before` is told is that of a transaction of a table."""
+    """Whether a path that `TableProxy.before` gets is that of a transaction of a table."""
     return path.endswith(f"/$batch/{table}")
 
 

@@ -1,6 +1,10 @@
 """The exit codes of `python -m status_app`: a pipeline tells by them what came of it (docs/gate.md)."""
 
 from enum import IntEnum
+from typing import Final
+
+_EXTRAS: Final = {"azure": "tables", **dict.fromkeys(("mcp", "pydantic"), "mcp")}
+"""Which extra of the wheel installs a package; any other one comes with a checkout."""
 
 
 class ExitCode(IntEnum):
@@ -28,4 +32,6 @@ class ExitCode(IntEnum):
 
 def missing_package(error: ModuleNotFoundError) -> str:
     """What is said where a package is not installed: nothing was decided."""
-    return f"the package {error.name} is not installed: run pip install 'edge-deployment-status[tables]'"
+    extra = _EXTRAS.get(error.name or "")
+    packages = f"'edge-deployment-status[{extra}]'" if extra is not None else "-r requirements.txt"
+    return f"the package {error.name} is not installed: run pip install {packages}"

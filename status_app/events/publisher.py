@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=0.0, within=60.0)
 """For each batch, beside the second attempt that the SDK makes at once. The event hub never says how long to wait."""
 TIMEOUT: Final = 15.0
-"""Seconds for one attempt, waiting for others' included: a connection that died in silence is never told of."""
+"""Seconds for one attempt, waiting for others' included: nothing reports a connection that died in silence."""
 LANES: Final = 8
 """Connections. A device always has the same one, so its order holds, and it waits for an eighth of the others."""
 

@@ -1,6 +1,6 @@
 """What peers say of a cause: how many devices run the image that it names, and how many of these have the cause.
 
-The twin of one device often cannot tell why a pull fails, and the fleet can. What follows from it is an inference.
+The twin of one device often does not show why a pull fails, and the fleet can. What follows from it is an inference.
 """
 
 from collections import Counter

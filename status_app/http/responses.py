@@ -79,7 +79,7 @@ async def answered(
 
 
 def problem(status: HTTPStatus, detail: str) -> func.HttpResponse:
-    """A problem, with the sentence that tells what it is."""
+    """A problem, with the sentence that says what it is."""
     body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
     return plain(status, body, _PROBLEM)
 

@@ -143,7 +143,7 @@ class DeadLetters:
         """Delete what was processed; it may be gone already.
 
         Raises:
-            LostRaceError: It was kept anew since it was read.
+            LostRaceError: It was kept again since it was read.
             UnavailableError: The table service does not answer.
         """
         with table_errors(guarded=True):
@@ -153,7 +153,7 @@ class DeadLetters:
         """Store why an event was given up once more, where that is another reason than before.
 
         Raises:
-            LostRaceError: It was kept anew since it was read, or deleted.
+            LostRaceError: It was kept again since it was read, or deleted.
             UnavailableError: The table service does not answer.
         """
         row = letter.row
@@ -233,7 +233,7 @@ def _version(name: str, part: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _key(event: IncomingEvent) -> dict[str, str]:
-    """By partition and sequence number; the time tells an event hub from one that was created anew."""
+    """By partition and sequence number; the time sets an event hub apart from one that was created again."""
     enqueued = event.enqueued_time.timestamp() * 1000 if event.enqueued_time else 0
     return {
         "PartitionKey": escape(event.partition_id),

@@ -153,7 +153,7 @@ def _other_event(event: IncomingEvent) -> OtherEvent | None:
 
 
 def is_of_a_twin(event: IncomingEvent) -> bool:
-    """Whether an event says that it tells of a twin or an identity: its body may hold any part of a twin."""
+    """Whether an event says that it is about a twin or an identity: its body may hold any part of a twin."""
     schema, operation = event.properties.get("iothub-message-schema"), event.properties.get("opType")
     return schema in (_TWIN_SCHEMA, *_LIFECYCLE_SCHEMAS) or operation in (*_TWIN_OPERATIONS, *_LIFECYCLE_OPERATIONS)
 

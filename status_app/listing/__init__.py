@@ -1,1 +1,1 @@
-"""What stands in the columns of a list, for a terminal and as CSV. The standard library alone."""
+"""What the columns of a list hold, for a terminal and as CSV. The standard library alone."""

@@ -106,6 +106,16 @@ DEPLOYMENTS: Final = (
     ListColumn("version"),
     ListColumn("countedAt", "COUNTED AT"),
 )
+DISAGREEMENTS: Final = (
+    ListColumn("deviceId"),
+    ListColumn("portal"),
+    ListColumn("standing"),
+    ListColumn("state"),
+    ListColumn("reason"),
+    ListColumn("since"),
+    ListColumn("why"),
+    ListColumn("message"),
+)
 
 type ListColumns = tuple[ListColumn, ...]
 type Item = Mapping[str, Any]
@@ -113,7 +123,7 @@ type Item = Mapping[str, Any]
 
 
 def cell(value: Any) -> str:
-    """What stands in a column: nothing for null, the names of a list with a space between two."""
+    """What a column holds: nothing for null, the names of a list with a space between two."""
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -29,7 +29,7 @@ from status_core import (
 )
 
 FORMAT: Final = 2
-"""Of these rows: 1 had no `Format`, and told each state as it came."""
+"""Of these rows: 1 had no `Format`, and announced each state as it came."""
 EVIDENCE_LIMIT: Final = 20
 """Comparisons kept of one transition."""
 EVIDENCE_SIZE: Final = 32_000
@@ -70,12 +70,23 @@ def module_row(device_id: str, name: str, module: ModuleRecord) -> Row:
     return {"PartitionKey": escape(device_id), "RowKey": module_key(name), **write(MODULE_COLUMNS, module)}
 
 
-def transition_row(hub: str, device_id: str, transition: Transition, observed: datetime) -> Row:
-    """The row of one transition."""
+def transition_row(
+    hub: str, device_id: str, transition: Transition, observed: datetime, cohorts: Sequence[str] = ()
+) -> Row:
+    """The row of one transition.
+
+    Args:
+        hub: Short name of the hub.
+        device_id: The device.
+        transition: What it is about.
+        observed: When the twin was read.
+        cohorts: The cohorts that the device is in.
+    """
     columns = write(
         TRANSITION_COLUMNS,
         transition,
         Evidence=_evidence(transition.change.evidence),
+        Cohorts=cohorts or None,
         ObservedAt=observed,
         EventId=event_id(hub, device_id, transition.sequence),
     )
@@ -121,7 +132,7 @@ def _clock(values: Mapping[str, Any]) -> Clock:
 
 
 def _news(values: Mapping[str, Any]) -> News:
-    """What was told; a release before told each state."""
+    """What was announced; a release before announced each state."""
     if values["news.state"] is None:
         return News(values["verdict.state"], values["since"], (values["verdict.state"],))
     return built(News, values, "news.")

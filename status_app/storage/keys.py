@@ -70,7 +70,7 @@ def module_key(name: str) -> str:
 
 
 def module_name(row_key: str) -> str:
-    """The module that a RowKey stands for."""
+    """The module of a RowKey."""
     return unescape(row_key.removeprefix(MODULE))
 
 

@@ -33,7 +33,7 @@ from status_app.storage.request_metrics import record
 type Operation = (
     tuple[TransactionOperation, Mapping[str, Any]] | tuple[TransactionOperation, Mapping[str, Any], Mapping[str, Any]]
 )
-"""What is done to a row, and how: `mode` of an update or upsert (merge unless told), `etag` that the row must have."""
+"""What is done to a row, and how: `mode` of an update or upsert (merge by default), `etag` that the row must have."""
 
 _CONTENT_TYPE: Final = re.compile(rb"^Content-Type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _ETAG: Final = re.compile(rb"^ETag:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
@@ -50,7 +50,7 @@ _ERRORS: Final[Mapping[int, type[HttpResponseError]]] = {
 
 
 class UnreadableAnswerError(StatusAppError, AzureError):
-    """The answer to a transaction is none: whether it stands is unknown, as where the answer got lost.
+    """The answer to a transaction is none: whether it was done is unknown, as where the answer got lost.
 
     The text says what is wrong, and quotes nothing of it.
     """
@@ -208,7 +208,7 @@ def _refusal(kind: type[HttpResponseError], status: int, body: bytes, code: str 
         told = json.loads(body)["odata.error"]
         code, text = str(told["code"]), str(told["message"]["value"])
     except (ValueError, LookupError, TypeError):
-        pass  # it is told by its status alone
+        pass  # its status alone says it
     error = kind(message=f"{text}\nErrorCode:{code}")
     error.status_code = status
     error.error_code = code  # type: ignore[attr-defined]  # the SDK adds it to its errors so

@@ -72,7 +72,7 @@ def azure_monitor() -> Exporter | None:
                 disable_offline_storage=True, retry_total=1, timeout=TIMEOUT, read_timeout=TIMEOUT
             )
         )
-    except Exception as error:  # noqa: BLE001 (told loudly; the app does its work without; the text may quote a key)
+    except Exception as error:  # noqa: BLE001 (logged as an error; the app does its work without; the text may quote a key)
         _log.error("no metrics are sent: %s", type(error).__name__)
         return None
 

@@ -1,6 +1,6 @@
 """Log lines that end with their fields as JSON: which device, which deployments, which invocation.
 
-The functions host sends on the text of a line and nothing else of it, so the fields stand in the text; and they are
+The functions host sends on the text of a line and nothing else of it, so the fields are in the text; and they are
 attributes of the record for any handler that takes these. JSON keeps a line one line, whatever a device is called.
 """
 

@@ -1,7 +1,7 @@
 """The metrics of the app, all of them. Until somebody listens, what is recorded goes nowhere and costs a call.
 
 The values of each attribute are from a closed set of words, never a name of the fleet: a device, a module and a
-deployment stand in log lines and rows. Every metric tells what happened in an interval. None is a level that a process
+deployment stand in log lines and rows. Every metric counts what happened in an interval. None is a level that a process
 goes on telling after another process has taken over its work.
 """
 

@@ -1,4 +1,4 @@
-"""A transition as it is told: one log line, and one in the metrics."""
+"""A transition as the app reports it: a log line, and a count in the metrics."""
 
 from status_app.telemetry.logs import log
 from status_app.telemetry.meters import TRANSITIONS, record

@@ -31,6 +31,9 @@ type Output = pytest.CaptureFixture[str]
         ["wait", "--deployment", "d", "--soak", "10x"],
         ["wait", "--deployment", ""],
         ["wait", "--deployment", "d", "--device", " "],
+        ["wait", "--deployment", "d", "--cohort", "canary"],
+        ["wait", "--deployment", "d", "--cohort", "=canary"],
+        ["wait", "--deployment", "d", "--cohort", "ring=canary", "--device", "e"],
         ["wait", "--deployment", "d", "--min-devices", "0"],
         ["wait", "--deployment", "d", "--max", "1"],
         ["wait", "--deployment", "d", f"--kye={SECRET}"],
@@ -55,12 +58,20 @@ def test_a_wait_for_nothing_has_the_same_code(capsys: Output) -> None:
     assert capsys.readouterr().err == "wait takes --deployment, --device, or both\n"
 
 
-def test_a_package_that_is_missing_is_named_and_says_nothing_of_the_deployment() -> None:
-    command = [sys.executable, "-S", "-m", "status_app", "wait", "--deployment", "d"]  # -S: no packages
-    environment = {"STATUS_TABLES": "UseDevelopmentStorage=true"}  # the API is asked without a package
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
+@pytest.mark.parametrize(
+    ("command", "package", "install"),
+    [
+        ("doctor --url http://localhost:1", "aiohttp", "-r requirements.txt"),
+        ("mcp --url http://localhost:1", "mcp", "'edge-deployment-status[mcp]'"),
+        ("wait --deployment d", "azure", "'edge-deployment-status[tables]'"),
+    ],
+)
+def test_a_package_that_is_missing_is_named_with_what_installs_it(command: str, package: str, install: str) -> None:
+    without = [sys.executable, "-S", "-m", "status_app", *command.split()]  # -S: no packages
+    tables = {"STATUS_TABLES": "UseDevelopmentStorage=true"}
+    done = subprocess.run(without, cwd=ROOT, env=tables, capture_output=True, text=True, check=False)  # noqa: S603 (ours)
     assert done.returncode == ExitCode.UNAVAILABLE
-    assert done.stderr == "the package azure is not installed: run pip install 'edge-deployment-status[tables]'\n"
+    assert done.stderr == f"the package {package} is not installed: run pip install {install}\n"
 
 
 def test_a_setting_that_is_missing_has_the_same_code(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:

@@ -1,17 +1,23 @@
 """The hub's own list of deployments: what it changes, and what becomes of one that is refused or odd."""
 
+import asyncio
 import copy
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from app_over_azurite import START, App, fresh_app
 
+from local.iothub import IotHub
+from status_app.iothub.twins import TwinReader
 from status_app.queries import Answer
 
 SUCCESSFUL, BACKOFF, INVALID = "003", "048", "007"
 MINUTE: Final = timedelta(minutes=1)
+ATTEMPTS: Final = 20
+"""More than a run makes."""
 BEFORE: Final = datetime.fromisoformat("2024-01-01T00:00:00+00:00")
 
 
@@ -159,6 +165,55 @@ async def test_where_the_hub_refuses_its_list_the_last_one_holds(app: App, caplo
         "IoT Hub gives its list of deployments again",
         "IoT Hub does not give its list of deployments: iothub is unavailable: answer 403",
     ]
+
+
+async def test_where_the_answer_breaks_off_or_is_none_the_last_list_holds_whole(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    hub = IotHub(tmp_path)
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(hub.ca_file))
+    await hub.start()
+    reader = TwinReader(hub.connection_string, sleep=_no_wait)
+    monkeypatch.setattr(app.hub, "deployments", reader.deployments)
+    await show(app, "d", SUCCESSFUL, "a", "b")
+    hub.give_list([listed("a", modules=["m1"]), listed("b")])
+    await run(app, 3)
+    before = {name: item["hub"] for name, item in (await all_of(app)).items()}
+    assert set(before) == {"a", "b"}
+    for fault in (
+        hub.faults.cut_within,
+        hub.faults.cut,
+        lambda op, count: hub.faults.answer(op, b'[{"id": "a"}', count),
+    ):
+        fault("list", ATTEMPTS)
+        await run(app, 2)
+        assert {name: item["hub"] for name, item in (await all_of(app)).items()} == before
+        assert (await answer(app, "b"))["milestones"].keys() == {"started", "completed"}
+        hub.faults.clear()
+        await run(app, 1)
+    words = [message for message in caplog.messages if "list of deployments" in message]
+    assert ["again" in message for message in words] == [False, True] * 3
+    reader.close()
+    await hub.stop()
+
+
+async def _no_wait(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+async def test_a_hundred_deployments_on_one_device_are_each_followed_by_the_list(app: App) -> None:
+    names = [f"layer-{number:03d}" for number in range(100)]
+    app.hub.listed = [listed(name, modules=["m1"]) for name in names]
+    await show(app, "d", SUCCESSFUL, *names)
+    await run(app, 3)
+    found = await all_of(app)
+    assert list(found) == names
+    assert all((item["devices"], item["successful"]) == (1, 1) for item in found.values())
+    assert all(set(item["milestones"]) == {"started", "completed"} for item in found.values())
+    app.hub.listed = app.hub.listed[50:]
+    await run(app, 2)
+    ended = {name for name, item in (await all_of(app)).items() if "superseded" in item["milestones"]}
+    assert ended == set(names[:50])
 
 
 async def test_an_odd_list_costs_only_what_is_odd(app: App) -> None:

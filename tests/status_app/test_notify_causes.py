@@ -1,6 +1,5 @@
 """What people are told of causes: devices of the app's real tables, over a real HTTPS target."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from app_over_azurite import App, fresh_app
+from killed_call import killed_at
 from webhook_target import WebhookTarget, webhook_target
 
 from status_app.notify.notice_rows import TABLE
@@ -195,13 +195,13 @@ async def test_killed_at_every_call_nothing_is_lost_and_only_what_was_sent_comes
     await fleet.minute(GRACE)
     await fleet.minute(MINUTE / 2)
     fleet.app.now += MINUTE
-    calls = await killed_at(fleet, 10**6, kind, monkeypatch)
+    calls = await killed_run(fleet, float("inf"), kind, monkeypatch)
     assert calls > 10
     (told,) = fleet.http.taken
     await forget_what_was_told(fleet)
     for number in range(1, calls + 1):
         fleet.http.taken.clear()
-        await killed_at(fleet, number, kind, monkeypatch)
+        await killed_run(fleet, number, kind, monkeypatch)
         was_sent = len(fleet.http.taken)
         fleet.restart()
         await fleet.app.flag_stuck()
@@ -223,39 +223,8 @@ async def forget_what_was_told(fleet: Fleet) -> None:
             await table.delete_entity(row["PartitionKey"], row["RowKey"])
 
 
-async def killed_at(fleet: Fleet, last: int, kind: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run the part of the timer, and end it at a call; how many calls there were."""
-    from status_app.notify.webhook import Webhooks  # noqa: PLC0415 (to stand between)
-    from status_app.storage.transport import TableTransport  # noqa: PLC0415 (as above)
-
-    calls = 0
-    running: asyncio.Task[None] | None = None
-
-    def counted(call: Any) -> Any:
-        async def doomed(*arguments: Any, **options: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            is_last = calls == last
-            if is_last and kind == "before":
-                await end()
-            answer = await call(*arguments, **options)
-            if is_last:
-                await end()
-            return answer
-
-        return doomed
-
-    async def end() -> None:
-        assert running is not None
-        running.cancel()
-        await asyncio.sleep(3600)
-
+async def killed_run(fleet: Fleet, last: float, kind: str, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Run the part of the timer in a new process that ends at a call; how many calls there were."""
     fleet.restart()
     await fleet.app.flag_stuck()
-    with monkeypatch.context() as patch:
-        patch.setattr(TableTransport, "send", counted(TableTransport.send))
-        patch.setattr(Webhooks, "send_once", counted(Webhooks.send_once))
-        running = asyncio.create_task(fleet.app.services.send_notices())
-        await asyncio.wait({running})
-    assert running.cancelled() is (calls >= last)
-    return calls
+    return (await killed_at(last, kind, fleet.app.services.send_notices, monkeypatch)).number

@@ -2,23 +2,26 @@
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import batched
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from azure.data.tables.aio import TableServiceClient
+from killed_call import killed_at
 from webhook_target import WebhookTarget, webhook_target
 
 from status_app.ingest.event_batch import IncomingEvent
-from status_app.notify.delivery import GIVE_UP_AFTER, LONGEST_PAUSE, Delivery
+from status_app.notify.delivery import GIVE_UP_AFTER, LANES, LONGEST_PAUSE, Delivery
 from status_app.notify.events import EventNews
 from status_app.notify.notice_rows import TABLE, NoticeRows, TargetState
 from status_app.notify.targets import Format, Target
 from status_app.notify.webhook import Webhooks
 from status_app.retry import NEVER
+from status_app.storage.client import table_service
 
 START = datetime(2024, 5, 2, 9, 10, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -86,7 +89,7 @@ def ids(events: Sequence[IncomingEvent]) -> set[str]:
 @pytest.fixture
 async def news(tables: str, tmp_path: Path) -> AsyncIterator[News]:
     async with (
-        TableServiceClient.from_connection_string(tables) as service,
+        table_service(tables) as service,
         webhook_target(tmp_path, timeout=60.0) as (target, webhooks),
     ):
         client = await service.create_table(TABLE)
@@ -95,8 +98,7 @@ async def news(tables: str, tmp_path: Path) -> AsyncIterator[News]:
 
 
 async def given_up(news: News) -> list[Mapping[str, Any]]:
-    rows = news.rows._client.list_entities()  # noqa: SLF001 (as an operator sees them)
-    return [row async for row in rows if row["RowKey"].startswith("given-up|")]
+    return [row for row in await all_rows(news) if row["RowKey"].startswith("given-up|")]
 
 
 async def test_every_event_reaches_a_program_once_as_it_was_published(news: News) -> None:
@@ -157,6 +159,45 @@ async def test_an_hour_without_the_target_costs_an_attempt_now_and_then_and_lose
     await news.minute(LONGEST_PAUSE)
     assert set(news.taken) == sent
     assert len(news.taken) == 60
+
+
+async def test_a_flood_is_a_row_for_each_message_and_never_more_than_a_page_at_once(
+    news: News, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, at_once, pages = 100, list[int](), list[int]()
+    monkeypatch.setattr("status_app.notify.notice_rows.PAGE", page)
+    due, send_once = NoticeRows.due, Webhooks.send_once
+    sending = 0
+
+    async def counted_due(*arguments: Any, **options: Any) -> Any:
+        found = await due(*arguments, **options)
+        pages.append(len(found))
+        return found
+
+    async def counted_send(*arguments: Any) -> int:
+        nonlocal sending
+        sending += 1
+        at_once.append(sending)
+        try:
+            return await send_once(*arguments)
+        finally:
+            sending -= 1
+
+    monkeypatch.setattr(NoticeRows, "due", counted_due)
+    monkeypatch.setattr(Webhooks, "send_once", counted_send)
+    news.http.always = 503
+    events = news.events(5 * page)
+    for _ in range(2):  # the host gives all of them again
+        for batch in batched(events, page, strict=True):
+            await news.handle(batch)
+    assert len(await all_rows(news)) == len(events) + 1
+    assert len(news.http.received) < page
+    news.http.always = None
+    await news.minute(LONGEST_PAUSE)
+    assert Counter(news.taken) == Counter(ids(events))
+    assert len(await all_rows(news)) == 1
+    assert max(pages) == page
+    assert max(at_once) <= LANES
 
 
 async def test_a_target_that_asks_for_an_hour_gets_it(news: News) -> None:
@@ -263,7 +304,7 @@ async def test_an_event_as_large_as_the_event_hub_takes_is_kept_whole(news: News
 async def test_no_row_holds_an_address_or_what_it_quotes(news: News) -> None:
     news.http.answers = [web.Response(status=400, text=f"I am {news.target.url}")]
     await news.handle(news.events(1))
-    rows = [row async for row in news.rows._client.list_entities()]  # noqa: SLF001 (all of them)
+    rows = await all_rows(news)
     assert any(row.get("Error") == "answer 400: I am ***" for row in rows)
     assert "SECRET" not in str(rows)
     assert "s3cret" not in str(rows)
@@ -279,3 +320,84 @@ async def test_a_row_that_cannot_be_read_costs_itself(news: News) -> None:
     await news.minute()
     assert len(news.taken) == 1
     assert set(news.taken) < ids(events)
+
+
+@pytest.mark.parametrize("kind", ["before", "after"])
+async def test_killed_at_every_call_of_a_batch_nothing_is_lost_and_only_what_was_sent_comes_twice_under_its_id(
+    news: News, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The host gives a batch again that no process has ended: one target took some of it, another one none."""
+    down = Target("down", Format.CLOUDEVENTS, news.http.url("/down"))
+    events = news.events(4)
+
+    async def batch() -> None:
+        await news.handle(events, news.target, down)
+
+    async def killed(number: float) -> int:
+        news.http.down = {"/down"}
+        calls = await killed_at(number, kind, batch, monkeypatch)
+        await batch()
+        news.http.down = set()
+        for target in (news.target, down):
+            await news.minute(LONGEST_PAUSE, target)
+        first, late = (
+            Counter(message.id for message in news.http.taken if (message.path == "/down") is is_down)
+            for is_down in (False, True)
+        )
+        assert first.keys() == ids(events)
+        assert first <= Counter(ids(events)) + Counter(calls.begun)
+        assert late == Counter(ids(events))
+        bodies = [json.loads(event.body) for event in events]
+        assert all(message.body in bodies for message in news.http.taken)
+        await nothing_waits(news)
+        return calls.number
+
+    calls = await killed(float("inf"))
+    assert calls > 10
+    for number in range(1, calls + 1):
+        await killed(number)
+
+
+@pytest.mark.parametrize("kind", ["before", "after"])
+async def test_killed_at_every_call_of_the_timer_what_waits_comes_and_only_what_was_sent_comes_twice(
+    news: News, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of it is taken, one message is refused, and one is given up: each is recorded by a call of its own."""
+    refused, old, fine = (news.events(number) for number in (1, 1, 3))
+
+    async def killed(number: float) -> int:
+        news.http.always = 503
+        await news.handle(old)
+        news.now += GIVE_UP_AFTER
+        await news.handle([*refused, *fine])
+        news.http.always, news.http.refused = None, ids(refused) | ids(old)
+        news.now += LONGEST_PAUSE
+        calls = await killed_at(number, kind, news.minute, monkeypatch)
+        await news.minute(LONGEST_PAUSE)
+        news.http.refused = set()
+        await news.minute(LONGEST_PAUSE)
+        again = Counter(news.taken)
+        assert again.keys() - ids(old) == ids(refused) | ids(fine)
+        assert again <= Counter(again.keys()) + Counter(calls.begun)
+        given = {row["Id"] for row in await given_up(news)}
+        assert given | (again.keys() & ids(old)) == ids(old)
+        await nothing_waits(news)
+        return calls.number
+
+    calls = await killed(float("inf"))
+    assert calls > 8
+    for number in range(1, calls + 1):
+        await killed(number)
+
+
+async def nothing_waits(news: News) -> None:
+    """Nothing is left to be sent. Go back to a table without rows."""
+    rows = await all_rows(news)
+    assert not [row for row in rows if row["RowKey"].startswith("unsent|")]
+    for row in rows:
+        await news.rows._client.delete_entity(row["PartitionKey"], row["RowKey"])  # noqa: SLF001 (as below)
+    news.http.taken.clear()
+
+
+async def all_rows(news: News) -> list[Mapping[str, Any]]:
+    return [row async for row in news.rows._client.list_entities()]  # noqa: SLF001 (as an operator sees them)

@@ -39,6 +39,8 @@ class WebhookTarget(HttpServer):
         taken: Those that were taken.
         answers: What the next ones are answered, in their order; then 202.
         always: What each is answered in the place of 202; None: 202.
+        refused: Ids of messages that are answered 400.
+        down: Paths at which each is answered 503.
         silent: Whether nobody is answered.
         took: Set with each that is taken.
     """
@@ -51,6 +53,8 @@ class WebhookTarget(HttpServer):
         self.taken: list[Received] = []
         self.answers: list[web.Response] = []
         self.always: int | None = None
+        self.refused: set[str] = set()
+        self.down: set[str] = set()
         self.silent = False
         self.took = asyncio.Event()
         self._end = asyncio.Event()
@@ -74,6 +78,10 @@ class WebhookTarget(HttpServer):
             await self._end.wait()
         if self.answers:
             return self.answers.pop(0)
+        if message.path in self.down:
+            return web.Response(status=503)
+        if message.id in self.refused:
+            return web.Response(status=400)
         if self.always is not None:
             return web.Response(status=self.always)
         self.taken.append(message)

@@ -16,7 +16,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, Request, build_opener
 
-from status_app.commands.fleet_status.fleet_status import Answer, RefusedError
+from status_app.commands.fleet_status.fleet_status import PAGE, Answer, RefusedError
 from status_app.errors import UnavailableError
 from status_app.retry import RetryPolicy, retry_after
 from status_app.service_clock import machine_time
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 RETRY: Final = RetryPolicy(attempts=3, first_wait=1.0, longest_wait=20.0, within=60.0)
 TIMEOUT: Final = 20.0
 """Seconds that an answer can take."""
-PAGE: Final = 200
-"""Items of one answer: the most that the API gives."""
 
 _CHUNK: Final = 2**16
 _JSON: Final = "application/json"
@@ -97,21 +95,25 @@ class ApiFleetStatus:
         # A command runs behind a proxy as any other of its shell does: the environment says where that is.
         self._opener = build_opener(_NoRedirect)
 
-    async def deployment(self, deployment: str) -> Answer | None:
+    async def deployment(self, deployment: str, cohort: str | None = None) -> Answer | None:
         """As FleetStatus says."""
-        return await self._get(f"deployments/{_segment(deployment)}")
+        query = "" if cohort is None else f"?{urlencode({'cohort': cohort})}"
+        return await self._get(f"deployments/{_segment(deployment)}{query}")
 
-    async def devices(self, deployment: str, *, state: str | None = None, stuck: bool = False) -> AsyncIterator[Answer]:
+    async def devices(
+        self, deployment: str, *, state: str | None = None, stuck: bool = False, cohort: str | None = None
+    ) -> AsyncIterator[Answer]:
         """As FleetStatus says. One request for each 200 devices."""
         words = {"deployment": deployment}
         words |= {"state": state} if state is not None else {}
         words |= {"stuck": "true"} if stuck else {}
+        words |= {"cohort": cohort} if cohort is not None else {}
         async for device in self.items("devices", words):
             yield device
 
-    async def items(self, name: str, words: Mapping[str, str]) -> AsyncIterator[Answer]:
-        """As FleetStatus says. One request for each 200 items."""
-        query = {**words, "limit": str(PAGE)}
+    async def items(self, name: str, words: Mapping[str, str], page: int = PAGE) -> AsyncIterator[Answer]:
+        """As FleetStatus says. One request for each page."""
+        query = {**words, "limit": str(page)}
         while True:
             answer = await self._get(f"{name}?{urlencode(query)}") or {"items": []}
             for item in _items(answer):

@@ -5,16 +5,13 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Final
 
-from status_app.commands.fleet_status.fleet_status import Answer, RefusedError
+from status_app.commands.fleet_status.fleet_status import PAGE, Answer, RefusedError
 from status_app.errors import SettingError, UnavailableError
 from status_app.queries import Devices, FilterError, Fleet, Page, Place
 from status_app.queries.device_filter import read_cohort
 from status_app.service_clock import ServiceClock
 from status_app.storage.client import table_service
 from status_core import State
-
-PAGE: Final = 200
-"""Devices that are asked for at once, as of the API."""
 
 _REFUSALS: Final = (401, 403)
 
@@ -39,37 +36,39 @@ class TableFleetStatus:
             raise SettingError("STATUS_TABLES is neither an https endpoint nor a connection string") from None
         self._fleet = Fleet(self._service, self._clock)
 
-    async def deployment(self, deployment: str) -> Answer | None:
+    async def deployment(self, deployment: str, cohort: str | None = None) -> Answer | None:
         """As FleetStatus says."""
         with _refusals():
-            return await self._fleet.deployment(deployment)
+            return await self._fleet.deployment(deployment, cohort)
 
-    async def devices(self, deployment: str, *, state: str | None = None, stuck: bool = False) -> AsyncIterator[Answer]:
+    async def devices(
+        self, deployment: str, *, state: str | None = None, stuck: bool = False, cohort: str | None = None
+    ) -> AsyncIterator[Answer]:
         """As FleetStatus says. A request for each device, beside those of the index."""
-        asked = Devices(None if state is None else State(state), deployment, stuck)
+        asked = Devices(None if state is None else State(state), deployment, stuck, cohort=cohort)
         async for device in _all(lambda after: self._fleet.devices(asked, after, PAGE)):
             yield device
 
-    async def items(self, name: str, words: Mapping[str, str]) -> AsyncIterator[Answer]:
+    async def items(self, name: str, words: Mapping[str, str], page: int = PAGE) -> AsyncIterator[Answer]:
         """As FleetStatus says. Requests as of the list of the API."""
         try:
-            ask = self._list(name, words)
+            ask = self._list(name, words, page)
         except FilterError as error:
             raise RefusedError(str(error)) from None
         async for item in _all(ask):
             yield item
 
-    def _list(self, name: str, words: Mapping[str, str]) -> Callable[[Place | None], Awaitable[Page]]:
+    def _list(self, name: str, words: Mapping[str, str], limit: int) -> Callable[[Place | None], Awaitable[Page]]:
         fleet = self._fleet
         if name == "devices":
             asked = Devices.read(words)
-            return lambda after: fleet.devices(asked, after, PAGE)
+            return lambda after: fleet.devices(asked, after, limit)
         if name == "causes":
             deployment, cohort = words.get("deployment"), read_cohort(words)
-            return lambda after: fleet.causes(deployment, cohort, after, PAGE)
+            return lambda after: fleet.causes(deployment, cohort, after, limit)
         if name == "images":
-            return lambda after: fleet.images(after, PAGE)
-        return lambda after: fleet.deployments(after, PAGE)
+            return lambda after: fleet.images(after, limit)
+        return lambda after: fleet.deployments(after, limit)
 
     async def device(self, device_id: str) -> Answer | None:
         """As FleetStatus says."""
