@@ -29,7 +29,7 @@ _DEVICE: Final[dict[State, str]] = {
     State.EMPTY: "The agent took version {version}.",
     State.IN_PROGRESS: "Version {version} is not in force yet{modules}.",
     State.MODULE_FAILED: "Not in their desired status{modules}.",
-    State.SUCCESSFUL: "Every module is what version {version} wants.",
+    State.SUCCESSFUL: "Every module is as version {version} wants it.",
 }
 _SAID_BY_THE_STATE: Final = (Reason.AS_DESIRED, Reason.SETTLING, Reason.NOT_DESIRED)
 _NOTHING_TO_DO: Final = (Reason.FINISHED, Reason.NOT_REPORTED)

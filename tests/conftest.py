@@ -29,9 +29,15 @@ _LONGEST = (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first. Mark a test whose module, or one beside it that it imports, uses what is outside."""
+    """Put the longest files first. Mark a test whose module, or one beside it that it imports, uses what is outside.
+
+    Raises:
+        UsageError: The id of a test holds an address: each process would have another one.
+    """
     items.sort(key=lambda item: _LONGEST.index(item.path.name) if item.path.name in _LONGEST else len(_LONGEST))
     for item in items:
+        if " at 0x" in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid}: each process has another id for it")
         if needs_outside(item.path) or "accounts" in getattr(item, "fixturenames", ()):
             item.add_marker("outside")
 

@@ -81,7 +81,7 @@ SENTENCES: list[tuple[State, Reason, dict[str, Any], str]] = [
     (State.MODULE_FAILED, Reason.UNHEALTHY, is_status("unhealthy"), "m1 (unhealthy)"),
     (State.MODULE_FAILED, Reason.STILL_RUNNING, {f"{ASKED}.status": "stopped"}, "m1 (running)"),
     (State.MODULE_FAILED, Reason.STATUS_UNKNOWN, {STATUS_OF: GONE}, "m1 (unknown)"),
-    (State.SUCCESSFUL, Reason.AS_DESIRED, {}, "Every module is what version 12 wants."),
+    (State.SUCCESSFUL, Reason.AS_DESIRED, {}, "Every module is as version 12 wants it."),
     (State.UNCLASSIFIED, Reason.UNKNOWN_CODE, code(418), "is not one of its six: 418."),
 ]
 

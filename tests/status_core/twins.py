@@ -3,13 +3,21 @@
 import copy
 import json
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
 from status_core import DeploymentStatus, ModuleStatus, evaluate
 
-GONE: Final = object()
-"""As a value: the key is not there."""
+
+class Value(Enum):
+    """What stands for no value of JSON."""
+
+    GONE = "gone"
+    """The key is not there."""
+
+
+GONE: Final[object] = Value.GONE
 MODULE: Final = "reported.modules.m1"
 ASKED: Final = "desired.modules.m1"
 AGENT: Final = "reported.systemModules.edgeAgent"
