@@ -8,6 +8,8 @@ MAKEFLAGS += --jobs=2
 PYTHON := .venv/bin/python
 READY := .venv/.ready
 NODE_READY := node_modules/.package-lock.json
+# Tests often wait for a server: three processes keep two cores busy.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 # What `make mutants` goes through: a module of it is `status_core.grace`.
 MODULE := status_core
 
@@ -24,7 +26,7 @@ quick: $(READY) lint types ## Lint, types, and the tests that need nothing but P
 		tests/status_core tests/status_app tests/test_*.py
 
 test: $(READY) $(NODE_READY) lint types check-infra core browser ## All that CI runs
-	$(PYTHON) -m pytest --numprocesses=auto --dist=loadfile --no-loadscope-reorder --ignore=tests/status_core
+	$(PYTHON) -m pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder --ignore=tests/status_core
 
 prove: $(READY) $(NODE_READY) ## Hours: what `make test` does in a minute, many times over
 	$(PYTHON) -m tests.model --histories 100000

@@ -18,11 +18,21 @@ _OUTSIDE = re.compile(r"^(?:from|import) (?:local|playwright|subprocess)\b", re.
 """Servers and stand-ins, a browser, other programs."""
 _IMPORTED = re.compile(r"^(?:from|import) (\w+)", re.MULTILINE)
 _LONGEST = (
+    "test_a_fleet.py",
+    "test_scenarios.py",
+    "test_killed.py",
+    "test_one_device.py",
     "test_projection.py",
     "test_benchmarks.py",
-    "test_killed.py",
-    "test_scenarios.py",
     "test_demo.py",
+    "test_library.py",
+    "test_notify_causes.py",
+    "test_queries_devices.py",
+    "test_silent_services.py",
+    "test_queries_cost.py",
+    "test_page_plant.py",
+    "test_page_looks.py",
+    "test_concurrency.py",
     "test_gate_command.py",
 )
 """Files that take half a minute or more: where they began last, one core would wait for the other."""
