@@ -1,6 +1,7 @@
 """The HTTP triggers of the app, as one Blueprint: which route answers what, and who may ask."""
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Final, Protocol
 
 import azure.functions as func
@@ -71,7 +72,7 @@ def http_blueprint(asked: Callable[[], Asked]) -> func.Blueprint:
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]  # the library has no annotation there
     for name, path, answer, level in ROUTES:
         _add(blueprint, name, path, _asking(answer, asked), level)
-    _add(blueprint, "fleet", "fleet", _page, _KEY)
+    _add(blueprint, "fleet", "fleet", _page, _ANYBODY)
     return blueprint
 
 
@@ -87,7 +88,11 @@ def _asking(answer: _Answer, asked: Callable[[], Asked]) -> _Trigger:
     return trigger
 
 
-async def _page(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (a binding)
-    """The page that shows the fleet to a person."""
+async def _page(req: func.HttpRequest) -> func.HttpResponse:
+    """The page that shows the fleet to a person. It holds no data, so it takes no key."""
     page = fleet_page()
+    if req.headers.get("if-none-match") == page.headers["ETag"]:
+        return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=dict(page.headers))
+    if "gzip" in req.headers.get("accept-encoding", ""):
+        return func.HttpResponse(page.zipped, headers={**page.headers, "Content-Encoding": "gzip"})
     return func.HttpResponse(page.body, headers=dict(page.headers))

@@ -1,6 +1,7 @@
 """The page of the fleet: one HTML document, put together once, whose policy lets nothing run but what it came with."""
 
 import base64
+import gzip
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -23,9 +24,10 @@ _POLICY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An HTML document in UTF-8 and the headers that it is sent with."""
+    """An HTML document in UTF-8, the same in gzip, and the headers that it is sent with."""
 
     body: bytes
+    zipped: bytes
     headers: Mapping[str, str]
 
 
@@ -42,9 +44,11 @@ def fleet_page() -> Page:
         "Content-Security-Policy": _POLICY.format(script=_digest(script), style=_digest(style)),
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-store",  # its address holds a key
+        "Cache-Control": "no-cache",
+        "ETag": f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"',
+        "Vary": "Accept-Encoding",
     }
-    return Page(body.encode(), MappingProxyType(headers))
+    return Page(body.encode(), gzip.compress(body.encode()), MappingProxyType(headers))
 
 
 def _in_order(folder: Traversable, name: str, seen: set[str]) -> Iterator[str]:

@@ -24,7 +24,7 @@ ROUTES = {
     "health": ("health", "ANONYMOUS"),
     "metrics": ("metrics", "FUNCTION"),
     "health_details": ("health/details", "FUNCTION"),
-    "fleet": ("fleet", "FUNCTION"),
+    "fleet": ("fleet", "ANONYMOUS"),
 }
 
 
