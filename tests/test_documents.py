@@ -188,7 +188,10 @@ def test_the_defaults_of_the_settings_page_are_those_of_the_code_and_of_the_exam
         ("## Notices", (*NOTICE_COLUMNS, *TOLD_COLUMNS, *TARGET_COLUMNS)),
         (
             "## Deployments",
-            (*DEPLOYMENT_COLUMNS, *LISTING_COLUMNS, Column("Body", "", TEXT), Column("ListedAt", "", TEXT)),
+            (
+                *(*DEPLOYMENT_COLUMNS, *LISTING_COLUMNS),
+                *(Column(name, "", TEXT) for name in ("Body", "ListedAt", "Point")),
+            ),
         ),
     ],
 )

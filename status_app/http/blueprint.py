@@ -54,6 +54,8 @@ ROUTES: Final[tuple[tuple[str, str, _Answer, func.AuthLevel], ...]] = (
     ("agents", "agents", _fleet(routes.agents), _KEY),
     ("deployments", "deployments", _fleet(routes.deployments), _KEY),
     ("deployment", "deployments/{deploymentId}", _fleet(routes.deployment), _KEY),
+    ("progress", "deployments/{deploymentId}/progress", _fleet(routes.progress), _KEY),
+    ("disagreements", "deployments/{deploymentId}/disagreements", _fleet(routes.disagreements), _KEY),
     ("metrics", "metrics", lambda asked, request: routes.metrics(asked.exposition, request), _KEY),
     ("health", "health", _health(routes.health), _ANYBODY),
     ("health_details", "health/details", _health(routes.health_details), _KEY),

@@ -15,6 +15,7 @@ from status_app.listing.columns import (
     CAUSES,
     DEPLOYMENTS,
     DEVICES,
+    DISAGREEMENTS,
     IMAGES,
     MODULES,
     TRANSITIONS,
@@ -137,6 +138,27 @@ async def deployment(fleet: Fleet, request: func.HttpRequest) -> func.HttpRespon
     async def answer() -> Answer:
         cohort = read_cohort(Parameters(request, ("cohort",)).words(("cohort",)))
         return _found(await fleet.deployment(request.route_params["deploymentId"], cohort), _NO_DEPLOYMENT)
+
+    return await answered(request, answer())
+
+
+async def progress(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /deployments/{deploymentId}/progress."""
+
+    async def answer() -> Answer:
+        Parameters(request, ())
+        return _found(await fleet.progress(request.route_params["deploymentId"]), _NO_DEPLOYMENT)
+
+    return await answered(request, answer())
+
+
+async def disagreements(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
+    """GET /deployments/{deploymentId}/disagreements."""
+
+    async def answer() -> Answer | Csv:
+        deployment_id = request.route_params["deploymentId"]
+        asked = _List(request, f"disagreements on {deployment_id}", DISAGREEMENTS)
+        return asked.answer(_found(await fleet.disagreements(deployment_id, asked.after, asked.limit), _NO_DEPLOYMENT))
 
     return await answered(request, answer())
 

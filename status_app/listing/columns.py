@@ -106,6 +106,16 @@ DEPLOYMENTS: Final = (
     ListColumn("version"),
     ListColumn("countedAt", "COUNTED AT"),
 )
+DISAGREEMENTS: Final = (
+    ListColumn("deviceId"),
+    ListColumn("portal"),
+    ListColumn("standing"),
+    ListColumn("state"),
+    ListColumn("reason"),
+    ListColumn("since"),
+    ListColumn("why"),
+    ListColumn("message"),
+)
 
 type ListColumns = tuple[ListColumn, ...]
 type Item = Mapping[str, Any]

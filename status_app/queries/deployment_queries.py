@@ -10,11 +10,11 @@ from status_app.queries.answers import Answer, deployment_counted, listed, liste
 from status_app.queries.device_filter import Devices
 from status_app.queries.devices import devices
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Page, Place, begin
-from status_app.rollouts.deployment_rows import DeploymentRows, KeptList
+from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, beyond, count_devices
 from status_app.storage.codecs import show_time
 from status_app.storage.keys import joined, key_part
-from status_core import Portal, Rollout, Threshold
+from status_core import Listings, Portal, Rollout, Threshold
 
 TOP_REASONS: Final = 10
 
@@ -54,10 +54,7 @@ async def deployment(
     """
     now = clock()
     stored, kept = await rows.one(deployment_id)
-    others = [counted for device in await indexed.more() for counted in beyond(device, kept.listings, now)]
-    counters = [*await indexed.index.counters(deployment_id, cohort or ""), *others]
-    of_the_cohort = [replace(item, cohort="") for item in counters if item.cohort == (cohort or "")]
-    total = count_devices(of_the_cohort, kept.listings).get(deployment_id, NO_DEVICES)
+    total = await counted_now(indexed, deployment_id, kept.listings, now, cohort or "")
     if stored is None and not total.devices and deployment_id not in kept.listings:
         return None
     longest = await _longest_stuck(indexed, deployment_id, cohort) if total.stuck else None
@@ -66,14 +63,16 @@ async def deployment(
         lambda row: (row.rollout, row.threshold),
         lambda _: f"deployment {deployment_id!r}",
     )
-    rollout, threshold = _of_present_version(read[0], deployment_id, kept) if read else (None, None)
+    rollout, threshold = read[0] if read else (None, None)
+    if rollout is not None and not kept.is_of_present_version(deployment_id, rollout):
+        rollout = None
     reasons, portal = Counter[tuple[str, str]](), Counter[str]()
     for group in total.groups:
         reasons[group.state, group.reason] += group.devices
         portal[group.portal] += group.devices
     return {
         "deploymentId": deployment_id,
-        **_progress(rollout, threshold, total, kept.targeted(deployment_id), now),
+        **_progress(rollout, threshold, total, kept.targeted(deployment_id) if cohort is None else None, now),
         "stuck": total.stuck,
         "longestStuck": longest,
         "states": total.states,
@@ -93,14 +92,14 @@ async def deployment(
     }
 
 
-def _of_present_version(
-    read: tuple[Rollout, str | None], deployment_id: str, kept: KeptList
-) -> tuple[Rollout | None, str | None]:
-    """What the timer kept, without a version that has ended by the hub's list and is not counted since."""
-    rollout, threshold = read
-    listing = kept.listings.get(deployment_id)
-    is_old = listing is not None and listing.created is not None and rollout.created not in (None, listing.created)
-    return None if is_old else rollout, threshold
+async def counted_now(
+    indexed: IndexedDevices, deployment_id: str, listings: Listings, now: datetime, cohort: str = ""
+) -> DeviceCount:
+    """The devices of a deployment, or those of one cohort. A request for each shard of the index."""
+    others = [counted for device in await indexed.more() for counted in beyond(device, listings, now)]
+    counters = [*await indexed.index.counters(deployment_id, cohort), *others]
+    of_the_cohort = [replace(item, cohort="") for item in counters if item.cohort == cohort]
+    return count_devices(of_the_cohort, listings).get(deployment_id, NO_DEVICES)
 
 
 def _progress(

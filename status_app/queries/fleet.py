@@ -16,9 +16,11 @@ from status_app.queries.causes import cause_devices, causes
 from status_app.queries.deployment_queries import deployment, deployments
 from status_app.queries.device_filter import Devices
 from status_app.queries.devices import devices
+from status_app.queries.disagreements import disagreements
 from status_app.queries.inventory import agents, images
 from status_app.queries.modules import modules_due, stuck_modules
 from status_app.queries.pages import IndexedDevices, Page, Place, PlaceError
+from status_app.queries.progress import progress
 from status_app.rollouts import deployment_rows
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.status_table import reader
@@ -101,6 +103,18 @@ class Fleet:
         """A deployment, counted now, or its devices of one cohort; None where there is none and never was one."""
         with suppress(ResourceNotFoundError):
             return await deployment(self._indexed, self._rows, self._clock, deployment_id, cohort)
+        return None
+
+    async def progress(self, deployment_id: str) -> Answer | None:
+        """The progress of a deployment; None where there is none and never was one. One request."""
+        with suppress(ResourceNotFoundError):
+            return await progress(self._rows, self._clock, deployment_id)
+        return None
+
+    async def disagreements(self, deployment_id: str, after: Place | None, limit: int) -> Page | None:
+        """A page of the devices that the hub counts otherwise; None where there is no such deployment."""
+        with suppress(ResourceNotFoundError):
+            return await disagreements(self._indexed, self._rows, self._clock, deployment_id, after, limit)
         return None
 
     async def causes(self, deployment: str | None, cohort: str | None, after: Place | None, limit: int) -> Page:

@@ -4,6 +4,7 @@ deployments   deployment|<id>                     its last count and its milesto
 deployments   event|<id>|<version>-<sequence>     an event that is not sent yet, as it will be sent
 deployments   hub|<id>                            what the hub's own list says of it
 deployments   list|                               when the hub gave that list
+deployments   progress|<id>|<00 to 10>            a hundred points of its progress
 """
 
 import json
@@ -20,6 +21,7 @@ from azure.data.tables import TableEntity, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.rollouts.device_count import DeviceCount
+from status_app.rollouts.progress_points import ProgressPoint, point_row, rows_with_points
 from status_app.storage import transaction
 from status_app.storage.client import TRANSACTION_LIMIT, table_errors
 from status_app.storage.codecs import UNREADABLE, read_time
@@ -32,6 +34,7 @@ TABLE: Final = "Deployments"
 _PARTITION: Final = "deployments"
 _LISTED: Final = "hub|"
 _LIST: Final = "list|"
+_BUT_PROGRESS: Final = f"PartitionKey eq '{_PARTITION}' and RowKey le '{_LIST}'"
 _TEXT_BYTES: Final = 60_000
 """Of the 65,536 that a column holds."""
 
@@ -50,6 +53,11 @@ class KeptList:
     listings: Listings = field(default_factory=dict)
     missed: frozenset[str] = frozenset()
     listed: datetime | None = None
+
+    def is_of_present_version(self, deployment: str, rollout: Rollout) -> bool:
+        """Whether a count is not one of a version that has ended by this list, and that nobody has counted since."""
+        listing = self.listings.get(deployment)
+        return listing is None or listing.created is None or rollout.created in (None, listing.created)
 
     def targeted(self, deployment: str) -> int | None:
         """How many devices the hub says that a deployment targets; None where it does not."""
@@ -72,6 +80,11 @@ class StoredDeployment:
     def rollout(self) -> Rollout | None:
         """What the core keeps of it."""
         return None if self.row is None else _read(self.row)
+
+    @property
+    def points(self) -> int:
+        """How many points of its progress were ever kept."""
+        return 0 if self.row is None else int(self.row.get("Points") or 0)
 
     def has(self, count: DeviceCount, threshold: str | None) -> bool:
         """Whether it was counted so last, by this threshold."""
@@ -143,7 +156,7 @@ class DeploymentRows:
         """
         deployments, events, listed = list[StoredDeployment](), list[UnsentEvent](), list[Mapping[str, Any]]()
         with table_errors():
-            async for row in self._client.query_entities(f"PartitionKey eq '{_PARTITION}'"):
+            async for row in self._client.query_entities(_BUT_PROGRESS):
                 kind, part, *_ = str(row["RowKey"]).split("|")
                 if kind == "deployment":
                     deployments.append(StoredDeployment(unescape(part), row))
@@ -208,12 +221,26 @@ class DeploymentRows:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        own, listed = f"RowKey eq 'deployment|{key_part(deployment)}'", f"RowKey ge '{_LISTED}' and RowKey le '{_LIST}'"
-        query = f"PartitionKey eq '{_PARTITION}' and ({own} or ({listed}))"
+        counted, kept, _ = await self._one(_of_one(deployment))
+        return counted, kept
+
+    async def with_progress(
+        self, deployment: str
+    ) -> tuple[CountedDeployment | None, KeptList, Sequence[Mapping[str, Any]]]:
+        """The same, and the rows with its points. One request.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        return await self._one(f"{_of_one(deployment)} or ({rows_with_points(deployment)})")
+
+    async def _one(self, which: str) -> tuple[CountedDeployment | None, KeptList, Sequence[Mapping[str, Any]]]:
         with table_errors():
-            rows = [row async for row in self._client.query_entities(query)]
+            found = self._client.query_entities(f"PartitionKey eq '{_PARTITION}' and ({which})")
+            rows = [row async for row in found]
         counted = [CountedDeployment(row) for row in rows if str(row["RowKey"]).startswith("deployment|")]
-        return next(iter(counted), None), _kept_list(rows)
+        points = [row for row in rows if str(row["RowKey"]) > _LIST]
+        return next(iter(counted), None), _kept_list(rows), points
 
     async def write(  # noqa: PLR0913 (what a count comes to)
         self,
@@ -224,8 +251,9 @@ class DeploymentRows:
         events: Sequence[bytes],
         *,
         threshold: str | None,
+        point: ProgressPoint | None = None,
     ) -> None:
-        """Keep a count, with the events of the milestones that it adds: together or not at all.
+        """Keep a count, with the events of the milestones that it adds, and its point: together or not at all.
 
         Args:
             stored: The deployment as it was read.
@@ -234,6 +262,7 @@ class DeploymentRows:
             count: The count.
             events: One for each milestone that is new, in their order.
             threshold: How many devices may fail; None: nobody says.
+            point: The point of its progress; None where that did not change.
 
         Raises:
             LostRaceError: Another run has counted it.
@@ -243,7 +272,7 @@ class DeploymentRows:
         row = {
             "PartitionKey": _PARTITION,
             "RowKey": f"deployment|{part}",
-            **_columns(rollout, count, counted, threshold),
+            **_columns(rollout, count, counted, threshold, stored.points + (point is not None)),
         }
         first = len(rollout.reached) - len(events)
         operations: list[transaction.Operation] = [
@@ -257,6 +286,8 @@ class DeploymentRows:
             )
             for number, body in enumerate(events, first + 1)
         ]
+        if point is not None:
+            operations.append(point_row(_PARTITION, stored.deployment, stored.points, point))
         if stored.row is None:
             operations.append((TransactionOperation.CREATE, row))
         else:
@@ -291,6 +322,11 @@ class DeploymentRows:
             deletions = [(TransactionOperation.DELETE, {"PartitionKey": _PARTITION, "RowKey": key}) for key in keys]
             await transaction.submit(self._client, deletions)
         return True
+
+
+def _of_one(deployment: str) -> str:
+    """The filter of the row of a deployment, and of the hub's list."""
+    return f"RowKey eq 'deployment|{key_part(deployment)}' or (RowKey ge '{_LISTED}' and RowKey le '{_LIST}')"
 
 
 def _listing_key(deployment: str) -> str:
@@ -343,7 +379,7 @@ def _counted(count: DeviceCount) -> dict[str, Any]:
     }
 
 
-def _columns(rollout: Rollout, count: DeviceCount, counted: datetime, threshold: str | None) -> Row:
+def _columns(rollout: Rollout, count: DeviceCount, counted: datetime, threshold: str | None, points: int) -> Row:
     return write(
         DEPLOYMENT_COLUMNS,
         rollout,
@@ -351,6 +387,7 @@ def _columns(rollout: Rollout, count: DeviceCount, counted: datetime, threshold:
         States=json.dumps(count.states),
         CountedAt=counted,
         FailureThreshold=threshold,
+        Points=points,
         Reached=json.dumps({milestone: at.isoformat() for milestone, at in rollout.reached}),
     )
 

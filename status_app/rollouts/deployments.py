@@ -12,6 +12,7 @@ from status_app.fleet_index.rows import version_of
 from status_app.rollouts.deployment_rows import DeploymentRows, KeptList, StoredDeployment, UnsentEvent
 from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, beyond, count_devices, is_outdated
 from status_app.rollouts.hub_list import HubList
+from status_app.rollouts.progress_points import ProgressPoint
 from status_app.status_table.reader import DeviceReader
 from status_app.storage.client import PAGE
 from status_app.storage.keys import joined, key_part
@@ -189,9 +190,11 @@ class Deployments:
             )
             for reached in rollout.reached[len(known) :]
         ]
+        has_moved = previous is None or (previous.version, previous.counts) != (rollout.version, rollout.counts)
+        point = ProgressPoint.of(rollout, kept.targeted(stored.deployment), now) if has_moved else None
         try:
             unsent = events if self._publisher is not None else []
-            await self._rows.write(stored, rollout, now, count, unsent, threshold=self._threshold)
+            await self._rows.write(stored, rollout, now, count, unsent, threshold=self._threshold, point=point)
         except LostRaceError:
             extra = {"deployments": [stored.deployment]}
             _log.info("deployment %r: another run has counted it", stored.deployment, extra=extra)

@@ -156,6 +156,7 @@ DEPLOYMENT_COLUMNS: Final = (
     Column("Reached", "", JSON_TEXT, is_shown=False),
 )
 LISTING_COLUMNS: Final = (
+    Column("Points", "", NUMBER, is_shown=False),
     Column("CreatedAt", "created", TIME),
     Column("Priority", "priority", LONG),
     Column("TargetCondition", "target_condition", TEXT),

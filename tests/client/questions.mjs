@@ -29,6 +29,10 @@ const questions = {
   "/deployments": () => client.GET("/deployments"),
   "/deployments/{deploymentId}": () =>
     client.GET("/deployments/{deploymentId}", { params: { path: { deploymentId } } }),
+  "/deployments/{deploymentId}/progress": () =>
+    client.GET("/deployments/{deploymentId}/progress", { params: { path: { deploymentId } } }),
+  "/deployments/{deploymentId}/disagreements": () =>
+    client.GET("/deployments/{deploymentId}/disagreements", { params: { path: { deploymentId } } }),
   "/metrics": () => client.GET("/metrics", { parseAs: "text" }),
   "/health": () => client.GET("/health"),
   "/health/details": () => client.GET("/health/details"),

@@ -26,7 +26,7 @@ from status_app.fleet_index.leading_cause import cause_id
 from status_app.http import parameters, routes
 from status_app.services import services
 from status_app.status_table.rows import EVIDENCE_LIMIT
-from status_core import Flag, Kind, Milestone, ModuleState, Portal, Reason, State, evaluate
+from status_core import Flag, Kind, Milestone, ModuleState, Portal, Reason, Standing, State, evaluate
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = ROOT / "schemas/openapi.yaml"
@@ -192,6 +192,8 @@ async def test_an_answer_holds_what_its_schema_names_and_nothing_else(stack: Sta
         ("/agents", routes.agents, ""),
         ("/deployments", routes.deployments, ""),
         ("/deployments/{deploymentId}", routes.deployment, ""),
+        ("/deployments/{deploymentId}/progress", routes.progress, ""),
+        ("/deployments/{deploymentId}/disagreements", routes.disagreements, ""),
     ):
         answered = await ask(fleet, route, query, deviceId="edge-01", deploymentId="at-scale1", causeId=CAUSE)
         schema = content(API["paths"][operation]["get"]["responses"]["200"])["schema"]
@@ -251,6 +253,8 @@ def test_the_words_of_the_document_are_those_of_the_code() -> None:
     assert asked["flag"]["schema"]["enum"] == list(Flag)
     assert summary["portal"]["enum"] == [*Portal, None]
     assert SCHEMAS["Transition"]["properties"]["kind"]["enum"] == list(Kind)
+    assert SCHEMAS["Disagreement"]["properties"]["portal"]["enum"] == list(Portal)
+    assert SCHEMAS["Disagreement"]["properties"]["standing"]["enum"] == list(Standing)
     assert SCHEMAS["Milestones"]["propertyNames"]["enum"] == list(Milestone)
     assert SCHEMAS["Evidence"]["maxItems"] == EVIDENCE_LIMIT
     limit = API["components"]["parameters"]["limit"]["schema"]

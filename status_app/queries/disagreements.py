@@ -1,0 +1,113 @@
+"""Where IoT Hub and the app disagree on a deployment: by which numbers, on which devices, and why.
+
+The hub gives numbers and no devices. What it counts of a device follows from the device's twin (`status_core.portal`).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Final
+
+from status_app.fleet_index.rows import standings_of
+from status_app.queries.answers import Answer, listed_at
+from status_app.queries.deployment_queries import counted_now
+from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, begin, fill
+from status_app.rollouts.deployment_rows import DeploymentRows, KeptList
+from status_app.rollouts.device_count import DeviceCount
+from status_app.storage.codecs import show_time
+from status_app.storage.keys import DEVICE, joined, key_part
+from status_core import Listing, Portal, Standing
+
+_AS_COUNTED: Final[Mapping[str, Portal]] = {
+    Standing.SUCCESSFUL: Portal.SUCCESSFUL,
+    Standing.SETTLING: Portal.SUCCESSFUL,  # it looks so to both, and waits for a clock
+    Standing.FAILING: Portal.FAILED,
+    Standing.UNDERWAY: Portal.APPLIED,
+    Standing.WAITING: Portal.APPLIED,
+}
+"""The hub's counter that means what the app says of a device."""
+_HUB: Final[Mapping[Portal, str]] = {
+    Portal.SUCCESSFUL: "IoT Hub counts the agent's answer 200, and looks at no module and no image.",
+    Portal.FAILED: "IoT Hub counts every answer of the agent but 200 as a failure.",
+    Portal.APPLIED: "IoT Hub counts neither success nor failure before the agent has answered to the version.",
+}
+_HERE: Final[Mapping[Standing, str]] = {
+    Standing.SUCCESSFUL: "Here it was successful, and this report shows what ran before.",
+    Standing.SETTLING: "Here it looks successful, and waits until it has stayed so.",
+    Standing.FAILING: "Here its manifest is rejected, or something of the deployment is stuck and not as desired.",
+    Standing.UNDERWAY: "Here something is not as desired yet, and nothing counts as failed.",
+    Standing.WAITING: "Here it still has what was desired before the deployment was created again.",
+}
+
+
+async def disagreements(  # noqa: PLR0913, PLR0917 (what a list needs)
+    indexed: IndexedDevices,
+    rows: DeploymentRows,
+    clock: Callable[[], datetime],
+    deployment_id: str,
+    after: Place | None,
+    limit: int,
+) -> Page | None:
+    """A page of the devices on which the two disagree, by their ids; None where there is no such deployment.
+
+    Requests as of a deployment; and where its counters say that there are such devices, for the rows of the index and
+    for each device that is in a state of theirs: at most `pages.LOOKS` for a page.
+    """
+    stored, kept = await rows.one(deployment_id)
+    total = await counted_now(indexed, deployment_id, kept.listings, clock())
+    if stored is None and not total.devices and deployment_id not in kept.listings:
+        return None
+    prefix = joined("deployment", key_part(deployment_id), "")
+    begins, beside = begin(after, prefix), _numbers(total, deployment_id, kept)
+    states = sorted({group.state for group in total.groups if _disagree(group.portal, group.standing)})
+    if not states:
+        return Page(beside=beside)
+
+    async def look(candidate: Candidate) -> Items:
+        device = await indexed.reader.read(candidate.device_id)
+        standings = standings_of(device, kept.listings, clock()) if device.is_whole else {}
+        if deployment_id not in standings:
+            return []
+        row, standing = device.rows[DEVICE], standings[deployment_id][0]
+        if not _disagree(row.get("Portal"), standing):
+            return []
+        answer = {
+            "deviceId": device.device_id,
+            "portal": row["Portal"],
+            "standing": standing.value,
+            "why": f"{_HUB[Portal(row['Portal'])]} {_HERE[standing]}",
+            "state": row["State"],
+            "reason": row["Reason"],
+            "message": row["Message"],
+            "since": show_time(row["Since"]),
+        }
+        return [((candidate.place,), answer)]
+
+    where = " or ".join(f"State eq '{state}'" for state in states)
+    page = await fill(Candidates(indexed, prefix, where=f"({where})"), look, begins, limit)
+    return Page(page.items, page.after, beside)
+
+
+def _disagree(portal: str | None, standing: str) -> bool:
+    """Whether the hub counts a device as something else. Of one without a configuration it counts nothing."""
+    return bool(portal) and portal != _AS_COUNTED[standing]
+
+
+def _numbers(total: DeviceCount, deployment_id: str, kept: KeptList) -> Answer:
+    """Each counter of the hub: as its list has it, by the twins that were read last, and what is counted here."""
+    listing = Listing() if deployment_id in kept.missed else kept.listings.get(deployment_id, Listing())
+    portal = Counter[str]()
+    for group in total.groups:
+        portal[group.portal] += group.devices
+    counts, applied = total.counts, sum(portal[word] for word in Portal)
+    numbers = (
+        ("targeted", listing.targeted, None, counts.devices),
+        ("applied", listing.applied, applied, counts.devices),
+        ("reportedSuccessful", listing.reported_successful, portal[Portal.SUCCESSFUL], counts.successful),
+        ("reportedFailed", listing.reported_failed, portal[Portal.FAILED], counts.failing),
+    )
+    return {
+        "counters": [{"counter": name, "hub": hub, "twins": twins, "here": here} for name, hub, twins, here in numbers],
+        "settling": counts.settling,
+        "listedAt": listed_at(kept),
+    }
