@@ -27,10 +27,10 @@ export function askForKey(given) {
     given();
   });
   return (/** @type {boolean} */ isRefused) => {
-    if (isRefused !== form.hidden) return;
     setText(byId("key-why"), key() === null ? "The app takes a key." : "The app refuses this key.");
+    const opens = isRefused && form.hidden;
     form.hidden = !isRefused;
-    if (isRefused) field.focus();
+    if (opens) field.focus();
   };
 }
 

@@ -63,7 +63,10 @@ export const inOrder = (counts) =>
   Object.entries(counts ?? {}).filter(([, count]) => count > 0).sort(([a], [b]) => rank(b) - rank(a));
 
 /** A word of the API as a person reads it. @param {string} word */
-export const words = (word) => word.replace(/_unverified$/u, " (unverified)").replaceAll("_", " ");
+export const words = (word) => (word === "settled" ? "as desired" : spaced(word));
+
+/** @param {string} word */
+const spaced = (word) => word.replace(/_unverified$/u, " (unverified)").replaceAll("_", " ");
 
 /** A number with its groups: `2,000`. @param {number} number */
 export const figure = (number) => number.toLocaleString("en");
