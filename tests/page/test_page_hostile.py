@@ -112,14 +112,12 @@ async def test_a_hundred_modules_with_the_longest_names_fit(shown: Shown, width:
 async def test_ten_thousand_causes_are_cut_off_and_say_so(shown: Shown) -> None:
     async def page_of(route: Route) -> None:
         first = int(route.request.url.partition("next=")[2] or 0)
+        like = {"reason": "backoff", "image": None, "devices": 1, "stuck": 1, "since": "2024-05-02T09:00:00.000000Z"}
+        unknown = {"newest": None, "examples": [], "message": "It exits.", "means": None, "advice": None, "peers": None}
         causes = [
-            {
-                "causeId": f"{number:016x}", "cause": f"backoff: m{number}", "reason": "backoff", "module": f"m{number}",
-                "image": None, "exitCode": number, "devices": 1, "stuck": 1, "since": "2024-05-02T09:00:00.000000Z",
-                "newest": None, "examples": [], "message": "It exits.", "means": None, "advice": None, "peers": None,
-            }
+            {**like, **unknown, "causeId": f"{number:016x}", "module": f"m{number}", "exitCode": number}
             for number in range(first, first + 20)
-        ]  # fmt: skip
+        ]
         await route.fulfill(json={"items": causes, "next": f"{first + 20}" if first < 9_980 else None})
 
     async with shown.page(opens=False) as page:

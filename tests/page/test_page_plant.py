@@ -19,7 +19,8 @@ AXE: Final = ROOT / "node_modules/axe-core/axe.min.js"
 LOOKS: Final = [(width, scheme) for width in (390, 800, 1280) for scheme in ("light", "dark")]
 VIEWS: Final = ("", "devices?deployment=release-2", "deployments/release-2", "devices?stuck=true&device=press-0001")
 BROKEN: Final = """() => {
-    const found = [], texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), range = document.createRange();
+    const found = [], range = document.createRange();
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
     while (texts.nextNode()) {
         for (const word of texts.currentNode.data.matchAll(/[\\p{L}\\p{N}]+/gu)) {
             range.setStart(texts.currentNode, word.index);
