@@ -15,6 +15,7 @@ from benchmarks.seeding import seed
 from benchmarks.table import Row
 from local.azurite import azurite_tables
 from local.tables import TableProxy, table_proxy
+from status_app.fleet_index.leading_cause import cause_id
 from status_app.ingest.notifications import Notification
 from status_app.iothub.twins import TwinPage
 from status_app.queries import Devices
@@ -22,7 +23,8 @@ from status_app.queries.fleet import Fleet
 from status_app.reconcile.tasks import Notified
 from status_app.services import Services
 from status_app.settings import Settings
-from status_core import State
+from status_app.storage.keys import AFTER_STATE, DEVICE
+from status_core import State, evaluate
 
 SIZES: Final = (1_000, 10_000, 100_000)
 DUE: Final = 100
@@ -32,6 +34,7 @@ LATER: Final = START + timedelta(minutes=20)
 _PART: Final = "fleets"
 _ROUNDS: Final = 3
 _DEPLOYMENT: Final = "release-1"
+_IMAGE: Final = "camera:1.0"
 _BACKOFF: Final = 2
 """The version of a twin whose module waits to be started; of a later one it has failed."""
 _NAMES: Final = [f"fleet-{number}-due" for number in Random(1).sample(range(SIZES[-1]), DUE)]  # noqa: S311 (no secret)
@@ -48,6 +51,15 @@ QUERIES: Final[Mapping[str, Callable[[Fleet], Awaitable[object]]]] = {
     "a page of modules due within the hour": lambda fleet: fleet.modules_due(LATER + timedelta(hours=1), None, PAGE),
     "deployments": lambda fleet: fleet.deployments(None, PAGE),
     "a deployment, counted": lambda fleet: fleet.deployment(_DEPLOYMENT),
+    "the progress of a deployment": lambda fleet: fleet.progress(_DEPLOYMENT),
+    "a page of disagreements on a deployment": lambda fleet: fleet.disagreements(_DEPLOYMENT, None, PAGE),
+    "causes": lambda fleet: fleet.causes(None, None, None, PAGE),
+    "causes of a deployment": lambda fleet: fleet.causes(_DEPLOYMENT, None, None, PAGE),
+    "a page of devices of a cause": lambda fleet: fleet.cause_devices(_cause(), None, PAGE),
+    "images": lambda fleet: fleet.images(None, PAGE),
+    "agents": lambda fleet: fleet.agents(None, PAGE),
+    "a page of devices of an image": lambda fleet: fleet.devices(Devices(image=_IMAGE), None, PAGE),
+    "a page of devices of an image that none has": lambda fleet: fleet.devices(Devices(image="x"), None, PAGE),
 }
 
 
@@ -58,7 +70,11 @@ class _Twins:
         self.version = _BACKOFF
 
     async def read(self, device_id: str) -> Mapping[str, Any]:
-        module = {"settings": {"image": "camera:1.0"}}
+        return self.twin(device_id)
+
+    def twin(self, device_id: str) -> Mapping[str, Any]:
+        """The twin of a device."""
+        module = {"settings": {"image": _IMAGE}}
         at = {"$metadata": {"$lastUpdated": START.isoformat()}}
         desired = {"$version": 1, "modules": {"camera": {"status": "running", **module}}, **at}
         reported = {
@@ -79,6 +95,11 @@ class _Twins:
 
     async def page(self, _continuation: str | None) -> TwinPage:
         return TwinPage([], None)
+
+
+def _cause() -> str:
+    """The id of the cause under which the devices of the fleet are counted."""
+    return cause_id(str(evaluate(_Twins().twin(_NAMES[0])).cause))
 
 
 async def fleets(*, short: bool) -> list[Row]:
@@ -147,9 +168,11 @@ async def _prepare(tables: str, now: list[datetime], twins: _Twins) -> Services:
 
 
 async def _rows() -> list[Mapping[str, Any]]:
-    """The row of a device that is due long after the run."""
+    """The rows of a device that is due long after the run."""
     with azurite_tables() as tables:
         await (await _prepare(tables, [START], _Twins())).close()
         async with TableServiceClient.from_connection_string(tables) as service:
-            row = await service.get_table_client("DeploymentStatus").get_entity(_NAMES[0], "device")
-    return [{**row, "LookAt": START + timedelta(days=1)}]
+            table = service.get_table_client("DeploymentStatus")
+            found = table.query_entities(f"PartitionKey eq '{_NAMES[0]}' and RowKey lt '{AFTER_STATE}'")
+            rows = [row async for row in found]
+    return [{**row, "LookAt": START + timedelta(days=1)} if row["RowKey"] == DEVICE else row for row in rows]

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from status_app.commands.arguments import Parser, duration, name, number, threshold
+from status_app.commands.arguments import Parser, cohort, duration, name, number, threshold
 from status_app.commands.exit_codes import ExitCode, missing_package
 from status_app.commands.explain.command import explain
 from status_app.commands.fleet_status import FleetSource, FleetStatus, RefusedError
@@ -130,7 +130,11 @@ def parser() -> argparse.ArgumentParser:
         metavar="ID",
         help="the deployment; more than once: all",
     )
-    wait.add_argument("--device", type=name("a device"), metavar="ID", help="one device in the place of all")
+    which = wait.add_mutually_exclusive_group()
+    which.add_argument("--device", type=name("a device"), metavar="ID", help="one device in the place of all")
+    which.add_argument(
+        "--cohort", type=cohort, metavar="TAG=VALUE", help="the devices of one cohort, such as ring=canary"
+    )
     _add_duration(wait, "--timeout", "PT30M", "how long to wait")
     wait.add_argument(
         "--max-failed", type=threshold, metavar="N", help="devices that may fail, or N%% (default: FAILURE_THRESHOLD)"
@@ -286,7 +290,13 @@ async def _wait(options: argparse.Namespace) -> int:
     if not deployments and options.device is None:
         raise SettingError("wait takes --deployment, --device, or both")
     criteria = GateCriteria(
-        options.max_failed, options.min_devices, options.strict, options.stable_after, options.soak, options.new_only
+        options.max_failed,
+        options.min_devices,
+        options.strict,
+        options.stable_after,
+        options.soak,
+        options.new_only,
+        options.cohort,
     )
     progress = Progress(sys.stderr if options.json else sys.stdout, machine_time)
 
@@ -296,7 +306,9 @@ async def _wait(options: argparse.Namespace) -> int:
         if options.json:
             print(gate.result(code))
         if options.summary is not None:
-            text = await summary_of(fleet, deployments, options.device, code, progress.said)
+            text = await summary_of(
+                fleet, deployments, code, progress.said, device=options.device, cohort=options.cohort
+            )
             try:
                 write_summary(options.summary, text)
             except OSError as error:  # what was decided stands

@@ -7,7 +7,7 @@ from enum import IntEnum
 from status_core.clocks import Clock
 from status_core.news import AS_DESIRED, News
 from status_core.observation import Observation
-from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, restart_count
+from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, image_hash, restart_count
 from status_core.status import DeploymentStatus, Evidence
 from status_core.stuck import blamed, flagged, recovered
 from status_core.transitions import ABSENT, REMOVED_REASON, Change, Kind, Transition
@@ -99,6 +99,7 @@ class Announcements:
             cause=None if verdict.state in AS_DESIRED else verdict.cause,
             stuck_at=None if verdict.state in AS_DESIRED else record.clock.stuck_at,
             restart_count=restart_count(verdict),
+            image_hash=image_hash(verdict),
         )
         self._add(at, place, change, is_past=subject.is_past)
         return news.tell(verdict.state, verdict.reason, since)

@@ -63,6 +63,8 @@ class DeviceEventData(TypedDict):
     """$version of the desired properties; null where the twin has none."""
     deployments: list[str]
     """The credited deployments: names of the configurations that are Applied. Empty for an individual deployment."""
+    cohorts: list[str]
+    """The cohorts that the device is in, by the tags of COHORT_TAGS, such as ring=canary."""
     initial: bool
     """Whether it is the first of a device: what it was when the app saw it first."""
     previousSince: str | None
@@ -77,6 +79,8 @@ class DeviceEventData(TypedDict):
     restartCount: int | None
     """How often the agent restarted the module since it was healthy last; null of a device, and where it is not
     reported."""
+    imageHash: str | None
+    """The digest of the image that the module reports; null of a device, and where the agent does not say it."""
     observedAt: str
     """When the twin was read."""
     durationSeconds: float

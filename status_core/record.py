@@ -75,6 +75,11 @@ def restart_count(verdict: ModuleVerdict | DeviceVerdict) -> int | None:
     return verdict.restart_count if isinstance(verdict, ModuleVerdict) else None
 
 
+def image_hash(verdict: ModuleVerdict | DeviceVerdict) -> str | None:
+    """The digest of the image that a module reports; None of a device."""
+    return verdict.image_hash if isinstance(verdict, ModuleVerdict) else None
+
+
 def _kept(kind: type[ModuleVerdict | DeviceVerdict], status: ModuleStatus | DeploymentStatus) -> dict[str, Any]:
     values = {item.name: getattr(status, item.name) for item in fields(kind)}
     return values | {"cause": None if status.cause is None else str(status.cause)}

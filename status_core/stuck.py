@@ -11,7 +11,7 @@ from status_core.messages import MESSAGE_LIMIT
 from status_core.news import AS_DESIRED
 from status_core.reading import clean
 from status_core.reasons import UNVERIFIED, Reason, is_unverified
-from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict, restart_count
+from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict, image_hash, restart_count
 from status_core.status import Evidence
 from status_core.transitions import Change, Kind, Transition
 
@@ -101,6 +101,7 @@ def _change(  # noqa: PLR0913, PLR0917 (what both kinds say)
         cause=None if verdict.state in AS_DESIRED else verdict.cause,
         stuck_at=clock.stuck_at,
         restart_count=restart_count(verdict),
+        image_hash=image_hash(verdict),
     )
 
 

@@ -46,6 +46,7 @@ class Change:
         cause: What groups it with others; None where nothing is wrong.
         stuck_at: When it gets stuck, or got so; of `recovered`, when it had got so. None of what is as desired.
         restart_count: How often the agent restarted the module; None of the device.
+        image_hash: The digest of the image that the module reports; None of the device.
     """
 
     kind: Kind
@@ -61,6 +62,7 @@ class Change:
     cause: str | None = None
     stuck_at: datetime | None = None
     restart_count: int | None = None
+    image_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,13 @@ def name(of: str) -> Callable[[str], str]:
     return read
 
 
+def cohort(value: str) -> str:
+    """Reads a cohort: the name of a tag, and what it holds."""
+    if not all(value.partition("=")):
+        raise argparse.ArgumentTypeError(f"{value!r} is no tag with its value, such as ring=canary")
+    return value
+
+
 def threshold(value: str) -> Threshold:
     """Reads how many devices may fail: a number, or a percentage."""
     try:

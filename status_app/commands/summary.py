@@ -47,22 +47,30 @@ def summary(
     return "\n".join([*lines, ""])
 
 
-async def summary_of(
-    fleet: FleetLists, deployments: Sequence[str], device: str | None, code: ExitCode, said: Sequence[str]
+async def summary_of(  # noqa: PLR0913 (the last two are what was waited for, where it is less than all)
+    fleet: FleetLists,
+    deployments: Sequence[str],
+    code: ExitCode,
+    said: Sequence[str],
+    *,
+    device: str | None = None,
+    cohort: str | None = None,
 ) -> str:
     """A summary, with the causes as they are now; without them where they cannot be asked for any more.
 
     Args:
         fleet: Answers for the fleet.
         deployments: What was waited for.
-        device: What was waited for, where it is one device.
         code: How the wait ended.
         said: The last lines that it printed.
+        device: What was waited for, where it is one device.
+        cohort: Which devices of the deployments; None: all.
     """
+    of = {} if cohort is None else {"cohort": cohort}
     causes: dict[str, Sequence[Answer]] = {}
     try:
         for deployment in deployments:
-            causes[deployment] = [cause async for cause in fleet.items("causes", {"deployment": deployment})]
+            causes[deployment] = [cause async for cause in fleet.items("causes", {"deployment": deployment, **of})]
     except (UnavailableError, RefusedError) as error:  # what was decided stands
         said = [*said, f"causes cannot be asked for: {error}"]
     return summary(deployments or [f"of device {device}"], code, said, causes)

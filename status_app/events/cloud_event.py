@@ -40,7 +40,7 @@ def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
     `data.toState` are empty where the row's columns are: there is no module, or no state.
 
     Half a surrogate pair, which UTF-8 cannot hold, becomes `?`. A row of the release before has no column for some of
-    the data: these are null, and `initial` is false.
+    the data: these are null, `initial` is false, and `cohorts` is empty.
 
     Args:
         device_id: The device, as the hub names it.
@@ -76,11 +76,13 @@ def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
             "evidence": json.loads(row["Evidence"]),
             "desiredVersion": read_number(row.get("DesiredVersion")),
             "deployments": deployments,
+            "cohorts": json.loads(row.get("Cohorts", "[]")),
             "initial": row.get("Initial", False),
             "previousSince": _time(row, "PreviousSince"),
             "since": _time(row, "Since"),
             "stuckAt": _time(row, "StuckAt"),
             "restartCount": read_number(row.get("RestartCount")),
+            "imageHash": row.get("ImageHash"),
             "observedAt": show_time(row["ObservedAt"]),
             "durationSeconds": float(row["DurationSeconds"]),
         },

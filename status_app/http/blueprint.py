@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import azure.functions as func
 
 from status_app.http import routes
+from status_app.http.methods import METHODS, Trigger, served
 from status_app.http.page import fleet_page
 from status_app.queries import Fleet
 from status_app.queries.exposition import Exposition
@@ -29,7 +30,6 @@ class Asked(Protocol):
 
 
 type _Answer = Callable[[Asked, func.HttpRequest], Awaitable[func.HttpResponse]]
-type _Trigger = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
 _KEY: Final = func.AuthLevel.FUNCTION
 _ANYBODY: Final = func.AuthLevel.ANONYMOUS
@@ -78,12 +78,12 @@ def http_blueprint(asked: Callable[[], Asked]) -> func.Blueprint:
     return blueprint
 
 
-def _add(blueprint: func.Blueprint, name: str, path: str, trigger: _Trigger, level: func.AuthLevel) -> None:
-    route = blueprint.route(route=path, methods=["GET"], auth_level=level)
-    blueprint.function_name(name)(route(trigger))
+def _add(blueprint: func.Blueprint, name: str, path: str, trigger: Trigger, level: func.AuthLevel) -> None:
+    route = blueprint.route(route=path, methods=METHODS, auth_level=level)
+    blueprint.function_name(name)(route(served(trigger)))
 
 
-def _asking(answer: _Answer, asked: Callable[[], Asked]) -> _Trigger:
+def _asking(answer: _Answer, asked: Callable[[], Asked]) -> Trigger:
     async def trigger(req: func.HttpRequest) -> func.HttpResponse:
         return await answer(asked(), req)
 

@@ -81,8 +81,7 @@ class DeviceCommit:
         stored, record = change.stored, change.record
         if record is None:
             return {}
-        cohorts = stored.cohorts if change.cohorts is None else change.cohorts
-        rows = {DEVICE: device_row(stored.device_id, record, self._policy, change.published, cohorts)}
+        rows = {DEVICE: device_row(stored.device_id, record, self._policy, change.published, _cohorts(change))}
         for name, module in record.modules.items():
             row = module_row(stored.device_id, name, module)
             rows[row["RowKey"]] = row
@@ -170,9 +169,10 @@ class DeviceCommit:
 
     def _history(self, change: Change) -> list[Row]:
         """The rows of the transitions of a change."""
-        device_id, record = change.stored.device_id, change.record
+        device_id, record, cohorts = change.stored.device_id, change.record, _cohorts(change)
+        observed = None if record is None else record.observed
         return [
-            transition_row(self._hub, device_id, transition, transition.at if record is None else record.observed)
+            transition_row(self._hub, device_id, transition, observed or transition.at, cohorts)
             for transition in change.transitions
         ]
 
@@ -213,6 +213,11 @@ class DeviceCommit:
                 # One row alone is cheaper by itself.
                 return str((await self._client.update_entity(guard[1], **guard[2]))["etag"])
             return (await transaction.submit(self._client, [*operations, guard]))[-1]
+
+
+def _cohorts(change: Change) -> Sequence[str]:
+    """The cohorts that a device is in after a change."""
+    return change.stored.cohorts if change.cohorts is None else change.cohorts
 
 
 def _partial(stored: StoredDevice, device: Row) -> Row:

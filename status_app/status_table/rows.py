@@ -70,12 +70,23 @@ def module_row(device_id: str, name: str, module: ModuleRecord) -> Row:
     return {"PartitionKey": escape(device_id), "RowKey": module_key(name), **write(MODULE_COLUMNS, module)}
 
 
-def transition_row(hub: str, device_id: str, transition: Transition, observed: datetime) -> Row:
-    """The row of one transition."""
+def transition_row(
+    hub: str, device_id: str, transition: Transition, observed: datetime, cohorts: Sequence[str] = ()
+) -> Row:
+    """The row of one transition.
+
+    Args:
+        hub: Short name of the hub.
+        device_id: The device.
+        transition: What it is about.
+        observed: When the twin was read.
+        cohorts: The cohorts that the device is in.
+    """
     columns = write(
         TRANSITION_COLUMNS,
         transition,
         Evidence=_evidence(transition.change.evidence),
+        Cohorts=cohorts or None,
         ObservedAt=observed,
         EventId=event_id(hub, device_id, transition.sequence),
     )

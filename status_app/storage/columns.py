@@ -127,9 +127,11 @@ TRANSITION_COLUMNS: Final = (
     Column("Cause", "change.cause", TEXT),
     Column("StuckAt", "change.stuck_at", TIME),
     Column("RestartCount", "change.restart_count", LONG),
+    Column("ImageHash", "change.image_hash", TEXT),
     Column("Evidence", "", JSON_TEXT),
     Column("DesiredVersion", "desired_version", LONG),
     Column("Deployments", "deployments", NAMES),
+    Column("Cohorts", "", NAMES),
     Column("PreviousSince", "change.previous_since", TIME),
     Column("Since", "change.since", TIME),
     Column("At", "at", TIME),
@@ -154,6 +156,7 @@ DEPLOYMENT_COLUMNS: Final = (
     Column("JoinedAt", "joined_at", TIME, is_shown=False),
     Column("ProgressedAt", "progressed_at", TIME, is_shown=False),
     Column("Reached", "", JSON_TEXT, is_shown=False),
+    Column("Points", "", NUMBER, is_shown=False),
 )
 LISTING_COLUMNS: Final = (
     Column("Points", "", NUMBER, is_shown=False),

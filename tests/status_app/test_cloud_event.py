@@ -52,11 +52,13 @@ def test_an_event_is_this() -> None:
             "evidence": json.loads(row["Evidence"]),
             "desiredVersion": 11,
             "deployments": ["at-scale1"],
+            "cohorts": ["ring=canary"],
             "initial": False,
             "previousSince": "2024-05-02T09:10:00.123456Z",
             "since": "2024-05-02T12:10:00.123456Z",
             "stuckAt": "2024-05-02T12:25:00.123456Z",
             "restartCount": 4,
+            "imageHash": f"sha256:{'ab' * 32}",
             "observedAt": "2024-05-02T12:10:00.123456Z",
             "durationSeconds": 10800.0,
         },
@@ -152,13 +154,13 @@ def test_the_first_transition_of_a_device_says_so() -> None:
 
 
 def test_a_row_of_the_release_before_gives_an_event_that_its_schema_takes() -> None:
-    added = ("Cause", "Initial", "PreviousSince", "Since", "StuckAt", "RestartCount")
+    added = ("Cause", "Initial", "PreviousSince", "Since", "StuckAt", "RestartCount", "ImageHash", "Cohorts")
     for row in (row for rows in rows_of_every_kind().values() for row in rows):
         before = {name: value for name, value in row.items() if name not in added}
         event = json.loads(cloud_event("edge-01", before))
         validator(event["dataschema"]).validate(event["data"])
         said = {name: event["data"][name[0].lower() + name[1:]] for name in added}
-        assert said == dict.fromkeys(added) | {"Initial": False}
+        assert said == dict.fromkeys(added) | {"Initial": False, "Cohorts": []}
 
 
 def test_a_version_that_is_not_known_is_null() -> None:

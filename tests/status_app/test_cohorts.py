@@ -1,20 +1,23 @@
 """Cohorts: what the tags of devices hold, in rows, counters and answers."""
 
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import App, fresh_app
+from app_over_azurite import App, fresh_app, transitions
 from asking import ask, listed
 
 from status_app.errors import SettingError
+from status_app.events.cloud_event import cloud_event
 from status_app.http import routes
 from status_app.settings import Settings
 from status_app.storage.cohort_values import VALUES
 
 DAY = timedelta(days=1)
 HOUR = timedelta(hours=1)
+DIGEST = f"sha256:{'9f' * 32}"
 
 
 @pytest.fixture
@@ -69,6 +72,32 @@ async def test_a_deployment_and_causes_are_counted_by_cohort(app: App) -> None:
     found = await listed(fleet, routes.devices, cohort="ring=canary", stuck="true")
     assert {item["deviceId"] for item in found} == set(canary)
     assert await listed(fleet, routes.causes, cohort="ring=none") == []
+
+
+async def test_events_say_the_cohorts_and_the_digest_of_the_image_that_a_module_reports(app: App) -> None:
+    device = await tagged(app, "one", "003", ring="canary")
+    app.deploy(device, 2 * HOUR)
+    with app.edit(device, HOUR) as reported:
+        reported["modules"]["m1"] |= {"runtimeStatus": "backoff"}
+        reported["modules"]["m1"]["settings"]["imageHash"] = DIGEST
+    await app.handle(app.event(device))
+    app.hub.device_tags[device] = {"ring": "wide"}
+    await app.resync(timedelta(minutes=1))
+    await app.flag_stuck(HOUR)
+    del app.hub.twins[device]
+    await app.resync(DAY)
+    rows = transitions(await app.rows(device))
+    said = [
+        (row["Kind"], data["imageHash"], data["cohorts"])
+        for row in rows
+        for data in [json.loads(cloud_event(device, row))["data"]]
+    ]
+    assert said[0] == ("device", None, ["ring=canary"])
+    assert ("module", DIGEST, ["ring=canary"]) in said
+    assert ("stuck", DIGEST, ["ring=wide"]) in said
+    assert said[-1] == ("deleted", None, ["ring=wide"])
+    items = await listed(app.services.fleet(), routes.transitions, path={"deviceId": device})
+    assert [(item["kind"], item["imageHash"], item["cohorts"]) for item in reversed(items)] == said
 
 
 async def test_once_a_day_all_tags_are_read_and_a_device_moves_with_its_counters(app: App) -> None:

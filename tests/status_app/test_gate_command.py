@@ -90,6 +90,36 @@ async def test_a_good_rollout_lets_the_pipeline_go_on(world: World, source: str)
     assert gate.lines[-1] == f"PASSED: 3 of 3 devices of {name} are successful, since 2026-01-05 08:04:00Z."
 
 
+@pytest.mark.parametrize("source", SOURCES)
+async def test_the_canaries_let_the_pipeline_go_on_while_others_are_off(
+    tables: str, tmp_path: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COHORT_TAGS", "ring")
+    clock, name = Clock(), f"canary-{source}"
+    async with running_stack(tmp_path, tables, clock, function_key=KEY) as stack:
+        stack.iot_hub.give_list(None)
+        world = World(stack, clock, tables)
+        fleet, devices = good_fleet(world, name, 2)
+        fleet.add(f"{name}-off")
+        for device in devices:
+            stack.iot_hub.registry.set_tags(device, {"ring": "canary"})
+        fleet.deploy(name, release(2), [*devices, f"{name}-off"], clock.now)
+        await world.run(fleet, 3)
+        asked = ("wait", "--deployment", name, *QUICK, "--timeout", "PT1S")
+        summary = tmp_path / "summary.md"
+        code, lines = await ended(
+            world.environment(source), *asked, "--cohort", "ring=canary", "--summary", str(summary)
+        )
+        assert (code, lines[-1].split(", since")[0]) == (
+            ExitCode.OK,
+            f"PASSED: 2 of 2 devices of {name} in ring=canary are successful",
+        )
+        assert "has come through" in summary.read_text()
+        code, lines = await ended(world.environment(source), *asked)
+        assert code == ExitCode.TIMED_OUT
+        assert [line.split()[0] for line in lines if line.startswith(f"  {name}-")] == [f"{name}-off"]
+
+
 async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_the_devices(
     world: World, tmp_path: Path
 ) -> None:

@@ -96,11 +96,12 @@ class Story:
         listed: str | None = self.beside["listedAt"]
         return listed
 
-    async def deployment(self, deployment: str) -> Mapping[str, Any] | None:
+    async def deployment(self, deployment: str, cohort: str | None = None) -> Mapping[str, Any] | None:
         assert deployment in self.deployments
         devices = self._devices()
         if devices is None:
             return None
+        devices = [item for item in devices if cohort is None or item.get("cohort") == cohort]
         states = Counter(item["state"] for item in devices)
         reasons = [{"state": state, "reason": "its_reason", "devices": count} for state, count in states.items()]
         failing = sum(item["stuckSince"] is not None or item["state"] == "invalid" for item in devices)
@@ -125,11 +126,12 @@ class Story:
         }
 
     async def devices(
-        self, deployment: str, *, state: str | None = None, stuck: bool = False
+        self, deployment: str, *, state: str | None = None, stuck: bool = False, cohort: str | None = None
     ) -> AsyncIterator[Mapping[str, Any]]:
         assert deployment in self.deployments
         for item in self._devices() or []:
-            if state in (None, item["state"]) and (not stuck or item["stuckSince"] is not None):
+            is_asked = state in (None, item["state"]) and cohort in (None, item.get("cohort"))
+            if is_asked and (not stuck or item["stuckSince"] is not None):
                 yield item
 
     async def device(self, device_id: str) -> Mapping[str, Any] | None:
@@ -223,6 +225,48 @@ async def test_a_list_from_before_the_first_question_is_waited_out() -> None:
     story.beside |= {"hub": {"targeted": 2}, "listedAt": (NOW - MINUTE).isoformat()}
     assert await story.wait() is ExitCode.TIMED_OUT
     assert "the hub's list is from before the first question" in story.lines[0]
+
+
+CANARY = "ring=canary"
+
+
+def with_canaries(canaries: int, *states: str) -> list[dict[str, Any]]:
+    """Devices in these states, of which the first are canaries."""
+    return [item | {"cohort": CANARY if item["deviceId"] < f"edge-{canaries}" else "x=y"} for item in fleet_of(*states)]
+
+
+async def test_of_a_cohort_its_devices_alone_let_the_wait_pass() -> None:
+    story = Story(
+        with_canaries(2, "successful", "pending", "invalid", "pending!"),
+        with_canaries(2, "successful", "successful", "invalid", "pending!"),
+    )
+    assert await story.wait(GateCriteria(cohort=CANARY)) is ExitCode.OK
+    assert story.lines[0] == "08:00:00Z  10:00 left  r2 in ring=canary: 1 of 2 successful, 1 pending"
+    assert story.lines[-1] == "PASSED: 2 of 2 devices of r2 in ring=canary are successful, since 2026-01-05 08:00:15Z."
+    assert story.gate is not None
+    result = json.loads(story.gate.result(ExitCode.OK))
+    assert (result["cohort"], result["deployments"]["r2"]["devices"]) == (CANARY, 2)
+
+
+async def test_of_a_cohort_a_percentage_is_one_of_its_devices_and_only_they_are_named() -> None:
+    states = ("successful", "invalid", "invalid", *["successful"] * 7)
+    story = Story(with_canaries(2, *states))
+    story.beside |= {"hub": {"targeted": 10}, "listedAt": (NOW + timedelta(seconds=2)).isoformat()}
+    assert await story.wait(GateCriteria(cohort=CANARY, max_failed=Threshold.parse("20%"))) is ExitCode.FAILED
+    assert [line for line in story.lines if "edge-" in line] == [
+        "  edge-1  invalid  its_reason  since 2026-01-05 07:01:00Z  Its message.",
+        "python -m status_app explain edge-1   says more of a device.",
+    ]
+    story.out.truncate(0)
+    assert await story.wait(GateCriteria(max_failed=Threshold.parse("20%"), cohort="x=y")) is ExitCode.OK
+
+
+async def test_of_a_cohort_what_is_missing_is_named_at_the_timeout() -> None:
+    story = Story(with_canaries(1, "pending", "pending", "successful"))
+    limits = WaitLimits(timedelta(seconds=5), timedelta(seconds=5))
+    assert await story.wait(GateCriteria(cohort=CANARY), limits) is ExitCode.TIMED_OUT
+    assert [line.split()[0] for line in story.lines if line.startswith("  edge-")] == ["edge-0"]
+    assert await Story(with_canaries(0, "successful")).wait(GateCriteria(cohort=CANARY)) is ExitCode.TIMED_OUT
 
 
 async def test_it_passes_once_everything_stayed_so_for_the_soak() -> None:
@@ -353,5 +397,5 @@ async def test_a_look_that_takes_too_long_is_one_that_failed(monkeypatch: pytest
     assert "no answer within 0 seconds" in story.lines[-1]
 
 
-async def _never(_deployment: str) -> None:
+async def _never(*_asked: str) -> None:
     await asyncio.Event().wait()

@@ -20,8 +20,15 @@ ROUTES: Final[dict[Route, str]] = {
     routes.modules: "stuck=true",
     routes.deployments: "",
     routes.deployment: "",
+    routes.progress: "",
+    routes.disagreements: "",
+    routes.causes: "",
+    routes.images: "",
+    routes.agents: "",
 }
 """Every route that tells of the fleet, with a query that is right."""
+OF_ONE: Final = (routes.device, routes.transitions, routes.deployment, routes.progress, routes.disagreements)
+"""Those of one device or one deployment."""
 PATH = {"deviceId": "one", "deploymentId": "at-scale1"}
 SAFE = {
     "Cache-Control": "private, no-cache",
@@ -92,7 +99,7 @@ async def test_a_fleet_without_tables_is_empty_and_no_table_is_made(empty: tuple
     fleet, proxy = empty
     for route, query in ROUTES.items():
         answered = await ask(fleet, route, query, **PATH)
-        if route in (routes.device, routes.transitions, routes.deployment):
+        if route in OF_ONE:
             assert answered.status == 404
         else:
             beside = {"listedAt": None} if route == routes.deployments else {}

@@ -15,6 +15,7 @@ from asking import Route, ask, listed
 from local.tables import table_proxy
 from status_app.http import routes
 from status_app.queries import Fleet
+from status_app.queries.device_filter import PARAMETERS
 from status_app.services import Services
 from status_app.settings import Settings
 
@@ -49,6 +50,7 @@ LISTS: list[tuple[Route, dict[str, str], dict[str, str]]] = [
     (routes.modules, {"stuck": "true"}, {}),
     (routes.modules, {"stuckBefore": "2999-01-01T00:00:00Z"}, {}),
     (routes.deployments, {}, {}),
+    (routes.disagreements, {}, {"deploymentId": "at-scale1"}),
     (routes.transitions, {}, {"deviceId": "one"}),
 ]
 
@@ -98,11 +100,11 @@ def content_of(text: str) -> Any:
         (routes.devices, "state=", "state is empty"),
         (routes.devices, "stuck=false", "stuck takes true"),
         (routes.devices, "stuck=true&stuck=true", "stuck takes true"),
-        (routes.devices, "Limit=5", "it takes state, deployment, stuck, limit, next"),
-        (routes.devices, "x=", "it takes state, deployment, stuck, limit, next"),
+        (routes.devices, "Limit=5", f"it takes {', '.join(PARAMETERS)}, limit, next, format"),
+        (routes.devices, "x=", f"it takes {', '.join(PARAMETERS)}, limit, next, format"),
         (routes.devices, f"deployment={'x' * 1025}", "deployment takes at most 1024 characters"),
         (routes.device, "limit=5", "it takes none"),
-        (routes.deployment, "limit=5", "it takes none"),
+        (routes.deployment, "limit=5", "it takes cohort"),
         (routes.transitions, "state=pending", "it takes limit, next"),
         (routes.modules, "", "either stuck or stuckBefore"),
         (routes.modules, "stuck=true&stuckBefore=2026-01-01T00:00:00Z", "either stuck or stuckBefore"),
@@ -188,7 +190,12 @@ async def test_hostile_values_in_a_path_or_a_parameter_find_nothing(app: App) ->
         text = quote(value, errors="surrogatepass")
         assert (await ask(fleet, routes.device, deviceId=value)).status == 404
         assert (await ask(fleet, routes.transitions, deviceId=value)).status == 404
-        assert (await ask(fleet, routes.deployment, deploymentId=value)).status == 404
+        for route in (routes.deployment, routes.progress, routes.disagreements):
+            assert (await ask(fleet, route, deploymentId=value)).status == 404
+        for name in ("prefix", "image", "digest", "agentVersion"):
+            answered = await ask(fleet, routes.devices, f"{name}={text}")
+            assert answered.status in (200, 400), (name, value)
+            assert answered.json.get("items", []) == []
         for query in (f"deployment={text}", f"deployment={text}&stuck=true", f"deployment={text}&state=pending"):
             answered = await ask(fleet, routes.devices, query)
             assert answered.status == (400 if len(value) > 1024 else 200)

@@ -49,7 +49,7 @@ def rows_of_one_device(device_id: str, count: int) -> list[Row]:
     now = START
     while len(rows) < count:
         record, transitions = advance(record, replace(statuses[0], changed=now), now, POLICY)
-        rows += [transition_row(HUB, device_id, transition, now) for transition in transitions]
+        rows += [transition_row(HUB, device_id, transition, now, ("ring=canary",)) for transition in transitions]
         statuses.reverse()
         now += timedelta(hours=3)
     return rows[:count]

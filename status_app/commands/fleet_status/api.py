@@ -97,15 +97,19 @@ class ApiFleetStatus:
         # A command runs behind a proxy as any other of its shell does: the environment says where that is.
         self._opener = build_opener(_NoRedirect)
 
-    async def deployment(self, deployment: str) -> Answer | None:
+    async def deployment(self, deployment: str, cohort: str | None = None) -> Answer | None:
         """As FleetStatus says."""
-        return await self._get(f"deployments/{_segment(deployment)}")
+        query = "" if cohort is None else f"?{urlencode({'cohort': cohort})}"
+        return await self._get(f"deployments/{_segment(deployment)}{query}")
 
-    async def devices(self, deployment: str, *, state: str | None = None, stuck: bool = False) -> AsyncIterator[Answer]:
+    async def devices(
+        self, deployment: str, *, state: str | None = None, stuck: bool = False, cohort: str | None = None
+    ) -> AsyncIterator[Answer]:
         """As FleetStatus says. One request for each 200 devices."""
         words = {"deployment": deployment}
         words |= {"state": state} if state is not None else {}
         words |= {"stuck": "true"} if stuck else {}
+        words |= {"cohort": cohort} if cohort is not None else {}
         async for device in self.items("devices", words):
             yield device
 

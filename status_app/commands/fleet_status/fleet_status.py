@@ -20,11 +20,16 @@ class FleetStatus(Protocol):
     Every method raises UnavailableError where there is no answer now, after a few attempts, and RefusedError.
     """
 
-    async def deployment(self, deployment: str) -> Answer | None:
-        """A deployment, counted now; None where no device is credited with it and none ever was."""
+    async def deployment(self, deployment: str, cohort: str | None = None) -> Answer | None:
+        """A deployment, or its devices of one cohort, counted now.
 
-    def devices(self, deployment: str, *, state: str | None = None, stuck: bool = False) -> AsyncIterator[Answer]:
-        """The devices on which a deployment is credited: those in a state, those that are stuck, or all of them."""
+        None where no device is credited with it and none ever was.
+        """
+
+    def devices(
+        self, deployment: str, *, state: str | None = None, stuck: bool = False, cohort: str | None = None
+    ) -> AsyncIterator[Answer]:
+        """The devices on which a deployment is credited, those to which all applies that is given."""
 
     async def device(self, device_id: str) -> Answer | None:
         """A device with its modules and evidence; None where it is not known."""

@@ -39,14 +39,16 @@ class TableFleetStatus:
             raise SettingError("STATUS_TABLES is neither an https endpoint nor a connection string") from None
         self._fleet = Fleet(self._service, self._clock)
 
-    async def deployment(self, deployment: str) -> Answer | None:
+    async def deployment(self, deployment: str, cohort: str | None = None) -> Answer | None:
         """As FleetStatus says."""
         with _refusals():
-            return await self._fleet.deployment(deployment)
+            return await self._fleet.deployment(deployment, cohort)
 
-    async def devices(self, deployment: str, *, state: str | None = None, stuck: bool = False) -> AsyncIterator[Answer]:
+    async def devices(
+        self, deployment: str, *, state: str | None = None, stuck: bool = False, cohort: str | None = None
+    ) -> AsyncIterator[Answer]:
         """As FleetStatus says. A request for each device, beside those of the index."""
-        asked = Devices(None if state is None else State(state), deployment, stuck)
+        asked = Devices(None if state is None else State(state), deployment, stuck, cohort=cohort)
         async for device in _all(lambda after: self._fleet.devices(asked, after, PAGE)):
             yield device
 

@@ -18,15 +18,19 @@ async def take_look(fleet: FleetStatus, deployment: str, criteria: GateCriteria)
         UnavailableError: There is no answer now.
         RefusedError: There is no use in asking.
     """
-    answer = await fleet.deployment(deployment)
+    cohort = criteria.cohort
+    answer = await fleet.deployment(deployment, cohort)
     if answer is None:
         return Look(is_known=False, listed_at=_time(await fleet.listed_at()))
     suspects: dict[str, Device] = {}
     states = [State.INVALID, *([State.MODULE_FAILED] if criteria.strict else [])]
     for state in (state for state in states if answer["states"].get(state)):
-        suspects |= {item["deviceId"]: _device(item) async for item in fleet.devices(deployment, state=state)}
+        suspects |= {
+            item["deviceId"]: _device(item) async for item in fleet.devices(deployment, state=state, cohort=cohort)
+        }
     if answer["stuck"] and answer["failing"]:
-        stuck = {item["deviceId"]: _device(item) async for item in fleet.devices(deployment, stuck=True)}
+        found = fleet.devices(deployment, stuck=True, cohort=cohort)
+        stuck = {item["deviceId"]: _device(item) async for item in found}
         suspects |= {name: device for name, device in stuck.items() if device.state != State.SUCCESSFUL}
     hub = answer["hub"]
     return Look(
@@ -36,7 +40,7 @@ async def take_look(fleet: FleetStatus, deployment: str, criteria: GateCriteria)
         suspects=list(suspects.values()),
         milestones=frozenset(answer["milestones"]),
         threshold=_threshold(answer),
-        targeted=None if hub is None else hub["targeted"],
+        targeted=None if hub is None or cohort is not None else hub["targeted"],
         settled_since=_time(answer["settledSince"]),
         credited_at=_time(answer["creditedAt"]),
         is_listed=hub is not None,
@@ -78,8 +82,8 @@ async def look_at_device(fleet: FleetStatus, device_id: str, deployment: str | N
     )
 
 
-async def missing(fleet: FleetStatus, deployment: str, look: Look) -> list[Device]:
-    """The devices of a deployment that were not successful at a look, as they are now, in no order.
+async def missing(fleet: FleetStatus, deployment: str, look: Look, cohort: str | None = None) -> list[Device]:
+    """The devices of a deployment, or of one cohort, that were not successful at a look, as they are now, in no order.
 
     Raises:
         UnavailableError: There is no answer now.
@@ -88,7 +92,7 @@ async def missing(fleet: FleetStatus, deployment: str, look: Look) -> list[Devic
     found: list[Device] = []
     for state in (state for state in State if state is not State.SUCCESSFUL and look.states.get(state)):
         read = 0
-        async for item in fleet.devices(deployment, state=state):
+        async for item in fleet.devices(deployment, state=state, cohort=cohort):
             read += 1
             if item["state"] != State.SUCCESSFUL:  # it may be by now
                 found.append(_device(item))

@@ -23,6 +23,7 @@ class GateCriteria:
         stable_after: For how long no device must be credited; None: until the app has announced `completed`.
         soak: How long everything must have stayed so.
         new_only: Whether what was stuck before the wait began does not count.
+        cohort: Which of its devices count, such as `ring=canary`; None: all.
     """
 
     max_failed: Threshold | None = None
@@ -31,11 +32,13 @@ class GateCriteria:
     stable_after: timedelta | None = None
     soak: timedelta = timedelta(0)
     new_only: bool = False
+    cohort: str | None = None
 
     @property
     def waits_for_the_event(self) -> bool:
         """Whether it passes with the event `completed`: where it asks for nothing else than the app does."""
-        return self.max_failed is None and self.stable_after is None and not self.new_only
+        is_as_the_app = self.max_failed is None and self.stable_after is None
+        return is_as_the_app and not self.new_only and self.cohort is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +74,7 @@ class Look:
         suspects: The devices that are stuck and not successful, or in a failing state.
         milestones: What its present version has reached.
         threshold: `FAILURE_THRESHOLD` of the app.
-        targeted: On how many devices the hub says that its target condition holds.
+        targeted: On how many devices the hub says that its target condition holds; None of a cohort.
         settled_since: Since when all are successful, or fail within that threshold.
         credited_at: When a device was credited last.
         is_known: Whether the app knows it.

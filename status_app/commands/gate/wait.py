@@ -108,7 +108,8 @@ class Gate:
     def result(self, code: ExitCode) -> str:
         """What it came to, as one JSON object."""
         deployments = {name: self._json(*found) for name, found in self._last.items()}
-        said = {"outcome": _WORDS[code], "exitCode": int(code), "device": self._device, "deployments": deployments}
+        which = {"device": self._device, "cohort": self._criteria.cohort}
+        said = {"outcome": _WORDS[code], "exitCode": int(code), **which, "deployments": deployments}
         return json.dumps(said, ensure_ascii=False)
 
     def _json(self, look: Look, judgement: Judgement) -> dict[str, Any]:
@@ -183,7 +184,9 @@ class Gate:
         return None
 
     def _called(self, name: str) -> str:
-        return name if self._device is None else " of ".join(part for part in (name, self._device) if part)
+        if self._device is not None:
+            return " of ".join(part for part in (name, self._device) if part)
+        return name if self._criteria.cohort is None else f"{name} in {self._criteria.cohort}"
 
     def _line(self, name: str) -> str:
         return progress_line(self._called(name), *self._last[name], self._criteria)
@@ -212,7 +215,7 @@ class Gate:
         for name, (look, judgement) in self._last.items():
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
-                    devices = longest_first(await missing(self._fleet, name, look))
+                    devices = longest_first(await missing(self._fleet, name, look, self._criteria.cohort))
             except (RefusedError, UnavailableError, TimeoutError) as error:
                 self._progress.say([f"The devices cannot be named: {str(error) or 'no answer in time'}."])
                 continue

@@ -1,0 +1,135 @@
+"""HEAD, OPTIONS and gzip, of every route and over real sockets."""
+
+import gzip
+import json
+import re
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from local.stack import Stack, running_stack
+from status_app.http.methods import LEAST, takes_gzip
+
+TWIN = json.loads((Path(__file__).parents[1] / "cases/048_200_module_backoff.json").read_text())["twin"]
+KEY = "a-key"
+DEVICES = 4
+"""As many as have an answer that is long enough to be compressed."""
+
+
+@pytest.fixture
+async def stack(tables: str, tmp_path: Path) -> AsyncIterator[Stack]:
+    async with running_stack(tmp_path, tables, lambda: datetime.now(UTC), function_key=KEY) as stack:
+        for number in range(DEVICES):
+            stack.iot_hub.registry.put(TWIN | {"deviceId": f"edge-{number}"})
+        await stack.drained()
+        await stack.host.run_timer("flag_stuck")
+        yield stack
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """A client with the key, that unpacks nothing and takes nothing packed unless it says so."""
+    headers = {"x-functions-key": KEY, "Accept-Encoding": "identity"}
+    async with aiohttp.ClientSession(headers=headers, auto_decompress=False) as session:
+        yield session
+
+
+def paths(stack: Stack) -> list[str]:
+    """A path of every route that the app has, the page among them."""
+    triggers = [function.trigger for function in stack.host.functions.values()]
+    found = [str(trigger["route"]) for trigger in triggers if trigger["type"] == "httpTrigger"]
+    ids = {"deviceId": "edge-1", "deploymentId": "at-scale1", "causeId": "0" * 16}
+    return [f"{stack.api}/{re.sub(r'{(.+?)}', lambda match: ids[match[1]], path)}" for path in found]
+
+
+async def test_head_is_get_without_a_body(stack: Stack, client: aiohttp.ClientSession) -> None:
+    counted_now = {"ETag", "Content-Length", "Date"}
+    for path in paths(stack):
+        async with client.get(path) as response:
+            status, headers, body = response.status, response.headers, await response.read()
+        async with client.head(path) as response:
+            assert (response.status, await response.read()) == (status, b""), path
+            assert response.headers.keys() == headers.keys()
+            same = headers.keys() - counted_now
+            assert {name: response.headers[name] for name in same} == {name: headers[name] for name in same}
+            assert int(response.headers["Content-Length"]) > 0
+        assert body
+
+
+async def test_options_says_what_a_path_takes_and_asks_no_table(stack: Stack, client: aiohttp.ClientSession) -> None:
+    for path in paths(stack):
+        async with client.options(f"{path}?whatever=1") as response:
+            assert (response.status, await response.read()) == (204, b""), path
+            assert response.headers["Allow"] == "GET, HEAD, OPTIONS"
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+    async with client.options(f"{stack.api}/devices", headers={"x-functions-key": "another"}) as response:
+        assert response.status == 401
+    async with client.post(f"{stack.api}/devices") as response:
+        assert response.status == 404
+
+
+async def test_an_answer_is_packed_for_whoever_takes_that_and_says_that_it_depends(
+    stack: Stack, client: aiohttp.ClientSession
+) -> None:
+    url = f"{stack.api}/devices"
+    async with client.get(url) as response:
+        plain, tag = await response.read(), response.headers["ETag"]
+        assert response.headers["Vary"] == "Accept-Encoding"
+        assert "Content-Encoding" not in response.headers
+    assert len(plain) >= LEAST
+    async with client.get(url, headers={"Accept-Encoding": "br, gzip;q=0.5"}) as response:
+        packed, weak = await response.read(), response.headers["ETag"]
+        assert (response.headers["Content-Encoding"], response.headers["Vary"]) == ("gzip", "Accept-Encoding")
+        assert response.headers["Content-Type"] == "application/json"
+        assert int(response.headers["Content-Length"]) == len(packed)
+    assert (gzip.decompress(packed), weak) == (plain, f"W/{tag}")
+    assert len(packed) < len(plain) / 2
+    for known in (tag, weak):
+        for taken in ("gzip", "identity"):
+            headers = {"If-None-Match": known, "Accept-Encoding": taken}
+            async with client.get(url, headers=headers) as response:
+                assert (response.status, await response.read()) == (304, b"")
+                assert response.headers["Vary"] == "Accept-Encoding"
+                assert "Content-Encoding" not in response.headers
+
+
+async def test_csv_metrics_and_the_page_are_packed_too_and_what_is_short_is_not(
+    stack: Stack, client: aiohttp.ClientSession
+) -> None:
+    packed = {"Accept-Encoding": "gzip"}
+    for path in ("devices?format=csv", "metrics", "fleet"):
+        async with client.get(f"{stack.api}/{path}", headers=packed) as response:
+            assert response.headers["Content-Encoding"] == "gzip", path
+            assert gzip.decompress(await response.read()).decode()
+    for path, status in (("agents", 200), ("devices?limit=0", 400), ("devices/none", 404)):
+        async with client.get(f"{stack.api}/{path}", headers=packed) as response:
+            assert response.status == status
+            assert "Content-Encoding" not in response.headers
+            assert json.loads(await response.read())
+
+
+@pytest.mark.parametrize(
+    ("accepted", "expected"),
+    [
+        ("", False),
+        ("identity", False),
+        ("br, zstd", False),
+        ("gzip", True),
+        ("GZIP", True),
+        ("deflate, gzip;q=1.0, *;q=0.5", True),
+        (" gzip ; q=0.001 ", True),
+        ("gzip;q=0", False),
+        ("gzip;q=0.000, *", False),
+        ("*", True),
+        ("*;q=0", False),
+        ("gzip;q=many", False),
+        ("gzip;q=1.1.1", False),
+        ("gzipped", False),
+        (";;,,q=1", False),
+    ],
+)
+def test_who_takes_gzip_is_what_the_header_says(accepted: str, expected: bool) -> None:
+    assert takes_gzip(accepted) is expected
