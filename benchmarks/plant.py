@@ -9,6 +9,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, Final
 
+from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableServiceClient
 
 from benchmarks.seeding import Entity, seed_devices
@@ -17,6 +18,7 @@ from local.fleet import ImageBehaviour, Trouble, mixed_fleet, release
 from local.fleet.mixed import image
 from local.stack import Stack, running_stack
 from status_app.rollouts import deployment_rows
+from status_app.rollouts.progress_points import ProgressPoint, point_row
 from status_app.services import services
 from status_app.status_table import reader
 from status_app.storage.heartbeats import Source
@@ -37,6 +39,8 @@ STUCK: Final[Mapping[str, int]] = {
 }
 """How many devices are stuck, by what strikes them."""
 UNDER_WAY: Final = 60
+_MINUTES: Final = 46
+"""Since the rollout began."""
 DEVICES: Final = 2_000
 
 
@@ -92,6 +96,9 @@ async def running_plant(key: str, devices: int = DEVICES) -> AsyncIterator[Plant
                     stack.iot_hub.registry.put({**samples[kind].twin, "deviceId": name})
                 plant.append(Plant(stack, tables, fleet, now))
                 await stack.host.run_timer("flag_stuck")
+                async with TableServiceClient.from_connection_string(tables) as service:
+                    client = service.get_table_client(deployment_rows.TABLE)
+                    await client.upsert_entity(_progress(now), mode=UpdateMode.MERGE)
                 async with services().heartbeats.beating(Source.RESYNC):
                     pass  # the tables are what it would leave
                 yield plant[0]
@@ -105,6 +112,17 @@ def _spread(devices: int) -> dict[str, str]:
     places = islice(cycle(range(devices)), 0, devices * step, step)
     names = [f"press-{place + 1:04}" for place in places]
     return dict(sorted(zip(names, kinds, strict=True)))
+
+
+def _progress(now: datetime) -> dict[str, Any]:
+    """The points of a rollout that came on ever more slowly, each minute before the count that is there."""
+    row: dict[str, Any] = {}
+    for number in range(1, _MINUTES):
+        done, stuck = int(1_540 * (1 - 0.93**number)), max(0, min(400, 25 * (number - 18)))
+        at = now - timedelta(minutes=_MINUTES - number)
+        point = ProgressPoint(at, 1, DEVICES, min(1_940, 200 + 90 * number), done, max(0, 60 - number), stuck)
+        row |= point_row("deployments", "release-2", number, point)[1]
+    return row
 
 
 def _rows(rows: Sequence[Entity], name: str) -> list[Entity]:

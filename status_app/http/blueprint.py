@@ -9,6 +9,7 @@ import azure.functions as func
 from status_app.http import routes
 from status_app.http.methods import METHODS, Trigger, served
 from status_app.http.page import fleet_page
+from status_app.http.responses import is_known
 from status_app.queries import Fleet
 from status_app.queries.exposition import Exposition
 from status_app.queries.health import Health
@@ -93,8 +94,6 @@ def _asking(answer: _Answer, asked: Callable[[], Asked]) -> Trigger:
 async def _page(req: func.HttpRequest) -> func.HttpResponse:
     """The page that shows the fleet to a person. It holds no data, so it takes no key."""
     page = fleet_page()
-    if req.headers.get("if-none-match") == page.headers["ETag"]:
+    if is_known(page.headers["ETag"], req.headers.get("if-none-match", "")):
         return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=dict(page.headers))
-    if "gzip" in req.headers.get("accept-encoding", ""):
-        return func.HttpResponse(page.zipped, headers={**page.headers, "Content-Encoding": "gzip"})
     return func.HttpResponse(page.body, headers=dict(page.headers))

@@ -1,7 +1,6 @@
 """The page of the fleet: one HTML document, put together once, whose policy lets nothing run but what it came with."""
 
 import base64
-import gzip
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
@@ -24,10 +23,9 @@ _POLICY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An HTML document in UTF-8, the same in gzip, and the headers that it is sent with."""
+    """An HTML document in UTF-8 and the headers that it is sent with."""
 
     body: bytes
-    zipped: bytes
     headers: Mapping[str, str]
 
 
@@ -46,9 +44,8 @@ def fleet_page() -> Page:
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "no-cache",
         "ETag": f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"',
-        "Vary": "Accept-Encoding",
     }
-    return Page(body.encode(), gzip.compress(body.encode()), MappingProxyType(headers))
+    return Page(body.encode(), MappingProxyType(headers))
 
 
 def _in_order(folder: Traversable, name: str, seen: set[str]) -> Iterator[str]:

@@ -329,11 +329,6 @@ def _of_one(deployment: str) -> str:
     return f"RowKey eq 'deployment|{key_part(deployment)}' or (RowKey ge '{_LISTED}' and RowKey le '{_LIST}')"
 
 
-def _of_one(deployment: str) -> str:
-    """The filter of the row of a deployment, and of the hub's list."""
-    return f"RowKey eq 'deployment|{key_part(deployment)}' or (RowKey ge '{_LISTED}' and RowKey le '{_LIST}')"
-
-
 def _listing_key(deployment: str) -> str:
     return f"{_LISTED}{key_part(deployment)}"
 

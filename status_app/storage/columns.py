@@ -159,7 +159,6 @@ DEPLOYMENT_COLUMNS: Final = (
     Column("Points", "", NUMBER, is_shown=False),
 )
 LISTING_COLUMNS: Final = (
-    Column("Points", "", NUMBER, is_shown=False),
     Column("CreatedAt", "created", TIME),
     Column("Priority", "priority", LONG),
     Column("TargetCondition", "target_condition", TEXT),

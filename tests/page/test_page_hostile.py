@@ -113,7 +113,14 @@ async def test_ten_thousand_causes_are_cut_off_and_say_so(shown: Shown) -> None:
     async def page_of(route: Route) -> None:
         first = int(route.request.url.partition("next=")[2] or 0)
         like = {"reason": "backoff", "image": None, "devices": 1, "stuck": 1, "since": "2024-05-02T09:00:00.000000Z"}
-        unknown = {"newest": None, "examples": [], "message": "It exits.", "means": None, "advice": None, "peers": None}
+        unknown: dict[str, Any] = {
+            "newest": None,
+            "examples": [],
+            "message": "It exits.",
+            "means": None,
+            "advice": None,
+            "peers": None,
+        }
         causes = [
             {**like, **unknown, "causeId": f"{number:016x}", "module": f"m{number}", "exitCode": number}
             for number in range(first, first + 20)

@@ -18,6 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 AXE: Final = ROOT / "node_modules/axe-core/axe.min.js"
 LOOKS: Final = [(width, scheme) for width in (390, 800, 1280) for scheme in ("light", "dark")]
 VIEWS: Final = ("", "devices?deployment=release-2", "deployments/release-2", "devices?stuck=true&device=press-0001")
+PICTURES: Final = {"fleet-1280": "", "fleet-390": "", "device-390": "devices?stuck=true&device=press-0001"}
 BROKEN: Final = """() => {
     const found = [], range = document.createRange();
     const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -119,8 +120,7 @@ async def test_a_tour_by_keys_alone_from_a_cause_to_a_device_and_back(page: Page
 async def test_every_view_is_accessible_and_fits_and_breaks_no_word(
     plant: Plant, browser: Browser, width: int, scheme: str
 ) -> None:
-    look = {"color_scheme": scheme, "reduced_motion": "reduce"}
-    async with opened(browser, address_of(plant.stack), width=width, **look) as page:
+    async with opened(browser, address_of(plant.stack), width=width, color_scheme=scheme) as page:
         await page.evaluate(AXE.read_text())
         for view in VIEWS:
             await follow(page, view)
@@ -160,14 +160,16 @@ async def test_nothing_moves_while_it_updates(page: Page) -> None:
         assert await page.evaluate("window.shifts") == []
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-async def test_the_screenshots_of_the_documents(plant: Plant, browser: Browser, width: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "view"), PICTURES.items())
+async def test_the_screenshots_of_the_documents(
+    plant: Plant, browser: Browser, name: str, view: str, tmp_path: Path
+) -> None:
+    width = int(name.partition("-")[2])
     folder = ROOT / "docs" if os.environ.get("SCREENSHOTS") else tmp_path
-    for name, view in (("fleet", ""), ("device", "devices?stuck=true&device=press-0001")):
-        async with opened(browser, address_of(plant.stack), width=width, color_scheme="light") as page:
-            await follow(page, view)
-            picture = folder / f"{name}-{width}.png"
-            await page.screenshot(path=picture)
-        for one in (picture, ROOT / "docs" / picture.name):
-            assert struct.unpack(">I", one.read_bytes()[16:20]) == (width,)
-            assert one.stat().st_size < 200_000
+    async with opened(browser, address_of(plant.stack), width=width, color_scheme="light") as page:
+        await follow(page, view)
+        picture = folder / f"{name}.png"
+        await page.screenshot(path=picture)
+    for one in (picture, ROOT / "docs" / picture.name):
+        assert struct.unpack(">I", one.read_bytes()[16:20]) == (width,)
+        assert one.stat().st_size < 200_000

@@ -78,7 +78,7 @@ function factsOf({ milestones, longestStuck, hub, version, createdAt, failureThr
     ["stuck longest", longest],
     ["created", createdAt && time(createdAt)],
     ...reached,
-    ["in force for the time", version !== null && version > 1 ? version : null],
+    ["times in force", version !== null && version > 1 ? version : null],
     ["may fail", failureThreshold],
     ["priority", hub?.priority ?? null],
     ["target condition", hub?.targetCondition ?? null],

@@ -16,7 +16,6 @@ const SHAPES = {
   frame: "M8 .5L15.5 8 8 15.5.5 8zM8 4L4 8l4 4 4-4z",
   box: "M1.5 1.5h13v13h-13zM4.5 4.5v7h7v-7z",
   dash: "M1.5 6h13v4h-13z",
-  plus: "M6 1.5h4V6h4.5v4H10v4.5H6V10H1.5V6H6z",
   diamond: "M8 .5L15.5 8 8 15.5.5 8z",
 };
 
@@ -33,25 +32,26 @@ const LOOKS = {
   successful: { light: "#1f8a4c", dark: "#3fb46f", shape: SHAPES.disc, tile: "" },
 };
 
-/** Of modules, and of devices in a deployment: what looks like a state of a device. */
-/** @type {Record<string, string>} */
+/**
+ * States of modules, and the state of a device that each looks like.
+ *
+ * @type {Record<string, string>}
+ */
 const ALIKE = {
-  wrong_status: "module_failed", failing: "module_failed", missing: "in_progress", updating: "in_progress",
-  settling: "in_progress", settled: "successful", unknown: "agent_unavailable", extra: "unclassified",
+  wrong_status: "module_failed", missing: "in_progress", updating: "in_progress", settled: "successful",
+  unknown: "agent_unavailable", extra: "unclassified",
 };
 
-const ORDER = [...Object.keys(LOOKS)];
-
 /** The states of devices, failing ones first. */
-export const STATES = ORDER;
+export const STATES = Object.keys(LOOKS);
 
 /** How a state looks; one that this page does not know looks unclassified. @param {string} state */
 export const lookOf = (state) => LOOKS[ALIKE[state] ?? state] ?? LOOKS.unclassified;
 
 /** The place of a state in a list that has failing ones first. @param {string} state */
 export const rank = (state) => {
-  const place = ORDER.indexOf(ALIKE[state] ?? state);
-  return place < 0 ? ORDER.indexOf("unclassified") : place;
+  const place = STATES.indexOf(ALIKE[state] ?? state);
+  return place < 0 ? STATES.indexOf("unclassified") : place;
 };
 
 /**
