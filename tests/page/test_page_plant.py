@@ -36,7 +36,8 @@ BROKEN: Final = """() => {
 SHIFTS: Final = """() => {
     window.shifts = [];
     new PerformanceObserver((list) => {
-        for (const one of list.getEntries()) if (!one.hadRecentInput) window.shifts.push(one.value);
+        const moved = list.getEntries().filter((one) => !one.hadRecentInput).flatMap((one) => one.sources);
+        window.shifts.push(...moved.map(({ node }) => node.textContent));
     }).observe({ type: "layout-shift", buffered: false });
 }"""
 
@@ -169,7 +170,7 @@ async def test_the_screenshots_of_the_documents(
     async with opened(browser, address_of(plant.stack), width=width, color_scheme="light") as page:
         await follow(page, view)
         picture = folder / f"{name}.png"
-        await page.screenshot(path=picture)
+        await page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": width, "height": 720})
     for one in (picture, ROOT / "docs" / picture.name):
         assert struct.unpack(">I", one.read_bytes()[16:20]) == (width,)
         assert one.stat().st_size < 200_000

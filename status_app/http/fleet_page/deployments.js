@@ -69,7 +69,7 @@ function card(id) {
     picture.replaceChildren(barOf(item.states));
     counts.replaceChildren(countsOf(item.states, { deployment: id }, item.stuck));
     course.node.hidden = "completed" in item.milestones;
-    aside.replaceChildren(...milestone(item), "counted ", age(item.countedAt, "ago"));
+    aside.replaceChildren(make("span", {}, "counted ", age(item.countedAt, "ago")), make("span", {}, ...milestone(item)));
   }
   return { node, update };
 }
@@ -112,7 +112,7 @@ export function countsOf(states, filters, stuck) {
 function milestone({ milestones }) {
   const known = Object.entries(milestones).filter(([name]) => name !== "started");
   const [last] = known.sort(([, a], [, b]) => b.localeCompare(a));
-  return last ? [`${words(last[0])} `, age(last[1], "ago"), ", "] : [];
+  return last ? [`${words(last[0])} `, age(last[1], "ago")] : [];
 }
 
 /** @param {string} id */

@@ -47,14 +47,15 @@ export function setText(node, text) {
 const SHORT = 24; // characters that fit on a line, so that no hyphen parts them
 
 /**
- * Something a person named: it may be long, and written from right to left. An image breaks behind a slash.
+ * Something a person named: it may be long, and written from right to left. An image or a path breaks behind a slash or a dot.
  *
  * @param {string} text
  * @param {keyof HTMLElementTagNameMap} [tag]
  */
 export function named(text, tag = "bdi") {
-  const parts = text.split(/(?<=[/@])/u).flatMap((piece, place) => (place ? [make("wbr"), piece] : [piece]));
-  return make(tag, { class: text.length > SHORT ? "name" : "name short" }, ...parts);
+  if (text.length <= SHORT) return make(tag, { class: "name short" }, text);
+  const parts = text.split(/(?<=[/@.])/u).flatMap((piece, place) => (place ? [make("wbr"), piece] : [piece]));
+  return make(tag, { class: "name" }, ...parts);
 }
 
 /**

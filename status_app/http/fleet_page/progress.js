@@ -34,7 +34,7 @@ export function progress(id) {
       const { points: all, perHour, secondsLeft, estimate } = await get(`${pathOf("deployments", id)}/progress`);
       picture.replaceChildren(...(all.length ? [drawn(all)] : []));
       const most = Math.max(0, ...all.map(({ targeted, credited }) => Math.max(targeted ?? 0, credited)));
-      ends.replaceChildren(...(all.length ? [age(all[0].at, "ago"), make("span", {}, `of ${counted(most, "device")}`), "now"] : []));
+      ends.replaceChildren(...(all.length ? [age(all[0].at, "ago"), make("span", {}, `of ${counted(most, "device")}`), make("span", {}, "now")] : []));
       setText(speed, speedOf(perHour, secondsLeft));
       setText(why, estimate);
       rows.replaceChildren(...some(all).map((point) => {
