@@ -153,6 +153,7 @@ async def test_an_error_of_the_host_is_said_and_waits_as_long_as_it_asks(
     await troubled.route("**/api/causes*", refused)
     await troubled.clock.run_for(ROUND)
     await expect(troubled.get_by_role("alert").filter(visible=True)).to_contain_text(sentence)
+    await expect(outage(troubled)).to_contain_text("The next try is in ")  # all have been asked
     tries = requests_of(troubled)
     await troubled.clock.run_for(100_000)
     assert tries == []
