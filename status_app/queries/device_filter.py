@@ -26,6 +26,8 @@ PARAMETERS: Final = (
 """What the list of devices is asked by."""
 LONGEST: Final = 1024
 """Characters of a word."""
+LONGEST_COHORT: Final = 256
+"""Characters of a cohort: more than any that a device is put into."""
 
 _CAUSE: Final = re.compile(r"[0-9a-f]{16}")
 _REASONS: Final[Mapping[State, tuple[Reason, ...]]] = {
@@ -168,6 +170,8 @@ def read_cohort(words: Mapping[str, str]) -> str | None:
     cohort = words.get("cohort")
     if cohort is not None and not all(cohort.partition("=")):
         raise FilterError("cohort takes the name of a tag and its value, such as ring=canary")
+    if cohort is not None and len(cohort) > LONGEST_COHORT:
+        raise FilterError(f"cohort takes at most {LONGEST_COHORT} characters")
     return cohort
 
 

@@ -170,6 +170,7 @@ async def test_the_inventory_is_the_sum_of_all_devices(
         ("stuck=yes", "stuck takes true, or is left out"),
         ("cohort=canary", "cohort takes the name of a tag and its value, such as ring=canary"),
         ("cohort=%3Dcanary", "cohort takes the name of a tag and its value, such as ring=canary"),
+        (f"cohort=a%3D{'x' * 255}", "cohort takes at most 256 characters"),
         (f"prefix={'x' * 129}", "prefix takes at most 128 characters"),
         (f"image={'x' * 1025}", "image takes at most 1024 characters"),
         ("state=successful&reason=backoff", "state=successful and reason=backoff contradict: it has as_desired"),
