@@ -25,6 +25,7 @@ from status_app.commands.gate.rule import GateCriteria
 from status_app.commands.gate.wait import Gate, WaitLimits
 from status_app.commands.lists import Form, print_list
 from status_app.commands.summary import summary_of, write_summary
+from status_app.commands.terminal import printed
 from status_app.errors import SettingError, UnavailableError
 from status_app.service_clock import machine_time
 from status_app.settings import SHARED, Settings
@@ -106,6 +107,16 @@ def parser() -> argparse.ArgumentParser:
     replay.add_argument("--dry-run", action="store_true", help="only tell what is there; nothing is changed")
     replay.add_argument("--yes", action="store_true", help="do not ask before anything is written")
     replay.set_defaults(run=_replay_dead_letters)
+
+    forget = commands.add_parser(
+        "forget-deployment",
+        help="delete what is kept of a deployment that is over",
+        description="Delete the count, the milestones and the progress of a deployment that is on no device and no "
+        "list of the hub any more. Exits with 0 where it is forgotten, 1 where it is not.",
+    )
+    forget.add_argument("deployment", type=name("a deployment"), metavar="ID", help="the deployment")
+    forget.add_argument("--yes", action="store_true", help="do not ask before anything is deleted")
+    forget.set_defaults(run=_forget_deployment)
 
     wait = commands.add_parser(
         "wait",
@@ -263,6 +274,22 @@ async def _replay_dead_letters(options: argparse.Namespace) -> int:
         )
     except UnavailableError as error:
         return _complain(str(error), ExitCode.FAILED)
+    finally:
+        await services.close()
+    return ExitCode.OK if done else ExitCode.FAILED
+
+
+async def _forget_deployment(options: argparse.Namespace) -> int:
+    from status_app.commands.forget_deployment import forget_deployment  # noqa: PLC0415 (as above)
+
+    def confirm() -> bool:
+        print(f"deletes what is kept of {printed(options.deployment)}: its count, milestones and progress")
+        return options.yes or _confirm()
+
+    services = await _services_as_the_app()
+    try:
+        rows, fleet = services.deployment_rows(), services.fleet()
+        done = await forget_deployment(fleet, rows, options.deployment, print, confirm)
     finally:
         await services.close()
     return ExitCode.OK if done else ExitCode.FAILED

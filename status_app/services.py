@@ -126,14 +126,21 @@ class Services:
         self._parts: _Parts | None = None
         self._fleet: Fleet | None = None
         self.heartbeats = Heartbeats(self._service.get_table_client(lookups.TABLE), self._clock)
-        self.health = Health(self.heartbeats, settings.schedules, self._clock, settings.hub, self._target_states)
+        self.health = Health(
+            self.heartbeats,
+            settings.schedules,
+            self._clock,
+            self._target_states,
+            hub=settings.hub,
+            fleet=settings.fleet,
+        )
         self.exposition = Exposition(
             IndexedDevices(
                 FleetIndex(self._service.get_table_client(lookups.TABLE)),
                 DeviceReader(self._service.get_table_client(reader.TABLE)),
                 self._clock,
             ),
-            DeploymentRows(self._service.get_table_client(deployment_rows.TABLE)),
+            self.deployment_rows(),
             self.heartbeats,
             self._service.get_table_client(dead_letters.TABLE),
             self._target_states,
@@ -183,6 +190,10 @@ class Services:
     def dead_letters(self) -> DeadLetters:
         """What was given up, as it stands: no table is created."""
         return DeadLetters(self._service.get_table_client(dead_letters.TABLE))
+
+    def deployment_rows(self) -> DeploymentRows:
+        """What is kept of deployments."""
+        return DeploymentRows(self._service.get_table_client(deployment_rows.TABLE))
 
     async def settings_of_the_app(self) -> tuple[str, dict[str, str]] | None:
         """The hub of the app and the settings by which it writes, as the tables say; None where they do not."""

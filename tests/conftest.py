@@ -5,14 +5,20 @@ And the mark `outside` of each test that needs more than Python: `make quick` le
 
 import re
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+import pytest_asyncio
 
 from local.azurite import azurite_accounts
 from local.tables import TableProxy, table_proxy
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 _OUTSIDE = re.compile(r"^(?:from|import) (?:local|playwright|subprocess)\b", re.MULTILINE)
 """Servers and stand-ins, a browser, other programs."""
@@ -81,3 +87,19 @@ async def proxy(tables: str) -> AsyncIterator[TableProxy]:
     """What stands before that table service: it counts, and fails where it is told to."""
     async with table_proxy(tables) as proxy:
         yield proxy
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> "AsyncIterator[Browser]":
+    """A Chromium for all tests of the page."""
+    from playwright.async_api import async_playwright  # noqa: PLC0415 (other tests do without)
+
+    command = ["sh", str(Path(__file__).parents[1] / "scripts/chromium")]
+    found = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603, ASYNC221 (before all tests)
+    async with async_playwright() as playwright:
+        path = found.stdout.strip()
+        browser = await playwright.chromium.launch(
+            executable_path=path, args=["--no-sandbox", "--disable-gpu", "--disable-lcd-text"]
+        )
+        yield browser
+        await browser.close()

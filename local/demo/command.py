@@ -53,7 +53,7 @@ async def _run(devices: int, seed: int, *, stay: bool) -> list[Any]:
                 running_stack(Path(folder), tables, clock, function_key=key, notifies=True) as stack,
                 Answers(tables) as answers,
             ):
-                page = f"{stack.api}/fleet?code={key}&every={_EVERY}"
+                page = f"{stack.api}/fleet?every={_EVERY}#key={key}"
                 screen.say(f"The page: {page}")
                 await _doctor(stack, clock, key, screen)
                 await Rollout(stack, clock, answers, screen, devices=devices, seed=seed).play()

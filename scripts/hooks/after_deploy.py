@@ -102,7 +102,7 @@ def after_deploy(environment: Mapping[str, str], wait: Callable[[float], None] =
     except HookError as error:
         started = f"resync was not started: {error}. It starts by its schedule; by hand: docs/operating.md, Resync now"
     return f"""{started}
-page      {url}/api/fleet?code=KEY
+page      {url}/api/fleet#key=KEY
 its KEY   {key}
 {commands(environment, key, is_windows=os.name == "nt")}"""
 

@@ -1,6 +1,7 @@
 """The HTTP triggers of the app, as one Blueprint: which route answers what, and who may ask."""
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import Final, Protocol
 
 import azure.functions as func
@@ -8,6 +9,7 @@ import azure.functions as func
 from status_app.http import routes
 from status_app.http.methods import METHODS, Trigger, served
 from status_app.http.page import fleet_page
+from status_app.http.responses import is_known
 from status_app.queries import Fleet
 from status_app.queries.exposition import Exposition
 from status_app.queries.health import Health
@@ -73,7 +75,7 @@ def http_blueprint(asked: Callable[[], Asked]) -> func.Blueprint:
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]  # the library has no annotation there
     for name, path, answer, level in ROUTES:
         _add(blueprint, name, path, _asking(answer, asked), level)
-    _add(blueprint, "fleet", "fleet", _page, _KEY)
+    _add(blueprint, "fleet", "fleet", _page, _ANYBODY)
     return blueprint
 
 
@@ -89,7 +91,9 @@ def _asking(answer: _Answer, asked: Callable[[], Asked]) -> Trigger:
     return trigger
 
 
-async def _page(req: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (a binding)
-    """The page that shows the fleet to a person."""
+async def _page(req: func.HttpRequest) -> func.HttpResponse:
+    """The page that shows the fleet to a person. It holds no data, so it takes no key."""
     page = fleet_page()
+    if is_known(page.headers["ETag"], req.headers.get("if-none-match", "")):
+        return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=dict(page.headers))
     return func.HttpResponse(page.body, headers=dict(page.headers))

@@ -42,7 +42,8 @@ def fleet_page() -> Page:
         "Content-Security-Policy": _POLICY.format(script=_digest(script), style=_digest(style)),
         "Referrer-Policy": "no-referrer",
         "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-store",  # its address holds a key
+        "Cache-Control": "no-cache",
+        "ETag": f'"{hashlib.sha256(body.encode()).hexdigest()[:32]}"',
     }
     return Page(body.encode(), MappingProxyType(headers))
 

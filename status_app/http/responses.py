@@ -73,7 +73,7 @@ async def answered(
         _log.warning("%s", error)
         return problem(HTTPStatus.SERVICE_UNAVAILABLE, "the table service does not answer now: try again later")
     headers["ETag"] = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    if _is_known(headers["ETag"], request.headers.get("if-none-match", "")):
+    if is_known(headers["ETag"], request.headers.get("if-none-match", "")):
         return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
     return func.HttpResponse(body, headers=headers, mimetype=kind)
 
@@ -92,5 +92,6 @@ def plain(status: HTTPStatus, body: Mapping[str, Any], mimetype: str = _JSON) ->
     return func.HttpResponse(json.dumps(body), status_code=status, headers=headers, mimetype=mimetype)
 
 
-def _is_known(etag: str, condition: str) -> bool:
+def is_known(etag: str, condition: str) -> bool:
+    """Whether a tag is among those of `If-None-Match`, weak ones included."""
     return condition.strip() == "*" or etag in _TAG.findall(condition)

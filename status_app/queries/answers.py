@@ -18,7 +18,7 @@ from status_app.storage.columns import (
 )
 from status_app.storage.keys import DEVICE, MODULE, module_key, module_name
 from status_app.telemetry.logs import log
-from status_core import EDGE_AGENT, Rollout
+from status_core import EDGE_AGENT, Reason, Rollout, known_reason
 
 type Answer = dict[str, Any]
 """A JSON object."""
@@ -87,12 +87,20 @@ def device_answer(
         if key in rows and rows[key].get("State") == state
     }
     modules = readable((key for key in rows if key.startswith(MODULE)), module, named)
+    summary = device_summary(device_id, rows[DEVICE])
     return {
-        **device_summary(device_id, rows[DEVICE]),
+        **summary,
         "standings": {deployment: how_far.value for deployment, (how_far, _) in standings.items()},
         "moduleStates": sorted(modules, key=lambda module: str(module["module"])),
         "evidence": evidence,
+        "advice": _advice(part["reason"] for part in (summary, *modules)),
     }
+
+
+def _advice(words: Iterable[str]) -> Answer:
+    """What to do about reasons, by their words. Of one that this release does not know, nothing is said."""
+    reasons = {word: known_reason(word) for word in words}
+    return {word: reason.advice for word, reason in reasons.items() if reason not in (None, Reason.AS_DESIRED)}
 
 
 def _evidence(transition: Mapping[str, Any]) -> tuple[str, str, Any]:

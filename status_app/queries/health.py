@@ -64,22 +64,26 @@ class Health:
         heartbeats: Where they are read.
         schedules: The schedule of each timer.
         clock: The time, in UTC.
-        hub: The short name of the IoT hub.
         targets: How the targets of news are, by name.
+        hub: The short name of the IoT hub.
+        fleet: What people call the fleet.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 (the names keyword-only)
         self,
         heartbeats: Heartbeats,
         schedules: Mapping[str, str],
         clock: Callable[[], datetime],
-        hub: str,
         targets: Callable[[], Awaitable[Mapping[str, TargetHealth]]],
+        *,
+        hub: str,
+        fleet: str,
     ) -> None:
         self._heartbeats = heartbeats
         self._schedules = schedules
         self._clock = clock
         self._hub = hub
+        self._name = fleet
         self._targets = targets
         self._kept: tuple[datetime, asyncio.Task[Answer]] | None = None
 
@@ -109,6 +113,7 @@ class Health:
             "status": problems[0] if problems else OK,
             "problems": problems,
             "hub": self._hub,
+            "fleet": self._name,
             "version": VERSION,
             "checkedAt": show_time(now),
             "lagSeconds": None if trigger is None else trigger.lag,

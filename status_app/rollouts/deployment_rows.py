@@ -305,6 +305,24 @@ class DeploymentRows:
         with table_errors():
             await self._client.delete_entity(_PARTITION, event.row_key)
 
+    async def delete(self, deployment: str) -> bool:
+        """Delete all that is kept of a deployment. Nothing, and False, where an event of it is not sent yet.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        part = key_part(deployment)
+        own = f"RowKey eq 'deployment|{part}' or RowKey eq '{_listing_key(deployment)}'"
+        parts = (f"(RowKey ge '{kind}|{part}|' and RowKey lt '{kind}|{part}}}')" for kind in ("event", "progress"))
+        query = f"PartitionKey eq '{_PARTITION}' and ({' or '.join((own, *parts))})"
+        with table_errors():
+            keys = [str(row["RowKey"]) async for row in self._client.query_entities(query, select=["RowKey"])]
+            if any(key.startswith("event|") for key in keys):
+                return False
+            deletions = [(TransactionOperation.DELETE, {"PartitionKey": _PARTITION, "RowKey": key}) for key in keys]
+            await transaction.submit(self._client, deletions)
+        return True
+
 
 def _of_one(deployment: str) -> str:
     """The filter of the row of a deployment, and of the hub's list."""

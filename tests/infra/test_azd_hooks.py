@@ -252,7 +252,7 @@ def test_after_a_deployment_resync_is_started_once(folder: Path, host: Host, she
 
 def test_after_a_deployment_it_says_where_the_app_is_and_what_comes_next(folder: Path, host: Host) -> None:
     said = run("postdeploy", folder, DEPLOYMENT_STATUS_URL=host.url).said
-    assert f"{host.url}/api/fleet?code=KEY" in said
+    assert f"{host.url}/api/fleet#key=KEY" in said
     assert "az functionapp keys list --resource-group rg-app --name func-1 --query functionKeys.default" in said
     assert "export TwinChanges__fullyQualifiedNamespace='evhns.servicebus.windows.net'" in said
     assert 'export DEPLOYMENT_STATUS_KEY="$(az functionapp keys list --resource-group rg-app ' in said

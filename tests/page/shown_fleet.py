@@ -1,17 +1,16 @@
-"""The app with its page, over a table service that can fail, and a real Chromium that looks at it."""
+"""The app with its page, over a table service that can fail, as a real Chromium shows it."""
 
 import json
-import subprocess
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import quote
 
-from playwright.async_api import Browser, Page, async_playwright, expect
+from playwright.async_api import Browser, Page, expect
 
 from local.stack import Stack, running_stack
 from local.tables import TableProxy, table_proxy
@@ -20,20 +19,57 @@ ROOT: Final = Path(__file__).parents[2]
 KEY: Final = "key/of+tests="
 START: Final = datetime(2024, 5, 2, 9, 10, tzinfo=UTC)
 """Soon after the times of the cases, so that nothing in them is stuck yet."""
-_FLAGS: Final = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+HIDDEN: Final = """(hidden) => {
+    Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+"""What a browser says to a page whose tab is hidden: a headless one hides none."""
+
+
+@asynccontextmanager
+async def opened(
+    browser: Browser, address: str | None, *, width: int = 1280, quiet: bool = True, **context: Any
+) -> AsyncIterator[Page]:
+    """A window of its own, with the page where there is an address. `page.clock` can move its timers on.
+
+    Where it is quiet, no error may show up in its console.
+    """
+    errors: list[str] = []
+    window = await browser.new_context(viewport={"width": width, "height": 900}, **context)
+    page = await window.new_page()
+    page.set_default_timeout(30_000)
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    await page.clock.install()
+    if address is not None:
+        await page.goto(address)
+        await answered(page)
+    try:
+        yield page
+    finally:
+        await window.close()
+    assert not quiet or errors == []
+
+
+async def answered(page: Page) -> None:
+    """Wait until each part of the page has its first answer."""
+    await expect(page.get_by_text("Loading", exact=True).locator("visible=true")).to_have_count(0, timeout=30_000)
+
+
+async def follow(page: Page, fragment: str) -> None:
+    """Go to another address of the page, and wait for its answers."""
+    await page.evaluate("(fragment) => { location.hash = fragment; }", fragment)
+    await answered(page)
+
+
+def address_of(stack: Stack, fragment: str = "") -> str:
+    """The address of the page, with its key, or with another fragment."""
+    return f"{stack.api}/fleet#{fragment or f'key={quote(KEY, safe="")}'}"
 
 
 @dataclass
 class Shown:
-    """A fleet, and the browser that shows it.
+    """A fleet of a few devices, and the browser that shows it.
 
     Attributes:
         now: The time of the app; the page has it from the answers.
@@ -47,7 +83,7 @@ class Shown:
     @property
     def address(self) -> str:
         """The address of the page, with its key."""
-        return f"{self.stack.api}/fleet?code={KEY.replace('+', '%2B')}"
+        return address_of(self.stack)
 
     async def put(self, device_id: str, case: str, change: Callable[[dict[str, Any]], object] | None = None) -> None:
         """Put the twin of a case into the hub, and wait until the app has seen it."""
@@ -64,36 +100,17 @@ class Shown:
         await self.stack.host.run_timer("flag_stuck")
 
     @asynccontextmanager
-    async def page(
-        self, *, width: int = 1200, opened: bool = True, quiet: bool = True, **context: Any
-    ) -> AsyncIterator[Page]:
-        """A window of its own, with the page where it is opened. `page.clock` can move its timers on.
-
-        Where it is quiet, no error may show up in its console.
-        """
-        errors: list[str] = []
-        window = await self.browser.new_context(viewport={"width": width, "height": 900}, **context)
-        page = await window.new_page()
-        page.set_default_timeout(20_000)
-        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        await page.clock.install()
-        if opened:
-            await page.goto(self.address)
-            await answered(page)
-        try:
+    async def page(self, *, opens: bool = True, **options: Any) -> AsyncIterator[Page]:
+        """A window with the page of the fleet, where it opens."""
+        async with opened(self.browser, self.address if opens else None, **options) as page:
             yield page
-        finally:
-            await window.close()
-        assert not quiet or errors == []
 
 
 @asynccontextmanager
-async def shown_fleet(behind: str) -> AsyncIterator[Shown]:
-    """Run all of it, over a table service."""
+async def shown_fleet(behind: str, browser: Browser) -> AsyncIterator[Shown]:
+    """Run the app over a table service."""
     with tempfile.TemporaryDirectory() as folder:
-        async with table_proxy(behind) as tables, async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=chromium(), args=_FLAGS)
+        async with table_proxy(behind) as tables:
             stack_of: list[Shown] = []
             clock = lambda: stack_of[0].now if stack_of else START  # noqa: E731 (the fleet has the time)
             async with running_stack(Path(folder), tables.connection_string, clock, function_key=KEY) as stack:
@@ -101,17 +118,3 @@ async def shown_fleet(behind: str) -> AsyncIterator[Shown]:
                 for timer in ("flag_stuck", "resync"):
                     await stack.host.run_timer(timer)
                 yield stack_of[0]
-            await browser.close()
-
-
-async def answered(page: Page) -> None:
-    """Wait until each part of the page has its first answer."""
-    await expect(page.get_by_text("Loading").locator("visible=true")).to_have_count(0)
-
-
-@cache
-def chromium() -> str:
-    """The path of a Chromium."""
-    command = ["sh", str(ROOT / "scripts/chromium")]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603 (a fixed command)
-    return result.stdout.strip()

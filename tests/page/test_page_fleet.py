@@ -1,4 +1,4 @@
-"""What the page shows of a fleet: deployments, what is stuck, what will be, and the history of a device."""
+"""What the page shows of a few devices: what needs a person, deployments, what is not done yet, and one device."""
 
 import re
 from collections.abc import AsyncIterator
@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import expect
-from shown_fleet import Shown, shown_fleet
+from playwright.async_api import Browser, expect
+from shown_fleet import Shown, answered, follow, shown_fleet
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 CASES = {
     "edge-1": "003",
     "edge-2": "003",
@@ -21,102 +21,193 @@ CASES = {
 }
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def shown(tables: str) -> AsyncIterator[Shown]:
-    """Devices in all sorts of states: four are stuck, another will be in 14 minutes."""
-    async with shown_fleet(tables) as fleet:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def shown(tables: str, browser: Browser) -> AsyncIterator[Shown]:
+    """Devices in all sorts of states: four are stuck, one of them by two modules, another will be in 14 minutes."""
+    async with shown_fleet(tables, browser) as fleet:
 
         def late(twin: dict[str, Any]) -> None:
             for section in twin["properties"].values():
                 section["$metadata"]["$lastUpdated"] = fleet.now.isoformat()
 
+        def twice(twin: dict[str, Any]) -> None:
+            for section in twin["properties"].values():
+                section["modules"]["m2"] = section["modules"]["m1"]
+
         for device, case in CASES.items():
-            await fleet.put(device, case)
+            await fleet.put(device, case, twice if device == "edge-4" else None)
         await fleet.pass_time(minutes=20)
         await fleet.put("edge-8", "052", late)
         await fleet.pass_time(minutes=1)
         yield fleet
 
 
-async def test_each_deployment_has_a_bar_and_a_count_by_state(shown: Shown) -> None:
+async def test_a_deployment_has_a_bar_with_a_table_of_its_states(shown: Shown) -> None:
     async with shown.page() as page:
         deployment = page.locator(".deployment")
         await expect(deployment.locator("h3")).to_have_text("at-scale1")
-        await expect(deployment.locator(".share")).to_contain_text("3 of 8 successful (37 %)")
-        await expect(deployment.locator(".share")).to_contain_text(re.compile(r"4 stuck counted \d+ s ago"))
-        await expect(deployment.locator(".legend li")).to_have_text(
-            ["successful 3", "in progress 1", "pending 1", "module failed 2", "invalid 1"]
-        )
-        await expect(deployment.get_by_role("img")).to_have_accessible_name(
-            "3 successful, 1 in progress, 1 pending, 2 module failed, 1 invalid"
-        )
+        await expect(deployment.locator(".share")).to_have_text("3 of 8 successful (37 %)")
+        rows = deployment.get_by_role("table", name="Devices by state").get_by_role("row")
+        states = ["successful3", "pending1", "in progress1", "module failed2", "invalid1", "stuck4"]
+        await expect(rows).to_have_text(states)
+        await expect(deployment.locator(".bar .part")).to_have_count(5)
 
 
-async def test_an_opened_deployment_shows_the_counters_of_iot_hub_beside_ours(shown: Shown) -> None:
+async def test_a_number_leads_to_its_devices_and_back(shown: Shown) -> None:
     async with shown.page() as page:
-        await page.get_by_role("button", name="at-scale1").click()
-        await expect(page.locator(".counters tbody tr")).to_have_text(
-            ["applied\t8\t8", "successful\t3\t5", "failing\t4\t2", "stuck\t4\tnot counted"], use_inner_text=True
-        )
+        counts = page.get_by_role("table", name="Devices by state")
+        await counts.get_by_role("row", name="module failed").get_by_role("link").click()
+        devices = page.get_by_role("region", name="Devices 2")
+        await expect(devices.locator("tbody .device")).to_have_text(["edge-4", "edge-8"])
+        await expect(page).to_have_url(re.compile(r"#devices\?deployment=at-scale1&state=module_failed$"))
+        await page.get_by_role("button", name="deployment at-scale1").click()
+        await expect(page).to_have_url(re.compile(r"#devices\?state=module_failed$"))
+        await page.get_by_label("State").focus()
+        await page.get_by_label("State").select_option("invalid")
+        await expect(page.get_by_role("region", name="Devices 1").locator(".device")).to_have_text(["edge-5"])
+        await expect(page.get_by_label("State")).to_be_focused()
+        await page.get_by_role("link", name="Back to the fleet").click()
+        await expect(page.get_by_role("region", name="Needs a person")).to_be_visible()
 
 
-async def test_an_opened_deployment_lists_its_devices_by_state(shown: Shown) -> None:
+async def test_failing_devices_come_first_and_each_once(shown: Shown) -> None:
     async with shown.page() as page:
-        await page.get_by_role("button", name="at-scale1").click()
-        devices = page.locator(".devices .device")
-        await expect(devices).to_have_count(8)
-        states = page.get_by_role("group", name="Devices in the state")
-        await states.get_by_role("button", name="module failed").click()
-        await expect(devices).to_have_text(["edge-4", "edge-8"])
-        await expect(states.get_by_role("button", pressed=True)).to_have_text("module failed 2")
+        await follow(page, "devices")
+        names = await page.locator("tbody .device").all_inner_texts()
+        assert sorted(names[:4]) == ["edge-4", "edge-5", "edge-6", "edge-7"]
+        assert names[4:] == ["edge-8", "edge-1", "edge-2", "edge-3"]
 
 
-async def test_what_is_stuck_longest_comes_first(shown: Shown) -> None:
+async def test_a_deployment_shows_the_counters_of_iot_hub_beside_ours(shown: Shown) -> None:
     async with shown.page() as page:
-        stuck = page.get_by_role("region", name="Stuck 4")
-        names = await stuck.locator(".who").all_inner_texts()
-        lengths = await stuck.locator(".figure time").evaluate_all("all => all.map((time) => time.dateTime)")
-        assert sorted(name.split()[0] for name in names) == ["edge-4", "edge-5", "edge-6", "edge-7"]
-        assert lengths == sorted(lengths)
+        await page.get_by_role("link", name="at-scale1").click()
+        await answered(page)
+        rows = page.locator(".counters tbody tr")
+        cells = await rows.evaluate_all("rows => rows.map((row) => [...row.cells].map((cell) => cell.lastChild.data))")
+        assert ["applied", "8", "8"] in cells
+        assert ["successful", "3", "5"] in cells
+        assert ["stuck", "4", "not counted"] in cells
+        await expect(page.get_by_role("region", name="Causes 4 devices, 4 causes")).to_be_visible()
 
 
-async def test_a_row_opens_to_its_evidence(shown: Shown) -> None:
+async def test_the_progress_of_a_deployment_is_a_picture_with_a_table_behind_it(shown: Shown) -> None:
     async with shown.page() as page:
-        row = page.get_by_role("region", name="Stuck 4").locator("tbody").filter(has_text="edge-4")
-        await row.get_by_role("button", name="m1").click()
-        await expect(row.locator(".message")).to_contain_text("m1 is backoff (exit code 139) and should be running.")
-        comparison = row.locator(".evidence tr").filter(has_text="runtimeStatus")
+        progress = page.locator(".progress")
+        await expect(progress.locator(".picture .line.successful")).to_have_attribute("d", re.compile("^M0 "))
+        await progress.get_by_text("Progress as a table").click()
+        row = progress.locator(".points tbody tr").first
+        await expect(row.get_by_role("cell").nth(1)).to_contain_text("8")
+        await expect(row.get_by_role("cell").nth(2)).to_contain_text("3")
+
+
+async def test_what_is_not_done_yet_is_not_called_stuck(shown: Shown) -> None:
+    async with shown.page() as page:
+        rest = page.get_by_role("region", name="Not done yet 1 device, within the normal time")
+        await expect(rest.locator("li")).to_contain_text("wrong status m1: unhealthy")
+        await expect(rest.locator("time")).to_have_text(re.compile("1[34] min"))  # it runs
+        await rest.get_by_text("1 device", exact=True).click()
+        await expect(rest.locator(".device")).to_have_text("edge-8")
+
+
+async def test_a_device_has_its_images_what_to_do_and_its_evidence(shown: Shown) -> None:
+    async with shown.page() as page:
+        await page.get_by_role("link", name="edge-4").click()
+        dialog = page.get_by_role("dialog", name="edge-4")
+        module = dialog.locator(".modules tbody").first
+        await expect(module.locator(".who")).to_contain_text("m1")
+        await expect(module.locator("td.figure").first).to_contain_text("139")
+        await expect(dialog.get_by_text("What to do: Read the logs of the module.")).to_be_visible()
+        await module.get_by_text("Evidence", exact=True).click()
+        comparison = module.locator(".evidence tbody tr").filter(has_text="runtimeStatus")
         await expect(comparison).to_contain_text("properties.reported.modules.m1.runtimeStatus")
-        await expect(comparison).to_contain_text("backoff")
         await expect(comparison).to_contain_text("properties.desired.modules.m1.status")
 
 
-async def test_what_gets_stuck_within_the_hour_is_told(shown: Shown) -> None:
+async def test_an_image_that_should_run_is_shown_beside_the_one_that_runs(shown: Shown) -> None:
+    await shown.put("edge-9", "026", lambda twin: twin["properties"]["reported"]["modules"]["m1"]["settings"].update(
+        image="registry.example.com/old:1"
+    ))  # fmt: skip
     async with shown.page() as page:
-        soon = page.get_by_role("region", name="Stuck within the hour 1")
-        await expect(soon.locator(".who")).to_contain_text("edge-8 m1")
-        await expect(soon.locator(".reason span")).to_have_text("unhealthy")
-        await expect(soon.locator(".figure time")).to_have_text(re.compile("1[34] min"))  # it runs
+        await follow(page, "?device=edge-9")
+        image = page.locator(".modules tbody").filter(has_text="m1").locator(".image")
+        await expect(image).to_contain_text("runs registry.example.com/old:1")
+        await expect(image).to_contain_text("should run")
+    shown.stack.iot_hub.registry.delete("edge-9")
+    await shown.stack.drained()
 
 
-async def test_the_timeline_of_a_device_has_its_transitions_newest_first(shown: Shown) -> None:
+async def test_the_history_is_folded_by_look_and_comes_newest_first(shown: Shown) -> None:
     async with shown.page() as page:
-        await page.get_by_role("region", name="Stuck 4").get_by_role("button", name="edge-4").click()
-        dialog = page.get_by_role("dialog", name="edge-4")
-        newest = dialog.locator(".timeline > li").first
-        await expect(newest.locator(".what")).to_have_text("m1 stuck after 15 min unsettled")
-        await expect(newest.locator(".why")).to_contain_text("backoff")
-        sequences = await dialog.locator(".timeline summary").all_inner_texts()
-        numbers = [int(text.rsplit(maxsplit=1)[1]) for text in sequences]
-        assert numbers == list(range(len(numbers), 0, -1))
-        await newest.get_by_text("Evidence of transition").click()
-        await expect(newest.locator(".evidence")).to_contain_text("properties.reported.modules.m1.runtimeStatus")
+        await page.get_by_role("link", name="edge-4").click()
+        history = page.get_by_role("dialog").get_by_role("region", name="History")
+        newest = history.locator("ol > li").first
+        await expect(newest.locator(".what").first).to_have_text(re.compile("stuck after 15 min not as desired"))
+        looks, transitions = history.locator("ol > li"), history.get_by_text(re.compile(r"^Transition \d+,"))
+        assert await looks.count() < await transitions.count()
+        texts = await transitions.all_text_contents()
+        assert len(texts) == len({re.findall(r"\d+", text)[0] for text in texts})
+        times = await looks.locator(".when time:first-child").evaluate_all("all => all.map((one) => one.dateTime)")
+        assert times == sorted(times, reverse=True)
 
 
 async def test_a_link_opens_a_device_and_the_way_back_closes_it(shown: Shown) -> None:
     async with shown.page() as page:
-        await page.goto(f"{shown.address}#device=edge-5")
+        await follow(page, "devices?stuck=true&device=edge-5")
         dialog = page.get_by_role("dialog", name="edge-5")
         await expect(dialog).to_contain_text("invalid")
         await page.go_back()
         await expect(dialog).to_be_hidden()
+
+
+async def test_a_device_that_is_deleted_while_it_is_open_says_so_and_keeps_its_history(shown: Shown) -> None:
+    await shown.put("edge-gone", "048")
+    async with shown.page(quiet=False) as page:  # the browser says each 404 in its console
+        await follow(page, "?device=edge-gone")
+        dialog = page.get_by_role("dialog", name="edge-gone")
+        await expect(dialog.locator(".modules")).to_be_visible()
+        shown.stack.iot_hub.registry.delete("edge-gone")
+        await shown.stack.drained()
+        await page.clock.run_for(15_000)
+        await expect(dialog).to_contain_text("The device was deleted meanwhile.")
+        await expect(dialog.locator(".modules")).to_be_hidden()
+        await expect(dialog.locator(".history > li").first).to_contain_text("deleted")
+        await expect(page.locator(".banner:visible")).to_have_count(0)
+
+
+async def test_a_search_suggests_and_opens_a_device_or_lists_those_that_begin_so(shown: Shown) -> None:
+    async with shown.page() as page:
+        field = page.get_by_label("Device", exact=True)
+        await field.press_sequentially("edge")
+        await page.clock.run_for(1_000)
+        await expect(page.locator("#found option")).to_have_count(8)
+        await field.press("Enter")
+        await expect(page.get_by_role("region", name="Devices 8")).to_be_visible()
+        await field.fill("edge-3")
+        await field.press("Enter")
+        await expect(page.get_by_role("dialog", name="edge-3")).to_be_visible()
+
+
+async def test_a_deployment_that_is_over_folds_away(shown: Shown) -> None:
+    async with shown.page(opens=False) as page:
+
+        async def superseded(route: Any) -> None:
+            answer = await (await route.fetch()).json()
+            answer["items"][0]["milestones"]["superseded"] = "2024-05-02T09:20:00.000000Z"
+            await route.fulfill(json=answer)
+
+        await page.route("**/deployments?*", superseded)
+        await page.goto(shown.address)
+        await answered(page)
+        part = page.get_by_role("region", name="Deployments")
+        await expect(part.get_by_text("No deployment is applied on any device.")).to_be_visible()
+        await part.get_by_text("1 old deployment").click()
+        await expect(part.locator(".past li")).to_have_text(re.compile("at-scale1 on 8 devices, superseded"))
+
+
+async def test_no_word_of_the_page_is_a_private_one(shown: Shown) -> None:
+    async with shown.page() as page:
+        for place in ("", "deployments/at-scale1", "devices", "?device=edge-4"):
+            await follow(page, place)
+            text = await page.locator("body").inner_text()
+            assert "applied" in text or place in ("", "devices")
+            assert not re.search("credited|unsettled|settled", text)

@@ -1,14 +1,14 @@
-"""The page while time passes: it keeps up, and is honest where it cannot."""
+"""The page while time passes: it keeps up, and never lies about its age."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, Route, expect
-from shown_fleet import KEY, Shown, answered, shown_fleet
+from playwright.async_api import Browser, Locator, Page, Route, expect
+from shown_fleet import HIDDEN, KEY, Shown, answered, follow, shown_fleet
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = pytest.mark.asyncio(loop_scope="session")
 ROUND = 15_000
 """Milliseconds in which the next update comes."""
 SECOND_TRY = 24_000
@@ -16,22 +16,22 @@ SECOND_TRY = 24_000
 ALL = 10**6
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def fleet(tables: str) -> AsyncIterator[Shown]:
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def fleet(tables: str, browser: Browser) -> AsyncIterator[Shown]:
     """A fleet without a device, at first."""
-    async with shown_fleet(tables) as shown:
+    async with shown_fleet(tables, browser) as shown:
         yield shown
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(fleet: Shown) -> AsyncIterator[Page]:
     async with fleet.page() as opened:
         yield opened
 
 
-@pytest_asyncio.fixture(loop_scope="module")
+@pytest_asyncio.fixture(loop_scope="session")
 async def troubled(fleet: Shown) -> AsyncIterator[Page]:
-    """A page whose browser tells in the console what the page tells too."""
+    """A page whose browser says in the console what the page says too."""
     async with fleet.page(quiet=False) as opened:
         yield opened
 
@@ -43,12 +43,18 @@ def requests_of(page: Page) -> list[str]:
     return addresses
 
 
+def outage(page: Page) -> Locator:
+    """The banner, which is in the dialog where that is open."""
+    return page.locator(".outage .banner:visible")
+
+
+def needs(page: Page) -> Locator:
+    """The part of what needs a person."""
+    return page.get_by_role("region", name="Needs a person")
+
+
 async def test_an_empty_fleet_is_said_to_be_empty(page: Page) -> None:
-    for sentence in (
-        "No deployment is credited on any device.",
-        "Nothing is stuck.",
-        "Nothing gets stuck within the hour.",
-    ):
+    for sentence in ("No deployment is applied on any device.", "Nothing is stuck.", "Nothing is under way."):
         await expect(page.get_by_text(sentence)).to_be_visible()
 
 
@@ -56,21 +62,36 @@ async def test_what_is_new_appears_by_itself(page: Page, fleet: Shown) -> None:
     await fleet.put("edge-1", "048")
     await fleet.pass_time(minutes=1)
     await page.clock.run_for(ROUND)
-    await expect(page.locator(".legend li")).to_have_text(["module failed 1"])
-    await expect(page.get_by_text("edge-1")).to_be_visible()
+    await expect(page.get_by_role("table", name="Devices by state")).to_have_text("module failed1")
+    await expect(page.get_by_text("wrong status m1: backoff")).to_be_visible()
     await fleet.pass_time(minutes=20)
     await page.clock.run_for(ROUND)
-    await expect(page.get_by_role("region", name="Stuck 1")).to_contain_text("edge-1 m1")
+    await expect(needs(page)).to_contain_text("m1: backoff, exit code 139")
+    await expect(needs(page).locator(".device")).to_have_text("edge-1")
 
 
 async def test_what_did_not_change_is_not_sent_again(page: Page) -> None:
-    async with page.expect_response("**/modules?stuck=true") as coming:
+    async with page.expect_response("**/causes?*") as coming:
         await page.clock.run_for(ROUND)
     response = await coming.value
     assert response.status == 304
     assert response.request.headers["x-functions-key"] == KEY
-    assert "code=" not in response.url
-    await expect(page.get_by_role("region", name="Stuck 1")).to_contain_text("edge-1 m1")
+    assert KEY not in response.url
+    await expect(needs(page).locator(".device")).to_have_text("edge-1")
+
+
+async def test_an_update_takes_neither_the_focus_nor_what_is_open(page: Page, fleet: Shown) -> None:
+    await follow(page, "?device=edge-1")
+    module = page.locator(".modules tbody").filter(has_text="m1")
+    await module.locator("summary").focus()
+    await page.keyboard.press("Enter")
+    await expect(module.locator(".evidence")).to_be_visible()
+    fleet.stack.iot_hub.registry.patch_reported("edge-1", {"modules": {"m1": {"exitCode": 7}}})
+    await fleet.stack.drained()
+    await page.clock.run_for(ROUND)
+    await expect(module.locator("td.figure").first).to_contain_text("7")
+    await expect(module.locator(".evidence")).to_be_visible()
+    await expect(module.locator("summary")).to_be_focused()
 
 
 async def test_a_paused_page_and_a_hidden_one_ask_for_nothing(page: Page) -> None:
@@ -80,93 +101,87 @@ async def test_a_paused_page_and_a_hidden_one_ask_for_nothing(page: Page) -> Non
     await page.get_by_role("button", name="Paused", pressed=True).click()
     await expect(page.get_by_role("button", name="Pause")).to_have_attribute("aria-pressed", "false")
     await answered(page)
-    await hide(page, hidden=True)
+    await page.wait_for_load_state("networkidle")
+    await page.evaluate(HIDDEN, arg=True)
     before = len(asked)
     await page.clock.run_for(10 * ROUND)
     assert len(asked) == before
-    async with page.expect_response("**/modules?stuck=true"):
-        await hide(page, hidden=False)
+    async with page.expect_response("**/causes?*"):
+        await page.evaluate(HIDDEN, arg=False)
 
 
-async def hide(page: Page, *, hidden: bool) -> None:
-    """What a browser tells a page whose tab is hidden: a headless one hides none."""
-    await page.evaluate(
-        """(hidden) => {
-            Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
-            document.dispatchEvent(new Event("visibilitychange"));
-        }""",
-        hidden,
-    )
-
-
-async def test_tables_that_do_not_answer_are_told_and_asked_ever_more_rarely(troubled: Page, fleet: Shown) -> None:
+async def test_tables_that_do_not_answer_are_said_and_asked_ever_more_rarely(troubled: Page, fleet: Shown) -> None:
     fleet.tables.faults.add("read", 503, ALL)
     try:
         await troubled.clock.run_for(ROUND)
-        alert = troubled.get_by_role("alert")
-        await expect(alert).to_contain_text("The API does not answer as it should (503)")
-        shown = troubled.locator("#banner-shown")
-        await expect(shown).to_contain_text("What is shown is ")
-        await expect(shown).to_contain_text("The next try is in ")
-        await expect(troubled.get_by_role("region", name="Stuck 1")).to_contain_text("edge-1 m1")
+        banner = outage(troubled)
+        await expect(banner).to_contain_text("The app does not answer as it should (503)")
+        await expect(banner).to_contain_text("What is shown is ")
+        await expect(banner).to_contain_text("The next try is in ")
+        await expect(needs(troubled).locator(".device")).to_have_text("edge-1")
+        await expect(needs(troubled)).to_have_class("stale")
+        await expect(needs(troubled).locator(".asof")).to_contain_text("ago: The app does not answer as it should")
         tries = requests_of(troubled)
         await troubled.clock.run_for(ROUND)
         assert tries == []
     finally:
         fleet.tables.faults.clear()
     await troubled.get_by_role("button", name="Try now").click()
-    await expect(troubled.locator("#banner")).to_be_hidden()
+    await expect(outage(troubled)).to_have_count(0)
+    await expect(needs(troubled)).not_to_have_class("stale")
 
 
-async def test_an_app_that_cannot_be_reached_is_told(troubled: Page) -> None:
+async def test_an_outage_is_said_in_a_dialog_too(troubled: Page) -> None:
+    await follow(troubled, "?device=edge-1")
     await troubled.context.set_offline(True)
     await troubled.clock.run_for(ROUND)
-    await expect(troubled.get_by_role("alert")).to_have_text("The API does not answer: it cannot be reached")
+    dialog = troubled.get_by_role("dialog")
+    await expect(dialog.get_by_role("alert")).to_have_text("The app does not answer: it cannot be reached")
+    await expect(dialog.get_by_role("region", name="Now")).to_have_class("stale")
     await troubled.context.set_offline(False)
     await troubled.clock.run_for(SECOND_TRY)
-    await expect(troubled.locator("#banner")).to_be_hidden()
+    await expect(outage(troubled)).to_have_count(0)
 
 
-async def test_a_key_that_is_refused_is_told_and_not_tried_again(troubled: Page) -> None:
-    async def with_another_key(route: Route) -> None:
-        await route.continue_(headers={**route.request.headers, "x-functions-key": "another"})
+@pytest.mark.parametrize(("status", "sentence"), [(429, "is asked too often (429)"), (500, "as it should (500)")])
+async def test_an_error_of_the_host_is_said_and_waits_as_long_as_it_asks(
+    troubled: Page, status: int, sentence: str
+) -> None:
+    async def refused(route: Route) -> None:
+        await route.fulfill(status=status, body="busy", headers={"Retry-After": "120"})
 
-    await troubled.route("**/api/*", with_another_key)
+    await troubled.route("**/api/causes*", refused)
     await troubled.clock.run_for(ROUND)
-    await expect(troubled.get_by_role("alert")).to_contain_text("The API refuses the key (401).")
+    await expect(troubled.get_by_role("alert").filter(visible=True)).to_contain_text(sentence)
+    await expect(outage(troubled)).to_contain_text("The next try is in ")  # all have been asked
+    tries = requests_of(troubled)
+    await troubled.clock.run_for(100_000)
+    assert tries == []
+    await troubled.unroute("**/api/causes*")
+    await troubled.clock.run_for(40_000)
+    await expect(outage(troubled)).to_have_count(0)
+
+
+async def test_an_answer_that_never_comes_is_given_up(fleet: Shown) -> None:
+    async with fleet.page(quiet=False) as page:
+        # The browser's own clock ends a request: the page's is not the one that counts there.
+        await page.evaluate("AbortSignal.timeout = () => AbortSignal.abort(new DOMException('', 'TimeoutError'))")
+        await page.clock.run_for(ROUND)
+        alert = page.get_by_role("alert").filter(visible=True)
+        await expect(alert).to_have_text("The app does not answer: nothing came in 20 s")
+        await expect(needs(page).locator(".device")).to_have_text("edge-1")
+
+
+async def test_a_key_that_is_refused_is_asked_for_and_not_tried_again(troubled: Page) -> None:
+    await troubled.evaluate("sessionStorage.setItem('key', 'another')")
+    await troubled.clock.run_for(ROUND)
+    await expect(troubled.locator("#key")).to_contain_text("The app refuses this key.")
     tries = requests_of(troubled)
     await troubled.clock.run_for(100 * ROUND)
     assert tries == []
-    await troubled.unroute("**/api/*")
-    await troubled.get_by_role("button", name="Try now").click()
-    await expect(troubled.locator("#banner")).to_be_hidden()
-
-
-async def test_the_page_itself_needs_the_key(fleet: Shown) -> None:
-    async with fleet.page(opened=False) as page:
-        assert (await page.request.get(f"{fleet.stack.api}/fleet")).status == 401
-        assert (await page.request.get(fleet.address)).status == 200
-
-
-async def test_a_list_that_is_cut_off_says_so_and_offers_more(fleet: Shown) -> None:
-    for number in range(2, 6):
-        await fleet.put(f"edge-{number}", "048")
-    await fleet.pass_time(minutes=20)
-
-    async def two_at_a_time(route: Route) -> None:
-        await route.continue_(url=f"{route.request.url}&limit=2")
-
-    async with fleet.page(opened=False) as page:
-        await page.route("**/modules?stuck=true*", two_at_a_time)
-        await page.goto(fleet.address)
-        stuck = page.get_by_role("region", name="Stuck 2+")
-        await expect(stuck).to_contain_text("Cut off after 2: there are more.")
-        await stuck.get_by_role("button", name="Show more").click()
-        await page.get_by_role("region", name="Stuck 4+").get_by_role("button", name="Show more").click()
-        stuck = page.get_by_role("region", name="Stuck 5", exact=True)
-        await expect(stuck.locator(".who")).to_have_count(5)
-        await expect(stuck.get_by_role("button", name="Show more")).to_be_hidden()
-        await expect(stuck.get_by_role("heading")).to_be_focused()
+    await troubled.get_by_label("Key").fill(KEY)
+    await troubled.keyboard.press("Enter")
+    await expect(outage(troubled)).to_have_count(0)
 
 
 async def test_a_banner_says_when_a_timer_is_silent_and_goes_when_it_runs_again(fleet: Shown) -> None:

@@ -145,7 +145,8 @@ async def test_a_schedule_of_its_own_has_periods_of_its_own(tables: str) -> None
 async def test_the_details_name_the_hub_the_version_and_the_lag(app: App) -> None:
     await run(app, Source.ON_TWIN_CHANGES, enqueued=[app.now - 2 * MINUTE])
     found = await details(app)
-    assert (found["hub"], found["version"], found["lagSeconds"]) == ("hub1", VERSION, 120)
+    assert (found["hub"], found["fleet"], found["version"]) == ("hub1", "hub1", VERSION)
+    assert found["lagSeconds"] == 120
     assert found["lastEventAt"] == "2024-05-02T09:08:00.000000Z"
     assert found["checkedAt"] == found["heartbeats"]["on_twin_changes"]["ranAt"]
 

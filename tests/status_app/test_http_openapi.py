@@ -89,18 +89,18 @@ async def test_a_device_of_any_legal_id_is_found_by_its_percent_encoded_path(sta
     assert sorted(found) == sorted(IDS[:-1])
 
 
-async def test_every_route_but_health_answers_nothing_without_the_key(stack: Stack) -> None:
+async def test_every_route_but_health_and_the_page_answers_nothing_without_the_key(stack: Stack) -> None:
     functions = {
         function.trigger["route"]: function
         for function in stack.host.functions.values()
         if function.trigger["type"] == "httpTrigger"
     }
     levels = {route: str(function.trigger["authLevel"]).lower() for route, function in functions.items()}
-    assert {route for route, level in levels.items() if level != "function"} == {"health"}
-    assert levels["health"] == "anonymous"
+    assert {route for route, level in levels.items() if level != "function"} == {"health", "fleet"}
+    assert levels["health"] == levels["fleet"] == "anonymous"
     before = len(stack.host.invocations)
     async with aiohttp.ClientSession() as session:
-        for route in functions.keys() - {"health"}:
+        for route in functions.keys() - {"health", "fleet"}:
             url = f"{stack.api}/{re.sub('{.*?}', 'edge-01', route)}"
             for headers, query in (
                 ({}, ""),

@@ -172,7 +172,7 @@ async def test_a_device_is_told_with_its_modules_and_their_evidence_in_two_reque
     assert missing.status == 404
     summary = next(item for item in await listed(app.services.fleet(), routes.devices))
     assert summary == {
-        name: value for name, value in answer.items() if name not in ("moduleStates", "standings", "evidence")
+        name: value for name, value in answer.items() if name not in ("moduleStates", "standings", "evidence", "advice")
     }
     assert [module["module"] for module in answer["moduleStates"]] == ["$edgeHub", "m1"]
     module = answer["moduleStates"][1]

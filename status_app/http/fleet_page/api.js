@@ -1,5 +1,6 @@
 // The API beside this page. What did not change is not sent again: each answer is kept with its ETag.
 
+import { key } from "./key.js";
 import { setClock } from "./times.js";
 
 /**
@@ -10,6 +11,7 @@ import { setClock } from "./times.js";
  * @typedef {Schemas["DeviceSummary"]} DeviceSummary
  * @typedef {Schemas["Module"]} Module
  * @typedef {Schemas["Transition"]} Transition
+ * @typedef {Schemas["Cause"]} Cause
  * @typedef {Schemas["Deployment"]} Deployment
  * @typedef {Schemas["DeploymentSummary"]} DeploymentSummary
  * @typedef {Schemas["HealthDetails"]} HealthDetails
@@ -20,7 +22,6 @@ import { setClock } from "./times.js";
 
 const KEPT = 200; // answers
 const PATIENCE = 20_000; // milliseconds
-const key = new URLSearchParams(location.search).get("code"); // stays in the address, and goes nowhere but the header
 /** @type {Map<string, Kept>} */
 const answers = new Map(); // by address, the one used last at the end
 
@@ -41,7 +42,7 @@ export class ApiError extends Error {
 export const isUnknown = (error) => error instanceof ApiError && error.status === 404;
 
 /**
- * The path of a device or a deployment.
+ * The path of a device, a deployment or a cause.
  *
  * @param {string} list
  * @param {string} id
@@ -78,14 +79,21 @@ export async function get(path, parameters = {}) {
 async function answer(url, kept) {
   /** @type {Record<string, string>} */
   const headers = { Accept: "application/json" };
-  if (key !== null) headers["x-functions-key"] = key;
+  const given = key();
+  if (given !== null) headers["x-functions-key"] = given;
   if (kept?.etag) headers["If-None-Match"] = kept.etag;
+  let response;
   try {
-    return await fetch(url, { headers, cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
+    response = await fetch(url, {
+      headers, cache: "no-store", redirect: "manual", signal: AbortSignal.timeout(PATIENCE),
+    });
   } catch (error) {
     const late = error instanceof DOMException && error.name === "TimeoutError";
     throw new ApiError(0, late ? `nothing came in ${PATIENCE / 1000} s` : "it cannot be reached");
   }
+  // What signs people in stands before the app, and sends those away who are not signed in any more.
+  if (response.type === "opaqueredirect") throw new ApiError(0, "the sign-in is over: load this page again");
+  return response;
 }
 
 /**

@@ -1,257 +1,131 @@
-// The deployments: how far each has come, and, opened, IoT Hub's counters beside ours, the reasons and the devices.
+// Deployments: how far each has come. What is not complete comes first, and what is over folds away.
 
-import { get, isUnknown, pathOf } from "./api.js";
-import { deviceButton } from "./device_button.js";
-import { disclosure } from "./disclosure.js";
-import { headOf, make, named, setText, showRows, within } from "./dom.js";
-import { facts } from "./facts.js";
-import { List } from "./lists.js";
-import { inOrder, mark, stateBadge, stuckBadge, words } from "./states.js";
-import { age, time } from "./times.js";
-
-/**
- * @typedef {import("./api.js").Deployment} Deployment
- * @typedef {import("./api.js").DeploymentSummary} DeploymentSummary
- * @typedef {import("./api.js").DeviceSummary} DeviceSummary
- * @typedef {import("./main.js").App} App
- * @typedef {[state: string, count: number]} StateCount
- */
+import { get } from "./api.js";
+import { link, make, named, part, setText, showRows, within } from "./dom.js";
+import { bar } from "./pictures.js";
+import { progress } from "./progress.js";
+import { deploymentAddress, devicesWhere } from "./route.js";
+import { counted, figure, inOrder, lookOf, stateBadge, stuckBadge, words } from "./states.js";
+import { age } from "./times.js";
 
 /**
- * The list of the deployments.
- *
- * @param {Element} section
- * @param {App} app
- * @returns {List<DeploymentSummary>}
+ * @typedef {import("./api.js").DeploymentSummary} Summary
+ * @typedef {import("./updates.js").Source} Source
  */
-export function deployments(section, app) {
-  return new List({
-    section,
-    rows: within(section, ".deployments"),
-    path: "deployments",
-    keyOf: (item) => item.deploymentId,
-    makeRow: (item) => deployment(item.deploymentId, app),
-    order: (a, b) => Number(a.devices === 0) - Number(b.devices === 0), // what is in force comes first
-    empty: "No deployment is credited on any device.",
-    reload: () => app.updates.now(),
-  });
-}
 
-/**
- * @param {string} id
- * @param {App} app
- */
-function deployment(id, app) {
-  const button = make("button", { type: "button", class: "opener" }, named(id));
-  const about = make("p", { class: "share" });
-  const bar = make("div", { class: "bar", role: "img" });
-  const legend = make("ul", { class: "legend" });
-  const detail = make("div", { class: "detail" });
-  const opened = opening(id, detail, app);
-  const { close } = disclosure(button, detail, { opened: opened.open, closed: opened.close });
-  const node = make("li", { class: "deployment" }, make("h3", {}, button), about, bar, legend, detail);
+const MOST = "200"; // deployments: IoT Hub has a hundred at most
+const LINES = 6; // deployments whose progress is shown in the list
 
-  /** @param {DeploymentSummary} item */
-  function update({ version, devices, successful, stuck, states, countedAt }) {
-    const again = version !== null && version > 1 ? `in force for the ${ordinal(version)} time, ` : "";
-    const percent = ` (${Math.floor((100 * successful) / devices)} %)`;
-    about.replaceChildren(
-      ...(devices ? [make("strong", {}, `${successful} of ${devices}`), ` successful${percent} `] : ["on no device "]),
-      ...(stuck ? [stuckBadge(`${stuck} stuck`), " "] : []),
-      make("span", { class: "aside" }, `${again}counted `, countedAt ? age(countedAt, "ago") : "never"),
-    );
-    const counts = inOrder(states);
-    bar.setAttribute("aria-label", counts.map(([state, count]) => `${count} ${words(state)}`).join(", "));
-    bar.replaceChildren(...counts.map(segment));
-    bar.hidden = devices === 0;
-    legend.replaceChildren(
-      ...counts.map(([state, count]) => make("li", {}, mark(state), `${words(state)} `, make("b", {}, `${count}`))),
-    );
-  }
-  return { node, update, gone: close };
-}
+/** @type {Map<string, () => Promise<void>>} */
+const progresses = new Map(); // of the cards with a line, by deployment
 
-/** @param {StateCount} state */
-function segment([state, count]) {
-  const node = mark(state);
-  node.style.flexGrow = `${count}`;
-  return node;
-}
+/** Whether a deployment is on no device any more, or another one took its place. @param {Summary} item */
+const isOver = ({ devices, milestones }) => devices === 0 || "superseded" in milestones;
 
-/** @type {Partial<Record<Intl.LDMLPluralRule, string>>} */
-const ENDING = { one: "st", two: "nd", few: "rd", other: "th" };
-
-/** @param {number} number */
-function ordinal(number) {
-  return `${number}${ENDING[new Intl.PluralRules("en", { type: "ordinal" }).select(number)]}`;
-}
-
-/**
- * What an opened deployment shows: filled while it is open.
- *
- * @param {string} id
- * @param {Element} detail
- * @param {App} app
- */
-function opening(id, detail, app) {
-  const note = make("p", { class: "note" }, "Loading");
-  const summary = make("div", { class: "summary" });
-  const devices = make(
-    "section",
-    {},
-    make("h4", { tabindex: "-1" }, "Devices ", make("span", { class: "number" })),
-    make("div", { class: "filters", role: "group", "aria-label": "Devices in the state" }),
-    make("p", { class: "note" }, "Loading"),
-    make("table", { class: "devices" }, headOf(["Device", "State", "Reason", "For"])),
-    make("p", { class: "more" }),
-  );
-  /** @type {string | null} */
-  let chosen = null; // a state, or null for any
-  let round = 0;
-  /** @type {List<DeviceSummary>} */
-  const list = new List({
-    section: devices,
-    rows: within(devices, "table"),
-    path: "devices",
-    parameters: () => ({ deployment: id, state: chosen }),
-    keyOf: (item) => item.deviceId,
-    makeRow: (item) => deviceRow(item.deviceId, app),
-    empty: "No device.",
-    reload: () => app.updates.now(),
-  });
-  const loadDevices = () => list.load();
-  const filters = within(devices, ".filters");
-  detail.append(note, summary, devices);
-
-  /** @param {string | null} state */
-  function choose(state) {
-    chosen = state;
-    list.clear();
-    app.updates.add(loadDevices);
-    for (const button of filters.querySelectorAll("button")) {
-      button.setAttribute("aria-pressed", String(button.dataset.state === (state ?? "")));
-    }
-  }
+/** A source: the list of deployments. @returns {Source} */
+export function deployments() {
+  const now = make("ul", { class: "deployments" }), past = make("ul", { class: "deployments past" });
+  const many = make("summary"), fold = make("details", { hidden: "" }, many, past);
+  const node = part("Deployments", now, fold);
+  const heading = within(node, "h2");
 
   async function load() {
-    const mine = ++round;
-    /** @type {Deployment | null} */
-    let counted = null;
-    try {
-      counted = await get(pathOf("deployments", id));
-    } catch (error) {
-      if (!isUnknown(error)) throw error;
-    }
-    if (mine !== round) return;
-    setText(note, counted ? "" : "It is credited on no device any more.");
-    note.hidden = counted !== null;
-    summary.hidden = counted === null;
-    devices.hidden = !counted?.devices;
-    if (counted === null) return;
-    const parts = counted.devices ? [counters(counted), reasons(counted)] : [];
-    summary.replaceChildren(...parts, milestones(counted, app));
-    const states = [{ state: "", count: counted.devices }];
-    for (const [state, count] of inOrder(counted.states)) states.push({ state, count });
-    const makeFilter = (/** @type {{state: string}} */ { state }) => filter(state, chosen, choose);
-    showRows(filters, states, ({ state }) => state, makeFilter, within(devices, "h4"));
+    /** @type {{items: Summary[], next: string | null}} */
+    const { items } = await get("deployments", { limit: MOST });
+    const under = items.filter((item) => !isOver(item)).sort(byNeed), over = items.filter(isOver);
+    setText(within(heading, ".number"), under.length ? figure(under.length) : "");
+    const note = within(node, ".note");
+    setText(note, "No deployment is applied on any device.");
+    note.hidden = under.length > 0;
+    const idOf = (/** @type {Summary} */ item) => item.deploymentId;
+    showRows(now, under, idOf, (item) => card(item.deploymentId), heading);
+    showRows(past, over, idOf, (item) => pastRow(item.deploymentId), heading);
+    fold.hidden = over.length === 0;
+    setText(many, `${counted(over.length, "old deployment")}`);
+    const shown = under.filter((item) => !("completed" in item.milestones)).slice(0, LINES).map(idOf);
+    await Promise.all(shown.map((id) => progresses.get(id)?.()));
   }
-
-  return {
-    open() {
-      app.updates.add(load, loadDevices);
-    },
-    close() {
-      app.updates.remove(load, loadDevices);
-    },
-  };
+  return { node, load };
 }
 
-/** IoT Hub's own counters beside ours. @param {Deployment} deployment */
-function counters({ devices, successful, failing, stuck, portal, countedAt }) {
-  /** @type {[name: string, ours: number, hubs: number | string][]} */
-  const rows = [
-    ["applied", devices, portal.applied],
-    ["successful", successful, portal.successful],
-    ["failing", failing, portal.failed],
-    ["stuck", stuck, "not counted"],
-  ];
-  return make(
-    "table",
-    { class: "counters" },
-    make("caption", {}, "Counted ", age(countedAt, "ago")),
-    headOf(["Devices", "Here", "IoT Hub"], ["Here", "IoT Hub"]),
-    make("tbody", {}, ...rows.map(counterRow)),
-  );
+/** What is not complete first, and of that what has most that is stuck. @param {Summary} a @param {Summary} b */
+function byNeed(a, b) {
+  const done = Number("completed" in a.milestones) - Number("completed" in b.milestones);
+  return done || b.stuck - a.stuck || b.devices - a.devices;
 }
 
-/** @param {[name: string, ours: number, hubs: number | string]} counter */
-function counterRow([name, ours, hubs]) {
-  const figures = [ours, hubs].map((figure) => make("td", { class: "figure" }, `${figure}`));
-  return make("tr", {}, make("th", { scope: "row" }, name), ...figures);
+/** @param {string} id */
+function card(id) {
+  const share = make("p", { class: "share" }), picture = make("div"), counts = make("div");
+  const aside = make("p", { class: "aside" });
+  const course = progress(id);
+  progresses.set(id, course.load);
+  const title = make("h3", {}, link(deploymentAddress(id), named(nameOf(id))));
+  const node = make("li", { class: "deployment" }, title, share, picture, counts, course.node, aside);
+
+  /** @param {Summary} item */
+  function update(item) {
+    share.replaceChildren(...shareOf(item));
+    picture.replaceChildren(barOf(item.states));
+    counts.replaceChildren(countsOf(item.states, { deployment: id }, item.stuck));
+    course.node.hidden = "completed" in item.milestones;
+    aside.replaceChildren(make("span", {}, "counted ", age(item.countedAt, "ago")), make("span", {}, ...milestone(item)));
+  }
+  return { node, update };
 }
 
-/** @param {Deployment} deployment */
-function reasons({ reasons: found }) {
-  const rows = found.map(({ state, reason, devices }) =>
+/** Devices without a deployment of many are a deployment to the app. @param {string} id */
+export const nameOf = (id) => (id === "~individual" ? "Set by hand, for each device alone" : id);
+
+/** @param {Pick<Summary, "devices" | "successful">} counts */
+export function shareOf({ devices, successful }) {
+  const percent = devices ? ` (${Math.floor((100 * successful) / devices)} %)` : "";
+  return [make("strong", {}, `${figure(successful)} of ${figure(devices)}`), ` successful${percent}`];
+}
+
+/** @param {Summary["states"]} states */
+export const barOf = (states) => bar(inOrder(states).map(([state, count]) => ({ look: lookOf(state), count })));
+
+/**
+ * The table behind a bar: how many devices are in each state, and where they are.
+ *
+ * @param {Summary["states"]} states
+ * @param {import("./route.js").Filters} filters of all of them
+ * @param {number} stuck
+ */
+export function countsOf(states, filters, stuck) {
+  /** @type {(name: Node, count: number, more: import("./route.js").Filters) => Node} */
+  const row = (name, count, more) =>
     make(
       "tr",
-      {},
-      make("td", {}, stateBadge(state)),
-      make("td", {}, words(reason)),
-      make("td", { class: "figure" }, `${devices}`),
-    ),
-  );
-  return make(
-    "table",
-    { class: "reasons" },
-    make("caption", {}, "Reasons"),
-    headOf(["State", "Reason", "Devices"], ["Devices"]),
-    make("tbody", {}, ...rows),
-  );
+      { role: "row" },
+      make("th", { scope: "row", role: "rowheader" }, name),
+      make("td", { role: "cell" }, link(devicesWhere({ ...filters, ...more }), figure(count))),
+    );
+  const rows = inOrder(states).map(([state, count]) => row(stateBadge(state), count, { state }));
+  if (stuck) rows.push(row(stuckBadge(), stuck, { stuck: "true" }));
+  const body = make("tbody", { role: "rowgroup" }, ...rows);
+  return make("table", { class: "counts", role: "table", "aria-label": "Devices by state" }, body);
 }
 
-/**
- * @param {Deployment} deployment
- * @param {App} app
- */
-function milestones({ milestones: reached, longestStuck }, app) {
-  const since =
-    longestStuck &&
-    make("span", {}, deviceButton(longestStuck.deviceId, app), " for ", age(longestStuck.since, "for"));
-  /** @type {Parameters<typeof facts>[0]} */
-  const entries = Object.entries(reached).map(([name, at]) => [words(name), time(at)]);
-  return facts([["stuck longest", since], ...entries]);
+/** The last milestone that says more than that it started. @param {Summary} item */
+function milestone({ milestones }) {
+  const known = Object.entries(milestones).filter(([name]) => name !== "started");
+  const [last] = known.sort(([, a], [, b]) => b.localeCompare(a));
+  return last ? [`${words(last[0])} `, age(last[1], "ago")] : [];
 }
 
-/**
- * @param {string} state empty: any
- * @param {string | null} chosen
- * @param {(state: string | null) => void} choose
- */
-function filter(state, chosen, choose) {
-  const count = make("b");
-  const button = make(
-    "button",
-    { type: "button", "aria-pressed": String(state === `${chosen ?? ""}`), onclick: () => choose(state || null) },
-    ...(state ? [mark(state), `${words(state)} `] : ["all "]),
-    count,
-  );
-  button.dataset.state = state;
-  return { node: button, update: (/** @type {{count: number}} */ item) => setText(count, `${item.count}`) };
-}
-
-/**
- * @param {string} id
- * @param {App} app
- */
-function deviceRow(id, app) {
-  const cells = [make("td"), make("td"), make("td")];
-  const node = make("tbody", {}, make("tr", {}, make("td", {}, deviceButton(id, app)), ...cells));
-  const update = (/** @type {DeviceSummary} */ { state, reason, since, stuck }) => {
-    cells[0].replaceChildren(stateBadge(state), ...(stuck ? [" ", stuckBadge()] : []));
-    cells[1].replaceChildren(words(reason));
-    cells[2].replaceChildren(age(since, "for"));
+/** @param {string} id */
+function pastRow(id) {
+  const about = make("span", { class: "aside" });
+  const node = make("li", {}, link(deploymentAddress(id), named(nameOf(id))), " ", about);
+  const update = (/** @type {Summary} */ item) => {
+    about.replaceChildren(item.devices ? `on ${counted(item.devices, "device")}` : "on no device", ...ended(item));
   };
   return { node, update };
 }
 
+/** @param {Summary} item */
+function ended({ milestones: { superseded } }) {
+  return superseded ? [", superseded ", age(superseded, "ago")] : [];
+}

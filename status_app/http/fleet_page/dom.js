@@ -4,7 +4,7 @@
  * What a list shows of an item: an element, and how it follows the item.
  *
  * @template Item
- * @typedef {{node: HTMLElement, update: (item: Item) => void, gone?: () => void, value?: string}} Row
+ * @typedef {{node: HTMLElement, update: (item: Item) => void, value?: string}} Row
  */
 
 /**
@@ -12,7 +12,7 @@
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
- * @param {Record<string, string | (() => void) | null>} [attributes]
+ * @param {Record<string, string | ((event: Event) => void) | null>} [attributes]
  * @param {...(Node | string | null)} children
  */
 export function make(tag, attributes = {}, ...children) {
@@ -44,28 +44,74 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
+const SHORT = 24; // characters that fit on a line, so that no hyphen parts them
+
 /**
- * Something a person named: it may be long, and written from right to left.
+ * Something a person named: it may be long, and written from right to left. An image or a path breaks behind a slash or a dot.
  *
  * @param {string} text
  * @param {keyof HTMLElementTagNameMap} [tag]
  */
-export const named = (text, tag = "bdi") => make(tag, { class: "name" }, text);
+export function named(text, tag = "bdi") {
+  if (text.length <= SHORT) return make(tag, { class: "name short" }, text);
+  const parts = text.split(/(?<=[/@.])/u).flatMap((piece, place) => (place ? [make("wbr"), piece] : [piece]));
+  return make(tag, { class: "name" }, ...parts);
+}
 
 /**
- * The head of a table; a name of `figures` stands over numbers.
- *
- * @param {string[]} names
- * @param {string[]} [figures]
+ * @param {string} address
+ * @param {...(Node | string)} children
  */
-export function headOf(names, figures = []) {
-  const kind = (/** @type {string} */ name) => (figures.includes(name) ? "figure" : null);
-  const heads = names.map((name) => make("th", { scope: "col", class: kind(name) }, name));
-  return make("thead", {}, make("tr", {}, ...heads));
-}
+export const link = (address, ...children) => make("a", { href: address }, ...children);
 
 let ids = 0;
 export const newId = () => `n${++ids}`;
+
+/**
+ * A part of a view: a heading, as of when it is, a note in the place of what is not there, and its body.
+ *
+ * @param {string} title
+ * @param {...(Node | string)} body
+ */
+export function part(title, ...body) {
+  const id = newId();
+  const heading = make("h2", { id, tabindex: "-1" }, `${title} `, make("span", { class: "number" }));
+  return make(
+    "section",
+    { "aria-labelledby": id },
+    make("div", { class: "head" }, heading, make("p", { class: "asof" })),
+    make("p", { class: "note" }, "Loading"),
+    ...body,
+    make("p", { class: "more", hidden: "" }),
+  );
+}
+
+/**
+ * A table that becomes cards on a phone. Its boxes are none of a table then: the roles say that they still are.
+ *
+ * @param {string} kind class of it
+ * @param {[head: string, kind: string][]} columns with the class of their cells
+ */
+export function table(kind, columns) {
+  const heads = columns.map(([head, of]) => make("th", { scope: "col", role: "columnheader", class: of }, head));
+  const top = make("thead", { role: "rowgroup" }, make("tr", { role: "row" }, ...heads));
+  return make("table", { class: `cards ${kind}`, role: "table" }, top);
+}
+
+/**
+ * A row of such a table; a cell that is empty is left out of a card.
+ *
+ * @param {[head: string, kind: string][]} columns
+ * @param {(Node | string | null)[]} cells
+ */
+export function tableRow(columns, cells) {
+  const made = columns.map(([head, kind], place) => {
+    const content = cells[place] ?? "";
+    const label = make("span", { class: "label", "aria-hidden": "true" }, head);
+    return make("td", { class: content === "" ? `${kind} blank` : kind, role: "cell" }, label, content);
+  });
+  return make("tr", { role: "row" }, ...made);
+}
 
 /** @type {WeakMap<Element, Map<string, Row<any>>>} */
 const shownIn = new WeakMap();
@@ -98,7 +144,6 @@ export function showRows(parent, items, keyOf, makeRow, heading) {
   for (const [key, row] of before) {
     if (after.has(key)) continue;
     if (row.node.contains(document.activeElement)) heading.focus();
-    row.gone?.();
     row.node.remove();
   }
   /** @type {Element | null} */
@@ -109,4 +154,5 @@ export function showRows(parent, items, keyOf, makeRow, heading) {
     else parent.insertBefore(node, place);
   }
   shownIn.set(parent, after);
+  return after.size;
 }

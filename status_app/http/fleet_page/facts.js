@@ -1,6 +1,9 @@
 // What is known of something: names with values, and the comparisons that decided.
 
-import { headOf, make, named } from "./dom.js";
+import { make, named, table, tableRow } from "./dom.js";
+
+/** @type {[head: string, kind: string][]} */
+const COLUMNS = [["Path", "path"], ["Is", "is"], ["Expected", "expected"]];
 
 /**
  * A list of names and values; a value that is null or empty is left out.
@@ -24,26 +27,14 @@ export function facts(entries) {
  */
 export function evidence(comparisons) {
   if (!comparisons.length) return make("p", { class: "note" }, "No evidence is kept.");
-  const rows = comparisons.map(({ path, value, expected, expectedPath }) =>
-    make(
-      "tr",
-      {},
-      make("td", {}, label("Path"), named(path, "code")),
-      make("td", {}, label("Is"), scalar(value)),
-      make("td", {}, label("Expected"), scalar(expected), expectedPath ? named(expectedPath, "small") : null),
-    ),
-  );
-  return make(
-    "table",
-    { class: "evidence" },
-    make("caption", {}, "Evidence"),
-    headOf(["Path", "Is", "Expected"]),
-    make("tbody", {}, ...rows),
-  );
+  const rows = comparisons.map(({ path, value, expected, expectedPath }) => {
+    const wanted = make("div", {}, scalar(expected), expectedPath ? named(expectedPath, "small") : null);
+    return tableRow(COLUMNS, [named(path, "code"), scalar(value), wanted]);
+  });
+  const node = table("evidence", COLUMNS);
+  node.append(make("tbody", { role: "rowgroup" }, ...rows));
+  return node;
 }
-
-// On a phone the head of the table is not shown.
-const label = (/** @type {string} */ text) => make("span", { class: "label", "aria-hidden": "true" }, `${text} `);
 
 /** @param {string | number | boolean | null | undefined} value */
 function scalar(value) {

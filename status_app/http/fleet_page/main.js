@@ -1,34 +1,78 @@
-// The page: deployments, what is stuck, what gets stuck next, and one device at a time.
+// The page: which view the address names, and one device at a time above it.
 
-import { deployments } from "./deployments.js";
-import { DeviceDialog, fragmentOf } from "./device.js";
-import { health } from "./health.js";
-import { byId } from "./dom.js";
-import { tellFreshness } from "./freshness.js";
-import { nextStuck, stuckModules } from "./modules.js";
+import { DeviceDialog } from "./device.js";
+import { deployment } from "./deployment.js";
+import { devices } from "./devices.js";
+import { byId, within } from "./dom.js";
+import { fleet } from "./fleet.js";
+import { showFreshness } from "./freshness.js";
+import { askForKey, takeKey } from "./key.js";
+import { overview } from "./overview.js";
+import { placeOf } from "./route.js";
+import { search } from "./search.js";
 import { Updates } from "./updates.js";
 
-/** @typedef {{updates: Updates, openDevice: (id: string) => void}} App what the parts of the page share */
+/**
+ * @typedef {import("./overview.js").View} View
+ * @typedef {import("./route.js").Place} Place
+ * @typedef {{view: View, focused: Element | null, scrolled: number}} Left a view that may be shown again
+ */
 
 const EVERY = 10; // seconds between two updates
 const asked = Number(new URLSearchParams(location.search).get("every"));
-/** @param {string} heading */
-const sectionOf = (heading) => /** @type {Element} */ (byId(heading).closest("section"));
 
-const updates = new Updates(asked >= 1 ? asked : EVERY, () => tell());
-const tell = tellFreshness(updates);
-/** @type {App} */
-const app = { updates, openDevice: (id) => (location.hash = fragmentOf(id)) };
-const lists = [
-  deployments(sectionOf("deployments"), app),
-  stuckModules(sectionOf("stuck"), app),
-  nextStuck(sectionOf("next"), app),
-];
+takeKey();
+const updates = new Updates(asked >= 1 ? asked : EVERY, () => show());
+const show = showFreshness(updates, askForKey(() => updates.now()));
+const dialog = new DeviceDialog(updates);
+const reload = () => updates.now();
+/** @type {Left} */
+const start = { view: overview(reload), focused: null, scrolled: 0 };
+/** @type {{place: Place, view: View} | null} */
+let shown = null;
 
-byId("find").addEventListener("submit", (event) => {
+/** @param {Place} place */
+function viewOf({ view, id, filters }) {
+  if (view === "devices") return devices(filters, reload);
+  if (view === "deployments" && id !== null) return deployment(id, reload);
+  return start.view;
+}
+
+function follow() {
+  if (takeKey()) reload();
+  const place = placeOf(location.hash);
+  const isSame = shown !== null && shown.place.view === place.view && shown.place.id === place.id;
+  if (!isSame || shown === null) change(place);
+  else if (JSON.stringify(shown.place.filters) !== JSON.stringify(place.filters)) {
+    shown.place = place;
+    shown.view.follow?.(place);
+  }
+  dialog.follow(place.device);
+}
+
+/** @param {Place} place */
+function change(place) {
+  const isFirst = shown === null;
+  if (shown !== null) updates.remove(...shown.view.sources);
+  if (shown?.view === start.view) Object.assign(start, { focused: document.activeElement, scrolled: scrollY });
+  shown = { place, view: viewOf(place) };
+  byId("view").replaceChildren(shown.view.node);
+  if (shown.view === start.view) {
+    scrollTo(0, start.scrolled);
+    if (start.focused instanceof HTMLElement) start.focused.focus();
+  } else if (!isFirst) {
+    scrollTo(0, 0);
+    within(shown.view.node, "h2").focus();
+  }
+  byId("back").hidden = shown.view === start.view;
+  updates.add(...shown.view.sources);
+}
+
+byId("skip").addEventListener("click", (event) => {
   event.preventDefault();
-  app.openDevice(/** @type {HTMLInputElement} */ (byId("find-id")).value.trim());
+  within(byId("view"), "h2").focus();
 });
-
-updates.add(...lists.map((list) => () => list.load()), health(byId("old-news")));
-new DeviceDialog(app).follow();
+addEventListener("hashchange", follow);
+search();
+updates.add(fleet());
+follow();

@@ -1,35 +1,83 @@
-// The words of the app: states of devices and modules, reasons. Colour and pattern of a state are in the style sheet.
+// States: their order, their words, and how each looks, here and nowhere else. A colour never stands alone: each state
+// has a shape, a texture where it is part of a bar, and its word.
 
 import { make } from "./dom.js";
+import { mark } from "./pictures.js";
 
-/** The states of a device, in the order in which they stand in a bar. */
-const ORDER = [
-  "successful", "in_progress", "pending", "agent_unavailable", "module_failed", "invalid", "empty", "no_deployment",
-  "unclassified",
-];
+/** @typedef {import("./pictures.js").Look} Look */
 
-const place = (/** @type {string} */ state) => (ORDER.includes(state) ? ORDER.indexOf(state) : ORDER.length);
+const RING = "M8 1a7 7 0 1 1 0 14A7 7 0 0 1 8 1z";
+const SHAPES = {
+  disc: RING,
+  half: `${RING}M8 3v10a5 5 0 0 0 0-10z`,
+  circle: `${RING}M8 3.5a4.5 4.5 0 1 0 0 9 4.5 4.5 0 0 0 0-9z`,
+  triangle: "M8 1l7.5 14H.5z",
+  cross: "M4 1.5l4 4 4-4L14.5 4l-4 4 4 4-2.5 2.5-4-4-4 4L1.5 12l4-4-4-4z",
+  frame: "M8 .5L15.5 8 8 15.5.5 8zM8 4L4 8l4 4 4-4z",
+  box: "M1.5 1.5h13v13h-13zM4.5 4.5v7h7v-7z",
+  dash: "M1.5 6h13v4h-13z",
+  diamond: "M8 .5L15.5 8 8 15.5.5 8z",
+};
+
+/** @type {Record<string, Look>} */
+const LOOKS = {
+  invalid: { light: "#8c1c59", dark: "#dc6ba6", shape: SHAPES.cross, tile: "M3 0v6" },
+  module_failed: { light: "#c7362b", dark: "#ee665b", shape: SHAPES.triangle, tile: "M0 0l6 6M0 6l6-6" },
+  agent_unavailable: { light: "#7d57b3", dark: "#b394e2", shape: SHAPES.frame, tile: "M0 0l6 6" },
+  unclassified: { light: "#2c343e", dark: "#d3dae2", shape: SHAPES.diamond, tile: "M3 0v3M0 3h3" },
+  empty: { light: "#94700f", dark: "#cfa747", shape: SHAPES.box, tile: "M0 3h6" },
+  in_progress: { light: "#2477bd", dark: "#58a3e8", shape: SHAPES.half, tile: "M0 6l6-6" },
+  pending: { light: "#76818f", dark: "#8c97a5", shape: SHAPES.circle, tile: "M2 3h2" },
+  no_deployment: { light: "#6f7a87", dark: "#7d8895", shape: SHAPES.dash, tile: "" },
+  successful: { light: "#1f8a4c", dark: "#3fb46f", shape: SHAPES.disc, tile: "" },
+};
 
 /**
- * `{state: count}` as pairs in the order of a bar, without those of no device.
+ * States of modules, and the state of a device that each looks like.
  *
- * @param {Record<string, number> | null} counts
+ * @type {Record<string, string>}
  */
-export function inOrder(counts) {
-  return Object.entries(counts ?? {}).filter(([, count]) => count > 0).sort(([a], [b]) => place(a) - place(b));
-}
+const ALIKE = {
+  wrong_status: "module_failed", missing: "in_progress", updating: "in_progress", settled: "successful",
+  unknown: "agent_unavailable", extra: "unclassified",
+};
+
+/** The states of devices, failing ones first. */
+export const STATES = Object.keys(LOOKS);
+
+/** How a state looks; one that this page does not know looks unclassified. @param {string} state */
+export const lookOf = (state) => LOOKS[ALIKE[state] ?? state] ?? LOOKS.unclassified;
+
+/** The place of a state in a list that has failing ones first. @param {string} state */
+export const rank = (state) => {
+  const place = STATES.indexOf(ALIKE[state] ?? state);
+  return place < 0 ? STATES.indexOf("unclassified") : place;
+};
+
+/**
+ * `{state: count}` as pairs in the order of a bar: what is done first, then what is not.
+ *
+ * @param {Record<string, number> | null | undefined} counts
+ */
+export const inOrder = (counts) =>
+  Object.entries(counts ?? {}).filter(([, count]) => count > 0).sort(([a], [b]) => rank(b) - rank(a));
 
 /** A word of the API as a person reads it. @param {string} word */
-export const words = (word) => word.replace(/_unverified$/u, " (unverified)").replaceAll("_", " ");
+export const words = (word) => (word === "settled" ? "as desired" : spaced(word));
 
-/** The mark of a state: its colour in its pattern. Never without the word beside it. @param {string} state */
-export function mark(state) {
-  const node = make("span", { class: "mark", "aria-hidden": "true" });
-  node.dataset.state = state;
-  return node;
-}
+/** @param {string} word */
+const spaced = (word) => word.replace(/_unverified$/u, " (unverified)").replaceAll("_", " ");
+
+/** A number with its groups: `2,000`. @param {number} number */
+export const figure = (number) => number.toLocaleString("en");
+
+/**
+ * @param {number} number
+ * @param {string} one
+ */
+export const counted = (number, one) => `${figure(number)} ${one}${number === 1 ? "" : "s"}`;
 
 /** @param {string} state */
-export const stateBadge = (state) => make("span", { class: "state" }, mark(state), words(state));
+export const stateBadge = (state) => make("span", { class: "state" }, mark(lookOf(state)), words(state));
 
 export const stuckBadge = (text = "stuck") => make("span", { class: "stuck" }, text);

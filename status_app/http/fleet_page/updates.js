@@ -3,7 +3,7 @@
 const LONGEST = 300; // seconds between two tries
 
 /**
- * @typedef {() => Promise<void>} Source asks, and shows what it got
+ * @typedef {{node: Element, load: () => Promise<void>}} Source asks, and shows in its element what it got
  * @typedef {Error & {status?: number, retryAfter?: number}} Failure an ApiError; without them a fault of the page
  * @typedef {{answeredAt: number | null, error: Failure | null}} Known of a source: performance.now(), null: never
  */
@@ -46,6 +46,11 @@ export class Updates {
     return errors.find((error) => error.status === 401) ?? errors[0] ?? null;
   }
 
+  /** What is known of each source. */
+  get known() {
+    return [...this.#sources];
+  }
+
   /** Asks these from now on. @param {...Source} sources */
   add(...sources) {
     for (const source of sources) this.#sources.set(source, { answeredAt: null, error: null });
@@ -84,7 +89,7 @@ export class Updates {
   async #askOne(source) {
     let error = null;
     try {
-      await source();
+      await source.load();
     } catch (thrown) {
       error = /** @type {Failure} */ (thrown);
     }

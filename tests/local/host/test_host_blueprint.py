@@ -21,10 +21,12 @@ ROUTES = {
     "agents": ("agents", "FUNCTION"),
     "deployments": ("deployments", "FUNCTION"),
     "deployment": ("deployments/{deploymentId}", "FUNCTION"),
+    "progress": ("deployments/{deploymentId}/progress", "FUNCTION"),
+    "disagreements": ("deployments/{deploymentId}/disagreements", "FUNCTION"),
     "health": ("health", "ANONYMOUS"),
     "metrics": ("metrics", "FUNCTION"),
     "health_details": ("health/details", "FUNCTION"),
-    "fleet": ("fleet", "FUNCTION"),
+    "fleet": ("fleet", "ANONYMOUS"),
 }
 
 

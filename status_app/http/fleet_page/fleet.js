@@ -1,7 +1,7 @@
-// Whether the news is fresh: a banner while a timer of the app is silent, or fails.
+// The app behind the fleet: what people call the fleet, and whether the news is fresh.
 
 import { get } from "./api.js";
-import { setText } from "./dom.js";
+import { byId, setText } from "./dom.js";
 import { length, serverNow } from "./times.js";
 
 /** @typedef {"flag_stuck" | "resync"} Timer */
@@ -13,14 +13,24 @@ const DOES = {
 };
 const PROBLEM = /^(\w+)_(never_ran|silent|failing)$/u;
 
-/** A source for the updates, which shows in `banner` what is wrong with the app. @param {HTMLElement} banner */
-export function health(banner) {
-  return async () => {
-    /** @type {import("./api.js").HealthDetails} */
-    const { problems, heartbeats } = await get("health/details");
-    const sentences = problems.map((problem) => sentence(problem, heartbeats));
-    banner.hidden = sentences.length === 0;
-    setText(banner, sentences.join(" "));
+/**
+ * A source: the name of the fleet, and a banner while a timer of the app is silent, or fails.
+ *
+ * @returns {import("./updates.js").Source}
+ */
+export function fleet() {
+  const banner = byId("old-news");
+  return {
+    node: byId("fleet"),
+    async load() {
+      /** @type {import("./api.js").HealthDetails} */
+      const { problems, heartbeats, fleet: name } = await get("health/details");
+      setText(byId("fleet-name"), name);
+      document.title = `${name}: edge deployments`;
+      const sentences = problems.map((problem) => sentence(problem, heartbeats));
+      banner.hidden = sentences.length === 0;
+      setText(banner, sentences.join(" "));
+    },
   };
 }
 

@@ -1,0 +1,78 @@
+// The modules of a device, those first that are not as desired: images, exit code, restarts, why, and what to do.
+
+import { whatToDo, withoutAdvice } from "./advice.js";
+import { make, named, showRows, table, tableRow } from "./dom.js";
+import { evidence } from "./facts.js";
+import { rank, stateBadge, stuckBadge, words } from "./states.js";
+import { age } from "./times.js";
+
+/**
+ * @typedef {import("./api.js").Device} Device
+ * @typedef {import("./api.js").Module} Module
+ * @typedef {{module: Module, compared: import("./api.js").Schemas["Evidence"], advice: string | undefined,
+ *   isSaid: boolean}} Item with what to do, and whether that is said of the device already
+ */
+
+/** @type {[head: string, kind: string][]} */
+const COLUMNS = [
+  ["Module", "who"], ["State", "of-state"], ["Image", "image"], ["Exit code", "figure"], ["Restarts", "figure"],
+  ["For", "figure"],
+];
+
+/** The table of modules; `show` takes a device. */
+export function modules() {
+  const heading = make("h3", { tabindex: "-1" }, "Modules"), rows = table("modules", COLUMNS);
+  const node = make("div", { class: "of-device" }, heading, rows);
+
+  /** @param {Device} device */
+  function show({ reason, moduleStates, modules: { total, settled }, evidence: all, advice }) {
+    heading.textContent = `Modules: ${settled} of ${total} as desired`;
+    rows.hidden = total === 0;
+    const items = moduleStates.map((module) => ({
+      module, compared: all[module.module] ?? [], advice: advice[module.reason], isSaid: reason === module.reason,
+    }));
+    items.sort((a, b) => Number(b.module.stuck) - Number(a.module.stuck) || rank(a.module.state) - rank(b.module.state));
+    showRows(rows, items, ({ module }) => module.module, row, heading);
+  }
+  return { node, show };
+}
+
+/** @param {Item} item */
+function row({ module: { module: name } }) {
+  const compared = make("div");
+  const why = make("details", {}, make("summary", {}, "Evidence"), compared);
+  const said = make("div");
+  const detail = make("tr", { role: "row", class: "detail" }, make("td", { role: "cell", colspan: `${COLUMNS.length}` }, said, why));
+  const node = make("tbody", { role: "rowgroup" });
+
+  /** @param {Item} item */
+  function update({ module, compared: found, advice, isSaid }) {
+    const states = make("span", {}, stateBadge(module.state), ...(module.stuck ? [" ", stuckBadge()] : []));
+    const cells = [
+      named(name), states, images(module), shown(module.exitCode), shown(module.restartCount), age(module.since, "for"),
+    ];
+    const isPlain = ["settled", "pending"].includes(module.state) && !module.stuck; // pending is said of the device
+    said.replaceChildren(
+      make("p", { class: "why" }, make("b", {}, words(module.reason)), " ", named(withoutAdvice(module.message, advice))),
+      ...[isSaid ? null : whatToDo(advice)].filter((part) => part !== null),
+    );
+    compared.replaceChildren(evidence(found));
+    why.hidden = found.length === 0;
+    detail.hidden = isPlain;
+    const before = node.firstElementChild;
+    if (before) before.replaceWith(tableRow(COLUMNS, cells)); // what is open below it stays open
+    else node.append(tableRow(COLUMNS, cells), detail);
+  }
+  return { node, update };
+}
+
+/** Which image runs, and which one should where that is another. @param {Module} module */
+function images({ desiredImage, reportedImage }) {
+  if (desiredImage === reportedImage) return reportedImage === null ? null : named(reportedImage);
+  const line = (/** @type {string} */ what, /** @type {string | null} */ image) =>
+    make("div", {}, make("span", { class: "aside" }, `${what} `), image === null ? "none" : named(image));
+  return make("div", {}, line("runs", reportedImage), line("should run", desiredImage));
+}
+
+/** @param {number | null} number */
+const shown = (number) => (number === null ? null : `${number}`);

@@ -1,0 +1,48 @@
+// The search at the top: by the beginning of an id, with suggestions.
+
+import { get } from "./api.js";
+import { byId, make } from "./dom.js";
+import { devicesWhere, openDevice } from "./route.js";
+
+const PAUSE = 200; // milliseconds without a key before it asks
+const SUGGESTIONS = "8";
+
+/** Suggests devices while somebody types, and opens the one that was meant, or lists all that begin so. */
+export function search() {
+  const field = /** @type {HTMLInputElement} */ (byId("find-id")), list = byId("found");
+  /** @type {number | undefined} */
+  let timer;
+  /** @type {string[]} */
+  let found = [];
+
+  async function suggest() {
+    const prefix = field.value.trim();
+    found = prefix ? await idsOf(prefix) : [];
+    if (field.value.trim() === prefix) list.replaceChildren(...found.map((id) => make("option", { value: id })));
+  }
+  field.addEventListener("input", () => {
+    clearTimeout(timer);
+    if (found.includes(field.value)) openDevice(field.value); // it was chosen
+    else timer = setTimeout(suggest, PAUSE);
+  });
+  byId("find").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    clearTimeout(timer);
+    const prefix = field.value.trim();
+    const ids = await idsOf(prefix);
+    if (ids.includes(prefix) || ids.length === 0) openDevice(prefix);
+    else if (ids.length === 1) openDevice(ids[0]);
+    else location.hash = devicesWhere({ prefix });
+  });
+}
+
+/** @param {string} prefix */
+async function idsOf(prefix) {
+  try {
+    /** @type {{items: import("./api.js").DeviceSummary[]}} */
+    const { items } = await get("devices", { prefix, limit: SUGGESTIONS });
+    return items.map(({ deviceId }) => deviceId);
+  } catch {
+    return []; // no suggestion: what is opened then says why the app does not answer
+  }
+}
