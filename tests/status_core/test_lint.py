@@ -204,6 +204,7 @@ PLACEHOLDER = "a placeholder ${...} of a template is left in it"
     ("changes", "path"),
     [
         ({f"{ASKED}.settings.image": "r/m1:${VERSION}"}, f"{MODULES}.settings.image"),
+        ({f"{HUB}.settings.image": "r/hub:${VERSION}"}, "systemModules.edgeHub.settings.image"),
         ({OPTIONS: '{"Env": ["KEY=${KEY}"]}'}, f"{MODULES}.settings.createOptions"),
         ({OPTIONS: '{"User": "${USER}"}'}, f"{MODULES}.settings.createOptions"),
         ({f"{ASKED}.env": {"KEY": {"value": "${KEY}"}}}, f"{MODULES}.env.KEY"),
