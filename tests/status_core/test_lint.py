@@ -180,6 +180,14 @@ LEFT = "but one without: another deployment left it there"
             {"createOptions": '{"a":1}', "createOptions01": "}", "createOptions02": "x"},
             f"no JSON object with createOptions01, createOptions02, {LEFT}",
         ),
+        (
+            {"createOptions": '{"a":', "createOptions01": "1}", "createOptions02": "x"},
+            f"no JSON object with createOptions02, {LEFT}",
+        ),
+        (
+            {"createOptions": ' {"a":1}', "createOptions01": "}"},
+            f"no JSON object with createOptions01, {LEFT}",
+        ),
         ({"createOptions": '[{"a":1}]', "createOptions01": "}"}, "no JSON object with createOptions01"),
         ({"createOptions": '{"a":1}}', "createOptions01": "}"}, "no JSON object with createOptions01"),
         ({"createOptions": '{"a":', "createOptions02": "1}"}, "createOptions01 is missing before createOptions02"),
@@ -253,6 +261,12 @@ def test_a_section_that_is_nearly_too_large_is_found(section: str, changes: dict
     assert judged({**changes, **of_size(section, LARGE)}).lint == ()
     if changes or section == "desired":
         assert [str(item) for item in judged({**changes, **of_size(section, LARGE + 1)}).lint] == told
+
+
+@pytest.mark.parametrize(("size", "shown"), [(28_673, "28.0"), (32_220, "31.5"), (32_768, "32.0"), (34_000, "33.2")])
+def test_a_size_is_said_in_units_of_1024_bytes(size: int, shown: str) -> None:
+    (finding,) = judged(of_size("desired", size)).lint
+    assert finding.problem == f"{shown} KB of the 32 KB that IoT Hub allows"
 
 
 def test_a_report_that_is_nearly_too_large_is_found_by_what_is_desired_and_its_modules() -> None:

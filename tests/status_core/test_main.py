@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twins import ASKED, GONE, MODULE, twin_with
+from twins import AGENT, ASKED, GONE, MODULE, twin_with
 
 from status_core import Reason, evaluate
 from status_core.__main__ import main
@@ -215,7 +215,7 @@ REFUSED = [
     ({"deviceId": "edge-1", "properties": {"desired": {"rate": 5}}}, "a device twin, not that", "module-twin show"),
     (manifest(GOOD), "a deployment manifest, not a twin.", "python -m status_core --lint FILE"),
     ({"content": manifest(GOOD)}, "a deployment manifest, not a twin.", "python -m status_core --lint FILE"),
-    ({"name": "case", "twin": TWIN, "expected": {}}, "an object with a twin in its member twin. Give that alone:", "jq .twin"),
+    ({"twin": TWIN, "expected": {}}, "an object with a twin in its member twin. Give that alone:", "jq .twin"),
     ({"Message": "ErrorCode:ModuleNotFound"}, "an error document, not a twin.", "--device-id DEVICE"),
     ({"error": {"code": "x"}}, "an error document, not a twin.", "az iot hub module-twin show --hub-name HUB"),
     ({"rows": []}, "no twin.", "az iot hub module-twin show --hub-name HUB"),
@@ -274,6 +274,22 @@ def test_for_people_each_device_is_a_paragraph_and_causes_are_grouped_at_the_end
     assert err.startswith("line 1: element 7: the twin of $edgeHub")
 
 
+def test_for_people_the_cause_of_the_most_devices_comes_first_and_three_of_them_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    words = ["unhealthy", *["backoff"] * 3, *["failed"] * 4, "dead"]
+    fleet = [
+        twin_with({"deviceId": f"edge-{number}", f"{MODULE}.runtimeStatus": word}) for number, word in enumerate(words)
+    ]
+    causes = told(fleet, monkeypatch, capsys)[1].split("\n\n")[-4:]
+    assert [(lines[0], lines[-1]) for lines in map(str.splitlines, causes)] == [
+        ("4 devices: exited: m1, registry.example/m1:1.0, exit code 0", "  edge-4, edge-5, edge-6 and 1 more"),
+        ("3 devices: backoff: m1, registry.example/m1:1.0, exit code 0", "  edge-1, edge-2, edge-3"),
+        ("1 device: dead: m1, registry.example/m1:1.0, exit code 0", "  edge-8"),
+        ("1 device: unhealthy: m1, registry.example/m1:1.0, exit code 0", "  edge-0"),
+    ]
+
+
 def test_for_people_a_module_tells_its_restarts_and_what_differs_from_the_devices_cause(
     monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
@@ -281,6 +297,7 @@ def test_for_people_a_module_tells_its_restarts_and_what_differs_from_the_device
     never_seen = {f"{MODULE}.restartCount": 1, f"{MODULE}.lastExitTimeUtc": GONE}
     two = {f"{MODULE}.runtimeStatus": "dead", "reported.systemModules.edgeHub.runtimeStatus": "backoff"}
     lint = {f"{ASKED}.settings.image": "${M1}", "deviceId": "", "configurations": {"a": {"status": "Targeted"}}}
+    lint[f"{AGENT}.runtimeStatus"] = "unknown"
     _, out, _ = told(
         [twin_with(changes) for changes in (restarted, never_seen, {**two, **restarted}, lint)], monkeypatch, capsys
     )
@@ -292,7 +309,7 @@ def test_for_people_a_module_tells_its_restarts_and_what_differs_from_the_device
     assert third.splitlines()[2] == "  $edgeHub: wrong_status (backoff)"
     assert third.splitlines()[3].startswith("  m1: wrong_status (dead), exited once, ")
     assert third.splitlines()[4].startswith("    m1 is dead and should be running. ")
-    assert fourth.splitlines()[0] == "(no deviceId): in_progress (settling) [not_credited]"
+    assert fourth.splitlines()[0] == "(no deviceId): in_progress (settling) [agent_status_unknown, not_credited]"
     assert (
         "  lint: properties.desired.modules.m1.settings.image: a placeholder ${...} of a template is left in it"
         in fourth
