@@ -146,7 +146,7 @@ def test_a_secret_is_taken_out_as_a_whole_word(value: str, quoting: str, kept: s
 OPEN = {
     "Hostname": "m1",
     "ExposedPorts": {"62222/tcp": {}},
-    "NetworkingConfig": {"EndpointsConfig": {"factory-net": {"Aliases": ["line"]}}},
+    "NetworkingConfig": {"EndpointsConfig": {"factory-net": {"Aliases": ["line-alias"]}}},
     "HostConfig": {
         "Binds": ["/srv/line-data:/data:ro", "line-volume:/var/lib/line"],
         "Mounts": [{"Type": "volume", "Source": "other-volume", "Target": "/other"}],
@@ -161,7 +161,7 @@ OPEN = {
 @pytest.mark.parametrize(
     "shown",
     ["m1", "62222", "factory-net", "/srv/line-data", "line-volume", "other-volume", "18830", "registry.example", "1.0",
-     "registry.example/m1:1.0", "edge-01", "edgeHub", "unless-stopped", "json-file"],
+     "registry.example/m1:1.0", "edge-01", "edgeHub", "unless-stopped", "json-file", "line-alias"],
 )  # fmt: skip
 def test_what_the_twin_shows_openly_is_no_secret_though_an_env_has_it_too(shown: str) -> None:
     options = json.dumps({**OPEN, "Env": [f"A={shown}"]})

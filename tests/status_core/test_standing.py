@@ -87,6 +87,13 @@ def test_a_first_report_that_lags_is_no_success() -> None:
     assert placed(device, 0) == (Standing.UNDERWAY, None)
 
 
+def test_a_report_that_lags_after_anything_else_is_no_success() -> None:
+    device = followed()
+    device.look(100, {RUNS: "backoff"}, lags=True)
+    device.record = replace(device.kept, news=replace(device.kept.news, state="no_deployment"))
+    assert placed(device, 100) == (Standing.UNDERWAY, None)
+
+
 def test_a_module_that_is_not_desired_holds_nothing_back() -> None:
     device = followed((100, {"reported.modules.m9": {"runtimeStatus": "running", "settings": {"image": "m9"}}}))
     device.look(5000)
