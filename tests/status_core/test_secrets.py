@@ -161,11 +161,18 @@ OPEN = {
 @pytest.mark.parametrize(
     "shown",
     ["m1", "62222", "factory-net", "/srv/line-data", "line-volume", "other-volume", "18830", "registry.example", "1.0",
-     "registry.example/m1:1.0", "edge-01", "edgeHub", "unless-stopped", "json-file", "line-alias"],
+     "registry.example/m1:1.0", "edge-01", "edgeHub", "unless-stopped", "json-file", "line-alias",
+     "camera-1"],
 )  # fmt: skip
 def test_what_the_twin_shows_openly_is_no_secret_though_an_env_has_it_too(shown: str) -> None:
     options = json.dumps({**OPEN, "Env": [f"A={shown}"]})
-    twin = twin_with({f"{ASKED}.settings.createOptions": options, f"{MODULE}.env": {"A": {"value": shown}}})
+    twin = twin_with(
+        {
+            f"{ASKED}.settings.createOptions": options,
+            f"{MODULE}.env": {"A": {"value": shown}},
+            "desired.modules.camera-1": {},
+        }
+    )
     assert redact(f"it has {shown}.", twin) == f"it has {shown}."
     assert shown not in secret_values(twin)
 
@@ -228,6 +235,8 @@ def test_the_address_of_a_registry_is_no_secret_nor_a_user_who_is_named_like_it(
     assert redact(f"fleet.example refused {SECRET}", twin) == f"fleet.example refused {REDACTED}"
     twin["properties"]["reported"] |= credentials(address="fleet.example", username="operator", password=SECRET)
     assert redact("fleet.example refused operator", twin) == f"fleet.example refused {REDACTED}"
+    twin["properties"]["reported"] |= credentials(address="fleet.azurecr.example", username="fleet", password=SECRET)
+    assert redact(f"refused: fleet, {SECRET}", twin) == f"refused: fleet, {REDACTED}"
 
 
 def nested(depth: int) -> list[Any]:
