@@ -143,8 +143,9 @@ def _shown(twin: Any) -> set[str | None]:
             shown.update(as_object(properties.get(group)))
         for module in _modules(properties):
             settings = as_object(module.get("settings"))
-            image = text(settings.get("image")) or ""
-            shown |= {image, *_PARTS.split(image)}
+            image = text(settings.get("image"))
+            if image is not None:
+                shown |= {image, *_PARTS.split(image)}
             for value, is_open in (*_options(create_options(settings), settings), *_in_objects(settings)):
                 if is_open:
                     shown.update(_open_pieces(value))

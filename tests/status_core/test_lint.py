@@ -267,6 +267,22 @@ def test_a_section_that_is_nearly_too_large_is_found(section: str, changes: dict
         assert [str(item) for item in judged({**changes, **of_size(section, LARGE + 1)}).lint] == told
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "modules.m1.env.TEXT.value",
+        "modules.m1.settings.createOptions",
+        "systemModules.edgeHub.env.TEXT.value",
+        "systemModules.edgeHub.settings.createOptions",
+        "runtime.settings.registryCredentials.r.password",
+    ],
+)
+@pytest.mark.parametrize("section", ["desired", "reported"])
+def test_a_section_is_found_whatever_makes_it_large(section: str, path: str) -> None:
+    status = judged({**EARLIER, f"{section}.{path}": "x" * LARGE})
+    assert f"properties.{section}" in [item.path for item in status.lint]
+
+
 @pytest.mark.parametrize(("size", "shown"), [(28_673, "28.0"), (32_220, "31.5"), (32_768, "32.0"), (34_000, "33.2")])
 def test_a_size_is_said_in_units_of_1024_bytes(size: int, shown: str) -> None:
     (finding,) = judged(of_size("desired", size)).lint
