@@ -278,6 +278,7 @@ def test_what_is_due_while_the_hub_does_not_answer_is_flagged_as_unverified_and_
     device = followed((100, {RUNS: "backoff"}))
     assert unverified(device, 999) == []
     assert unverified(device, 1200) == [("1000", "stuck", "m1", "wrong_status", "backoff_unverified")]
+    assert (device.history[-1].desired_version, device.history[-1].deployments) == (12, ("at-scale1",))
     change = device.history[-1].change
     assert change.message.startswith("IoT Hub did not answer; as last seen: ")
     assert change.evidence == ()
