@@ -136,6 +136,7 @@ def test_what_nearly_looks_like_keys_is_searched_once(text: str) -> None:
         ("a b", "x a b y", "x a b y"),
         ("ab cd", "x ab cd y ab c", "x *** y ab c"),
         ("!!!!", "what!!!!", "what***"),
+        ("PASS=the long = one", "it says the long = one", "it says ***"),
         ("error", "Error calling: an error", "Error calling: an error"),
     ],
 )
