@@ -102,6 +102,7 @@ def test_each_state_and_reason_has_its_sentences(
 
 STARTED_BY_NOBODY = "Exited, and started by nobody while this lasts: m1 (stopped)."
 AGAIN = "The agent waits twice as long after each try."
+AT_ONCE = "A restart of edgeAgent, or a version that changes the module, makes it try at once."
 
 
 @pytest.mark.parametrize(
@@ -132,8 +133,8 @@ AGAIN = "The agent waits twice as long after each try."
         (
             {**failed(f"{PULL}no such host"), f"{MODULE}.settings.image": "m1:0"},
             (
-                f"Version 12 is not in force yet: m1. {{means}} {{advice}} {AGAIN} A restart of edgeAgent, or a version "
-                f'that changes the module, makes it try at once. The agent says: "{PULL}no such host"'
+                f"Version 12 is not in force yet: m1. {{means}} {{advice}} {AGAIN} {AT_ONCE} "
+                f'The agent says: "{PULL}no such host"'
             ),
         ),
         (
@@ -262,7 +263,6 @@ def test_where_no_restart_is_known_none_is_told(changes: dict[str, Any]) -> None
 
 
 TAKEN_AT = {"reported.$metadata.lastDesiredVersion.$lastUpdated": "2026-01-01T09:10:00Z"}
-AT_ONCE = "A restart of edgeAgent, or a version that changes the module, makes it try at once."
 
 
 def test_a_failed_pull_tells_about_when_it_is_tried_again_and_what_makes_it_try_at_once() -> None:

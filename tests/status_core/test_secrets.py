@@ -57,6 +57,7 @@ HIDING_PLACES: dict[str, dict[str, Any]] = {
     "the password of an address": {f"{MODULE}.env": {"DB": {"value": f"postgres://user:{SECRET}@db.example/x"}}},
     "an assignment in a text": {f"{MODULE}.env": {"OPTS": {"value": f"-Xmx1g -Dpassword={SECRET} -Dx=y"}}},
     "JSON in a value of env": {f"{MODULE}.env": {"CONFIG": {"value": json.dumps({"a": [{"password": SECRET}]})}}},
+    "a JSON array in a value of env": {f"{MODULE}.env": {"CONFIG": {"value": json.dumps([{"password": SECRET}])}}},
     "createOptions that are no JSON": {f"{MODULE}.settings.createOptions": SECRET},
     "createOptions that are JSON but for the end": {f"{ASKED}.settings.createOptions": f'{{"Env": ["TOKEN={SECRET}"]'},
     "the env in a label of edgeAgent's createOptions": {
@@ -250,6 +251,7 @@ def nested(depth: int) -> list[Any]:
 @pytest.mark.parametrize(
     "odd",
     [
+        pytest.param(10**4300, id="the first number that Python does not write"),
         pytest.param(10**10_000, id="ten thousand digits"),
         pytest.param(nested(5000), id="nested 5,000 deep"),
         pytest.param("[" * 100_000, id="text nested 100,000 deep"),
