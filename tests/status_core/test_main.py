@@ -107,7 +107,12 @@ def test_a_line_has_exactly_the_keys_that_scripts_rely_on(monkeypatch: pytest.Mo
 def test_a_line_has_what_a_module_reports(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
     exited = {"exitCode": 3, "restartCount": 2, "lastExitTimeUtc": "2026-01-01T09:40:00Z", "runtimeStatus": "backoff"}
     given(json.dumps(twin_with({f"{MODULE}.{key}": value for key, value in exited.items()})).encode(), monkeypatch)
-    assert json.loads(capsys.readouterr().out)["modules"]["m1"]["reported"] == {
+    modules = json.loads(capsys.readouterr().out)["modules"]
+    assert (modules["$edgeHub"]["cause"], modules["m1"]["cause"]) == (
+        None,
+        "backoff: m1, registry.example/m1:1.0, exit code 3",
+    )
+    assert modules["m1"]["reported"] == {
         "status": "backoff",
         "image": "registry.example/m1:1.0",
         "exitCode": 3,
