@@ -296,7 +296,7 @@ def test_for_people_the_cause_of_the_most_devices_comes_first_and_three_of_them_
     monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     words = ["unhealthy", *["backoff"] * 3, *["failed"] * 4, "dead"]
-    fleet = [
+    fleet: list[object] = [
         twin_with({"deviceId": f"edge-{number}", f"{MODULE}.runtimeStatus": word}) for number, word in enumerate(words)
     ]
     causes = told(fleet, monkeypatch, capsys)[1].split("\n\n")[-4:]
