@@ -52,7 +52,7 @@ def _judge(found: Iterable[Document | BadInputError]) -> int:
         if isinstance(document, BadInputError):
             code = _complain(str(document))
         else:
-            print(json.dumps(evaluate(document.value).as_json(), allow_nan=False))
+            print(json.dumps(evaluate(document.value).as_json()))
     return code
 
 

@@ -66,5 +66,5 @@ def advance(  # noqa: PLR0913 (the last two are the end of an earlier life)
 def _credited(previous: DeviceRecord | None, status: DeploymentStatus, at: datetime) -> tuple[datetime, ...]:
     """Since when each deployment is credited: a new one since the change of the desired section that it came with."""
     came = at if status.desired_at is None else min(status.desired_at, at)
-    known = {} if previous is None else dict(zip(previous.verdict.deployments, previous.credited, strict=False))
-    return tuple(known.get(deployment, came) for deployment in status.deployments)
+    known = (None if previous is None else previous.credited_since(deployment) for deployment in status.deployments)
+    return tuple(since or came for since in known)

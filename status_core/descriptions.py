@@ -8,6 +8,7 @@ AggregateException). A step is `Error calling <operation> module <name>: <edged'
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 from status_core.reasons import Reason
@@ -123,7 +124,7 @@ def explain(
 def _spans(description: str) -> Iterator[tuple[int, int]]:
     """Where each step begins and ends: what the agent put in brackets, and each further call that failed."""
     starts = list(_starts(description)) or [0]
-    yield from zip(starts, [*starts[1:], len(description)], strict=True)
+    yield from pairwise([*starts, len(description)])
 
 
 def _starts(description: str) -> Iterator[int]:

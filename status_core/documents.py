@@ -14,7 +14,6 @@ _KINDS: Final[dict[type, str]] = {
     float: "a number",
     type(None): "null",
 }
-_NAMES: Final = {"utf-8-sig": "UTF-8", "utf-8": "UTF-8"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,9 @@ def decode(raw: bytes) -> str:
     try:
         return raw.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        line = raw[: error.start].decode(encoding, "replace").count("\n") + 1
-        raise BadInputError(f"line {line}: not {_NAMES.get(encoding, encoding.upper())}") from None
+        # The error counts from behind a byte order mark.
+        line = error.object[: error.start].decode(encoding).count("\n") + 1
+        raise BadInputError(f"line {line}: not {encoding.removesuffix('-sig').upper()}") from None
 
 
 def documents(content: str, refused: Callable[[dict[str, Any]], str | None]) -> Iterator[Document | BadInputError]:
@@ -63,18 +63,17 @@ def documents(content: str, refused: Callable[[dict[str, Any]], str | None]) -> 
     try:
         whole = json.loads(content)
     except (ValueError, RecursionError) as error:
-        lines = [(number, line) for number, line in enumerate(content.split("\n"), 1) if line.strip()]
-        parsed = [_line(number, line) for number, line in lines]
-        # More than one line, and the first or the last is an object by itself: these are JSON Lines.
-        if len(lines) > 1 and any(isinstance(end, dict) for end in (parsed[0], parsed[-1])):
-            for (number, _), value in zip(lines, parsed, strict=True):
+        lines = [(n, _line(n, line)) for n, line in enumerate(content.split("\n"), 1) if line.strip()]
+        # The first or the last line is an object by itself: these are JSON Lines.
+        if any(isinstance(value, dict) for _, value in (lines[0], lines[-1])):
+            for number, value in lines:
                 yield value if isinstance(value, BadInputError) else checked(value, f"line {number}")
         else:
             yield BadInputError(_not_json(error, 1))
         return
     if not isinstance(whole, list):
         blank = len(content) - len(content.lstrip())
-        yield checked(whole, f"line {content.count('\n', 0, blank) + 1}")
+        yield checked(whole, f"line {content[:blank].count('\n') + 1}")
     elif all(isinstance(value, dict) and refused(value) is None for value in whole):
         yield from (Document(f"element {number}", value) for number, value in enumerate(whole, 1))
     else:  # the place of each element is looked for only where a message needs it
@@ -86,7 +85,7 @@ def _elements(content: str) -> Iterator[tuple[Any, str]]:
     decoder = json.JSONDecoder()
     line, counted, index, at = 1, 0, 0, content.index("[") + 1
     while True:
-        while content[at] in " \t\r\n,":
+        while content[at] == "," or content[at].isspace():
             at += 1
         if content[at] == "]":
             return

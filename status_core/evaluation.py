@@ -28,8 +28,6 @@ from status_core.states import NOT_TAKEN, Flag, ModuleState, State
 from status_core.status import DeploymentStatus, ModuleStatus
 from status_core.twin import EDGE_AGENT, IMAGE_LIMIT, NAME_LIMIT, Twin, read_twin
 
-"""Characters of an image reference that a status keeps."""
-
 _UNMANAGED: Final = (State.INVALID, State.EMPTY, State.NO_DEPLOYMENT)
 """While these hold the agent starts nothing: it has no deployment that it accepts."""
 

@@ -22,8 +22,9 @@ def not_an_agent_twin(value: dict[str, Any]) -> str | None:
     if module_id == EDGE_AGENT or is_of_an_agent:
         return None
     ask = _ask_for(value)
+    if module_id is not None:
+        return f"the twin of {clean(module_id, NAME_LIMIT)}, not of {EDGE_AGENT}. {ask}"
     kinds = (
-        (module_id is not None, f"the twin of {clean(module_id or '', NAME_LIMIT)}, not of {EDGE_AGENT}. {ask}"),
         (isinstance(value.get("twin"), dict), "an object with a twin in its member twin. Give that alone: jq .twin"),
         (_modules_content(value) is not None, f"a deployment manifest, not a twin. To check it: {_LINT} FILE"),
         ("properties" in value, f"a device twin, not that of {EDGE_AGENT}. {ask}"),
@@ -78,7 +79,7 @@ def _layer(agent: Any) -> dict[str, Any]:
             if not isinstance(inner, dict):
                 inner = section[parent] = {}
             section = inner
-        section[key] = dict(value) if isinstance(value, dict) else value
+        section[key] = value
     return layer
 
 

@@ -14,7 +14,7 @@ _TOKEN: Final = re.compile(
     r"""|[{}\[\]:,]|(?P<broken>.)""",
     re.DOTALL,
 )
-_SYMBOLS: Final = {"scalar": "s", "broken": "!"}
+_SYMBOLS: Final[dict[str | None, str]] = {"scalar": "s", "broken": "!"}
 _OPENED: Final = {"}": "{", "]": "["}
 _START, _KEY, _COLON, _VALUE, _ELEMENT, _AFTER, _END = range(7)
 _MAY_COME: Final = {
@@ -43,7 +43,7 @@ def _is_object(text: str) -> bool:
     for symbol in _symbols(text):
         if symbol not in _MAY_COME[expected]:
             return False
-        if symbol in "{[":
+        if symbol in _OPENED.values():
             inside.append(symbol)
             expected = _KEY if symbol == "{" else _ELEMENT
         elif symbol in _OPENED:
@@ -63,4 +63,4 @@ def _symbols(text: str) -> Iterator[str]:
     """The structure of a text: brackets, colons and commas, and one letter for each value or key."""
     for match in _TOKEN.finditer(text):
         if match.lastgroup != "space":
-            yield _SYMBOLS.get(match.lastgroup or "", match[0])
+            yield _SYMBOLS.get(match.lastgroup, match[0])

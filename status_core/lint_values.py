@@ -128,10 +128,10 @@ def twin_size(value: Any) -> int:
         if isinstance(part, dict):
             for key, inner in part.items():
                 if not key.startswith("$"):
-                    size += len(key) if key.isascii() else _utf8(key)
+                    size += _utf8(key)
                     waiting.append(inner)
         elif isinstance(part, str):
-            size += len(part) if part.isascii() else _utf8(part)
+            size += _utf8(part)
         elif isinstance(part, list):
             waiting.extend(part)
         elif part is not None:

@@ -65,7 +65,7 @@ NO_LIST: Final[Listings] = {}
 def read_listings(items: Iterable[Any]) -> dict[str, Listing]:
     """The deployments of the hub's answer. Total: what is no deployment is left out.
 
-    Of two under one id the one that was created later counts.
+    Of two under one id the one that was created later counts, or else the first.
     """
     found: dict[str, Listing] = {}
     for item in items:

@@ -45,7 +45,9 @@ _OPEN: Final = frozenset(
     )
 )
 """Places in createOptions whose values are ports, networks, paths of the host, or words of Docker."""
-_NESTED_OPTIONS: Final = "net.azure-devices.edge.create-options"
+_DEPTH: Final = 4
+"""So much of a place is kept: one more than the longest of `_OPEN` has."""
+_NESTED_OPTIONS: Final = ("Labels", "net.azure-devices.edge.create-options")
 """The label in which the runtime keeps the createOptions of edgeAgent."""
 _WORDS_OF_THE_AGENT: Final = """
 access accessed address already agent allocated amd64 arch arm64 attempt authentication azure bind bridge bytes call
@@ -129,20 +131,21 @@ def _secrets(twin: Any) -> set[str]:
     return plain | {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain if _ESCAPED.search(value)}
 
 
-def _shown(twin: Any) -> set[str]:
+def _shown(twin: Any) -> set[str | None]:
     """What a twin shows openly: names of the device, its modules, images and registries, and the open places."""
-    shown = {text(as_object(twin).get("deviceId")) or ""}
+    shown = {text(as_object(twin).get("deviceId"))}
     for properties in _sections(twin):
         for credentials in _members(object_at(properties, "runtime", "settings").get("registryCredentials")):
-            address = text(as_object(credentials).get("address")) or ""
-            # An admin user is named like its registry.
-            shown |= {address, address.partition(".")[0]}
+            address = text(as_object(credentials).get("address"))
+            if address is not None:  # an admin user is named like its registry
+                shown |= {address, address.partition(".")[0]}
         for group in _GROUPS:
             shown.update(as_object(properties.get(group)))
         for module in _modules(properties):
             settings = as_object(module.get("settings"))
-            image = text(settings.get("image")) or ""
-            shown |= {image, *_PARTS.split(image)}
+            image = text(settings.get("image"))
+            if image is not None:
+                shown |= {image, *_PARTS.split(image)}
             for value, is_open in (*_options(create_options(settings), settings), *_in_objects(settings)):
                 if is_open:
                     shown.update(_open_pieces(value))
@@ -188,16 +191,16 @@ def _places(options: Any) -> Iterator[tuple[str, bool]]:
         if isinstance(part, dict):
             if is_open:
                 yield from ((key, True) for key in part)
-            waiting += [(value, (*place, key)[:4]) for key, value in part.items()]
+            waiting += [(value, (*place, key)[:_DEPTH]) for key, value in part.items()]
         elif isinstance(part, list):
             waiting += [(value, place) for value in part]
         elif is_open and isinstance(part, str):
             yield part, True
         elif isinstance(part, str):
             yield from ((value, False) for value in _texts(part))
-            if place[:1] and place[0] in _COMMANDS:
+            if place and place[0] in _COMMANDS:
                 yield from ((word, False) for word in part.split())
-            if place[-1:] == (_NESTED_OPTIONS,):
+            if place == _NESTED_OPTIONS:
                 yield from _nested(part)
 
 

@@ -73,7 +73,7 @@ def _has_version(device: DeviceRecord, deployment: str, listings: Listings) -> b
         return True
     if listing.modules is None:
         return False
-    applied = (listings[name] for name in device.verdict.deployments if name in listings and name != deployment)
+    applied = (listings[name] for name in device.verdict.deployments if name in listings)
     higher = [other for other in applied if _is_higher(other, listing)]
     return all(
         _has(device, name, wanted)

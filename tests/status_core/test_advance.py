@@ -379,5 +379,7 @@ def test_a_deletion_is_the_last_transition_and_never_before_the_one_before() -> 
     last = deletion(device.kept, after(50))
     assert told([last]) == [("deleted", "", "", "deleted")]
     assert (last.sequence, last.at, last.duration) == (2, after(50), 50.0)
+    assert (last.change.message, last.change.evidence) == ("The device is no longer in the hub.", ())
+    assert (last.change.previous_since, last.change.since) == (T0, after(50))
     assert (last.change.from_state, last.desired_version, last.deployments) == ("module_failed", 12, ("at-scale1",))
     assert deletion(device.kept, after(-50)).at == T0

@@ -47,6 +47,8 @@ NO_IMAGE = "no image; it must be [registry/]name[:tag]"
     [
         ({f"{ASKED}.status": GONE}, f"{MODULES}.status", f"missing; {USE_STATUS}"),
         ({f"{ASKED}.status": "started"}, f"{MODULES}.status", f'"started" is none; {USE_STATUS}'),
+        ({f"{ASKED}.status": "2-"}, f"{MODULES}.status", f'"2-" is none; {USE_STATUS}'),
+        ({f"{ASKED}.status": "s" * 41}, f"{MODULES}.status", f'"{"s" * 37}..." is none; {USE_STATUS}'),
         ({f"{ASKED}.status": True}, f"{MODULES}.status", f"no text; {USE_STATUS}"),
         ({f"{HUB}.status": None}, "systemModules.edgeHub.status", f"missing; {USE_STATUS}"),
         ({f"{ASKED}.type": GONE}, f"{MODULES}.type", "missing; it must be docker"),
@@ -124,6 +126,8 @@ def test_what_the_agent_refuses_is_found_with_its_path(changes: dict[str, Any], 
         {f"{ASKED}.status": "failed"},
         {f"{ASKED}.status": 2},
         {f"{ASKED}.status": "2"},
+        {f"{ASKED}.status": "+2"},
+        {f"{ASKED}.status": "-2"},
         {ASKED: {"TYPE": "docker", "Status": "running", "Settings": {"Image": "m1"}}},
         {f"{ASKED}.restartPolicy": GONE},
         {f"{ASKED}.restartPolicy": "OnFailure"},
@@ -180,6 +184,14 @@ LEFT = "but one without: another deployment left it there"
             {"createOptions": '{"a":1}', "createOptions01": "}", "createOptions02": "x"},
             f"no JSON object with createOptions01, createOptions02, {LEFT}",
         ),
+        (
+            {"createOptions": '{"a":', "createOptions01": "1}", "createOptions02": "x"},
+            f"no JSON object with createOptions02, {LEFT}",
+        ),
+        (
+            {"createOptions": ' {"a":1}', "createOptions01": "}"},
+            f"no JSON object with createOptions01, {LEFT}",
+        ),
         ({"createOptions": '[{"a":1}]', "createOptions01": "}"}, "no JSON object with createOptions01"),
         ({"createOptions": '{"a":1}}', "createOptions01": "}"}, "no JSON object with createOptions01"),
         ({"createOptions": '{"a":', "createOptions02": "1}"}, "createOptions01 is missing before createOptions02"),
@@ -204,6 +216,7 @@ PLACEHOLDER = "a placeholder ${...} of a template is left in it"
     ("changes", "path"),
     [
         ({f"{ASKED}.settings.image": "r/m1:${VERSION}"}, f"{MODULES}.settings.image"),
+        ({f"{HUB}.settings.image": "r/hub:${VERSION}"}, "systemModules.edgeHub.settings.image"),
         ({OPTIONS: '{"Env": ["KEY=${KEY}"]}'}, f"{MODULES}.settings.createOptions"),
         ({OPTIONS: '{"User": "${USER}"}'}, f"{MODULES}.settings.createOptions"),
         ({f"{ASKED}.env": {"KEY": {"value": "${KEY}"}}}, f"{MODULES}.env.KEY"),
@@ -252,6 +265,28 @@ def test_a_section_that_is_nearly_too_large_is_found(section: str, changes: dict
     assert judged({**changes, **of_size(section, LARGE)}).lint == ()
     if changes or section == "desired":
         assert [str(item) for item in judged({**changes, **of_size(section, LARGE + 1)}).lint] == told
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "modules.m1.env.TEXT.value",
+        "modules.m1.settings.createOptions",
+        "systemModules.edgeHub.env.TEXT.value",
+        "systemModules.edgeHub.settings.createOptions",
+        "runtime.settings.registryCredentials.r.password",
+    ],
+)
+@pytest.mark.parametrize("section", ["desired", "reported"])
+def test_a_section_is_found_whatever_makes_it_large(section: str, path: str) -> None:
+    status = judged({**EARLIER, f"{section}.{path}": "x" * LARGE})
+    assert f"properties.{section}" in [item.path for item in status.lint]
+
+
+@pytest.mark.parametrize(("size", "shown"), [(28_673, "28.0"), (32_220, "31.5"), (32_768, "32.0"), (34_000, "33.2")])
+def test_a_size_is_said_in_units_of_1024_bytes(size: int, shown: str) -> None:
+    (finding,) = judged(of_size("desired", size)).lint
+    assert finding.problem == f"{shown} KB of the 32 KB that IoT Hub allows"
 
 
 def test_a_report_that_is_nearly_too_large_is_found_by_what_is_desired_and_its_modules() -> None:

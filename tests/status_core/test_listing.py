@@ -47,6 +47,10 @@ def test_a_base_names_its_modules_and_the_system_modules() -> None:
     }
 
 
+def test_a_module_that_a_layer_gives_no_image_is_named_without_one() -> None:
+    assert read(agent({"properties.desired.modules.m1": {"status": "running"}})).modules == {"m1": (None, "running")}
+
+
 def test_a_layer_names_a_module_with_each_of_its_keys() -> None:
     layer = {"properties.desired.modules.m.1": M1, "properties.desired.systemModules.edgeHub": M1, "other": M1}
     assert read(agent(layer)).modules == {"m.1": ("r/m1:1", "running"), "$edgeHub": ("r/m1:1", "running")}
@@ -77,6 +81,7 @@ def test_of_two_under_one_id_the_one_that_was_created_later_counts() -> None:
     none = item({}, createdTimeUtc=None)
     for items in ([late, early], [early, late], [none, late], [late, none]):
         assert read(*items).created == datetime(2026, 1, 5, 8, 55, tzinfo=UTC)
+    assert read(late, item({}, priority=9)).priority is None
 
 
 def test_what_the_hub_says_beside_is_kept_and_what_is_of_another_kind_is_not() -> None:

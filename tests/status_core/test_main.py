@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from twins import ASKED, GONE, MODULE, twin_with
+from twins import AGENT, ASKED, GONE, MODULE, twin_with
 
 from status_core import Reason, evaluate
 from status_core.__main__ import main
@@ -104,6 +104,24 @@ def test_a_line_has_exactly_the_keys_that_scripts_rely_on(monkeypatch: pytest.Mo
     }
 
 
+def test_a_line_has_what_a_module_reports(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    exited = {"exitCode": 3, "restartCount": 2, "lastExitTimeUtc": "2026-01-01T09:40:00Z", "runtimeStatus": "backoff"}
+    given(json.dumps(twin_with({f"{MODULE}.{key}": value for key, value in exited.items()})).encode(), monkeypatch)
+    modules = json.loads(capsys.readouterr().out)["modules"]
+    assert (modules["$edgeHub"]["cause"], modules["m1"]["cause"]) == (
+        None,
+        "backoff: m1, registry.example/m1:1.0, exit code 3",
+    )
+    assert modules["m1"]["reported"] == {
+        "status": "backoff",
+        "image": "registry.example/m1:1.0",
+        "exitCode": 3,
+        "restartCount": 2,
+        "lastStartAt": "2026-01-01T09:01:30.123456+00:00",
+        "lastExitAt": "2026-01-01T09:40:00+00:00",
+    }
+
+
 @pytest.mark.parametrize(
     ("content", "said", "printed"),
     [
@@ -111,17 +129,20 @@ def test_a_line_has_exactly_the_keys_that_scripts_rely_on(monkeypatch: pytest.Mo
         (b" \n\n", "line 1: the input is empty", 0),
         (b"\xef\xbb\xbf", "line 1: the input is empty", 0),
         (b"{\n oops", "line 2: not JSON", 0),
-        (b"\n\xff", "line 2: not UTF-8", 0),
+        (b"\n\xff", "line 2: not UTF-8\n", 0),
+        (b"\xef\xbb\xbf\n\n\xff", "line 3: not UTF-8\n", 0),
         (f"{LINE}\n{LINE}\n".encode() + b'{"a": "\xe4"}', "line 3: not UTF-8", 0),
         (f"{LINE}\n".encode("utf-16") + b"\x00", "line 2: not UTF-16", 0),
         (b"5", "line 1: a twin is a JSON object, not a number", 0),
         (b"null", "line 1: a twin is a JSON object, not null", 0),
         (b"true", "line 1: a twin is a JSON object, not true or false", 0),
         (b'"text"', "line 1: a twin is a JSON object, not a text", 0),
-        (b"\n\n5", "line 3: a twin is a JSON object, not a number", 0),
+        (b"\n\n5\n\n", "line 3: a twin is a JSON object, not a number", 0),
         (b'[S, "text", S]', "line 1: element 2: a twin is a JSON object, not a text", 2),
         (b'[\n{"moduleId":\n"$edgeAgent"},\n\n"text",\nS\n]\n', "line 5: element 2: a twin is a JSON object, not", 2),
+        (b'\n\n[S, "text"]', "line 3: element 2: a twin is a JSON object, not a text", 1),
         (b"[[S]]", "line 1: element 1: a twin is a JSON object, not an array", 0),
+        (b"[{}]", "line 1: element 1: no twin. Ask for it: az iot hub module-twin show", 0),
         (b"S\n[1]\nS", "line 2: a twin is a JSON object, not an array", 2),
         (b"S\n{oops\nS", "line 2: not JSON", 2),
         (b"S\n\nS\n{oops", "line 4: not JSON", 2),
@@ -129,7 +150,7 @@ def test_a_line_has_exactly_the_keys_that_scripts_rely_on(monkeypatch: pytest.Mo
         (b"S\n{}\nS", "line 2: no twin. Ask for it: az iot hub module-twin show", 2),
         (b"[" * 200_000, "line 1: not JSON: nested too deeply", 0),
         (b"S\n" + b"[" * 200_000, "line 2: not JSON: nested too deeply", 1),
-        (b"1" * 5000, "line 1: not JSON", 0),
+        (b"1" * 5000, "line 1: not JSON: Exceeds the limit (4300 digits)", 0),
     ],
 )
 def test_bad_input_is_told_by_its_place_the_rest_is_judged_and_the_code_is_2(
@@ -140,6 +161,15 @@ def test_bad_input_is_told_by_its_place_the_rest_is_judged_and_the_code_is_2(
     assert captured.err.startswith(said)
     assert captured.err.count("\n") == 1
     assert len(captured.out.splitlines()) == printed
+
+
+def test_lines_are_told_one_by_one_where_only_the_last_is_an_object(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    assert given(f"{{oops\n5\n{SMALL}".encode(), monkeypatch) == 2
+    captured = capsys.readouterr()
+    assert [line.partition(":")[0] for line in captured.err.splitlines()] == ["line 1", "line 2"]
+    assert captured.out.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -203,7 +233,7 @@ REFUSED = [
     ({"deviceId": "edge-1", "properties": {"desired": {"rate": 5}}}, "a device twin, not that", "module-twin show"),
     (manifest(GOOD), "a deployment manifest, not a twin.", "python -m status_core --lint FILE"),
     ({"content": manifest(GOOD)}, "a deployment manifest, not a twin.", "python -m status_core --lint FILE"),
-    ({"name": "case", "twin": TWIN, "expected": {}}, "an object with a twin in its member twin.", "jq .twin"),
+    ({"twin": TWIN, "expected": {}}, "an object with a twin in its member twin. Give that alone:", "jq .twin"),
     ({"Message": "ErrorCode:ModuleNotFound"}, "an error document, not a twin.", "--device-id DEVICE"),
     ({"error": {"code": "x"}}, "an error document, not a twin.", "az iot hub module-twin show --hub-name HUB"),
     ({"rows": []}, "no twin.", "az iot hub module-twin show --hub-name HUB"),
@@ -262,6 +292,22 @@ def test_for_people_each_device_is_a_paragraph_and_causes_are_grouped_at_the_end
     assert err.startswith("line 1: element 7: the twin of $edgeHub")
 
 
+def test_for_people_the_cause_of_the_most_devices_comes_first_and_three_of_them_are_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    words = ["unhealthy", *["backoff"] * 3, *["failed"] * 4, "dead"]
+    fleet: list[object] = [
+        twin_with({"deviceId": f"edge-{number}", f"{MODULE}.runtimeStatus": word}) for number, word in enumerate(words)
+    ]
+    causes = told(fleet, monkeypatch, capsys)[1].split("\n\n")[-4:]
+    assert [(lines[0], lines[-1]) for lines in map(str.splitlines, causes)] == [
+        ("4 devices: exited: m1, registry.example/m1:1.0, exit code 0", "  edge-4, edge-5, edge-6 and 1 more"),
+        ("3 devices: backoff: m1, registry.example/m1:1.0, exit code 0", "  edge-1, edge-2, edge-3"),
+        ("1 device: dead: m1, registry.example/m1:1.0, exit code 0", "  edge-8"),
+        ("1 device: unhealthy: m1, registry.example/m1:1.0, exit code 0", "  edge-0"),
+    ]
+
+
 def test_for_people_a_module_tells_its_restarts_and_what_differs_from_the_devices_cause(
     monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
@@ -269,6 +315,7 @@ def test_for_people_a_module_tells_its_restarts_and_what_differs_from_the_device
     never_seen = {f"{MODULE}.restartCount": 1, f"{MODULE}.lastExitTimeUtc": GONE}
     two = {f"{MODULE}.runtimeStatus": "dead", "reported.systemModules.edgeHub.runtimeStatus": "backoff"}
     lint = {f"{ASKED}.settings.image": "${M1}", "deviceId": "", "configurations": {"a": {"status": "Targeted"}}}
+    lint[f"{AGENT}.runtimeStatus"] = "unknown"
     _, out, _ = told(
         [twin_with(changes) for changes in (restarted, never_seen, {**two, **restarted}, lint)], monkeypatch, capsys
     )
@@ -280,7 +327,7 @@ def test_for_people_a_module_tells_its_restarts_and_what_differs_from_the_device
     assert third.splitlines()[2] == "  $edgeHub: wrong_status (backoff)"
     assert third.splitlines()[3].startswith("  m1: wrong_status (dead), exited once, ")
     assert third.splitlines()[4].startswith("    m1 is dead and should be running. ")
-    assert fourth.splitlines()[0] == "(no deviceId): in_progress (settling) [not_credited]"
+    assert fourth.splitlines()[0] == "(no deviceId): in_progress (settling) [agent_status_unknown, not_credited]"
     assert (
         "  lint: properties.desired.modules.m1.settings.image: a placeholder ${...} of a template is left in it"
         in fourth
@@ -297,13 +344,36 @@ def test_a_long_fleet_says_on_standard_error_how_far_it_is_and_an_empty_one_says
     assert told([], monkeypatch, capsys) == (0, "", "")
 
 
-def test_for_people_nothing_moves_a_terminal_and_no_locale_stops_it(tmp_path: Path) -> None:
+def test_for_people_nothing_moves_a_terminal_and_no_locale_stops_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     file = tmp_path / "twin.json"
     file.write_text(json.dumps(twin_with({"deviceId": "z\u00fcrich-\ud800\x1b[2J"})))
-    command = [sys.executable, "-m", "status_core", "--text", str(file)]
-    environment = {"PYTHONIOENCODING": "ascii", "PYTHONPATH": str(Path(__file__).parents[2])}
-    result = subprocess.run(command, env=environment, capture_output=True, check=True)  # noqa: S603 (a fixed command)
-    assert result.stdout.splitlines()[0] == b"z\\xfcrich-  [2J: successful"
+    printed = io.BytesIO()
+    with io.TextIOWrapper(printed, encoding="ascii") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        assert main(["--text", str(file)]) == 0
+        terminal.flush()
+        assert printed.getvalue().splitlines()[0] == b"z\\xfcrich-  [2J: successful"
+
+
+def test_for_people_what_is_no_twin_costs_no_other_its_paragraph(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    code, out, err = told([TWIN, {"moduleId": "$edgeHub"}, twin_with({"deviceId": "edge-2"})], monkeypatch, capsys)
+    assert (code, err.count("\n")) == (2, 1)
+    assert out.split("\n\n") == ["edge-01: successful", "edge-2: successful", "2 devices: 2 successful\n"]
+
+
+def test_for_people_the_time_of_the_next_try_is_counted_from_now(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    pull = {
+        "reported.lastDesiredStatus": {"code": 500, "description": "Error calling prepare update for module m1: x509"},
+        f"{MODULE}.settings.image": "registry.example/m1:0.9",
+        "reported.$metadata.lastDesiredVersion.$lastUpdated": "2026-01-01T09:10:00Z",
+    }
+    assert "The agent tries again about " in told([twin_with(pull)], monkeypatch, capsys)[1]
 
 
 def linted(documents: object, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> tuple[int, list[str], str]:
@@ -340,10 +410,42 @@ def test_lint_gives_path_and_problem_a_line_and_ends_with_1(monkeypatch: pytest.
     assert linted(manifest(BAD), monkeypatch, capsys) == (1, [f"modulesContent.{path}: {MISSING}"], "")
     wrapped = {"id": "base", "content": manifest(BAD)}
     assert linted(wrapped, monkeypatch, capsys) == (1, [f"content.modulesContent.{path}: {MISSING}"], "")
-    code, found, err = linted([wrapped, manifest(BAD), {"deviceId": "d"}], monkeypatch, capsys)
+    assert linted({"$edgeAgent": {"properties.desired.modules.m1": BAD}}, monkeypatch, capsys) == (
+        1,
+        [f"{path}: {MISSING}"],
+        "",
+    )
+
+
+def test_lint_names_each_of_several_documents_by_its_id_or_its_place(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    wrapped = {"id": "base", "content": manifest(BAD)}
+    code, found, err = linted([wrapped, {"deviceId": "d"}, manifest(BAD)], monkeypatch, capsys)
     assert code == 2
     assert [line.partition(": ")[0] for line in found] == ["base", "line 1"]
-    assert err.startswith("line 1: element 3: no twin.")
+    assert err.startswith("line 1: element 2: no twin.")
+    twin = twin_with({"deviceId": "edge-7", f"{ASKED}.status": GONE})
+    code, found, err = linted([twin, manifest(BAD)], monkeypatch, capsys)
+    assert (code, err) == (1, "")
+    assert [line.partition(": ")[0] for line in found] == ["edge-7", "element 2"]
+
+
+def test_lint_weighs_the_report_of_a_twin_too(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    code, found, _ = linted(twin_with({"reported.pad": "x" * 30_000}), monkeypatch, capsys)
+    assert code == 1
+    assert [line.partition(": ")[0] for line in found] == ["properties.reported"]
+
+
+def test_lint_gives_what_nobody_wants_in_a_manifest_with_its_path(
+    monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    left = {**GOOD, "settings": {"image": "m1:${VERSION}"}}
+    code, found, _ = linted(manifest(left), monkeypatch, capsys)
+    assert code == 1
+    assert [line.partition(": ")[0] for line in found] == [
+        "modulesContent.$edgeAgent.properties.desired.modules.m1.settings.image"
+    ]
 
 
 def test_lint_takes_the_dotted_paths_of_a_layer(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
@@ -365,6 +467,9 @@ def test_lint_takes_the_dotted_paths_of_a_layer(monkeypatch: pytest.MonkeyPatch,
         f'{place}.m1.status: "started" is none; use running or stopped',
         f"{place}.m2.settings.image: missing or empty",
     ]
+    base = manifest(GOOD)
+    base["modulesContent"]["$edgeAgent"]["properties.desired.modules.m2"] = BAD
+    assert linted(base, monkeypatch, capsys) == (1, [f"{place}.m2.status: {MISSING}"], "")
     odd = {"modules": 5, "modules.m1.status": "running", "modules.m1.status.x": "y"}
     assert linted(layer(odd), monkeypatch, capsys)[0] == 1
 
@@ -374,3 +479,18 @@ def test_lint_and_text_are_two_forms_of_which_one_is_chosen(capsys: Output) -> N
         main(["--lint", "--text"])
     assert stopped.value.code == 2
     assert "not allowed with" in capsys.readouterr().err
+
+
+def test_help_says_what_it_takes_and_what_each_form_is_for(monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    monkeypatch.setenv("COLUMNS", "120")
+    with pytest.raises(SystemExit) as stopped:
+        main(["--help"])
+    assert stopped.value.code == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "usage: python -m status_core [-h] [--text | --lint] [file]"
+    assert "`$edgeAgent` twins in, the state of each deployment out." in lines[2]
+    assert [line.strip().split(maxsplit=1) for line in lines if line.startswith(("  file ", "  --"))] == [
+        ["file", "JSON: an object, an array or JSON Lines (default: stdin)"],
+        ["--text", "for people: a paragraph a device, causes at the end"],
+        ["--lint", "check twins or deployment manifests; 1 if anything is found"],
+    ]

@@ -100,6 +100,58 @@ def test_each_state_and_reason_has_its_sentences(
     assert status.state is State.SUCCESSFUL or reason.advice in status.message
 
 
+STARTED_BY_NOBODY = "Exited, and started by nobody while this lasts: m1 (stopped)."
+AGAIN = "The agent waits twice as long after each try."
+AT_ONCE = "A restart of edgeAgent, or a version that changes the module, makes it try at once."
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"desired": {}}, "{means} {advice}"),
+        ({"moduleId": "$edgeHub"}, "This is the twin of $edgeHub, not of $edgeAgent. {advice}"),
+        (code(418), "The code that the agent reports is not one of its six: 418. {advice}"),
+        ({"reported": {}}, "The device has not taken version 12. {means} {advice}"),
+        (EARLIER, "The device has not taken version 12 and is still at 11. {means} {advice}"),
+        (code(417), "The agent took version 12. {means} {advice}"),
+        (code(406), "Version 12 is not in force yet. {means} {advice}"),
+        (
+            {**code(400), f"{ASKED}.status": "started"},
+            (
+                "The agent rejected version 12. In the manifest: properties.desired.modules.m1.status: "
+                '"started" is none; use running or stopped. {means} {advice}'
+            ),
+        ),
+        (
+            {**code(400), STATUS_OF: "stopped", f"{MODULE}.status": "Running"},
+            f"The agent rejected version 12. {{means}} {{advice}} {STARTED_BY_NOBODY}",
+        ),
+        (
+            {**is_status("backoff"), f"{MODULE}.restartCount": 3, f"{MODULE}.exitCode": 1},
+            "Not in their desired status: m1 (backoff, exit code 1). {means} {advice} Restart 3 of 20.",
+        ),
+        (
+            {**failed(f"{PULL}no such host"), f"{MODULE}.settings.image": "m1:0"},
+            (
+                f"Version 12 is not in force yet: m1. {{means}} {{advice}} {AGAIN} {AT_ONCE} "
+                f'The agent says: "{PULL}no such host"'
+            ),
+        ),
+        (
+            {**code(406), f"{STATUS}.description": "Agent is not running"},
+            '{means} {advice} The agent says: "Agent is not running"',
+        ),
+        ({}, "Every module is what version 12 wants."),
+    ],
+    ids=lambda value: str(value)[:32],
+)
+def test_a_message_says_what_is_then_what_it_means_and_what_to_do_and_more_behind(
+    changes: dict[str, Any], message: str
+) -> None:
+    status = judged(changes)
+    assert message.format(means=status.reason.means, advice=status.reason.advice) == status.message
+
+
 def test_every_reason_that_a_device_can_have_is_among_the_sentences() -> None:
     assert {reason for _, reason, _, _ in SENTENCES} == set(Reason) - OF_MODULES_ALONE - OF_WHAT_IS_STUCK
 
@@ -138,6 +190,14 @@ def test_every_reason_that_a_device_can_have_is_among_the_sentences() -> None:
             ModuleState.UNKNOWN,
             {f"{STATUS}.code": 406, f"{STATUS}.description": "Agent is not running"},
             f"What m1 does is not known: the agent does not say. {Reason.AGENT_STOPPED.means}",
+        ),
+        (
+            ModuleState.WRONG_STATUS,
+            {STATUS_OF: "backoff", f"{MODULE}.exitCode": 1, f"{MODULE}.restartCount": 3},
+            (
+                f"m1 is backoff (exit code 1) and should be running. {Reason.BACKOFF.means} Restart 3 of 20. "
+                f"{Reason.BACKOFF.advice}"
+            ),
         ),
         (ModuleState.EXTRA, {ASKED: GONE}, "m1 is on the device and not part of the deployment."),
     ],
@@ -203,7 +263,6 @@ def test_where_no_restart_is_known_none_is_told(changes: dict[str, Any]) -> None
 
 
 TAKEN_AT = {"reported.$metadata.lastDesiredVersion.$lastUpdated": "2026-01-01T09:10:00Z"}
-AT_ONCE = "A restart of edgeAgent, or a version that changes the module, makes it try at once."
 
 
 def test_a_failed_pull_tells_about_when_it_is_tried_again_and_what_makes_it_try_at_once() -> None:

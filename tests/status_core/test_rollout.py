@@ -48,6 +48,8 @@ def test_it_has_started_with_its_first_device_and_is_announced_once() -> None:
 def test_a_deployment_that_no_device_ever_had_is_of_version_0_and_never_due() -> None:
     rollout = led((0, 0, 0, 0), (99, 0, 0, 0))
     assert (rollout.version, rollout.reached, rollout.due(POLICY)) == (0, (), None)
+    assert (rollout.best, rollout.progressed_at) == (0, T0)
+    assert not rollout.counts.are_complete(POLICY.threshold)
 
 
 def test_the_first_failure_is_announced_once_whatever_comes_later() -> None:
@@ -102,6 +104,16 @@ def test_one_that_has_stalled_can_be_completed_and_does_not_stall_again() -> Non
     counts: list[Count] = [(0, 2, 1, 0), (15, 2, 1, 0), (20, 3, 1, 0), (90, 3, 1, 0)]
     assert led(*counts).due(POLICY) is None
     assert told(*counts, (94, 3, 3, 0))[1:] == [(STALLED, 15), (COMPLETED, 94)]
+
+
+def test_a_success_that_was_lost_and_comes_back_is_no_progress() -> None:
+    assert told((0, 3, 2, 0), (5, 3, 1, 0), (10, 3, 2, 0), (15, 3, 2, 0)) == [(STARTED, 0), (STALLED, 15)]
+
+
+def test_it_is_settled_since_the_count_that_first_was_and_again_since_another_device_was_credited() -> None:
+    counts: list[Count] = [(0, 2, 1, 0), (3, 2, 2, 0), (4, 2, 2, 0)]
+    assert led(*counts).settled_since == after(3)
+    assert led(*counts, (5, 3, 3, 0)).settled_since == after(5)
 
 
 def test_a_device_that_leaves_is_no_progress_and_the_others_can_complete() -> None:
@@ -182,6 +194,12 @@ def test_a_share_is_one_of_the_targeted_devices_while_these_are_more_than_the_cr
     assert THRESHOLD_EXCEEDED not in dict(told(*counts, policy=allowed("5%"), listing=Listing(targeted=40)))
 
 
+def test_it_is_completed_where_the_failing_are_few_of_the_targeted_devices() -> None:
+    counts: list[Count] = [(0, 10, 9, 1), (1, 10, 9, 1)]
+    assert COMPLETED not in dict(told(*counts, policy=allowed("5%")))
+    assert COMPLETED in dict(told(*counts, policy=allowed("5%"), listing=Listing(targeted=40)))
+
+
 def test_it_is_completed_beside_failing_devices_that_may_fail() -> None:
     counts: list[Count] = [(0, 10, 9, 1), (1, 10, 9, 1)]
     assert dict(told(*counts, policy=allowed("1")))[COMPLETED] == 1
@@ -189,9 +207,15 @@ def test_it_is_completed_beside_failing_devices_that_may_fail() -> None:
     assert COMPLETED not in dict(told(*counts))
 
 
-@pytest.mark.parametrize("threshold", ["", "-1", "101%", "100.1%", "5.5", "five", "%", "1e3", "5%%", "0x5"])
+@pytest.mark.parametrize("threshold", ["", "-1", "5.5", "five", "%", "1e3", "5%%", "0x5"])
 def test_what_is_no_threshold_is_refused(threshold: str) -> None:
-    with pytest.raises(ValueError, match="percentage"):
+    with pytest.raises(ValueError, match=r"^a number of devices such as 5, or a percentage such as 5%$"):
+        Threshold.parse(threshold)
+
+
+@pytest.mark.parametrize("threshold", ["101%", "100.1%"])
+def test_more_than_all_is_no_threshold(threshold: str) -> None:
+    with pytest.raises(ValueError, match=r"^a percentage is at most 100%$"):
         Threshold.parse(threshold)
 
 
@@ -210,6 +234,7 @@ def next_of(rollout: Rollout, minutes: float, counts: Counts, listing: Listing |
 def test_one_that_was_created_anew_is_another_version_without_an_event_for_the_old_one() -> None:
     rollout = next_of(led((0, 2, 2, 0), (1, 2, 2, 0), listing=LISTED), 6, Counts(2, waiting=2), ANEW)
     assert (rollout.version, rollout.reached, rollout.due(POLICY)) == (2, (), None)
+    assert rollout.progressed_at == after(6)
     rollout = next_of(rollout, 7, Counts(2, waiting=1), ANEW)
     assert rollout.reached == ((STARTED, after(7)),)
     rollout = next_of(rollout, 8, Counts(2, 2), ANEW)
@@ -238,6 +263,11 @@ def test_what_the_hub_does_not_list_while_it_never_did_goes_on() -> None:
     assert dict(next_of(rollout, 2, Counts(2, 2), None).reached) == {STARTED: T0, COMPLETED: after(1)}
 
 
+def test_a_count_without_the_hubs_list_ends_nothing() -> None:
+    listed = led((0, 2, 0, 0), listing=LISTED)
+    assert progress(listed, Counts(2), after(1), POLICY).reached == ((STARTED, T0),)
+
+
 def test_one_that_the_hub_has_no_more_is_superseded_and_a_new_version_where_the_hub_has_it_again() -> None:
     listed = led((0, 2, 0, 0), listing=LISTED)
     gone = next_of(listed, 1, Counts(2), None)
@@ -250,6 +280,7 @@ def test_devices_without_a_deployment_are_counted_and_have_no_version_and_no_mil
     counts = Counts(devices=3, successful=2, failing=1)
     rollout = tally(counts, after(1))
     assert (rollout.counts, rollout.version, rollout.reached) == (counts, 0, ())
+    assert (rollout.best, rollout.progressed_at) == (2, after(1))
     assert rollout.due(POLICY) is None, "it neither stalls nor completes"
 
 

@@ -57,6 +57,7 @@ HIDING_PLACES: dict[str, dict[str, Any]] = {
     "the password of an address": {f"{MODULE}.env": {"DB": {"value": f"postgres://user:{SECRET}@db.example/x"}}},
     "an assignment in a text": {f"{MODULE}.env": {"OPTS": {"value": f"-Xmx1g -Dpassword={SECRET} -Dx=y"}}},
     "JSON in a value of env": {f"{MODULE}.env": {"CONFIG": {"value": json.dumps({"a": [{"password": SECRET}]})}}},
+    "a JSON array in a value of env": {f"{MODULE}.env": {"CONFIG": {"value": json.dumps([{"password": SECRET}])}}},
     "createOptions that are no JSON": {f"{MODULE}.settings.createOptions": SECRET},
     "createOptions that are JSON but for the end": {f"{ASKED}.settings.createOptions": f'{{"Env": ["TOKEN={SECRET}"]'},
     "the env in a label of edgeAgent's createOptions": {
@@ -136,6 +137,7 @@ def test_what_nearly_looks_like_keys_is_searched_once(text: str) -> None:
         ("a b", "x a b y", "x a b y"),
         ("ab cd", "x ab cd y ab c", "x *** y ab c"),
         ("!!!!", "what!!!!", "what***"),
+        ("PASS=the long = one", "it says the long = one", "it says ***"),
         ("error", "Error calling: an error", "Error calling: an error"),
     ],
 )
@@ -146,7 +148,7 @@ def test_a_secret_is_taken_out_as_a_whole_word(value: str, quoting: str, kept: s
 OPEN = {
     "Hostname": "m1",
     "ExposedPorts": {"62222/tcp": {}},
-    "NetworkingConfig": {"EndpointsConfig": {"factory-net": {"Aliases": ["line"]}}},
+    "NetworkingConfig": {"EndpointsConfig": {"factory-net": {"Aliases": ["line-alias"]}}},
     "HostConfig": {
         "Binds": ["/srv/line-data:/data:ro", "line-volume:/var/lib/line"],
         "Mounts": [{"Type": "volume", "Source": "other-volume", "Target": "/other"}],
@@ -161,11 +163,18 @@ OPEN = {
 @pytest.mark.parametrize(
     "shown",
     ["m1", "62222", "factory-net", "/srv/line-data", "line-volume", "other-volume", "18830", "registry.example", "1.0",
-     "registry.example/m1:1.0", "edge-01", "edgeHub", "unless-stopped", "json-file"],
+     "registry.example/m1:1.0", "edge-01", "edgeHub", "unless-stopped", "json-file", "line-alias",
+     "camera-1"],
 )  # fmt: skip
 def test_what_the_twin_shows_openly_is_no_secret_though_an_env_has_it_too(shown: str) -> None:
     options = json.dumps({**OPEN, "Env": [f"A={shown}"]})
-    twin = twin_with({f"{ASKED}.settings.createOptions": options, f"{MODULE}.env": {"A": {"value": shown}}})
+    twin = twin_with(
+        {
+            f"{ASKED}.settings.createOptions": options,
+            f"{MODULE}.env": {"A": {"value": shown}},
+            "desired.modules.camera-1": {},
+        }
+    )
     assert redact(f"it has {shown}.", twin) == f"it has {shown}."
     assert shown not in secret_values(twin)
 
@@ -228,6 +237,8 @@ def test_the_address_of_a_registry_is_no_secret_nor_a_user_who_is_named_like_it(
     assert redact(f"fleet.example refused {SECRET}", twin) == f"fleet.example refused {REDACTED}"
     twin["properties"]["reported"] |= credentials(address="fleet.example", username="operator", password=SECRET)
     assert redact("fleet.example refused operator", twin) == f"fleet.example refused {REDACTED}"
+    twin["properties"]["reported"] |= credentials(address="fleet.azurecr.example", username="fleet", password=SECRET)
+    assert redact(f"refused: fleet, {SECRET}", twin) == f"refused: fleet, {REDACTED}"
 
 
 def nested(depth: int) -> list[Any]:
@@ -240,6 +251,7 @@ def nested(depth: int) -> list[Any]:
 @pytest.mark.parametrize(
     "odd",
     [
+        pytest.param(10**4300, id="the first number that Python does not write"),
         pytest.param(10**10_000, id="ten thousand digits"),
         pytest.param(nested(5000), id="nested 5,000 deep"),
         pytest.param("[" * 100_000, id="text nested 100,000 deep"),

@@ -87,6 +87,13 @@ def test_a_first_report_that_lags_is_no_success() -> None:
     assert placed(device, 0) == (Standing.UNDERWAY, None)
 
 
+def test_a_report_that_lags_after_anything_else_is_no_success() -> None:
+    device = followed()
+    device.look(100, {RUNS: "backoff"}, lags=True)
+    device.record = replace(device.kept, news=replace(device.kept.news, state="no_deployment"))
+    assert placed(device, 100) == (Standing.UNDERWAY, None)
+
+
 def test_a_module_that_is_not_desired_holds_nothing_back() -> None:
     device = followed((100, {"reported.modules.m9": {"runtimeStatus": "running", "settings": {"image": "m9"}}}))
     device.look(5000)
@@ -110,6 +117,15 @@ def test_what_was_stuck_before_the_version_counts_once_its_grace_from_the_versio
     assert device.kept.credited == (after(3000),)
     assert placed(device, 3000, deployment="v13") == (Standing.UNDERWAY, after(3900))
     assert placed(device, 3900, deployment="v13") == (Standing.FAILING, None)
+
+
+@pytest.mark.parametrize("version_at", [3000, 3400])
+def test_what_gets_stuck_under_the_version_counts_at_once(version_at: float) -> None:
+    seconds, changes = new_version(version_at)
+    other = {"configurations": {"v13": {"status": "Applied"}}}
+    device = followed((2500, {RUNS: "backoff"}), (seconds, changes | other), (3400, None))
+    assert device.module().clock.stuck_since == after(3400)
+    assert placed(device, 3400, deployment="v13") == (Standing.FAILING, None)
 
 
 def test_a_deployment_that_stays_credited_under_another_version_keeps_its_failure() -> None:
@@ -212,6 +228,14 @@ def test_a_module_that_a_deployment_of_higher_priority_names_too_is_not_waited_f
     both = {"configurations": {name: {"status": "Applied"} for name in (DEPLOYMENT, "higher")}}
     listings = {DEPLOYMENT: anew(m1="registry.example/m1:2.0"), "higher": higher}
     assert placed(followed((10, both)), 100, listings)[0] is expected
+
+
+def test_no_priority_is_the_lowest_and_an_applied_deployment_that_the_hub_does_not_list_overrides_nothing() -> None:
+    both = {"configurations": {name: {"status": "Applied"} for name in (DEPLOYMENT, "other")}}
+    listed = {DEPLOYMENT: anew(priority=1, m1="registry.example/m1:2.0")}
+    later = anew(priority=None, created=55, m1="registry.example/m1:1.0")
+    assert placed(followed((10, both)), 100, listed)[0] is Standing.WAITING
+    assert placed(followed((10, both)), 100, {**listed, "other": later})[0] is Standing.WAITING
 
 
 def test_a_deployment_that_is_not_applied_overrides_nothing() -> None:

@@ -277,7 +277,8 @@ def unverified(device: Device, seconds: float) -> list[tuple[str, ...]]:
 def test_what_is_due_while_the_hub_does_not_answer_is_flagged_as_unverified_and_stays_due() -> None:
     device = followed((100, {RUNS: "backoff"}))
     assert unverified(device, 999) == []
-    assert unverified(device, 1200) == [("1000", "stuck", "m1", "wrong_status", "backoff_unverified")]
+    assert unverified(device, 1000) == [("1000", "stuck", "m1", "wrong_status", "backoff_unverified")]
+    assert (device.history[-1].desired_version, device.history[-1].deployments) == (12, ("at-scale1",))
     change = device.history[-1].change
     assert change.message.startswith("IoT Hub did not answer; as last seen: ")
     assert change.evidence == ()
