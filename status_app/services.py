@@ -212,7 +212,7 @@ class Services:
             reconciler = Reconciler(
                 devices, commit, projection, former, outbox, self._twins, policy, hub_list, self._clock, cohorts
             )
-            refresh = CohortRefresh(index_table, index, cohorts, reconciler, self._clock) if cohorts else None
+            refresh = CohortRefresh(index_table, index, cohorts, reconciler, self._clock)
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
             peers = PeerCount(PeerRows(index_table), index, self._clock)
             deployments = Deployments(rows, index, devices, publisher, policy, hub_list, hub=hub, clock=self._clock)

@@ -3,13 +3,15 @@
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from itertools import batched
 from typing import Any, Final
 
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import ContinuationError, UnavailableError
 from status_app.fleet_index.lookups import FleetIndex
-from status_app.iothub.cohorts import CohortReader
+from status_app.iothub.cohorts import CohortReader, Cohorts
+from status_app.iothub.twins import PAGE_SIZE
 from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Tagged
@@ -31,7 +33,7 @@ class CohortRefresh:
         self,
         client: TableClient,
         index: FleetIndex,
-        cohorts: CohortReader,
+        cohorts: CohortReader | None,
         reconciler: Reconciler,
         clock: Callable[[], datetime],
     ) -> None:
@@ -44,21 +46,24 @@ class CohortRefresh:
     async def run(self, report: RunReport, end: Deadline) -> None:
         """Go on with the refresh that is under way, or begin one where the last one is a day old, or of other tags.
 
-        A hub that does not answer leaves the rest to the next run.
+        Without tags any more, every device leaves its cohorts, and the hub is not asked. A hub that does not answer
+        leaves the rest to the next run.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
-        now, tags, row = self._clock(), json.dumps([*self._cohorts.names]), await self._row()
+        row = await self._row()
+        if self._cohorts is None:
+            if row:
+                await self._leave_all(report, end)
+            return
+        now, tags = self._clock(), json.dumps([*self._cohorts.names])
         place, began = row.get("Continuation"), row.get("BeganAt")
         if row.get("Tags") != tags or began is None or (place is None and read_time(began) + EVERY <= now):
             place, began = None, now
         elif place is None:
             return
-        known = {
-            entry.device_id: tuple(json.loads(entry.columns.get("Cohorts", "[]")))
-            for entry in await self._index.all_profiles()
-        }
+        known = await self._known()
         while not end.is_over:
             try:
                 async with end.limits("iothub"):
@@ -74,6 +79,22 @@ class CohortRefresh:
             await self._keep({"Tags": tags, "BeganAt": began, **({} if place is None else {"Continuation": place})})
             if place is None:
                 return
+
+    async def _known(self) -> dict[str, Cohorts]:
+        """The cohorts of each device, as the index has them."""
+        entries = await self._index.all_profiles()
+        return {entry.device_id: tuple(json.loads(entry.columns.get("Cohorts", "[]"))) for entry in entries}
+
+    async def _leave_all(self, report: RunReport, end: Deadline) -> None:
+        """Take every device out of its cohorts, and forget that there were any once that is done."""
+        left = [Tagged(name, ()) for name, cohorts in (await self._known()).items() if cohorts]
+        for some in batched(left, PAGE_SIZE, strict=False):
+            if end.is_over:
+                return
+            report.add(await self._reconciler.run(some, end))
+        if not left:  # the run before has done it
+            with table_errors():
+                await self._client.delete_entity(_KEY["PartitionKey"], _KEY["RowKey"])
 
     async def _keep(self, columns: Mapping[str, Any]) -> None:
         with table_errors():
