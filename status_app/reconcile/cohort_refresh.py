@@ -42,6 +42,7 @@ class CohortRefresh:
         self._cohorts = cohorts
         self._reconciler = reconciler
         self._clock = clock
+        self._has_none = False
 
     async def run(self, report: RunReport, end: Deadline) -> None:
         """Go on with the refresh that is under way, or begin one where the last one is a day old, or of other tags.
@@ -52,10 +53,11 @@ class CohortRefresh:
         Raises:
             UnavailableError: The table service does not answer.
         """
+        if self._has_none:
+            return
         row = await self._row()
         if self._cohorts is None:
-            if row:
-                await self._leave_all(report, end)
+            self._has_none = not row or await self._leave_all(report, end)
             return
         now, tags = self._clock(), json.dumps([*self._cohorts.names])
         place, began = row.get("Continuation"), row.get("BeganAt")
@@ -85,16 +87,17 @@ class CohortRefresh:
         entries = await self._index.all_profiles()
         return {entry.device_id: tuple(json.loads(entry.columns.get("Cohorts", "[]"))) for entry in entries}
 
-    async def _leave_all(self, report: RunReport, end: Deadline) -> None:
-        """Take every device out of its cohorts, and forget that there were any once that is done."""
+    async def _leave_all(self, report: RunReport, end: Deadline) -> bool:
+        """Take every device out of its cohorts; whether none was in any, and the tags are forgotten."""
         left = [Tagged(name, ()) for name, cohorts in (await self._known()).items() if cohorts]
         for some in batched(left, PAGE_SIZE, strict=False):
             if end.is_over:
-                return
+                break
             report.add(await self._reconciler.run(some, end))
-        if not left:  # the run before has done it
+        if not left:
             with table_errors():
                 await self._client.delete_entity(_KEY["PartitionKey"], _KEY["RowKey"])
+        return not left
 
     async def _keep(self, columns: Mapping[str, Any]) -> None:
         with table_errors():
