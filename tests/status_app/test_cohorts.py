@@ -155,7 +155,7 @@ async def test_a_tag_has_counters_for_its_first_values_and_one_for_all_others(ap
     assert part["devices"] == 2
     (item,) = await listed(fleet, routes.devices, cohort=f"site=s{VALUES + 1}")
     assert item["deviceId"] == devices[-1]
-    counted_by_value = (
+    counted_by_value: tuple[tuple[Any, dict[str, str]], ...] = (
         (routes.causes, {}),
         (routes.deployment, {"deploymentId": "camera-2"}),
     )

@@ -308,7 +308,8 @@ async def test_rows_that_cannot_be_read_cost_a_cause_their_own_words(app: App) -
     await status.update_entity(row, mode=UpdateMode.REPLACE)
     await index.upsert_entity({"PartitionKey": "peers", "RowKey": whole["causeId"], "Devices": 1}, UpdateMode.REPLACE)
     (found,) = await listed(fleet, routes.causes)
-    assert found == {**whole, "peers": None, "advice": found["advice"]}
+    assert "exit code 139" in found["message"]
+    assert found == {**whole, "peers": None, "advice": found["advice"], "message": found["message"]}
     await status.update_entity({**row, "Message": whole["message"]}, mode=UpdateMode.REPLACE)
 
 
