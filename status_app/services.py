@@ -229,16 +229,16 @@ class Services:
             if not self._is_command:
                 await keep_settings(deployments_table, hub, settings.shared)
             projection, former = FleetProjection(index_table, self._sleep), FormerIndex(index_table)
-            twins, cohorts = self._paced(self._budget.resync), None
+            twins, cohorts, refresh_rows = self._paced(self._budget.resync), None, RefreshRows(index_table)
             if settings.cohort_tags:
-                values, refresh_rows = CohortValues(deployments_table), RefreshRows(index_table)
+                values = CohortValues(deployments_table)
                 cohorts = CohortReader(settings.cohort_tags, twins, values, refresh_rows.leave)
             hub_list = HubList(rows, self._list, self._clock)
             reconciler = Reconciler(
                 devices, commit, projection, former, outbox, twins, policy, hub_list, self._clock, cohorts
             )
             looks = reconciler.reading(self._paced(self._budget.flag_stuck))
-            refresh = CohortRefresh(refresh_rows, index, cohorts, reconciler, self._clock) if cohorts else None
+            refresh = CohortRefresh(refresh_rows, index, cohorts, reconciler, self._clock)
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
             peers = PeerCount(PeerRows(index_table), index, self._clock)
             deployments = Deployments(rows, index, devices, publisher, policy, hub_list, hub=hub, clock=self._clock)

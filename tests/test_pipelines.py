@@ -64,7 +64,7 @@ def test_the_action_waits_gives_the_exit_code_and_writes_the_summary(tmp_path: P
         "DEPLOYMENT_STATUS_URL": "https://app",
         "DEPLOYMENT_STATUS_KEY": "hunter2",
         "TIMEOUT": "PT5M",
-        "ARGUMENTS": "--max-failed 2 --min-devices 40",
+        "ARGUMENTS": "--max-failed 2\n--min-devices 40\n",
     }
     result = run(steps()["wait"]["run"], tmp_path, environment)
     assert result.returncode == code
@@ -149,7 +149,7 @@ def test_words_of_devices_are_text_in_a_summary() -> None:
     (row, *_) = [line for line in text.splitlines() if line.startswith("| 40")]
     assert row.count("|") == 6
     assert not set("<[`@") & set(row)
-    assert "5 more causes." in text
+    assert "There are more causes" in text
     assert all(line.startswith("    ") for line in text.splitlines() if "setvariable" in line and "| 40" not in line)
 
 

@@ -69,7 +69,7 @@ async def _print_csv(columns: ListColumns, items: AsyncIterator[Answer], out: Te
 
 
 def table(columns: Sequence[ListColumn], items: Sequence[Answer], width: int) -> list[str]:
-    """A list as lines, a heading first: as wide as what stands in them, and no wider than a terminal."""
+    """A list as lines, a heading first: as wide as their cells, and no wider than a terminal."""
     if not items:
         return ["none"]
     rows = [

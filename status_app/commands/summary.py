@@ -1,7 +1,7 @@
 """What a wait came to, in Markdown: the summary that a pipeline shows beside its log."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from status_app.commands.terminal import printed
 from status_app.errors import UnavailableError
 
 MOST_CAUSES: Final = 20
-"""Of a deployment; the others are counted."""
+"""Of a deployment; that there are more is said."""
 _MOST_LINES: Final = 40
 _LONGEST: Final = 300
 _HEADINGS: Final[Mapping[ExitCode, str]] = {
@@ -43,7 +43,7 @@ def summary(
             lines += ["| devices | stuck | cause | for instance | what to do |", "|---:|---:|---|---|---|"]
             lines += map(_row, found[:MOST_CAUSES])
         if len(found) > MOST_CAUSES:
-            lines += ["", f"{len(found) - MOST_CAUSES} more causes."]
+            lines += ["", "There are more causes: edge-status causes lists all of them."]
     return "\n".join([*lines, ""])
 
 
@@ -70,10 +70,20 @@ async def summary_of(  # noqa: PLR0913 (the last two are what was waited for, wh
     causes: dict[str, Sequence[Answer]] = {}
     try:
         for deployment in deployments:
-            causes[deployment] = [cause async for cause in fleet.items("causes", {"deployment": deployment, **of})]
+            causes[deployment] = await _first(fleet.items("causes", {"deployment": deployment, **of}, MOST_CAUSES + 1))
     except (UnavailableError, RefusedError) as error:  # what was decided stands
         said = [*said, f"causes cannot be asked for: {error}"]
     return summary(deployments or [f"of device {device}"], code, said, causes)
+
+
+async def _first(causes: AsyncIterator[Answer]) -> list[Answer]:
+    """As many causes as a summary shows, and one more where there is one: a fleet can have thousands."""
+    found: list[Answer] = []
+    async for cause in causes:
+        found.append(cause)
+        if len(found) > MOST_CAUSES:
+            break
+    return found
 
 
 def write_summary(path: Path, text: str) -> None:

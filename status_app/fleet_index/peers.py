@@ -7,14 +7,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import batched
 from typing import Any, Final, Self
 
-from azure.data.tables import UpdateMode
+from azure.data.tables import TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.fleet_index.profile import Profile
-from status_app.storage.client import table_errors
-from status_app.storage.codecs import read_number, read_time
+from status_app.storage import transaction
+from status_app.storage.client import TRANSACTION_LIMIT, table_errors
+from status_app.storage.codecs import UNREADABLE, read_number, read_time
+from status_app.telemetry.logs import log
 from status_core import Cause, Reason
 
 PARTITION: Final = "peers"
@@ -23,11 +26,12 @@ _PULLS: Final = (
     Reason.IMAGE_NOT_FOUND,
     Reason.WRONG_PLATFORM,
     Reason.REGISTRY_UNREACHABLE,
-    Reason.DISK_FULL,
     Reason.PULL_TIMED_OUT,
     Reason.PULL_FAILED,
 )
-"""Reasons for which a device does not get an image."""
+"""Reasons for which a device does not get an image, whatever its disk: `disk_full` says by itself whose fault it is."""
+
+_log = log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +108,13 @@ def inference(cause: Cause, peers: Peers) -> tuple[str, str] | None:
             says = f"No device runs this image, and {_devices(peers.devices)} cannot get it: it looks like the image."
             return says, "Check the image, its tag and the registry's credentials in the deployment."
         if peers.running >= peers.devices:
-            says = f"{_devices(peers.running)} run this image, and {peers.devices} cannot get it: it looks like these."
+            run = f"{_devices(peers.running)} run{'s' if peers.running == 1 else ''}"
+            says = f"{run} this image, and {peers.devices} cannot get it: it looks like these."
             return says, "Check network, disk and credentials of these devices."
     elif peers.failing and not peers.running:
-        return f"It fails on all {_devices(peers.failing)} that got this image: it looks like the image.", (
-            "Look at the image, or go back to the one before."
-        )
+        where = "the only device" if peers.failing == 1 else f"all {peers.failing} devices"
+        says = f"It fails on {where} that got this image: it looks like the image."
+        return says, "Look at the image, or go back to the one before."
     if peers.failing and peers.running:
         common = f"; these have in common: {peers.shared}" if peers.shared else ""
         says = f"It fails on {peers.failing} of {_devices(peers.failing + peers.running)} that got this image{common}."
@@ -141,24 +146,35 @@ class PeerRows:
         self._client = client
 
     async def read(self) -> dict[str, Peers]:
-        """The numbers by the ids of causes. One request.
+        """The numbers by the ids of causes; a row that cannot be read costs itself. One request.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
         with table_errors():
-            rows = self._client.query_entities(f"PartitionKey eq '{PARTITION}'")
-            return {row["RowKey"]: Peers.read(row) async for row in rows}
+            rows = [row async for row in self._client.query_entities(f"PartitionKey eq '{PARTITION}'")]
+        found = {}
+        for row in rows:
+            try:
+                found[row["RowKey"]] = Peers.read(row)
+            except UNREADABLE as error:  # its text may quote the row
+                _log.error("the peers of cause %r cannot be read: %s", row["RowKey"], type(error).__name__)
+        return found
 
-    async def replace(self, before: Iterable[str], peers: Mapping[str, Peers]) -> None:
-        """Keep the numbers in the place of those before. A request for each cause.
+    async def replace(self, before: Mapping[str, Peers], after: Mapping[str, Peers]) -> None:
+        """Keep numbers in the place of those before. A request for each hundred causes of which they differ.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
+        operations: list[transaction.Operation] = [
+            (TransactionOperation.DELETE, {"PartitionKey": PARTITION, "RowKey": cause})
+            for cause in before.keys() - after.keys()
+        ]
+        for cause, peers in after.items():
+            if before.get(cause) != peers:
+                row = {"PartitionKey": PARTITION, "RowKey": cause, **peers.columns()}
+                operations.append((TransactionOperation.UPSERT, row, {"mode": UpdateMode.REPLACE}))
         with table_errors():
-            for cause in set(before) - peers.keys():
-                await self._client.delete_entity(PARTITION, cause)
-            for cause, found in peers.items():
-                row = {"PartitionKey": PARTITION, "RowKey": cause, **found.columns()}
-                await self._client.upsert_entity(row, mode=UpdateMode.REPLACE)
+            for some in batched(operations, TRANSACTION_LIMIT, strict=False):
+                await transaction.submit(self._client, some)

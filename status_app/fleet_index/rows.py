@@ -185,9 +185,10 @@ def questions_of(stored: StoredDevice, listings: Listings = NO_LIST) -> Entries:
     entries: Entries = {joined("state", key_part(row["State"]), device): {}}
     cause = _cause(stored)
     if cause is not None:
-        like = {"Stuck": since is not None}
-        if len(row["Deployments"]) <= NAMES_SIZE:
-            like["Deployments"] = row["Deployments"]
+        like: dict[str, Any] = {"Stuck": since is not None}
+        applied = json.dumps(credited(row), ensure_ascii=False)
+        if len(applied) <= NAMES_SIZE:
+            like["Deployments"] = applied
         if stored.cohorts:
             like["Cohorts"] = row["Cohorts"]
         entries[joined("cause", cause.id, time_text(cause.since), device)] = like

@@ -1,4 +1,4 @@
-"""The parameters of a request: each is checked, and what is wrong is told by its name."""
+"""The parameters of a request: each is checked, and an error names the one that is wrong."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -27,7 +27,7 @@ class ParameterError(StatusAppError):
 
 
 class Parameters:
-    """What stands behind the `?` of a request. The host joins values of one name by a comma.
+    """The query of a request. The host joins values of one name by a comma.
 
     Args:
         request: The request.

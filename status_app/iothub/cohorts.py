@@ -1,4 +1,4 @@
-"""The cohorts of devices: what the tags of `COHORT_TAGS` hold. They stand in a device's twin, not in a module's."""
+"""The cohorts of devices: what the tags of `COHORT_TAGS` hold. They are in a device's twin, not in a module's."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -110,7 +110,7 @@ class CohortReader:
         }
 
     def _held(self, tags: Mapping[str, Any]) -> dict[str, str]:
-        """What a device's tags hold, of those that are asked for; an object, or a list, makes no cohort."""
+        """The values of the wanted tags of a device; an object, or a list, makes no cohort."""
         found: dict[str, str] = {}
         for name in self.names:
             value = tags.get(name)

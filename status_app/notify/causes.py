@@ -1,4 +1,4 @@
-"""What people are told of causes, found each minute: what the index counts, beside what they were told.
+"""News of causes for people, found each minute: what the index counts, compared with the messages before.
 
 One message once devices fail for a cause for a minute, one when they are ten times as many as when it was mentioned
 last, one when there has been none for a minute. A message and the record that there is one are written together, so it
@@ -18,15 +18,16 @@ from status_app.fleet_index.lookups import Counted
 from status_app.notify.notes import Stage, cause_notice
 from status_app.notify.notice_rows import AboutCause, Notice, NoticeRows, ToldCause
 from status_app.notify.targets import CAUSE, Target
+from status_app.queries.answers import readable
 from status_app.queries.causes import one_cause
 from status_app.queries.pages import IndexedDevices
-from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment
 from status_app.storage.codecs import show_time
 from status_app.telemetry.logs import log
 from status_core import Kind, State
 
 LASTS: Final = timedelta(minutes=1)
-"""How long devices fail, or none does, until people are told."""
+"""How long devices fail, or none does, before there is a message."""
 TENFOLD: Final = 10
 
 _log = log(__name__)
@@ -65,23 +66,25 @@ class CauseNews:
         """
         if not targets:
             return
-        failing = await self._failing(targets)
+        deployments, *_ = await self._deployments.read()
+        versions = dict(readable(deployments, _version, lambda stored: f"deployment {stored.deployment!r}"))
+        unread = {stored.deployment for stored in deployments} - versions.keys()
+        failing = await self._failing(targets, versions)
         for target in targets:
             told = await self._rows.told(target.name)
             mine = {found.about.key: found for found in failing if _is_for(target, found.about)}
-            for key in {**told, **mine}:
+            # Of a deployment whose version nobody can read, nothing begins and nothing is over.
+            for key in (key for key, about in _abouts(told, mine).items() if about.deployment not in unread):
                 try:
                     await self._compare(target, mine.get(key), told.get(key))
                 except LostRaceError:
                     _log.info("target %s: another run has told of a cause", target.name)
 
-    async def _failing(self, targets: Sequence[Target]) -> list[Failing]:
+    async def _failing(self, targets: Sequence[Target], versions: Mapping[str, int]) -> list[Failing]:
         """The causes of every deployment that has any, of all devices and of each cohort that is asked for."""
         others = await self._indexed.beyond_counters()
-        deployments, *_ = await self._deployments.read()
         cohorts = {""} | {cohort for target in targets for cohort in target.filter.cohorts}
         counted = [item for cohort in sorted(cohorts) for item in await self._indexed.index.counters(cohort=cohort)]
-        versions = {stored.deployment: rollout.version for stored in deployments if (rollout := stored.rollout)}
         return _failing([*counted, *others], versions)
 
     async def _compare(self, target: Target, now_failing: Failing | None, told: ToldCause | None) -> None:
@@ -139,6 +142,16 @@ class CauseNews:
         }
         body = cause_notice(news_id, show_time(now), _severity(about.cause), data)
         return Notice(news_id, body, now, now, now)
+
+
+def _version(stored: StoredDeployment) -> tuple[str, int]:
+    """A deployment with its version; 0 before its first count."""
+    rollout = stored.rollout
+    return stored.deployment, 0 if rollout is None else rollout.version
+
+
+def _abouts(told: Mapping[str, ToldCause], failing: Mapping[str, Failing]) -> dict[str, AboutCause]:
+    return {key: known.about for key, known in told.items()} | {key: found.about for key, found in failing.items()}
 
 
 def _failing(counted: Iterable[Counted], versions: Mapping[str, int]) -> list[Failing]:

@@ -140,7 +140,8 @@ class Delivery:
         """Keep how the target is, where that is news."""
         if batch.failure is not None:
             now = self._clock()
-            asked = min(timedelta(seconds=batch.failure.retry_after), LONGEST_WAIT)
+            # In seconds: what a target asks for may be longer than any timedelta.
+            asked = timedelta(seconds=min(batch.failure.retry_after, LONGEST_WAIT.total_seconds()))
             since = state.failing_since if state.failures else now
             state = replace(
                 state,
@@ -222,6 +223,6 @@ def pause(failures: int) -> timedelta:
 
 
 def _lane(notice: Notice) -> int:
-    """Messages of one source have one lane."""
-    source = json.loads(notice.body).get("source", notice.id)
+    """Messages of one source have one lane; so have those about one cause, whose ids differ in the last part alone."""
+    source = json.loads(notice.body).get("source") or notice.id.rpartition("/")[0]
     return zlib.crc32(str(source).encode("utf-8", "replace")) % LANES

@@ -20,7 +20,7 @@ _log = log(__name__)
 
 
 class EventNews:
-    """Sends the events of a batch. People get milestones alone: of causes they are told by the timer."""
+    """Sends the events of a batch. People get milestones alone; messages about causes come from the timer."""
 
     def __init__(self, delivery: Delivery, targets: Sequence[Target], clock: Callable[[], datetime]) -> None:
         self._delivery = delivery

@@ -27,7 +27,7 @@ def render(target: Target, body: bytes, fleet: str) -> Message:
 
     Args:
         target: The target.
-        body: The news as JSON: an event of the event hub, or what people are told of a cause.
+        body: The news as JSON: an event of the event hub, or a message about a cause.
         fleet: What people call the fleet.
     """
     news = json.loads(body)

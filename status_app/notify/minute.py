@@ -1,4 +1,4 @@
-"""The part of the minute's timer that tells people of causes, and sends what waits."""
+"""The part of the minute's timer that makes messages about causes, and sends what waits."""
 
 import asyncio
 from collections.abc import Callable, Sequence

@@ -23,7 +23,7 @@ _HEADLINES: Final[Mapping[str, str]] = {
 
 
 class Stage(StrEnum):
-    """What people are told of a cause."""
+    """Which message about a cause it is."""
 
     FIRST = "first"
     """Devices fail for it."""
@@ -68,7 +68,7 @@ def note(news: Mapping[str, Any], fleet: str) -> Note:
 
 
 def cause_notice(news_id: str, time: str, severity: str, data: Mapping[str, Any]) -> bytes:
-    """What people are told of a cause, in the form of an event.
+    """A message about a cause, in the form of an event.
 
     Args:
         news_id: The same whenever it is sent again.

@@ -73,7 +73,7 @@ class Notice:
 
     Attributes:
         id: Of the news.
-        body: The news as JSON in UTF-8: the event of the event hub, or what people are told of a cause.
+        body: The news as JSON in UTF-8: the event of the event hub, or a message about a cause.
         queued_at: When it came. With the id it is the key of the row, so whoever comes again finds the row there.
         kept_at: When it was kept first: the day in which it is sent again begins then.
         due_at: Not before then.
@@ -100,7 +100,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class AboutCause:
-    """What people are told about: devices of one version of a deployment that fail alike.
+    """What a message is about: devices of one version of a deployment that fail alike.
 
     Attributes:
         cohort: Those of one cohort; empty: all of them.
@@ -163,7 +163,7 @@ class NoticeRows:
             await self._client.upsert_entity(row, mode=UpdateMode.MERGE)
 
     async def queued(self, target: str, first: datetime, last: datetime) -> set[str]:
-        """The keys of messages that are kept, of those that came within some time. One request for a thousand."""
+        """The keys of kept messages that came within some time. One request for a thousand."""
         bounds = f"RowKey ge '{_UNSENT}|{_time_text(first)}' and RowKey lt '{_UNSENT}|{_time_text(last)}}}'"
         return {row["RowKey"].partition("|")[2] for row in await self._query(target, bounds, select=("RowKey",))}
 
@@ -229,11 +229,11 @@ class NoticeRows:
         return found
 
     async def tell(self, target: str, told: ToldCause, notice: Notice | None, *, is_over: bool = False) -> None:
-        """Keep what a target is told of a cause, with the message that says so: both or none.
+        """Keep what a target knows of a cause, with the message that says so: both or none.
 
         Args:
             target: Its name.
-            told: What it is told from now on.
+            told: What it knows from now on.
             notice: The message; None where there is none yet.
             is_over: Nothing is left to be told, and what it was told is forgotten.
 

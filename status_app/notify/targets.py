@@ -1,6 +1,6 @@
 """The targets of news: the setting `NOTIFY`, checked at start.
 
-Addresses and keys are secrets. They stand in settings that `NOTIFY` names, and no error shows one.
+Addresses and keys are secrets. They are in settings that `NOTIFY` names, and no error shows one.
 """
 
 import ipaddress
@@ -18,7 +18,7 @@ from status_core import Milestone
 
 SETTING: Final = "NOTIFY"
 CAUSE: Final = "edge.deployment.cause"
-"""The type of what people are told of a cause: no event of the event hub."""
+"""The type of a message about a cause: no event of the event hub."""
 MILESTONES: Final = tuple(f"edge.deployment.{milestone}" for milestone in Milestone)
 DEVICE_EVENTS: Final = (
     "edge.deployment.device.transitioned",
@@ -124,7 +124,7 @@ class Target:
 
     @property
     def is_for_people(self) -> bool:
-        """Whether people read it: they are told of causes and milestones, not of each device."""
+        """Whether people read it: they get causes and milestones, not each device."""
         return self.format is not Format.CLOUDEVENTS
 
     def wants(self, event: Mapping[str, Any]) -> bool:
@@ -210,7 +210,7 @@ class _Reader:
             name, url = self._named("urlSetting")
             return self._checked(f"the setting {name}", url)
         url = self._text("url", "an https address without a query")
-        if "?" in url or "#" in url:  # what stands there is often a key
+        if "?" in url or "#" in url:  # a query is often a key
             self._refuse("url has a query: an address that holds a secret stands in a setting, which urlSetting names")
         return self._checked("url", url)
 

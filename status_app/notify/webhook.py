@@ -124,7 +124,7 @@ class Webhooks:
                 ) as response:
                     if HTTPStatus.OK <= response.status < HTTPStatus.MULTIPLE_CHOICES:
                         return response.status
-                    raise _refusal(target, response, await response.content.read(_READ))
+                    raise _refusal(target, response, await _beginning(response.content))
         except TimeoutError:
             raise DeliveryError(target.name, f"no answer in {self._timeout:g} s") from None
         except RefusedAddressError:
@@ -205,6 +205,14 @@ class _CheckedResolver(AbstractResolver):
 
     async def close(self) -> None:
         await self._system.close()
+
+
+async def _beginning(content: aiohttp.StreamReader) -> bytes:
+    """The first `_READ` bytes of an answer, or all of it: a piece that comes alone may end within a secret."""
+    body = b""
+    while len(body) < _READ and (piece := await content.read(_READ - len(body))):
+        body += piece
+    return body
 
 
 def _refusal(target: Target, response: aiohttp.ClientResponse, body: bytes) -> DeliveryError:

@@ -4,22 +4,22 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from status_app.fleet_index.leading_cause import cause_id, leading_cause
 from status_app.fleet_index.lookups import CauseRows, Counted, IndexEntry
 from status_app.fleet_index.peers import PeerRows, Peers, inference
-from status_app.queries.answers import Answer, device_summary
+from status_app.queries.answers import Answer, device_summary, readable
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, PlaceError, begin, fill
 from status_app.storage.codecs import show_time
 from status_app.storage.keys import DEVICE, joined
 from status_core import Cause, ModuleState, State, known_reason
 
 EXAMPLES: Final = 3
-"""Devices that stand for those of a cause."""
+"""Devices that are named as examples of a cause."""
 
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 _PLACE: Final = re.compile(r"[0-9]{1,9}")
@@ -48,7 +48,7 @@ async def causes(  # noqa: PLR0913, PLR0917 (what is asked, and of whom)
 ) -> Page:
     """A page of causes, those with the most stuck devices first.
 
-    Of each shard of the index a request for its counters and one for the devices that stand for them, and one to
+    Of each shard of the index a request for its counters and one for devices as examples, and one to
     three for each cause on the page, for the words of a device, and one for what peers say.
 
     Args:
@@ -135,10 +135,12 @@ def _counted(counters: Iterable[Counted]) -> tuple[Counter[str], Counter[str]]:
 async def _rows(
     indexed: IndexedDevices, wanted: set[str], deployment: str | None, cohort: str | None
 ) -> dict[str, CauseRows]:
-    def matches(entry: IndexEntry) -> bool:
-        applied = json.loads(entry.columns.get("Deployments", "[]"))
-        cohorts = json.loads(entry.columns.get("Cohorts", "[]"))
+    def applies(columns: Mapping[str, Any]) -> bool:
+        applied, cohorts = (json.loads(columns.get(name, "[]")) for name in ("Deployments", "Cohorts"))
         return (deployment is None or deployment in applied) and (cohort is None or cohort in cohorts)
+
+    def matches(entry: IndexEntry) -> bool:
+        return any(readable([entry.columns], applies, lambda _: entry.key))
 
     return await indexed.index.causes(wanted, EXAMPLES, matches)
 
@@ -185,11 +187,16 @@ async def _message(indexed: IndexedDevices, line: str, examples: Iterable[IndexE
     for example in examples:
         rows = (await indexed.reader.read(example.device_id)).rows
         own = [row for key, row in rows.items() if key != DEVICE and row.get("Cause") == line]
-        for row in [*own, *(row for key, row in rows.items() if key == DEVICE)][:1]:
-            if row["State"] not in (ModuleState.SETTLED, State.SUCCESSFUL):
-                return str(row["Message"])
-            settled.append(row["Message"])
+        first = [*own, *(row for key, row in rows.items() if key == DEVICE)][:1]
+        for state, message in readable(first, _state_and_message, lambda _: f"device {example.device_id!r}"):  # noqa: B023 (called at once)
+            if state not in (ModuleState.SETTLED, State.SUCCESSFUL):
+                return message
+            settled.append(message)
     return settled[0] if settled else None
+
+
+def _state_and_message(row: Mapping[str, Any]) -> tuple[str, str]:
+    return row["State"], row["Message"]
 
 
 def _device(entry: IndexEntry) -> Answer:

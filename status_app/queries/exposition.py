@@ -9,11 +9,12 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables.aio import TableClient
 
+from status_app.queries.answers import readable
 from status_app.queries.health import TargetHealth
 from status_app.queries.pages import IndexedDevices
 from status_app.rollouts.deployment_rows import CountedDeployment, DeploymentRows
@@ -51,6 +52,22 @@ class Family:
         for labels, value in self.samples:
             said = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
             yield f"{self.name}{{{said}}} {value:.17g}" if said else f"{self.name} {value:.17g}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """What is shown of a deployment."""
+
+    deployment: str
+    devices: int
+    successful: int
+    states: Mapping[str, int]
+
+    @classmethod
+    def read(cls, stored: CountedDeployment) -> Self:
+        row = shown(DEPLOYMENT_COLUMNS, stored.row)
+        states = {state: int(devices) for state, devices in row["states"].items()}
+        return cls(stored.deployment, int(row["devices"]), int(row["successful"]), states)
 
 
 class Exposition:
@@ -104,24 +121,24 @@ class Exposition:
 
     async def _fleet(self) -> list[Family]:
         """A request for the deployments, and one for each shard of the index."""
-        counted, stuck = list[CountedDeployment](), Counter[tuple[str, str]]()
+        counted, stuck = dict[str, _Counted](), Counter[tuple[str, str]]()
         with suppress(ResourceNotFoundError):  # nothing has run yet
-            counted = await self._all_counted()
+            stored = await self._all_counted()
+            counted = {found.deployment: found for found in readable(stored, _Counted.read, lambda item: item.key)}
             others = await self._indexed.beyond_counters()
             for item in [*await self._indexed.index.counters(), *others]:
                 if item.is_stuck and item.cause and item.deployment and not item.cohort:
-                    stuck[item.deployment, item.cause] += item.devices
-        rows = {stored.deployment: shown(DEPLOYMENT_COLUMNS, stored.row) for stored in counted}
-        most = sorted(rows, key=lambda name: (-rows[name]["devices"], name))[:MOST_DEPLOYMENTS]
+                    stuck[item.deployment, item.cause[:_LONGEST]] += item.devices  # Prometheus takes no label set twice
+        most = sorted(counted.values(), key=lambda found: (-found.devices, found.deployment))[:MOST_DEPLOYMENTS]
         return [
             Family(
                 "edge_deployment_devices",
                 "gauge",
                 "Devices of a deployment by their state.",
                 [
-                    ({"deployment": name, "state": state}, number)
-                    for name in most
-                    for state, number in rows[name]["states"].items()
+                    ({"deployment": found.deployment, "state": state}, number)
+                    for found in most
+                    for state, number in found.states.items()
                 ],
             ),
             Family(
@@ -129,9 +146,9 @@ class Exposition:
                 "gauge",
                 "Successful devices of a deployment, of all that it is applied to.",
                 [
-                    ({"deployment": name}, rows[name]["successful"] / rows[name]["devices"])
-                    for name in most
-                    if rows[name]["devices"]
+                    ({"deployment": found.deployment}, found.successful / found.devices)
+                    for found in most
+                    if found.devices
                 ],
             ),
             Family(

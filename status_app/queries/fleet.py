@@ -14,7 +14,7 @@ from status_app.fleet_index.rows import standings_of
 from status_app.queries.answers import Answer, device_answer, readable, transition_answer
 from status_app.queries.causes import cause_devices, causes
 from status_app.queries.deployment_queries import deployment, deployments
-from status_app.queries.device_filter import Devices
+from status_app.queries.device_filter import Devices, FilterError
 from status_app.queries.devices import devices
 from status_app.queries.disagreements import disagreements
 from status_app.queries.inventory import agents, images
@@ -25,6 +25,7 @@ from status_app.rollouts import deployment_rows
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.status_table import reader
 from status_app.status_table.reader import DeviceReader
+from status_app.storage.cohort_values import OTHER, CohortValues
 from status_app.storage.keys import transition_sequence
 
 
@@ -41,6 +42,7 @@ class Fleet:
         self._peers = PeerRows(service.get_table_client(lookups.TABLE))
         self._indexed = IndexedDevices(index, self._reader, clock)
         self._rows = DeploymentRows(service.get_table_client(deployment_rows.TABLE))
+        self._cohorts = CohortValues(service.get_table_client(deployment_rows.TABLE))
         self._clock = clock
 
     async def devices(self, asked: Devices, after: Place | None, limit: int) -> Page:
@@ -102,6 +104,7 @@ class Fleet:
     async def deployment(self, deployment_id: str, cohort: str | None = None) -> Answer | None:
         """A deployment, counted now, or its devices of one cohort; None where there is none and never was one."""
         with suppress(ResourceNotFoundError):
+            await self._check_counters(cohort)
             return await deployment(self._indexed, self._rows, self._clock, deployment_id, cohort)
         return None
 
@@ -120,8 +123,24 @@ class Fleet:
     async def causes(self, deployment: str | None, cohort: str | None, after: Place | None, limit: int) -> Page:
         """A page of causes, of a deployment and of a cohort where they are given, as they are counted now."""
         with suppress(ResourceNotFoundError):
+            await self._check_counters(cohort)
             return await causes(self._indexed, self._peers, deployment, cohort, after, limit)
         return Page()
+
+    async def _check_counters(self, cohort: str | None) -> None:
+        """Refuse a cohort that nobody counts: what is counted of it would be nothing, whatever is wrong there.
+
+        Raises:
+            FilterError: It has no counters.
+        """
+        if cohort is None:
+            return
+        tag, _, value = cohort.partition("=")
+        if not await self._cohorts.counts(tag, value):
+            raise FilterError(
+                f"this value of {tag} has no counters: ask for cohort={tag}={OTHER}, which counts it with others, "
+                "or for a list of devices"
+            )
 
     async def cause_devices(self, cause: str, after: Place | None, limit: int) -> Page | None:
         """A page of the devices under a cause; None where there is none. Requests as of `devices`."""

@@ -1,7 +1,9 @@
 """What runs in the fleet: images with their digests, and versions of edgeAgent, counted from the summaries."""
 
+import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from status_app.fleet_index.profile import Profile
 from status_app.queries.answers import Answer, readable
@@ -9,6 +11,8 @@ from status_app.queries.pages import IndexedDevices, Page, Place, PlaceError
 
 type _Image = tuple[str, str, str]
 """An image, its digest (empty where no agent says it) and a module."""
+_LONGEST: Final = 120
+"""Characters of a part of a place: three of them, whatever their letters, fit into a token."""
 
 
 async def images(indexed: IndexedDevices, after: Place | None, limit: int) -> Page:
@@ -27,7 +31,7 @@ async def images(indexed: IndexedDevices, after: Place | None, limit: int) -> Pa
             digests[image] |= {digest} if digest else set()
     answers = [
         (
-            key,
+            _brief(key),
             {
                 "image": key[0],
                 "digest": key[1] or None,
@@ -37,7 +41,7 @@ async def images(indexed: IndexedDevices, after: Place | None, limit: int) -> Pa
                 "digests": len(digests[key[0]]),
             },
         )
-        for key, number in sorted(devices.items())
+        for key, number in sorted(devices.items(), key=lambda item: _brief(item[0]))
     ]
     return _page(answers, begins, limit)
 
@@ -49,8 +53,8 @@ async def agents(indexed: IndexedDevices, after: Place | None, limit: int) -> Pa
     for profile in await _profiles(indexed):
         devices[profile.agent_version] += 1
     answers = [
-        ((version,), {"agentVersion": version or None, "devices": number})
-        for version, number in sorted(devices.items())
+        (_brief((version,)), {"agentVersion": version or None, "devices": number})
+        for version, number in sorted(devices.items(), key=lambda item: _brief((item[0],)))
     ]
     return _page(answers, begins, limit)
 
@@ -69,7 +73,17 @@ async def _profiles(indexed: IndexedDevices) -> Sequence[Profile]:
     return found
 
 
-def _page[Key: tuple[str, ...]](answers: Sequence[tuple[Key, Answer]], begins: Place | None, limit: int) -> Page:
+def _brief(names: Iterable[str]) -> Place:
+    """The place of names. One that is long, as a device can report it, ends with its digest."""
+    return tuple(
+        name
+        if len(name) <= _LONGEST
+        else name[: _LONGEST - 64] + hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+        for name in names
+    )
+
+
+def _page(answers: Sequence[tuple[Place, Answer]], begins: Place | None, limit: int) -> Page:
     wanted = [item for item in answers if begins is None or item[0] > begins]
     return Page([answer for _, answer in wanted[:limit]], wanted[limit - 1][0] if len(wanted) > limit else None)
 

@@ -11,7 +11,7 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import ContinuationError, UnavailableError
 from status_app.fleet_index.lookups import FleetIndex
-from status_app.iothub.cohorts import CohortReader
+from status_app.iothub.cohorts import CohortReader, Cohorts
 from status_app.iothub.queries import PAGE_SIZE
 from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.run_report import RunReport
@@ -51,6 +51,11 @@ class RefreshRows:
         """Write the row of the refresh."""
         with table_errors():
             await self._client.upsert_entity({**_KEY, **columns}, UpdateMode.REPLACE)
+
+    async def end(self) -> None:
+        """Delete the row of the refresh."""
+        with table_errors():
+            await self._client.delete_entity(_KEY["PartitionKey"], _KEY["RowKey"])
 
     async def leave(self, device_ids: Sequence[str]) -> None:
         """Let devices wait for the next refresh."""
@@ -94,7 +99,7 @@ class CohortRefresh:
         self,
         rows: RefreshRows,
         index: FleetIndex,
-        cohorts: CohortReader,
+        cohorts: CohortReader | None,
         reconciler: Reconciler,
         clock: Callable[[], datetime],
     ) -> None:
@@ -103,17 +108,23 @@ class CohortRefresh:
         self._cohorts = cohorts
         self._reconciler = reconciler
         self._clock = clock
+        self._has_none = False
 
     async def run(self, report: RunReport, end: Deadline) -> None:
         """Ask for devices that wait, and go on with the refresh that is under way, or begin one.
 
-        One begins where the last one is a day old, or of other tags. A hub that does not answer leaves the rest to the
-        next run.
+        One begins where the last one is a day old, or of other tags. Without tags any more, every device leaves its
+        cohorts, and the hub is not asked. A hub that does not answer leaves the rest to the next run.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
-        if not await self._take_left(report, end):
+        if self._has_none:
+            return
+        if self._cohorts is None:
+            self._has_none = not await self._rows.read() or await self._leave_all(report, end)
+            return
+        if not await self._take_left(self._cohorts, report, end):
             return
         now, tags, row = self._clock(), json.dumps([*self._cohorts.names]), await self._rows.read()
         place, began = row.get("Continuation"), row.get("BeganAt")
@@ -121,10 +132,7 @@ class CohortRefresh:
             place, began = None, now
         elif place is None:
             return
-        known = {
-            entry.device_id: tuple(json.loads(entry.columns.get("Cohorts", "[]")))
-            for entry in await self._index.all_profiles()
-        }
+        known = await self._known()
         while not end.is_over:
             try:
                 async with end.limits("iothub"):
@@ -143,7 +151,23 @@ class CohortRefresh:
             if place is None:
                 return
 
-    async def _take_left(self, report: RunReport, end: Deadline) -> bool:
+    async def _known(self) -> dict[str, Cohorts]:
+        """The cohorts of each device, as the index has them."""
+        entries = await self._index.all_profiles()
+        return {entry.device_id: tuple(json.loads(entry.columns.get("Cohorts", "[]"))) for entry in entries}
+
+    async def _leave_all(self, report: RunReport, end: Deadline) -> bool:
+        """Take every device out of its cohorts; whether none was in any, and the tags are forgotten."""
+        left = [Tagged(name, ()) for name, cohorts in (await self._known()).items() if cohorts]
+        for some in batched(left, PAGE_SIZE, strict=False):
+            if end.is_over:
+                break
+            report.add(await self._reconciler.run(some, end))
+        if not left:
+            await self._rows.end()
+        return not left
+
+    async def _take_left(self, cohorts: CohortReader, report: RunReport, end: Deadline) -> bool:
         """Ask for devices that wait. One that the hub does not know by then is left to the refresh of a day.
 
         Returns:
@@ -153,10 +177,10 @@ class CohortRefresh:
         for some in batched(left, PAGE_SIZE, strict=False):
             try:
                 async with end.limits("iothub"):
-                    found = await self._cohorts.left(some)
+                    found = await cohorts.left(some)
             except UnavailableError as error:
                 _log.info("cohorts: the next run asks for %d new devices: %s", len(left), error)
                 return False
-            report.add(await self._reconciler.run([Tagged(name, cohorts) for name, cohorts in found.items()], end))
+            report.add(await self._reconciler.run([Tagged(name, now) for name, now in found.items()], end))
             await self._rows.forget(some)
         return True

@@ -9,16 +9,20 @@ from status_app.fleet_index.leading_cause import cause_id
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.fleet_index.peers import PeerRows, count_peers
 from status_app.fleet_index.profile import Profile
+from status_app.queries.answers import readable
 from status_core import Cause
 
 EVERY: Final = timedelta(minutes=10)
 """The shortest time between two passes over the fleet."""
+AT_LEAST_EVERY: Final = timedelta(hours=1)
+"""The longest time between two passes while counters move and a cause names an image: a device that got the image, or
+left the cause, makes no cause new."""
 MOST: Final = 1_000
 """Causes of which peers are counted, those of the most devices first."""
 
 
 class PeerCount:
-    """Counts peers where a cause is new, or has doubled. It asks nothing where no counter moved."""
+    """Counts peers where a cause is new, or has doubled, or was counted an hour ago; nothing where no counter moved."""
 
     def __init__(self, rows: PeerRows, index: FleetIndex, clock: Callable[[], datetime]) -> None:
         self._rows = rows
@@ -39,7 +43,7 @@ class PeerCount:
         now = self._clock()
         if moved == self._seen or (self._asked is not None and timedelta(0) <= now - self._asked < EVERY):
             return
-        self._asked, self._seen = now, dict(moved)
+        self._asked = now
         devices, causes = Counter[str](), dict[str, Cause]()
         for counted in await self._index.counters(""):
             cause = Cause.parse(counted.cause)
@@ -49,12 +53,15 @@ class PeerCount:
         causes = {cause: causes[cause] for cause, _ in devices.most_common(MOST)}
         known = await self._rows.read()
         is_new = any(cause not in known or devices[cause] >= 2 * max(known[cause].devices, 1) for cause in causes)
-        last = max((peers.counted for peers in known.values()), default=None)
-        if is_new and last is not None and now < last + EVERY:  # another process has just counted
-            self._seen = None
-        elif is_new:
-            entries = await self._index.all_profiles()
-            profiles = (Profile.read(entry.columns) for entry in entries if "State" in entry.columns)
+        times = [peers.counted for peers in known.values()]
+        is_old = bool(causes and times) and min(times) + AT_LEAST_EVERY <= now
+        has_just_counted = bool(times) and now < max(times) + EVERY  # another process
+        if (is_new or is_old) and not has_just_counted:
+            entries = [entry for entry in await self._index.all_profiles() if "State" in entry.columns]
+            profiles = readable(entries, lambda entry: Profile.read(entry.columns), lambda entry: entry.key)
             await self._rows.replace(known, count_peers(causes, profiles, now))
+            self._seen = dict(moved)
         elif known.keys() - causes.keys():
             await self._rows.replace(known, {cause: peers for cause, peers in known.items() if cause in causes})
+        if not causes:
+            self._seen = dict(moved)

@@ -79,7 +79,7 @@ class Resync:
         comparison: Comparison,
         clock: Callable[[], datetime],
         ticks: Callable[[], float],
-        cohorts: CohortRefresh | None = None,
+        cohorts: CohortRefresh,
     ) -> None:
         self._index = index
         self._build = build
@@ -109,8 +109,7 @@ class Resync:
             await self._pass(cycle, report, queries, end)
         except LostRaceError:
             _log.warning("resync: this run was over, and another goes on with its cycle")
-        if self._cohorts is not None:
-            await self._cohorts.run(report, end)
+        await self._cohorts.run(report, end)
         try:
             async with end.limits("tables"):
                 await self._build.check(report)

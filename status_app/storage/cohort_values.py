@@ -50,6 +50,17 @@ class CohortValues:
                 continue
         raise UnavailableError("tables", "others were always first with the values of tags")
 
+    async def counts(self, tag: str, value: str) -> bool:
+        """Whether a value has counters of its own, or will have them once a device has it. At most one request.
+
+        Raises:
+            UnavailableError: The table service does not answer.
+        """
+        if value not in self._known.get(tag, ()):
+            await self._read()
+        known = self._known.get(tag, ())
+        return value == OTHER or value in known or len(known) < VALUES
+
     def _with_room(self, values: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
         """New values that there is room for."""
         found = {}

@@ -119,6 +119,20 @@ async def test_once_a_day_all_tags_are_read_and_a_device_moves_with_its_counters
     assert app.hub.reads.count(one) == app.hub.reads.count(two)
 
 
+async def test_without_the_setting_every_device_leaves_its_cohorts(app: App) -> None:
+    one = await tagged(app, "one", ring="canary")
+    await app.resync(HOUR)
+    app.restart(COHORT_TAGS="")
+    for _ in range(2):
+        await app.resync(HOUR)
+    assert await cohorts(app) == {one: []}
+    assert [key for key in await app.index("count") if "ring" in key] == []
+    queries = len(app.hub.tag_queries)
+    app.restart(COHORT_TAGS="ring")
+    await app.resync(HOUR)
+    assert (await cohorts(app), len(app.hub.tag_queries)) == ({one: ["ring=canary"]}, queries + 1)
+
+
 async def test_where_the_hub_refuses_the_query_devices_are_seen_and_get_their_cohorts_later(app: App) -> None:
     app.hub.tags_are_down = True
     one = await tagged(app, "one", ring="canary")
@@ -166,6 +180,14 @@ async def test_a_tag_has_counters_for_its_first_values_and_one_for_all_others(ap
     assert part["devices"] == 2
     (item,) = await listed(fleet, routes.devices, cohort=f"site=s{VALUES + 1}")
     assert item["deviceId"] == devices[-1]
+    counted_by_value: tuple[tuple[Any, dict[str, str]], ...] = (
+        (routes.causes, {}),
+        (routes.deployment, {"deploymentId": "camera-2"}),
+    )
+    for route, path in counted_by_value:
+        answered = await ask(fleet, route, f"cohort=site%3Ds{VALUES + 1}", **path)
+        assert answered.status == 400, "an answer by counters that are not there would say that nothing is wrong"
+        assert "cohort=site=~other" in answered.json["detail"]
     app.restart(COHORT_TAGS="ring,site")
     assert (await tagged(app, "again", site="s3"), (await cohorts(app))[f"{app.prefix}-again"])[1] == ["site=s3"]
 

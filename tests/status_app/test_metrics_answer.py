@@ -110,6 +110,35 @@ async def test_an_answer_is_given_again_for_half_a_minute_and_its_cost_follows_n
     assert cost < 60
 
 
+async def test_causes_that_differ_behind_the_end_of_a_label_are_one_sample(app: App) -> None:
+    for number in range(2):
+        device = app.put(f"long{number}", BACKOFF)
+        image = f"example.azurecr.io/{'x' * 200}:{number}"
+        with app.edit(device, timedelta(0), "desired") as desired:
+            desired["modules"]["m1"]["settings"]["image"] = image
+        with app.edit(device, timedelta(0)) as reported:
+            reported["lastDesiredVersion"] = desired["$version"]
+            reported["modules"]["m1"]["settings"]["image"] = image
+        await app.handle(app.event(device))
+    await app.flag_stuck(16 * MINUTE)
+    found = (await samples(app))["edge_deployment_stuck"]
+    labels = [tuple(labels.items()) for labels, _ in found]
+    assert len(labels) == len(set(labels))
+    assert {value for _, value in found} == {2}
+
+
+@pytest.mark.parametrize("columns", [{"States": "["}, {"States": "null"}, {"Devices": "many"}])
+async def test_a_deployment_that_cannot_be_read_costs_its_own_samples(app: App, columns: dict[str, Any]) -> None:
+    await stuck_fleet(app)
+    names = {labels["deployment"] for labels, _ in (await samples(app))["edge_deployment_devices"]}
+    row = {"PartitionKey": "deployments", "RowKey": f"deployment|{min(names)}", **columns}
+    await app.client.get_table_client("Deployments").update_entity(row)
+    app.now += KEPT
+    found = await samples(app)
+    assert {labels["deployment"] for labels, _ in found.get("edge_deployment_devices", [])} == names - {min(names)}
+    assert "edge_deployment_build_info" in found
+
+
 async def test_what_failed_is_not_given_again(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
 

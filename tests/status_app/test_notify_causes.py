@@ -1,6 +1,7 @@
 """What people are told of causes: devices of the app's real tables, over a real HTTPS target."""
 
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 from app_over_azurite import App, fresh_app
+from azure.data.tables import UpdateMode
 from killed_call import killed_at
 from webhook_target import WebhookTarget, webhook_target
 
@@ -157,6 +159,25 @@ async def test_each_target_is_told_what_its_filters_let_through(fleet: Fleet) ->
     await fleet.minute(GRACE)
     await fleet.minute()
     assert ["people" in message.id for message in fleet.http.taken] == [True]
+
+
+async def test_of_a_deployment_that_cannot_be_read_nothing_is_over_and_all_others_are_told(fleet: Fleet) -> None:
+    applied = {"status": "Applied"}
+    await fleet.fail("d", configurations={"bad": applied})
+    await fleet.minute(GRACE)
+    await fleet.minute()
+    assert len(fleet.titles) == 1
+    rows = fleet.app.client.get_table_client("Deployments")
+    whole = await rows.get_entity("deployments", "deployment|bad")
+    await rows.update_entity({"PartitionKey": "deployments", "RowKey": "deployment|bad", "Reached": "["})
+    await fleet.fail("e", configurations={"good": applied})
+    fleet.app.now += GRACE
+    for _ in range(3):
+        with suppress(ExceptionGroup):  # the deployment itself cannot be counted
+            await fleet.app.flag_stuck(MINUTE)
+        await fleet.app.services.send_notices()
+    assert ["bad" in title for title in fleet.titles] == [True, False]
+    await rows.update_entity(whole, mode=UpdateMode.REPLACE)
 
 
 async def test_what_a_target_does_not_take_comes_later_and_once(fleet: Fleet) -> None:

@@ -15,9 +15,9 @@ from killed_call import killed_at
 from webhook_target import WebhookTarget, webhook_target
 
 from status_app.ingest.event_batch import IncomingEvent
-from status_app.notify.delivery import GIVE_UP_AFTER, LANES, LONGEST_PAUSE, Delivery
+from status_app.notify.delivery import GIVE_UP_AFTER, LANES, LONGEST_PAUSE, LONGEST_WAIT, Delivery
 from status_app.notify.events import EventNews
-from status_app.notify.notice_rows import TABLE, NoticeRows, TargetState
+from status_app.notify.notice_rows import TABLE, Notice, NoticeRows, TargetState
 from status_app.notify.targets import Format, Target
 from status_app.notify.webhook import Webhooks
 from status_app.retry import NEVER
@@ -144,6 +144,15 @@ async def test_what_no_program_takes_now_is_sent_by_the_timer_after_a_while(news
     assert (await news.state()) == TargetState(0, "", START, START + MINUTE, 0, 0)
 
 
+@pytest.mark.parametrize("wait", ["9" * 15, "9" * 400, "Fri, 31 Dec 9999 23:59:59 GMT"])
+async def test_a_target_that_asks_for_ages_is_left_alone_for_an_hour(news: News, wait: str) -> None:
+    news.http.answers = [web.Response(status=429, headers={"Retry-After": wait})]
+    await news.handle(events := news.events(1))
+    assert (await news.state()).paused_until == START + LONGEST_WAIT
+    await news.minute(LONGEST_WAIT)
+    assert set(news.taken) == ids(events)
+
+
 async def test_an_hour_without_the_target_costs_an_attempt_now_and_then_and_loses_nothing(news: News) -> None:
     news.http.always = 500
     sent = set[str]()
@@ -198,6 +207,17 @@ async def test_a_flood_is_a_row_for_each_message_and_never_more_than_a_page_at_o
     assert len(await all_rows(news)) == 1
     assert max(pages) == page
     assert max(at_once) <= LANES
+
+
+async def test_people_hear_of_one_cause_in_its_order_though_all_of_it_waits(news: News) -> None:
+    waiting = []
+    for number in range(1, 40):
+        news.now += MINUTE / 60
+        body = json.dumps({"id": f"hub1/causes/a/people/{number}", "type": "edge.deployment.cause"}).encode()
+        waiting.append(Notice(f"hub1/causes/a/people/{number}", body, news.now, news.now, news.now))
+    await news.rows.keep(news.target.name, waiting)
+    await news.minute()
+    assert news.taken == [notice.id for notice in waiting]
 
 
 async def test_a_target_that_asks_for_an_hour_gets_it(news: News) -> None:

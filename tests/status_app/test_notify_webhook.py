@@ -110,6 +110,25 @@ async def test_an_answer_that_quotes_the_address_shows_it_to_nobody(both: tuple[
     assert error.detail.startswith("answer 404: no ***, no /hooks/***, no ***, no *** words")
 
 
+async def test_an_answer_that_comes_in_pieces_shows_no_part_of_a_secret(tmp_path: Path) -> None:
+    async def in_pieces(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(status=404)
+        await response.prepare(request)
+        await response.write(b"no /hooks/T0SECRET0")
+        await asyncio.sleep(0.2)  # so that it goes alone: whatever comes of that, the test holds
+        await response.write(b"PATH here")
+        return response
+
+    async with webhook_target(tmp_path, timeout=60.0) as (_, webhooks):
+        application = web.Application()
+        application.router.add_post("/{path:.*}", in_pieces)
+        async with HttpServer(application) as server:
+            target = Target("ops", Format.CLOUDEVENTS, f"http://127.0.0.1:{server.port}{PATH}")
+            with pytest.raises(DeliveryError) as raised:
+                await webhooks.send_once(target, MESSAGE)
+    assert raised.value.detail == "answer 404: no /hooks/*** here"
+
+
 async def test_a_redirect_is_not_followed(both: tuple[WebhookTarget, Webhooks]) -> None:
     asked: list[str] = []
 

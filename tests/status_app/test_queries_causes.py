@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 from app_over_azurite import START, App, fresh_app
 from asking import ask, listed, pages
-from azure.data.tables import TransactionOperation
+from azure.data.tables import TransactionOperation, UpdateMode
 
 from local.tables import table_proxy
+from status_app.errors import UnavailableError
 from status_app.fleet_index.leading_cause import cause_id, leading_cause
-from status_app.fleet_index.peers import count_peers, inference
+from status_app.fleet_index.peers import PeerRows, count_peers, inference
 from status_app.fleet_index.profile import Profile
 from status_app.fleet_index.rows import SHARDS, shard_of
 from status_app.http import routes
@@ -261,6 +262,66 @@ async def test_peers_say_whether_it_is_the_image_or_the_device_with_the_numbers_
     assert now["peers"]["says"].startswith("It fails on 6 of 10 devices that got this image")
 
 
+async def test_peers_are_counted_again_after_an_hour_in_which_others_got_the_image(app: App) -> None:
+    for number in range(3):
+        await seen(app, f"crash-{number}", "048", "a", runtimeStatus="backoff", exitCode=139)
+    await app.flag_stuck()
+    for number in range(4):
+        await seen(app, f"well-{number}", "048", "a", runtimeStatus="running")
+    for _ in range(7):  # nothing moves any more
+        await app.flag_stuck(10 * MINUTE)
+    (cause,) = await listed(app.services.fleet(), routes.causes)
+    assert (cause["peers"]["failing"], cause["peers"]["running"]) == (3, 4)
+
+
+async def test_peers_are_counted_though_a_run_before_failed_and_nothing_has_moved(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await seen(app, "crash", "048", "a", runtimeStatus="backoff", exitCode=139)
+
+    async def down(_: PeerRows) -> Any:
+        raise UnavailableError("tables", "answer 503")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PeerRows, "read", down)
+        with pytest.raises(ExceptionGroup):
+            await app.flag_stuck()
+    await app.flag_stuck(10 * MINUTE)
+    (cause,) = await listed(app.services.fleet(), routes.causes)
+    assert cause["peers"]["failing"] == 1
+
+
+async def test_rows_that_cannot_be_read_cost_a_cause_their_own_words(app: App) -> None:
+    for number in range(2):
+        await seen(app, f"crash-{number}", "048", "a", runtimeStatus="backoff", exitCode=139)
+    index = app.client.get_table_client("DeploymentIndex")
+    summaries = [row async for row in index.query_entities("RowKey ge 'summary|' and RowKey lt 'summary}'")]
+    await index.update_entity({**summaries[0], "Flags": "["}, mode=UpdateMode.REPLACE)
+    await app.flag_stuck()  # peers are counted without it
+    fleet = app.services.fleet()
+    (whole,) = await listed(fleet, routes.causes)
+    assert whole["peers"]["failing"] == 1
+    status = app.client.get_table_client("DeploymentStatus")
+    first = whole["examples"][0]["deviceId"]
+    row = await status.get_entity(first, "module:m1")
+    del row["Message"]
+    await status.update_entity(row, mode=UpdateMode.REPLACE)
+    await index.upsert_entity({"PartitionKey": "peers", "RowKey": whole["causeId"], "Devices": 1}, UpdateMode.REPLACE)
+    (found,) = await listed(fleet, routes.causes)
+    assert "exit code 139" in found["message"]
+    assert found == {**whole, "peers": None, "advice": found["advice"], "message": found["message"]}
+    await status.update_entity({**row, "Message": whole["message"]}, mode=UpdateMode.REPLACE)
+
+
+async def test_the_devices_without_a_deployment_have_examples_under_its_name(app: App) -> None:
+    device = app.put("alone", "048", configurations={})
+    app.report(device, MINUTE, runtimeStatus="backoff", exitCode=139)
+    await app.handle(app.event(device))
+    (cause,) = await listed(app.services.fleet(), routes.causes, deployment="~individual")
+    assert [example["deviceId"] for example in cause["examples"]] == [device]
+    assert cause["message"]
+
+
 def profile(image: str | None, cause: str = "", **changes: Any) -> Profile:
     images = {"m1": (image, None)} if image else {}
     base = Profile("module_failed", "backoff", cause, False, ("a",), "1.5.21", (), images, ())
@@ -276,7 +337,14 @@ def profile(image: str | None, cause: str = "", **changes: Any) -> Profile:
             [profile("i:1")] * 9 + [profile("i:0", "c")],
             "9 devices run this image, and 1 cannot get it",
         ),
-        (Reason.BACKOFF, [profile("i:1", "c")], "It fails on all 1 device that got this image"),
+        (
+            Reason.PULL_FAILED,
+            [profile("i:1"), profile(None, "c")],
+            "1 device runs this image, and 1 cannot get it",
+        ),
+        (Reason.DISK_FULL, [profile(None, "c")] * 3, None),
+        (Reason.BACKOFF, [profile("i:1", "c")], "It fails on the only device that got this image"),
+        (Reason.BACKOFF, [profile("i:1", "c")] * 2 + [profile(None, "c")], "It fails on all 2 devices that got"),
         (
             Reason.BACKOFF,
             [profile("i:1", "c", cohorts=("ring=canary",)), profile("i:1"), profile("i:2")],

@@ -224,6 +224,21 @@ async def test_a_digest_that_changes_under_one_tag_stands_in_the_row_and_in_the_
     assert [item["deviceId"] for item in found] == [device]
 
 
+async def test_names_as_long_as_a_device_reports_them_end_no_list(app: App) -> None:
+    device = app.put("long", "003")
+    with app.edit(device, timedelta(0)) as reported:
+        module = reported["modules"]["m1"]
+        for last in "abc":
+            image = {**module["settings"], "image": "é" * 2_000 + last, "imageHash": "ü" * 2_000 + last}
+            reported["modules"]["ö" * 300 + last] = {**module, "settings": image}
+    await app.handle(app.event(device))
+    fleet = app.services.fleet()
+    whole = await listed(fleet, routes.images, limit=200)
+    found = await pages(fleet, routes.images, limit=1)
+    assert [item for page in found for item in page] == whole
+    assert len(whole) == len(found) >= 4
+
+
 async def test_a_list_as_csv_goes_on_where_its_link_says(app: App) -> None:
     devices = [app.put(f"d{number}", "003") for number in range(5)]
     await app.handle(*map(app.event, devices))

@@ -14,7 +14,7 @@ type Answer = Mapping[str, Any]
 
 
 class RefusedError(StatusAppError):
-    """What is asked refuses to answer, or is not there: waiting does not mend it. The text tells a person what may."""
+    """What is asked refuses to answer, or is not there: waiting does not mend it. The text says what may."""
 
 
 class FleetStatus(Protocol):

@@ -112,9 +112,11 @@ async def _all(ask: Callable[[Place | None], Awaitable[Page]]) -> AsyncIterator[
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """A table service that refuses is told at once: a command has no role that is about to hold."""
+    """Report a refusal at once: a command has no role that is about to hold."""
     try:
         yield
+    except FilterError as error:
+        raise RefusedError(str(error)) from None
     except UnavailableError as error:
         status = getattr(error.__cause__, "status_code", None)
         if status in _REFUSALS:

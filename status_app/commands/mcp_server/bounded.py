@@ -1,6 +1,6 @@
 """Answers of the API as a chat gets them: few columns, bounded, with what may come from a device set apart.
 
-Whoever controls a device writes module names and error texts, and a language model reads them. So they stand under one
+Whoever controls a device writes module names and error texts, and a language model reads them. So they are under one
 key of their own, which says what they are, and as JSON texts, out of which no text breaks. A column is shown only where
 it is named here: one that the API gets later is not.
 """
@@ -78,7 +78,7 @@ def bounded_answer(first: Mapping[str, Any], lists: Mapping[str, Sequence[Answer
     """An answer as JSON, no longer than `LONGEST_ANSWER`: of lists that do not fit, the first items.
 
     Args:
-        first: What stands before the lists.
+        first: What comes before the lists.
         lists: Items in their shapes, by the name of the list; those that matter most come first.
         more: The names of lists that are not whole already.
     """
