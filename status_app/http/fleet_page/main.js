@@ -41,6 +41,7 @@ function viewOf({ view, id, filters }) {
 function follow() {
   if (takeKey()) reload();
   const place = placeOf(location.hash);
+  if (place.device === null) dialog.follow(null); // what is behind an open dialog takes no focus
   const isSame = shown !== null && shown.place.view === place.view && shown.place.id === place.id;
   if (!isSame || shown === null) change(place);
   else if (JSON.stringify(shown.place.filters) !== JSON.stringify(place.filters)) {
