@@ -242,7 +242,7 @@ async def test_an_event_that_is_kept_anew_during_the_look_is_not_lost(
     letters = await keep(app, event)
     read = app.hub.read
 
-    async def read_and_keep(device_id: str) -> Any:
+    async def read_and_keep(device_id: str, *_: Any) -> Any:
         await letters.keep(event, "internal_error", "KeyError")
         return await read(device_id)
 
@@ -257,7 +257,7 @@ async def test_an_event_that_another_replay_took_is_processed(app: App, monkeypa
     letters = await keep(app, app.event(app.put("d", "003")))
     read = app.hub.read
 
-    async def read_and_forget(device_id: str) -> Any:
+    async def read_and_forget(device_id: str, *_: Any) -> Any:
         await letters.forget((await kept(letters))[0])
         return await read(device_id)
 
@@ -270,7 +270,7 @@ async def test_a_bug_is_told_by_its_name_alone_and_the_rest_goes_on(app: App, mo
     letters = await keep(app, app.event(bad), app.event(good))
     read = app.hub.read
 
-    async def read_or_fail(device_id: str) -> Any:
+    async def read_or_fail(device_id: str, *_: Any) -> Any:
         if device_id == bad:
             raise KeyError(SECRET)
         return await read(device_id)
