@@ -294,12 +294,14 @@ async def test_peers_are_counted_though_a_run_before_failed_and_nothing_has_move
 async def test_rows_that_cannot_be_read_cost_a_cause_their_own_words(app: App) -> None:
     for number in range(2):
         await seen(app, f"crash-{number}", "048", "a", runtimeStatus="backoff", exitCode=139)
+    await app.flag_stuck()
     index = app.client.get_table_client("DeploymentIndex")
     summaries = [row async for row in index.query_entities("RowKey ge 'summary|' and RowKey lt 'summary}'")]
     await index.update_entity({**summaries[0], "Flags": "["}, mode=UpdateMode.REPLACE)
-    await app.flag_stuck()  # peers are counted without it
+    await seen(app, "other", "048", "a", runtimeStatus="backoff", exitCode=1)
+    await app.flag_stuck(10 * MINUTE)  # peers are counted without it
     fleet = app.services.fleet()
-    (whole,) = await listed(fleet, routes.causes)
+    whole, _ = await listed(fleet, routes.causes)
     assert whole["peers"]["failing"] == 1
     status = app.client.get_table_client("DeploymentStatus")
     first = whole["examples"][0]["deviceId"]
@@ -307,7 +309,7 @@ async def test_rows_that_cannot_be_read_cost_a_cause_their_own_words(app: App) -
     del row["Message"]
     await status.update_entity(row, mode=UpdateMode.REPLACE)
     await index.upsert_entity({"PartitionKey": "peers", "RowKey": whole["causeId"], "Devices": 1}, UpdateMode.REPLACE)
-    (found,) = await listed(fleet, routes.causes)
+    found, _ = await listed(fleet, routes.causes)
     assert "exit code 139" in found["message"]
     assert found == {**whole, "peers": None, "advice": found["advice"], "message": found["message"]}
     await status.update_entity({**row, "Message": whole["message"]}, mode=UpdateMode.REPLACE)
