@@ -141,7 +141,7 @@ AT_ONCE = "A restart of edgeAgent, or a version that changes the module, makes i
             {**code(406), f"{STATUS}.description": "Agent is not running"},
             '{means} {advice} The agent says: "Agent is not running"',
         ),
-        ({}, "Every module is what version 12 wants."),
+        ({}, "Every module is as version 12 wants it."),
     ],
     ids=lambda value: str(value)[:32],
 )
