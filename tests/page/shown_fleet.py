@@ -56,9 +56,16 @@ async def answered(page: Page) -> None:
     await expect(page.get_by_text("Loading", exact=True).locator("visible=true")).to_have_count(0, timeout=30_000)
 
 
+FOLLOW = """(fragment) => new Promise((done) => {
+    if (location.hash.slice(1) === fragment) done();
+    addEventListener("hashchange", () => done(), { once: true }); // behind the listener of the page
+    location.hash = fragment;
+})"""
+
+
 async def follow(page: Page, fragment: str) -> None:
     """Go to another address of the page, and wait for its answers."""
-    await page.evaluate("(fragment) => { location.hash = fragment; }", fragment)
+    await page.evaluate(FOLLOW, fragment)
     await answered(page)
 
 

@@ -103,6 +103,7 @@ async def test_a_tour_by_keys_alone_from_a_cause_to_a_device_and_back(page: Page
     await expect(device).to_be_focused()
     await page.keyboard.press("Enter")
     dialog = page.get_by_role("dialog", name="press-0001")
+    await expect(dialog).to_be_visible()
     await answered(page)
     for _ in range(12):
         await page.keyboard.press("Tab")
