@@ -20,6 +20,7 @@ export class Updates {
   /** @type {number | undefined} */
   #timer;
   #failures = 0;
+  #asking = 0; // rounds under way
 
   /**
    * @param {number} every seconds
@@ -79,9 +80,13 @@ export class Updates {
   /** @param {Source[]} sources */
   async #ask(sources) {
     this.#stop();
+    this.#asking += 1;
     await Promise.all(sources.map((source) => this.#askOne(source)));
-    this.#failures = this.error ? this.#failures + 1 : 0;
-    this.#schedule();
+    this.#asking -= 1;
+    if (this.#asking === 0) { // else the last of those under way says when to ask again
+      this.#failures = this.error ? this.#failures + 1 : 0;
+      this.#schedule();
+    }
     this.#tell();
   }
 
