@@ -30,6 +30,7 @@ OF_AZ = {"--output", "--query", "--subscription"}
 COMMANDS: dict[str, set[str]] = {
     # az 2.91.0: what `--help` of each lists, read in November 2026.
     "az account show": OF_AZ,
+    "az ad app create": {"--display-name", "--sign-in-audience", "--enable-id-token-issuance", "--web-redirect-uris"},
     "az deployment sub create": OF_AZ
     | {"--name", "--location", "--template-file", "--parameters", "--confirm-with-what-if"},
     "az deployment sub show": OF_AZ | {"--name"},
@@ -63,7 +64,11 @@ COMMANDS: dict[str, set[str]] = {
     "az iot hub query": {"--hub-name", "--query-command"},
     "az iot hub message-route test": {"--hub-name", "--source-type", "--ap"},
     "az iot hub module-twin show": {"--hub-name", "--device-id", "--module-id"},
-    # Microsoft's reference of the CLI.
+    # Microsoft's reference of the CLI. Those of `auth` come with the extension authV2.
+    "az webapp auth microsoft update": {"--resource-group", "--name", "--client-id", "--issuer", "--yes"},
+    "az webapp auth update": {
+        *("--resource-group", "--name", "--enabled", "--action", "--redirect-provider", "--excluded-paths")
+    },
     "az eventgrid event-subscription create": {
         *("--name", "--source-resource-id", "--event-delivery-schema", "--endpoint-type", "--endpoint"),
         *("--included-event-types", "--advanced-filter", "--enable-advanced-filtering-on-arrays"),
