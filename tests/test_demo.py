@@ -98,7 +98,7 @@ def test_the_page_stays_up_at_the_end_until_an_interrupt(tmp_path: Path) -> None
         stays = next(line for line in process.stdout if line.startswith("The page stays up"))
         assert stays.endswith(f" {page}\n")
         with urllib.request.urlopen(page) as answer:  # noqa: S310 (the demo's own address)
-            assert b"<h1>Edge deployments</h1>" in answer.read()
+            assert b"<title>Edge deployments</title>" in answer.read()
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     assert (process.returncode, err) == (0, "")

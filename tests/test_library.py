@@ -99,7 +99,7 @@ def test_edge_status_waits_for_the_demo_where_nothing_but_the_wheel_is_installed
         assert demo.stdout is not None
         page = urlsplit(page_of(demo))
         assert any(line.startswith("The page stays up") for line in demo.stdout)
-        key = parse_qs(page.query)["code"][0]
+        key = parse_qs(page.fragment)["key"][0]
         address = {"DEPLOYMENT_STATUS_URL": f"http://{page.netloc}", "DEPLOYMENT_STATUS_KEY": key}
         asked = ["wait", "--deployment", "release-2", "--timeout", "PT0S", "--summary", "summary.md"]
         command = [str(python), "-I", "-c", program, *asked]
