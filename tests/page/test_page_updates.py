@@ -158,7 +158,7 @@ async def test_an_error_of_the_host_is_said_and_waits_as_long_as_it_asks(
     await expect(outage(troubled)).to_contain_text("The next try is in ")  # all have been asked
     tries = requests_of(troubled)
     await troubled.clock.run_for(100_000)
-    assert [address for address in tries if "/causes" in address] == []
+    assert tries == []
     await troubled.unroute("**/api/causes*")
     await troubled.clock.run_for(60_000)
     await expect(outage(troubled)).to_have_count(0, timeout=30_000)
