@@ -84,11 +84,6 @@ _UNWRITABLE: Final = 10**4300
 """The first number that Python refuses to write in digits."""
 
 
-def redact(description: str, twin: Any) -> str:
-    """Replace each secret value that the text quotes, and what looks like a key, by `***`."""
-    return collapse(masked(description, twin))
-
-
 def masked(description: str, twin: Any) -> str:
     """The first `DESCRIPTION_LIMIT` characters of a description, with `MASK` for each character of a secret or key."""
     if description in _WHOLE_TEXTS:

@@ -10,12 +10,17 @@ from twins import ASKED, MODULE, STATUS, judged, twin_with
 from status_core import GracePolicy, advance
 from status_core.blanking import REDACTED, blank_keys
 from status_core.descriptions import DESCRIPTION_LIMIT
-from status_core.secrets import redact, secret_values
+from status_core.secrets import collapse, masked, secret_values
 
 SECRET = "hunter2-correct-horse"
 HUB = "systemModules.edgeHub"
 LONG = json.dumps({"Env": ["PAD=" + "x" * 500, f"TOKEN={SECRET}"], "HostConfig": {"Binds": [f"/data/{SECRET}:/d"]}})
 SPLIT = {"createOptions": LONG[:512], "createOptions01": LONG[512:]}
+
+
+def redact(description: str, twin: Any) -> str:
+    """A description as a status has it."""
+    return collapse(masked(description, twin))
 
 
 def credentials(**fields: Any) -> dict[str, Any]:
