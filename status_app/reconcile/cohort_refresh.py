@@ -18,7 +18,7 @@ from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Tagged
 from status_app.retry import Deadline
 from status_app.storage import transaction
-from status_app.storage.client import PAGE, TRANSACTION_LIMIT, table_errors
+from status_app.storage.client import PAGE, TRANSACTION_LIMIT, find_row, table_errors
 from status_app.storage.codecs import read_time
 from status_app.storage.keys import escape, joined, key_part, unescape
 from status_app.telemetry.logs import log
@@ -41,11 +41,7 @@ class RefreshRows:
 
     async def read(self) -> Mapping[str, Any]:
         """The row of the refresh; nothing where there is none."""
-        query = " and ".join(f"{name} eq '{value}'" for name, value in _KEY.items())
-        with table_errors():
-            async for row in self._client.query_entities(query):
-                return row
-        return {}
+        return await find_row(self._client, _KEY) or {}
 
     async def keep(self, columns: Mapping[str, Any]) -> None:
         """Write the row of the refresh."""

@@ -27,7 +27,7 @@ from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Announced, Result
 from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.status_table.reader import DeviceReader
-from status_app.storage.client import PAGE, table_errors
+from status_app.storage.client import PAGE, find_row, table_errors
 
 CHECKS: Final = 168
 """Checks of a part in which all devices are checked: a week of hours."""
@@ -99,7 +99,7 @@ class IndexBuild:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        row = await self._row(_CHECK)
+        row: Mapping[str, Any] = await find_row(self._client, _key(_CHECK)) or {}
         place, fleet, passed = json.loads(row.get("Place", "null")), row.get("Fleet", 0), row.get("Passed", 0)
         some = min(PAGE, math.ceil(max(fleet, passed, 1) / CHECKS))
         devices, place = await self._reader.devices(place, some)
@@ -139,13 +139,6 @@ class IndexBuild:
         query = f"PartitionKey eq '{_PARTITION}' and RowKey ge 'format:' and RowKey lt 'format;'"
         with table_errors():
             return {row["RowKey"]: row async for row in self._client.query_entities(query)}
-
-    async def _row(self, row_key: str) -> Mapping[str, Any]:
-        query = " and ".join(f"{name} eq '{value}'" for name, value in _key(row_key).items())
-        with table_errors():
-            async for row in self._client.query_entities(query):
-                return row
-        return {}
 
 
 def _is_out(result: Result) -> bool:

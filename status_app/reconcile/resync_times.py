@@ -5,12 +5,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
-from status_app.storage.client import table_errors
+from status_app.storage.client import find_row, table_errors
 from status_app.version import VERSION
 
 COMPARE_EVERY: Final = timedelta(hours=23, minutes=30)
@@ -100,21 +100,18 @@ class ResyncTimesRow:
 
     async def read(self) -> ResyncTimes:
         """The times as they are kept."""
-        query = " and ".join(f"{name} eq '{value}'" for name, value in _KEY.items())
-        with table_errors():
-            async for row in self._client.query_entities(query):
-                return ResyncTimes(
-                    row.get("Whole"),
-                    row.get("WholeBegan"),
-                    row.get("Changed"),
-                    row.get("ChangesBegan"),
-                    row.get("Continuation"),
-                    row.get("AppVersion", ""),
-                    row.get("Compared"),
-                    row.get("ComparisonBegan"),
-                    ComparisonPlace(row["Shard"], row.get("After")) if "Shard" in row else None,
-                )
-        return ResyncTimes()
+        row: Mapping[str, Any] = await find_row(self._client, _KEY) or {}
+        return ResyncTimes(
+            row.get("Whole"),
+            row.get("WholeBegan"),
+            row.get("Changed"),
+            row.get("ChangesBegan"),
+            row.get("Continuation"),
+            row.get("AppVersion", ""),
+            row.get("Compared"),
+            row.get("ComparisonBegan"),
+            ComparisonPlace(row["Shard"], row.get("After")) if "Shard" in row else None,
+        )
 
     async def write(self, times: ResyncTimes) -> None:
         """Keep the times."""

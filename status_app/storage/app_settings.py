@@ -5,14 +5,14 @@ command takes it in the place of its own settings: one that runs with others wou
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.settings import SHARED
-from status_app.storage.client import table_errors
+from status_app.storage.client import find_row, table_errors
 
 _KEY: Final = {"PartitionKey": "app", "RowKey": "settings"}
 _HUB: Final = "Hub"
@@ -39,10 +39,8 @@ async def read_settings(client: TableClient) -> tuple[str, dict[str, str]] | Non
     Raises:
         UnavailableError: The table service does not answer.
     """
-    query = " and ".join(f"{name} eq '{value}'" for name, value in _KEY.items())
     try:
-        with table_errors():
-            rows: list[Mapping[str, Any]] = [row async for row in client.query_entities(query)]
+        row = await find_row(client, _KEY)
     except ResourceNotFoundError:
         return None
-    return (rows[0][_HUB], {name: rows[0][name] for name in SHARED if name in rows[0]}) if rows else None
+    return None if row is None else (row[_HUB], {name: row[name] for name in SHARED if name in row})

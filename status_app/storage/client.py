@@ -1,12 +1,13 @@
 """The table service: one client for every table, and its failures in the app's own terms."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final
 
 from azure.core.exceptions import AzureError, HttpResponseError, IncompleteReadError
 from azure.core.pipeline import PipelineResponse
-from azure.data.tables.aio import TableServiceClient
+from azure.data.tables import TableEntity
+from azure.data.tables.aio import TableClient, TableServiceClient
 
 from status_app.errors import LostRaceError, UnavailableError
 from status_app.service_clock import ServiceClock
@@ -115,3 +116,17 @@ def table_errors(*, guarded: bool = False) -> Iterator[None]:
         raise
     except AzureError as error:
         raise UnavailableError("tables", type(error).__name__) from error
+
+
+async def find_row(client: TableClient, key: Mapping[str, str]) -> TableEntity | None:
+    """The row of a key; None where there is none. It is asked as a query, to which a missing row is no error.
+
+    Raises:
+        ResourceNotFoundError: There is no table.
+        UnavailableError: The table service does not answer.
+    """
+    query = " and ".join(f"{name} eq '{value}'" for name, value in key.items())
+    with table_errors():
+        async for row in client.query_entities(query):
+            return row
+    return None

@@ -10,7 +10,7 @@ from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import LostRaceError, UnavailableError
-from status_app.storage.client import table_errors
+from status_app.storage.client import find_row, table_errors
 
 VALUES: Final = 20
 """Values of a tag that have counters of their own; each further one counts as `OTHER`."""
@@ -72,11 +72,9 @@ class CohortValues:
         return found
 
     async def _read(self) -> None:
-        query = " and ".join(f"{name} eq '{value}'" for name, value in _KEY.items())
-        with table_errors():
-            rows = [row async for row in self._client.query_entities(query)]
-        self._known = json.loads(rows[0]["Values"]) if rows else {}
-        self._etag = str(rows[0].metadata["etag"]) if rows else None
+        row = await find_row(self._client, _KEY)
+        self._known = json.loads(row["Values"]) if row is not None else {}
+        self._etag = str(row.metadata["etag"]) if row is not None else None
 
     async def _write(self, known: dict[str, list[str]]) -> None:
         row: dict[str, Any] = {**_KEY, "Values": json.dumps(known)}
