@@ -24,7 +24,7 @@ from status_app.commands.gate.lines import Progress
 from status_app.commands.gate.rule import GateCriteria
 from status_app.commands.gate.wait import Gate, WaitLimits
 from status_app.commands.lists import Form, print_list
-from status_app.commands.summary import summary_of, write_summary
+from status_app.commands.summary import summary, write_summary
 from status_app.commands.terminal import printed
 from status_app.errors import SettingError, UnavailableError
 from status_app.service_clock import machine_time
@@ -61,12 +61,17 @@ def main(arguments: list[str] | None = None) -> int:
     quiet_libraries()
     options = parser().parse_args(arguments)
     try:
-        return int(asyncio.run(options.run(options)))
+        code = int(asyncio.run(options.run(options)))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        return ExitCode.CUT_OFF
     except Exception as error:  # noqa: BLE001 (Python's own code of a bug, 1, says that a deployment failed)
         message, code = _failure(error)
         return _complain(message, code)
     except KeyboardInterrupt:
         return _complain("", ExitCode.INTERRUPTED)
+    return code
 
 
 def command() -> None:
@@ -316,9 +321,7 @@ async def _wait(options: argparse.Namespace) -> int:
         if options.json:
             print(gate.result(code))
         if options.summary is not None:
-            text = await summary_of(
-                fleet, deployments, code, progress.said, device=options.device, cohort=options.cohort
-            )
+            text = summary(deployments or [f"of device {options.device}"], code, progress.said, gate.causes)
             try:
                 write_summary(options.summary, text)
             except OSError as error:  # what was decided stands

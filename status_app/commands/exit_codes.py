@@ -28,6 +28,8 @@ class ExitCode(IntEnum):
     """What was asked refuses: the key, the role or the address is wrong."""
     INTERRUPTED = 130
     """Ctrl-C."""
+    CUT_OFF = 141
+    """What reads the output has closed it, such as `head`."""
 
 
 def missing_package(error: ModuleNotFoundError) -> str:

@@ -1,17 +1,15 @@
 """What a wait came to, in Markdown: the summary that a pipeline shows beside its log."""
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from status_app.commands.exit_codes import ExitCode
-from status_app.commands.fleet_status import Answer, FleetLists, RefusedError
+from status_app.commands.fleet_status import Answer
+from status_app.commands.gate.look import MOST_CAUSES
 from status_app.commands.terminal import printed
-from status_app.errors import UnavailableError
 
-MOST_CAUSES: Final = 20
-"""Of a deployment; that there are more is said."""
 _MOST_LINES: Final = 40
 _LONGEST: Final = 300
 _HEADINGS: Final[Mapping[ExitCode, str]] = {
@@ -23,7 +21,7 @@ _MARKUP: Final = re.compile(r"[\\`*_{}\[\]()#+!|<>~&@]")
 
 
 def summary(
-    deployments: Sequence[str], code: ExitCode, said: Sequence[str], causes: Mapping[str, Sequence[Mapping[str, Any]]]
+    deployments: Sequence[str], code: ExitCode, said: Sequence[str], causes: Mapping[str, Sequence[Answer]]
 ) -> str:
     """A summary in Markdown. Words of devices are text in it, and nothing else.
 
@@ -47,45 +45,6 @@ def summary(
     return "\n".join([*lines, ""])
 
 
-async def summary_of(  # noqa: PLR0913 (the last two are what was waited for, where it is less than all)
-    fleet: FleetLists,
-    deployments: Sequence[str],
-    code: ExitCode,
-    said: Sequence[str],
-    *,
-    device: str | None = None,
-    cohort: str | None = None,
-) -> str:
-    """A summary, with the causes as they are now; without them where they cannot be asked for any more.
-
-    Args:
-        fleet: Answers for the fleet.
-        deployments: What was waited for.
-        code: How the wait ended.
-        said: The last lines that it printed.
-        device: What was waited for, where it is one device.
-        cohort: Which devices of the deployments; None: all.
-    """
-    of = {} if cohort is None else {"cohort": cohort}
-    causes: dict[str, Sequence[Answer]] = {}
-    try:
-        for deployment in deployments:
-            causes[deployment] = await _first(fleet.items("causes", {"deployment": deployment, **of}, MOST_CAUSES + 1))
-    except (UnavailableError, RefusedError) as error:  # what was decided stands
-        said = [*said, f"causes cannot be asked for: {error}"]
-    return summary(deployments or [f"of device {device}"], code, said, causes)
-
-
-async def _first(causes: AsyncIterator[Answer]) -> list[Answer]:
-    """As many causes as a summary shows, and one more where there is one: a fleet can have thousands."""
-    found: list[Answer] = []
-    async for cause in causes:
-        found.append(cause)
-        if len(found) > MOST_CAUSES:
-            break
-    return found
-
-
 def write_summary(path: Path, text: str) -> None:
     """Append a summary to a file, as the job summary of GitHub takes it.
 
@@ -96,7 +55,7 @@ def write_summary(path: Path, text: str) -> None:
         file.write(f"{text}\n")
 
 
-def _row(cause: Mapping[str, Any]) -> str:
+def _row(cause: Answer) -> str:
     examples = ", ".join(example["deviceId"] for example in cause["examples"])
     cells = (str(cause["devices"]), str(cause["stuck"]), cause["cause"], examples, cause["advice"] or "")
     return f"| {' | '.join(map(_text, cells))} |"

@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -93,6 +94,10 @@ REASONS = [
     ("pending", "waiting_for_device", 1),
     ("in_progress", "pull_timed_out", 1),
 ]
+CAUSE = {
+    "cause": "pull_timed_out: vision", "reason": "pull_timed_out", "devices": 1, "peers": None,
+    "advice": "Check its network.",
+}  # fmt: skip
 LOOK = Look(Counts(4, 2), states=STATES, reasons=REASONS)
 GOOD = Look(Counts(2, 2), states={"successful": 2})
 
@@ -145,15 +150,23 @@ def test_what_was_stuck_before_is_named_and_not_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("look", "told"),
+    ("look", "causes", "missing"),
     [
-        (LOOK, ["1 device pending: waiting_for_device", "1 device in_progress: pull_timed_out"]),
-        (Look(), ["Check the name of the deployment"]),
-        (GOOD, ["Nothing is missing but time."]),
+        (LOOK, [], ["1 device pending: waiting_for_device", "1 device in_progress: pull_timed_out"]),
+        (
+            LOOK,
+            [CAUSE],
+            ["1 device: pull_timed_out: vision. Check its network.", "1 device pending: waiting_for_device"],
+        ),
+        (LOOK, [CAUSE] * 21, [*["1 device: pull_timed_out"] * 20, "There are more causes", "1 device pending"]),
+        (Look(), [], ["Check the name of the deployment"]),
+        (GOOD, [], ["Nothing is missing but time."]),
     ],
 )
-def test_at_the_timeout_it_is_said_what_is_missing(look: Look, told: list[str]) -> None:
-    lines = list(timeout_lines("r2", look, judged(look, STANDARD), STANDARD, timedelta(minutes=30)))
+def test_a_timeout_says_what_is_missing_by_cause_or_else_by_reason(
+    look: Look, causes: list[dict[str, Any]], missing: list[str]
+) -> None:
+    lines = list(timeout_lines("r2", look, judged(look, STANDARD), STANDARD, timedelta(minutes=30), causes))
     assert lines[0].startswith("TIMED OUT after PT30M: r2: ")
-    assert len(lines) == 1 + len(told)
-    assert all(part in line for part, line in zip(told, lines[1:], strict=True))
+    assert len(lines) == 1 + len(missing)
+    assert all(part in line for part, line in zip(missing, lines[1:], strict=True))

@@ -57,6 +57,7 @@ class Story:
         self.beside: dict[str, Any] = {"hub": None, "listedAt": None, "milestones": {}, "failureThreshold": None}
         self.device_answer: dict[str, Any] | None = None
         self.gate: Gate | None = None
+        self.causes_error: Exception | None = None
 
     async def wait(
         self, criteria: GateCriteria | None = None, limits: WaitLimits = LIMITS, device: str | None = None
@@ -134,6 +135,19 @@ class Story:
             if is_asked and (not stuck or item["stuckSince"] is not None):
                 yield item
 
+    async def items(self, name: str, words: Mapping[str, str], page: int = 200) -> AsyncIterator[Mapping[str, Any]]:
+        """One cause of all devices that fail."""
+        assert (name, words["deployment"] in self.deployments, page) == ("causes", True, 21)
+        if self.causes_error is not None:
+            raise self.causes_error
+        devices = [item async for item in self.devices(words["deployment"], cohort=words.get("cohort"))]
+        failing = [item for item in devices if item["stuckSince"] is not None or item["state"] == "invalid"]
+        if failing:
+            yield {
+                "cause": "its_reason: vision", "reason": "its_reason", "devices": len(failing),
+                "peers": {"says": "It fails on all."}, "advice": "Look at the image.",
+            }  # fmt: skip
+
     async def device(self, device_id: str) -> Mapping[str, Any] | None:
         assert device_id == "edge-0"
         return self.device_answer
@@ -164,9 +178,10 @@ async def test_a_rollout_that_comes_through_passes_once_the_app_has_announced_it
 async def test_what_fails_and_may_is_named_when_the_gate_passes() -> None:
     story = Story(fleet_of("successful", "invalid", "pending!"))
     assert await story.wait(GateCriteria(max_failed=Threshold.parse("2"))) is ExitCode.OK
-    assert story.lines[-4:-2] == [
+    assert story.lines[-5:-2] == [
         "PASSED: 1 of 3 devices of r2 are successful, since 2026-01-05 08:00:00Z.",
         "2 devices failing; 2 may:",
+        "  2 devices: its_reason: vision. It fails on all. Look at the image.",
     ]
     assert [line.split()[0] for line in story.lines[-2:]] == ["edge-1", "edge-2"]
 
@@ -176,6 +191,7 @@ async def test_the_gate_fails_as_soon_as_too_many_fail_and_names_them_longest_fi
     assert await story.wait(GateCriteria(max_failed=Threshold.parse("1"))) is ExitCode.FAILED
     assert story.lines[1:] == [
         "FAILED: 2 of 4 devices of r2 are failing; 1 may.",
+        "  2 devices: its_reason: vision. It fails on all. Look at the image.",
         "  edge-1  invalid      its_reason  since       2026-01-05 07:01:00Z  Its message.",
         "  edge-2  in_progress  its_reason  stuck since 2026-01-05 07:02:00Z  Its message.",
         "python -m status_app explain edge-1   says more of a device.",
@@ -195,6 +211,25 @@ async def test_at_the_timeout_a_last_look_is_taken_and_what_is_missing_is_named(
         "  edge-0  pending        its_reason  since 2026-01-05 07:00:00Z  Its message.",
         "  edge-2  module_failed  its_reason  since 2026-01-05 07:02:00Z  Its message.",
     ]
+
+
+async def test_causes_that_cannot_be_asked_for_do_not_change_the_outcome() -> None:
+    story = Story(fleet_of("successful", "invalid"))
+    story.causes_error = DOWN
+    assert await story.wait() is ExitCode.FAILED
+    assert story.lines[:2] == [
+        "The causes cannot be asked for: the API is unavailable: no connection.",
+        "FAILED: 1 of 2 devices of r2 are failing; 0 may.",
+    ]
+    assert [line.split()[0] for line in story.lines if line.startswith("  edge-")] == ["edge-1"]
+
+
+async def test_too_many_that_fail_are_not_called_missing_time_while_the_list_is_an_old_one() -> None:
+    story = Story(fleet_of("successful", "invalid"))
+    story.beside |= {"hub": {"targeted": 2}, "listedAt": (NOW - MINUTE).isoformat()}
+    assert await story.wait() is ExitCode.TIMED_OUT
+    assert not any("Nothing is missing" in line for line in story.lines)
+    assert "  1 device: its_reason: vision. It fails on all. Look at the image." in story.lines
 
 
 async def test_a_deployment_that_is_never_credited_ends_at_the_timeout() -> None:
@@ -225,6 +260,7 @@ async def test_a_list_from_before_the_first_question_is_waited_out() -> None:
     story.beside |= {"hub": {"targeted": 2}, "listedAt": (NOW - MINUTE).isoformat()}
     assert await story.wait() is ExitCode.TIMED_OUT
     assert "the hub's list is from before the first question" in story.lines[0]
+    assert story.lines[-1] == "Nothing is missing but a newer list of the hub."
 
 
 CANARY = "ring=canary"

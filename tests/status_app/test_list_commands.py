@@ -1,8 +1,11 @@
 """`edge-status stuck`, `devices`, `deployments`, `causes` and `images`, over the API and over the tables."""
 
+import asyncio
 import csv
 import io
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from typing import Any
@@ -10,8 +13,9 @@ from typing import Any
 import pytest
 from api_over_tables import KEY, running_api
 from app_over_azurite import App, fresh_app
-from commands import ended
+from commands import ROOT, ended
 
+from status_app.commands.exit_codes import ExitCode
 from status_app.commands.fleet_status import FleetLists
 from status_app.commands.fleet_status.api import ApiFleetStatus
 from status_app.commands.fleet_status.tables import TableFleetStatus
@@ -80,6 +84,21 @@ async def test_a_command_prints_what_is_stuck(app: App) -> None:
         assert all("backoff: m1" in line for line in lines[1:])
         code, lines = await ended(environment, "stuck", "--deployment", "another")
         assert (code, lines) == (0, ["none"])
+
+
+@pytest.mark.parametrize("form", ["--csv", "--json"])
+async def test_a_list_of_which_no_more_is_read_ends_without_a_word(app: App, form: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    async with running_api(app.services.fleet()) as api:
+        environment = {"PATH": "", "DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": KEY}
+        command = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "status_app", "devices", form,
+            cwd=ROOT, env=environment, stdout=write, stderr=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        os.close(write)
+        _, complaint = await command.communicate()
+    assert (command.returncode, complaint.decode()) == (ExitCode.CUT_OFF, "")
 
 
 def test_a_value_that_a_spreadsheet_would_run_has_an_apostrophe_in_front_and_a_number_has_none() -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, TextIO
 
+from status_app.commands.fleet_status import Answer
+from status_app.commands.gate.look import MOST_CAUSES
 from status_app.commands.gate.rule import Device, GateCriteria, Judgement, Look
 from status_app.commands.terminal import printed, printed_time
 from status_core import State, format_duration
@@ -90,20 +92,22 @@ def progress_line(name: str, look: Look, judgement: Judgement, criteria: GateCri
 _STALE: Final = ", the hub's list is from before the first question"
 
 
-def passed_lines(name: str, look: Look, judgement: Judgement) -> Iterator[str]:
-    """What is said of a deployment that has come through."""
+def passed_lines(name: str, look: Look, judgement: Judgement, causes: Sequence[Answer]) -> Iterator[str]:
+    """Report a deployment that has come through, and the devices of it that fail, if some may."""
     since = "" if judgement.stable_since is None else f", since {printed_time(judgement.stable_since)}"
     yield f"PASSED: {look.counts.successful} of {look.counts.devices} devices of {name} are successful{since}."
     if judgement.failing:
         yield f"{_devices(judgement.failing)} failing; {judgement.may_fail} may:"
+        yield from cause_lines(causes)
         yield from device_lines(judgement.failed, judgement.failing)
     yield from before_lines(judgement)
 
 
-def failed_lines(name: str, look: Look, judgement: Judgement) -> Iterator[str]:
-    """What is said of a deployment that has not come through: which devices, and why."""
+def failed_lines(name: str, look: Look, judgement: Judgement, causes: Sequence[Answer]) -> Iterator[str]:
+    """Report a deployment that has failed: for which causes, and on which devices."""
     failing = judgement.failing
     yield f"FAILED: {failing} of {look.counts.devices} devices of {name} are failing; {judgement.may_fail} may."
+    yield from cause_lines(causes)
     yield from device_lines(judgement.failed, failing)
     if judgement.failed:
         yield f"python -m status_app explain {judgement.failed[0].device_id}   says more of a device."
@@ -117,18 +121,34 @@ def before_lines(judgement: Judgement) -> Iterator[str]:
         yield from device_lines(judgement.before, len(judgement.before))
 
 
-def timeout_lines(
-    name: str, look: Look, judgement: Judgement, criteria: GateCriteria, timeout: timedelta
+def timeout_lines(  # noqa: PLR0913, PLR0917 (what was waited for, and what it came to)
+    name: str,
+    look: Look,
+    judgement: Judgement,
+    criteria: GateCriteria,
+    timeout: timedelta,
+    causes: Sequence[Answer],
 ) -> Iterator[str]:
-    """What is said of a deployment that is not done in time: what is missing, by its cause."""
+    """Report a deployment that is not done in time: what is missing, by cause or else by reason."""
     yield f"TIMED OUT after {format_duration(timeout)}: {progress_line(name, look, judgement, criteria)}."
     if not look.counts.devices:
         yield "Check the name of the deployment and its target condition, and that the app receives twin changes."
     if judgement.stable_since is not None:
-        yield "Nothing is missing but time."
+        yield f"Nothing is missing but {'time' if judgement.is_fresh else 'a newer list of the hub'}."
+    yield from cause_lines(causes)
+    explained = {cause["reason"] for cause in causes}
     for state, reason, count in look.reasons:
-        if state != State.SUCCESSFUL:
+        if state != State.SUCCESSFUL and reason not in explained:
             yield f"  {_devices(count)} {state}: {reason}"
+
+
+def cause_lines(causes: Sequence[Answer]) -> Iterator[str]:
+    """A line for each cause, as the API answers them: its devices, what peers say of it, and what to do."""
+    for cause in causes[:MOST_CAUSES]:
+        says = (cause["peers"] or {}).get("says")
+        yield " ".join(filter(None, (f"  {_devices(cause['devices'])}: {cause['cause']}.", says, cause["advice"])))
+    if len(causes) > MOST_CAUSES:
+        yield "  There are more causes: edge-status causes lists all of them."
 
 
 def device_lines(devices: Sequence[Device], total: int) -> Iterator[str]:

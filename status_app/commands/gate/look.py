@@ -3,12 +3,14 @@
 from datetime import datetime
 from typing import Final
 
-from status_app.commands.fleet_status import Answer, FleetStatus, RefusedError
+from status_app.commands.fleet_status import Answer, FleetLists, FleetStatus, RefusedError
 from status_app.commands.gate.rule import Device, GateCriteria, Look
 from status_core import Counts, Standing, State, Threshold
 
 READ_LIMIT: Final = 200
 """Devices of a state that are read to be named at the timeout: the longest of a larger number may not be among them."""
+MOST_CAUSES: Final = 20
+"""Causes of a deployment that are shown. A fleet can have thousands."""
 
 
 async def take_look(fleet: FleetStatus, deployment: str, criteria: GateCriteria) -> Look:
@@ -98,6 +100,22 @@ async def missing(fleet: FleetStatus, deployment: str, look: Look, cohort: str |
                 found.append(_device(item))
             if read == READ_LIMIT:
                 break
+    return found
+
+
+async def causes_of(fleet: FleetLists, deployment: str, cohort: str | None = None) -> list[Answer]:
+    """The first causes of a deployment, those with the most stuck devices first; one more than is shown if there are.
+
+    Raises:
+        UnavailableError: There is no answer now.
+        RefusedError: There is no use in asking.
+    """
+    words = {"deployment": deployment} | ({} if cohort is None else {"cohort": cohort})
+    found: list[Answer] = []
+    async for cause in fleet.items("causes", words, MOST_CAUSES + 1):
+        found.append(cause)
+        if len(found) > MOST_CAUSES:
+            break
     return found
 
 

@@ -159,12 +159,13 @@ def judge(
         look.counts.devices >= max(criteria.min_devices, 1)
         and look.counts.successful + look.counts.failing == look.counts.devices
     )
-    stable_since = (look.settled_since or held_since or now) if is_complete else None
+    has_failed = may_fail.is_exceeded(failing, devices)
+    stable_since = (look.settled_since or held_since or now) if is_complete and not has_failed else None
     outcome = GateOutcome.WAITING
     if not is_fresh:
         pass  # it may be about a version that has ended
-    elif may_fail.is_exceeded(failing, devices):
-        outcome, stable_since = GateOutcome.FAILED, None
+    elif has_failed:
+        outcome = GateOutcome.FAILED
     elif stable_since is not None and _has_come_through(look, criteria, now):
         has_soaked = not criteria.soak or now - stable_since >= criteria.soak
         outcome = GateOutcome.PASSED if has_soaked else GateOutcome.WAITING

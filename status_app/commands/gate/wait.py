@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from status_app.commands.exit_codes import ExitCode
-from status_app.commands.fleet_status import FleetStatus, RefusedError
+from status_app.commands.fleet_status import Answer, FleetSource, RefusedError
 from status_app.commands.gate.lines import (
     Progress,
     before_lines,
@@ -19,7 +19,7 @@ from status_app.commands.gate.lines import (
     progress_line,
     timeout_lines,
 )
-from status_app.commands.gate.look import look_at_device, missing, take_look
+from status_app.commands.gate.look import causes_of, look_at_device, missing, take_look
 from status_app.commands.gate.rule import GateCriteria, GateOutcome, Judgement, Look, judge, longest_first
 from status_app.errors import UnavailableError
 
@@ -62,7 +62,7 @@ class Gate:
 
     def __init__(  # noqa: PLR0913 (each is a part that it needs)
         self,
-        fleet: FleetStatus,
+        fleet: FleetSource,
         deployments: Sequence[str],
         criteria: GateCriteria,
         progress: Progress,
@@ -81,7 +81,13 @@ class Gate:
         self._asked: datetime | None = None
         self._held_since: dict[str, datetime | None] = {}
         self._last: dict[str, tuple[Look, Judgement]] = {}
+        self._causes: dict[str, Sequence[Answer]] = {}
         self._trouble: str | None = None
+
+    @property
+    def causes(self) -> Mapping[str, Sequence[Answer]]:
+        """Why devices of each deployment fail, as the API answered at the end."""
+        return self._causes
 
     @property
     def _names(self) -> Sequence[str]:
@@ -155,19 +161,21 @@ class Gate:
             judgement = judge(look, self._criteria, asked=asked, now=now, held_since=held)
             self._held_since[name] = judgement.stable_since
             self._last[name] = look, judgement
-        return self._decided(left)
+        return await self._decided(left)
 
     async def _take(self, name: str) -> Look | None:
         if self._device is not None:
             return await look_at_device(self._fleet, self._device, name or None)
         return await take_look(self._fleet, name, self._criteria)
 
-    def _decided(self, left: timedelta) -> ExitCode | None:
+    async def _decided(self, left: timedelta) -> ExitCode | None:
         outcomes = {name: judgement.outcome for name, (_, judgement) in self._last.items()}
+        if GateOutcome.FAILED in outcomes.values() or {*outcomes.values()} == {GateOutcome.PASSED}:
+            await self._ask_causes()
         for name, outcome in outcomes.items():
             look, judgement = self._last[name]
             if outcome is GateOutcome.FAILED:
-                self._progress.say([*failed_lines(self._called(name), look, judgement)])
+                self._progress.say([*failed_lines(self._called(name), look, judgement, self._causes.get(name, ()))])
             elif outcome is GateOutcome.SUPERSEDED:
                 self._progress.say([f"FAILED: {self._called(name)} is on no device any more: it is superseded."])
             elif outcome is GateOutcome.UNKNOWN:
@@ -178,7 +186,7 @@ class Gate:
             return ExitCode.UNKNOWN
         if {*outcomes.values()} == {GateOutcome.PASSED}:
             for name, (look, judgement) in self._last.items():
-                self._progress.say([*passed_lines(self._called(name), look, judgement)])
+                self._progress.say([*passed_lines(self._called(name), look, judgement, self._causes.get(name, ()))])
             return ExitCode.OK
         self._progress.show(" | ".join(self._line(name) for name in self._last), left)
         return None
@@ -201,15 +209,29 @@ class Gate:
         if not self._last:
             self._progress.say([f"NO ANSWER, all the time: {self._trouble}."])
             return ExitCode.UNAVAILABLE
+        if self._trouble is None:
+            await self._ask_causes()
         for name, (look, judgement) in self._last.items():
             if judgement.outcome is not GateOutcome.PASSED:
-                lines = timeout_lines(self._called(name), look, judgement, self._criteria, limits.timeout)
+                causes = self._causes.get(name, ())
+                lines = timeout_lines(self._called(name), look, judgement, self._criteria, limits.timeout, causes)
                 self._progress.say([*lines, *before_lines(judgement)])
         if self._trouble is not None:
             self._progress.say([f"That is as it was last seen; then: {self._trouble}."])
         elif self._device is None:
             await self._name_missing()
         return ExitCode.TIMED_OUT
+
+    async def _ask_causes(self) -> None:
+        """Ask why devices fail. What was decided stays, even if there is no answer."""
+        for name, (look, _) in self._last.items():
+            if self._device is not None or look.counts.successful == look.counts.devices:
+                continue
+            try:
+                async with asyncio.timeout(LOOK_SECONDS):
+                    self._causes[name] = await causes_of(self._fleet, name, self._criteria.cohort)
+            except (RefusedError, UnavailableError, TimeoutError) as error:
+                self._progress.say([f"The causes cannot be asked for: {str(error) or 'no answer in time'}."])
 
     async def _name_missing(self) -> None:
         for name, (look, judgement) in self._last.items():
