@@ -109,8 +109,9 @@ def inference(cause: Cause, peers: Peers) -> tuple[str, str] | None:
             return says, "Check the image, its tag and the registry's credentials in the deployment."
         if peers.running >= peers.devices:
             run = f"{_devices(peers.running)} run{'s' if peers.running == 1 else ''}"
-            says = f"{run} this image, and {peers.devices} cannot get it: it looks like these."
-            return says, "Check network, disk and credentials of these devices."
+            these = "this device" if peers.devices == 1 else "these devices"
+            says = f"{run} this image, and {peers.devices} cannot get it: it looks like {these}."
+            return says, f"Check network, disk and credentials of {these}."
     elif peers.failing and not peers.running:
         where = "the only device" if peers.failing == 1 else f"all {peers.failing} devices"
         says = f"It fails on {where} that got this image: it looks like the image."

@@ -337,7 +337,7 @@ def profile(image: str | None, cause: str = "", **changes: Any) -> Profile:
         (
             Reason.PULL_FAILED,
             [profile("i:1")] * 9 + [profile("i:0", "c")],
-            "9 devices run this image, and 1 cannot get it",
+            "9 devices run this image, and 1 cannot get it: it looks like this device.",
         ),
         (
             Reason.PULL_FAILED,
