@@ -20,8 +20,8 @@ from status_app.status_table import reader
 from status_app.status_table.stored_device import StoredDevice
 
 DATABASE: Final = "__azurite_db_table__.json"
-_TIME: Final = "2026-01-01T00:00:00.0000000Z"
-_ETAG: Final = f"W/\"datetime'{_TIME}'\""
+_TIME: Final = "2026-01-01T00:00:00Z"
+_ETAG: Final = 'W/"0"'
 
 type Entity = Mapping[str, Any]
 
@@ -71,7 +71,7 @@ def seed_devices(folder: Path, fleet: Mapping[str, Sequence[Entity]]) -> None:
         for table, rows in tables.items()
     ]
     database = {"filename": DATABASE, "databaseVersion": 1.5, "collections": [names, services, *contents]}
-    (folder / DATABASE).write_text(json.dumps(database))
+    (folder / DATABASE).write_text(json.dumps(database, separators=(",", ":")))
 
 
 def _collection(name: str, documents: Sequence[dict[str, Any]], indices: Iterable[str]) -> dict[str, Any]:
@@ -103,9 +103,12 @@ def _order(values: Sequence[str]) -> list[int]:
 
 
 def _document(row: Entity) -> dict[str, Any]:
-    """An entity as Azurite keeps it."""
+    """An entity as Azurite keeps it, in few characters: it reads its file as one text, of at most 512 MiB."""
     properties: dict[str, Any] = {"Timestamp": _TIME, "Timestamp@odata.type": "Edm.DateTime"}
+    keys = {name: row[name] for name in ("PartitionKey", "RowKey")}
     for name, value in row.items():
+        if name in keys:
+            continue
         if isinstance(value, EntityProperty):
             properties |= {name: str(value.value), f"{name}@odata.type": "Edm.Int64"}
         elif isinstance(value, datetime):
@@ -113,5 +116,4 @@ def _document(row: Entity) -> dict[str, Any]:
             properties |= {name: text, f"{name}@odata.type": "Edm.DateTime"}
         else:
             properties[name] = value
-    keys = {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}
     return {**keys, "properties": properties, "lastModifiedTime": _TIME, "eTag": _ETAG}
