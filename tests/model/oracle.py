@@ -75,7 +75,7 @@ def wrong(world: World, *, at_rest: bool) -> Iterator[str]:
         yield from _index(world)
         yield from _deployments(world)
         yield from _events(world)
-    yield from _secrets(world)
+        yield from _secrets(world)
     for letter in world.tables.rows("DeadLetter"):
         if letter["Reason"] not in REASONS:
             yield f"dead letter: {letter['Reason']}, {letter['Detail']}"
