@@ -113,7 +113,7 @@ class Device:
             properties = {**twin["properties"]}
             twin = {**twin, "properties": properties, "version": twin["version"] + (change.act is not Act.CREDIT)}
             if change.act in (Act.DEPLOY, Act.EMPTY):
-                asked = _manifest(change.asked) if change.act is Act.DEPLOY else {}
+                asked = manifest(change.asked) if change.act is Act.DEPLOY else {}
                 properties["desired"] = asked | _stamp(properties["desired"]["$version"] + 1, now)
             if change.act in (Act.DEPLOY, Act.CREDIT):
                 twin.pop("configurations", None)
@@ -139,7 +139,8 @@ def _module(image: str) -> dict[str, Any]:
     return {"type": "docker", "status": "running", "restartPolicy": "always", "settings": settings, "env": env}
 
 
-def _manifest(asked: Sequence[tuple[int, int]]) -> dict[str, Any]:
+def manifest(asked: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """A desired section: the modules by number, each with the tag of its image."""
     registry = {"r": {"address": "r.example", "username": f"{SECRET}-user", "password": f"{SECRET}-registry"}}
     return {
         "schemaVersion": "1.1",

@@ -180,7 +180,8 @@ class Table:
         found: list[TableEntity] = []
         last = after
         partitions = self._tables.partitions(self._name)
-        key = next((value for column, _, value in terms if column == "PartitionKey"), None)
+        is_key = ("PartitionKey", operator.eq)
+        key = next((value for column, compare, value in terms if (column, compare) == is_key), None)
         for keys, row in _sorted(partitions if key is None else {key: partitions.get(key, {})}):
             if keys <= after or not _holds(row.columns, terms):
                 continue
@@ -307,11 +308,11 @@ type _Term = tuple[str, Callable[[Any, Any], bool], str]
 
 @lru_cache(maxsize=4096)
 def _terms(query_filter: str) -> tuple[_Term, ...]:
-    """The terms of a filter, all of which must hold; a partition can be asked for by its whole key alone."""
+    """The terms of a filter, all of which must hold."""
     terms, place = list[_Term](), 0
     while place < len(query_filter):
         match = _TERM.match(query_filter, place)
-        if match is None or (match[1] == "PartitionKey" and match[2] != "eq"):
+        if match is None:
             raise NotImplementedError(query_filter)
         terms.append((match[1], _COMPARE[match[2]], match[3].replace("''", "'")))
         place = match.end()
