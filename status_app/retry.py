@@ -116,8 +116,10 @@ class Deadline:
         """
         if self.is_over:
             raise OutOfTimeError(service)
-        left = self._end - self._clock()
-        timer = asyncio.timeout(left if left < math.inf else None)
+        if self._end == math.inf:
+            yield
+            return
+        timer = asyncio.timeout(self._end - self._clock())
         try:
             async with timer:
                 yield

@@ -7,6 +7,7 @@ left as it is.
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Final
 
 from status_app.telemetry.logs import log
@@ -47,11 +48,8 @@ class ServiceClock:
             date: The header `Date` of an answer; None where it has none.
             asked: When the request was sent, by the machine's clock.
         """
-        try:
-            made = parsedate_to_datetime(date or "")
-        except ValueError:
-            return
-        if made.tzinfo is None:
+        made = _read_date(date or "")
+        if made is None:
             return
         earliest, latest = made - self.machine(), made + RESOLUTION - asked
         if earliest <= latest:  # else the machine's clock was set back meanwhile
@@ -60,3 +58,13 @@ class ServiceClock:
         if is_far and not self._is_told:
             _log.warning("the clock of this machine is %s s behind those of the services", self._behind.total_seconds())
         self._is_told = is_far
+
+
+@lru_cache(maxsize=8)
+def _read_date(date: str) -> datetime | None:
+    """The time of a header `Date`, which all answers of one second share; None where it is none, or has no zone."""
+    try:
+        made = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return None if made.tzinfo is None else made

@@ -1,10 +1,10 @@
 """A batch on its way through the phases: what each device has come to, and a step that is taken with each of them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from status_app.fleet_index.rows import Summary
 from status_app.reconcile.tasks import Announced, Outcome, Task
@@ -13,6 +13,7 @@ from status_app.status_table.commit import Change
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.columns import Row
 from status_app.telemetry.logs import about
+from status_core import DeploymentStatus
 
 AT_ONCE: Final = 100
 """Devices of a batch that are asked for side by side."""
@@ -26,8 +27,9 @@ class Device:
         published: The sequence up to which its transitions are published.
         pending: Announcements that end with its projection.
         history: Rows of the transitions that were committed last.
+        status: What its twin says; None where the hub has none, or it was not read.
         is_silent: The hub did not answer.
-        holds_until: Until when its twin is known to hold; None where it was read just now.
+        holds_until: Until when that is known to hold; None where it was read just now.
         cohorts: The cohorts that it is in; None: those in which it was.
         is_moving: The index has something else to say of it, or has to be made sure of.
     """
@@ -38,7 +40,7 @@ class Device:
     published: int = 0
     pending: set[str] = field(default_factory=set)
     history: list[Row] = field(default_factory=list)
-    twin: Mapping[str, Any] | None = None
+    status: DeploymentStatus | None = None
     is_silent: bool = False
     holds_until: datetime | None = None
     cohorts: Sequence[str] | None = None

@@ -26,7 +26,7 @@ from status_app.reconcile.tasks import Compared, Unseen
 from status_app.retry import Deadline
 from status_app.storage.codecs import UNREADABLE
 from status_app.telemetry.logs import log
-from status_core import INDIVIDUAL, evaluate
+from status_core import INDIVIDUAL, DeploymentStatus, evaluate
 
 PAGES: Final = 4
 """Pages of one query that are asked for: a hub may give fewer than a hundred at once."""
@@ -126,8 +126,8 @@ class Comparison:
             outline = outlines.get(entry.device_id)
             if outline is None:
                 tasks.append(Unseen(entry.device_id))
-            elif not _is_as_known(entry, outline):
-                tasks.append(Compared(entry.device_id, outline, queried))
+            elif not _is_as_known(entry, status := evaluate(outline)):
+                tasks.append(Compared(entry.device_id, status, queried))
         results = await self._reconciler.run(tasks, end)
         report.outcomes[AS_KNOWN] += len(entries) - len(tasks)
         report.add(results)
@@ -163,10 +163,10 @@ def _check(entries: Sequence[IndexEntry], outlines: Mapping[str, Mapping[str, An
         raise QueryRefusedError
 
 
-def _is_as_known(entry: IndexEntry, outline: Mapping[str, Any]) -> bool:
+def _is_as_known(entry: IndexEntry, outline: DeploymentStatus) -> bool:
     """Whether the index says the same of a device. A row that cannot be read says nothing."""
     try:
-        return is_as_known(entry.columns, evaluate(outline))
+        return is_as_known(entry.columns, outline)
     except UNREADABLE as error:  # its text may quote the row
         _log.error("the summary of device %r cannot be read: %s", entry.device_id, type(error).__name__)
         return False

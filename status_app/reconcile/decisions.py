@@ -24,7 +24,6 @@ from status_core import (
     Transition,
     advance,
     deletion,
-    evaluate,
     flag_unverified,
 )
 
@@ -47,10 +46,10 @@ def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime) -> O
     match task:
         case Notified(notification) if covers(stored, notification):
             return Outcome.COVERED
-        case Compared(_, twin, _) if stored.is_whole and is_as_known(stored.rows[DEVICE], evaluate(twin)):
+        case Compared(_, status, _) if stored.is_whole and is_as_known(stored.rows[DEVICE], status):
             return Outcome.UNCHANGED
-        case Queried(_, twin, queried) | Compared(_, twin, queried) if stored.is_known and stored.observed >= queried:
-            return None if _is_newer(stored, evaluate(twin)) else Outcome.COVERED
+        case Queried(_, status, asked) | Compared(_, status, asked) if stored.is_known and stored.observed >= asked:
+            return None if _is_newer(stored, status) else Outcome.COVERED
         case Due() if stored.look_at is None or stored.look_at > now:
             return Outcome.STALE
         case Announced():
@@ -63,22 +62,21 @@ def needs_a_read(task: Task, stored: StoredDevice) -> bool:
     if not isinstance(task, Queried):
         return True
     is_later = stored.is_known and stored.observed >= task.queried
-    return is_later or _is_doubtful(stored, evaluate(task.twin))
+    return is_later or _is_doubtful(stored, task.status)
 
 
 def advanced(
-    stored: StoredDevice, twin: Mapping[str, Any], now: datetime, known_at: datetime, policy: GracePolicy
+    stored: StoredDevice, status: DeploymentStatus, now: datetime, known_at: datetime, policy: GracePolicy
 ) -> tuple[DeviceRecord, tuple[Transition, ...]]:
     """The next record of a device, with its transitions.
 
     Args:
         stored: The device.
-        twin: Its twin.
+        status: What its twin says.
         now: The time, in UTC.
         known_at: Until when the twin is known to hold, where it is not only that of its last change.
         policy: Grace periods and windows.
     """
-    status = evaluate(twin, now=now)
     if status.changed is not None and now < status.changed < now + CLOCKS_AGREE:  # it is later than the clock says
         now = status.changed
     holds = min(now, max(known_at, status.changed or known_at))
@@ -149,9 +147,8 @@ def is_missed(task: Task, stored: StoredDevice) -> bool:
     """Whether a query brings a later twin than the stored one, of which the notification should have come long ago."""
     if not isinstance(task, Queried | Compared) or not stored.is_known:
         return False
-    status = evaluate(task.twin)
-    is_late = status.changed is not None and status.changed < task.queried - NOTIFIED_WITHIN
-    return is_late and _is_newer(stored, status)
+    changed = task.status.changed
+    return changed is not None and changed < task.queried - NOTIFIED_WITHIN and _is_newer(stored, task.status)
 
 
 def _is_newer(stored: StoredDevice, status: DeploymentStatus) -> bool:

@@ -88,7 +88,7 @@ class Reconciler:
         self._commit = commit
         self._projection = projection
         self._former = former
-        self._twins = TwinPhase(twins, cohorts, BulkReads(clock))
+        self._twins = TwinPhase(twins, cohorts, BulkReads(clock), clock)
         self._publishing = PublishPhase(reader, outbox)
         self._policy = policy
         self._clock = clock
@@ -140,7 +140,7 @@ class Reconciler:
         return [Result(device.task, device.outcome, device.error) for device in devices]
 
     async def _read(self, device: Device) -> None:
-        device.change, device.twin, device.outcome, device.history = None, None, None, []
+        device.change, device.status, device.outcome, device.history = None, None, None, []
         device.holds_until = None
         device.is_moving = bool(device.pending) or isinstance(device.task, (Announced, Compared, Due, Unseen))
         known = self._cache.take(device.device_id)  # whatever it comes to, it is another one then
@@ -204,10 +204,10 @@ class Reconciler:
         elif isinstance(task, Tagged):
             record = stored.record()
             device.change = None if record is None else Change(stored, record, (), device.published)
-        elif device.twin is None:
+        elif device.status is None:
             device.change = removal(stored, task, device.published, now)
         else:
-            record, transitions = advanced(stored, device.twin, now, device.holds_until or now, self._policy)
+            record, transitions = advanced(stored, device.status, now, device.holds_until or now, self._policy)
             device.change = Change(stored, record, transitions, device.published)
         if device.change is not None:
             device.change = replace(device.change, cohorts=device.cohorts)

@@ -42,7 +42,7 @@ from status_app.reconcile.tasks import Outcome, Queried, Unseen
 from status_app.retry import Deadline
 from status_app.telemetry.logs import log
 from status_app.telemetry.meters import RESYNC_HEALED, record
-from status_core import NAME_LIMIT
+from status_core import NAME_LIMIT, evaluate
 
 TWINS_PER_RUN: Final = 10_000
 """A hundred pages: sixteen a minute are asked for (TWIN_QUERIES_PER_MINUTE)."""
@@ -182,7 +182,8 @@ class Resync:
     async def _compare(self, page: TwinPage, queried: datetime, report: RunReport, end: Deadline) -> set[int] | None:
         """The devices of a page, compared; None where the time was over, and the page has to come again."""
         devices = {device: twin for twin in page.twins if (device := _device(twin)) is not None}
-        results = await self._reconciler.run((Queried(device, twin, queried) for device, twin in devices.items()), end)
+        tasks = (Queried(device, evaluate(twin, now=queried), queried) for device, twin in devices.items())
+        results = await self._reconciler.run(tasks, end)
         report.add(results)
         if any(isinstance(result.error, OutOfTimeError) for result in results):
             return None

@@ -1,12 +1,11 @@
 """Why a device is reconciled, and what came of it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
 
 from status_app.ingest.notifications import Notification
+from status_core import DeploymentStatus
 
 
 class Outcome(StrEnum):
@@ -44,11 +43,12 @@ class Queried:
     """A query gave the twin: it may be older than the twin that a read would give.
 
     Attributes:
+        status: What it says.
         queried: When the query was sent.
     """
 
     device_id: str
-    twin: Mapping[str, Any]
+    status: DeploymentStatus
     queried: datetime
 
 
@@ -57,12 +57,12 @@ class Compared:
     """The index says something else of the device than a query does, or is behind what is stored of it.
 
     Attributes:
-        twin: Its outline: a twin whose sections have no contents.
+        status: What its outline says: a twin whose sections have no contents.
         queried: When the query was sent.
     """
 
     device_id: str
-    twin: Mapping[str, Any]
+    status: DeploymentStatus
     queried: datetime
 
 

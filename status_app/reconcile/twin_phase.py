@@ -1,7 +1,8 @@
 """The phase in which twins are read, and at the first look at a device the cohorts that it is in."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final, Protocol
 
 from status_app.errors import OutOfTimeError, UnavailableError
@@ -13,6 +14,7 @@ from status_app.reconcile.decisions import QUERIES_LAG, needs_a_read
 from status_app.reconcile.tasks import Due, Queried, Tagged
 from status_app.retry import Deadline
 from status_app.telemetry.logs import log
+from status_core import evaluate
 
 READING: Final = 0.6
 """Of the time that is left: for twins. What was read by then is committed in the rest of it."""
@@ -34,16 +36,21 @@ class TwinPhase:
         twins: Where twins are read.
         cohorts: Where cohorts are read; None where there are none.
         bulk_reads: What queries many twins, where that is as good.
+        clock: The time, in UTC.
     """
 
-    def __init__(self, twins: Twins, cohorts: CohortReader | None, bulk_reads: BulkReads) -> None:
+    def __init__(
+        self, twins: Twins, cohorts: CohortReader | None, bulk_reads: BulkReads, clock: Callable[[], datetime]
+    ) -> None:
         self._twins = twins
         self._cohorts = cohorts
         self._bulk_reads = bulk_reads
+        self._clock = clock
 
     def reading(self, twins: Twins) -> "TwinPhase":
         """The same phase, which asks there."""
-        return TwinPhase(twins, self._cohorts.asking(twins) if self._cohorts else None, self._bulk_reads)
+        cohorts = self._cohorts.asking(twins) if self._cohorts else None
+        return TwinPhase(twins, cohorts, self._bulk_reads, self._clock)
 
     async def run(self, devices: Sequence[Device], deadline: Deadline) -> None:
         """Read the twin, and where it is new the cohorts, of each device that needs them."""
@@ -64,13 +71,15 @@ class TwinPhase:
 
         async def read(device: Device) -> None:
             if isinstance(device.task, Queried) and not needs_a_read(device.task, device.stored):
-                device.twin, device.holds_until = device.task.twin, device.task.queried - QUERIES_LAG
+                device.status, device.holds_until = device.task.status, device.task.queried - QUERIES_LAG
                 return
             if (found := queried.get(device.device_id)) is not None:
-                device.twin, device.holds_until = found.twin, found.asked - QUERIES_LAG
+                device.status = evaluate(found.twin, now=self._clock())
+                device.holds_until = found.asked - QUERIES_LAG
                 return
             try:
-                device.twin = await self._twins.read(device.device_id)
+                twin = await self._twins.read(device.device_id)
+                device.status = None if twin is None else evaluate(twin, now=self._clock())
             except UnavailableError as error:
                 if not isinstance(device.task, Due):
                     raise
@@ -81,7 +90,7 @@ class TwinPhase:
 
     async def _read_cohorts(self, devices: Sequence[Device], deadline: Deadline) -> None:
         """Read the cohorts of devices at their first look; where the hub does not answer, the daily pass does it."""
-        new = {item.device_id: item for item in devices if item.twin is not None and not item.stored.is_whole}
+        new = {item.device_id: item for item in devices if item.status is not None and not item.stored.is_whole}
         for device in devices:
             if isinstance(device.task, Tagged):
                 device.cohorts = device.task.cohorts

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from itertools import batched
 from typing import Any, Final
 
@@ -65,7 +66,7 @@ class KeptList:
         return None if listing is None else listing.targeted
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: its row is read once
 class StoredDeployment:
     """A deployment as it is stored.
 
@@ -76,7 +77,7 @@ class StoredDeployment:
     deployment: str
     row: TableEntity | None
 
-    @property
+    @cached_property
     def rollout(self) -> Rollout | None:
         """What the core keeps of it."""
         return None if self.row is None else _read(self.row)

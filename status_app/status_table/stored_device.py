@@ -2,17 +2,18 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from status_app.status_table.rows import read_record
 from status_app.storage.codecs import read_number, read_time
-from status_app.storage.keys import DEVICE
+from status_app.storage.keys import DEVICE, escape, unescape
 from status_core import DeviceRecord
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: its record is read once
 class StoredDevice:
     """A device as it is stored.
 
@@ -81,4 +82,13 @@ class StoredDevice:
         Args:
             names: The modules of the twin that it is compared with.
         """
-        return read_record(self.rows, names) if self.is_whole else None
+        record = self._record
+        cut = {key: name for name in names if unescape(key := escape(name)) != name}
+        if record is None or not cut:
+            return record
+        return replace(record, modules={cut.get(name, name): module for name, module in record.modules.items()})
+
+    @cached_property
+    def _record(self) -> DeviceRecord | None:
+        """What the core keeps of it, with what the keys say of the names of modules."""
+        return read_record(self.rows) if self.is_whole else None

@@ -46,6 +46,8 @@ def read_number(value: Any) -> int | None:
 
 def read_time(value: datetime) -> datetime:
     """A plain datetime of one that the SDK has dressed."""
+    if type(value) is datetime:  # this process has written it
+        return value
     return datetime.fromtimestamp(value.timestamp(), UTC).replace(microsecond=value.microsecond)
 
 

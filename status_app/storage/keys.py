@@ -21,6 +21,8 @@ _KEY_LIMIT: Final = 500
 """UTF-16 units of a key: 1 KiB at two bytes each, and a few fewer."""
 _PART_LIMIT: Final = 400
 """UTF-16 units of a part: whatever IoT Hub calls a device fits, and room for a kind, a time and a number is left."""
+_SHORT: Final = _PART_LIMIT // 2
+"""Characters of two units each that fit in any case."""
 _HASHED: Final = "~~"
 _BEGINNING: Final = _KEY_LIMIT - 70
 """Of a key that is too long so much stays before its hash, and a few more."""
@@ -34,6 +36,8 @@ def escape(name: str) -> str:
 
     Such a key stands for its name wherever that is not known, and is not escaped again.
     """
+    if len(name) <= _SHORT and not _UNSAFE.search(name):
+        return name  # as nearly all are
     if _HASHED_KEY.fullmatch(name):
         return name
     kept = name[: _KEY_LIMIT + 1]  # of a name that is longer no more than this can stay
@@ -85,6 +89,8 @@ def transition_sequence(row_key: str) -> int:
 
 
 def _shortened(key: str, name: str, limit: int) -> str:
+    if len(key) <= _SHORT:
+        return key
     units = key.encode("utf-16-le")
     if len(units) <= 2 * limit:
         return key

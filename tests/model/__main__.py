@@ -1,6 +1,7 @@
 """`python -m tests.model --histories 100000 --seed 1`: very many histories, with progress and a summary."""
 
 import argparse
+import gc
 import sys
 import time
 
@@ -39,6 +40,8 @@ def main() -> int:
     parser.add_argument("--histories", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1, help="of the first chunk; each further one has the next")
     arguments = parser.parse_args()
+    gc.freeze()
+    gc.set_threshold(100_000)  # a history leaves few circles, and is looked through for them a hundred times
     began, done = time.monotonic(), 0
     number = arguments.seed
     while done < arguments.histories:

@@ -58,22 +58,27 @@ async def _happen(found: World) -> None:
 
 
 async def _resync(found: World) -> None:
-    """Go on with the cycle that is under way, then take a whole one: each ends when it has left no position."""
-    if any(row["PartitionKey"] == "resync" for row in found.tables.rows("DeploymentIndex")):
-        await found.take(Wait(int(LEASE.total_seconds())))  # a run that was killed left its lease
+    """Go on with the cycle that is under way, if any, then take a whole one."""
     with patch.object(resync_times, "WHOLE_EVERY", timedelta(0)):
-        await _whole_passes(found)
+        if _is_under_way(found):
+            await found.take(Wait(int(LEASE.total_seconds())))  # a run that was killed left its lease
+            await _cycle(found)
+        await _cycle(found)
 
 
-async def _whole_passes(found: World) -> None:
-    for _ in range(2):
+async def _cycle(found: World) -> None:
+    """Take runs until one has left no position: that is the end of a cycle."""
+    await found.settle(Run("resync"))
+    runs = 1
+    while _is_under_way(found):
+        if runs > MOST_RUNS:
+            _hold(found, "in a cycle", f"resync has not come to its end in {runs} runs")
         await found.settle(Run("resync"))
-        runs = 1
-        while any(row["PartitionKey"] == "resync" for row in found.tables.rows("DeploymentIndex")):
-            if runs > MOST_RUNS:
-                _hold(found, "in a cycle", f"resync has not come to its end in {runs} runs")
-            await found.settle(Run("resync"))
-            runs += 1
+        runs += 1
+
+
+def _is_under_way(found: World) -> bool:
+    return bool(found.tables.tables.get("DeploymentIndex", {}).get("resync"))
 
 
 def _hold(found: World, when: str, *texts: str) -> None:

@@ -1,6 +1,5 @@
 """The twins of a small fleet, as an IoT hub keeps them."""
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -64,11 +63,29 @@ class Change:
     boots: bool = False
 
 
+class Judge:
+    """In the place of `evaluate`: it judges each twin once, since what it says depends on nothing else here."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[Any, DeploymentStatus]] = {}
+
+    def __call__(self, twin: Any, *, now: datetime | None = None) -> DeploymentStatus:  # noqa: ARG002 (as of evaluate)
+        """What a twin says."""
+        known = self._known.get(id(twin))
+        if known is None:
+            known = self._known[id(twin)] = twin, evaluate(twin)
+        return known[1]
+
+
 @dataclass
 class Device:
-    """A device: all twins that it ever had, one after the other; None while it was not in the hub."""
+    """A device: all twins that it ever had, one after the other; None while it was not in the hub.
+
+    A twin never changes: the next one has what is as it was.
+    """
 
     device_id: str
+    judge: Judge = field(default_factory=Judge)
     twins: list[dict[str, Any] | None] = field(default_factory=lambda: [None])
     _statuses: list[DeploymentStatus] = field(default_factory=list)
 
@@ -80,12 +97,12 @@ class Device:
     @property
     def statuses(self) -> list[DeploymentStatus]:
         """What each twin says."""
-        self._statuses += map(evaluate, self.twins[len(self._statuses) :])
+        self._statuses += map(self.judge, self.twins[len(self._statuses) :])
         return self._statuses
 
     def change(self, change: Change, now: datetime) -> bool:
         """Let it happen; False where it cannot."""
-        twin = copy.deepcopy(self.twin)
+        twin = self.twin
         if change.act is Act.CREATE and twin is None:
             self.twins.append(self._created(now))
         elif twin is None or change.act is Act.CREATE:
@@ -93,10 +110,10 @@ class Device:
         elif change.act is Act.DELETE:
             self.twins.append(None)
         else:
-            properties = twin["properties"]
-            twin["version"] += change.act is not Act.CREDIT
+            properties = {**twin["properties"]}
+            twin = {**twin, "properties": properties, "version": twin["version"] + (change.act is not Act.CREDIT)}
             if change.act in (Act.DEPLOY, Act.EMPTY):
-                asked = _manifest(change.asked) if change.act is Act.DEPLOY else {}
+                asked = manifest(change.asked) if change.act is Act.DEPLOY else {}
                 properties["desired"] = asked | _stamp(properties["desired"]["$version"] + 1, now)
             if change.act in (Act.DEPLOY, Act.CREDIT):
                 twin.pop("configurations", None)
@@ -122,7 +139,8 @@ def _module(image: str) -> dict[str, Any]:
     return {"type": "docker", "status": "running", "restartPolicy": "always", "settings": settings, "env": env}
 
 
-def _manifest(asked: Sequence[tuple[int, int]]) -> dict[str, Any]:
+def manifest(asked: Sequence[tuple[int, int]]) -> dict[str, Any]:
+    """A desired section: the modules by number, each with the tag of its image."""
     registry = {"r": {"address": "r.example", "username": f"{SECRET}-user", "password": f"{SECRET}-registry"}}
     return {
         "schemaVersion": "1.1",
@@ -144,7 +162,7 @@ def _reported(properties: dict[str, Any], change: Change, now: datetime) -> dict
     for (name, asked), run in zip(desired.get("modules", {}).items(), change.runs, strict=False):
         if RUNS[run] == "absent":
             continue
-        seen = copy.deepcopy(asked) | {"runtimeStatus": RUNS[run], "exitCode": int(run > 1)}
+        seen = asked | {"runtimeStatus": RUNS[run], "exitCode": int(run > 1)}
         seen["restartCount"] = before.get("modules", {}).get(name, {}).get("restartCount", 0)
         seen["lastStartTimeUtc"] = now.isoformat()
         if RUNS[run] in ("backoff", "failed", "restarted"):
@@ -152,11 +170,11 @@ def _reported(properties: dict[str, Any], change: Change, now: datetime) -> dict
         if RUNS[run] == "restarted":
             seen |= {"runtimeStatus": "running", "exitCode": 0}
         if RUNS[run] == "old image":
-            seen["settings"]["image"] += "-old"
+            seen |= {"settings": seen["settings"] | {"image": f"{seen['settings']['image']}-old"}}
             seen["runtimeStatus"] = "running"
         modules[name] = seen
     system = {
-        name: copy.deepcopy(asked) | {"runtimeStatus": "running" if code != CODES[2] else "unknown"}
+        name: asked | {"runtimeStatus": "running" if code != CODES[2] else "unknown"}
         for name, asked in desired.get("systemModules", {}).items()
     }
     stamp = _stamp(before["$version"] + 1, now)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from email.utils import format_datetime
-from functools import partial
+from functools import lru_cache, partial
 from random import Random
 from typing import Any, Protocol
 from unittest.mock import patch
@@ -97,7 +97,7 @@ class Process:
             return do()
 
         answer = await self._call(service, name, timed, part)
-        self._clock.answered(format_datetime(made[-1], usegmt=True), asked)
+        self._clock.answered(_date(made[-1].replace(microsecond=0)), asked)
         return answer
 
     async def _call(
@@ -163,6 +163,12 @@ class Process:
         self._world.change(replace(fault.change, device=fault.device))
         self._world.now += pause
         await self._world.meanwhile(fault.device)
+
+
+@lru_cache(maxsize=8)
+def _date(second: datetime) -> str:
+    """The header `Date` of an answer."""
+    return format_datetime(second, usegmt=True)
 
 
 async def at_once(_seconds: float) -> None:

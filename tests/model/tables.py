@@ -57,12 +57,14 @@ class Tables:
         written: Each version of each entity, with its table, in the order of the writes: a deleted one too.
         limit: Operations that a transaction can hold in DeploymentStatus.
         now: The clock of the service.
+        changes: How many operations were done.
     """
 
     tables: dict[str, Partitions] = field(default_factory=dict)
     written: list[tuple[str, Entity]] = field(default_factory=list)
     limit: int = LIMIT
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    changes: int = 0
     _etags: Iterator[int] = field(default_factory=lambda: count(1))
 
     def rows(self, table: str) -> list[TableEntity]:
@@ -178,11 +180,10 @@ class Table:
         found: list[TableEntity] = []
         last = after
         partitions = self._tables.partitions(self._name)
-        key = next((value for column, compare, value in terms if column == "PartitionKey" and compare == "eq"), None)
+        is_key = ("PartitionKey", operator.eq)
+        key = next((value for column, compare, value in terms if (column, compare) == is_key), None)
         for keys, row in _sorted(partitions if key is None else {key: partitions.get(key, {})}):
-            if keys <= after or not all(
-                _holds(row.columns.get(name), compare, value) for name, compare, value in terms
-            ):
+            if keys <= after or not _holds(row.columns, terms):
                 continue
             if len(found) == size:
                 return found, last
@@ -238,6 +239,7 @@ class Table:
                 _refuse(ResourceNotFoundError, 404, "ResourceNotFound")
             if match_condition is not None and stored.etag != etag:
                 _refuse(ResourceModifiedError, 412, "UpdateConditionNotSatisfied")
+        self._tables.changes += 1
         if kind == "delete":
             del rows[row["RowKey"]]
             return {}
@@ -300,20 +302,29 @@ def _sorted(partitions: Partitions) -> Iterable[tuple[tuple[str, str], Stored]]:
             yield (partition, key), rows[key]
 
 
+type _Term = tuple[str, Callable[[Any, Any], bool], str]
+"""A column, how it is compared, and with what."""
+
+
 @lru_cache(maxsize=4096)
-def _terms(query_filter: str) -> tuple[tuple[str, str, str], ...]:
-    terms, place = [], 0
+def _terms(query_filter: str) -> tuple[_Term, ...]:
+    """The terms of a filter, all of which must hold."""
+    terms, place = list[_Term](), 0
     while place < len(query_filter):
         match = _TERM.match(query_filter, place)
         if match is None:
             raise NotImplementedError(query_filter)
-        terms.append((match[1], match[2], match[3].replace("''", "'")))
+        terms.append((match[1], _COMPARE[match[2]], match[3].replace("''", "'")))
         place = match.end()
     return tuple(terms)
 
 
-def _holds(value: Any, compare: str, other: str) -> bool:
-    return value is not None and bool(_COMPARE[compare](value, other))
+def _holds(columns: Entity, terms: Iterable[_Term]) -> bool:
+    for name, compare, value in terms:
+        found = columns.get(name)
+        if found is None or not compare(found, value):
+            return False
+    return True
 
 
 def _kept(entity: Entity) -> dict[str, Any]:

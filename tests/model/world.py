@@ -15,7 +15,7 @@ from unittest.mock import patch
 from status_app.errors import UnavailableError
 from status_app.fleet_index import former, lookups, projection, rows
 from status_app.ingest.event_batch import IncomingEvent
-from status_app.reconcile import bulk_reads, comparison, resync, resync_times
+from status_app.reconcile import bulk_reads, comparison, resync, resync_times, twin_phase
 from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
 from status_app.settings import Settings
 from status_app.status_table import commit, reader
@@ -24,7 +24,7 @@ from status_app.storage import transaction
 from status_app.storage.keys import DEVICE, escape
 
 from .faults import Killed
-from .fleet import Act, Change, Device
+from .fleet import Act, Change, Device, Judge
 from .process import SETTINGS, Process
 from .steps import Both, History, Jump, Lose, Page, Restart, Run, Step, Wait
 from .tables import Table, Tables
@@ -72,7 +72,8 @@ class World:
     sequence: int = 0
 
     def __post_init__(self) -> None:
-        self.devices = {name: Device(name) for name in NAMES[: self.history.devices]}
+        self.judge = Judge()
+        self.devices = {name: Device(name, self.judge) for name in NAMES[: self.history.devices]}
         self.random = Random(self.history.seed)  # noqa: S311 (an order, no secret)
         self.page_size = self.history.page_size
         self.settings = _settings(self.history.history_limit)
@@ -162,9 +163,12 @@ class World:
         self.processes[number].ahead = ahead
 
     async def settle(self, *runs: Run) -> None:
-        """Let the app come to rest, with nothing that goes wrong."""
+        """Let the app come to rest, with nothing that goes wrong: a run after one that wrote nothing does nothing."""
         for run in runs:
+            before = self.tables.changes
             await self._alone(self._run(run))
+            if self.tables.changes == before:
+                return
 
     def _notification(self, device: Device, act: Act) -> IncomingEvent:
         self.sequence += 1
@@ -255,6 +259,8 @@ def world(history: History) -> Iterator[World]:
         stack.enter_context(patch.object(resync_times, "COMPARE_EVERY", timedelta(hours=history.compare_every)))
         stack.enter_context(patch.object(transaction, "submit", submit))
         found = World(history)
+        for user in (twin_phase, resync, comparison):
+            stack.enter_context(patch.object(user, "evaluate", found.judge))
         log.addHandler(found.told)
         log.setLevel(logging.INFO)
         log.propagate = False

@@ -1,0 +1,55 @@
+"""What the index holds: of each device what its rows say, and counters that are their sums."""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from status_app.fleet_index.rows import Summary, project, shard_of, summary_key
+from status_app.storage.keys import escape
+
+from .world import World
+
+
+def index(world: World) -> Iterator[str]:
+    """The index says of each device what its rows say, its counters are their sums, and it holds no other row."""
+    expected: dict[tuple[str, str], dict[str, Any]] = {}
+    counters: Counter[tuple[str, str]] = Counter()
+    found = {(row["PartitionKey"], row["RowKey"]): dict(row) for row in world.tables.rows("DeploymentIndex")}
+    for device_id in world.devices:
+        stored = world.stored(device_id)
+        summary = project(stored, Summary(device_id), stored.last_sequence, now=world.now, moved=True)
+        if summary is None:
+            continue
+        shard = shard_of(device_id)
+        said = found.get((shard, summary_key(device_id)), {})
+        early = [key for key in json.loads(said.get("Rows", "{}")) if key.startswith("reconcile|")]
+        entries = dict(summary.entries or {})
+        if summary.due is not None and early and early[0] <= summary.due:  # it may be early, and not late
+            entries[early[0]] = entries.pop(summary.due)
+        row = {"PartitionKey": shard, "Device": escape(device_id)}
+        expected |= {(shard, key): {**row, "RowKey": key, **columns} for key, columns in entries.items()}
+        expected[shard, summary_key(device_id)] = {
+            "PartitionKey": shard,
+            "RowKey": summary_key(device_id),
+            **replace(summary, entries=entries).row(),
+        }
+        counters.update((shard, key) for key in summary.counters or ())
+    own = ("count", "progress")
+    counted = {key: row["Devices"] for key, row in found.items() if key[1].startswith("count|")}
+    if counted != counters:
+        yield f"the counters are {counted}, not {dict(counters)}"
+    rows = {key: row for key, row in found.items() if key[0].startswith("index:") and not key[1].startswith(own)}
+    rows = {key: _comparable(row) for key, row in rows.items()}
+    expected = {key: _comparable(row) for key, row in expected.items()}
+    if rows != expected:
+        many, few = sorted(rows.keys() - expected.keys()), sorted(expected.keys() - rows.keys())
+        other = [(rows[key], expected[key]) for key in rows.keys() & expected.keys() if rows[key] != expected[key]]
+        yield f"the index has too many rows {many}, too few {few}, other ones {other}"
+
+
+def _comparable(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with its texts of JSON as what they say, whatever their order, and without what it was made of."""
+    values = {name: json.loads(value) if name in ("Rows", "Counters") else value for name, value in row.items()}
+    return {name: value for name, value in values.items() if name != "StatusETag"}
