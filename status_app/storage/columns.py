@@ -57,7 +57,7 @@ _CLOCK: Final = (
     Column("GraceSource", "clock.grace_source", TEXT),
     Column("AnnouncedState", "news.state", TEXT),
     Column("AnnouncedSince", "news.since", TIME, is_shown=False),
-    Column("Told", "news.told", NAMES, is_shown=False),
+    Column("Told", "news.announced", NAMES, is_shown=False),
     Column("Cause", "verdict.cause", TEXT),
 )
 DEVICE_COLUMNS: Final = (
