@@ -1,4 +1,4 @@
-"""What a wait came to, in Markdown: the summary that a pipeline shows beside its log."""
+"""The outcome of a wait in Markdown: the summary that a pipeline shows with its log."""
 
 import re
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -7,35 +7,38 @@ from typing import Any, Final
 
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.fleet_status import Answer, FleetLists, RefusedError
-from status_app.commands.terminal import printed
+from status_app.commands.terminal import printable
 from status_app.errors import UnavailableError
 
 MOST_CAUSES: Final = 20
-"""Of a deployment; that there are more is said."""
+"""Causes shown per deployment. The summary says if there are more."""
 _MOST_LINES: Final = 40
 _LONGEST: Final = 300
 _HEADINGS: Final[Mapping[ExitCode, str]] = {
-    ExitCode.OK: "has come through",
+    ExitCode.OK: "has succeeded",
     ExitCode.FAILED: "has failed",
-    ExitCode.TIMED_OUT: "is not done in time",
+    ExitCode.TIMED_OUT: "has timed out",
 }
 _MARKUP: Final = re.compile(r"[\\`*_{}\[\]()#+!|<>~&@]")
 
 
 def summary(
-    deployments: Sequence[str], code: ExitCode, said: Sequence[str], causes: Mapping[str, Sequence[Mapping[str, Any]]]
+    deployments: Sequence[str],
+    code: ExitCode,
+    printed: Sequence[str],
+    causes: Mapping[str, Sequence[Mapping[str, Any]]],
 ) -> str:
-    """A summary in Markdown. Words of devices are text in it, and nothing else.
+    """Write a summary in Markdown. Words from devices are escaped.
 
     Args:
         deployments: What was waited for.
-        code: How the wait ended.
-        said: The last lines that it printed.
-        causes: Of each deployment its causes, as the API answers them, those with the most devices first.
+        code: The outcome.
+        printed: The last lines that the wait printed.
+        causes: The causes of each deployment as the API returns them, most devices first.
     """
     names = ", ".join(map(_text, deployments))
     lines = [f"## Deployment {names} {_HEADINGS.get(code, 'could not be judged')}", ""]
-    lines += [f"    {printed(line)[:_LONGEST]}" for line in said[-_MOST_LINES:]]
+    lines += [f"    {printable(line)[:_LONGEST]}" for line in printed[-_MOST_LINES:]]
     for deployment in deployments:
         found = causes.get(deployment, ())
         if found:
@@ -47,37 +50,39 @@ def summary(
     return "\n".join([*lines, ""])
 
 
-async def summary_of(  # noqa: PLR0913 (the last two are what was waited for, where it is less than all)
+async def summary_of(  # noqa: PLR0913 (two of them keyword-only)
     fleet: FleetLists,
     deployments: Sequence[str],
     code: ExitCode,
-    said: Sequence[str],
+    printed: Sequence[str],
     *,
     device: str | None = None,
     cohort: str | None = None,
 ) -> str:
-    """A summary, with the causes as they are now; without them where they cannot be asked for any more.
+    """Write a summary with the present causes, or without them if they cannot be read any more.
 
     Args:
-        fleet: Answers for the fleet.
+        fleet: The source.
         deployments: What was waited for.
-        code: How the wait ended.
-        said: The last lines that it printed.
-        device: What was waited for, where it is one device.
-        cohort: Which devices of the deployments; None: all.
+        code: The outcome.
+        printed: The last lines that the wait printed.
+        device: The device, if the wait was for one device.
+        cohort: The cohort, if the wait was for one.
     """
-    of = {} if cohort is None else {"cohort": cohort}
+    filters = {} if cohort is None else {"cohort": cohort}
     causes: dict[str, Sequence[Answer]] = {}
     try:
         for deployment in deployments:
-            causes[deployment] = await _first(fleet.items("causes", {"deployment": deployment, **of}, MOST_CAUSES + 1))
-    except (UnavailableError, RefusedError) as error:  # what was decided stands
-        said = [*said, f"causes cannot be asked for: {error}"]
-    return summary(deployments or [f"of device {device}"], code, said, causes)
+            causes[deployment] = await _first(
+                fleet.items("causes", {"deployment": deployment, **filters}, MOST_CAUSES + 1)
+            )
+    except (UnavailableError, RefusedError) as error:  # the decision holds
+        printed = [*printed, f"the causes cannot be read: {error}"]
+    return summary(deployments or [f"of device {device}"], code, printed, causes)
 
 
 async def _first(causes: AsyncIterator[Answer]) -> list[Answer]:
-    """As many causes as a summary shows, and one more where there is one: a fleet can have thousands."""
+    """Return as many causes as a summary shows, plus one if there are more: a fleet can have thousands."""
     found: list[Answer] = []
     async for cause in causes:
         found.append(cause)
@@ -87,7 +92,7 @@ async def _first(causes: AsyncIterator[Answer]) -> list[Answer]:
 
 
 def write_summary(path: Path, text: str) -> None:
-    """Append a summary to a file, as the job summary of GitHub takes it.
+    """Append a summary to a file, as GitHub's job summary needs it.
 
     Raises:
         OSError: The file cannot be written.
@@ -103,7 +108,7 @@ def _row(cause: Mapping[str, Any]) -> str:
 
 
 def _text(words: str) -> str:
-    """Words that Markdown shows as they stand."""
-    shown = printed(words)
+    """Escape words so that Markdown shows them as they are."""
+    shown = printable(words)
     shown = shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
     return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", shown)

@@ -1,4 +1,4 @@
-"""The part of the minute's timer that counts which devices run the images of open causes."""
+"""The part of the minute's timer that counts the devices that run the images of current causes."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ from status_core import Cause
 EVERY: Final = timedelta(minutes=10)
 """The shortest time between two passes over the fleet."""
 AT_LEAST_EVERY: Final = timedelta(hours=1)
-"""The longest time between two passes while counters move and a cause names an image: a device that got the image, or
-left the cause, makes no cause new."""
+"""The longest time between two passes while counters change and a cause names an image: a device that gets the
+image, or leaves the cause, does not make the cause new."""
 MOST: Final = 1_000
-"""Causes of which peers are counted, those of the most devices first."""
+"""For how many causes peers are counted, most devices first."""
 
 
 class PeerCount:
-    """Counts peers where a cause is new, or has doubled, or was counted an hour ago; nothing where no counter moved."""
+    """Counts peers if a cause is new, has doubled, or was counted an hour ago, and if counters changed."""
 
     def __init__(self, rows: PeerRows, index: FleetIndex, clock: Callable[[], datetime]) -> None:
         self._rows = rows
@@ -32,10 +32,10 @@ class PeerCount:
         self._asked: datetime | None = None
 
     async def run(self, moved: Mapping[str, str]) -> None:
-        """Count, if it is time and there is something new.
+        """Count, if it is time and something has changed.
 
         Args:
-            moved: Of each shard, what changes whenever its counters move.
+            moved: For each shard, an ETag that changes with its counters.
 
         Raises:
             UnavailableError: The table service does not answer.

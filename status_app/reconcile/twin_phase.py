@@ -43,7 +43,7 @@ class TwinPhase:
 
     def reading(self, twins: Twins) -> "TwinPhase":
         """The same phase, which asks there."""
-        return TwinPhase(twins, self._cohorts.asking(twins) if self._cohorts else None, self._bulk_reads)
+        return TwinPhase(twins, self._cohorts.with_source(twins) if self._cohorts else None, self._bulk_reads)
 
     async def run(self, devices: Sequence[Device], deadline: Deadline) -> None:
         """Read the twin, and where it is new the cohorts, of each device that needs them."""

@@ -7,7 +7,7 @@ from itertools import chain
 from status_app.errors import LostRaceError, UnavailableError
 from status_app.events.deployment_event import deployment_event
 from status_app.events.publisher import TransitionPublisher
-from status_app.fleet_index.lookups import Counted, FleetIndex
+from status_app.fleet_index.lookups import DeviceGroup, FleetIndex
 from status_app.fleet_index.rows import version_of
 from status_app.rollouts.deployment_rows import DeploymentRows, KeptList, StoredDeployment, UnsentEvent
 from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, beyond, count_devices, is_outdated
@@ -112,7 +112,7 @@ class Deployments:
         return True
 
     async def _project_outdated(
-        self, counters: Sequence[Counted], listings: Listings, more: Sequence[str], project: Project
+        self, counters: Sequence[DeviceGroup], listings: Listings, more: Sequence[str], project: Project
     ) -> bool:
         """Project the devices that were judged by an older list. Whether there were any.
 
@@ -141,7 +141,7 @@ class Deployments:
             if event.deployment not in held and not await each.run(event.deployment, send(event)):
                 held.add(event.deployment)  # its events keep their order
 
-    async def _beyond(self, device_id: str, listings: Listings) -> list[Counted]:
+    async def _beyond(self, device_id: str, listings: Listings) -> list[DeviceGroup]:
         return list(beyond(await self._reader.read(device_id), listings, self._clock()))
 
     async def _is_due(self, stored: StoredDeployment) -> bool:

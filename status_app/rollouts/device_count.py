@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
-from status_app.fleet_index.lookups import Counted, counted
+from status_app.fleet_index.lookups import DeviceGroup, device_group
 from status_app.fleet_index.rows import COUNTED, counters_of, version_of
 from status_app.status_table.stored_device import StoredDevice
 from status_core import Counts, Listings, Standing
@@ -17,7 +17,7 @@ from status_core import Counts, Listings, Standing
 class DeviceCount:
     """The devices of one deployment, by what they are like."""
 
-    groups: Sequence[Counted] = ()
+    groups: Sequence[DeviceGroup] = ()
 
     @property
     def devices(self) -> int:
@@ -49,14 +49,14 @@ class DeviceCount:
 NO_DEVICES: Final = DeviceCount()
 
 
-def beyond(stored: StoredDevice, listings: Listings, now: datetime) -> Iterator[Counted]:
+def beyond(stored: StoredDevice, listings: Listings, now: datetime) -> Iterator[DeviceGroup]:
     """What a device counts for beside the counters that it moves."""
-    return (counted(like, 1) for like in islice(counters_of(stored, listings, now).values(), COUNTED, None))
+    return (device_group(columns, 1) for columns in islice(counters_of(stored, listings, now).values(), COUNTED, None))
 
 
-def count_devices(counters: Iterable[Counted], listings: Listings) -> Mapping[str, DeviceCount]:
+def count_devices(counters: Iterable[DeviceGroup], listings: Listings) -> Mapping[str, DeviceCount]:
     """The devices of each deployment. Those that were judged by an older list wait."""
-    groups = defaultdict[str, list[Counted]](list)
+    groups = defaultdict[str, list[DeviceGroup]](list)
     for group in counters:
         if not group.deployment or group.cohort:  # these count the same devices again
             continue
@@ -65,7 +65,7 @@ def count_devices(counters: Iterable[Counted], listings: Listings) -> Mapping[st
     return {deployment: DeviceCount(found) for deployment, found in groups.items()}
 
 
-def is_outdated(group: Counted, listings: Listings) -> bool:
+def is_outdated(group: DeviceGroup, listings: Listings) -> bool:
     """Whether devices were judged by a list that has another deployment under this id, by none, or not at all."""
     version = version_of(group.deployment, listings)
     return not group.standing or (bool(version) and version != group.version)

@@ -180,15 +180,15 @@ NOTICE_COLUMNS: Final = (
     Column("Body", "", BINARY),
     Column("GivenUpAt", "given_up_at", TIME),
 )
-TOLD_COLUMNS: Final = (
+CAUSE_COLUMNS: Final = (
     Column("Deployment", "about.deployment", TEXT),
     Column("Version", "about.version", NUMBER),
     Column("Cohort", "about.cohort", TEXT),
     Column("Cause", "about.cause", TEXT),
     Column("SeenAt", "seen_at", TIME),
     Column("GoneAt", "gone_at", TIME),
-    Column("Told", "told", NUMBER),
-    Column("ToldDevices", "told_devices", NUMBER),
+    Column("Told", "notices", NUMBER),
+    Column("ToldDevices", "noticed_devices", NUMBER),
 )
 TARGET_COLUMNS: Final = (
     Column("Failures", "failures", NUMBER),
