@@ -52,14 +52,14 @@ class Work:
     Attributes:
         due: Devices that must be read again, longest overdue first.
         announced: Announced changes that were not projected, and devices with unpublished events.
-        more: Devices with more rows or counters than the index has room for.
-        moved: For each shard whose counters ever changed, an ETag that changes each time they do.
+        overflowing: Devices with more rows or counters than the index has room for.
+        counter_etags: For each shard whose counters ever changed, an ETag that changes each time they do.
     """
 
     due: list[IndexEntry]
     announced: list[IndexEntry]
-    more: list[str]
-    moved: dict[str, str]
+    overflowing: list[str]
+    counter_etags: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,12 @@ class FleetIndex:
             shards = await asyncio.gather(*(self._rows(shard, bounds, PAGE) for shard in SHARDS))
         work = Work([], [], [], {})
         rows = [row for shard in shards for row in shard]
-        work.moved.update((row["PartitionKey"], str(row.metadata["etag"])) for row in rows if row["RowKey"] == MOVED)
+        work.counter_etags.update(
+            (row["PartitionKey"], str(row.metadata["etag"])) for row in rows if row["RowKey"] == MOVED
+        )
         for entry in _entries(row for row in rows if row["RowKey"] != MOVED):
             if entry.key.startswith(MORE):
-                work.more.append(entry.device_id)
+                work.overflowing.append(entry.device_id)
             elif entry.key.startswith(f"{RECONCILE}|"):
                 work.due.append(entry)
             else:
@@ -143,7 +145,7 @@ class FleetIndex:
         found = _entries(row for shard in shards for row in shard)
         return sorted(found, key=lambda entry: entry.key)[:limit]
 
-    async def more(self) -> list[str]:
+    async def overflowing(self) -> list[str]:
         """Read the devices with more rows or counters than there is room for. At least one request per shard."""
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, _within(MORE)) for shard in SHARDS))

@@ -11,7 +11,7 @@ from status_app.queries.device_filter import DeviceFilter
 from status_app.queries.devices import devices
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Page, Place, begin
 from status_app.rollouts.deployment_rows import DeploymentRows
-from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, beyond, count_devices
+from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, count_devices, overflow_groups
 from status_app.storage.codecs import show_time
 from status_app.storage.keys import joined, key_part
 from status_core import Listings, Portal, Rollout, Threshold
@@ -95,7 +95,7 @@ async def counted_now(
     indexed: IndexedDevices, deployment_id: str, listings: Listings, now: datetime, cohort: str = ""
 ) -> DeviceCount:
     """Count the devices of a deployment, or those of one cohort. One request per shard of the index."""
-    others = [group for device in await indexed.more() for group in beyond(device, listings, now)]
+    others = [group for device in await indexed.overflowing() for group in overflow_groups(device, listings, now)]
     counters = [*await indexed.index.counters(deployment_id, cohort), *others]
     of_the_cohort = [replace(item, cohort="") for item in counters if item.cohort == cohort]
     return count_devices(of_the_cohort, listings).get(deployment_id, NO_DEVICES)

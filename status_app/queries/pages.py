@@ -12,7 +12,7 @@ from status_app.errors import StatusAppError
 from status_app.fleet_index.lookups import DeviceGroup, FleetIndex, IndexEntry
 from status_app.fleet_index.rows import ROOM, lookup_rows
 from status_app.queries.answers import Answer, readable
-from status_app.rollouts.device_count import beyond
+from status_app.rollouts.device_count import overflow_groups
 from status_app.status_table.reader import DeviceReader
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.keys import joined
@@ -63,22 +63,24 @@ class IndexedDevices:
         self.index = index
         self.reader = reader
         self._clock = clock
-        self._more: Sequence[str] = ()
+        self._overflowing: Sequence[str] = ()
         self._asked = datetime.min.replace(tzinfo=UTC)
 
-    async def more(self) -> Sequence[StoredDevice]:
+    async def overflowing(self) -> Sequence[StoredDevice]:
         """Read the devices with more rows or counters than the index has room for: few, if any.
 
         One request each, and once a minute one per shard of the index.
         """
         now = self._clock()
         if not timedelta(0) <= now - self._asked < KEPT:
-            self._more, self._asked = await self.index.more(), now
-        return await asyncio.gather(*map(self.reader.read, self._more))
+            self._overflowing, self._asked = await self.index.overflowing(), now
+        return await asyncio.gather(*map(self.reader.read, self._overflowing))
 
     async def overflow_counters(self) -> list[DeviceGroup]:
         """Return the groups that devices count in without a counter in the index, regardless of their standing."""
-        return [group for device in await self.more() for group in beyond(device, NO_LIST, device.observed)]
+        return [
+            group for device in await self.overflowing() for group in overflow_groups(device, NO_LIST, device.observed)
+        ]
 
 
 class Candidates:
@@ -115,7 +117,7 @@ class Candidates:
             return ()  # a device has one row of the other kinds, which always has room
         return [
             Candidate(place, device.device_id, columns)
-            for device in await self._devices.more()
+            for device in await self._devices.overflowing()
             for place, columns in islice(lookup_rows(device).items(), ROOM, None)
             if place.startswith(self._prefix)
         ]

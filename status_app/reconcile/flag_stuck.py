@@ -102,7 +102,7 @@ class FlagStuck:
             counts = (
                 partial(self._count_deployments, work, report),
                 self._count_stuck,
-                partial(self._peers.run, work.moved),
+                partial(self._peers.run, work.counter_etags),
             )
             for count in counts:
                 try:
@@ -161,7 +161,7 @@ class FlagStuck:
                     return False
             return True
 
-        await self._deployments.watch(work.moved, work.more, project)
+        await self._deployments.watch(work.counter_etags, work.overflowing, project)
 
     async def _count_stuck(self) -> None:
         if meters.is_heard():
