@@ -20,6 +20,16 @@ WHOLE_EVERY: Final = timedelta(days=6, hours=23, minutes=30)
 
 _DIGEST: Final = 8
 _KEY: Final = {"PartitionKey": "compared", "RowKey": "times"}
+_COLUMNS: Final = {
+    "whole": "Whole",
+    "whole_began": "WholeBegan",
+    "changed": "Changed",
+    "changes_began": "ChangesBegan",
+    "continuation": "Continuation",
+    "version": "AppVersion",
+    "compared": "Compared",
+    "comparison_began": "ComparisonBegan",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,32 +111,15 @@ class ResyncTimesRow:
     async def read(self) -> ResyncTimes:
         """Read the progress."""
         row: Mapping[str, Any] = await find_row(self._client, _KEY) or {}
-        return ResyncTimes(
-            row.get("Whole"),
-            row.get("WholeBegan"),
-            row.get("Changed"),
-            row.get("ChangesBegan"),
-            row.get("Continuation"),
-            row.get("AppVersion", ""),
-            row.get("Compared"),
-            row.get("ComparisonBegan"),
-            ComparisonPlace(row["Shard"], row.get("After")) if "Shard" in row else None,
-        )
+        place = ComparisonPlace(row["Shard"], row.get("After")) if "Shard" in row else None
+        kept = {field: row[column] for field, column in _COLUMNS.items() if column in row}
+        return ResyncTimes(**kept, place=place)
 
     async def write(self, times: ResyncTimes) -> None:
         """Store the progress."""
-        columns = {
-            "Whole": times.whole,
-            "WholeBegan": times.whole_began,
-            "Changed": times.changed,
-            "ChangesBegan": times.changes_began,
-            "Continuation": times.continuation,
-            "AppVersion": times.version,
-            "Compared": times.compared,
-            "ComparisonBegan": times.comparison_began,
-            "Shard": None if times.place is None else times.place.shard,
-            "After": None if times.place is None else times.place.after,
-        }
+        columns = {column: getattr(times, field) for field, column in _COLUMNS.items()}
+        if times.place is not None:
+            columns |= {"Shard": times.place.shard, "After": times.place.after}
         row = {**_KEY, **{name: value for name, value in columns.items() if value is not None}}
         with table_errors():
             await self._client.upsert_entity(row, UpdateMode.REPLACE)
