@@ -18,7 +18,7 @@ from local.tables import TableProxy, table_proxy
 from status_app.fleet_index.leading_cause import cause_id
 from status_app.ingest.notifications import Notification
 from status_app.iothub.twins import TwinPage
-from status_app.queries import Devices
+from status_app.queries import DeviceFilter
 from status_app.queries.fleet import Fleet
 from status_app.reconcile.tasks import Notified
 from status_app.services import Services
@@ -43,10 +43,10 @@ _NAMES: Final = [f"fleet-{number}-due" for number in Random(1).sample(range(SIZE
 QUERIES: Final[Mapping[str, Callable[[Fleet], Awaitable[object]]]] = {
     "a device": lambda fleet: fleet.device(_NAMES[0]),
     "transitions of a device": lambda fleet: fleet.transitions(_NAMES[0], None, PAGE),
-    "a page of devices": lambda fleet: fleet.devices(Devices(), None, PAGE),
-    "a page of devices in a state": lambda fleet: fleet.devices(Devices(State.MODULE_FAILED), None, PAGE),
-    "a page of devices of a deployment": lambda fleet: fleet.devices(Devices(deployment=_DEPLOYMENT), None, PAGE),
-    "a page of stuck devices": lambda fleet: fleet.devices(Devices(stuck=True), None, PAGE),
+    "a page of devices": lambda fleet: fleet.devices(DeviceFilter(), None, PAGE),
+    "a page of devices in a state": lambda fleet: fleet.devices(DeviceFilter(State.MODULE_FAILED), None, PAGE),
+    "a page of devices of a deployment": lambda fleet: fleet.devices(DeviceFilter(deployment=_DEPLOYMENT), None, PAGE),
+    "a page of stuck devices": lambda fleet: fleet.devices(DeviceFilter(stuck=True), None, PAGE),
     "a page of stuck modules": lambda fleet: fleet.stuck_modules(None, PAGE),
     "a page of modules due within the hour": lambda fleet: fleet.modules_due(LATER + timedelta(hours=1), None, PAGE),
     "deployments": lambda fleet: fleet.deployments(None, PAGE),
@@ -58,8 +58,8 @@ QUERIES: Final[Mapping[str, Callable[[Fleet], Awaitable[object]]]] = {
     "a page of devices of a cause": lambda fleet: fleet.cause_devices(_cause(), None, PAGE),
     "images": lambda fleet: fleet.images(None, PAGE),
     "agents": lambda fleet: fleet.agents(None, PAGE),
-    "a page of devices of an image": lambda fleet: fleet.devices(Devices(image=_IMAGE), None, PAGE),
-    "a page of devices of an image that none has": lambda fleet: fleet.devices(Devices(image="x"), None, PAGE),
+    "a page of devices of an image": lambda fleet: fleet.devices(DeviceFilter(image=_IMAGE), None, PAGE),
+    "a page of devices of an image that none has": lambda fleet: fleet.devices(DeviceFilter(image="x"), None, PAGE),
 }
 
 

@@ -1,1 +1,1 @@
-"""Where the state of a deployment is read, kept and published."""
+"""Reads, stores and publishes the state of deployments."""

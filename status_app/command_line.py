@@ -1,6 +1,6 @@
-"""`edge-status COMMAND`, or `python -m status_app COMMAND`: what an operator, or a pipeline, asks of a running app.
+"""`edge-status COMMAND`, or `python -m status_app COMMAND`: ask a running app, as an operator or in a pipeline.
 
-What asks the API needs the standard library alone. Commands that need packages of the app import them when they run.
+Commands that ask the API need only the standard library. Others import packages of the app when they run.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from status_app.commands.gate.rule import GateCriteria
 from status_app.commands.gate.wait import Gate, WaitLimits
 from status_app.commands.lists import Form, print_list
 from status_app.commands.summary import summary, write_summary
-from status_app.commands.terminal import printed
+from status_app.commands.terminal import printable
 from status_app.errors import SettingError, UnavailableError
 from status_app.service_clock import machine_time
 from status_app.settings import SHARED, Settings
@@ -35,28 +35,28 @@ if TYPE_CHECKING:
     from status_app.services import Services
 
 _INTERVALS: Final = {"least": timedelta(seconds=1), "longest": timedelta(minutes=1)}
-"""What a heartbeat once a minute allows."""
+"""A heartbeat once a minute rules out longer intervals."""
 _DEVICES: Final = {
     "state": "in this state",
-    "deployment": "on which this deployment is applied",
-    "stuck": "of which something is stuck",
-    "reason": "whose state has this reason",
-    "cause": "under the cause of this id",
+    "deployment": "that have this deployment",
+    "stuck": "with something stuck",
+    "reason": "in a state with this reason",
+    "cause": "with the cause of this id",
     "flag": "with this flag",
-    "image": "of which a module reports this image",
-    "digest": "of which a module reports an image of this digest",
-    "agentVersion": "whose edgeAgent is of this version",
-    "prefix": "whose id begins so",
+    "image": "with a module that reports this image",
+    "digest": "with a module that reports an image of this digest",
+    "agentVersion": "with this version of edgeAgent",
+    "prefix": "with an id that begins like this",
     "cohort": "in this cohort, such as ring=canary",
 }
-"""By what a list of devices is asked."""
+"""The filters of a list of devices."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        One of the exit codes.
+        The exit code.
     """
     quiet_libraries()
     options = parser().parse_args(arguments)
@@ -64,9 +64,9 @@ def main(arguments: list[str] | None = None) -> int:
         code = int(asyncio.run(options.run(options)))
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at exit
         return ExitCode.CUT_OFF
-    except Exception as error:  # noqa: BLE001 (Python's own code of a bug, 1, says that a deployment failed)
+    except Exception as error:  # noqa: BLE001 (Python exits with 1, which means a failed deployment here)
         message, code = _failure(error)
         return _complain(message, code)
     except KeyboardInterrupt:
@@ -75,12 +75,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def command() -> None:
-    """What `edge-status` runs."""
+    """Run as `edge-status`."""
     sys.exit(main())
 
 
 def _failure(error: Exception) -> tuple[str, ExitCode]:
-    """What is said of an error. One that is not the app's own may quote a request, or an answer."""
+    """Return the message and exit code of an error. The text of a foreign error may quote a request or an answer."""
     match error:
         case SettingError():
             return str(error), ExitCode.USAGE
@@ -90,7 +90,7 @@ def _failure(error: Exception) -> tuple[str, ExitCode]:
             return str(error), ExitCode.UNAVAILABLE
         case ModuleNotFoundError():
             return missing_package(error), ExitCode.UNAVAILABLE
-    azure = sys.modules.get("azure.core.exceptions")  # not there where nothing was asked that could raise these
+    azure = sys.modules.get("azure.core.exceptions")  # absent unless a command imported it
     if azure is not None and isinstance(error, azure.HttpResponseError):
         return f"the table service refused: {error.status_code or type(error).__name__}", ExitCode.CONFIG
     traceback.print_tb(error.__traceback__)
@@ -98,46 +98,46 @@ def _failure(error: Exception) -> tuple[str, ExitCode]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Reads the arguments of every command; `run` of what it gives is the command."""
+    """Create the parser of all commands. The parsed `run` is the command."""
     all_commands = Parser(prog="edge-status", description=__doc__)
     commands = all_commands.add_subparsers(required=True, metavar="COMMAND")
 
     replay = commands.add_parser(
         "replay-dead-letters",
-        help="look again at the devices of the events that could not be processed",
-        description="Look again at the devices of the events in the table DeadLetter. What is processed now leaves "
-        "the table, the rest stays. Exits with 0 where nothing is left, 1 where something is.",
+        help="process again the events that could not be processed",
+        description="Read the devices of the events in the table DeadLetter again. Events processed now leave "
+        "the table, the rest stays. Exits with 0 if nothing is left, else 1.",
     )
     replay.add_argument("--reason", help="only events with this reason, for instance iothub_unavailable")
-    replay.add_argument("--dry-run", action="store_true", help="only tell what is there; nothing is changed")
-    replay.add_argument("--yes", action="store_true", help="do not ask before anything is written")
+    replay.add_argument("--dry-run", action="store_true", help="only show what is there; nothing is changed")
+    replay.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     replay.set_defaults(run=_replay_dead_letters)
 
     forget = commands.add_parser(
         "forget-deployment",
-        help="delete what is kept of a deployment that is over",
-        description="Delete the count, the milestones and the progress of a deployment that is on no device and no "
-        "list of the hub any more. Exits with 0 where it is forgotten, 1 where it is not.",
+        help="delete the data of a deployment that is over",
+        description="Delete the count, the milestones and the progress of a deployment that is on no device and not "
+        "in the hub's list any more. Exits with 0 if it was deleted, else 1.",
     )
     forget.add_argument("deployment", type=name("a deployment"), metavar="ID", help="the deployment")
-    forget.add_argument("--yes", action="store_true", help="do not ask before anything is deleted")
+    forget.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     forget.set_defaults(run=_forget_deployment)
 
     wait = commands.add_parser(
         "wait",
-        help="wait until a deployment has come through on all its devices: a gate for pipelines",
-        description="Wait until every device on which a deployment is credited is successful. Exits with 0 where it "
-        "is so, 1 where more devices failed or got stuck than may, 2 at the timeout. docs/gate.md has the others.",
+        help="wait until a deployment has succeeded on all its devices: a gate for pipelines",
+        description="Wait until every device of a deployment is successful. Exits with 0 if so, 1 if more devices "
+        "failed or got stuck than allowed, 2 at the timeout. docs/gate.md has the other codes.",
     )
     wait.add_argument(
         "--deployment",
         action="append",
         type=name("a deployment"),
         metavar="ID",
-        help="the deployment; more than once: all",
+        help="the deployment; repeat for more",
     )
     which = wait.add_mutually_exclusive_group()
-    which.add_argument("--device", type=name("a device"), metavar="ID", help="one device in the place of all")
+    which.add_argument("--device", type=name("a device"), metavar="ID", help="one device instead of all")
     which.add_argument(
         "--cohort", type=cohort, metavar="TAG=VALUE", help="the devices of one cohort, such as ring=canary"
     )
@@ -145,18 +145,18 @@ def parser() -> argparse.ArgumentParser:
     wait.add_argument(
         "--max-failed", type=threshold, metavar="N", help="devices that may fail, or N%% (default: FAILURE_THRESHOLD)"
     )
-    wait.add_argument("--summary", type=Path, metavar="FILE", help="append how it ended, and the causes, in Markdown")
-    wait.add_argument("--new-only", action="store_true", help="what was stuck before the wait began does not count")
-    _add_duration(wait, "--soak", "PT0S", "how long everything must have stayed so, such as 10m")
+    wait.add_argument("--summary", type=Path, metavar="FILE", help="append the outcome and the causes as Markdown")
+    wait.add_argument("--new-only", action="store_true", help="ignore what was stuck before the wait began")
+    _add_duration(wait, "--soak", "PT0S", "how long the success must last, such as 10m")
     wait.add_argument("--min-devices", type=number(1), default=1, metavar="N", help="devices to wait for (default 1)")
-    wait.add_argument("--strict", action="store_true", help="a device has failed at the first failure of a module")
+    wait.add_argument("--strict", action="store_true", help="a device fails at the first failure of a module")
     wait.add_argument(
         "--stable-after",
         type=duration(),
         metavar="DURATION",
-        help="how long no device must be credited (default: until the app has announced completed)",
+        help="how long no device must be added (default: until the app has announced completed)",
     )
-    _add_duration(wait, "--interval", "PT15S", "between two looks, a minute at most", **_INTERVALS)
+    _add_duration(wait, "--interval", "PT15S", "time between two queries, a minute at most", **_INTERVALS)
     wait.add_argument(
         "--json", action="store_true", help="print one JSON object at the end; the progress goes to stderr"
     )
@@ -165,50 +165,50 @@ def parser() -> argparse.ArgumentParser:
 
     checked = commands.add_parser(
         "doctor",
-        help="check the chain from the IoT hub to the API, and say what mends it",
-        description="Check each link from the IoT hub to the API with what you may do from here: by the settings of "
-        "the app in the environment, and its address. Exits with 0 where all is right, 1 where something is wrong, "
-        "78 where nothing can be asked.",
+        help="check the chain from the IoT hub to the API, and say how to fix it",
+        description="Check each link from the IoT hub to the API with your own access, from the settings of "
+        "the app in the environment and its address. Exits with 0 if all is well, 1 if something is wrong, "
+        "78 if nothing can be checked.",
     )
     form = checked.add_mutually_exclusive_group()
     form.add_argument(
         "--end-to-end",
         action="store_true",
-        help="make an edge device, follow it from the hub to the API, and remove it again: for those who may write",
+        help="create an edge device, follow it from the hub to the API, and delete it; needs write access",
     )
-    checked.add_argument("--yes", action="store_true", help="do not ask before the device is made")
-    form.add_argument("--json", action="store_true", help="print one JSON object in the place of lines")
+    checked.add_argument("--yes", action="store_true", help="do not ask for confirmation")
+    form.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
     _add_source(checked)
     checked.set_defaults(run=_doctor)
 
     news = commands.add_parser(
         "notify-test",
-        help="send one message to a target of NOTIFY, and say what it answered",
-        description="Send one message to a target, by the settings of the app in the environment. Exits with 0 where "
-        "it was taken, 1 where it was not.",
+        help="send one message to a target of NOTIFY, and show its answer",
+        description="Send one message to a target, from the settings of the app in the environment. Exits with 0 "
+        "if it was accepted, else 1.",
     )
     news.add_argument("target", metavar="TARGET", help="the name of the target")
     news.set_defaults(run=_notify_test)
 
     chat = commands.add_parser(
         "mcp",
-        help="answer a chat program by the Model Context Protocol, over standard input and output",
-        description="Answer a chat program that speaks the Model Context Protocol: it starts this command, and asks "
-        "over standard input. It can read what the API says, and change nothing. Ends where the input ends.",
+        help="serve a chat program over the Model Context Protocol, on standard input and output",
+        description="Serve a chat program that speaks the Model Context Protocol: it starts this command and asks "
+        "over standard input. It can read what the API shows, and change nothing. Ends when the input ends.",
     )
     _add_source(chat)
     chat.set_defaults(run=_mcp)
 
-    told = commands.add_parser(
+    explained = commands.add_parser(
         "explain",
-        help="tell what is wrong with a device, and what to do",
-        description="Tell the state of a device in sentences, with the evidence and the next steps. Exits with 0 where "
-        "nothing is wrong, 1 where something is or is not done yet, 3 where the device is not known.",
+        help="explain what is wrong with a device, and what to do",
+        description="Explain the state of a device in sentences, with the evidence and the next steps. Exits with 0 "
+        "if nothing is wrong, 1 if something is wrong or not done yet, 3 if the device is not known.",
     )
-    told.add_argument("device", metavar="DEVICE", help="the device id")
-    told.add_argument("--json", action="store_true", help="print the answer of the API in the place of sentences")
-    _add_source(told)
-    told.set_defaults(run=_explain)
+    explained.add_argument("device", metavar="DEVICE", help="the device id")
+    explained.add_argument("--json", action="store_true", help="print the answer of the API in the place of sentences")
+    _add_source(explained)
+    explained.set_defaults(run=_explain)
     _add_lists(commands)
     return all_commands
 
@@ -229,13 +229,13 @@ def _add_lists(commands: "argparse._SubParsersAction[Parser]") -> None:
         name = "devices" if command == "stuck" else command
         listed.set_defaults(run=_print_list, list=name, form=Form.TABLE, names=(*names, *asked), **asked)
 
-    which = {name: f"those {text}" for name, text in _DEVICES.items()}
+    which = {name: f"only devices {text}" for name, text in _DEVICES.items()}
     of_stuck = {name: text for name, text in which.items() if name != "stuck"}
-    add("stuck", "devices of which something is stuck, the longest first", of_stuck, stuck="true")
-    add("devices", "devices, those to which all applies that is given", which)
-    add("deployments", "deployments as they were counted last", {})
-    causes = {"deployment": "of devices on which this deployment is applied", "cohort": which["cohort"]}
-    add("causes", "what is wrong, devices that fail alike as one line", causes)
+    add("stuck", "devices with something stuck, longest first", of_stuck, stuck="true")
+    add("devices", "devices, filtered by all given options", which)
+    add("deployments", "deployments as last counted", {})
+    causes = {"deployment": "only of devices that have this deployment", "cohort": which["cohort"]}
+    add("causes", "what is wrong: one line per cause", causes)
     add("images", "images that modules report, with their digests", {})
 
 
@@ -246,10 +246,8 @@ async def _print_list(options: argparse.Namespace) -> int:
 
 
 def _add_source(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--url", help="the app's address (else DEPLOYMENT_STATUS_URL, else the tables STATUS_TABLES)")
-    command.add_argument(
-        "--key", help="a function key; better in DEPLOYMENT_STATUS_KEY, where no process list shows it"
-    )
+    command.add_argument("--url", help="the app's address (else DEPLOYMENT_STATUS_URL, else tables of STATUS_TABLES)")
+    command.add_argument("--key", help="a function key; DEPLOYMENT_STATUS_KEY is safer: process lists do not show it")
 
 
 def _add_duration(command: argparse.ArgumentParser, name: str, default: str, text: str, **bounds: timedelta) -> None:
@@ -261,7 +259,7 @@ async def _replay_dead_letters(options: argparse.Namespace) -> int:
     from status_app.commands.dead_letter_replay import replay_dead_letters  # noqa: PLC0415 (needs packages of the app)
 
     def confirm(events: int) -> bool:
-        print(f"{events} events: reads the twins of their devices, writes what they say, deletes what is done")
+        print(f"{events} events: reads the twins of their devices, writes their state, deletes processed events")
         return options.yes or _confirm()
 
     try:
@@ -288,7 +286,7 @@ async def _forget_deployment(options: argparse.Namespace) -> int:
     from status_app.commands.forget_deployment import forget_deployment  # noqa: PLC0415 (as above)
 
     def confirm() -> bool:
-        print(f"deletes what is kept of {printed(options.deployment)}: its count, milestones and progress")
+        print(f"deletes the data of {printable(options.deployment)}: its count, milestones and progress")
         return options.yes or _confirm()
 
     services = await _services_as_the_app()
@@ -321,10 +319,10 @@ async def _wait(options: argparse.Namespace) -> int:
         if options.json:
             print(gate.result(code))
         if options.summary is not None:
-            text = summary(deployments or [f"of device {options.device}"], code, progress.said, gate.causes)
+            text = summary(deployments or [f"of device {options.device}"], code, progress.lines, gate.causes)
             try:
                 write_summary(options.summary, text)
-            except OSError as error:  # what was decided stands
+            except OSError as error:  # the decision holds
                 return _complain(f"the summary cannot be written: {error.strerror}", code)
         return code
 
@@ -341,7 +339,7 @@ async def _explain(options: argparse.Namespace) -> int:
 async def _mcp(options: argparse.Namespace) -> int:
     from status_app.commands.mcp_server.server import mcp_server  # noqa: PLC0415 (needs packages of its own)
 
-    # Its package reads the input in a thread, which Ctrl-C would wait for. Nothing is left to be tidied up.
+    # Its package reads the input in a thread, which Ctrl-C would wait for. There is nothing to clean up.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
     async def run(fleet: FleetSource) -> int:
@@ -379,10 +377,10 @@ async def _ask(options: argparse.Namespace, run: Callable[[FleetSource], Awaitab
 
 
 async def _services_as_the_app() -> "Services":
-    """The services by the settings of the app, as its tables say them; the environment says where all is.
+    """Create the services from the app's own settings, as its tables hold them; the environment has the addresses.
 
     Raises:
-        SettingError: A setting is missing or wrong, or the tables are those of another hub.
+        SettingError: A setting is missing or wrong, or the tables belong to another hub.
         UnavailableError: The table service does not answer.
     """
     own = _services(os.environ)
@@ -397,7 +395,7 @@ async def _services_as_the_app() -> "Services":
     hub, shared = known
     settings = Settings.read({**{name: value for name, value in os.environ.items() if name not in SHARED}, **shared})
     if settings.hub != hub:
-        raise SettingError(f"IOT_HUB is {settings.hub!r}, and the tables of STATUS_TABLES are those of {hub!r}")
+        raise SettingError(f"IOT_HUB is {settings.hub!r}, but the tables in STATUS_TABLES belong to {hub!r}")
     return _services(os.environ, settings)
 
 

@@ -1,4 +1,4 @@
-"""Attempts to reach a service: how many, how far apart, and for how long; and when a run of the app is over."""
+"""Retries of a service: how often, how far apart, and for how long; and the deadline of a run."""
 
 import asyncio
 import math
@@ -19,15 +19,15 @@ _log = log(__name__)
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often a service is asked before it counts as unavailable.
+    """How often a service is tried before it counts as unavailable.
 
     Attributes:
         attempts: Most attempts, at least one.
-        first_wait: Seconds before the second attempt. Each further one waits twice as long, and at random up to half
-            less: those who failed together do not come back together.
-        longest_wait: Most seconds that the service can ask to wait before an attempt.
-        within: Seconds after the first attempt began in which a further one can begin. An attempt has a timeout of its
-            own, so a call ends within the two together.
+        first_wait: Seconds before the second attempt. Each further wait is twice as long, and randomly up to half less,
+            so that callers that failed together do not return together.
+        longest_wait: The longest wait in seconds that the service may ask for.
+        within: Seconds after the start of the first attempt in which another may start. An attempt has its own timeout,
+            so a call ends within the sum of both.
     """
 
     attempts: int
@@ -42,15 +42,15 @@ class RetryPolicy:
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> T:
-        """What an attempt returns: the first that does not raise UnavailableError.
+        """Return the result of the first attempt that does not raise UnavailableError.
 
         Args:
-            attempt: Asks the service once.
+            attempt: Calls the service once.
             sleep: Waits that many seconds.
             clock: Seconds that never run back.
 
         Raises:
-            UnavailableError: That of the last attempt; or the first that is final.
+            UnavailableError: The error of the last attempt, or the first that is final.
         """
         end = clock() + self.within
         made = 0
@@ -71,9 +71,9 @@ class RetryPolicy:
 
 
 def retry_after(header: str) -> float:
-    """The seconds that a Retry-After header asks to wait: it is a number, or a date (RFC 9110, 10.2.3).
+    """Parse the seconds of a Retry-After header, which is a number or a date (RFC 9110, 10.2.3).
 
-    Less than 0 where the date is past; 0 where it is neither.
+    Negative if the date is past; 0 if it is neither.
     """
     if header.isdecimal():
         return float(header)
@@ -84,12 +84,12 @@ def retry_after(header: str) -> float:
 
 
 class Deadline:
-    """When a run is over: well before the ten minutes after which the functions host kills it (host.json).
+    """The end of a run, well before the ten minutes after which the functions host kills it (host.json).
 
-    What is left then is left for the next run, or for the next attempt of a batch.
+    The rest is left for the next run, or for the next attempt of a batch.
 
     Args:
-        seconds: From now on.
+        seconds: Time from now on.
         clock: Seconds that never run back.
     """
 
@@ -103,13 +103,13 @@ class Deadline:
         return self._clock() >= self._end
 
     def part(self, share: float) -> "Deadline":
-        """The deadline of a part of what is left: what comes behind it has the rest."""
+        """Return the deadline of a share of the remaining time."""
         now = self._clock()
         return Deadline((self._end - now) * share, self._clock)
 
     @asynccontextmanager
     async def limits(self, service: str) -> AsyncIterator[None]:
-        """Let work with a service begin before the end alone, and cut it off there: that is as if the app was killed.
+        """Run work with a service only before the end, and cut it off there, as if the app was killed.
 
         Raises:
             OutOfTimeError: The time is over.
@@ -130,4 +130,4 @@ class Deadline:
 
 
 NEVER: Final = Deadline(math.inf)
-"""The deadline of what a person runs, and ends."""
+"""The deadline of commands, which a person ends."""

@@ -33,7 +33,7 @@ class _Field:
     words: Sequence[str] = ()
 
     def parse(self, text: str) -> frozenset[int]:
-        """The values of `text`: a list of values, ranges and steps."""
+        """Parse a list of values, ranges and steps."""
         values: set[int] = set()
         for item in text.split(","):
             span, slash, step = item.partition("/")
@@ -53,7 +53,7 @@ class _Field:
         if text.isdecimal():
             value = int(text)
         else:
-            # Any beginning of a name will do: "Mon", "monday", "M". The first that fits counts.
+            # Any prefix of a name will do: "Mon", "monday", "M". The first match counts.
             fitting = (number for number, word in enumerate(self.words, self.first) if word.startswith(text.lower()))
             value = next(fitting, -1) if text else -1
         if not self.first <= value <= self.last:
@@ -73,7 +73,7 @@ _FIELDS = (
 
 @dataclass(frozen=True, slots=True)
 class CronSchedule:
-    """Fires at every time whose fields are all among the given ones (day and day of week included)."""
+    """Fires at every time whose fields are all among the given ones, including day and day of week."""
 
     seconds: frozenset[int]
     minutes: frozenset[int]
@@ -85,7 +85,7 @@ class CronSchedule:
     adjusts_for_dst = True
 
     def next(self, after: datetime) -> datetime:
-        """The first time later than `after`, in its time zone.
+        """Return the first time later than `after`, in its time zone.
 
         Raises:
             ValueError: There is none, as for 30 February.
@@ -109,14 +109,14 @@ class CronSchedule:
 
 @dataclass(frozen=True, slots=True)
 class IntervalSchedule:
-    """Fires once an interval."""
+    """Fires once per interval."""
 
     interval: timedelta
 
     adjusts_for_dst = False
 
     def next(self, after: datetime) -> datetime:
-        """One interval later than `after`."""
+        """Return the time one interval later than `after`."""
         return after + self.interval
 
 
@@ -124,10 +124,10 @@ type Schedule = CronSchedule | IntervalSchedule
 
 
 def parse_schedule(text: str) -> Schedule:
-    """Read `{second} {minute} {hour} {day} {month} {day of week}`, the same without seconds, or `[d.]hh:mm:ss`.
+    """Parse `{second} {minute} {hour} {day} {month} {day of week}`, the same without seconds, or `[d.]hh:mm:ss`.
 
     Raises:
-        ValueError: The text is neither, or a value is out of its range.
+        ValueError: The text is neither, or a value is out of range.
     """
     if span := _TIME_SPAN.fullmatch(text.strip()):
         days, hours, minutes, seconds = (int(part or 0) for part in span.groups())

@@ -1,7 +1,6 @@
-"""The time by the clocks of the services, which all processes share: that of a machine may be wrong.
+"""The time by the clocks of the services, which all processes share: a machine's clock may be wrong.
 
-Each answer of a service says when it was made (the header `Date`, in whole seconds). A clock that agrees with that is
-left as it is.
+Each answer of a service has its time (the `Date` header, in whole seconds). A clock that agrees with it is not changed.
 """
 
 from collections.abc import Callable
@@ -13,20 +12,20 @@ from typing import Final
 from status_app.telemetry.logs import log
 
 RESOLUTION: Final = timedelta(seconds=1)
-"""Of a header `Date`."""
-TOLD_BEYOND: Final = timedelta(minutes=1)
-"""A machine whose clock is wrong by more than this is worth a line in the log."""
+"""Of a `Date` header."""
+LOGGED_BEYOND: Final = timedelta(minutes=1)
+"""A clock that is off by more than this is logged."""
 
 _log = log(__name__)
 
 
 def machine_time() -> datetime:
-    """The time by the clock of this machine, in UTC."""
+    """Return the time by the clock of this machine, in UTC."""
     return datetime.now(UTC)
 
 
 class ServiceClock:
-    """Gives the time, in UTC: that of the machine, moved to where the answers of the services put it.
+    """Returns the time in UTC: the machine's, corrected by the answers of the services.
 
     Args:
         machine: The clock of the machine.
@@ -35,34 +34,34 @@ class ServiceClock:
     def __init__(self, machine: Callable[[], datetime] = machine_time) -> None:
         self.machine = machine
         self._behind = timedelta()
-        self._is_told = False
+        self._is_logged = False
 
     def __call__(self) -> datetime:
-        """The time."""
+        """Return the time."""
         return self.machine() + self._behind
 
     def answered(self, date: str | None, asked: datetime) -> None:
-        """Compare the machine's clock with that of a service. An answer that was long on its way says less.
+        """Compare the machine's clock with that of a service. A slow answer narrows the difference less.
 
         Args:
-            date: The header `Date` of an answer; None where it has none.
+            date: The `Date` header of an answer; None if it has none.
             asked: When the request was sent, by the machine's clock.
         """
         made = _read_date(date or "")
         if made is None:
             return
         earliest, latest = made - self.machine(), made + RESOLUTION - asked
-        if earliest <= latest:  # else the machine's clock was set back meanwhile
+        if earliest <= latest:  # otherwise the machine's clock was set back meanwhile
             self._behind = min(max(self._behind, earliest), latest)
-        is_far = abs(self._behind) > TOLD_BEYOND
-        if is_far and not self._is_told:
+        is_far = abs(self._behind) > LOGGED_BEYOND
+        if is_far and not self._is_logged:
             _log.warning("the clock of this machine is %s s behind those of the services", self._behind.total_seconds())
-        self._is_told = is_far
+        self._is_logged = is_far
 
 
 @lru_cache(maxsize=8)
 def _read_date(date: str) -> datetime | None:
-    """The time of a header `Date`, which all answers of one second share; None where it is none, or has no zone."""
+    """Parse a `Date` header, which all answers of one second share; None if it is no time, or has no zone."""
     try:
         made = parsedate_to_datetime(date)
     except ValueError:

@@ -1,4 +1,4 @@
-"""The app put together: clients made once, at the first invocation that needs them."""
+"""Assembles the app: clients are created once, at the first invocation that needs them."""
 
 import asyncio
 import os
@@ -93,17 +93,17 @@ class Services:
 
         Args:
             settings: The app's settings.
-            clock: The time, in UTC; that of the services by default. A ServiceClock learns from their answers.
-            twins: Where twins come from; the hub of the settings by default.
-            deployments: Where the hub's list comes from; that hub by default, nowhere where twins are brought along.
-            budget: How often they may be asked for; that of the settings by default.
-            sleep: Waits between two attempts to reach a service, in seconds.
-            ticks: Seconds that never run back, by which runs end; the machine's by default, or those of a `clock` that
-                is brought along.
-            targets: Where news go.
-            webhooks: What sends them there; by default it asks nothing on this machine.
-            is_command: A person runs it, beside the app: it leaves events for the app to send, trims no history, and
-                does not say by which settings the app writes.
+            clock: Returns the time in UTC; by default that of the services. A ServiceClock learns from their answers.
+            twins: The source of twins; by default the hub of the settings.
+            deployments: The source of the hub's list; by default that hub, or none if `twins` is given.
+            budget: How often the hub may be asked; by default that of the settings.
+            sleep: Waits that many seconds between two attempts to reach a service.
+            ticks: Seconds that never run back, for the deadlines of runs; by default the machine's, or those of `clock`
+                if given.
+            targets: The targets of notices.
+            webhooks: Sends notices; by default it refuses addresses on this machine.
+            is_command: A person runs it next to the app: it leaves events for the app to send, trims no history, and
+                does not store its settings.
         """
         self._is_command = is_command
         self._settings = settings
@@ -149,7 +149,7 @@ class Services:
         )
 
     async def twin_changes(self) -> TwinChanges:
-        """The handler of twin changes."""
+        """Return the handler of twin changes."""
         parts = await self._made()
 
         def reconciler_of(partition_id: str) -> Reconciler:
@@ -161,42 +161,42 @@ class Services:
         return TwinChanges(reconciler_of, parts.dead_letters, self._clock, self._ticks)
 
     async def flag_stuck(self) -> FlagStuck:
-        """The timer of deadlines and of unsent events."""
+        """Return the timer of deadlines and unsent events."""
         return (await self._made()).flag_stuck
 
     async def resync(self) -> Resync:
-        """The timer of the whole fleet."""
+        """Return the timer of the whole fleet."""
         return (await self._made()).resync
 
     async def event_news(self) -> EventNews:
-        """The handler of the app's own events."""
+        """Return the handler of the app's own events."""
         return (await self._made()).event_news
 
     async def send_notices(self) -> None:
-        """The part of the minute's timer that tells people, and sends what waits; nothing without targets."""
+        """Create and send notices, as part of the minute's timer; nothing without targets."""
         if self._targets:
             await (await self._made()).notices.run()
 
     async def reconciler(self) -> Reconciler:
-        """What looks at devices, at the pace of resync."""
+        """Return the reconciler, which reads twins at the pace of resync."""
         return (await self._made()).reconciler
 
     def fleet(self) -> Fleet:
-        """What is asked of the fleet: no table is created."""
+        """Return the queries of the fleet. No table is created."""
         if self._fleet is None:
             self._fleet = Fleet(self._service, self._clock)
         return self._fleet
 
     def dead_letters(self) -> DeadLetters:
-        """What was given up, as it stands: no table is created."""
+        """Return the dead letters. No table is created."""
         return DeadLetters(self._service.get_table_client(dead_letters.TABLE))
 
     def deployment_rows(self) -> DeploymentRows:
-        """What is kept of deployments."""
+        """Return the rows of deployments."""
         return DeploymentRows(self._service.get_table_client(deployment_rows.TABLE))
 
     async def settings_of_the_app(self) -> tuple[str, dict[str, str]] | None:
-        """The hub of the app and the settings by which it writes, as the tables say; None where they do not."""
+        """Read the app's hub and shared settings from the tables; None if they are not there."""
         return await read_settings(self._service.get_table_client(deployment_rows.TABLE))
 
     async def close(self) -> None:
@@ -215,7 +215,7 @@ class Services:
         return await rows.states(target.name for target in self._targets)
 
     async def _made(self) -> _Parts:
-        """The parts, made once; the tables are created where they are not there yet."""
+        """Return the parts, created once. Missing tables are created."""
         if self._parts is None:
             settings = self._settings
             index_table, status_table = await self._table(lookups.TABLE), await self._table(reader.TABLE)
@@ -237,7 +237,7 @@ class Services:
             reconciler = Reconciler(
                 devices, commit, projection, former, outbox, twins, policy, hub_list, self._clock, cohorts
             )
-            looks = reconciler.reading(self._paced(self._budget.flag_stuck))
+            due_reconciler = reconciler.reading(self._paced(self._budget.flag_stuck))
             refresh = CohortRefresh(refresh_rows, index, cohorts, reconciler, self._clock)
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
             peers = PeerCount(PeerRows(index_table), index, self._clock)
@@ -250,7 +250,7 @@ class Services:
             times = ResyncTimesRow(index_table, settings.shared)
             comparison = Comparison(index, times, reconciler, twins, self._clock)
             self._parts = _Parts(
-                FlagStuck(index, build, deployments, outbox, looks, self._twins, self._clock, ticks, peers),
+                FlagStuck(index, build, deployments, outbox, due_reconciler, self._twins, self._clock, ticks, peers),
                 Resync(index, build, position, times, reconciler, twins, comparison, self._clock, ticks, refresh),
                 reconciler,
                 DeadLetters(await self._table(dead_letters.TABLE)),
@@ -275,7 +275,7 @@ _services: Services | None = None
 
 
 def services(environment: Mapping[str, str] = os.environ) -> Services:
-    """The one set of services of this process.
+    """Return the single set of services of this process.
 
     Raises:
         SettingError: A setting is missing or wrong.
@@ -287,6 +287,6 @@ def services(environment: Mapping[str, str] = os.environ) -> Services:
 
 
 def use(chosen: Services) -> None:
-    """Make these the process's services: a host that brings its own clock puts them in before the app starts."""
+    """Use these services for the process. A host with its own clock calls this before the app starts."""
     global _services  # noqa: PLW0603 (as above)
     _services = chosen

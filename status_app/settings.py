@@ -23,40 +23,40 @@ SHARED: Final = (
     "INTENSIVE_CARE",
     "HISTORY_LIMIT",
 )
-"""Settings that say what rows mean. None of them is a secret."""
+"""Settings that affect the meaning of rows. None of them is a secret."""
 
 MOST_TAGS: Final = 3
-"""Tags by which devices are in cohorts."""
+"""Most tags for cohorts."""
 _TAG: Final = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SCHEDULE: Final = re.compile(r"[\w*,/-]+(?: +[\w*,/-]+){5}")
 _HOST: Final = "__fullyQualifiedNamespace"
-"""Behind the name of a connection: the setting that has a host name in its place, for the app's identity."""
+"""Suffix of a connection's name: the setting with a host name instead, for the app's identity."""
 _LONGEST_NAME: Final = 100
 _HOST_NAME: Final = re.compile(r"(?:^|;)\s*HostName=([^;]+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the app is told.
+    """The app's settings.
 
     Attributes:
         tables: Endpoint of the table service, or a connection string (`STATUS_TABLES`).
         iot_hub: Host name of the hub, or a connection string (`IOT_HUB`).
         hub: Short name of the hub: the first label of its host name. Part of every event id.
-        fleet: What people call the fleet (`FLEET_NAME`); the short name of the hub where it is not set.
+        fleet: The fleet's name for people (`FLEET_NAME`); by default the short name of the hub.
         policy: Grace periods and windows.
-        history_limit: Transitions that are kept of each device.
-        twin_reads_per_second: Most twins that the app reads in a second; 0: no limit (`TWIN_READS_PER_SECOND`).
-        twin_queries_per_minute: Most queries for twins that the app makes in a minute; 0: no limit
+        history_limit: How many transitions of each device are stored.
+        twin_reads_per_second: Most twins that the app reads per second; 0 for no limit (`TWIN_READS_PER_SECOND`).
+        twin_queries_per_minute: Most queries for twins that the app makes per minute; 0 for no limit
             (`TWIN_QUERIES_PER_MINUTE`).
-        cohort_tags: Names of the tags by which devices are in cohorts (`COHORT_TAGS`).
+        cohort_tags: Names of the tags that make cohorts (`COHORT_TAGS`).
         twin_changes: Connection string or host name of an Event Hubs namespace (`TwinChanges`), and the event hub in it
-            (`TWIN_CHANGES_HUB`); None where they are not set: commands need neither.
+            (`TWIN_CHANGES_HUB`); None if not set: commands need neither.
         transitions: Connection string or host name of an Event Hubs namespace (`Transitions`), and the event hub in it
-            (`TRANSITIONS_HUB`); None where no events are published.
+            (`TRANSITIONS_HUB`); None if events are not published.
         sends_metrics: Whether metrics go to Azure Monitor (`TELEMETRY`).
-        schedules: When each timer runs, by its name (`FLAG_STUCK_SCHEDULE`, `RESYNC_SCHEDULE`).
-        shared: Those that say what rows mean, as they stand: a command takes them from the tables.
+        schedules: The schedule of each timer, by its name (`FLAG_STUCK_SCHEDULE`, `RESYNC_SCHEDULE`).
+        shared: The settings that affect the meaning of rows, unparsed: a command reads them from the tables.
     """
 
     tables: str
@@ -76,7 +76,7 @@ class Settings:
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> "Settings":
-        """The settings in an environment.
+        """Read the settings from an environment.
 
         Raises:
             SettingError: One is missing or wrong.
@@ -108,10 +108,10 @@ class Settings:
 
 
 def check_trigger(environment: Mapping[str, str]) -> None:
-    """Check what the trigger of twin changes needs. The functions host reads it, and tells less of what is missing.
+    """Check what the trigger of twin changes needs. The functions host reads it, but its errors say less.
 
     Raises:
-        SettingError: One is missing.
+        SettingError: A setting is missing.
     """
     _required(environment, "TWIN_CHANGES_HUB", "the name of the event hub of twin changes")
     _required(environment, "CONSUMER_GROUP", "a consumer group of that event hub")
@@ -123,20 +123,20 @@ def check_trigger(environment: Mapping[str, str]) -> None:
 
 
 def is_connection_string(value: str) -> bool:
-    """Whether a setting holds a connection string; else it is an address, used with the app's identity."""
+    """Whether a setting holds a connection string. Otherwise it is an address, used with the app's identity."""
     return "=" in value
 
 
 def schedule(environment: Mapping[str, str], name: str) -> str:
-    """The schedule of a timer as its binding takes it: a reference that the host resolves, or the default.
+    """Return a timer's schedule for its binding: a reference that the host resolves, or the default.
 
-    A reference to a setting that is not there stops the host, and a binding has no default of its own.
+    A reference to a missing setting stops the host, and bindings have no defaults.
     """
     return f"%{name}%" if environment.get(name) else SCHEDULES[name]
 
 
 def read_schedules(environment: Mapping[str, str]) -> dict[str, str]:
-    """The schedule of each timer, by the name of its function.
+    """Read the schedule of each timer, by the name of its function.
 
     Raises:
         SettingError: One is wrong.
@@ -164,7 +164,7 @@ def _required(environment: Mapping[str, str], name: str, takes: str) -> str:
 
 
 def read_tables(environment: Mapping[str, str]) -> str:
-    """`STATUS_TABLES`: the endpoint of the table service, or a connection string.
+    """Read `STATUS_TABLES`: the endpoint of the table service, or a connection string.
 
     Raises:
         SettingError: It is missing or wrong.
@@ -174,13 +174,13 @@ def read_tables(environment: Mapping[str, str]) -> str:
     known = (
         ("https://", "http://") if not is_connection_string(tables) else ("AccountName=", "TableEndpoint=", "UseDev")
     )
-    if not any(word in tables for word in known):  # the value may hold a key: it is not shown
+    if not any(word in tables for word in known):  # not shown: the value may hold a key
         raise SettingError(f"STATUS_TABLES is neither: it takes {takes}")
     return tables
 
 
 def read_iot_hub(environment: Mapping[str, str]) -> tuple[str, str]:
-    """`IOT_HUB`: the host name of the hub or a connection string, and the hub's short name.
+    """Read `IOT_HUB`: the host name of the hub or a connection string, and the hub's short name.
 
     Raises:
         SettingError: It is missing or wrong.
@@ -190,7 +190,7 @@ def read_iot_hub(environment: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _connection(environment: Mapping[str, str], name: str) -> str:
-    """An Event Hubs connection: a connection string, or the host name that stands beside it; empty for none."""
+    """Return an Event Hubs connection: a connection string, or the host name set instead; empty if there is none."""
     return environment.get(name, "").strip() or environment.get(name + _HOST, "").strip()
 
 
@@ -204,10 +204,10 @@ def _transitions(environment: Mapping[str, str]) -> tuple[str, str] | None:
     connection = _connection(environment, name)
     hub = environment.get("TRANSITIONS_HUB", "").strip()
     if hub and not connection:
-        raise SettingError(f"TRANSITIONS_HUB is {hub!r}, and neither {name} nor {name}{_HOST} is set")
+        raise SettingError(f"TRANSITIONS_HUB is {hub!r}, but neither {name} nor {name}{_HOST} is set")
     if connection and not hub:
-        raise SettingError(f"TRANSITIONS_HUB is not set: beside {name} it takes the name of an event hub")
-    if is_connection_string(connection) and "Endpoint=" not in connection:  # it may hold a key: it is not shown
+        raise SettingError(f"TRANSITIONS_HUB is not set: with {name} it takes the name of an event hub")
+    if is_connection_string(connection) and "Endpoint=" not in connection:  # not shown: it may hold a key
         raise SettingError(f"{name} is a connection string without Endpoint: it takes Endpoint=sb://...")
     return (connection, hub) if hub else None
 
@@ -224,14 +224,14 @@ def _sends_metrics(environment: Mapping[str, str]) -> bool:
     if value not in ("off", "azure-monitor"):
         raise SettingError(f"TELEMETRY is {value!r}: it takes off or azure-monitor")
     if value == "azure-monitor" and not environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "").strip():
-        raise SettingError(f"TELEMETRY is {value!r}, and APPLICATIONINSIGHTS_CONNECTION_STRING is not set")
+        raise SettingError(f"TELEMETRY is {value!r}, but APPLICATIONINSIGHTS_CONNECTION_STRING is not set")
     return value == "azure-monitor"
 
 
 def _hub(iot_hub: str) -> str:
     if is_connection_string(iot_hub):
         match = _HOST_NAME.search(iot_hub)
-        if match is None:  # the value holds a key: it is not shown
+        if match is None:  # not shown: the value holds a key
             raise SettingError(
                 "IOT_HUB is a connection string without HostName: it takes HostName=...;SharedAccessKey..."
             )
@@ -271,7 +271,7 @@ def _periods(environment: Mapping[str, str], name: str) -> Mapping[str, timedelt
         raise SettingError(f"{name} is {value!r}: {takes}")
     for reason in (key.removeprefix(BY_REASON) for key in periods if key.startswith(BY_REASON)):
         if known_reason(reason) is None:
-            raise SettingError(f"{name} is {value!r}: {reason!r} is no reason; {takes}")
+            raise SettingError(f"{name} is {value!r}: {reason!r} is not a reason; {takes}")
     try:
         return {key: parse_duration(str(period)) for key, period in periods.items()}
     except ValueError as error:
@@ -283,13 +283,13 @@ def _cohort_tags(environment: Mapping[str, str]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in value.split(",")) if value else ()
     if len(names) > MOST_TAGS or len(set(names)) < len(names) or not all(map(_TAG.fullmatch, names)):
         raise SettingError(
-            f"COHORT_TAGS is {value!r}: it takes names of device tags, at most {MOST_TAGS}, as ring,region"
+            f"COHORT_TAGS is {value!r}: it takes names of device tags, at most {MOST_TAGS}, such as ring,region"
         )
     return names
 
 
 def _count(environment: Mapping[str, str], name: str, default: int, *, least: int) -> int:
     value = environment.get(name, "").strip() or str(default)
-    if not value.isdecimal() or not least <= int(value[:9]) <= 100_000:  # noqa: PLR2004 (the bound that is told)
+    if not value.isdecimal() or not least <= int(value[:9]) <= 100_000:  # noqa: PLR2004 (the bound in the message)
         raise SettingError(f"{name} is {value!r}: it takes a whole number from {least} to 100000")
     return int(value)

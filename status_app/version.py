@@ -1,4 +1,4 @@
-"""The version of the app: that of pyproject.toml, schemas/openapi.yaml and CHANGELOG.md, as a test compares."""
+"""The version of the app. A test compares it with pyproject.toml, schemas/openapi.yaml and CHANGELOG.md."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""What the state of an IoT Edge deployment on a device is: pure, standard library only, no clock, no I/O.
+"""The state of an IoT Edge deployment on a device. Pure: standard library only, no clock, no I/O.
 
 The rules come from reported_states_during_deployment.md; docs/states.md lists states, rules and reasons.
 """
@@ -20,6 +20,7 @@ from status_core.reading import clean, scalar, timestamp
 from status_core.reasons import UNVERIFIED, Reason, known_reason
 from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, ModuleVerdict
 from status_core.remedies import steps
+from status_core.restarts import ago
 from status_core.rollout import INDIVIDUAL, Counts, Milestone, Rollout, progress, tally
 from status_core.rules import RULES
 from status_core.secrets import secret_values
@@ -80,6 +81,7 @@ __all__ = [
     "Threshold",
     "Transition",
     "advance",
+    "ago",
     "clean",
     "deletion",
     "evaluate",

@@ -1,8 +1,8 @@
-"""`python -m status_core [FILE]`: `$edgeAgent` twins in, the state of each deployment out.
+"""`python -m status_core [FILE]`: read `$edgeAgent` twins, print the state of each deployment.
 
-The input is one twin, an array of twins, or JSON Lines; standard input where no file is named. A status is one line of
-JSON, or with --text a paragraph for people. With --lint twins and deployment manifests are checked for what edgeAgent
-would refuse. Bad input is named on standard error with its line, the rest is still judged, and the exit code is 2.
+The input is one twin, an array of twins, or JSON Lines, from FILE or standard input. Each status is one line of JSON,
+or a paragraph for people with --text. With --lint, twins and deployment manifests are checked for what edgeAgent would
+refuse. Bad input is reported on standard error with its line number, the rest is still judged, and the exit code is 2.
 """
 
 import argparse
@@ -21,32 +21,32 @@ from status_core.report import Summary, paragraph
 OK: Final = 0
 FOUND: Final = 1
 BAD_INPUT: Final = 2
-_SHOWN: Final = 1000
-"""Twins between two lines that say how far the work is."""
+_PROGRESS_EVERY: Final = 1000
+"""Print progress after this many twins."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Judge every twin of the input; 0 where all is well, 1 where --lint found something, 2 where input is bad."""
+    """Judge every twin in the input. Exit code: 0 if all is well, 1 if --lint found something, 2 for bad input."""
     parser = argparse.ArgumentParser(prog="python -m status_core", description=__doc__)
     parser.add_argument("file", nargs="?", help="JSON: an object, an array or JSON Lines (default: stdin)")
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--text", action="store_true", help="for people: a paragraph a device, causes at the end")
+    form.add_argument("--text", action="store_true", help="for people: a paragraph per device, causes at the end")
     form.add_argument("--lint", action="store_true", help="check twins or deployment manifests; 1 if anything is found")
-    asked = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        raw = Path(asked.file).read_bytes() if asked.file else sys.stdin.buffer.read()
+        raw = Path(options.file).read_bytes() if options.file else sys.stdin.buffer.read()
         content = decode(raw)
     except OSError as error:
-        return _complain(f"{asked.file}: {error.strerror}")
+        return _complain(f"{options.file}: {error.strerror}")
     except BadInputError as error:
         return _complain(str(error))
-    if asked.lint:
+    if options.lint:
         return _lint(documents(content, not_a_manifest))
     found = documents(content, not_an_agent_twin)
-    return _tell(found) if asked.text else _judge(found)
+    return _print_report(found) if options.text else _print_json(found)
 
 
-def _judge(found: Iterable[Document | BadInputError]) -> int:
+def _print_json(found: Iterable[Document | BadInputError]) -> int:
     code = OK
     for document in found:
         if isinstance(document, BadInputError):
@@ -56,7 +56,7 @@ def _judge(found: Iterable[Document | BadInputError]) -> int:
     return code
 
 
-def _tell(found: Iterable[Document | BadInputError]) -> int:
+def _print_report(found: Iterable[Document | BadInputError]) -> int:
     code, summary, count, now = OK, Summary(), 0, datetime.now(UTC)
     for document in found:
         if isinstance(document, BadInputError):
@@ -66,7 +66,7 @@ def _tell(found: Iterable[Document | BadInputError]) -> int:
         status = evaluate(document.value, now=now)
         summary.add(status)
         _print([*paragraph(status, now), ""])
-        if count % _SHOWN == 0:
+        if count % _PROGRESS_EVERY == 0:
             print(f"{count:,} twins", file=sys.stderr)
     if count:
         _print(summary.lines())

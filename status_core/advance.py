@@ -1,4 +1,4 @@
-"""From what was kept of a device and what its twin says now: what is kept next, and the transitions between."""
+"""Advances the record of a device by one status: returns the next record, and the transitions on the way."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +15,7 @@ from status_core.transitions import Transition
 from status_core.twin import EDGE_AGENT
 
 
-def advance(  # noqa: PLR0913 (the last two are the end of an earlier life)
+def advance(  # noqa: PLR0913 (the last two carry on a deleted device)
     previous: DeviceRecord | None,
     status: DeploymentStatus,
     now: datetime,
@@ -24,23 +24,23 @@ def advance(  # noqa: PLR0913 (the last two are the end of an earlier life)
     last_sequence: int = 0,
     last_at: datetime | None = None,
 ) -> tuple[DeviceRecord, tuple[Transition, ...]]:
-    """One step of a device: pure, and the same for a notification, a timer and a resync.
+    """Advance a device by one status. Pure, and the same for a notification, a timer and a resync.
 
     Args:
-        previous: What was kept; None at the first status of a device.
-        status: What the twin says now.
-        now: Until when that is known to hold, in UTC: when the twin was read.
+        previous: The stored record; None for the first status of a device.
+        status: The new status.
+        now: Until when the status is known to hold, in UTC: when the twin was read.
         policy: Grace periods and windows.
-        last_sequence: At a first status, the number of the last transition of an earlier life of the device.
-        last_at: At a first status, the time of that transition.
+        last_sequence: For a first status, the number of the last transition before the device was deleted.
+        last_at: For a first status, the time of that transition.
 
     Returns:
-        The next record, and the transitions in the order of their sequence, which is that of their times. The first
-        status of a device has one, the device's.
+        The next record, and the transitions in order of sequence and time. The first status of a device has one, the
+        device's.
     """
     if previous is not None:
         last_sequence, last_at = previous.sequence, previous.at
-    at = min(status.changed or now, now)  # what does not say when it changed did so now
+    at = min(status.changed or now, now)  # a change without a time happened now
     at = at if last_at is None else max(at, last_at)
     seen = Observation(previous, status, at, now, policy)
     announcements = Announcements(seen)
@@ -64,7 +64,7 @@ def advance(  # noqa: PLR0913 (the last two are the end of an earlier life)
 
 
 def _credited(previous: DeviceRecord | None, status: DeploymentStatus, at: datetime) -> tuple[datetime, ...]:
-    """Since when each deployment is credited: a new one since the change of the desired section that it came with."""
+    """Return since when each deployment is applied: for a new one, since the desired section changed."""
     came = at if status.desired_at is None else min(status.desired_at, at)
     known = (None if previous is None else previous.credited_since(deployment) for deployment in status.deployments)
     return tuple(since or came for since in known)

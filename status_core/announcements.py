@@ -1,4 +1,4 @@
-"""The news of one status of a device: what is announced, in the order of its times, and each state once."""
+"""What one status of a device announces: in the order of the times, and each state once."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,30 +9,30 @@ from status_core.news import AS_DESIRED, News
 from status_core.observation import Observation
 from status_core.record import DeviceRecord, DeviceVerdict, ModuleRecord, image_hash, restart_count
 from status_core.status import DeploymentStatus, Evidence
-from status_core.stuck import blamed, flagged, recovered
+from status_core.stuck import blamed, clock_change
 from status_core.transitions import ABSENT, REMOVED_REASON, Change, Kind, Transition
 
 
 class Place(IntEnum):
-    """The order of what is announced of one time."""
+    """The order of announcements that share a time."""
 
     ENDED = 0
-    """What was over by then."""
+    """What ended at that time."""
     CHANGED = 1
-    """What it is from then on."""
+    """What holds from that time on."""
     STUCK = 2
-    """What is stuck from then on."""
+    """What is stuck from that time on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject[Part: (ModuleRecord, DeviceRecord)]:
-    """A module, or the device itself, as it is now or as it was kept.
+    """A module, or the device itself, as it is now or as it was stored.
 
     Attributes:
         name: The module; empty for the device.
-        record: What it is.
-        evidence: What was compared.
-        is_past: It is what was kept: the change that is seen now came later.
+        record: Its record.
+        evidence: The values that were compared.
+        is_past: The record is the stored one: the change seen now came later.
     """
 
     name: str
@@ -47,22 +47,22 @@ class _Announcement:
     place: Place
     change: Change
     device: DeviceVerdict | DeploymentStatus
-    """Names the version and the deployments under which it was so."""
+    """Names the version and the deployments that were in force."""
 
 
 class Announcements:
-    """What one status of a device announces."""
+    """Collects the announcements of one status of a device."""
 
     def __init__(self, observation: Observation) -> None:
         self._observation = observation
         self._announced: list[_Announcement] = []
 
     def in_order(self, sequence: int, last_at: datetime) -> tuple[Transition, ...]:
-        """The transitions in the order of their times, none of which is before the one before.
+        """Return the transitions in order of time, with times that never run back.
 
         Args:
-            sequence: That of the last transition.
-            last_at: Its time.
+            sequence: The number of the last transition.
+            last_at: The time of the last transition.
         """
         transitions: list[Transition] = []
         for item in sorted(self._announced, key=lambda item: (item.at, item.place)):
@@ -72,15 +72,15 @@ class Announcements:
         return tuple(transitions)
 
     def state[Part: (ModuleRecord, DeviceRecord)](self, subject: Subject[Part], at: datetime, place: Place) -> News:
-        """Announce a state, chained to the one that was announced last.
+        """Announce a state, chained to the state announced last.
 
         Args:
-            subject: What is in the state.
-            at: When it became news.
-            place: Its place at that time.
+            subject: The module or device in that state.
+            at: When the state became news.
+            place: Its order among announcements at that time.
 
         Returns:
-            The news of the subject after that.
+            The subject's news after the announcement.
         """
         record, news = subject.record, subject.record.news
         verdict, since = record.verdict, min(record.since, at)
@@ -102,45 +102,45 @@ class Announcements:
             image_hash=image_hash(verdict),
         )
         self._add(at, place, change, is_past=subject.is_past)
-        return news.tell(verdict.state, verdict.reason, since)
+        return news.announce(verdict.state, verdict.reason, since)
 
     def failure[Part: (ModuleRecord, DeviceRecord)](self, subject: Subject[Part], at: datetime) -> Part:
-        """Announce what is not as desired, where it is news. The first status of a device is that of the device alone.
+        """Announce a failure if it is news. The first status of a device announces only the device itself.
 
         Returns:
-            The record with its news.
+            The record with its updated news.
         """
         record, verdict = subject.record, subject.record.verdict
         if not record.news.is_new(verdict.state, verdict.reason):
             return record
         if subject.name and self._is_first:
-            return replace(record, news=record.news.tell(verdict.state, verdict.reason, record.since))
+            return replace(record, news=record.news.announce(verdict.state, verdict.reason, record.since))
         return replace(record, news=self.state(subject, at, Place.CHANGED))
 
     def recovery[Part: (ModuleRecord, DeviceRecord)](
         self, subject: Subject[Part], left: Clock, ended_at: datetime | None
     ) -> None:
-        """Announce that what was stuck is not any more.
+        """Announce that something is no longer stuck.
 
         Args:
-            subject: What it is.
+            subject: The module or device.
             left: The clock on which it was stuck.
-            ended_at: When the clock ended; None where something else is asked of it from now on.
+            ended_at: When the clock ended; None if a new desired version restarted it instead.
         """
         record = subject.record
-        change = recovered(subject.name, record.verdict, record.since, subject.evidence, left)
+        change = clock_change(Kind.RECOVERED, subject.name, record, subject.evidence, left)
         at, place = (self._observation.at, Place.CHANGED) if ended_at is None else (ended_at, Place.ENDED)
         self._add(at, place, change, is_past=subject.is_past)
 
     def stuck[Part: (ModuleRecord, DeviceRecord)](self, subject: Subject[Part], away: Part | None) -> Part:
-        """Flag what is not as desired when its grace period is over, and announce it.
+        """Flag and announce what is not as desired and past its grace period.
 
-        "Stuck is set on what is not as desired when its grace is over [...] If it leaves again [...] with its grace
-        over, that look flags it (At: the time of that leave)."
+        If it was settled for a while and leaves again with its grace period over, it is flagged at the time of that
+        leave.
 
         Args:
             subject: What is not as desired.
-            away: What was kept of it, where it was away already.
+            away: The stored record, if it was not as desired then either.
 
         Returns:
             The record, flagged if its grace period is over.
@@ -152,13 +152,13 @@ class Announcements:
         record = replace(record, verdict=blamed(record.verdict), clock=replace(clock, stuck_at=at, stuck_since=at))
         now = replace(subject, record=record)
         at_time = Subject(subject.name, away, is_past=True) if away is not None and at < seen.at else now
-        part = at_time.record
-        change = flagged(subject.name, blamed(part.verdict), part.since, at_time.evidence, record.clock)
+        part = replace(at_time.record, verdict=blamed(at_time.record.verdict))
+        change = clock_change(Kind.STUCK, subject.name, part, at_time.evidence, record.clock)
         self._add(at, Place.ENDED if at_time.is_past else Place.STUCK, change, is_past=at_time.is_past)
         return record
 
     def removal(self, name: str, kept: ModuleRecord) -> None:
-        """Announce that a module is neither desired nor reported any more, where something was announced of it."""
+        """Announce that a module is neither desired nor reported any more, if it was announced before."""
         message, at, news = "The module is neither desired nor reported any more.", self._observation.at, kept.news
         if kept.clock.is_stuck:
             verdict = replace(kept.verdict, reason=REMOVED_REASON, message=message)

@@ -1,6 +1,6 @@
-"""Blanks known values, and what looks like a key, in a text: each in one pass, as whole words.
+"""Blank known secrets, and anything that looks like a key, in one pass over a text.
 
-A word is a run of letters, digits and `_`, with single dots and dashes inside: `opc-publisher` does not quote
+A word is a run of letters, digits and `_`, with single dots and dashes inside. So `opc-publisher` does not quote
 `publisher`, and `hunter2.` at the end of a sentence does quote `hunter2`.
 """
 
@@ -25,23 +25,23 @@ _KEY: Final = re.compile(
 
 
 def blank_keys(text: str) -> str:
-    """Replace what looks like a key, whatever it is the key of."""
+    """Replace anything that looks like a key."""
     return replaced(text, key_spans(text), lambda _length: REDACTED)
 
 
 def key_spans(text: str) -> list[tuple[int, int]]:
-    """Where a text has what looks like a key: in order, and apart from each other."""
+    """Return the spans that look like a key, in order and without overlap."""
     may_match = "=" in text or "@" in text or "eyJ" in text or "earer" in text
     return [match.span(match.lastgroup or 0) for match in _KEY.finditer(text)] if may_match else []
 
 
 def replaced(text: str, spans: Iterable[tuple[int, int]], by: Callable[[int], str]) -> str:
-    """A text with something else in some places.
+    """Replace some spans of a text.
 
     Args:
         text: The text.
-        spans: The places, in order.
-        by: Gives what replaces a place, by its length.
+        spans: The spans, in order.
+        by: Returns the replacement for a span of that length.
     """
     pieces, at = [], 0
     for start, end in spans:
@@ -51,7 +51,7 @@ def replaced(text: str, spans: Iterable[tuple[int, int]], by: Callable[[int], st
 
 
 def quotable(secrets: Iterable[str], text: str) -> set[str]:
-    """The secrets that a text can quote: it holds every word of each."""
+    """Return the secrets that a text may quote: those whose every word is in the text."""
     words = set(_WORD.findall(text))
     return {secret for secret in secrets if words.issuperset(_WORD.findall(secret))}
 
@@ -59,8 +59,8 @@ def quotable(secrets: Iterable[str], text: str) -> set[str]:
 class Blanker:
     """Finds the secrets that a text quotes as whole words.
 
-    Words, not characters, go through an automaton of Aho and Corasick: its size follows that of the secrets, and a
-    search takes as long as the text is, whatever the secrets are.
+    An Aho-Corasick automaton over words, not characters: its size grows with the secrets, and a search takes time
+    linear in the text, however many secrets there are.
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -74,11 +74,11 @@ class Blanker:
         self._shorter = self._fallbacks()
 
     def blank(self, text: str) -> str:
-        """The text with `***` in the place of each secret."""
+        """Return the text with `***` in place of each secret."""
         return replaced(text, self.spans(text), lambda _length: REDACTED)
 
     def spans(self, text: str) -> list[tuple[int, int]]:
-        """Where the text quotes secrets: in order, and apart from each other."""
+        """Return the spans that quote secrets, in order and without overlap."""
         starts, found = [], list[tuple[int, int]]()
         state = 0
         for count, match in enumerate(_WORD.finditer(text), 1):
@@ -94,7 +94,7 @@ class Blanker:
         return found
 
     def _step(self, state: int, word: str) -> int:
-        """The state after one more word, which is made where it is not there."""
+        """Return the state after one more word; create it if it does not exist."""
         following = self._following[state]
         if word not in following:
             following[word] = len(self._following)
@@ -103,7 +103,7 @@ class Blanker:
         return following[word]
 
     def _fallbacks(self) -> list[int]:
-        """For each state the one of its longest proper ending; what ends there ends here too."""
+        """Map each state to the state of its longest proper suffix. What ends there ends here too."""
         shorter = [0] * len(self._following)
         waiting = deque(self._following[0].values())
         while waiting:

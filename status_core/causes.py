@@ -1,4 +1,4 @@
-"""What groups devices that fail alike: forty devices with one cause are one line."""
+"""Groups devices that fail alike: forty devices with one cause are one line."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ _NAME_LIMIT: Final = 128
 _IMAGE_LIMIT: Final = 256
 
 _IN_THE_AGENTS_WORDS: Final = (Reason.PLAN_FAILED, Reason.START_FAILED)
-"""Reasons that gather many causes: the agent's words are what differs."""
+"""Reasons that cover many causes; the agent's words tell them apart."""
 _CAUSED_BY: Final = "caused by:"
 _CALLED: Final = re.compile(r"^\(?error calling [^:]{0,200}: ", re.IGNORECASE)
 _WORD: Final = re.compile(r"\w+(?:[.-]\w+)*")
@@ -27,15 +27,15 @@ _HEX: Final = re.compile(r"[0-9a-fA-F]{8,}")
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why something is not as desired, without what is another on each device.
+    """Why something is not as desired, without what differs from device to device.
 
     Attributes:
-        reason: Why.
-        module: The module; empty where it is none's.
-        image: The image that it should have; empty where that says nothing.
-        exit_code: Its exit code; None where it says nothing.
-        words: The agent's own words, without ids, hexadecimal numbers, times and numbers; empty but for the reasons
-            that gather many causes.
+        reason: The reason.
+        module: The module; empty if the cause is not about a module.
+        image: The module's desired image; empty if it does not matter.
+        exit_code: The module's exit code; None if it does not matter.
+        words: The agent's own words without ids, hexadecimal numbers, times and numbers. Set only for reasons that
+            cover many causes.
     """
 
     reason: Reason
@@ -45,7 +45,7 @@ class Cause:
     words: str = ""
 
     def __str__(self) -> str:
-        """The cause in one line; equal causes have equal lines."""
+        """Return the cause as one line. Equal causes have equal lines."""
         parts = [self.module, self.image, "" if self.exit_code is None else f"exit code {self.exit_code}"]
         parts.append(f'"{self.words}"' if self.words else "")
         named = ", ".join(part for part in parts if part)
@@ -53,9 +53,9 @@ class Cause:
 
     @classmethod
     def parse(cls, line: str) -> Self | None:
-        """The cause of its line; None where this release does not know the reason, or the line is none.
+        """Parse the line of a cause. Returns None if this release does not know the reason.
 
-        A module whose name holds a comma and a space takes all up to the last of them for its name.
+        If a module's name contains a comma and a space, everything up to the last one is read as the name.
         """
         word, _, named = line.partition(": ")
         reason = known_reason(word)
@@ -73,21 +73,21 @@ class Cause:
 def cause(
     reason: Reason, module: str = "", image: str | None = None, exit_code: int | None = None, words: str = ""
 ) -> Cause:
-    """A cause, cut to what a row can hold."""
+    """Create a cause whose parts fit into a row."""
     return Cause(reason, clean(module, _NAME_LIMIT), clean(image or "", _IMAGE_LIMIT), exit_code, words)
 
 
 def agents_words(step: Step | None, text: str, device_id: str) -> str:
-    """The words of a failed step that stay the same from device to device: its innermost ones.
+    """Return the innermost words of a failed step, without what differs from device to device.
 
     Args:
-        step: The step; most reasons say enough by themselves, and need no words.
-        text: The description, masked: its secrets are out, and every place is where the step has it.
-        device_id: The device, whose name is taken out.
+        step: The step. Most reasons are specific enough by themselves and need no words.
+        text: The masked description, with every character at its original place.
+        device_id: The device, whose name is removed.
     """
     if step is None or step.reason not in _IN_THE_AGENTS_WORDS:
         return ""
-    # Behind the last cause, else behind the name of the call.
+    # Keep what follows the last cause, else what follows the name of the call.
     innermost = _CALLED.sub("", collapse(text[step.start : step.end])).rpartition(_CAUSED_BY)[2].strip("() ")
 
     def plain(match: re.Match[str]) -> str:

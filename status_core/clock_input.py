@@ -1,4 +1,4 @@
-"""What one look at a device says to its clocks: to those of its modules, and to its own."""
+"""What one sample of a device contributes to its clocks: those of its modules and its own."""
 
 from enum import Enum, auto
 from typing import Final
@@ -10,38 +10,38 @@ from status_core.twin import EDGE_AGENT
 
 
 class ClockInput(Enum):
-    """What one look says to a clock."""
+    """What one sample means for a clock."""
 
     SETTLED = auto()
-    """It is what was desired."""
+    """It is as desired."""
     UNSETTLED = auto()
-    """It is not."""
+    """It is not as desired."""
     NO_EVIDENCE = auto()
-    """The report says nothing about the desired version: the clock runs on, and its window starts again."""
+    """The report does not cover the desired version. The clock runs on, and its window starts over."""
     LAGGING = auto()
-    """The report shows what ran before the plan: the clock and its window run on."""
+    """The report shows what ran before the plan. The clock and its window run on."""
     OFF = auto()
-    """Nobody manages it, so no clock runs."""
+    """Nothing manages it, so no clock runs."""
 
 
 _NO_EVIDENCE: Final = (ModuleState.PENDING, ModuleState.UNKNOWN)
 _UNMANAGED: Final = (State.INVALID, State.EMPTY, State.NO_DEPLOYMENT)
 _REPORT_IS_OLD: Final = (*NOT_TAKEN, State.AGENT_UNAVAILABLE)
 CAN_LAG: Final = (State.IN_PROGRESS, State.MODULE_FAILED)
-"""States of a device that say nothing where its report lags; the others do not lag."""
+"""Device states that mean nothing in a lagging report. Other states are never lagging."""
 
 
 def module_input(state: str, reason: str, device_state: str, *, is_lagging: bool = False) -> ClockInput:
-    """What the state of a module says to its clock.
+    """Return what the state of a module means for its clock.
 
-    "While a device has not taken the version, or its agent is unavailable, the device row is flagged, not each
-    module: reported statuses from before the version say nothing about it."
+    While a device has not taken the version, or its agent is unavailable, only the device is flagged: the reported
+    statuses are from before the version.
 
     Args:
         state: State of the module.
         reason: Its reason.
         device_state: State of the device.
-        is_lagging: The report shows what ran before the plan (notes on edgeAgent, rows 6 and 7: `DeploymentStatus`).
+        is_lagging: The report shows what ran before the plan.
     """
     if device_state in _UNMANAGED:
         return ClockInput.UNSETTLED if reason == Reason.UNMANAGED else ClockInput.OFF
@@ -53,9 +53,9 @@ def module_input(state: str, reason: str, device_state: str, *, is_lagging: bool
 
 
 def device_input(status: DeploymentStatus, *, is_lagging: bool = False) -> ClockInput:
-    """What a look at a device says to its own clock.
+    """Return what a sample of a device means for the device's own clock.
 
-    A device whose modules alone are unsettled is settled itself: each of them has its own clock.
+    If only its modules are unsettled, the device itself is settled: each module has its own clock.
     """
     if status.state is State.NO_DEPLOYMENT:
         return ClockInput.OFF

@@ -1,8 +1,8 @@
-"""How long something has not been what was desired, and since when it is stuck.
+"""How long something has not been as desired, and since when it is stuck.
 
-The clock starts when a module, or the device, leaves what was desired. It ends after a window in which it was settled
-throughout: a short one where a new version made it leave, and ten minutes, edgeAgent's own idea of healthy
-(IntensiveCareTimeInMinutes), where it left by itself. So a crash loop keeps one clock, however slow it is.
+A clock starts when a module, or the device, stops being as desired. It ends after a window in which it stayed settled.
+The window is short if a new version caused the change. It is ten minutes, edgeAgent's own idea of healthy
+(IntensiveCareTimeInMinutes), if the module left by itself. So a crash loop keeps one clock, however slow it is.
 """
 
 from dataclasses import dataclass, replace
@@ -13,7 +13,7 @@ from status_core.clock_input import ClockInput
 from status_core.grace import BY_REASON, GracePolicy
 
 RELAPSE: Final = timedelta(hours=1)
-"""Whatever leaves by itself within so long of the end of its care gets twice the care."""
+"""If it leaves by itself again within this time after intensive care, the next intensive care is twice as long."""
 LONGEST_CARE: Final = timedelta(hours=2)
 HOPELESS_SOURCE: Final = "hopeless"
 
@@ -23,15 +23,15 @@ class Clock:
     """The clock of one module, or of the device. All times are hub times in UTC.
 
     Attributes:
-        grace: How long it may be unsettled.
-        grace_source: Where that comes from (`GracePolicy.grace`).
-        unsettled_since: When it left what was desired; None while the clock is off.
-        settled_since: Since when it looks settled again, inside its window.
-        stuck_at: When it becomes stuck, or became due to.
+        grace: The grace period.
+        grace_source: Its source (`GracePolicy.grace`).
+        unsettled_since: When it stopped being as desired; None while the clock is off.
+        settled_since: Start of the current window; None outside a window.
+        stuck_at: When it becomes stuck, or was due to.
         stuck_since: When it became stuck; None while it is not.
-        hopeless_since: When it first had, within this clock, a reason that only a person can change.
-        window: Length of intensive care: of the present one, or of the last one where `window_ended_at` is set.
-        window_ended_at: When the last intensive care ended; None before one did, and while there is one.
+        hopeless_since: When it first had, in this clock, a reason that only a person can fix.
+        window: Length of intensive care: the present one, or the last one if `window_ended_at` is set.
+        window_ended_at: When the last intensive care ended; None before the first one, and during one.
     """
 
     grace: timedelta
@@ -46,7 +46,7 @@ class Clock:
 
     @property
     def is_running(self) -> bool:
-        """Whether it left what was desired, and has not been settled for its whole window since."""
+        """Whether it stopped being as desired and has not been settled for a whole window since."""
         return self.unsettled_since is not None
 
     @property
@@ -56,18 +56,18 @@ class Clock:
 
     @property
     def is_in_care(self) -> bool:
-        """Whether its window is one of intensive care."""
+        """Whether it is in a window of intensive care."""
         return self.is_running and self.window is not None and self.window_ended_at is None
 
     def ends_at(self, policy: GracePolicy) -> datetime | None:
-        """When its window ends; None outside of it."""
+        """When its window ends; None outside a window."""
         if self.settled_since is None:
             return None
         care = self.window if self.is_in_care and self.window is not None else policy.stable_after
         return self.settled_since + care
 
     def due(self, policy: GracePolicy) -> datetime | None:
-        """When the next look is needed though nothing may have changed; None where none is."""
+        """When the device must be read again even without a change; None if it need not be."""
         if self.settled_since is not None:
             return self.ends_at(policy)
         return None if self.is_stuck else self.stuck_at
@@ -75,17 +75,17 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a look says of a module, or of the device, to its clock.
+    """One sample of a module, or of the device, for its clock.
 
     Attributes:
-        input: Whether it is as desired.
+        input: What the sample means for the clock.
         at: Hub time of the change that was seen.
-        now: Until when that is known to hold.
-        restarts: What it did before no longer counts: a new version asks something else of it.
-        by_version: The desired version is not that of the sample before.
+        now: Until when the sample is known to hold.
+        restarts: The clock starts over: a new version changed what is desired.
+        by_version: The desired version is not that of the previous sample.
         has_failed: It is in the wrong status, or runs again after restarts.
-        came_back: It has restarted since the sample before.
-        was_lagging: The sample before showed what ran before the plan, so it may have left since.
+        came_back: It has restarted since the previous sample.
+        was_lagging: The previous sample was lagging, so it may have left since.
     """
 
     input: ClockInput
@@ -99,13 +99,13 @@ class Sample:
 
 
 def tick(kept: Clock, sample: Sample, policy: GracePolicy) -> tuple[Clock, datetime | None]:
-    """The clock after one look, and when its window ended, where it did.
+    """Advance a clock by one sample. Returns the clock, and when its window ended if it did.
 
-    Becoming stuck is a step of its own (`status_core.stuck`). The grace period is that of `kept`.
+    Becoming stuck is a separate step (`status_core.stuck`). The grace period is that of `kept`.
     """
     clock, ended_at = kept, kept.ends_at(policy)
     was_settled = not sample.was_lagging or sample.input is ClockInput.SETTLED
-    if ended_at is not None and ended_at <= sample.at and was_settled:  # and nobody looked at the end of its window
+    if ended_at is not None and ended_at <= sample.at and was_settled:  # it was not sampled at the end of its window
         clock = _ended(kept, ended_at)
     else:
         ended_at = None
@@ -129,7 +129,7 @@ def tick(kept: Clock, sample: Sample, policy: GracePolicy) -> tuple[Clock, datet
 def _settled(clock: Clock, sample: Sample, policy: GracePolicy) -> Clock:
     if not clock.is_running and not sample.came_back:
         return clock
-    # What left and came back between two samples was not settled throughout: its window begins with its return.
+    # If it left and came back between two samples, its window begins with its return.
     began = None if sample.came_back else clock.settled_since
     clock = replace(clock, unsettled_since=clock.unsettled_since or sample.at, settled_since=began or sample.at)
     return _cared_for(clock, policy) if sample.has_failed else clock
@@ -143,9 +143,9 @@ def _unsettled(clock: Clock, sample: Sample, policy: GracePolicy) -> Clock:
 
 
 def with_deadline(clock: Clock, sample: Sample, policy: GracePolicy, *, is_hopeless: bool) -> Clock:
-    """The clock with the time at which it gets stuck.
+    """Set the time at which a clock becomes stuck.
 
-    What only a person can change gets stuck soon, whatever its label says; a grace period by reason wins over both.
+    What only a person can fix becomes stuck soon, whatever its label says. A grace period by reason overrides both.
     """
     if clock.unsettled_since is None:
         return clock
@@ -155,7 +155,7 @@ def with_deadline(clock: Clock, sample: Sample, policy: GracePolicy, *, is_hopel
     stuck_at, grace, source = clock.unsettled_since + clock.grace, clock.grace, clock.grace_source
     if hopeless is not None and not source.startswith(BY_REASON) and hopeless + policy.hopeless < stuck_at:
         stuck_at, grace, source = hopeless + policy.hopeless, policy.hopeless, HOPELESS_SOURCE
-    if clock.stuck_since is not None:  # a grace period that is changed later changes nothing of that
+    if clock.stuck_since is not None:  # a later change of the grace period does not move it
         stuck_at = clock.stuck_since
     return replace(clock, stuck_at=stuck_at, hopeless_since=hopeless, grace=grace, grace_source=source)
 
@@ -166,7 +166,7 @@ def _ended(clock: Clock, end: datetime) -> Clock:
 
 
 def _cared_for(clock: Clock, policy: GracePolicy) -> Clock:
-    """The clock with a window of intensive care, twice the last one where it relapses."""
+    """Start intensive care, twice as long as the last one after a relapse."""
     if clock.is_in_care:
         return clock
     care = max(policy.intensive_care, policy.stable_after)

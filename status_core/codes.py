@@ -1,4 +1,4 @@
-"""The codes of `lastDesiredStatus`: the agent has these six and no other (Core/DeploymentStatusCode.cs)."""
+"""The codes of `lastDesiredStatus`. The agent has these six and no others (Core/DeploymentStatusCode.cs)."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""One module as desired beside the same module as reported, whatever the device says of the version."""
+"""Compares one module as desired with the same module as reported, whether or not the device took the version."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
@@ -27,7 +27,7 @@ _UNMET: Final = {
 
 
 class Comparison(NamedTuple):
-    """What differs between a desired and a reported module, and the values that were compared."""
+    """What differs between a desired and a reported module, with the values that were compared."""
 
     name: str
     desired: DesiredModule | None
@@ -46,12 +46,12 @@ type Comparisons = Mapping[str, Comparison]
 
 
 def most_severe(comparisons: Iterable[Comparison]) -> list[Comparison]:
-    """The comparisons, the one with the most severe reason first."""
+    """Sort comparisons, most severe reason first."""
     return sorted(comparisons, key=lambda item: (item.reason.rank, item.name))
 
 
 def compare_modules(twin: Twin) -> dict[str, Comparison]:
-    """Compare each module that is desired or reported, by name: the keys of a twin have no order."""
+    """Compare each module that is desired or reported, sorted by name because twin keys have no order."""
     names = sorted(twin.desired.keys() | twin.reported.keys())
     return {name: _compare(name, twin.desired.get(name), twin.reported.get(name)) for name in names}
 
@@ -62,7 +62,7 @@ def _compare(name: str, desired: DesiredModule | None, reported: ReportedModule 
     evidence: tuple[Evidence, ...] = (_image_evidence(desired, reported),)
     if not same_image(desired.image, reported.image if reported else None):
         state, reason = _other_image(name, reported)
-    elif name == EDGE_AGENT:  # judged by its image alone: it reports, so it runs
+    elif name == EDGE_AGENT:  # only its image counts: it reports, so it runs
         state, reason = ModuleState.SETTLED, Reason.AS_DESIRED
     elif reported is None:
         state, reason = ModuleState.MISSING, Reason.SETTLING
@@ -74,17 +74,17 @@ def _compare(name: str, desired: DesiredModule | None, reported: ReportedModule 
 
 def _other_image(name: str, reported: ReportedModule | None) -> tuple[ModuleState, Reason]:
     if reported is None or reported.image is None:
-        if name == EDGE_AGENT:  # only what it runs is not known
+        if name == EDGE_AGENT:  # it reports, so only its image is unknown
             return ModuleState.UNKNOWN, Reason.NOT_REPORTED
         return ModuleState.MISSING, Reason.SETTLING
     return ModuleState.UPDATING, Reason.AGENT_UPDATING if name == EDGE_AGENT else Reason.SETTLING
 
 
 def _status(desired: DesiredModule, reported: ReportedModule) -> tuple[ModuleState, Reason]:
-    """Whether a module with the desired image is in its desired status, and how or why not.
+    """Compare the status of a module that has the desired image. Returns its state and reason.
 
-    A desired `stopped` is met by `failed` too: a process that ends by SIGTERM or SIGKILL reports `failed` with
-    exit code 143 or 137 (edgelet-docker/src/module.rs).
+    A desired `stopped` is met by `failed` too: a process that ends by SIGTERM or SIGKILL reports `failed` with exit
+    code 143 or 137 (edgelet-docker/src/module.rs).
     """
     status = reported.runtime_status
     if desired.status == RUNNING and _is_finished_job(desired.restart_policy, reported):
@@ -94,7 +94,7 @@ def _status(desired: DesiredModule, reported: ReportedModule) -> tuple[ModuleSta
     if status == RUNNING:
         return ModuleState.WRONG_STATUS, Reason.STILL_RUNNING
     if desired.status == RUNNING and status in _NOT_RUNNING:
-        # Core/RestartPolicyManager.cs: `failed` beside a policy that restarts it is what 20 restarts end in.
+        # `failed` under a policy that restarts it means that 20 restarts failed (Core/RestartPolicyManager.cs).
         if status == FAILED and desired.restart_policy != NEVER and (reported.restart_count or 0) > 0:
             return ModuleState.WRONG_STATUS, Reason.GAVE_UP
         if reported.never_started:
@@ -103,9 +103,9 @@ def _status(desired: DesiredModule, reported: ReportedModule) -> tuple[ModuleSta
 
 
 def is_left_alone(reported: ReportedModule | None) -> bool:
-    """Whether a module should run by the last deployment that the agent accepted, and does not.
+    """Whether a module should run according to the last accepted deployment, and does not.
 
-    Without a valid deployment the agent starts nothing. `unknown` says nothing.
+    Without a valid deployment the agent starts nothing. A reported `unknown` is no evidence.
     """
     return (
         reported is not None
@@ -116,14 +116,14 @@ def is_left_alone(reported: ReportedModule | None) -> bool:
 
 
 def left_alone_evidence(reported: ReportedModule) -> Evidence:
-    """What `is_left_alone` compares."""
+    """Return the values that `is_left_alone` compares."""
     path = reported.path
     status = scalar(word(reported.status))
     return Evidence(f"{path}.runtimeStatus", scalar(reported.runtime_status), status, f"{path}.status")
 
 
 def _is_finished_job(restart_policy: str | None, reported: ReportedModule) -> bool:
-    """A module that runs once and ended well: the agent leaves it stopped (HealthRestartPlanner.cs)."""
+    """Whether a run-once module ended well, which the agent leaves stopped (HealthRestartPlanner.cs)."""
     return (
         reported.runtime_status == STOPPED
         and reported.exit_code == 0

@@ -1,8 +1,8 @@
-"""What the agent's own description of a failed plan says: its steps, their modules, and the cause of each.
+"""Parses the agent's description of a failed plan: its steps, their modules, and the cause of each.
 
 The agent joins the failures of one run: `One or more errors occurred. (...) (...)` (Core/Agent.cs, and .NET's
-AggregateException). A step is `Error calling <operation> module <name>: <edged's words>`, with Docker's words behind
-`caused by:` where edged is older than 1.3.
+AggregateException). A step is `Error calling <operation> module <name>: <edged's words>`. Docker's words follow
+`caused by:` if edged is older than 1.3.
 """
 
 import re
@@ -15,11 +15,11 @@ from status_core.reasons import Reason
 from status_core.step_words import Operation, operation, step_reason
 
 DESCRIPTION_LIMIT: Final = 16 * 1024
-"""Characters of a description that are looked at; a longer one is cut, and the message says so."""
+"""Characters of a description that are read; the message says if a longer one is cut."""
 
 _AGGREGATE: Final = "one or more errors occurred."
 _MARK: Final = re.compile(r"[()]|one or more errors occurred\. ?\(|error calling ", re.IGNORECASE)
-"""What steps begin with, and the brackets of an aggregate."""
+"""The start of a step, and the brackets of an aggregate."""
 _CALLED_FOR: Final = re.compile(r"""error calling [a-z ]{1,30}(?:module|identity for) ["']?([^\s"']+)""", re.IGNORECASE)
 _NAMED: Final = re.compile(r"""\bmodule:? ["']?([^\s"']+)""", re.IGNORECASE)
 _URL: Final = re.compile(r"""https?://[^\s"']+""")
@@ -27,14 +27,14 @@ _IN_ITS_PLACE: Final = re.compile(
     r"""\b((?:module|image|endpoint|manifest for|denied for|identity for):? ["'/\\]{0,9}|(?:image|tag)=|container: )"""
     r"""(?!(?:is|was|does|did|has|with|cannot|could)\s)(?:[^\s"',:]|:(?=[^\s"',]))+"""
 )
-"""The name after "module" or "image", up to the colon that may follow, unless a sentence goes on there."""
+"""The name after "module" or "image", up to a colon, unless a sentence continues there."""
 _WORD: Final = re.compile(r"\w+(?:[.-]\w+)*")
 _OF_THE_MANIFEST: Final = (
     "configuration format is invalid",
     "empty configuration for the edge agent",
     "desired properties schema version",
 )
-"""What the agent thinks of the manifest. A 500 can hold it beside another cause; it is no failed step."""
+"""The agent's comments on the manifest. A 500 can contain one next to another cause; it is not a failed step."""
 
 _COOLED_OFF: Final = (Operation.PULL, Operation.CREATE, Operation.UPDATE)
 
@@ -44,12 +44,12 @@ class Step:
     """One step that failed.
 
     Attributes:
-        reason: Why.
-        is_cooled_off: Whether the agent waits twice as long after each further try of it.
-        module: The module that the text names, as the twin names it where the twin holds it; None where it names none.
+        reason: Why it failed.
+        is_cooled_off: Whether the agent doubles its wait after each retry.
+        module: The module that the text names, in the twin's spelling if the twin has it; None if it names none.
         is_of_plan: Whether it is a step of a plan, and so about the version whose plan was last tried.
-        start: Where its text begins in the description.
-        end: Where it ends.
+        start: Start of its text in the description.
+        end: End of its text.
     """
 
     reason: Reason
@@ -62,13 +62,13 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What the steps of a description say. There is always one: a text that names none is a step itself.
+    """The parsed steps of a description. There is at least one: a text without steps counts as a step.
 
     Attributes:
         steps: In the order of the text.
-        leading: The one with the highest rank, which gives the device its reason.
-        modules: The step of each module that is named: the one with the highest rank.
-        unnamed: The step that names no module: it is about every module that is outstanding.
+        leading: The step of the highest rank, which gives the device its reason.
+        modules: For each named module, its step of the highest rank.
+        unnamed: A step that names no module. It is about every outstanding module.
     """
 
     steps: tuple[Step, ...]
@@ -83,19 +83,19 @@ class Explanation:
 
     @property
     def names_a_step(self) -> bool:
-        """Whether a step of a plan is in it."""
+        """Whether it contains a step of a plan."""
         return any(step.is_of_plan for step in self.steps)
 
 
 def explain(
     description: str, *, image_outstanding: bool, modules: Iterable[str] = (), images: Iterable[str] = ()
 ) -> Explanation:
-    """Read the description of a code 500.
+    """Parse the description of a code 500.
 
     Args:
-        description: `lastDesiredStatus.description`, at most `DESCRIPTION_LIMIT` of it.
+        description: `lastDesiredStatus.description`, at most `DESCRIPTION_LIMIT` characters.
         image_outstanding: A desired image is not on the device.
-        modules: Names of the twin's modules; the system modules under their `$` names.
+        modules: Names of the twin's modules; system modules under their `$` names.
         images: Image references of the twin.
     """
     names = _Names(modules, images)
@@ -103,7 +103,7 @@ def explain(
     steps = []
     for start, end in _spans(description):
         text = description[start:end]
-        words = names.taken_out(text.lower())
+        words = names.remove_from(text.lower())
         if words.strip("() ") in ("", _AGGREGATE) or any(phrase in words for phrase in _OF_THE_MANIFEST):
             continue
         doing = operation(words)
@@ -122,16 +122,16 @@ def explain(
 
 
 def _spans(description: str) -> Iterator[tuple[int, int]]:
-    """Where each step begins and ends: what the agent put in brackets, and each further call that failed."""
+    """Yield the span of each step: each bracketed failure, and each further failed call."""
     starts = list(_starts(description)) or [0]
     yield from pairwise([*starts, len(description)])
 
 
 def _starts(description: str) -> Iterator[int]:
-    """Where a bracket opens that holds a step, and where a call is named that is not the first in one.
+    """Yield where a bracket with a step opens, and where a further call in one starts.
 
-    A bracket holds a step after the words of an aggregate, or after another such bracket. A bracket in a step's own
-    words holds none, and a nested aggregate holds further ones.
+    A bracket holds a step if it follows the words of an aggregate, or another such bracket. A bracket in a step's own
+    words holds none, and a nested aggregate holds further steps.
     """
     depth, aggregates, closed_at, closed_depth, opened_at = 0, set[int](), -1, -1, -1
     for match in _MARK.finditer(description):
@@ -153,7 +153,7 @@ def _starts(description: str) -> Iterator[int]:
 
 
 class _Names:
-    """The names of a twin's modules and images, as a text can have them."""
+    """The names of a twin's modules and images, in the spellings that a text may use."""
 
     def __init__(self, modules: Iterable[str], images: Iterable[str]) -> None:
         names = {name.removeprefix("$") if name in ("$edgeAgent", "$edgeHub") else name: name for name in modules}
@@ -161,22 +161,23 @@ class _Names:
         self._folded: dict[str, list[str]] = {}
         for called, name in names.items():
             self._folded.setdefault(called.lower(), []).append(name)
-        # The agent's sentences may hold an ordinary word too, so that is taken out only in the place of a name.
+        # An ordinary lower-case word is removed only where a name is expected: the agent's sentences may contain it
+        # too.
         self._odd = {called.lower() for called in names if not (called.isalpha() and called.islower())}
         references = {image.strip().lower() for image in images}
         references |= {image.rpartition(":")[0] for image in references}
         named = (image for image in references if "/" in image or ":" in image)
         self._images = sorted(named, key=lambda image: (-len(image), image))
 
-    def taken_out(self, words: str) -> str:
-        """A text in lower case, without the names of modules and images, and without addresses."""
+    def remove_from(self, words: str) -> str:
+        """Remove the names of modules and images, and addresses, from a text in lower case."""
         for image in self._images:
             words = words.replace(image, "")
         words = _IN_ITS_PLACE.sub(r"\1", _URL.sub("", words))
         return _WORD.sub(lambda match: "" if match[0] in self._odd else match[0], words) if self._odd else words
 
     def named_in(self, text: str) -> str | None:
-        """The module that a step names: by its exact name, without case where that is unique."""
+        """Return the module that a step names: by exact name, else ignoring case if that is unique."""
         called = _CALLED_FOR.search(text)
         match = called or _NAMED.search(text)
         if match is None:

@@ -1,4 +1,4 @@
-"""The step of the device itself, once those of its modules are done. Its own record is that of $edgeAgent."""
+"""Advances the device itself after its modules. The device record is that of $edgeAgent."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -23,24 +23,24 @@ def next_device(
     modules: Mapping[str, ModuleRecord],
     ends: Sequence[datetime],
 ) -> DeviceRecord:
-    """The step of the device, without its sequence.
+    """Advance the device. The caller sets the sequence.
 
     Args:
-        seen: The status beside what was kept.
-        announcements: Where the device's news are added.
-        modules: What is kept of its modules next.
-        ends: When windows of modules ended that the device waits for.
+        seen: The new status with the stored record.
+        announcements: Collects the device's news.
+        modules: The next records of its modules.
+        ends: When the windows ended that the device waits for.
     """
     previous, status = seen.previous, seen.status
-    says = device_input(status, is_lagging=seen.is_lagging)
-    verdict = _verdict(seen, says)
-    clock, ended_at = _clock(seen, verdict, says)
+    signal = device_input(status, is_lagging=seen.is_lagging)
+    verdict = _verdict(seen, signal)
+    clock, ended_at = _clock(seen, verdict, signal)
     if clock.is_stuck and previous is not None:
         verdict = still_blamed(verdict, previous.verdict)
     since = previous.since if previous is not None and previous.verdict.state == status.state else seen.at
     news = previous.news if previous is not None else News(ABSENT, seen.at)
     record = DeviceRecord(verdict, since, clock, news, 0, seen.at, seen.now, seen.lags_until, modules)
-    inputs = (says, *(record.input_of(module) for module in modules.values()))
+    inputs = (signal, *(record.input_of(module) for module in modules.values()))
     record = replace(record, lags_until=seen.lags_until if ClockInput.LAGGING in inputs else None)
     subject = Subject("", record, status.evidence)
     if previous is None:
@@ -56,30 +56,30 @@ def next_device(
     subject = replace(subject, record=record)
     if status.state is State.NO_DEPLOYMENT and record.news.state != State.NO_DEPLOYMENT:
         record = replace(record, news=announcements.state(subject, seen.at, Place.CHANGED))
-    elif status.state not in AS_DESIRED and says is not ClockInput.LAGGING:
+    elif status.state not in AS_DESIRED and signal is not ClockInput.LAGGING:
         record = _fail(seen, announcements, subject)
-    if says is ClockInput.UNSETTLED:
+    if signal is ClockInput.UNSETTLED:
         was_away = previous.clock.settled_since is None and not previous.is_lagging
         record = announcements.stuck(replace(subject, record=record), previous if was_away else None)
     return record
 
 
-def _verdict(seen: Observation, says: ClockInput) -> DeviceVerdict:
-    """What is kept of the device's status: "`agent_updating` is then `agent_not_updated`", and stays it while stuck.
+def _verdict(seen: Observation, signal: ClockInput) -> DeviceVerdict:
+    """Return the verdict to store. `agent_updating` becomes `agent_not_updated` when stuck, and stays so while stuck.
 
-    What was stuck and looks settled has the reason of a module that is away.
+    A stuck device that looks settled takes the reason of a module that is not as desired.
     """
     verdict, previous = DeviceVerdict.of(seen.status), seen.previous
     was_stuck = previous is not None and previous.clock.is_stuck and not seen.is_new_version
-    return blamed(verdict) if was_stuck and says is not ClockInput.SETTLED else verdict
+    return blamed(verdict) if was_stuck and signal is not ClockInput.SETTLED else verdict
 
 
-def _clock(seen: Observation, verdict: DeviceVerdict, says: ClockInput) -> tuple[Clock, datetime | None]:
-    """The device's clock: "a new desired version restarts that of the device"."""
+def _clock(seen: Observation, verdict: DeviceVerdict, signal: ClockInput) -> tuple[Clock, datetime | None]:
+    """Advance the device's clock, which a new desired version restarts."""
     previous, agent = seen.previous, seen.status.modules.get(EDGE_AGENT)
     image, label = (agent.desired_image, agent.grace) if agent is not None else (None, None)
     sample = Sample(
-        says,
+        signal,
         seen.at,
         seen.now,
         restarts=seen.is_new_version,
@@ -95,8 +95,8 @@ def _succeed(
 ) -> DeviceRecord:
     """Announce that the device is successful.
 
-    "What is as desired is news when the clocks behind it have ended: [...] of a device successful, its own and those
-    of all its modules but extra ones. `At` is the end of the last window."
+    That is news once the device's clock and those of its modules, except `extra` ones, have ended. The time of the news
+    is the end of the last window.
     """
     record, previous = subject.record, seen.previous
     if record.news.state == State.SUCCESSFUL or previous is None:
@@ -106,7 +106,7 @@ def _succeed(
     running = _running(previous)
     over = [end for clock in running if (end := clock.ends_at(seen.policy)) is not None and end <= seen.at]
     if was_successful and running and len(over) == len(running) and not (is_successful and not seen.is_new_version):
-        # It was successful to the end of the last window, and something else came later.
+        # It was successful until the end of the last window, and changed after that.
         news = announcements.state(Subject("", previous, is_past=True), max(over), Place.ENDED)
         return replace(record, news=news)
     if not is_successful:
@@ -119,8 +119,8 @@ def _succeed(
 def _fail(seen: Observation, announcements: Announcements, subject: Subject[DeviceRecord]) -> DeviceRecord:
     """Announce that the device is not as desired.
 
-    "A device's in_progress with reason settling is news only once one of its modules is stuck, with that module's
-    reason (every successful plan first reports the list of before)."
+    `in_progress` with reason `settling` is news only once a module is stuck, with that module's reason: every
+    successful plan first reports the modules from before it.
     """
     record = subject.record
     if record.verdict.state != State.IN_PROGRESS or record.verdict.reason != Reason.SETTLING:
@@ -135,15 +135,15 @@ def _fail(seen: Observation, announcements: Announcements, subject: Subject[Devi
     if not stuck:
         return record
     leading = min(stuck, key=lambda module: _rank(module.verdict))
-    words = leading.verdict
-    verdict = replace(record.verdict, reason=words.reason, message=words.message, cause=words.cause)
+    culprit = leading.verdict
+    verdict = replace(record.verdict, reason=culprit.reason, message=culprit.message, cause=culprit.cause)
     at = max(seen.at, leading.clock.stuck_since or seen.at)
     announced = announcements.failure(replace(subject, record=replace(record, verdict=verdict)), at)
     return replace(record, news=announced.news)
 
 
 def _running(device: DeviceRecord) -> list[Clock]:
-    """The clocks that hold back the news that a device is successful."""
+    """Return the running clocks that delay the news that a device is successful."""
     modules = (module for module in device.modules.values() if module.verdict.state != ModuleState.EXTRA)
     return [clock for clock in (device.clock, *(module.clock for module in modules)) if clock.is_running]
 

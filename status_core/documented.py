@@ -1,9 +1,9 @@
-"""The rules of reported_states_during_deployment.md, literally, so that a difference from them is visible.
+"""Applies the rules of reported_states_during_deployment.md literally, to show where the verdict differs.
 
-What the document leaves open is read thus: without a configurations section, or with an empty one, the clause
-`status: "Applied"` is left out ("may be ignored"); a section in which nothing is Applied meets no rule; an
-absent operand equals only another absent one. The agent's 406 and 417 are in a note of the document, and a
-device without a deployment in its table of codes.
+Where the document is open, it is read as follows. If configurations are missing or empty, the clause
+`status: "Applied"` is ignored ("may be ignored"). If none is Applied, no rule holds. An absent operand equals only
+another absent one. The agent's 406 and 417 come from a note in the document, a device without a deployment from its
+table of codes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,15 +14,15 @@ from status_core.twin import Twin
 
 _WITH_PARTS: Final = (dict, list)
 _ORDER: Final = ("successful", "invalid", "module_failed", "in_progress", "agent_unavailable", "empty")
-"""Of the document; no deployment and a version that is not taken come before."""
+"""The document's order, after `no_deployment` and `pending`."""
 
 
 def documented_rules(source: Any, twin: Twin) -> tuple[str, ...]:
-    """Names of the document's rules that hold for a twin, in the order of the document.
+    """Return the names of the document's rules that hold for a twin, in the document's order.
 
     Args:
-        source: The twin's JSON. The rules compare its values as they stand.
-        twin: The same twin, read.
+        source: The twin's JSON. The rules compare its raw values.
+        twin: The same twin, parsed.
     """
     no_deployment = ("no_deployment",) if twin.nothing_desired else ()
     if twin.has_configurations and not twin.applied:
@@ -50,7 +50,7 @@ def _edge_hub_equal(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> 
 
 
 def _modules(desired: Mapping[str, Any], reported: Mapping[str, Any]) -> Iterator[tuple[bool, bool]]:
-    """For each desired module: whether its status, and whether its image, is as reported."""
+    """Yield for each desired module whether its status, and its image, equal the reported ones."""
     found = object_at(reported, "modules")
     for name, entry in as_object(desired.get("modules")).items():
         wanted, seen = as_object(entry), as_object(found.get(name))
@@ -63,7 +63,7 @@ def _is(code: Any, number: int) -> bool:
 
 
 def _equal(left: Any, right: Any) -> bool:
-    """Equality of JSON scalars; objects and lists, which no operand of a rule is, equal nothing."""
+    """Compare JSON scalars. Objects and arrays equal nothing: no rule compares them."""
     if isinstance(left, _WITH_PARTS) or isinstance(left, bool) is not isinstance(right, bool):
         return False
     return bool(left == right)

@@ -1,11 +1,11 @@
-"""The JSON documents of an input, one or many, each with its place."""
+"""Splits an input into JSON documents, one or many, each with its place."""
 
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-# Anything else is named by its kind, without a piece of it: it may hold a secret.
+# Errors name only the kind of a value, never its content: it may hold a secret.
 _KINDS: Final[dict[type, str]] = {
     list: "an array",
     str: "a text",
@@ -25,30 +25,30 @@ class Document:
 
 
 class BadInputError(Exception):
-    """Something in the input is no document. The text names the line and what is wrong there."""
+    """Something in the input is not a valid document. The message gives the line and the problem."""
 
 
 def decode(raw: bytes) -> str:
-    """The text of an input in UTF-8 or, as PowerShell's `>` writes it, UTF-16.
+    """Decode an input from UTF-8 or, as PowerShell's `>` writes it, UTF-16.
 
     Raises:
-        BadInputError: It is neither.
+        BadInputError: The input is neither.
     """
     encoding = json.detect_encoding(raw)
     try:
         return raw.decode(encoding).removeprefix("\ufeff")
     except UnicodeDecodeError as error:
-        # The error counts from behind a byte order mark.
+        # The error's offset does not count the byte order mark.
         line = error.object[: error.start].decode(encoding).count("\n") + 1
         raise BadInputError(f"line {line}: not {encoding.removesuffix('-sig').upper()}") from None
 
 
 def documents(content: str, refused: Callable[[dict[str, Any]], str | None]) -> Iterator[Document | BadInputError]:
-    """Each document of an object, an array or JSON Lines, or what is wrong in its place.
+    """Yield each document of an object, an array or JSON Lines, or an error in its place.
 
     Args:
         content: The input.
-        refused: What keeps an object from being what is asked for; None where nothing does.
+        refused: Returns why an object is not what is expected; None if it is.
     """
 
     def checked(value: Any, place: str) -> Document | BadInputError:
@@ -64,7 +64,7 @@ def documents(content: str, refused: Callable[[dict[str, Any]], str | None]) -> 
         whole = json.loads(content)
     except (ValueError, RecursionError) as error:
         lines = [(n, _line(n, line)) for n, line in enumerate(content.split("\n"), 1) if line.strip()]
-        # The first or the last line is an object by itself: these are JSON Lines.
+        # If the first or the last line is an object by itself, these are JSON Lines.
         if any(isinstance(value, dict) for _, value in (lines[0], lines[-1])):
             for number, value in lines:
                 yield value if isinstance(value, BadInputError) else checked(value, f"line {number}")
@@ -76,12 +76,12 @@ def documents(content: str, refused: Callable[[dict[str, Any]], str | None]) -> 
         yield checked(whole, f"line {content[:blank].count('\n') + 1}")
     elif all(isinstance(value, dict) and refused(value) is None for value in whole):
         yield from (Document(f"element {number}", value) for number, value in enumerate(whole, 1))
-    else:  # the place of each element is looked for only where a message needs it
+    else:  # find the place of each element only if a message needs it
         yield from (checked(value, place) for value, place in _elements(content))
 
 
 def _elements(content: str) -> Iterator[tuple[Any, str]]:
-    """Each element of an array that is known to be JSON, with its place."""
+    """Yield each element of a valid JSON array, with its place."""
     decoder = json.JSONDecoder()
     line, counted, index, at = 1, 0, 0, content.index("[") + 1
     while True:
@@ -102,7 +102,7 @@ def _line(number: int, line: str) -> Any:
 
 
 def _not_json(error: Exception, line: int) -> str:
-    """The place and the cause, and again no piece of the input."""
+    """Return the place and the cause, without any part of the input."""
     if isinstance(error, json.JSONDecodeError):
         return f"line {line + error.lineno - 1}: not JSON: {error.msg} (column {error.colno})"
     cause = "nested too deeply" if isinstance(error, RecursionError) else str(error)

@@ -12,19 +12,19 @@ _DURATION: Final = re.compile(
 
 
 LONGEST: Final = timedelta(days=3650)
-"""A longer wait is a mistake, and would carry a due time out of the calendar."""
+"""A longer wait is a mistake, and would overflow the calendar."""
 
 
 def parse_duration(value: str) -> timedelta:
-    """A duration such as `PT15M`, `P1DT12H` or `PT90S`.
+    """Parse a duration such as `PT15M`, `P1DT12H` or `PT90S`.
 
     Raises:
-        ValueError: The text is no such duration, or longer than ten years. Years and months are refused: their
+        ValueError: The text is not such a duration, or is longer than ten years. Years and months are refused: their
             length depends on the calendar.
     """
     match = _DURATION.fullmatch(value.strip().upper())
     if match is None or not any(match.groups()) or value.strip().upper().endswith("T"):
-        raise ValueError(f"{value!r} is no ISO 8601 duration of weeks, days, hours, minutes and seconds")
+        raise ValueError(f"{value!r} is not an ISO 8601 duration of weeks, days, hours, minutes and seconds")
     weeks, days, hours, minutes, seconds = (float((part or "0").replace(",", ".")) for part in match.groups())
     seconds += 60 * (minutes + 60 * (hours + 24 * (days + 7 * weeks)))
     if seconds > LONGEST.total_seconds():
@@ -33,7 +33,7 @@ def parse_duration(value: str) -> timedelta:
 
 
 def format_duration(value: timedelta) -> str:
-    """The duration as `PT<seconds>S`, or in whole hours or minutes where it is some."""
+    """Format a duration in whole hours or minutes if possible, else as `PT<seconds>S`."""
     seconds = value.total_seconds()
     for unit, length in (("H", 3600), ("M", 60)):
         if seconds and seconds % length == 0:

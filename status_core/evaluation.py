@@ -1,4 +1,4 @@
-"""From the JSON of a twin to the state of its deployment: read, compare, decide, say why."""
+"""Turns a twin's JSON into the state of its deployment: read, compare, decide, explain."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ from status_core.status import DeploymentStatus, ModuleStatus
 from status_core.twin import EDGE_AGENT, IMAGE_LIMIT, NAME_LIMIT, Twin, read_twin
 
 _UNMANAGED: Final = (State.INVALID, State.EMPTY, State.NO_DEPLOYMENT)
-"""While these hold the agent starts nothing: it has no deployment that it accepts."""
+"""States in which the agent starts nothing, because it has no valid deployment."""
 
 _NOT_EXITED: Final = (Reason.STILL_RUNNING, Reason.NEVER_STARTED)
 
@@ -38,13 +38,12 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
     """Judge one `$edgeAgent` module twin.
 
     Args:
-        source: The twin as JSON values, as a service-side read or query gives it. Total: any JSON value in any
-            place gives a status.
-        now: The time, in UTC, from which messages count when the agent tries a failed step again. It changes no
-            more than that; without it they say how to count.
+        source: The twin's JSON, as a service-side read or query returns it. Any JSON value in any place is accepted.
+        now: The time in UTC, used only in messages: when the agent tries a failed step again. Without it, messages
+            explain how to work that out.
 
     Returns:
-        The state of the deployment, with the rule, the reason and the evidence. It holds no secret of the twin.
+        The state of the deployment with its rule, reason and evidence. It holds no secret of the twin.
     """
     twin = read_twin(source)
     comparisons = compare_modules(twin)
@@ -59,7 +58,7 @@ def evaluate(source: Any, *, now: datetime | None = None) -> DeploymentStatus:
     findings = lint_twin(source, is_accepted=is_accepted)
     unmanaged = [name for name, (_, reason, _) in judged.items() if reason is Reason.UNMANAGED]
     details = Details(
-        modules=_telling(comparisons, verdict),
+        modules=_blocking(comparisons, verdict),
         left_alone=[comparisons[name] for name in sorted(unmanaged)],
         findings=findings,
         description=collapse(description),
@@ -108,9 +107,9 @@ def _flags(twin: Twin) -> tuple[Flag, ...]:
 
 
 def _judge(verdict: Verdict, comparison: Comparison, *, is_wiped: bool) -> tuple[ModuleState, Reason, Step | None]:
-    """What the comparison says, unless the device's own state takes the ground from under it.
+    """Return a module's state and reason, and the failed step behind the reason.
 
-    The step is the failed one that gives the module its reason.
+    The comparison decides, unless the device's state says that reports are out of date.
     """
     state, reason = comparison.state, comparison.reason
     if verdict.state in _UNMANAGED and is_left_alone(comparison.reported):
@@ -176,7 +175,7 @@ def _module_cause(
     desired, reported = comparison.desired, comparison.reported
     part = desired or reported
     image = _kept(part.image if part else None, IMAGE_LIMIT)
-    # What is not started yet has no exit code of its own, and what runs has none any more.
+    # A module that has not started, or is running, has no exit code of its own.
     has_exited = state is ModuleState.WRONG_STATUS and step is None and reason not in _NOT_EXITED
     exit_code = reported.exit_code if has_exited and reported is not None else None
     return cause(reason, comparison.name, image, exit_code, words[step] if step is not None else "")
@@ -185,7 +184,7 @@ def _module_cause(
 def _device_cause(
     verdict: Verdict, details: Details, modules: dict[str, ModuleStatus], words: Mapping[Step, str]
 ) -> Cause | None:
-    """The cause of the module that gives the device its reason, or of the device alone."""
+    """Return the cause of the module that gives the device its reason, or else the device's own."""
     if verdict.state is State.SUCCESSFUL:
         return None
     if verdict.state is State.NO_DEPLOYMENT:
@@ -195,7 +194,7 @@ def _device_cause(
         return cause(verdict.reason)  # the list of modules was wiped
     names = [item.name for item in details.modules]
     if leading is not None:
-        # What names no module is the only one's that is outstanding.
+        # A step that names no module is about the only outstanding one.
         names = [leading.module] if leading.module is not None else names if len(names) == 1 else []
     for name in names:
         found = modules.get(name)
@@ -206,8 +205,8 @@ def _device_cause(
     return cause(verdict.reason, leading.module or "", words=words[leading])
 
 
-def _telling(comparisons: Comparisons, verdict: Verdict) -> Sequence[Comparison]:
-    """The modules that keep the device from its state, most severe first."""
+def _blocking(comparisons: Comparisons, verdict: Verdict) -> Sequence[Comparison]:
+    """Return the modules that keep the device from its desired state, most severe first."""
     if verdict.state is State.MODULE_FAILED:
         return most_severe(item for item in comparisons.values() if item.state is ModuleState.WRONG_STATUS)
     if verdict.state is not State.IN_PROGRESS:

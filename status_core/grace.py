@@ -1,7 +1,7 @@
-"""How long a module may be unsettled before it counts as stuck.
+"""How long a module may be unsettled before it is stuck.
 
-A label in the module's createOptions wins, then the operator's setting by module name, then by image prefix
-(the longest that fits), then the default. A setting by reason wins over all of them.
+A label in the module's createOptions overrides the operator's setting by module name, then by the longest matching
+image prefix, then the default. A setting by reason overrides all of them.
 """
 
 import json
@@ -21,7 +21,7 @@ STABLE_AFTER: Final = timedelta(seconds=60)
 INTENSIVE_CARE: Final = timedelta(minutes=10)
 HOPELESS: Final = timedelta(minutes=2)
 BY_REASON: Final = "reason:"
-"""Begins the name of a grace period that goes by reason."""
+"""Prefix of a grace period by reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +29,14 @@ class GracePolicy:
     """The operator's settings.
 
     Attributes:
-        default: Grace of whatever `periods` does not name (`GRACE_DEFAULT`).
+        default: Grace of everything not in `periods` (`GRACE_DEFAULT`).
         periods: Module name, image prefix or `reason:<reason>` to grace (`GRACE_PERIODS`); `$edgeAgent` means the
             device.
-        stable_after: How long something must be settled before its clock ends, where a new version made it leave
+        stable_after: How long it must stay settled before a clock ends that a new version started
             (`STABLE_AFTER`).
-        intensive_care: The same, where it left by itself (`INTENSIVE_CARE`).
-        hopeless: Grace of what only a person can change (`GRACE_HOPELESS`).
-        threshold: How many devices of a deployment may fail; None: nobody says (`FAILURE_THRESHOLD`).
+        intensive_care: The same for a clock that started by itself (`INTENSIVE_CARE`).
+        hopeless: Grace of what only a person can fix (`GRACE_HOPELESS`).
+        threshold: How many devices of a deployment may fail (`FAILURE_THRESHOLD`); None if unset.
     """
 
     default: timedelta = DEFAULT
@@ -47,7 +47,7 @@ class GracePolicy:
     threshold: Threshold | None = None
 
     def grace(self, name: str, image: str | None, label: timedelta | None, reason: str) -> tuple[timedelta, str]:
-        """The grace period of one module, and where it comes from: `label`, `default`, or what `periods` calls it."""
+        """Return a module's grace period and its source: `label`, `default`, or the key in `periods`."""
         by_reason = f"{BY_REASON}{reason}"
         if by_reason in self.periods:
             return self.periods[by_reason], by_reason
@@ -63,7 +63,7 @@ class GracePolicy:
 
 
 def grace_label(settings: Mapping[str, Any]) -> timedelta | None:
-    """The grace period that a module's own createOptions ask for; None where they ask for none that is one."""
+    """Return the grace period in a module's createOptions label; None if there is no valid one."""
     options = create_options(settings)
     if LABEL not in options:
         return None
@@ -71,4 +71,4 @@ def grace_label(settings: Mapping[str, Any]) -> timedelta | None:
         label = object_at(json.loads(options), "Labels").get(LABEL)
         return parse_duration(label) if isinstance(label, str) else None
     except (ValueError, RecursionError):
-        return None  # the agent rejects what is no JSON; a label that is no duration asks for nothing
+        return None  # the agent rejects invalid JSON itself; an invalid label is ignored

@@ -1,4 +1,4 @@
-"""What a JSON object is: an `$edgeAgent` twin, a deployment manifest, or what else; and how to get the right one."""
+"""Recognizes JSON objects: an `$edgeAgent` twin, a deployment manifest, or something else, with a hint."""
 
 import shlex
 from typing import Any, Final
@@ -15,32 +15,32 @@ _LINT: Final = "python -m status_core --lint"
 
 
 def not_an_agent_twin(value: dict[str, Any]) -> str | None:
-    """What an object is in the place of an `$edgeAgent` twin, and which command gives one; None where it is one."""
+    """Say what an object is instead of an `$edgeAgent` twin, and how to get one. Returns None for such a twin."""
     module_id = text(value.get("moduleId"))
     sections = [object_at(value, "properties", section) for section in ("desired", "reported")]
     is_of_an_agent = module_id is None and any(key in section for section in sections for key in _OF_AN_AGENT)
     if module_id == EDGE_AGENT or is_of_an_agent:
         return None
-    ask = _ask_for(value)
+    hint = _ask_for(value)
     if module_id is not None:
-        return f"the twin of {clean(module_id, NAME_LIMIT)}, not of {EDGE_AGENT}. {ask}"
+        return f"the twin of {clean(module_id, NAME_LIMIT)}, not of {EDGE_AGENT}. {hint}"
     kinds = (
-        (isinstance(value.get("twin"), dict), "an object with a twin in its member twin. Give that alone: jq .twin"),
+        (isinstance(value.get("twin"), dict), "an object with a twin in its member twin. Extract it: jq .twin"),
         (_modules_content(value) is not None, f"a deployment manifest, not a twin. To check it: {_LINT} FILE"),
-        ("properties" in value, f"a device twin, not that of {EDGE_AGENT}. {ask}"),
-        (any(key in value for key in _OF_AN_ERROR), f"an error document, not a twin. {ask}"),
-        (True, f"no twin. {ask}"),
+        ("properties" in value, f"a device twin, not that of {EDGE_AGENT}. {hint}"),
+        (any(key in value for key in _OF_AN_ERROR), f"an error document, not a twin. {hint}"),
+        (True, f"not a twin. {hint}"),
     )
     return next(problem for holds, problem in kinds if holds)
 
 
 def not_a_manifest(value: dict[str, Any]) -> str | None:
-    """What an object is where neither a twin nor a deployment manifest; None where it is one of them."""
+    """Say what an object is if it is neither a twin nor a deployment manifest; None if it is one."""
     return None if _modules_content(value) is not None else not_an_agent_twin(value)
 
 
 def lint_document(value: dict[str, Any]) -> list[Finding]:
-    """The findings of an `$edgeAgent` twin, or of a deployment manifest, layered ones too."""
+    """Lint an `$edgeAgent` twin or a deployment manifest, layered ones too."""
     content = _modules_content(value)
     if content is None:
         desired = lint(object_at(value, "properties", "desired"))
@@ -53,13 +53,13 @@ def lint_document(value: dict[str, Any]) -> list[Finding]:
 
 
 def document_name(value: dict[str, Any]) -> str | None:
-    """The device, or the deployment, that an object is of; None where it does not say."""
+    """Return the name of the device or deployment in an object; None if it has none."""
     name = text(value.get("deviceId")) or text(value.get("id"))
     return clean(name, NAME_LIMIT) if name else None
 
 
 def _modules_content(value: dict[str, Any]) -> tuple[str, Any] | None:
-    """The path of the modules of a manifest, and their section."""
+    """Return the path of a manifest's modules, and that section."""
     for place, part in ((f"{_CONTENT}.", value), (f"content.{_CONTENT}.", object_at(value, "content"))):
         if _CONTENT in part:
             return place, part[_CONTENT]
@@ -67,7 +67,7 @@ def _modules_content(value: dict[str, Any]) -> tuple[str, Any] | None:
 
 
 def _layer(agent: Any) -> dict[str, Any]:
-    """The section that the dotted paths of a layer make: `properties.desired.modules.m1` and deeper ones."""
+    """Build the section from a layer's dotted paths: `properties.desired.modules.m1` and deeper ones."""
     layer: dict[str, Any] = {}
     for path, value in agent.items():
         if not path.startswith(f"{_DESIRED}."):

@@ -1,7 +1,7 @@
-"""Whether a text is a JSON object to edgeAgent, which reads it with Newtonsoft.
+"""Whether edgeAgent, which parses with Newtonsoft, would accept a text as a JSON object.
 
-Newtonsoft takes more than JSON: quotes of either kind, keys without quotes, comments, commas at the end. This looks at
-the structure alone and lets every bare word pass, so it refuses nothing that the agent takes.
+Newtonsoft accepts more than JSON: either kind of quotes, unquoted keys, comments, trailing commas. This checks the
+structure only and accepts any bare word, so it refuses nothing that the agent accepts.
 """
 
 import json
@@ -33,7 +33,7 @@ def is_object(text: str) -> bool:
     try:
         return isinstance(json.loads(text, strict=False), dict)
     except RecursionError:
-        return True  # nobody writes it, and nothing is known of it
+        return True  # nested too deeply to check
     except ValueError:
         return _is_object(text)
 
@@ -60,7 +60,7 @@ def _is_object(text: str) -> bool:
 
 
 def _symbols(text: str) -> Iterator[str]:
-    """The structure of a text: brackets, colons and commas, and one letter for each value or key."""
+    """Yield the structure of a text: brackets, colons and commas, and one letter for each value or key."""
     for match in _TOKEN.finditer(text):
         if match.lastgroup != "space":
             yield _SYMBOLS.get(match.lastgroup, match[0])

@@ -1,9 +1,9 @@
-"""What edgeAgent would refuse in a desired section, or what surely nobody wants: before a device says so.
+"""Finds what edgeAgent would refuse in a desired section, or surely nobody wants, before a device reports it.
 
 Each check is one that the agent makes itself (Core/DeploymentConfig.cs, Docker/DockerDesiredModule.cs,
-Docker/DockerConfig.cs, IoTHub/EdgeAgentConnection.cs), and no stricter: keys and words without case, numbers in the
-place of words, JSON as Newtonsoft reads it. What nobody wants, though the agent takes it: placeholders of a template,
-and a section that is nearly too large for IoT Hub.
+Docker/DockerConfig.cs, IoTHub/EdgeAgentConnection.cs), and no stricter: it ignores case, accepts numbers as words, and
+parses JSON as Newtonsoft does. Two further checks find what the agent accepts but nobody wants: placeholders of a
+template, and a section that is nearly too large for IoT Hub.
 """
 
 from collections.abc import Mapping
@@ -23,9 +23,9 @@ from status_core.lint_values import (
 from status_core.reading import as_object, clean, object_at
 
 FINDINGS: Final = 20
-"""Findings that a status keeps; a path and its problem have at most 400 characters."""
+"""Findings that a status keeps. A path and its problem together have at most 400 characters."""
 LARGE: Final = 28 * 1024
-"""Bytes from which on a section is too large: IoT Hub allows 32 KB."""
+"""From this many bytes on a section is too large: IoT Hub allows 32 KB."""
 
 _PATH_LIMIT: Final = 248
 _PROBLEM_LIMIT: Final = 150
@@ -43,23 +43,23 @@ _KNOWN: Final = frozenset(
     )
 )
 _PROPER: Final = {key.lower(): key for key in _KNOWN}
-_OF_A_MODULE: Final = 300
-"""Bytes of a module beside its settings and env: more than it has."""
-_OF_A_REPORT: Final = 400
-"""Further bytes of a module in a report: its status, times and hash."""
+_MODULE_BYTES: Final = 300
+"""Upper bound for a module without its settings and env."""
+_REPORT_BYTES: Final = 400
+"""Further bytes of a reported module: its status, times and hash."""
 _WHOLE: Final = 2
-"""Of what a module requires: a layer that sets as much of a module sets all of it."""
+"""A layer that sets this many of the required keys of a module sets the whole module."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A problem, and its path. It quotes no value that may be secret."""
+    """A problem and its path. It quotes no value that may be secret."""
 
     path: str
     problem: str
 
     def __str__(self) -> str:
-        """The finding in one line."""
+        """Format the finding as one line."""
         return f"{self.path}: {self.problem}"
 
 
@@ -67,37 +67,37 @@ type Findings = list[Finding]
 
 
 def lint(desired: Any, *, path: str = "properties.desired", is_layer: bool = False) -> Findings:
-    """What the agent would refuse in a desired section, then what nobody wants there.
+    """List what the agent would refuse in a desired section, then what is surely unwanted there.
 
     Args:
         desired: The desired section of `$edgeAgent`.
         path: Its path in the twin or the manifest.
-        is_layer: It is a part that is laid over other deployments: what is absent may come from them.
+        is_layer: It is a layer over other deployments, which may provide what is missing.
     """
     return [*refused(desired, path=path, is_layer=is_layer), *unwanted(desired, path=path)]
 
 
 def lint_twin(twin: Any, *, is_accepted: bool) -> tuple[Finding, ...]:
-    """The first findings of a twin.
+    """Return the first findings of a twin.
 
     Args:
         twin: The twin.
-        is_accepted: The agent has accepted its desired section: it refuses nothing there.
+        is_accepted: The agent has accepted the desired section, so it refuses nothing there.
     """
     desired, reported = object_at(twin, "properties", "desired"), object_at(twin, "properties", "reported")
     found = [] if is_accepted else refused(desired)
     weight = _weight(desired)
     if weight > LARGE:
         found += unwanted(desired)
-    # The agent reports settings and env as they are desired: another weight can only be that of an earlier version.
+    # The agent reports settings and env as desired, so a different weight comes from an earlier version.
     modules = as_object(reported.get("modules"))
-    if (weight if is_accepted else _weight(reported)) + len(modules) * _OF_A_REPORT > LARGE:
+    if (weight if is_accepted else _weight(reported)) + len(modules) * _REPORT_BYTES > LARGE:
         found += large(reported, path="properties.reported")
     return tuple(found[:FINDINGS])
 
 
 def refused(desired: Any, *, path: str = "properties.desired", is_layer: bool = False) -> Findings:
-    """What the agent would refuse: it reports code 400, or 412 for the schemaVersion."""
+    """List what the agent would refuse with code 400, or 412 for the schemaVersion."""
     found: Findings = []
     section = _proper(desired)
     if isinstance(desired, dict) and all(key.startswith("$") for key in section):
@@ -107,7 +107,7 @@ def refused(desired: Any, *, path: str = "properties.desired", is_layer: bool = 
     for key in _SECTIONS:
         value = section.get(key)
         if value is not None and not isinstance(value, dict):
-            _note(found, "no object", path, f".{key}")
+            _note(found, "not an object", path, f".{key}")
         elif value is None and key != "modules" and not is_layer:
             _note(found, "missing", path, f".{key}")
     if isinstance(section.get("runtime"), dict):
@@ -117,7 +117,7 @@ def refused(desired: Any, *, path: str = "properties.desired", is_layer: bool = 
         ("modules", section.get("modules")),
     ):
         for name, module in as_object(modules).items():
-            # A null is a key that is taken away; `$` keys are the twin's own.
+            # A null is a removed key; `$` keys are the twin's own.
             if module is not None and not name.startswith("$"):
                 is_agent = group == "systemModules" and name == "edgeAgent"
                 _module(found, module, f"{path}.{group}.{name}", is_agent=is_agent, is_layer=is_layer)
@@ -125,7 +125,7 @@ def refused(desired: Any, *, path: str = "properties.desired", is_layer: bool = 
 
 
 def unwanted(desired: Any, *, path: str = "properties.desired") -> Findings:
-    """What nobody wants, though the agent takes it."""
+    """List what the agent accepts but nobody wants."""
     found: Findings = []
     for group in ("systemModules", "modules"):
         for name, module in object_at(desired, group).items():
@@ -145,16 +145,16 @@ def unwanted(desired: Any, *, path: str = "properties.desired") -> Findings:
 
 
 def large(section: Any, *, path: str) -> Findings:
-    """Whether a section of a twin is nearly too large."""
+    """Find a section of a twin that is nearly too large."""
     size, found = twin_size(section), list[Finding]()
     _note(found, f"{size / 1024:.1f} KB of the 32 KB that IoT Hub allows" if size > LARGE else None, path, "")
     return found
 
 
 def _weight(section: Mapping[str, Any]) -> int:
-    """About the size of a section, by what can be long in it, settings and env; above all where a placeholder may be.
+    """Estimate the size of a section from its long parts, settings and env. Returns more if it may have a placeholder.
 
-    A look at all of a twin costs as much as the whole judgment, and is seldom needed.
+    Reading the whole twin costs as much as judging it, and is seldom needed.
     """
     modules = [*as_object(section.get("systemModules")).values(), *as_object(section.get("modules")).values()]
     parts: list[Any] = []
@@ -165,7 +165,7 @@ def _weight(section: Mapping[str, Any]) -> int:
     for entry in as_object(object_at(section, "runtime", "settings").get("registryCredentials")).values():
         parts += as_object(entry).values()
     together = "".join([part for part in parts if isinstance(part, str)])
-    return LARGE + 1 if "${" in together else len(together) + (len(modules) + 1) * _OF_A_MODULE
+    return LARGE + 1 if "${" in together else len(together) + (len(modules) + 1) * _MODULE_BYTES
 
 
 def _runtime(found: Findings, runtime: dict[str, Any], path: str, *, is_layer: bool) -> None:
@@ -184,7 +184,7 @@ def _runtime(found: Findings, runtime: dict[str, Any], path: str, *, is_layer: b
 
 def _module(found: Findings, module: Any, path: str, *, is_agent: bool, is_layer: bool) -> None:
     if not isinstance(module, dict):
-        _note(found, "no object", path, "")
+        _note(found, "not an object", path, "")
         return
     section = _proper(module)
     is_whole = not is_layer or sum(key in section for key in _REQUIRED) >= _WHOLE
@@ -208,7 +208,7 @@ def _module(found: Findings, module: Any, path: str, *, is_agent: bool, is_layer
 
 def _settings(found: Findings, settings: Any, path: str, *, is_whole: bool) -> None:
     if not isinstance(settings, dict):
-        _note(found, "missing" if settings is None else "no object", path, "")
+        _note(found, "missing" if settings is None else "not an object", path, "")
         return
     section = _proper(settings)
     if "image" in section or is_whole:
@@ -218,12 +218,12 @@ def _settings(found: Findings, settings: Any, path: str, *, is_whole: bool) -> N
 
 def _env(found: Findings, env: Any, path: str) -> None:
     if not isinstance(env, dict):
-        _note(found, "no object", path, "")
+        _note(found, "not an object", path, "")
     for name, entry in as_object(env).items():
         if entry is not None and not isinstance(entry, dict):
-            _note(found, 'no object; write {"value": "..."}', path, f".{name}")
+            _note(found, 'not an object; write {"value": "..."}', path, f".{name}")
         elif isinstance(as_object(entry).get("value"), dict | list):
-            _note(found, "no text", path, f".{name}.value")
+            _note(found, "not a string", path, f".{name}.value")
 
 
 def _type_problem(value: Any) -> str | None:
@@ -231,7 +231,7 @@ def _type_problem(value: Any) -> str | None:
         return None
     if value is None:
         return "missing; it must be docker"
-    return f'"{clean(value, 40)}"; it must be docker' if isinstance(value, str) else "no text; it must be docker"
+    return f'"{clean(value, 40)}"; it must be docker' if isinstance(value, str) else "not a string; it must be docker"
 
 
 def _left(value: Any, *, is_anywhere: bool = False) -> str | None:
@@ -246,12 +246,12 @@ def _note(found: Findings, problem: str | None, path: str, key: str) -> None:
 
 
 def _sorted(found: Findings) -> Findings:
-    """The findings by path: keys of a twin have no order."""
+    """Sort findings by path: the keys of a twin have no order."""
     return sorted(found, key=str)
 
 
 def _proper(value: Any) -> Mapping[str, Any]:
-    """An object by the keys that the agent knows, which it finds without case."""
+    """Rename keys to the spelling that the agent knows: it ignores their case."""
     section = as_object(value)
     if section.keys() <= _KNOWN:
         return section

@@ -1,4 +1,4 @@
-"""Single values of a manifest, judged as edgeAgent reads them: what is wrong with each, or None."""
+"""Checks single values of a manifest the way edgeAgent reads them. Each check returns a problem, or None."""
 
 import json
 import re
@@ -25,65 +25,65 @@ _WHOLE_PLACEHOLDER: Final = re.compile(r'(?:^|["=])\$\{[A-Za-z_][\w.]*\}(?=["\\]
 
 
 def word_problem(value: Any, words: tuple[str, ...], use: str) -> str | None:
-    """A word of a closed set, without case; a number means one too (Newtonsoft's StringEnumConverter)."""
+    """Check a word of a closed set, ignoring case. A number is valid too (Newtonsoft's StringEnumConverter)."""
     if value is None:
         return f"missing; {use}"
     if isinstance(value, str):
         word = value.strip().lower()
-        return None if word in words or word.lstrip("+-").isdigit() else f'"{clean(value, 40)}" is none; {use}'
-    return None if isinstance(value, int) and not isinstance(value, bool) else f"no text; {use}"
+        return None if word in words or word.lstrip("+-").isdigit() else f'"{clean(value, 40)}" is not valid; {use}'
+    return None if isinstance(value, int) and not isinstance(value, bool) else f"not a string; {use}"
 
 
 def startup_order_problem(value: Any) -> str | None:
-    """The startupOrder: a number that .NET's UInt32 holds once it is rounded, or a text of one."""
+    """Check startupOrder: a number that rounds to a .NET UInt32, or its text."""
     if value is None:
         return None
     try:
         order = int(value[:_LONGEST_NUMBER]) if isinstance(value, str) else round(value)
     except (TypeError, ValueError, OverflowError):
-        return f"no number; {_USE_ORDER}"
+        return f"not a number; {_USE_ORDER}"
     return None if 0 <= order <= _HIGHEST_ORDER else f"out of range; {_USE_ORDER}"
 
 
 def schema_version_problem(value: Any) -> str | None:
-    """The schemaVersion: two to four numbers, and not above 1.1."""
+    """Check schemaVersion: two to four numbers, at most 1.1."""
     use = "use 1.0 or 1.1"
     if value is None:
         return f"missing; {use}"
     written = str(scalar(value))
     parts = written.split(".")
     if len(parts) not in _VERSION_PARTS or not all(part.strip().isdecimal() and len(part) < 10 for part in parts):  # noqa: PLR2004 (.NET's Int32)
-        return f"no version; {use}"
+        return f"not a version; {use}"
     numbers = (*(int(part) for part in parts), -1, -1)[:4]
     return None if numbers[0] == 1 and numbers <= _NEWEST_SCHEMA else f"{clean(written, 40)} is not supported; {use}"
 
 
 def image_problem(value: Any) -> str | None:
-    """An image reference, by the agent's own pattern: parts with `/`, a name, and one tag or digest at most."""
+    """Check an image reference by the agent's own pattern: path parts, a name, at most one tag or digest."""
     if value is None or (isinstance(value, str) and not value.strip()):
         return "missing or empty"
     if not isinstance(value, str):
-        return "no text" if isinstance(value, dict | list) else None  # a number is read as its digits
+        return "not a string" if isinstance(value, dict | list) else None  # a number is read as its digits
     image = value.strip()
     if image.startswith("$"):
         before, upstream, after = image.rpartition(_UPSTREAM)
         if not upstream or not re.match(r":[1-9]", after):
-            return "no image; it starts with $ and is not $upstream:<port>/..."
+            return "not an image reference; it starts with $ and is not $upstream:<port>/..."
         image = f"{before}parent{after}"
     last = image[image.rfind("/") + 1 :]
     tags = last.count(":")
     if tags > 1 and "@" in last:
-        return "no image for the agent, which takes a tag or a digest and not both"
+        return "not an image reference for the agent, which takes a tag or a digest but not both"
     if not last or tags > 1 or last.startswith(":") or last.endswith(":"):
-        return "no image; it must be [registry/]name[:tag]"
+        return "not an image reference; it must be [registry/]name[:tag]"
     return None
 
 
 def options_problem(parts: Mapping[str, Any]) -> str | None:
-    """The createOptions, joined over their parts: a JSON object, or nothing.
+    """Check createOptions, joined from their parts: a JSON object, or nothing.
 
     Args:
-        parts: The members of the settings that hold them, in their order.
+        parts: The settings that hold them, in order.
     """
     if not parts or parts == _EMPTY:
         return None
@@ -95,7 +95,7 @@ def options_problem(parts: Mapping[str, Any]) -> str | None:
     written = ["" if part is None else part for part in parts.values()]
     if not all(isinstance(part, str) for part in written):
         is_whole = len(written) == 1 and isinstance(written[0], dict)  # JSON that is not in a string is taken too
-        return None if is_whole else "no JSON object"
+        return None if is_whole else "not a JSON object"
     problem = _json_problem("".join(written))
     if problem is None or len(keys) == 1:
         return problem
@@ -103,24 +103,24 @@ def options_problem(parts: Mapping[str, Any]) -> str | None:
     if whole is None:
         return f"{problem} with {', '.join(keys[1:])}"
     rest = ", ".join(keys[whole:])
-    return f"{problem} with {rest}, but one without: another deployment left it there"
+    return f"{problem} with {rest}, but valid without: another deployment left it there"
 
 
 def placeholder(value: str, *, is_anywhere: bool) -> bool:
-    """Whether a placeholder of a template is left in a text that holds `${`.
+    """Whether a text that contains `${` still has a placeholder of a template in it.
 
     Args:
         value: The text.
-        is_anywhere: Nothing else can be meant there. Elsewhere a shell or the module may expand it, so only what is
-            nothing but a placeholder counts.
+        is_anywhere: A placeholder anywhere counts. Without it, only one that makes up a whole value counts: a shell or
+            the module may expand others.
     """
     return is_anywhere or _WHOLE_PLACEHOLDER.search(value) is not None
 
 
 def twin_size(value: Any) -> int:
-    """The size of a section as IoT Hub counts it: keys and texts in UTF-8, 8 bytes a number, 4 a truth value.
+    """Return the size of a section as IoT Hub counts it: keys and texts in UTF-8, 8 bytes per number, 4 per boolean.
 
-    What the hub adds itself, `$metadata` and `$version`, does not count.
+    `$metadata` and `$version`, which the hub adds itself, do not count.
     """
     size, waiting = 0, [value]
     while waiting:
@@ -144,7 +144,7 @@ def _utf8(value: str) -> int:
 
 
 def _whole_parts(written: list[str]) -> int | None:
-    """How many of the parts are an object by themselves, so that the others do not belong to them."""
+    """Return how many leading parts form a JSON object, so that the others do not belong to it."""
     joined = "".join(written)
     try:
         value, end = _DECODER.raw_decode(joined, len(joined) - len(joined.lstrip()))
@@ -156,4 +156,4 @@ def _whole_parts(written: list[str]) -> int | None:
 
 def _json_problem(options: str) -> str | None:
     blank = not options.strip() or options.strip().lower() == "null"
-    return None if blank or is_object(options) else "no JSON object"
+    return None if blank or is_object(options) else "not a JSON object"

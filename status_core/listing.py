@@ -1,6 +1,6 @@
-"""What the hub's own list says of a deployment: since when there is one, and which modules it names.
+"""A deployment in the hub's own list: when it was created, and which modules it names.
 
-The list is that of `GET /configurations`. It holds device configurations too, which name no modules and are left out.
+The list is that of `GET /configurations`. Device configurations, which name no modules, are left out.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +12,7 @@ from status_core.reading import as_object, clean, integer, object_at, shown, tex
 from status_core.twin import EDGE_AGENT, IMAGE_LIMIT, NAME_LIMIT, read_twin
 
 TEXT_LIMIT: Final = 1024
-"""Characters of a target condition that are kept."""
+"""Characters of a target condition that are stored."""
 LABELS_LIMIT: Final = 20
 _DESIRED: Final = "properties.desired"
 _MODULE: Final = f"{_DESIRED}.modules."
@@ -25,18 +25,18 @@ _COUNTERS: Final = {
 }
 
 type Wanted = tuple[str | None, str | None]
-"""The image and the status that a deployment asks of a module."""
+"""The image and the status that a deployment sets for a module."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A deployment as the hub lists it. What it does not say is None.
+    """A deployment as the hub lists it. What the list lacks is None.
 
     Attributes:
-        created: When it was created: another one under the same id is another version.
-        modules: The modules that it names, with what it asks of each; system modules under their `$` names.
-        targeted: On how many devices its target condition holds; this and the next three are the hub's own counters,
-            minutes late.
+        created: When it was created. A different time under the same id means a new version.
+        modules: The modules that it names, with what it sets for each; system modules under their `$` names.
+        targeted: How many devices its target condition matches. This and the next three are the hub's own counters,
+            which lag by minutes.
     """
 
     created: datetime | None = None
@@ -50,22 +50,22 @@ class Listing:
     reported_failed: int | None = None
 
     def names(self, module: str) -> bool:
-        """Whether a module counts for it; where nobody knows what it names, each one does."""
+        """Whether a module counts for it. All do if the list does not show its modules."""
         return self.modules is None or module in self.modules
 
 
 type Listings = Mapping[str, Listing]
-"""The deployments of a hub by their ids; empty where the hub gives no list."""
+"""The deployments of a hub by id; empty if the hub gives no list."""
 
 
 NO_LIST: Final[Listings] = {}
-"""Of a hub that gives none: everything counts for each deployment."""
+"""A hub without a list: everything counts for each deployment."""
 
 
 def read_listings(items: Iterable[Any]) -> dict[str, Listing]:
-    """The deployments of the hub's answer. Total: what is no deployment is left out.
+    """Read the deployments in the hub's answer. Other entries are left out.
 
-    Of two under one id the one that was created later counts, or else the first.
+    If an id occurs twice, the deployment created later counts, else the first.
     """
     found: dict[str, Listing] = {}
     for item in items:
@@ -80,7 +80,7 @@ def read_listings(items: Iterable[Any]) -> dict[str, Listing]:
 
 
 def _is_deployment(content: Any) -> bool:
-    """Whether a content may be that of a deployment: one that cannot be read may."""
+    """Whether a content may be that of a deployment. Unreadable content may be."""
     return not isinstance(content, dict) or not content or content.get("modulesContent") is not None
 
 
@@ -99,9 +99,9 @@ def _read(item: Mapping[str, Any]) -> Listing:
 
 
 def _modules(content: Any) -> dict[str, Wanted] | None:
-    """The modules that a content names: a base has `properties.desired`, a layer a key for each module.
+    """Read the modules that a content names: a base has `properties.desired`, a layer one key per module.
 
-    None where it cannot be read. A layer that names none, but routes, has none.
+    Returns None if the content cannot be read, and an empty dict for a layer that only has routes.
     """
     modules = as_object(content).get("modulesContent")
     if not isinstance(modules, dict):

@@ -1,6 +1,6 @@
-"""What a person reads of a device and of a module: what is, what it means, what to do, and the agent's own words.
+"""Messages for people about a device or module: what is wrong, what it means, what to do, and the agent's own words.
 
-What a reason means, and what to do about it, comes from the table of reasons.
+The meaning of a reason and the advice come from the table of reasons.
 """
 
 from collections.abc import Sequence
@@ -31,19 +31,19 @@ _DEVICE: Final[dict[State, str]] = {
     State.MODULE_FAILED: "Not in their desired status{modules}.",
     State.SUCCESSFUL: "Every module is as version {version} wants it.",
 }
-_SAID_BY_THE_STATE: Final = (Reason.AS_DESIRED, Reason.SETTLING, Reason.NOT_DESIRED)
+_IMPLIED_BY_STATE: Final = (Reason.AS_DESIRED, Reason.SETTLING, Reason.NOT_DESIRED)
 _NOTHING_TO_DO: Final = (Reason.FINISHED, Reason.NOT_REPORTED)
 
 
 class Details(NamedTuple):
-    """What a device's message says beside the verdict.
+    """What a device's message contains besides the verdict.
 
     Attributes:
         modules: The modules that keep it from its state, most severe first.
-        left_alone: The modules that exited while nobody manages them.
-        findings: What is wrong in its manifest.
-        description: The agent's own words, with no secret in them.
-        now: The time, in UTC; None where it is not known.
+        left_alone: The modules that exited while nothing manages them.
+        findings: The lint findings of its manifest.
+        description: The agent's own words, with secrets blanked.
+        now: The time in UTC; None if not known.
     """
 
     modules: Sequence[Comparison]
@@ -54,7 +54,7 @@ class Details(NamedTuple):
 
 
 def device_message(twin: Twin, verdict: Verdict, details: Details) -> str:
-    """The sentences for a device."""
+    """Write the message of a device."""
     lead = _DEVICE.get(verdict.state, "")
     if verdict.state is State.PENDING and twin.last_desired_version is None:
         lead = "The device has not taken version {version}."
@@ -76,7 +76,7 @@ def device_message(twin: Twin, verdict: Verdict, details: Details) -> str:
     if leading is not None and leading.reason is verdict.reason and verdict.state is State.IN_PROGRESS:
         parts.append(retries(leading, twin.tried_since, details.now))
     if details.left_alone:
-        parts.append(f"Exited, and started by nobody while this lasts: {_name_all(details.left_alone)}.")
+        parts.append(f"Exited, and not restarted while this lasts: {_name_all(details.left_alone)}.")
     parts.append(_words(twin, verdict, details.description))
     return clean(" ".join(filter(None, parts)), MESSAGE_LIMIT)
 
@@ -91,21 +91,21 @@ def module_message(  # noqa: PLR0913 (all keyword-only but the first two: the wh
     tried_since: datetime | None,
     now: datetime | None,
 ) -> str:
-    """The sentences for a module.
+    """Write the message of a module.
 
     Args:
-        comparison: What was compared.
+        comparison: Its comparison.
         state: Its state.
         reason: Its reason.
         version: The desired version.
-        step: The failed step that is about it.
+        step: The failed step behind the reason.
         tried_since: When that step first failed.
-        now: The time, in UTC; None where it is not known.
+        now: The time in UTC; None if not known.
     """
     sentence = _sentence(comparison, state, reason, version)
-    if reason in _SAID_BY_THE_STATE:
+    if reason in _IMPLIED_BY_STATE:
         return sentence
-    if state in (ModuleState.PENDING, ModuleState.UNKNOWN):  # what to do is said of the device
+    if state in (ModuleState.PENDING, ModuleState.UNKNOWN):  # the device's message has the advice
         return f"{sentence} {reason.means}"
     parts = [sentence, reason.means]
     if state is ModuleState.WRONG_STATUS:
@@ -139,7 +139,7 @@ def _sentence(comparison: Comparison, state: ModuleState, reason: Reason, versio
 
 
 def retries(step: Step, failed_since: datetime | None, now: datetime | None) -> str:
-    """When the agent tries a failed step again; empty where it does so in its next round."""
+    """Say when the agent tries a failed step again. Empty if it does so in its next cycle."""
     if not step.is_cooled_off:
         return ""
     at = next_try(failed_since, now) if failed_since is not None and now is not None else None
@@ -172,7 +172,7 @@ def _findings(findings: Sequence[Finding]) -> str:
 
 
 def _words(twin: Twin, verdict: Verdict, description: str) -> str:
-    """The agent's own words, where they are about the version, or with the version that they are about."""
+    """Quote the agent's own words if they are about this version, or name the version that they are about."""
     description = description.strip()
     if not description or not (twin.version_taken or twin.is_fresh):
         return ""
@@ -186,7 +186,7 @@ def _words(twin: Twin, verdict: Verdict, description: str) -> str:
 
 
 def _restarts(comparison: Comparison) -> str:
-    """How often the agent started a module again, and when it does so next."""
+    """Say how often the agent restarted a module, and when it restarts it next."""
     reported = comparison.reported
     if reported is None or reported.never_started:
         return ""
@@ -210,14 +210,14 @@ def _name_all(comparisons: Sequence[Comparison]) -> str:
 
 
 def _name(comparison: Comparison) -> str:
-    """A module with its status, where that is what is wrong with it."""
+    """Name a module, with its status if that is what is wrong with it."""
     name = _quoted(comparison.name)
-    is_told = comparison.state in (ModuleState.WRONG_STATUS, ModuleState.EXTRA, ModuleState.SETTLED)
-    return f"{name} ({_status(comparison.reported, ', {}')})" if is_told else name
+    shows_status = comparison.state in (ModuleState.WRONG_STATUS, ModuleState.EXTRA, ModuleState.SETTLED)
+    return f"{name} ({_status(comparison.reported, ', {}')})" if shows_status else name
 
 
 def _status(reported: ReportedModule | None, form: str) -> str:
-    """A status, with the exit code in that form where it says something."""
+    """Write a status, with a nonzero exit code in the given form."""
     status, exit_code = _quoted(reported.runtime_status if reported else None), reported.exit_code if reported else None
     return status + form.format(f"exit code {exit_code}") if exit_code else status
 

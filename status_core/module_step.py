@@ -1,4 +1,4 @@
-"""The step of one module: from what was kept of it and what its device's twin says now to what is kept next."""
+"""Advances one module from its stored record and the new status to its next record."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,37 +21,37 @@ _OUTSTANDING: Final = (ModuleState.MISSING, ModuleState.UPDATING)
 
 @dataclass(frozen=True, slots=True)
 class ModuleStep:
-    """What is kept of a module next, and when its window ended, where it did."""
+    """A module's next record, and when its window ended if it did."""
 
     record: ModuleRecord
     ended_at: datetime | None
 
 
 def next_module(seen: Observation, announcements: Announcements, name: str) -> ModuleStep:
-    """The step of one module of the status.
+    """Advance one module of the status.
 
     Args:
-        seen: The status beside what was kept.
-        announcements: Where the module's news are added.
+        seen: The new status with the stored record.
+        announcements: Collects the module's news.
         name: The module.
     """
     kept, found = seen.kept_modules.get(name), seen.status.modules[name]
     verdict = _verdict(seen, kept, found)
     # A new desired version restarts the clocks of those modules whose own image or status changed.
-    is_asked_anew = kept is None or _asked(kept.verdict) != _asked(verdict)
-    sample = _sample(seen, kept, verdict, is_asked_anew=is_asked_anew)
+    has_new_target = kept is None or _target(kept.verdict) != _target(verdict)
+    sample = _sample(seen, kept, verdict, has_new_target=has_new_target)
     grace = seen.policy.grace(name, found.desired_image, found.grace, verdict.reason)
     clock, ended_at = seen.next_clock(kept.clock if kept is not None else None, sample, grace, verdict.reason)
     if clock.is_stuck and kept is not None:
         verdict = still_blamed(verdict, kept.verdict)
     since = kept.since if kept is not None and kept.verdict.state == verdict.state else seen.at
-    # The announced state of a module that comes later begins as settled.
+    # A module that appears later counts as announced as settled.
     news = kept.news if kept is not None else News(ModuleState.SETTLED, since)
     record = ModuleRecord(verdict, since, clock, news)
     subject = Subject(name, record, found.evidence)
     if kept is not None:
         record = _end(seen, announcements, subject, kept, ended_at=ended_at)
-    if is_asked_anew:
+    if has_new_target:
         record = replace(record, news=record.news.restart())
     if sample.input is ClockInput.UNSETTLED:
         if is_module_news(verdict.state, verdict.reason):
@@ -63,11 +63,10 @@ def next_module(seen: Observation, announcements: Announcements, name: str) -> M
 
 
 def _verdict(seen: Observation, kept: ModuleRecord | None, found: ModuleStatus) -> ModuleVerdict:
-    """What is kept of a module's status.
+    """Return the verdict to store.
 
-    "While it is missing or updating, a module keeps the reason of the last failed step that was named for it in this
-    version [...] A module for which no step ever failed and that is settling when it gets stuck is skipped, and stays
-    it while stuck."
+    While a module is missing or updating, it keeps the reason of its last failed step in this version. A module without
+    a failed step that is still `settling` when it gets stuck becomes `skipped`, and stays so while stuck.
     """
     verdict = ModuleVerdict.of(found)
     if kept is None or verdict.state not in _OUTSTANDING or verdict.reason != Reason.SETTLING:
@@ -75,27 +74,28 @@ def _verdict(seen: Observation, kept: ModuleRecord | None, found: ModuleStatus) 
     before = verified(kept.verdict)
     if not seen.is_new_version and before.state in _OUTSTANDING and before.reason != Reason.SETTLING:
         return replace(verdict, reason=before.reason, message=before.message, cause=before.cause)
-    is_still_stuck = kept.clock.is_stuck and _asked(kept.verdict) == _asked(verdict)
+    is_still_stuck = kept.clock.is_stuck and _target(kept.verdict) == _target(verdict)
     return blamed(verdict) if is_still_stuck else verdict
 
 
-def _asked(verdict: ModuleVerdict) -> tuple[str | None, str | None]:
+def _target(verdict: ModuleVerdict) -> tuple[str | None, str | None]:
     return verdict.desired_image, verdict.desired_status
 
 
-def _sample(seen: Observation, kept: ModuleRecord | None, verdict: ModuleVerdict, *, is_asked_anew: bool) -> Sample:
-    says = module_input(verdict.state, verdict.reason, seen.status.state, is_lagging=seen.is_lagging)
-    # What is told to stop, or has finished, does not come back; what was not reported before may never have left.
-    is_running = says is ClockInput.SETTLED and verdict.runtime_status == RUNNING
+def _sample(seen: Observation, kept: ModuleRecord | None, verdict: ModuleVerdict, *, has_new_target: bool) -> Sample:
+    signal = module_input(verdict.state, verdict.reason, seen.status.state, is_lagging=seen.is_lagging)
+    # A module that was stopped on purpose, or has finished, did not come back. One not reported before may never have
+    # left.
+    is_running = signal is ClockInput.SETTLED and verdict.runtime_status == RUNNING
     count, before = verdict.restart_count or 0, kept.verdict.restart_count if kept is not None else None
-    speaks_again = says is not ClockInput.NO_EVIDENCE and kept is not None and _was_silent_for_its_grace(seen, kept)
+    reports_again = signal is not ClockInput.NO_EVIDENCE and kept is not None and _was_silent_for_its_grace(seen, kept)
     return Sample(
-        says,
+        signal,
         seen.at,
         seen.now,
-        restarts=is_asked_anew or speaks_again,
+        restarts=has_new_target or reports_again,
         by_version=seen.is_new_version,
-        has_failed=(says is ClockInput.UNSETTLED and verdict.state == ModuleState.WRONG_STATUS)
+        has_failed=(signal is ClockInput.UNSETTLED and verdict.state == ModuleState.WRONG_STATUS)
         or (is_running and count > 0),
         came_back=is_running and before is not None and count > before,
         was_lagging=kept is not None and _input_before(seen, kept) is ClockInput.LAGGING,
@@ -110,10 +110,10 @@ def _end(
     *,
     ended_at: datetime | None,
 ) -> ModuleRecord:
-    """Announce that a module has recovered, and that it is settled once no clock of it runs.
+    """Announce that a module has recovered, and that it is settled once none of its clocks runs.
 
-    "A look that finds it away ends a window that was over at the `at` of that change: it tells settled [...], then
-    what it is now, in a new clock."
+    If a window had already ended when the module left again, `settled` is announced first, with the end of that window.
+    What the module is now follows, on a new clock.
     """
     record = subject.record
     is_as_kept = record.verdict.state == kept.verdict.state and not seen.is_new_version
@@ -137,15 +137,15 @@ def _is_away(seen: Observation, kept: ModuleRecord) -> bool:
 
 
 def _was_silent_for_its_grace(seen: Observation, kept: ModuleRecord) -> bool:
-    """Whether the grace period of a module went by while no report spoke of it.
+    """Whether no report covered a module for its whole grace period.
 
-    "A module of which no report spoke for its grace begins its clock anew with the first that does." The device was
-    flagged for that. A shorter silence, such as a restart of the agent, leaves a clock that ran before it alone.
+    Its clock then starts over with the first report that does: the device was flagged for the silence. After a shorter
+    silence, such as a restart of the agent, a running clock continues.
     """
     started = kept.clock.unsettled_since
     if started is None or kept.clock.is_stuck or _input_before(seen, kept) is not ClockInput.NO_EVIDENCE:
         return False
     assert seen.previous is not None  # noqa: S101 (as above)
-    # A module that is not desired keeps its state in the silence; the device does not.
+    # A module that is not desired keeps its state during the silence; the device does not.
     silent_since = seen.previous.since if kept.verdict.state == ModuleState.EXTRA else kept.since
     return max(started, silent_since) + kept.clock.grace <= seen.at

@@ -1,4 +1,4 @@
-"""What is announced of a device and its modules: each state once, and that all is well only once it has stayed so."""
+"""What is announced of a device and its modules: each state once, and success only once it has lasted."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,7 +9,7 @@ from status_core.states import ModuleState, State
 
 AS_DESIRED: Final = (ModuleState.SETTLED, State.SUCCESSFUL, State.NO_DEPLOYMENT)
 _OWN_REASON: Final = (Reason.SETTLING, Reason.SKIPPED, Reason.NOT_DESIRED, Reason.AGENT_UPDATING)
-"""Reasons that the comparison gives, or the app: the agent named no step."""
+"""Reasons from the comparison or the app, not from a failed step that the agent named."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,36 +19,36 @@ class News:
     Attributes:
         state: The state of the last transition.
         since: When that state began.
-        told: The states announced since all was well, or since the version; and reasons that only a person can change.
+        announced: States announced since the last success or new version, and reasons that only a person can fix.
     """
 
     state: str
     since: datetime
-    told: tuple[str, ...] = ()
+    announced: tuple[str, ...] = ()
 
     @property
     def is_as_desired(self) -> bool:
-        """Whether the last transition said that all is well."""
+        """Whether the last transition announced success."""
         return self.state in AS_DESIRED
 
     def is_new(self, state: str, reason: str) -> bool:
-        """Whether something that is not as desired is news: its state for the first time, or a hopeless reason."""
-        return state not in self.told or (_is_hopeless(reason) and not any(map(_is_hopeless, self.told)))
+        """Whether a failure is news: its state for the first time, or its first hopeless reason."""
+        return state not in self.announced or (_is_hopeless(reason) and not any(map(_is_hopeless, self.announced)))
 
-    def tell(self, state: str, reason: str, since: datetime) -> "News":
-        """The news once a state is announced."""
+    def announce(self, state: str, reason: str, since: datetime) -> "News":
+        """Return the news after announcing a state."""
         if state in AS_DESIRED:
             return News(state, since)
         added = (state, reason) if _is_hopeless(reason) else (state,)
-        return News(state, since, tuple(dict.fromkeys((*self.told, *added))))
+        return News(state, since, tuple(dict.fromkeys((*self.announced, *added))))
 
     def restart(self) -> "News":
-        """The news once a new version asks something else."""
-        return replace(self, told=())
+        """Return the news after a new version has changed what is desired."""
+        return replace(self, announced=())
 
 
 def is_module_news(state: str, reason: str) -> bool:
-    """Whether a module that is not as desired is news by itself, and not only once it is stuck."""
+    """Whether a module's failure is news by itself, before it is stuck."""
     if state == ModuleState.WRONG_STATUS:
         return True
     return state in (ModuleState.MISSING, ModuleState.UPDATING, ModuleState.EXTRA) and reason not in _OWN_REASON

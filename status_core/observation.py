@@ -1,4 +1,4 @@
-"""A status beside what was kept of the device: what the step of each of its modules, and its own, have in common."""
+"""A status together with the stored record of the device, for the steps of its modules and its own."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,8 +16,8 @@ class Observation:
     """One status of a device.
 
     Attributes:
-        previous: What was kept; None at the first status of a device.
-        status: What the twin says now.
+        previous: The stored record; None for the first status of a device.
+        status: The new status.
         at: Hub time of the change, never before that of the last transition.
         now: Until when the status is known to hold.
         policy: Grace periods and windows.
@@ -31,21 +31,21 @@ class Observation:
 
     @property
     def kept_modules(self) -> Mapping[str, ModuleRecord]:
-        """What was kept of the modules."""
+        """The stored records of the modules."""
         return self.previous.modules if self.previous is not None else {}
 
     @property
     def is_new_version(self) -> bool:
-        """Whether the desired version is another than the one before."""
+        """Whether the desired version differs from the stored one."""
         previous = self.previous
         return previous is None or previous.verdict.desired_version != self.status.desired_version
 
     @property
     def lags_until(self) -> datetime | None:
-        """Until when what the report shows as not desired does not count; None where it counts.
+        """Until when failures in the report do not count; None if they count.
 
-        A lagging report shows what ran before the plan. The next report, 5 s later, is true, and does not come where
-        nothing differs: so the mark ends after `STABLE_AFTER`. A report from a time far ahead does not lag.
+        A lagging report shows what ran before the plan. The next report, 5 s later, is accurate, but it does not come
+        if nothing differs. So the lag ends after `STABLE_AFTER`. A report from far in the future does not lag.
         """
         reported, longest = self.status.reported_at, self.policy.stable_after
         if not self.status.is_lagging or reported is None or abs(self.now - reported) >= longest:
@@ -60,13 +60,13 @@ class Observation:
     def next_clock(
         self, kept: Clock | None, sample: Sample, grace: tuple[timedelta, str], reason: str
     ) -> tuple[Clock, datetime | None]:
-        """The clock of a module or of the device, and when its window ended, where it did.
+        """Advance the clock of a module or of the device. Returns the clock, and when its window ended if it did.
 
         Args:
-            kept: The clock as it was kept; None where there was none.
-            sample: What the status says to it.
-            grace: The grace period, and where it comes from.
-            reason: Why it is what it is.
+            kept: The stored clock; None if there is none.
+            sample: The new sample.
+            grace: The grace period and its source.
+            reason: The present reason.
         """
         period, source = grace
         clock = Clock(period, source) if kept is None else replace(kept, grace=period, grace_source=source)

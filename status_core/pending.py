@@ -1,4 +1,4 @@
-"""Why a device has not taken the version, and what a code 500 is about: the first cause that is known."""
+"""Why a device has not taken the version, and what a code 500 is about: the first known cause."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -14,12 +14,12 @@ from status_core.status import Evidence
 from status_core.twin import EDGE_AGENT, Twin
 
 DISCONNECTED: Final = "Disconnected"
-"""IoT Hub's word for a device that is not connected; it comes minutes late at most."""
+"""IoT Hub's word for a device that is not connected. It lags by minutes at most."""
 
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """A reason, the values that were compared for it, and what a code 500 says where it is about the version."""
+    """A reason, the values compared for it, and the explanation of a code 500 that is about the version."""
 
     reason: Reason
     evidence: tuple[Evidence, ...] = ()
@@ -27,9 +27,9 @@ class Why:
 
 
 def why_not_taken(twin: Twin, comparisons: Comparisons) -> Why:
-    """What is known of a device that has not taken the version: the first that fits.
+    """Return the first known cause of a device that has not taken the version.
 
-    A report from before the version says nothing about it.
+    A report from before the version is no evidence about it.
     """
     if twin.is_regressed:
         return Why(Reason.VERSION_REGRESSED)
@@ -45,9 +45,9 @@ def why_not_taken(twin: Twin, comparisons: Comparisons) -> Why:
 
 
 def why_stopped(twin: Twin, comparisons: Comparisons) -> Reason:
-    """Why the agent said that it stops: it does so too where it is replaced by another image.
+    """Return why the agent stopped. It also stops to be replaced by another image.
 
-    Not where it stopped before the version came.
+    An agent that stopped before the version arrived is not being replaced.
     """
     agent = comparisons.get(EDGE_AGENT)
     if agent is None or agent.state is not ModuleState.UPDATING:
@@ -56,21 +56,21 @@ def why_stopped(twin: Twin, comparisons: Comparisons) -> Reason:
 
 
 def explain_failure(twin: Twin, comparisons: Comparisons, *, image_outstanding: bool) -> Explanation:
-    """What the description of a code 500 says."""
+    """Explain the description of a code 500."""
     images = {module.image for section in (twin.desired, twin.reported) for module in section.values() if module.image}
     description = twin.description[:DESCRIPTION_LIMIT]
     return explain(description, image_outstanding=image_outstanding, modules=comparisons, images=images)
 
 
 def reason_of_failure(twin: Twin, explanation: Explanation) -> Reason:
-    """The reason of a code 500. A wiped list of modules says more than its text, but for the one that wipes it."""
+    """Return the reason of a code 500. A wiped list of modules outranks the text, except the text that explains it."""
     if runtime_wiped(twin) and explanation.reason is not Reason.STATUS_UNREADABLE:
         return Reason.RUNTIME_UNREACHABLE
     return explanation.reason
 
 
 def runtime_wiped(twin: Twin) -> bool:
-    """The agent could not list the containers: it nulls every module and reports itself as type `Unknown`.
+    """Whether the agent could not list the containers: it then nulls every module and reports itself as type `Unknown`.
 
     The modules may well be running (IoTHub/reporters/IoTHubReporter.cs).
     """
@@ -81,7 +81,7 @@ def runtime_wiped(twin: Twin) -> bool:
 
 
 def _answer(twin: Twin, comparisons: Comparisons) -> Why | None:
-    """What the agent said after the version came, where that is about it."""
+    """Return what the agent said about the version after it arrived."""
     evidence = (code_evidence(twin), fresh_evidence(twin))
     if twin.code == CONFIG_EMPTY_ERROR:
         return Why(Reason.EMPTY_REPORTED, evidence)

@@ -1,7 +1,7 @@
-"""What IoT Hub's own system metrics say of a device: they look at no module and no image.
+"""How IoT Hub's own system metrics count a device. They look at no module and no image.
 
-The queries behind appliedCount, reportedSuccessfulCount and reportedFailedCount are in
-azure-iot-cli-extension (test_config_modules_show.json).
+The queries behind appliedCount, reportedSuccessfulCount and reportedFailedCount are in azure-iot-cli-extension
+(test_config_modules_show.json).
 """
 
 from status_core.states import Portal
@@ -9,7 +9,7 @@ from status_core.twin import Twin
 
 
 def portal_count(twin: Twin) -> Portal | None:
-    """The furthest counter that counts the device; None where no configuration is Applied."""
+    """Return the furthest counter that counts the device; None if no configuration is Applied."""
     if not twin.applied:
         return None
     if not twin.version_taken or twin.raw_code is None:

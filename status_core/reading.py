@@ -1,4 +1,4 @@
-"""Total readers of JSON: any value in any place gives an answer, never an exception."""
+"""Total readers of JSON: they accept any value and never raise."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import Any, Final
 from status_core.blanking import blank_keys
 
 EARLIEST: Final = 1970
-"""The first year that a table column, or a clock, can be expected to hold."""
+"""The first year that table columns and clocks must support."""
 LARGEST: Final = 2**63 - 1
 """The largest number that a table column holds."""
 TEXT_LIMIT: Final = 256
@@ -18,40 +18,40 @@ _NEVER: Final = "0001-01-01T"
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 type Scalar = str | int | float | bool | None
-"""A JSON value without parts."""
+"""A JSON value that is not an object or array."""
 
 
 def as_object(value: Any) -> Mapping[str, Any]:
-    """The value where it is a JSON object, else an empty one."""
+    """Return a JSON object, or an empty one for any other value."""
     return value if isinstance(value, dict) else _NOTHING
 
 
 def object_at(value: Any, *path: str) -> Mapping[str, Any]:
-    """The JSON object at a path, or an empty one where there is none."""
+    """Return the JSON object at a path, or an empty one if there is none."""
     for key in path:
         value = value.get(key) if isinstance(value, dict) else None
     return value if isinstance(value, dict) else _NOTHING
 
 
 def text(value: Any) -> str | None:
-    """The value where it is a string."""
+    """Return the value if it is a string."""
     return value if isinstance(value, str) else None
 
 
 def integer(value: Any) -> int | None:
-    """The value where it is a whole number that a column can hold. `true` is none; `11.0` is 11, as in JSON."""
+    """Return a whole number that a column can hold. `true` is not a number; `11.0` is 11, as in JSON."""
     if isinstance(value, bool) or not isinstance(value, _NUMBER) or not abs(value) <= LARGEST:
         return None
     return int(value) if value == int(value) else None
 
 
 def word(value: Any) -> str | None:
-    """A status word, folded: agents read them without regard to case (Newtonsoft's StringEnumConverter)."""
+    """Return a status word in lower case: agents ignore its case (Newtonsoft's StringEnumConverter)."""
     return value.strip().lower() if isinstance(value, str) else None
 
 
 def timestamp(value: Any) -> datetime | None:
-    """An ISO 8601 time in UTC, cut to microseconds. The hub's "never" (year 1) is none, nor is any before computers."""
+    """Parse an ISO 8601 time as UTC, to the microsecond. Returns None for "never" (year 1) and before 1970."""
     if not isinstance(value, str) or value.startswith(_NEVER):
         return None
     try:
@@ -64,12 +64,12 @@ def timestamp(value: Any) -> datetime | None:
 
 
 def is_never(value: Any) -> bool:
-    """Whether a time is the one that means "never", in the year 1; an absent one says nothing."""
+    """Whether a time is the hub's "never", in the year 1. An absent time is not."""
     return isinstance(value, str) and value.startswith(_NEVER)
 
 
 def clean(value: str, limit: int) -> str:
-    """A string that any row, log or terminal can hold: one line, no control characters, at most `limit` long."""
+    """Make a string safe for any row, log or terminal: one line, no control characters, at most `limit` long."""
     if len(value) <= limit and value.isprintable():
         return value
     kept = value[: limit + 1]
@@ -79,20 +79,20 @@ def clean(value: str, limit: int) -> str:
 
 
 def shown(value: str, limit: int) -> str:
-    """A string of a twin as a status keeps it: clean, and without what looks like a key."""
-    # Most are names without any of what a key has.
+    """Clean a string of a twin for a status, and blank anything that looks like a key."""
+    # Most strings are names without any sign of a key.
     if len(value) <= limit and "=" not in value and "@" not in value and "eyJ" not in value and value.isprintable():
         return value
     return clean(blank_keys(value), limit)
 
 
 def scalar(value: Any) -> Scalar:
-    """A value as evidence shows it: an object or a list by its kind alone, and what looks like a key blanked."""
+    """Return a value as evidence shows it: objects and arrays by kind only, and keys blanked."""
     if isinstance(value, str):
         return shown(value, TEXT_LIMIT)
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, _NUMBER):
-        # NaN and infinity are no JSON, and nothing holds a number of a thousand digits.
+        # NaN and infinity are not JSON, and no column holds a number of a thousand digits.
         return value if abs(value) <= LARGEST else "<number>"
     return "<object>" if isinstance(value, dict) else "<array>"

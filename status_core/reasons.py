@@ -1,6 +1,6 @@
-"""Why a device or a module is in its state: a closed set, documented in docs/states.md.
+"""Reasons for the state of a device or module: a closed set, documented in docs/states.md.
 
-This is the one table of reasons. Messages, the command explain, and docs/states.md take their words from it.
+This is the only table of reasons. Messages, the `explain` command and docs/states.md take their texts from it.
 """
 
 from enum import StrEnum
@@ -8,16 +8,16 @@ from typing import Final, Self
 
 
 class Reason(StrEnum):
-    """One word for the cause of a state, what it means, and what to do about it.
+    """A one-word cause of a state, with its meaning and advice.
 
-    The order is the order of rank: of several reasons that keep a device from its state, the first in this list is
-    the device's.
+    The members are in order of rank: if several reasons keep a device from its state, the device gets the first in this
+    list.
 
     Attributes:
-        means: What it means, in a sentence.
-        advice: What to do, in a sentence.
-        is_hopeless: Whether only a person can change it: neither time nor the agent's next try does.
-        rank: Its place in the list; the smaller, the more severe.
+        means: What it means, in one sentence.
+        advice: What to do, in one sentence.
+        is_hopeless: Whether only a person can fix it: neither time nor the agent's retries will.
+        rank: Its place in the list; smaller is more severe.
     """
 
     means: str
@@ -26,7 +26,7 @@ class Reason(StrEnum):
     rank: int
 
     def __new__(cls, word: str, means: str, advice: str, is_hopeless: bool = False) -> Self:
-        """A member of one row of the table."""
+        """Create a member from one row of the table."""
         member = str.__new__(cls, word)
         member._value_ = word
         member.means, member.advice, member.is_hopeless = means, advice, is_hopeless
@@ -58,13 +58,13 @@ class Reason(StrEnum):
     )
     EMPTY_REPORTED = (
         "empty_reported",
-        "The agent is there and calls the deployment empty (code 417), though it holds modules.",
+        "The agent is running but calls the deployment empty (code 417), although it holds modules.",
         "Wait for the next report; if it stays, restart edgeAgent.",
     )
     REJECTED_BEFORE = (
         "rejected_before",
-        "The last answer of the agent rejected an earlier version, and an equal answer about this one would not show.",
-        "Check the manifest: it may be rejected too. A manifest that is right is taken within a minute.",
+        "The agent's last answer rejected an earlier version, and the same answer about this one would not show.",
+        "Check the manifest: it may be rejected too. A correct manifest is taken within a minute.",
     )
 
     # The device has not taken the version, or its agent is gone
@@ -75,7 +75,7 @@ class Reason(StrEnum):
     )
     AGENT_STOPPED = (
         "agent_stopped",
-        "The agent said that it stops (code 406), so what runs on the device is not known.",
+        "The agent said that it is stopping (code 406), so what runs on the device is not known.",
         "Wait if the device or its runtime is being updated; otherwise start iotedge on the device.",
     )
     NEVER_REPORTED = (
@@ -122,7 +122,7 @@ class Reason(StrEnum):
     WRONG_PLATFORM = (
         "wrong_platform",
         "The image is not built for the architecture or the operating system of the device.",
-        "Build the image for this platform, or deploy the one that is.",
+        "Build the image for this platform, or deploy one that is.",
         True,
     )
     DISK_FULL = (
@@ -149,8 +149,8 @@ class Reason(StrEnum):
     )
     MOUNT_INVALID = (
         "mount_invalid",
-        "A path or volume that the module mounts is not there, or cannot be mounted like this.",
-        "Correct the binds and mounts in the createOptions, or make the path on the device.",
+        "A path or volume that the module mounts is not there, or cannot be mounted this way.",
+        "Correct the binds and mounts in the createOptions, or create the path on the device.",
         True,
     )
     NETWORK_CONFLICT = (
@@ -180,7 +180,7 @@ class Reason(StrEnum):
     )
     RUNTIME_BUSY = (
         "runtime_busy",
-        "The container runtime has too much to do to take another request.",
+        "The container runtime is too busy to take another request.",
         "Wait for the next try; if it gets stuck, look at the load of the device.",
     )
     PULL_TIMED_OUT = (
@@ -195,7 +195,7 @@ class Reason(StrEnum):
     )
     PLAN_FAILED = (
         "plan_failed",
-        "A step failed with words that are not known here.",
+        "A step failed, and the agent's words are not known here.",
         "Read the agent's words, and its logs.",
     )
     STOP_FAILED = (
@@ -215,41 +215,41 @@ class Reason(StrEnum):
     )
     SETTLING = (
         "settling",
-        "The agent reports success beside what ran before, as it does in the first report after every plan.",
+        "The agent reports success next to what ran before, as in the first report after every plan.",
         "Wait for the next report; if it gets stuck, the agent skipped a module: read its logs.",
     )
     SKIPPED = (
         "skipped",
-        "The agent reports success and leaves the module out, usually since it could not obtain its identity.",
+        "The agent reports success but left the module out, usually because it could not get the module's identity.",
         "Restart iotedge on the device; the agent's logs name the module.",
     )
     AGENT_NOT_UPDATED = (
         "agent_not_updated",
-        "The agent should have replaced itself by its new image, and has not.",
+        "The agent should have replaced itself with its new image, and has not.",
         "Check that the device can pull the image, and read the agent's logs.",
     )
     AGENT_UPDATING = (
         "agent_updating",
-        "The agent is replacing itself by its new image.",
+        "The agent is replacing itself with its new image.",
         "Wait until the new agent reports.",
     )
 
     # A module that is not in its desired status
     GAVE_UP = (
         "gave_up",
-        "The agent has given the module up after 20 restarts and does not start it again.",
+        "The agent gave up on the module after 20 restarts and will not start it again.",
         "Read its logs; then restart it on the device, or deploy a version that changes it.",
         True,
     )
     UNMANAGED = (
         "unmanaged",
-        "The module has exited, and without a valid deployment nobody starts it again.",
+        "The module has exited, and without a valid deployment nothing starts it again.",
         "Give the device a deployment that its agent accepts, or start the module by hand.",
     )
     NEVER_STARTED = (
         "never_started",
-        "The container was created and has never been started.",
-        "Read the agent's logs: it says there why a start fails.",
+        "The container was created but never started.",
+        "Read the agent's logs: they say why a start fails.",
     )
     BACKOFF = (
         "backoff",
@@ -273,12 +273,12 @@ class Reason(StrEnum):
     )
     STILL_RUNNING = (
         "still_running",
-        "The module should be stopped and still runs.",
+        "The module should be stopped but still runs.",
         "Wait; if it gets stuck, read the logs of the agent.",
     )
     STATUS_UNKNOWN = (
         "status_unknown",
-        "The status of the module is unknown, or no word that an agent reports.",
+        "The status of the module is unknown, or a word that no agent reports.",
         "Look at the module on the device.",
     )
 
@@ -295,12 +295,12 @@ class Reason(StrEnum):
     )
     FINISHED = (
         "finished",
-        "The module runs once, and has ended well.",
+        "The module runs once, and has finished successfully.",
         "Do nothing.",
     )
     AS_DESIRED = (
         "as_desired",
-        "Image and status are the desired ones.",
+        "Image and status are as desired.",
         "Do nothing.",
     )
 
@@ -312,16 +312,16 @@ class Reason(StrEnum):
 
 
 UNVERIFIED: Final = "_unverified"
-"""Ends the reason of what was flagged as stuck while IoT Hub did not answer, until a look can be taken."""
+"""Suffix of the reason of something flagged as stuck while IoT Hub did not answer. The next read removes it."""
 
 
 def known_reason(word: str) -> Reason | None:
-    """The reason that a row names, without `UNVERIFIED`; None where this release does not know it."""
+    """Return the reason stored in a row, without `UNVERIFIED`; None if this release does not know it."""
     return _BY_WORD.get(word.removesuffix(UNVERIFIED))
 
 
 def is_unverified(reason: str) -> bool:
-    """Whether a reason is of a flag that was set without a look."""
+    """Whether a reason belongs to a flag that was set without reading the twin."""
     return reason.endswith(UNVERIFIED)
 
 

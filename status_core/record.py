@@ -1,4 +1,4 @@
-"""What is kept of a device between two looks at its twin: a verdict, since when, a clock, and what was announced."""
+"""The stored state of a device between two samples of its twin: verdict, clock, and what was announced."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -18,7 +18,7 @@ _WITHOUT_A_DEADLINE: Final = (ClockInput.NO_EVIDENCE, ClockInput.LAGGING)
 
 @dataclass(frozen=True, slots=True)
 class ModuleVerdict:
-    """What is kept of a module's status. States and reasons are plain words: an older release may have kept others."""
+    """The stored part of a module's status. States and reasons are plain strings: releases may differ."""
 
     state: str
     reason: str
@@ -36,13 +36,13 @@ class ModuleVerdict:
 
     @classmethod
     def of(cls, status: ModuleStatus) -> Self:
-        """Keep what a status says."""
+        """Take the stored part of a status."""
         return cls(**_kept(cls, status))
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceVerdict:
-    """What is kept of a device's status, but for its modules."""
+    """The stored part of a device's status, without its modules."""
 
     state: str
     reason: str
@@ -66,17 +66,17 @@ class DeviceVerdict:
 
     @classmethod
     def of(cls, status: DeploymentStatus) -> Self:
-        """Keep what a status says."""
+        """Take the stored part of a status."""
         return cls(**_kept(cls, status))
 
 
 def restart_count(verdict: ModuleVerdict | DeviceVerdict) -> int | None:
-    """How often the agent restarted a module; None of a device."""
+    """Return how often the agent restarted a module; None for a device."""
     return verdict.restart_count if isinstance(verdict, ModuleVerdict) else None
 
 
 def image_hash(verdict: ModuleVerdict | DeviceVerdict) -> str | None:
-    """The digest of the image that a module reports; None of a device."""
+    """Return the digest of the image that a module reports; None for a device."""
     return verdict.image_hash if isinstance(verdict, ModuleVerdict) else None
 
 
@@ -87,11 +87,11 @@ def _kept(kind: type[ModuleVerdict | DeviceVerdict], status: ModuleStatus | Depl
 
 @dataclass(frozen=True, slots=True)
 class ModuleRecord:
-    """The kept state of one module.
+    """The stored record of one module.
 
     Attributes:
         since: When the state began.
-        news: What was announced of it.
+        news: What was announced of the module.
     """
 
     verdict: ModuleVerdict
@@ -102,16 +102,16 @@ class ModuleRecord:
 
 @dataclass(frozen=True, slots=True)
 class DeviceRecord:
-    """The kept state of one device. The device's own clock is that of `$edgeAgent`.
+    """The stored record of one device. The device's own clock is that of `$edgeAgent`.
 
     Attributes:
         since: When the state began.
         news: What was announced of the device itself.
-        sequence: Number of the device's last transition; they count from 1 without a gap.
-        at: Hub time of the last change or transition, never before that of an earlier one.
-        observed: Until when the twin that this record comes from is known to hold: when it was read.
-        credited: Since when each of its deployments is credited, in their order; empty where a release before kept it.
-        lags_until: Until when something is not counted that a lagging report shows; None where it shows nothing.
+        sequence: Number of the device's last transition. Transitions count from 1 without gaps.
+        at: Hub time of the last change or transition; it never runs back.
+        observed: Until when the twin behind this record is known to hold: when it was read.
+        credited: Since when each of its deployments is applied, in their order; empty if a previous release stored it.
+        lags_until: Until when failures in a lagging report do not count; None if there are none.
     """
 
     verdict: DeviceVerdict
@@ -126,24 +126,24 @@ class DeviceRecord:
     credited: tuple[datetime, ...] = ()
 
     def credited_since(self, deployment: str) -> datetime | None:
-        """Since when a deployment is credited; None where that is not known, or it is not."""
+        """Return since when a deployment is applied; None if it is not, or that is not known."""
         return dict(zip(self.verdict.deployments, self.credited, strict=False)).get(deployment)
 
     @property
     def is_lagging(self) -> bool:
-        """Whether the state of the device is what a lagging report shows."""
+        """Whether the state of the device comes from a lagging report."""
         return self.lags_until is not None and self.verdict.state in CAN_LAG
 
     def input_of(self, module: ModuleRecord) -> ClockInput:
-        """What the kept state of a module says to its clock."""
+        """Return what the stored state of a module means for its clock."""
         verdict, is_lagging = module.verdict, self.lags_until is not None
         return module_input(verdict.state, verdict.reason, self.verdict.state, is_lagging=is_lagging)
 
     def due(self, policy: GracePolicy) -> datetime | None:
-        """When the device needs a look though nothing may have changed; None where it needs none.
+        """When the device must be read again even without a change; None if it need not be.
 
-        What was flagged without a look stays due until a look can be taken. What a lagging report shows has no deadline
-        before the mark ends.
+        Something flagged without a read stays due until the twin can be read. What a lagging report shows has no
+        deadline before the lag ends.
         """
         parts: list[ModuleRecord | DeviceRecord] = [] if self.is_lagging else [self]
         parts += (module for module in self.modules.values() if self.input_of(module) not in _WITHOUT_A_DEADLINE)

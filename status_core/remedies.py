@@ -1,7 +1,7 @@
-"""What the table of reasons advises, as steps with the commands that exist for them.
+"""Turns the advice of the table of reasons into steps, with the commands for them.
 
-`{device}`, `{module}` and `{image}` are filled in and quoted for a shell; `{container}` is the module as the device
-names it. HUB is the reader's own. Commands of `iotedge` and `docker` run on the device, those of `az` anywhere.
+`{device}`, `{module}` and `{image}` are filled in, quoted for a shell. `{container}` is the module's name on the
+device. HUB is for the reader to replace. Commands of `iotedge` and `docker` run on the device, those of `az` anywhere.
 """
 
 import shlex
@@ -34,8 +34,8 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
     Reason.CONFIG_REJECTED: (
         f"Read what the agent was sent: `{_TWIN}`",
         f"{_LINT}, with that twin or the deployment's manifest.",
-        "Look for a module without `status`, a `type` that is not docker, or an image name that is none.",
-        "Look for createOptions that are no JSON once all layers are laid over each other.",
+        "Look for a module without `status`, a `type` that is not docker, or an invalid image name.",
+        "Look for createOptions that are not JSON once all layers are merged.",
         _CORRECT,
     ),
     Reason.SCHEMA_VERSION_REJECTED: (
@@ -56,7 +56,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
     Reason.NEVER_REPORTED: (
         f"See whether it ever connected (`lastActivityTime`): `{_DEVICE}`",
         _SERVICES,
-        f"{_CHECK}; it tells a wrong provisioning, a clock that is wrong, and blocked ports.",
+        f"{_CHECK}; it finds wrong provisioning, a wrong clock, and blocked ports.",
     ),
     Reason.DEVICE_DISCONNECTED: (
         _IS_CONNECTED,
@@ -91,7 +91,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
     ),
     Reason.WRONG_PLATFORM: (
         "See for which platforms the image is built: `docker manifest inspect {image}`",
-        "Build it for the platform of the device too, or deploy the one that is.",
+        "Build it for the platform of the device too, or deploy one that is.",
         _CORRECT,
     ),
     Reason.DISK_FULL: (
@@ -105,7 +105,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
         "See whether the registry is up: other devices would fail with the same cause.",
     ),
     Reason.PULL_FAILED: (
-        f"{_RUNTIME_LOGS}; the agent of today reports only that the pull failed.",
+        f"{_RUNTIME_LOGS}; current agents report only that the pull failed.",
         _TRY_PULL,
         "Check the name and the tag of the image in its registry, and the registry's credentials: {image}",
     ),
@@ -116,7 +116,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
     Reason.MOUNT_INVALID: (
         "Compare Binds and Mounts in the createOptions of {module} with what is on the device.",
         "See what the engine says: `sudo docker inspect {container}`",
-        "Make the path on the device, or correct the createOptions; a file is no directory.",
+        "Create the path on the device, or correct the createOptions; a file is not a directory.",
         _CORRECT,
     ),
     Reason.NETWORK_CONFLICT: (
@@ -132,7 +132,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
     Reason.STOP_FAILED: (_WAIT, "Remove the container, on the device: `sudo docker rm --force {container}`"),
     Reason.CREATE_FAILED: (
         _RUNTIME_LOGS,
-        "Check the createOptions of {module}: names of volumes and networks, devices, memory that is not there.",
+        "Check the createOptions of {module}: names of volumes and networks, devices, memory that the device lacks.",
     ),
     Reason.UPDATE_FAILED: (
         _RUNTIME_LOGS,
@@ -154,7 +154,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
     ),
     Reason.PULL_TIMED_OUT: (
         _WAIT,
-        "See how fast the pull is, on the device: `sudo docker pull {image}`",
+        "See how fast a pull is, on the device: `sudo docker pull {image}`",
         "If it is right and slow: give the module the label `deployment-status.grace` with a longer time.",
     ),
     Reason.STEP_TIMED_OUT: (
@@ -163,7 +163,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
         _AGENT_LOGS,
     ),
     Reason.PLAN_FAILED: ("Read the agent's own words in the message.", _AGENT_LOGS),
-    Reason.RETRYING: (_WAIT, "Update the agent: from 1.0.10 on it tells why it tries again.", _AGENT_LOGS),
+    Reason.RETRYING: (_WAIT, "Update the agent: from 1.0.10 on it says why it tries again.", _AGENT_LOGS),
     Reason.STATUS_MISSING: (_WAIT, _RESTART_AGENT),
     Reason.SKIPPED: (
         f"{_AGENT_LOGS}, and look for the module's name and for its identity.",
@@ -183,11 +183,11 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
     ),
     Reason.GAVE_UP: (
         _MODULE_LOGS,
-        "Start it again, on the device: `sudo iotedge restart {container}`; the agent then counts from nothing.",
+        "Start it again, on the device: `sudo iotedge restart {container}`; the agent then counts from zero.",
         "Or deploy a version that changes it: that makes the agent try again too.",
     ),
     Reason.UNMANAGED: (
-        "Give the device a deployment that its agent accepts; until then nobody starts what exits.",
+        "Give the device a deployment that its agent accepts; until then nothing restarts what exits.",
         "Start the module by hand, on the device: `sudo iotedge restart {container}`",
     ),
     Reason.NEVER_STARTED: (
@@ -197,7 +197,7 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
     ),
     Reason.BACKOFF: (
         _MODULE_LOGS,
-        "Exit code 137 may be memory that ran out (`OOMKilled`): `sudo docker inspect {container}`",
+        "Exit code 137 may mean out of memory (`OOMKilled`): `sudo docker inspect {container}`",
         "If the module is right, what it needs may be missing: its environment, a mount, a server.",
     ),
     Reason.EXITED: (
@@ -224,13 +224,13 @@ REMEDIES: Final[Mapping[Reason, tuple[str, ...]]] = {
 
 
 def steps(reason: str, device_id: str, module: str, image: str | None) -> list[str]:
-    """What a person can do, step by step.
+    """List what a person can do, step by step.
 
     Args:
-        reason: A reason, also one that ends with `_unverified`, or that this release does not know.
+        reason: A reason, which may end with `_unverified` or be unknown to this release.
         device_id: The device.
-        module: The module that it is about, or a word in its place.
-        image: The image that it should have; None where that is not known.
+        module: The module concerned, or a placeholder.
+        image: Its desired image; None if not known.
     """
     known = known_reason(reason)
     if known is None:
@@ -241,5 +241,5 @@ def steps(reason: str, device_id: str, module: str, image: str | None) -> list[s
         "container": shlex.quote(module.removeprefix("$")),
         "image": shlex.quote(image) if image else "IMAGE",
     }
-    first = ["The hub did not answer at the last look: check the app's own access to it."]
+    first = ["The hub did not answer at the last read: check the app's own access to it."]
     return (first if is_unverified(reason) else []) + [step.format_map(values) for step in REMEDIES[known]]

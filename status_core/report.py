@@ -1,4 +1,4 @@
-"""A fleet for people: a paragraph a device, and at the end what they have in common."""
+"""A report on a fleet for people: a paragraph per device, and a summary of common causes."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -12,16 +12,16 @@ from status_core.states import ModuleState, State
 from status_core.status import DeploymentStatus, ModuleStatus
 from status_core.twin import NAME_LIMIT
 
-_SAID_OF_THE_DEVICE = (ModuleState.PENDING, ModuleState.UNKNOWN)
+_SHOWN_ON_DEVICE = (ModuleState.PENDING, ModuleState.UNKNOWN)
 _NAMED_DEVICES = 3
 
 
 def paragraph(status: DeploymentStatus, now: datetime) -> Iterator[str]:
-    """The lines of one device.
+    """Yield the lines of one device.
 
     Args:
-        status: What was judged.
-        now: The time, in UTC.
+        status: The verdict.
+        now: The time in UTC.
     """
     reason = "" if status.state is State.SUCCESSFUL else f" ({status.reason})"
     flags = f" [{', '.join(status.flags)}]" if status.flags else ""
@@ -32,15 +32,15 @@ def paragraph(status: DeploymentStatus, now: datetime) -> Iterator[str]:
         restarts = restarts_in_words(module.restart_count, module.last_exit, now)
         if module.state is ModuleState.SETTLED and module.restart_count:
             yield f"  {name}: settled, {restarts or f'restarts: {module.restart_count}'}"
-        elif module.state is not ModuleState.SETTLED and module.state not in _SAID_OF_THE_DEVICE:
+        elif module.state is not ModuleState.SETTLED and module.state not in _SHOWN_ON_DEVICE:
             yield f"  {name}: {module.state} ({module.reason}){f', {restarts}' if _has_exited(module) else ''}"
-            if module.cause is None or module.cause != status.cause:  # else the device's message has it all
+            if module.cause is None or module.cause != status.cause:  # else the device's message covers it
                 yield f"    {module.message}"
     yield from (f"  lint: {finding}" for finding in status.lint)
 
 
 class Summary:
-    """What the devices of a fleet have in common."""
+    """Counts the states and causes of a fleet."""
 
     def __init__(self) -> None:
         self._states = Counter[State]()
@@ -54,7 +54,7 @@ class Summary:
             self._devices[cause].append(_name(status))
 
     def lines(self) -> Iterator[str]:
-        """The counts of states, then each cause with its devices, that of the most devices first."""
+        """Yield the counts of states, then each cause with its devices, most devices first."""
         counts = ", ".join(f"{count} {state}" for state, count in self._states.most_common())
         yield f"{_devices(self._states.total())}: {counts}"
         for cause, names in sorted(self._devices.items(), key=lambda item: (-len(item[1]), str(item[0]))):

@@ -1,25 +1,24 @@
-"""When the agent starts a module again, and when it tries a failed step again.
+"""When the agent restarts a module, and when it retries a failed step.
 
-A module that exits is started again after 10 s x 2^n, at most 300 s, and given up after 20 restarts
-(Core/RestartPolicyManager.cs, appsettings_agent.json). A pull, a creation or an update that failed waits 10 s x 2^n
-without a cap, and is tried again at once by a new version or by a new process of the agent
-(planrunner/OrdererdRetryPlanRunner.cs).
+A module that exits is restarted after 10 s x 2^n, at most 300 s, and given up after 20 restarts
+(Core/RestartPolicyManager.cs, appsettings_agent.json). A failed pull, create or update is retried after 10 s x 2^n
+without a cap, or at once by a new version or a new process of the agent (planrunner/OrdererdRetryPlanRunner.cs).
 """
 
 from datetime import datetime, timedelta
 from typing import Final
 
 MOST_RESTARTS: Final = 20
-"""After that many the agent starts a module no more."""
+"""After this many restarts the agent gives a module up."""
 _UNIT: Final = timedelta(seconds=10)
 _LONGEST: Final = timedelta(seconds=300)
 _FIRST_WAIT: Final = timedelta(seconds=27)
 _LATER_WAIT: Final = timedelta(seconds=7)
-"""What a try and the rounds of the agent between two add to a wait (seen in runs of the agent: 27, 47, 87, 167 s)."""
+"""What a try and the agent's polling add to a wait (measured with the agent: 27, 47, 87, 167 s)."""
 
 
 def next_restart(count: int, last_exit: datetime | None) -> datetime | None:
-    """About when a module in backoff is started again; None where that is not known.
+    """Estimate when a module in backoff is restarted; None if not known.
 
     Args:
         count: Its restarts so far.
@@ -32,10 +31,10 @@ def next_restart(count: int, last_exit: datetime | None) -> datetime | None:
 
 
 def next_try(failed_since: datetime, now: datetime) -> datetime | None:
-    """About when a failed step is tried again: about as far ahead as its first failure is back, at most.
+    """Estimate when a failed step is retried: at most as far ahead as its first failure is back.
 
     Args:
-        failed_since: When it failed first.
+        failed_since: When it first failed.
         now: The time.
     """
     at: datetime | None = failed_since
@@ -47,10 +46,10 @@ def next_try(failed_since: datetime, now: datetime) -> datetime | None:
 
 
 def restarts_in_words(count: int | None, last_exit: datetime | None, now: datetime) -> str:
-    """How often and when a module exited, for a person: `exited once, 2 hours ago`; empty where it did not.
+    """Say how often and when a module exited, for people: `exited once, 2 hours ago`. Empty if it never did.
 
     Args:
-        count: Its restarts since it ran for ten minutes.
+        count: Its restarts since it last ran for ten minutes.
         last_exit: When it last exited.
         now: The time.
     """
@@ -61,7 +60,7 @@ def restarts_in_words(count: int | None, last_exit: datetime | None, now: dateti
 
 
 def ago(time: datetime, now: datetime) -> str:
-    """How long ago a time was, in its largest whole unit; a time ahead is now: devices have clocks of their own."""
+    """Say how long ago a time was, in its largest whole unit. A future time is "now": device clocks may be off."""
     passed = max(now - time, timedelta(0))
     for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
         if passed >= length:
@@ -71,7 +70,7 @@ def ago(time: datetime, now: datetime) -> str:
 
 
 def shown_time(time: datetime) -> str:
-    """A time as a message has it, to the minute."""
+    """Format a time for a message, to the minute."""
     written = time.isoformat(" ", "minutes")
     return f"{written[11:16]} UTC on {written[:10]}"
 

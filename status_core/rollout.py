@@ -1,4 +1,4 @@
-"""A deployment as a whole: what the devices on which it is credited have come to, and its milestones."""
+"""A deployment as a whole: how far its devices are, and its milestones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,11 +12,11 @@ from status_core.standing import Standing
 from status_core.threshold import NONE_MAY_FAIL, Threshold
 
 INDIVIDUAL: Final = "~individual"
-"""Stands for the deployment of devices that have modules, and to which no configuration is applied."""
+"""The name used for devices that have modules without any applied configuration."""
 
 
 class Milestone(StrEnum):
-    """What is announced of a deployment, once for each version."""
+    """What is announced of a deployment, once per version."""
 
     STARTED = "started"
     """The first device counts for it."""
@@ -25,16 +25,16 @@ class Milestone(StrEnum):
     THRESHOLD_EXCEEDED = "threshold_exceeded"
     """More devices fail than `FAILURE_THRESHOLD` allows."""
     COMPLETED = "completed"
-    """Each credited device is successful, or failing within the threshold, and for `STABLE_AFTER` none was credited."""
+    """Every device is successful, or failing within the threshold, and none was added for `STABLE_AFTER`."""
     STALLED = "stalled"
-    """It is not completed, no device settles, and for the default grace none became successful or was credited."""
+    """It is not completed, no device is settling, and for the default grace none became successful or was added."""
     SUPERSEDED = "superseded"
-    """It went from some devices to none, or the hub has it no more. Nothing comes after it."""
+    """It went from some devices to none, or the hub no longer has it. Nothing comes after it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How many devices are credited, and how many of them are how far (`status_core.standing`)."""
+    """How many devices have the deployment applied, and how far they are (`status_core.standing`)."""
 
     devices: int = 0
     successful: int = 0
@@ -44,45 +44,45 @@ class Counts:
 
     @classmethod
     def of(cls, standings: Mapping[str, int]) -> "Counts":
-        """The counts of devices by their standing."""
+        """Count devices by their standing."""
         known = (Standing.SUCCESSFUL, Standing.SETTLING, Standing.FAILING, Standing.WAITING)
         return cls(sum(standings.values()), *(standings.get(standing, 0) for standing in known))
 
     @property
     def taken(self) -> int:
-        """How many count for the present version."""
+        """How many devices count for the present version."""
         return self.devices - self.waiting
 
     def are_complete(self, threshold: Threshold | None, targeted: int | None = None) -> bool:
-        """Whether each credited device is successful, or failing where that many may (none, where nobody says)."""
+        """Whether each device is successful, or failing within the threshold (0 if unset)."""
         is_over = self.is_over(threshold or NONE_MAY_FAIL, targeted)
         return self.devices > 0 and self.successful + self.failing == self.devices and not is_over
 
     def is_over(self, threshold: Threshold, targeted: int | None = None) -> bool:
-        """Whether more devices fail than may: a share is one of the credited, or of the targeted where these are more.
+        """Whether too many devices fail. A percentage is of the devices applied, or of more targeted ones.
 
         Args:
-            threshold: How many may.
-            targeted: On how many devices the hub says that its target condition holds.
+            threshold: How many may fail.
+            targeted: How many devices its target condition matches, according to the hub.
         """
         return threshold.is_exceeded(self.failing, max(self.devices, targeted or 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Rollout:
-    """What is kept of a deployment between two counts.
+    """What is stored of a deployment between two counts.
 
     Attributes:
-        version: Counts the times that the deployment came into force; 0 where it never did. Its content never changes:
-            IoT Hub lets nobody edit the modules of a deployment, so another content is another deployment.
+        version: How many times the deployment came into force; 0 if never. IoT Hub does not allow a deployment's
+            modules to be edited, so another content is another deployment.
         counts: The last count.
-        best: The most devices of this version that were successful at a time, since one left.
-        settled_since: Since when each device is successful, or failing where it may, and none was credited; None where
-            that is not so.
-        progressed_at: When a further device became successful, or was credited.
-        joined_at: When a device was credited last; None where a release before counted it.
-        created: When it was created, by the hub's list; None where there was none.
-        reached: The milestones so far, with their times. They are plain words: a newer release may have kept others.
+        best: The most devices of this version that were successful at once, since a device last left.
+        settled_since: Since when each device is successful or allowed to fail, with none added; None otherwise.
+        progressed_at: When a device last became successful or was added.
+        joined_at: When a device was last added; None if a previous release made the count.
+        created: When the deployment was created, by the hub's list; None without a list.
+        reached: The milestones so far, with their times. They are plain strings: a newer release may have stored
+            others.
     """
 
     version: int
@@ -100,11 +100,11 @@ class Rollout:
 
     @property
     def is_over(self) -> bool:
-        """Whether no milestone but `superseded` can come."""
+        """Whether only `superseded` can still come."""
         return self.has(Milestone.COMPLETED) or self.has(Milestone.SUPERSEDED)
 
     def due(self, policy: GracePolicy) -> datetime | None:
-        """When it is completed, or has stalled, if no device changes until then; None where neither comes."""
+        """When it is completed, or stalled, if no device changes until then; None if neither can come."""
         if not self.version or self.is_over or not self.counts.taken:
             return None
         if self.settled_since is not None:
@@ -123,21 +123,21 @@ def progress(  # noqa: PLR0913 (the last two are what the hub's list says)
     listing: Listing | None = None,
     has_list: bool = False,
 ) -> Rollout:
-    """One step of a deployment; the milestones that it adds are at the end of `reached`.
+    """Advance a deployment by one count. New milestones are at the end of `reached`.
 
     Args:
-        previous: What was kept; None at the first count.
+        previous: What was stored; None for the first count.
         counts: The count.
         now: When it was made, in UTC.
         policy: The default grace period, `STABLE_AFTER` and `FAILURE_THRESHOLD`.
-        listing: What the hub's list says of it; None where it is not on it.
-        has_list: Whether there is such a list.
+        listing: The deployment's entry in the hub's list; None if it has none.
+        has_list: Whether the hub gave a list.
     """
     if previous is None:
         previous = Rollout(0, Counts(), 0, None, now)
     is_gone = has_list and listing is None and previous.created is not None
     previous = _versioned(previous, counts, now, listing, is_gone=is_gone)
-    if counts.taken < previous.counts.taken:  # those that left may have been successful
+    if counts.taken < previous.counts.taken:  # the devices that left may have been successful
         previous = replace(previous, best=min(previous.best, counts.successful))
     has_joined = counts.taken > previous.counts.taken
     has_progressed = has_joined or counts.successful > previous.best
@@ -173,22 +173,22 @@ def progress(  # noqa: PLR0913 (the last two are what the hub's list says)
 
 
 def tally(counts: Counts, now: datetime) -> Rollout:
-    """The count of `INDIVIDUAL`, which has neither versions nor milestones."""
+    """Store the count of `INDIVIDUAL`, which has neither versions nor milestones."""
     return Rollout(0, counts, counts.successful, None, now)
 
 
 def _versioned(previous: Rollout, counts: Counts, now: datetime, listing: Listing | None, *, is_gone: bool) -> Rollout:
-    """What was kept, or the beginning of another version.
+    """Return what was stored, or the start of a new version.
 
-    "A deployment that was deleted and created anew under its id is a new version, seen by the hub's `createdTimeUtc`,
-    else by going from none to some; the new version ends the old one without an event."
+    A deployment that was deleted and created again under the same id is a new version. The hub's `createdTimeUtc` shows
+    it, or else a change from no devices to some. The new version ends the old one without an event.
     """
     created = previous.created if listing is None else listing.created or previous.created
-    is_anew = previous.version > 0 and previous.created is not None and created != previous.created
+    is_recreated = previous.version > 0 and previous.created is not None and created != previous.created
     was_over = previous.has(Milestone.SUPERSEDED) or (
-        previous.has(Milestone.STARTED) and not previous.counts.devices  # a release before announced no end
+        previous.has(Milestone.STARTED) and not previous.counts.devices  # a previous release announced no end
     )
     came = counts.devices > 0 and not is_gone and (not previous.version or was_over)
-    if is_anew or came:
+    if is_recreated or came:
         return Rollout(previous.version + 1, Counts(), 0, None, now, created=created)
     return replace(previous, created=created)

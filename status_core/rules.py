@@ -1,8 +1,8 @@
-"""The rules that decide the state of a deployment, in their order: the first that holds wins.
+"""The rules that decide the state of a deployment, in order: the first that holds wins.
 
 D is `properties.desired`, R `properties.reported`, V `D.$version`, L `R.lastDesiredVersion`, C
-`R.lastDesiredStatus.code`. Where a rule says more than reported_states_during_deployment.md, its docstring
-gives the part of the agent that makes it so.
+`R.lastDesiredStatus.code`. If a rule goes beyond reported_states_during_deployment.md, its docstring cites the part of
+the agent behind it.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,9 +23,9 @@ from status_core.twin import EDGE_AGENT, Twin
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a rule decided: the state, its cause, and the values that were compared.
+    """What a rule decided: the state, the reason, and the values that were compared.
 
-    `explanation` is what the agent's description of a code 500 says, of the modules too, where it is about V.
+    `explanation` is the parsed description of a code 500 that is about V, including its modules.
     """
 
     state: State
@@ -39,7 +39,7 @@ type Rule = Callable[[Twin, Comparisons], Verdict | None]
 
 
 def other_module(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
-    """The twin names another module than $edgeAgent: every other rule would read it as what it is not."""
+    """The twin names another module than $edgeAgent, so no other rule applies."""
     if twin.module_id is None or twin.module_id == EDGE_AGENT:
         return None
     evidence = Evidence("moduleId", scalar(twin.module_id), EDGE_AGENT)
@@ -47,7 +47,7 @@ def other_module(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
 
 
 def nothing_desired(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
-    """D holds nothing but `$` keys. Comes first: the modules of an earlier deployment keep running."""
+    """D holds nothing but `$` keys. This rule comes first: the modules of an earlier deployment keep running."""
     if not twin.nothing_desired:
         return None
     evidence = Evidence("properties.desired", "<empty>", "<deployment>")
@@ -57,8 +57,8 @@ def nothing_desired(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
 def rejected(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
     """Document: "The IoT Edge runtime has received a deployment, but the deployment was invalid".
 
-    The document asks for V == L. The agent throws before it stores the version (Core/Agent.cs, ReconcileAsync),
-    so a rejection carries the previous one: it is about V if it was reported after D changed.
+    The document asks for V == L. The agent throws before it stores the version (Core/Agent.cs, ReconcileAsync), so a
+    rejection carries the previous one. It is about V if it was reported after D changed.
     """
     if twin.code not in (CONFIG_FORMAT_ERROR, INVALID_SCHEMA_VERSION):
         return None
@@ -74,7 +74,7 @@ def rejected(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
 def version_not_taken(twin: Twin, comparisons: Comparisons) -> Verdict | None:
     """Document: "The IoT Hub has applied a deployment, but the IoT Edge has not received and processed it".
 
-    L is absent or differs from V. Never compared with `<`: an identity that was created again starts at 1.
+    L is absent or differs from V. The rule never compares with `<`: an identity that was created again starts at 1.
     """
     if twin.version_taken:
         return None
@@ -91,8 +91,8 @@ def version_not_taken(twin: Twin, comparisons: Comparisons) -> Verdict | None:
 def agent_alive_without_a_result(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
     """Agents 1.0.8.3 to 1.0.9 start each reconcile as 406, and show it while a failed step cools off.
 
-    A stopping agent describes itself and reports every runtimeStatus as `unknown`, the default that a first
-    report leaves out (IoTHub/reporters/IoTHubReporter.cs).
+    A stopping agent describes itself and reports every runtimeStatus as `unknown`, the default that a first report
+    omits (IoTHub/reporters/IoTHubReporter.cs).
     """
     agent = twin.reported.get(EDGE_AGENT)
     status = agent.runtime_status if agent else None
@@ -120,8 +120,8 @@ def empty_reported(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
 def plan_failed(twin: Twin, comparisons: Comparisons) -> Verdict | None:
     """Document: "One of the steps that the IoT Edge runtime attempted to apply the current desired state failed".
 
-    The document asks for another image too; a start that fails, or a failure of the agent's or edgeHub's own
-    image, has none (Core/Agent.cs reports 500 for any failed step, and retries it).
+    The document also asks for another image. A failed start has none, nor has a failure of the agent's or edgeHub's own
+    image (Core/Agent.cs reports 500 for any failed step, and retries it).
     """
     if twin.code != FAILED:
         return None
@@ -132,7 +132,7 @@ def plan_failed(twin: Twin, comparisons: Comparisons) -> Verdict | None:
 
 
 def status_missing(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
-    """The version is taken and `lastDesiredStatus` is absent: the gap of one patch."""
+    """The version is taken and `lastDesiredStatus` is absent, for the length of one patch."""
     if not twin.status_missing:
         return None
     evidence = Evidence("properties.reported.lastDesiredStatus", None, "<object>")
@@ -142,8 +142,8 @@ def status_missing(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
 def images_outstanding(twin: Twin, comparisons: Comparisons) -> Verdict | None:
     """Code 200 and a desired module is missing or has another image, or edgeAgent has another image.
 
-    The first report after a plan holds the modules from before it (Core/Agent.cs takes the snapshot first), and
-    a 200 can hide a plan that skipped modules. Not in the document.
+    The first report after a plan holds the modules from before it (Core/Agent.cs takes the snapshot first), and a 200
+    can hide a plan that skipped modules. This rule is not in the document.
     """
     if twin.code != OK:
         return None
@@ -176,7 +176,7 @@ def as_desired(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
 
 
 def unknown_code(twin: Twin, _comparisons: Comparisons) -> Verdict:
-    """Anything else: no agent is known to report it (Core/DeploymentStatusCode.cs holds six codes)."""
+    """Anything else: no known agent reports it (Core/DeploymentStatusCode.cs holds six codes)."""
     return Verdict(State.UNCLASSIFIED, Reason.UNKNOWN_CODE, (code_evidence(twin),))
 
 
@@ -197,7 +197,7 @@ RULES: Final[tuple[Rule, ...]] = (
 
 
 def decide(twin: Twin, comparisons: Comparisons) -> tuple[str, Verdict]:
-    """The id of the first rule that holds, and what it decided. Exactly one state results, always."""
+    """Return the id of the first rule that holds, and its verdict. There is always exactly one state."""
     for rule in RULES:
         verdict = rule(twin, comparisons)
         if verdict is not None:
@@ -210,5 +210,5 @@ def _unsettled(comparisons: Comparisons) -> Iterable[Comparison]:
 
 
 def _evidence_of(items: Iterable[Comparison]) -> Iterable[Evidence]:
-    """The last comparison of each module: the one that failed."""
+    """Return the last comparison of each module: the one that failed."""
     return (item.evidence[-1] for item in items)

@@ -1,12 +1,12 @@
-"""What of a twin is secret, and how a text that may quote it is made safe.
+"""Finds what is secret in a twin, and blanks it in texts that may quote it.
 
-Secret are the values of a module's `env`, the registry credentials, and what createOptions hold: environment, command
-lines, labels and all else but the places of `_OPEN`. The agent reports them in clear (edge-agent:
-Docker/DockerEnvironment.cs, and runtime.settings.registryCredentials). Nothing in this package reads them into a
-status. The agent's free text could quote one, so it is searched.
+Secrets are the values of a module's `env`, the registry credentials, and everything in createOptions outside `_OPEN`:
+environment, command lines, labels. The agent reports them in plain text (edge-agent: Docker/DockerEnvironment.cs, and
+runtime.settings.registryCredentials). This package never copies them into a status. But the agent's free text could
+quote one, so it is searched.
 
-Not secret is what the twin shows openly anyway, and what an operator needs to read: names of modules, images and
-registries, ports, networks, host paths, and the ordinary words of the agent and of Docker.
+Not secret is what the twin shows openly anyway and operators need to read: names of modules, images and registries,
+ports, networks, host paths, and the ordinary words of the agent and of Docker.
 """
 
 import json
@@ -23,7 +23,7 @@ SHORTEST: Final = 4
 """Shorter values are not searched: `1` or `on` would blank ordinary words."""
 
 MASK: Final = "\x00"
-"""Stands for each character of a secret, so that places in the masked text are those in the text."""
+"""Replaces each character of a secret, so that positions in the masked text match the original."""
 _MASKS: Final = re.compile(f"{MASK}+")
 
 _OPEN: Final = frozenset(
@@ -44,9 +44,9 @@ _OPEN: Final = frozenset(
         ("HostConfig", "LogConfig", "Type"),
     )
 )
-"""Places in createOptions whose values are ports, networks, paths of the host, or words of Docker."""
+"""Places in createOptions whose values are ports, networks, host paths, or words of Docker."""
 _DEPTH: Final = 4
-"""So much of a place is kept: one more than the longest of `_OPEN` has."""
+"""How many keys of a place are kept: one more than the longest in `_OPEN`."""
 _NESTED_OPTIONS: Final = ("Labels", "net.azure-devices.edge.create-options")
 """The label in which the runtime keeps the createOptions of edgeAgent."""
 _WORDS_OF_THE_AGENT: Final = """
@@ -63,7 +63,7 @@ unknown unreachable update userland valid value version volume warning waiting w
 """
 _OWNER: Final = "microsoft.azure.devices.edge.agent"
 _ORDINARY: Final = frozenset((*_WORDS_OF_THE_AGENT.split(), _OWNER))
-"""Words of edged, of Docker and of registries, in the texts that they write; and the label that names the runtime."""
+"""Words of edged, of Docker and of registries in the texts that they write, and the label that names the runtime."""
 _WHOLE_TEXTS: Final = (
     "",
     "A task was canceled.",
@@ -71,7 +71,7 @@ _WHOLE_TEXTS: Final = (
     "Agent is not running",
     "This device has an empty configuration for the edge agent. Please set a deployment manifest.",
 )
-"""Texts that the agent always writes like this: nothing of a twin is in them."""
+"""Texts that the agent always writes exactly like this, without anything from the twin."""
 _GROUPS: Final = ("modules", "systemModules")
 _COMMANDS: Final = ("Cmd", "Entrypoint", "Healthcheck", "Shell")
 _BETWEEN: Final = re.compile(r"[;\r\n]+")
@@ -85,10 +85,10 @@ _UNWRITABLE: Final = 10**4300
 
 
 def masked(description: str, twin: Any) -> str:
-    """The first `DESCRIPTION_LIMIT` characters of a description, with `MASK` for each character of a secret or key."""
+    """Return the first `DESCRIPTION_LIMIT` characters, with `MASK` for each character of a secret or key."""
     if description in _WHOLE_TEXTS:
         return description
-    # A secret that the limit cuts is still found.
+    # Search beyond the limit: it may cut a secret.
     window = description[: 2 * DESCRIPTION_LIMIT]
     secrets = quotable(_secrets(twin), window)
     if secrets and Blanker(secrets).spans(window):
@@ -97,18 +97,18 @@ def masked(description: str, twin: Any) -> str:
 
 
 def collapse(text_with_masks: str) -> str:
-    """A masked text as it is shown."""
+    """Replace the masks in a text, for display."""
     return _MASKS.sub(REDACTED, text_with_masks) if MASK in text_with_masks else text_with_masks
 
 
 def secret_values(twin: Any) -> list[str]:
-    """The secret values of a twin, also as JSON writes them."""
+    """Return the secret values of a twin, including as JSON escapes them."""
     return sorted(_secrets(twin) - _shown(twin))
 
 
 def _secrets(twin: Any) -> set[str]:
-    """The values in the places of secrets, some of which may be shown elsewhere."""
-    values, options = set[str](), dict[str, Mapping[str, Any]]()  # desired and reported have the same, as a rule
+    """Return the values at secret places. Some of them may be shown elsewhere."""
+    values, options = set[str](), dict[str, Mapping[str, Any]]()  # usually the same in desired and reported
     for properties in _sections(twin):
         credentials = as_object(as_object(properties.get("runtime")).get("settings")).get("registryCredentials")
         if credentials:
@@ -122,17 +122,17 @@ def _secrets(twin: Any) -> set[str]:
     for written, settings in options.items():
         values.update(value for value, is_open in _options(written, settings) if not is_open)
     plain = {value for value in values if len(value) >= SHORTEST and value.lower() not in _ORDINARY}
-    # A text that quotes JSON has it as JSON writes it.
+    # A text that quotes JSON has the value as JSON escapes it.
     return plain | {json.dumps(value, ensure_ascii=False)[1:-1] for value in plain if _ESCAPED.search(value)}
 
 
 def _shown(twin: Any) -> set[str | None]:
-    """What a twin shows openly: names of the device, its modules, images and registries, and the open places."""
+    """Return what a twin shows openly: names of the device, modules, images and registries, and the open places."""
     shown = {text(as_object(twin).get("deviceId"))}
     for properties in _sections(twin):
         for credentials in _members(object_at(properties, "runtime", "settings").get("registryCredentials")):
             address = text(as_object(credentials).get("address"))
-            if address is not None:  # an admin user is named like its registry
+            if address is not None:  # an admin user has the name of its registry
                 shown |= {address, address.partition(".")[0]}
         for group in _GROUPS:
             shown.update(as_object(properties.get(group)))
@@ -158,20 +158,20 @@ def _modules(properties: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _members(value: Any) -> Iterable[Any]:
-    """What a section holds, as an array or as a single value."""
+    """Return the members of an object or array, or a single value as a list."""
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else [value]
 
 
 def _options(options: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Every value in the createOptions of a module, and whether it is open."""
+    """Yield every value in a module's createOptions, and whether it is open."""
     if options in ("", "{}"):
         return
     try:
         found = json.loads(options)
     except (ValueError, RecursionError):
-        # What is in quotes, and each part whole.
+        # Take everything in quotes, and each part as a whole.
         parts = [*_QUOTED.findall(options), *create_options_parts(settings).values()]
         yield from ((value, False) for value in _texts(parts))
         return
@@ -207,14 +207,14 @@ def _nested(options: str) -> Iterator[tuple[str, bool]]:
 
 
 def _in_objects(settings: Mapping[str, Any]) -> Iterator[tuple[str, bool]]:
-    """The same of createOptions that are an object and no text."""
+    """Yield the same for createOptions that are an object instead of text."""
     for part in create_options_parts(settings).values():
         if isinstance(part, dict | list):
             yield from _places(part)
 
 
 def _open_pieces(value: str) -> Iterator[str]:
-    """A value of an open place, and its parts: of a port its number, of a bind its paths, each as a whole."""
+    """Yield a value of an open place and its parts: the number of a port, the paths of a bind."""
     yield value
     for piece in value.split(":"):
         yield piece
@@ -223,7 +223,7 @@ def _open_pieces(value: str) -> Iterator[str]:
 
 
 def _texts(value: Any) -> Iterator[str]:
-    """Every string and number in a JSON value, and what a part of each is: of a connection string, a URL, a command."""
+    """Yield every string and number in a JSON value, and the parts of connection strings, URLs and commands."""
     waiting = [value]
     while waiting:
         part = waiting.pop()

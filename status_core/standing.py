@@ -1,4 +1,4 @@
-"""How far a device is in one of its deployments, by its clocks."""
+"""How far a device is in one of its deployments, according to its clocks."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -13,9 +13,9 @@ class Standing(StrEnum):
     """How far a device is in a deployment."""
 
     SUCCESSFUL = "successful"
-    """It is successful, and no clock of it, or of a module that counts for the deployment, runs."""
+    """It is successful, and no clock runs for it or for a module that counts for the deployment."""
     SETTLING = "settling"
-    """It looks successful, and waits for such a clock."""
+    """It looks successful, but such a clock still runs."""
     FAILING = "failing"
     """Its manifest is rejected, or something that counts for the deployment is stuck and not as desired now."""
     UNDERWAY = "underway"
@@ -27,13 +27,13 @@ class Standing(StrEnum):
 def standing(
     device: DeviceRecord, deployment: str, listings: Listings, now: datetime
 ) -> tuple[Standing, datetime | None]:
-    """How far a device is in a deployment, and when that changes though the device does not; None where it does not.
+    """Return how far a device is in a deployment, and when time alone changes that; None if it does not.
 
     Args:
-        device: What is kept of it.
-        deployment: One that is credited on it.
+        device: The device's record.
+        deployment: A deployment applied to it.
         listings: The hub's own list.
-        now: The time, in UTC.
+        now: The time in UTC.
     """
     listing = listings.get(deployment, Listing())
     if not _has_version(device, deployment, listings):
@@ -62,8 +62,8 @@ def standing(
 def _has_version(device: DeviceRecord, deployment: str, listings: Listings) -> bool:
     """Whether a device has what the deployment asks for since it was created.
 
-    "Each module that the list names for it, and no applied deployment of higher priority names too, has in its D the
-    image and status of the list, or `D.$metadata.$lastUpdated` is not before `createdTimeUtc`."
+    That is so if D was changed since `createdTimeUtc`. It is also so if D has the listed image and status for each
+    module of the list, except modules that an applied deployment of higher priority names too.
     """
     listing = listings.get(deployment)
     if listing is None or listing.created is None:
@@ -83,7 +83,7 @@ def _has_version(device: DeviceRecord, deployment: str, listings: Listings) -> b
 
 
 def _is_higher(other: Listing, listing: Listing) -> bool:
-    """Whether another deployment wins: of two with one priority the one that was created later does."""
+    """Whether another deployment wins. At equal priority, the one created later does."""
 
     def rank(item: Listing) -> tuple[int, float]:
         return item.priority or 0, 0.0 if item.created is None else item.created.timestamp()
@@ -92,7 +92,7 @@ def _is_higher(other: Listing, listing: Listing) -> bool:
 
 
 def _has(device: DeviceRecord, name: str, wanted: Wanted) -> bool:
-    """Whether D has the image and the status of a module that the list has; edgeAgent has no desired status."""
+    """Whether D has the listed image and status of a module. edgeAgent has no desired status."""
     image, status = wanted
     if name == EDGE_AGENT:
         return device.verdict.desired_agent_image == image
@@ -103,9 +103,9 @@ def _has(device: DeviceRecord, name: str, wanted: Wanted) -> bool:
 def _fails_at(
     part: DeviceRecord | ModuleRecord, device: DeviceRecord, deployment: str, listing: Listing
 ) -> datetime | None:
-    """Since when, or from when on, something lets the device fail; None where it does not.
+    """Return when something makes the device fail; None if it does not.
 
-    "What was stuck before the version counts for it once its grace, counted from the version, is over."
+    What was stuck before the version counts once its grace period, counted from the version, is over.
     """
     clock = part.clock
     if clock.stuck_since is None or clock.settled_since is not None:

@@ -1,4 +1,4 @@
-"""The words of a verdict: states of a deployment and of a module, flags, and IoT Hub's own counters."""
+"""The closed sets of a verdict: states of a deployment and of a module, flags, and IoT Hub's own counters."""
 
 from enum import StrEnum
 from typing import Final
@@ -10,15 +10,15 @@ class State(StrEnum):
     NO_DEPLOYMENT = "no_deployment"
     """Nothing is desired of the device."""
     INVALID = "invalid"
-    """The agent rejected the manifest; what ran before runs until it exits, and is not started again."""
+    """The agent rejected the manifest. What ran before keeps running until it exits, and is not restarted."""
     PENDING = "pending"
     """The device has not taken the desired version."""
     AGENT_UNAVAILABLE = "agent_unavailable"
-    """The agent said that it stops; nothing it reported before says what runs now."""
+    """The agent said that it stops, so its earlier report no longer shows what runs."""
     EMPTY = "empty"
-    """The agent says that it has no deployment, of a version that holds one."""
+    """The agent says that it has no deployment, although the version holds one."""
     IN_PROGRESS = "in_progress"
-    """The agent works on the version, or fails to: the twin does not show which."""
+    """The agent works on the version, or fails to. The twin does not show which."""
     MODULE_FAILED = "module_failed"
     """Every module was deployed and at least one is not in its desired status."""
     SUCCESSFUL = "successful"
@@ -28,7 +28,7 @@ class State(StrEnum):
 
 
 NOT_TAKEN: Final = (State.PENDING, State.INVALID, State.EMPTY)
-"""While these hold, what is reported is from before the version and says nothing about it."""
+"""In these states the reported section is from before the version."""
 
 
 class ModuleState(StrEnum):
@@ -45,22 +45,22 @@ class ModuleState(StrEnum):
     WRONG_STATUS = "wrong_status"
     """The desired image, not in the desired status."""
     UNKNOWN = "unknown"
-    """The device cannot say: its agent is unavailable, or its container runtime did not answer."""
+    """The device cannot say: its agent is unavailable, or the container runtime did not answer."""
     EXTRA = "extra"
     """On the device and not desired."""
 
 
 class Flag(StrEnum):
-    """What comes with the state and does not change it."""
+    """Extra information that does not change the state."""
 
     AGENT_UNAVAILABLE = "agent_unavailable"
     """The version is not taken, and the agent said that it stops."""
     VERSION_REGRESSED = "version_regressed"
     """The device reports a later version than the hub desires: the identity was created again."""
     AGENT_STATUS_UNKNOWN = "agent_status_unknown"
-    """The agent reports success, and its own status as unknown."""
+    """The agent reports success, but its own status as unknown."""
     NOT_CREDITED = "not_credited"
-    """Configurations target the device and none of them is applied to it."""
+    """Configurations target the device, but none is applied to it."""
 
 
 class Portal(StrEnum):

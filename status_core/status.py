@@ -1,4 +1,4 @@
-"""A verdict on a twin: the state of the deployment on a device and on each of its modules."""
+"""The verdict on a twin: the state of the deployment on a device and on each of its modules."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from status_core.twin import EDGE_AGENT
 class Evidence:
     """One comparison: the value at a path of the twin, and what it was compared with.
 
-    `expected_path` is the path of the other value where that is in the twin too.
+    `expected_path` is the path of the other value if that is in the twin too.
     """
 
     path: str
@@ -36,16 +36,15 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class ModuleStatus:
-    """The state of one module. What is not desired, or not reported, is None.
+    """The state of one module. Fields of what is not desired, or not reported, are None.
 
     Attributes:
-        image_hash: The digest of the reported image, where the agent says it.
-        restart_count: Restarts by the agent since the module ran for ten minutes.
-        last_start: When it last started, by the device's clock; None where it never did, or no report says so.
-        last_exit: When it last exited, by the same clock; None where it never did, or no report says so.
+        image_hash: The digest of the reported image, if the agent reports it.
+        restart_count: Restarts by the agent since the module last ran for ten minutes.
+        last_start: When it last started, by the device's clock; None if never, or not reported.
+        last_exit: When it last exited, by the same clock; None if never, or not reported.
         grace: The grace period of its own label.
-        cause: What groups it with modules of other devices; None where nothing is wrong, or the device's cause says
-            it all.
+        cause: Groups it with modules of other devices; None if nothing is wrong, or the device's cause covers it.
     """
 
     state: ModuleState
@@ -65,7 +64,7 @@ class ModuleStatus:
     cause: Cause | None
 
     def as_json(self) -> dict[str, Any]:
-        """The module as `python -m status_core` prints it."""
+        """Return the module as `python -m status_core` prints it."""
         return {
             "state": self.state,
             "reason": self.reason,
@@ -89,21 +88,21 @@ class DeploymentStatus:
 
     Attributes:
         rule: Id of the rule that decided (`status_core.rules`).
-        deployments: The credited deployments: names of the configurations that are Applied.
-        targeted: Names of those that are only Targeted.
+        deployments: Names of the configurations that are Applied.
+        targeted: Names of the configurations that are only Targeted.
         desired_at: Hub time of the last change of the desired section.
         documented: Rules of reported_states_during_deployment.md that hold literally.
-        portal: What IoT Hub's own counters say.
+        portal: How IoT Hub's own counters count the device.
         modules: By name; the system modules are `$edgeAgent` and `$edgeHub`.
-        changed: The newest hub time of the desired and the reported section; None where one does not say.
+        changed: The newest hub time of the desired and the reported section; None if one is missing.
         reported_at: Hub time of the last report.
-        is_lagging: That report shows what ran before the plan: it took the version, or is the first of a new process of
-            the agent.
+        is_lagging: That report shows what ran before the plan: it took the version, or is the first from a new process
+            of the agent.
         twin_version: `version` of the twin that was judged.
-        connection_state: IoT Hub's word on the connection, minutes late at most.
-        last_activity: IoT Hub's word on when the device last did anything.
-        cause: What groups the device with others; None where nothing is wrong.
-        lint: What the agent would refuse in the desired section, or nobody wants there.
+        connection_state: The connection as IoT Hub sees it, minutes late at most.
+        last_activity: When IoT Hub last saw activity of the device.
+        cause: Groups the device with others; None if nothing is wrong.
+        lint: What the agent would refuse in the desired section, and what is surely unwanted there.
     """
 
     device_id: str
@@ -134,12 +133,12 @@ class DeploymentStatus:
 
     @property
     def desired_agent_image(self) -> str | None:
-        """The image that edgeAgent should have; None where none is desired."""
+        """The desired image of edgeAgent; None if there is none."""
         agent = self.modules.get(EDGE_AGENT)
         return None if agent is None else agent.desired_image
 
     def as_json(self) -> dict[str, Any]:
-        """The status as `python -m status_core` prints it."""
+        """Return the status as `python -m status_core` prints it."""
         return {
             "deviceId": self.device_id,
             "state": self.state,

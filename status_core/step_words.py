@@ -1,8 +1,7 @@
-"""The words by which a failed step of the agent gives its cause, whoever said them: edged, Docker, or a registry.
+"""Maps the words of a failed step to its cause, no matter who wrote them: edged, Docker, or a registry.
 
-Every entry is a plain piece of text in lower case, looked for as it is. Sources: edgelet's error.rs at 1.0.9 to
-1.5, the agent's ModuleManagementHttpClient.cs, and the words of moby, containerd and registries that issues of
-Azure/iotedge quote.
+Every entry is literal text in lower case. Sources: edgelet's error.rs at 1.0.9 to 1.5, the agent's
+ModuleManagementHttpClient.cs, and the words of moby, containerd and registries quoted in issues of Azure/iotedge.
 """
 
 from collections.abc import Iterable
@@ -54,7 +53,7 @@ _OPERATIONS: Final[tuple[tuple[Operation, tuple[str, ...]], ...]] = (
     (Operation.START, ("start module", "restart module")),
     (Operation.STOP, ("stop module", "remove module", "delete module")),
 )
-"""Outermost words first: a step that starts may fail inside in something else, such as a removal."""
+"""Outermost words first: a start may fail because of something inside it, such as a removal."""
 
 _BY_OPERATION: Final = {
     Operation.PULL: Reason.PULL_FAILED,
@@ -77,7 +76,7 @@ _WRONG_PLATFORM: Final = (
     "exec format error",
 )
 _OF_A_PROXY: Final = ('get "": forbidden', 'head "": forbidden')
-"""A request that ends in a bare word, its address taken out: a proxy refuses it. A registry says more."""
+"""A request that ends in a bare word once its address is removed: a proxy refused it. A registry says more."""
 _NO_IMAGE: Final = ("no such image",)
 _ANYWHERE: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
     (Reason.STATUS_UNREADABLE, ("is not a valid status",)),
@@ -244,13 +243,13 @@ _OF_A_CONTAINER: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
     ),
 )
 _NO_MOUNT: Final = ("cgroup", "unmount", "mount overlay", "overlay mount")
-"""A mount that is the container engine's own, or that is being taken away."""
+"""The container engine's own mounts, and unmounts."""
 
 _OF_THE_SOCKET: Final = (
     Reason.RUNTIME_UNREACHABLE,
     ("mgmt.sock", "connection refused", "connection reset by peer", "broken pipe"),
 )
-"""Where no operation is named, it is the agent's own connection to edged."""
+"""If no operation is named, this is the agent's own connection to edged."""
 
 _IDENTITY: Final = ("identity", "identities")
 _BY_WORDS: Final = {
@@ -264,20 +263,20 @@ _BY_WORDS: Final = {
 
 
 def operation(words: str) -> Operation:
-    """What the agent was doing, by the words of one step: in lower case, and without names."""
+    """Return what the agent was doing, from the words of one step in lower case and without names."""
     doing = next((found for found, phrases in _OPERATIONS if _holds(words, phrases)), Operation.OTHER)
-    # An update stops, removes and creates a container: its own words name the last.
+    # An update stops, removes and creates a container. Its words name the last of these.
     return Operation.CREATE if doing is Operation.UPDATE and "create module" in words else doing
 
 
 def step_reason(words: str, doing: Operation, *, image_outstanding: bool) -> Reason:
-    """Why a step failed: by its innermost words that say it, else by what the agent was doing.
+    """Return why a step failed: by its innermost known words, else by what the agent was doing.
 
     Args:
         words: The text of one step, in lower case and without names.
         doing: What the agent was doing.
-        image_outstanding: A desired image is not on the device. "The request was canceled" then means a pull
-            that goes on ("if the pull was timed out ... this state is probably transitional").
+        image_outstanding: A desired image is not on the device. "The request was canceled" then means that a pull
+            continues ("if the pull was timed out ... this state is probably transitional").
     """
     for segment in reversed(words.split("caused by:")):
         for reason, phrases in _BY_WORDS[doing]:

@@ -1,4 +1,4 @@
-"""What becomes stuck, and what recovers."""
+"""Flags what becomes stuck, and describes what recovers."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,12 +19,12 @@ _ONCE_STUCK: Final[Mapping[str, Reason]] = {
     Reason.SETTLING: Reason.SKIPPED,
     Reason.AGENT_UPDATING: Reason.AGENT_NOT_UPDATED,
 }
-"""What passes by itself is something else once it has not passed within its grace period."""
+"""What normally passes by itself gets another reason if it has not passed within its grace period."""
 _AS_LAST_SEEN: Final = "IoT Hub did not answer; as last seen: "
 
 
 def blamed[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
-    """A verdict on what is stuck, with the reason that holds once it is."""
+    """Return a verdict with the reason that applies once it is stuck."""
     reason = _ONCE_STUCK.get(verdict.reason)
     if reason is None:
         return verdict
@@ -34,60 +34,35 @@ def blamed[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
 
 
 def still_blamed[V: (ModuleVerdict, DeviceVerdict)](verdict: V, kept: V) -> V:
-    """A verdict on what is stuck and shows no cause now: the cause stays that of before until the window has ended.
+    """Keep the previous cause of something stuck that shows no cause now, until its window has ended.
 
-    So a device whose module crashes in a loop is counted under one cause, whichever moment it is seen in.
+    So a device whose module crashes in a loop counts under one cause, whenever it is sampled.
     """
     return replace(verdict, cause=kept.cause) if verdict.cause is None else verdict
 
 
 def verified[V: (ModuleVerdict, DeviceVerdict)](verdict: V) -> V:
-    """A verdict as it was last seen, without the doubt of a flag that was set while IoT Hub did not answer."""
+    """Undo the marks of a flag that was set while IoT Hub did not answer."""
     if not is_unverified(verdict.reason):
         return verdict
     reason, message = verdict.reason.removesuffix(UNVERIFIED), verdict.message.removeprefix(_AS_LAST_SEEN)
     return replace(verdict, reason=reason, message=message)
 
 
-def flagged(
-    name: str, verdict: ModuleVerdict | DeviceVerdict, since: datetime, evidence: tuple[Evidence, ...], clock: Clock
+def clock_change(
+    kind: Kind, name: str, part: ModuleRecord | DeviceRecord, evidence: tuple[Evidence, ...], clock: Clock
 ) -> Change:
-    """The change of something that becomes stuck.
+    """Create the change of something that becomes stuck, or recovers.
 
     Args:
+        kind: `stuck` or `recovered`.
         name: The module; empty for the device.
-        verdict: What it is.
-        since: Since when it is in that state.
-        evidence: What was compared.
-        clock: Its clock.
+        part: Its record.
+        evidence: The values that were compared.
+        clock: The clock on which it is, or was, stuck.
     """
-    return _change(Kind.STUCK, name, verdict, since, evidence, clock)
-
-
-def recovered(
-    name: str, verdict: ModuleVerdict | DeviceVerdict, since: datetime, evidence: tuple[Evidence, ...], left: Clock
-) -> Change:
-    """The change of something that was stuck and is not any more.
-
-    Args:
-        name: The module; empty for the device.
-        verdict: What it is.
-        since: Since when it is in that state.
-        evidence: What was compared.
-        left: The clock on which it was stuck.
-    """
-    return _change(Kind.RECOVERED, name, verdict, since, evidence, left)
-
-
-def _change(  # noqa: PLR0913, PLR0917 (what both kinds say)
-    kind: Kind,
-    name: str,
-    verdict: ModuleVerdict | DeviceVerdict,
-    since: datetime,
-    evidence: tuple[Evidence, ...],
-    clock: Clock,
-) -> Change:
-    assert clock.unsettled_since is not None  # noqa: S101 (it is away, or was stuck)
+    assert clock.unsettled_since is not None  # noqa: S101 (it is unsettled, or was stuck)
+    verdict = part.verdict
     return Change(
         kind,
         name,
@@ -97,7 +72,7 @@ def _change(  # noqa: PLR0913, PLR0917 (what both kinds say)
         verdict.message,
         evidence,
         clock.unsettled_since,
-        since,
+        part.since,
         cause=None if verdict.state in AS_DESIRED else verdict.cause,
         stuck_at=clock.stuck_at,
         restart_count=restart_count(verdict),
@@ -106,17 +81,17 @@ def _change(  # noqa: PLR0913, PLR0917 (what both kinds say)
 
 
 def flag_unverified(record: DeviceRecord, now: datetime) -> tuple[DeviceRecord, tuple[Transition, ...]]:
-    """Flag what is past its grace period where IoT Hub does not answer, as it was seen last. No clock ends.
+    """Flag, as last seen, what is past its grace period while IoT Hub does not answer. No clock ends.
 
     Args:
-        record: What is kept.
-        now: The time, in UTC.
+        record: The stored record.
+        now: The time in UTC.
 
     Returns:
-        The next record, with reasons that end with `_unverified`, and the transitions `stuck`: of modules in the order
-        of their times, then of the device.
+        The next record, with reasons that end with `_unverified`, and the `stuck` transitions: modules in order of
+        time, then the device.
     """
-    # A lagging report counts once no other has come in time.
+    # A lagging report counts if no other has come in time.
     is_lagging = record.lags_until is not None and record.lags_until > now
     counted = record if is_lagging else replace(record, lags_until=None)
     due = [
@@ -130,15 +105,15 @@ def flag_unverified(record: DeviceRecord, now: datetime) -> tuple[DeviceRecord, 
     def flag[Part: (ModuleRecord, DeviceRecord)](name: str, part: Part, stuck_at: datetime) -> Part:
         nonlocal at
         at, sequence = max(at, stuck_at), record.sequence + len(transitions) + 1
-        verdict = _in_doubt(blamed(part.verdict))
-        change = flagged(name, verdict, part.since, (), part.clock)
+        part = replace(part, verdict=_in_doubt(blamed(part.verdict)))
+        change = clock_change(Kind.STUCK, name, part, (), part.clock)
         transitions.append(Transition(change, sequence, device.desired_version, device.deployments, at))
-        return replace(part, verdict=verdict, clock=replace(part.clock, stuck_since=stuck_at))
+        return replace(part, clock=replace(part.clock, stuck_since=stuck_at))
 
     for stuck_at, name in sorted(due):
         modules[name] = flag(name, modules[name], stuck_at)
-    # A device looks settled while its modules alone are away: its clock is off, or in its window. Of what a lagging
-    # report shows its modules alone are known.
+    # A device whose modules alone are not as desired looks settled: its clock is off, or in its window. If the device
+    # lags, only the modules' records can be used.
     stuck_at = None if record.is_lagging else _due(record.clock, now)
     flagged_device = record if stuck_at is None else flag("", record, stuck_at)
     sequence = record.sequence + len(transitions)
@@ -146,7 +121,7 @@ def flag_unverified(record: DeviceRecord, now: datetime) -> tuple[DeviceRecord, 
 
 
 def _due(clock: Clock, now: datetime) -> datetime | None:
-    """When something that is away became due to be flagged; None where it is not due, or flagged."""
+    """When something became due to be flagged; None if it is not due, or already flagged."""
     is_away = clock.settled_since is None and not clock.is_stuck
     return clock.stuck_at if is_away and clock.stuck_at is not None and clock.stuck_at <= now else None
 

@@ -11,12 +11,12 @@ _WHOLE: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """A number of devices, or a share of them.
+    """A number of devices, or a percentage of them.
 
     Attributes:
-        text: As a person wrote it.
-        number: How many devices may fail; of a share, how many of a hundred.
-        is_share: Whether it is a share.
+        text: As entered.
+        number: How many devices may fail, or how many percent.
+        is_share: Whether it is a percentage.
     """
 
     text: str
@@ -25,10 +25,10 @@ class Threshold:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """A whole number from 0 on, or a percentage from 0 to 100.
+        """Parse a whole number from 0 up, or a percentage from 0 to 100.
 
         Raises:
-            ValueError: It is neither.
+            ValueError: The text is neither.
         """
         match = _THRESHOLD.fullmatch(text.strip())
         if match is None:
@@ -39,11 +39,11 @@ class Threshold:
         return cls(text.strip(), number, is_share)
 
     def is_exceeded(self, failing: int, devices: int) -> bool:
-        """Whether more fail than may, of so many."""
+        """Whether more devices fail than allowed."""
         return failing > (self.number * devices / _WHOLE if self.is_share else self.number)
 
     def __str__(self) -> str:
-        """As a person wrote it."""
+        """Return the text as entered."""
         return self.text
 
 

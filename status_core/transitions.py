@@ -1,4 +1,4 @@
-"""A change of a device, as its history keeps it and as subscribers get it."""
+"""A change of a device, as the history stores it and subscribers receive it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,7 +9,7 @@ from status_core.record import DeviceRecord
 from status_core.status import Evidence
 
 ABSENT: Final = ""
-"""The state of what is not there: before the first look, after a removal."""
+"""The state of something that does not exist: before the first read, or after a removal."""
 DELETED_REASON: Final = "deleted"
 """The reason of a device that is no longer in the hub."""
 REMOVED_REASON: Final = "removed"
@@ -26,27 +26,27 @@ class Kind(StrEnum):
     STUCK = "stuck"
     """A module, or the device, was unsettled for its whole grace period."""
     RECOVERED = "recovered"
-    """What was stuck is settled, or a new desired version asks something else of it."""
+    """What was stuck is settled, or a new desired version changed what is desired."""
     DELETED = "deleted"
     """The device is no longer in the hub."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What changed, before it has its place in the device's sequence.
+    """What changed, before it gets its number in the device's sequence.
 
     Attributes:
-        module: The module's name; empty where the device itself is meant.
-        from_state: The state that was announced last, empty where there was none.
-        to_state: The state that is announced now, empty where there is none any more. `stuck` and `recovered` leave no
-            state: both are the state it is in.
-        previous_since: When the state that was left began; for `stuck` and `recovered`, since when it was unsettled.
-        since: When the state that was entered began.
-        is_initial: It is the first of a device.
-        cause: What groups it with others; None where nothing is wrong.
-        stuck_at: When it gets stuck, or got so; of `recovered`, when it had got so. None of what is as desired.
-        restart_count: How often the agent restarted the module; None of the device.
-        image_hash: The digest of the image that the module reports; None of the device.
+        module: The module's name; empty for the device itself.
+        from_state: The state announced last; empty if there was none.
+        to_state: The state announced now; empty if there is none any more. For `stuck` and `recovered`, both states are
+            the present one.
+        previous_since: When the previous state began; for `stuck` and `recovered`, since when it was unsettled.
+        since: When the new state began.
+        is_initial: It is the first change of a device.
+        cause: Groups it with others; None if nothing is wrong.
+        stuck_at: When it gets, or got, stuck; for `recovered`, when it had got stuck. None if it is as desired.
+        restart_count: How often the agent restarted the module; None for the device.
+        image_hash: The digest of the image that the module reports; None for the device.
     """
 
     kind: Kind
@@ -67,7 +67,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A change in its place: `sequence` counts from 1 in each device, without a gap; `at` never runs back."""
+    """A numbered change. `sequence` counts from 1 per device without gaps, and `at` never runs back."""
 
     change: Change
     sequence: int
@@ -77,12 +77,12 @@ class Transition:
 
     @property
     def duration(self) -> float:
-        """Seconds in the state that was left; for `stuck` and `recovered`, seconds unsettled."""
+        """Seconds in the previous state; for `stuck` and `recovered`, seconds unsettled."""
         return max(0.0, (self.at - self.change.previous_since).total_seconds())
 
 
 def deletion(record: DeviceRecord, now: datetime) -> Transition:
-    """The last transition of a device that is no longer in the hub."""
+    """Create the last transition of a device that is no longer in the hub."""
     message = "The device is no longer in the hub."
     verdict, news, at = record.verdict, record.news, max(now, record.at)
     change = Change(Kind.DELETED, "", news.state, ABSENT, DELETED_REASON, message, (), news.since, at)

@@ -1,4 +1,4 @@
-"""The parts of an `$edgeAgent` module twin that a verdict depends on, read once, whatever the JSON holds."""
+"""The parts of an `$edgeAgent` module twin that a verdict depends on. Any JSON is accepted."""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
@@ -11,22 +11,22 @@ from status_core.reading import as_object, clean, integer, is_never, object_at, 
 EDGE_AGENT: Final = "$edgeAgent"
 EDGE_HUB: Final = "$edgeHub"
 NAME_LIMIT: Final = 128
-"""Characters that IoT Hub allows a device id, a module name and a deployment id to have."""
+"""Characters that IoT Hub allows in a device id, a module name and a deployment id."""
 
 IMAGE_LIMIT: Final = 1024
-"""Characters of an image that are kept."""
+"""Characters of an image that are stored."""
 
 NAMES_LIMIT: Final = 100
-"""Deployments that an IoT hub can have: further names of a twin's are not kept."""
+"""How many deployments an IoT hub can have. Further names in a twin are dropped."""
 
 _SYSTEM_MODULES: Final = {EDGE_AGENT: "edgeAgent", EDGE_HUB: "edgeHub"}
 
 
-# Named tuples: a twin has some hundred of these fields, and a frozen dataclass sets each by a call.
+# Named tuples: a twin has some hundred of these fields, and a frozen dataclass makes one call to set each.
 class DesiredModule(NamedTuple):
-    """A module as the deployment wants it. `status` and `restart_policy` are folded to lower case.
+    """A module as the deployment defines it. `status` and `restart_policy` are in lower case.
 
-    `grace` is the module's own grace period, from its label.
+    `grace` is the grace period of the module's own label.
     """
 
     path: str
@@ -37,17 +37,17 @@ class DesiredModule(NamedTuple):
 
 
 class ReportedModule(NamedTuple):
-    """A module as the agent saw it. `runtime_status` is folded to lower case; times are the device's, in UTC.
+    """A module as the agent reported it. `runtime_status` is in lower case; times are the device's, in UTC.
 
     Attributes:
-        kind: Its `type`, as it is.
-        image_hash: The digest of its image, where the agent says it.
-        status: What the last deployment that the agent accepted wants of it, as it is.
-        restart_policy: The same deployment's, as it is.
-        restart_count: Restarts since it ran for ten minutes.
-        last_start: None where it was never started, or the report does not say.
+        kind: Its raw `type`.
+        image_hash: The digest of its image, if the agent reports it.
+        status: Its desired status in the last deployment that the agent accepted, raw.
+        restart_policy: Its restart policy in the same deployment, raw.
+        restart_count: Restarts since it last ran for ten minutes.
+        last_start: None if it was never started, or the report does not say.
         never_started: The report says that it was never started.
-        last_exit: None where it has never exited.
+        last_exit: None if it has never exited.
     """
 
     path: str
@@ -68,25 +68,25 @@ class Twin(NamedTuple):
     """One `$edgeAgent` twin. Times are hub times in UTC.
 
     Attributes:
-        module_id: The module whose twin this is; None where the twin does not say.
-        connection_state: IoT Hub's word on the connection.
-        last_activity: IoT Hub's word on when the device last did anything.
-        nothing_desired: Desired holds nothing but `$` keys, or is no object.
-        nothing_reported: Reported likewise.
+        module_id: The module whose twin this is; None if the twin does not say.
+        connection_state: The connection as IoT Hub sees it.
+        last_activity: When IoT Hub last saw activity of the device.
+        nothing_desired: Desired holds nothing but `$` keys, or is not an object.
+        nothing_reported: The same for reported.
         desired_version: V, `desired.$version`.
         last_desired_version: L, `reported.lastDesiredVersion`.
-        raw_versions: V and L as they stand.
+        raw_versions: V and L, raw.
         status_missing: `reported.lastDesiredStatus` is absent or null.
-        code: C, `reported.lastDesiredStatus.code` where it is a whole number.
-        raw_code: The same value as it is.
-        description: `reported.lastDesiredStatus.description`, whole and as it is: it may quote a secret.
+        code: C, `reported.lastDesiredStatus.code` if it is a whole number.
+        raw_code: The same value, raw.
+        description: The whole `reported.lastDesiredStatus.description`, raw: it may quote a secret.
         status_updated: When `lastDesiredStatus` last changed.
-        tried_since: When the agent first reported on what it tries, with the counters that it has: since it took the
-            version, or since it was started. Read only where a step failed.
-        is_lagging: The last report is one that shows what ran before the plan.
+        tried_since: When the agent first reported with its present retry counters: since it took the version or was
+            started. Only set if a step failed.
+        is_lagging: The last report shows what ran before the plan.
         applied: Names of the configurations that are Applied, sorted.
         targeted: Names of those that are Targeted, sorted.
-        has_configurations: The twin has a configurations section that names one.
+        has_configurations: The twin has a configurations section with at least one name.
     """
 
     device_id: str
@@ -117,12 +117,12 @@ class Twin(NamedTuple):
 
     @property
     def version_taken(self) -> bool:
-        """Whether L is V: both are there, and equal."""
+        """Whether L equals V, and both are there."""
         return self.last_desired_version is not None and self.last_desired_version == self.desired_version
 
     @property
     def changed(self) -> datetime | None:
-        """The newest hub time of both sections; None where one of them does not say when it changed."""
+        """The newest hub time of both sections; None if one of them has none."""
         desired, reported = self.desired_updated, self.reported_updated
         if (desired is None and not self.nothing_desired) or (reported is None and not self.nothing_reported):
             return None
@@ -130,13 +130,13 @@ class Twin(NamedTuple):
 
     @property
     def is_fresh(self) -> bool:
-        """Whether the agent's status was reported after the last change of D, by the hub's own times."""
+        """Whether the agent's status was reported after the last change of D, by hub time."""
         reported, desired = self.status_updated, self.desired_updated
         return reported is not None and desired is not None and reported >= desired
 
     @property
     def is_stale(self) -> bool:
-        """Whether it was reported before that change. Where a time is missing it is neither fresh nor stale."""
+        """Whether it was reported before that change. Without both times it is neither fresh nor stale."""
         reported, desired = self.status_updated, self.desired_updated
         return reported is not None and desired is not None and reported < desired
 
@@ -148,7 +148,7 @@ class Twin(NamedTuple):
 
 
 def read_twin(twin: Any) -> Twin:
-    """Read a twin as a service-side read gives it. Total: wrong types read as absent."""
+    """Read a twin as a service-side read returns it. Values of the wrong type count as absent."""
     root = object_at(twin)
     desired = object_at(root, "properties", "desired")
     reported = object_at(root, "properties", "reported")
@@ -195,7 +195,7 @@ def _is_empty(section: Mapping[str, Any]) -> bool:
 
 
 def _tried_since(metadata: Mapping[str, Any]) -> datetime | None:
-    """The agent counts its tries in memory, and from zero for each version (planrunner/OrdererdRetryPlanRunner.cs)."""
+    """When the agent's retry counters started. It keeps them in memory (planrunner/OrdererdRetryPlanRunner.cs)."""
     version = object_at(metadata, "lastDesiredVersion")
     started = object_at(metadata, "systemModules", "edgeAgent", "lastStartTimeUtc")
     times = [timestamp(part.get("$lastUpdated")) for part in (version, started)]
@@ -203,9 +203,9 @@ def _tried_since(metadata: Mapping[str, Any]) -> datetime | None:
 
 
 def _is_lagging(metadata: Mapping[str, Any]) -> bool:
-    """Whether the last report took the version, or is the first of a new process of the agent.
+    """Whether the last report took the version, or is the first from a new process of the agent.
 
-    Both are made before the plan runs, and the next one, 5 s later, is true (seen in runs of the agent).
+    Both come before the plan runs. The next report, 5 s later, is accurate (seen in runs of the agent).
     """
     version = object_at(metadata, "lastDesiredVersion")
     started = object_at(metadata, "systemModules", "edgeAgent", "lastStartTimeUtc")
@@ -224,13 +224,13 @@ def _with_status(configurations: Mapping[str, Any], status: str) -> tuple[str, .
 
 
 def _entries(section: Mapping[str, Any], path: str) -> Iterator[tuple[str, str, Any]]:
-    """Name, path and JSON of each module of a section, the system modules under their `$` names."""
+    """Yield name, path and JSON of each module of a section; system modules under their `$` names."""
     system = as_object(section.get("systemModules"))
     for name, key in _SYSTEM_MODULES.items():
         if system.get(key) is not None:
             yield name, f"{path}.systemModules.{key}", system[key]
     for name, entry in as_object(section.get("modules")).items():
-        # A null is a key that was removed; `$` keys are the twin's own, and no module has an empty name.
+        # A null is a removed key, `$` keys are the twin's own, and no module has an empty name.
         if entry is not None and name and not name.startswith("$"):
             yield name, f"{path}.modules.{clean(name, NAME_LIMIT)}", entry
 

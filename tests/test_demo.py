@@ -53,8 +53,8 @@ def test_the_demo_tells_what_the_troubles_of_the_fleet_come_to(tmp_path: Path) -
     assert "\n15 asked, 0 wrong, 1 skipped\n" in out
     messages = out.partition("\nPeople would have been sent these messages:\n")[2]
     assert "\n  Deployment release-2 has started\n" in messages
-    assert "\n  Deployment release-2: 1 device fails for schema_version_rejected\n" in messages
-    assert "\n  Deployment release-2: no device fails any more for never_reported\n" in messages
+    assert "\n  Deployment release-2: 1 device fails due to schema_version_rejected\n" in messages
+    assert "\n  Deployment release-2: no device fails any more due to never_reported\n" in messages
     events = [json.loads(line) for line in published.read_text().splitlines()]
     assert dict(table(out, "PUBLISHED")) == {
         name: str(count) for name, count in Counter(event["type"] for event in events).items()

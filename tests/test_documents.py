@@ -26,13 +26,13 @@ from status_app.reconcile.resync_times import ComparisonPlace, ResyncTimesRow
 from status_app.settings import SHARED, Settings
 from status_app.storage.codecs import TEXT
 from status_app.storage.columns import (
+    CAUSE_COLUMNS,
     DEPLOYMENT_COLUMNS,
     DEVICE_COLUMNS,
     LISTING_COLUMNS,
     MODULE_COLUMNS,
     NOTICE_COLUMNS,
     TARGET_COLUMNS,
-    TOLD_COLUMNS,
     TRANSITION_COLUMNS,
     Column,
 )
@@ -190,7 +190,7 @@ def test_the_defaults_of_the_settings_page_are_those_of_the_code_and_of_the_exam
         ("## DeploymentStatus, row `device`", DEVICE_COLUMNS),
         ("## DeploymentStatus, rows `module:<name>`", MODULE_COLUMNS),
         ("## DeploymentStatus, rows `transition:<inverted sequence>`", TRANSITION_COLUMNS),
-        ("## Notices", (*NOTICE_COLUMNS, *TOLD_COLUMNS, *TARGET_COLUMNS)),
+        ("## Notices", (*NOTICE_COLUMNS, *CAUSE_COLUMNS, *TARGET_COLUMNS)),
         (
             "## Deployments",
             (

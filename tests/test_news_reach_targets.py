@@ -81,7 +81,7 @@ async def test_forty_devices_that_fail_for_one_reason_are_three_messages_to_peop
         assert stack.board is not None
         posted = [notice.body for notice in stack.board.posted]
         ids = [notice.id for notice in stack.board.posted]
-    people = [body["text"].splitlines()[0].partition(" for ")[0] for body in posted if "text" in body]
+    people = [body["text"].splitlines()[0].partition(" due to ")[0] for body in posted if "text" in body]
     name = people[0].partition(":")[0]
     assert people == [f"{name}: 4 devices fail", f"{name}: now 40 devices fail", f"{name}: no device fails any more"]
     program = Counter(body["data"]["deviceId"] for body in posted if "specversion" in body)
@@ -93,12 +93,12 @@ def test_a_target_that_is_down_for_an_hour_costs_people_nothing_but_time(account
     lines = (ROOT / "scenarios/deployment.jsonl").read_text().splitlines()
     first, last = json.loads(lines[0])["at"], datetime.fromisoformat(json.loads(lines[-1])["at"])
     usual = asyncio.run(replay(read_scenario("\n".join(lines)), next(accounts)))["notices"]
-    assert [notice["body"]["text"].splitlines()[0].partition(" for ")[0] for notice in usual] == [
+    assert [notice["body"]["text"].splitlines()[0].partition(" due to ")[0] for notice in usual] == [
         "Deployment camera-2 has started",
-        "Deployment camera-2: the first device fails",
+        "Deployment camera-2: the first device has failed",
         "Deployment camera-2: 1 device fails",
         "Deployment camera-2 makes no progress",
-        "Deployment camera-2 is completed",
+        "Deployment camera-2 has completed",
         "Deployment camera-2: no device fails any more",
     ]
     down = json.dumps({"at": first, "fault": {"service": "notify", "op": "send", "status": 503, "count": 12}})

@@ -11,7 +11,7 @@ import yaml  # type: ignore[import-untyped] # its types are a package of their o
 
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.summary import summary, write_summary
-from status_app.commands.terminal import printed
+from status_app.commands.terminal import printable
 
 ROOT = Path(__file__).parents[1]
 ACTION = yaml.safe_load((ROOT / "action.yml").read_text())
@@ -171,7 +171,7 @@ def test_a_summary_is_added_to_what_is_there(tmp_path: Path) -> None:
     ],
 )
 def test_a_line_of_a_log_is_no_command_to_a_pipeline(text: str, shown: str) -> None:
-    assert printed(text) == shown
+    assert printable(text) == shown
 
 
 def test_the_page_of_the_gate_shows_both() -> None:

@@ -1,4 +1,4 @@
-"""The arguments of the commands: how they are read, and what is said of wrong ones."""
+"""Parses the arguments of the commands, and reports wrong ones."""
 
 import argparse
 import re
@@ -12,13 +12,13 @@ from status_core import Threshold, parse_duration
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors have an exit code of their own: argparse's, 2, says that the time of a gate is over."""
+    """A parser with its own exit code for errors: argparse's 2 means that a gate timed out."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, but not the value of what is not known: it may be a key."""
+        """Report the error without the value of an unknown argument: it may be a key."""
         kind, _, unknown = message.partition(": ")
         if kind == "unrecognized arguments":
             names = " ".join(re.findall(r"(?:^|(?<= ))--[a-z][a-z-]*", unknown))
@@ -31,7 +31,7 @@ _SHORT: Final = re.compile("[0-9]{1,6}[smh]")
 
 
 def duration(*, least: timedelta = timedelta(0), longest: timedelta | None = None) -> Callable[[str], timedelta]:
-    """Reads a duration within bounds: ISO 8601, or as people write it, such as 10m."""
+    """Create a reader of durations within bounds: ISO 8601, or as people write them, such as 10m."""
 
     def read(value: str) -> timedelta:
         short = _SHORT.fullmatch(value)
@@ -47,36 +47,36 @@ def duration(*, least: timedelta = timedelta(0), longest: timedelta | None = Non
 
 
 def number(least: int) -> Callable[[str], int]:
-    """Reads a whole number that is not too small."""
+    """Create a reader of whole numbers with a minimum."""
 
     def read(value: str) -> int:
         if not re.fullmatch("[0-9]{1,9}", value) or int(value) < least:
-            raise argparse.ArgumentTypeError(f"{value!r} is no whole number from {least} on")
+            raise argparse.ArgumentTypeError(f"{value!r} is not a whole number of at least {least}")
         return int(value)
 
     return read
 
 
-def name(of: str) -> Callable[[str], str]:
-    """Reads the name of something, which is never empty."""
+def name(kind: str) -> Callable[[str], str]:
+    """Create a reader of names, which may not be empty."""
 
     def read(value: str) -> str:
         if not value.strip():
-            raise argparse.ArgumentTypeError(f"the name of {of} is empty")
+            raise argparse.ArgumentTypeError(f"the name of {kind} is empty")
         return value.strip()
 
     return read
 
 
 def cohort(value: str) -> str:
-    """Reads a cohort: the name of a tag, and what it holds."""
+    """Parse a cohort: a tag and its value."""
     if not all(value.partition("=")):
-        raise argparse.ArgumentTypeError(f"{value!r} is no tag with its value, such as ring=canary")
+        raise argparse.ArgumentTypeError(f"{value!r} is not a tag with its value, such as ring=canary")
     return value
 
 
 def threshold(value: str) -> Threshold:
-    """Reads how many devices may fail: a number, or a percentage."""
+    """Parse how many devices may fail: a number, or a percentage."""
     try:
         return Threshold.parse(value)
     except ValueError as error:

@@ -1,10 +1,10 @@
-"""The command replay-dead-letters: the devices of the events that were given up are looked at again."""
+"""The command replay-dead-letters: processes the events again that were given up."""
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from status_app.commands.terminal import printed
+from status_app.commands.terminal import printable
 from status_app.errors import BadEventError, LostRaceError, UnavailableError
 from status_app.ingest.dead_letters import DeadLetter, DeadLetters, UnreadableRowError
 from status_app.ingest.notifications import Notification, OtherEvent, read_notification
@@ -14,12 +14,12 @@ from status_app.reconcile.tasks import Notified, Result
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """What came of an event.
+    """The outcome of one event.
 
     Attributes:
-        words: For its line.
-        processed: It has nothing more to say, and leaves the table.
-        reason: Why it was given up again; None where it was not, or where its row cannot be read.
+        words: The text of its line.
+        processed: It is done and leaves the table.
+        reason: Why it was given up again; None if it was not, or if its row cannot be read.
     """
 
     words: str
@@ -30,24 +30,24 @@ class _Verdict:
 async def replay_dead_letters(  # noqa: PLR0913 (four of them keyword-only)
     letters: DeadLetters,
     reconciler: Callable[[], Awaitable[Reconciler]],
-    tell: Callable[[str], object],
+    echo: Callable[[str], object],
     *,
     reason: str | None,
     dry_run: bool,
     confirm: Callable[[int], bool] = lambda _: True,
 ) -> bool:
-    """Look again at the device of each event that is kept; what is processed now leaves the table.
+    """Read the device of each stored event again. Events that are processed now leave the table.
 
     Args:
-        letters: What was given up.
-        reconciler: Gives what looks at devices; it is not asked for where nothing is looked at.
-        tell: Takes a line for each event, and a last one that sums up.
-        reason: Only events that were given up for it; None for all.
-        dry_run: Only tell: nothing is looked at and nothing is written.
-        confirm: Whether to go on with so many events.
+        letters: The dead letters.
+        reconciler: Creates the reconciler; not called if there is nothing to do.
+        echo: Prints a line for each event, and a summary.
+        reason: Only events that were given up for this reason; None for all.
+        dry_run: Only print: read and write nothing.
+        confirm: Asks whether to go on with this many events.
 
     Returns:
-        Whether nothing is left of what was chosen; False where that was not wanted.
+        Whether none of the chosen events is left; False if not confirmed.
 
     Raises:
         UnavailableError: The table service does not answer.
@@ -60,19 +60,19 @@ async def replay_dead_letters(  # noqa: PLR0913 (four of them keyword-only)
     async for page in letters.pages(reason):
         found = [(letter, _read(letter)) for letter in page]
         notifications = [item for _, item in found if isinstance(item, Notification)]
-        looked = await _look_at_each(reconciler, notifications) if notifications and not dry_run else {}
+        verdicts = await _reconcile_each(reconciler, notifications) if notifications and not dry_run else {}
         for letter, item in found:
             if isinstance(item, Notification):
                 device = item.device_id
-                verdict = looked.get(device) or _Verdict(f"would be looked at ({letter.reason})")
+                verdict = verdicts.get(device) or _Verdict(f"would be read again ({letter.reason})")
             else:
                 device, verdict = "-", item
             if not dry_run:
                 verdict = await _settle(letters, letter, verdict)
-            gone = verdict.processed and not dry_run
-            counts[gone] += 1
-            tell(printed(f"{letter.name} {device} {'processed' if gone else 'stays'}: {verdict.words}"))
-    tell(f"{counts[True]} processed, {counts[False]} left" if counts else "nothing to replay")
+            is_done = verdict.processed and not dry_run
+            counts[is_done] += 1
+            echo(printable(f"{letter.name} {device} {'processed' if is_done else 'stays'}: {verdict.words}"))
+    echo(f"{counts[True]} processed, {counts[False]} left" if counts else "nothing to replay")
     return not counts[False]
 
 
@@ -90,14 +90,14 @@ def _read(letter: DeadLetter) -> Notification | _Verdict:
     return notification
 
 
-async def _look_at_each(
+async def _reconcile_each(
     reconciler: Callable[[], Awaitable[Reconciler]], notifications: Iterable[Notification]
 ) -> dict[str, _Verdict]:
-    """Look at every device once, for all its events of a page.
+    """Reconcile every device once, for all its events of a page.
 
-    Not once for all pages: a later page may hold an event of a change that came after the look.
+    Not once for all pages: a later page may hold the event of a change that came after the read.
     """
-    # No version: an operator who asks for a look gets one, however new the stored state is.
+    # Leave out the version: an operator wants the twin read, even if the stored state is newer.
     devices: dict[str, Notification] = {}
     for notification in notifications:
         device = notification.device_id
@@ -120,16 +120,16 @@ def _verdict(result: Result) -> _Verdict:
 
 
 async def _settle(letters: DeadLetters, letter: DeadLetter, verdict: _Verdict) -> _Verdict:
-    """Take an event out of the table, or leave it there with the reason of this time."""
+    """Take an event out of the table, or leave it there with its new reason."""
     try:
         if verdict.processed:
             await letters.forget(letter)
         elif verdict.reason is not None:
             await letters.give_reason(letter, verdict.reason, verdict.words)
     except LostRaceError:
-        return _Verdict("its row was written anew meanwhile")
+        return _Verdict("its row was rewritten meanwhile")
     except UnavailableError as error:
         return _Verdict(str(error))
-    except Exception as error:  # noqa: BLE001 (as in _read: a row that is full takes no longer reason)
+    except Exception as error:  # noqa: BLE001 (as in _read; a full row takes no longer reason)
         return _Verdict(f"internal_error: {type(error).__name__}")
     return verdict

@@ -1,4 +1,4 @@
-"""`stuck`, `devices`, `deployments`, `causes`, `images`: lists of the fleet, as a table, as JSON or as CSV."""
+"""The commands `stuck`, `devices`, `deployments`, `causes` and `images`: print a list as a table, JSON or CSV."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from typing import Final, TextIO
 
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.fleet_status import Answer, FleetLists
-from status_app.commands.terminal import printed
+from status_app.commands.terminal import printable
 from status_app.listing.columns import CAUSES, DEPLOYMENTS, DEVICES, IMAGES, ListColumn, ListColumns, cell
 from status_app.listing.csv_lines import csv_lines
 
@@ -20,9 +20,9 @@ COLUMNS: Final[Mapping[str, ListColumns]] = {
 }
 """The columns of each list, by its name in the API."""
 WIDTH: Final = 160
-"""Characters of a line where the output is no terminal."""
+"""Characters of a line if the output is not a terminal."""
 _WIDEST: Final = 60
-"""Characters of a cell, but for those of the last column."""
+"""Characters of a cell, except in the last column."""
 _GAP: Final = "  "
 
 
@@ -40,14 +40,14 @@ class Form(StrEnum):
 async def print_list(
     fleet: FleetLists, name: str, words: Mapping[str, str], out: TextIO, form: Form = Form.TABLE
 ) -> ExitCode:
-    """Print a list, whole.
+    """Print a whole list.
 
     Args:
-        fleet: Answers for the fleet.
-        name: The list, as the API calls it.
-        words: What is asked for, by the parameters of the API.
-        out: Where it is printed.
-        form: As what.
+        fleet: The source.
+        name: The list, by its name in the API.
+        words: The API's query parameters.
+        out: Where to print.
+        form: How to print it.
     """
     items = fleet.items(name, words)
     if form is Form.JSON:
@@ -69,7 +69,7 @@ async def _print_csv(columns: ListColumns, items: AsyncIterator[Answer], out: Te
 
 
 def table(columns: Sequence[ListColumn], items: Sequence[Answer], width: int) -> list[str]:
-    """A list as lines, a heading first: as wide as their cells, and no wider than a terminal."""
+    """Format a list as lines with a heading: columns as wide as their cells, lines no wider than the terminal."""
     if not items:
         return ["none"]
     rows = [
@@ -89,7 +89,7 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
 
 
 def _shown(value: object) -> str:
-    """A cell that a terminal can show; a time to the second."""
-    text = printed(cell(value))
+    """Format a cell for a terminal, times to the second."""
+    text = printable(cell(value))
     is_time = isinstance(value, str) and len(value) == len("2026-01-31T09:02:10.765432Z") and value.endswith("Z")
     return f"{text[:19]}Z".replace("T", " ") if is_time and text[10:11] == "T" else text

@@ -1,4 +1,4 @@
-"""`notify-test`: sends one message to a target, and says what it answered."""
+"""`notify-test`: sends one message to a target, and shows its answer."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -17,13 +17,13 @@ from status_app.settings import Settings
 from status_app.storage.codecs import show_time
 
 TEST: Final = "edge.deployment.notify_test"
-"""The type of the event that a program gets: none of the event hub."""
+"""The type of the test event; the event hub never gets it."""
 
 
 async def notify_test(
     environment: Mapping[str, str],
     name: str,
-    say: Callable[[str], None],
+    echo: Callable[[str], None],
     now: datetime,
     webhooks: Webhooks | None = None,
 ) -> ExitCode:
@@ -32,9 +32,9 @@ async def notify_test(
     Args:
         environment: The settings of the app.
         name: The target.
-        say: Prints a line.
-        now: The time, in UTC.
-        webhooks: What sends; by default it asks nothing on this machine.
+        echo: Prints a line.
+        now: The time in UTC.
+        webhooks: Sends the message; by default it refuses addresses on this machine.
 
     Raises:
         SettingError: A setting is wrong, or there is no such target.
@@ -43,16 +43,16 @@ async def notify_test(
     target = next((target for target in targets if target.name == name), None)
     if target is None:
         known = ", ".join(target.name for target in targets) or "none"
-        raise SettingError(f"NOTIFY has no target {name!r}: there is {known}")
+        raise SettingError(f"NOTIFY has no target {name!r}: its targets are: {known}")
     webhooks = webhooks or Webhooks()
     try:
         status = await webhooks.send_once(target, render(target, _news(target, settings, now), settings.fleet))
     except DeliveryError as error:
-        say(str(error))
+        echo(str(error))
         return ExitCode.FAILED
     finally:
         await webhooks.close()
-    say(f"target {name} took it: answer {status}")
+    echo(f"target {name} accepted it: answer {status}")
     return ExitCode.OK
 
 
@@ -67,7 +67,7 @@ def _news(target: Target, settings: Settings, now: datetime) -> bytes:
             "stage": Stage.FIRST,
             "before": 0,
             "devices": 0,
-            "message": "Somebody has run notify-test, to see that messages arrive here.",
+            "message": "Someone ran notify-test to see whether messages arrive here.",
         }
         return cause_notice(news_id, time, Severity.INFO, data)
     event = {

@@ -1,4 +1,4 @@
-"""What a wait came to, in Markdown: the summary that a pipeline shows beside its log."""
+"""The outcome of a wait in Markdown: the summary that a pipeline shows with its log."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -7,33 +7,33 @@ from typing import Final
 
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.fleet_status import Answer
-from status_app.commands.gate.look import MOST_CAUSES
-from status_app.commands.terminal import printed
+from status_app.commands.gate.snapshot import MOST_CAUSES
+from status_app.commands.terminal import printable
 
 _MOST_LINES: Final = 40
 _LONGEST: Final = 300
 _HEADINGS: Final[Mapping[ExitCode, str]] = {
-    ExitCode.OK: "has come through",
+    ExitCode.OK: "has succeeded",
     ExitCode.FAILED: "has failed",
-    ExitCode.TIMED_OUT: "is not done in time",
+    ExitCode.TIMED_OUT: "has timed out",
 }
 _MARKUP: Final = re.compile(r"[\\`*_{}\[\]()#+!|<>~&@]")
 
 
 def summary(
-    deployments: Sequence[str], code: ExitCode, said: Sequence[str], causes: Mapping[str, Sequence[Answer]]
+    deployments: Sequence[str], code: ExitCode, printed: Sequence[str], causes: Mapping[str, Sequence[Answer]]
 ) -> str:
-    """A summary in Markdown. Words of devices are text in it, and nothing else.
+    """Write a summary in Markdown. Words from devices are escaped.
 
     Args:
         deployments: What was waited for.
-        code: How the wait ended.
-        said: The last lines that it printed.
-        causes: Of each deployment its causes, as the API answers them, those with the most devices first.
+        code: The outcome.
+        printed: The last lines that the wait printed.
+        causes: The causes of each deployment as the API returns them, most devices first.
     """
     names = ", ".join(map(_text, deployments))
     lines = [f"## Deployment {names} {_HEADINGS.get(code, 'could not be judged')}", ""]
-    lines += [f"    {printed(line)[:_LONGEST]}" for line in said[-_MOST_LINES:]]
+    lines += [f"    {printable(line)[:_LONGEST]}" for line in printed[-_MOST_LINES:]]
     for deployment in deployments:
         found = causes.get(deployment, ())
         if found:
@@ -46,7 +46,7 @@ def summary(
 
 
 def write_summary(path: Path, text: str) -> None:
-    """Append a summary to a file, as the job summary of GitHub takes it.
+    """Append a summary to a file, as GitHub's job summary needs it.
 
     Raises:
         OSError: The file cannot be written.
@@ -62,7 +62,7 @@ def _row(cause: Answer) -> str:
 
 
 def _text(words: str) -> str:
-    """Words that Markdown shows as they stand."""
-    shown = printed(words)
+    """Escape words so that Markdown shows them as they are."""
+    shown = printable(words)
     shown = shown if len(shown) <= _LONGEST else f"{shown[: _LONGEST - 3]}..."
     return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", shown)

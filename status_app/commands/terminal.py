@@ -1,4 +1,4 @@
-"""What a command prints: lines that any terminal can show, whatever a row holds."""
+"""Makes lines printable on any terminal, whatever a row holds."""
 
 import re
 from datetime import UTC, datetime
@@ -9,15 +9,15 @@ from status_core import clean
 LINE_LIMIT: Final = 1000
 """Characters of a line."""
 _COMMAND: Final = re.compile(r"##(?=\[|vso\[)|(?<![^\s])::(?=\w)")
-"""Where a pipeline would take a line of a log for a command: Azure's anywhere in it, GitHub's at its beginning."""
+"""What a pipeline would take for a command in its log: Azure's anywhere in a line, GitHub's at its start."""
 
 
-def printed(text: str, limit: int = LINE_LIMIT) -> str:
-    """A line without control characters, in ASCII, cut where it is too long, and no command to a pipeline."""
+def printable(text: str, limit: int = LINE_LIMIT) -> str:
+    """Return a line in ASCII without control characters, cut to a length, that no pipeline takes for a command."""
     shown = clean(text, limit).encode("ascii", "backslashreplace").decode()
     return _COMMAND.sub(lambda match: " ".join(match[0]), shown)
 
 
-def printed_time(time: datetime) -> str:
-    """A time to the second, in UTC."""
+def printable_time(time: datetime) -> str:
+    """Format a time to the second, in UTC."""
     return f"{time.astimezone(UTC):%Y-%m-%d %H:%M:%SZ}"

@@ -1,1 +1,1 @@
-"""Transitions as events: what a subscriber gets, and how it is sent."""
+"""Transitions as events: their content, and how they are sent."""

@@ -1,6 +1,6 @@
-"""The event of a transition: CloudEvents 1.0 in JSON, made from its row and from nothing else.
+"""The event of a transition: CloudEvents 1.0 in JSON, made only from its row.
 
-A row never changes, so each time that its event is sent it has the same id and the same bytes.
+A row never changes, so its event has the same id and the same bytes each time it is sent.
 """
 
 import json
@@ -14,12 +14,12 @@ from status_core import Kind
 
 CONTENT_TYPE: Final = "application/cloudevents+json"
 SCHEMAS: Final = "urn:edge-deployment-status:2:"
-"""Before an event's type: the id of the schema of its data, which is `schemas/<type>.json`.
+"""Prefix of an event's type that gives the id of its data's schema, `schemas/<type>.json`.
 
-The number is the version of all of them: it changes when a subscriber who knows them could not read an event any more.
+The number is the version of all schemas. It changes when subscribers of the old version could not read an event.
 """
 SEQUENCE_DIGITS: Final = 19
-"""Of the largest number that a column holds: with leading zeros, sequences compare as strings as they do as numbers."""
+"""As many digits as the largest column value, with leading zeros, so that sequences sort as strings and as numbers."""
 
 _VERBS: Final[Mapping[str, str]] = {
     Kind.DEVICE: "transitioned",
@@ -29,24 +29,24 @@ _VERBS: Final[Mapping[str, str]] = {
     Kind.DELETED: "deleted",
 }
 _IN_A_PATH: Final = "!$&'()*+,;=:@"
-"""What a segment of a path may hold beside letters, digits and `-._~` (RFC 3986, `pchar`)."""
+"""What a path segment may contain besides letters, digits and `-._~` (RFC 3986, `pchar`)."""
 
 
 def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
-    """The event of one row of a transition, as UTF-8.
+    """Create the event of one transition row, as UTF-8.
 
-    `subject` is the module; of an event about the device itself, its credited deployments with a space between them
-    (no deployment's id holds one), and it is left out where there is none. `data.module`, `data.fromState` and
-    `data.toState` are empty where the row's columns are: there is no module, or no state.
+    `subject` is the module. An event about the device itself has its deployments there, separated by spaces (no
+    deployment id contains one), or no subject without any. `data.module`, `data.fromState` and `data.toState` are empty
+    if the row's columns are: there is no module, or no state.
 
-    Half a surrogate pair, which UTF-8 cannot hold, becomes `?`. A row of the release before has no column for some of
-    the data: these are null, `initial` is false, and `cohorts` is empty.
+    Unpaired surrogates, which UTF-8 cannot encode, become `?`. A row of the previous release lacks some columns: their
+    data is null, `initial` is false, and `cohorts` is empty.
 
     Args:
         device_id: The device, as the hub names it.
-        row: An entity of DeploymentStatus, as it was written or as it is read.
+        row: An entity of DeploymentStatus, as written or as read.
     """
-    hub = row["EventId"].partition("/")[0]  # not of a setting: equal ids are equal events
+    hub = row["EventId"].partition("/")[0]  # not the setting: the same id must mean the same event
     module, kind, sequence = row["Module"], row["Kind"], read_number(row["Sequence"])
     deployments = json.loads(row["Deployments"])
     part = "module" if module or kind == Kind.MODULE else "device"
@@ -91,19 +91,18 @@ def cloud_event(device_id: str, row: Mapping[str, Any]) -> bytes:
 
 
 def application_properties(event: bytes) -> dict[str, str]:
-    """What the AMQP message of an event says outside of its body, so that a filter need not read that.
+    """Return the application properties of an event's AMQP message, so that filters need not read the body.
 
     Args:
         event: The event of a transition or of a milestone.
 
     Returns:
-        `type` and `severity`; `subject` where the event has one; `deployments`, with a space between two: no id holds
-        one.
+        `type` and `severity`; `subject` if the event has one; `deployments`, separated by spaces (no id contains one).
     """
-    said = json.loads(event)
-    data = said["data"]
+    content = json.loads(event)
+    data = content["data"]
     deployments = data["deployments"] if "deployments" in data else [data["deployment"]]
-    named = {name: said[name] for name in ("type", "severity", "subject") if name in said}
+    named = {name: content[name] for name in ("type", "severity", "subject") if name in content}
     return {**named, "deployments": " ".join(deployments)}
 
 
@@ -112,5 +111,5 @@ def _time(row: Mapping[str, Any], column: str) -> str | None:
 
 
 def segment(name: str) -> str:
-    """A name as a segment of a URI's path."""
+    """Quote a name as a path segment of a URI."""
     return quote(name, safe=_IN_A_PATH, errors="replace")

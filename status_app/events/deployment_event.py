@@ -1,4 +1,4 @@
-"""The event of a milestone of a deployment: made once, kept until it is sent, so each time it has the same bytes."""
+"""The event of a deployment's milestone. It is made once and stored until sent, so its bytes never change."""
 
 import json
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from status_app.events.severity import milestone_severity
 from status_core import Rollout
 
 
-def deployment_event(  # noqa: PLR0913 (what an event says)
+def deployment_event(  # noqa: PLR0913 (the data of an event)
     hub: str,
     deployment: str,
     rollout: Rollout,
@@ -19,17 +19,17 @@ def deployment_event(  # noqa: PLR0913 (what an event says)
     targeted: int | None = None,
     threshold: str | None = None,
 ) -> bytes:
-    """The event as UTF-8.
+    """Create the event, as UTF-8.
 
     `sequence` counts the milestones of one version of the deployment, which is the `source`.
 
     Args:
         hub: Short name of the hub.
         deployment: Its id.
-        rollout: What the count came to.
+        rollout: The rollout after the count.
         reached: The milestone, and when it was reached.
         states: How many of its devices are in each state.
-        targeted: How many devices the hub says that it targets.
+        targeted: How many devices the hub targets.
         threshold: `FAILURE_THRESHOLD`.
     """
     milestone, at = reached

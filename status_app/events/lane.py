@@ -1,4 +1,4 @@
-"""One connection to the event hub of the transitions: whoever sends over it waits for who came before."""
+"""One connection to the event hub `transitions`. Senders wait for those before them."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -16,10 +16,10 @@ _log = log(__name__)
 
 
 class Lane:
-    """A connection, made at its first use.
+    """A connection, opened on first use.
 
     Args:
-        connect: Gives a client of the event hub, which has a connection of its own.
+        connect: Creates a client of the event hub, with its own connection.
     """
 
     def __init__(self, connect: "Callable[[], EventHubProducerClient]") -> None:
@@ -28,25 +28,25 @@ class Lane:
         self._client: EventHubProducerClient | None = None
 
     async def send(self, key: str, events: Sequence[bytes]) -> int:
-        """Send as many of the first events as one batch holds; returns how many, 0 where not even one fits.
+        """Send as many of the first events as fit into one batch. Returns how many: 0 if the first one does not fit.
 
         Args:
             key: The partition key.
             events: CloudEvents.
 
         Raises:
-            EventHubError: The event hub did not take the batch.
+            EventHubError: The event hub did not accept the batch.
         """
         async with self._lock:
             return await self._send_batch(key, events)
 
     async def close(self) -> None:
-        """Close the connection; it is made again at the next use."""
+        """Close the connection. The next use opens it again."""
         async with self._lock:
             await self._disconnect()
 
     async def _send_batch(self, key: str, events: Sequence[bytes]) -> int:
-        from azure.eventhub import EventData  # noqa: PLC0415 (0.15 s, and only where events are sent)
+        from azure.eventhub import EventData  # noqa: PLC0415 (0.15 s, and only when events are sent)
 
         try:
             self._client = client = self._client or self._connect()
@@ -57,12 +57,12 @@ class Lane:
                 event.properties = dict(application_properties(body).items())
                 try:
                     batch.add(event)
-                except ValueError:  # it is full
+                except ValueError:  # the batch is full
                     break
             await client.send_batch(batch)
             return len(batch)
         except asyncio.CancelledError:
-            # It ended in the middle of a send: nothing says what state the connection is in, or whether it lives.
+            # The send was interrupted, so the state of the connection is unknown.
             await self._disconnect()
             raise
 
@@ -73,5 +73,5 @@ class Lane:
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT):
                 await client.close()
-        except Exception as error:  # noqa: BLE001 (whatever a broken connection says at its end)
+        except Exception as error:  # noqa: BLE001 (a broken connection may raise anything)
             _log.info("transitions: the connection did not close, %s", type(error).__name__)

@@ -11,13 +11,13 @@ from status_app.events.publisher import LANES, TransitionPublisher, lane_of
 from status_app.telemetry.logs import log
 
 PAUSE: Final = timedelta(seconds=30)
-"""After a refusal nothing is sent for so long: state is written meanwhile, and does not wait for an event hub."""
+"""After a refusal nothing is sent for this long. State is still written, without waiting for the event hub."""
 
 _log = log(__name__)
 
 
 class LeftForTheApp:
-    """In the place of an outbox where a command writes: the timer of the app sends what it leaves, or need not."""
+    """Takes the place of an outbox when a command writes: the app's timer sends the events."""
 
     is_refused: Final = False
 
@@ -30,7 +30,7 @@ class LeftForTheApp:
 
 
 class Outbox:
-    """Sends the events of devices, and waits for a while where the event hub refuses them."""
+    """Sends the events of devices, and pauses when the event hub refuses them."""
 
     def __init__(self, publisher: TransitionPublisher, clock: Callable[[], datetime]) -> None:
         self._publisher = publisher
@@ -41,25 +41,25 @@ class Outbox:
 
     @property
     def is_refused(self) -> bool:
-        """Whether the event hub took nothing when it was asked last."""
+        """Whether the event hub refused the last send."""
         return self._paused_until is not None
 
     def try_again(self) -> None:
-        """Send at the next call, whatever the event hub said before."""
+        """End the pause."""
         if self._paused_until is not None:
             self._paused_until = self._clock()
 
     async def send(self, device_id: str, rows: Sequence[Mapping[str, Any]]) -> bool:
-        """Send the events of transitions of one device, given by their rows in their order.
+        """Send the events of one device's transitions, given by their rows in order.
 
         Returns:
-            Whether they are published. Where they are not, the timer sends them.
+            Whether they were published. If not, the timer sends them.
         """
         lane = self._lanes[lane_of(device_id)]
-        async with lane:  # one at a time: it finds out that it is refused, and the others know
+        async with lane:  # one at a time, so that others see a refusal
             if self._paused_until is None:
                 return await self._send(device_id, rows)
-            async with self._probe:  # one of all lanes finds out whether it still is
+            async with self._probe:  # one lane at a time tries again
                 return await self._send(device_id, rows)
 
     async def _send(self, device_id: str, rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -69,7 +69,7 @@ class Outbox:
             await self._publisher.publish(device_id, [cloud_event(device_id, row) for row in rows])
         except UnavailableError as error:
             if self._paused_until is None:
-                _log.warning("events are kept and sent later: %s", error)
+                _log.warning("events are stored and sent later: %s", error)
             self._paused_until = self._clock() + PAUSE
             _log.info("device %r: its events are left for the timer: %s", device_id, error)
             return False

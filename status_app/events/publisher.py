@@ -1,4 +1,4 @@
-"""Sends events to the event hub of the transitions: in order for each device, at least once."""
+"""Sends events to the event hub `transitions`: in order per device, at least once."""
 
 import asyncio
 import zlib
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
     from azure.identity.aio import DefaultAzureCredential
 
 RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=0.0, within=60.0)
-"""For each batch, beside the second attempt that the SDK makes at once. The event hub never says how long to wait."""
+"""For each batch, in addition to the SDK's immediate second attempt. The event hub never asks to wait."""
 TIMEOUT: Final = 15.0
-"""Seconds for one attempt, waiting for others' included: nothing reports a connection that died in silence."""
+"""Seconds for one attempt, including the wait for other senders: a dead connection may not be reported."""
 LANES: Final = 8
-"""Connections. A device always has the same one, so its order holds, and it waits for an eighth of the others."""
+"""Connections. A device always uses the same one, which keeps its events in order."""
 
-# The waits between attempts are ours: the SDK's add up to 24 s where the hub is gone, and to none where it refuses.
+# We wait between attempts ourselves: the SDK waits up to 24 s if the hub is gone, and not at all if it refuses.
 _RETRIES: Final[Mapping[str, Any]] = {"retry_total": 0, "retry_backoff_factor": 0.01}
 
 
 class TooLargeError(StatusAppError):
-    """An event alone is larger than the event hub takes. The columns that it is made of are bounded, so: a bug."""
+    """A single event is too large for the event hub. Its columns are bounded, so this is a bug."""
 
 
 def lane_of(device_id: str) -> int:
-    """Which of the lanes a device has."""
+    """Return the lane of a device."""
     return zlib.crc32(device_id.encode("utf-8", "replace")) % LANES
 
 
 class TransitionPublisher:
-    """Publishes events over a few connections, each made at its first use."""
+    """Publishes events over a few connections, each opened on first use."""
 
     def __init__(
         self,
@@ -61,14 +61,14 @@ class TransitionPublisher:
         self._credential: DefaultAzureCredential | None = None
 
     async def publish(self, device_id: str, events: Sequence[bytes]) -> None:
-        """Send the events of one device in their order, in as few batches as they fit into.
+        """Send the events of one device in order, in as few batches as possible.
 
-        The device is the partition key. A batch is stored whole or not at all, and one that fails stops those after
-        it. A batch whose answer is lost is sent again, so events can be stored twice. Order holds between two calls
-        for a device only where the second is made after the end of the first.
+        The device is the partition key. A batch is stored as a whole or not at all. If it fails, later batches are not
+        sent. A batch whose answer is lost is sent again, so events can be stored twice. The order of two calls for a
+        device is kept only if the second one starts after the end of the first.
 
         Raises:
-            UnavailableError: The event hub did not take a batch, after a few attempts.
+            UnavailableError: The event hub did not accept a batch after a few attempts.
             TooLargeError: Some events can never be sent. All others were.
         """
         lane, key = self._lanes[lane_of(device_id)], device_id.encode("utf-8", "replace").decode()
@@ -81,14 +81,14 @@ class TransitionPublisher:
             raise TooLargeError(f"{too_large} of {len(events)} events of device {device_id!r}")
 
     async def close(self) -> None:
-        """Close the connections; each is made again at its next use."""
+        """Close the connections. The next use opens them again."""
         await asyncio.gather(*(lane.close() for lane in self._lanes))
         if self._credential is not None:
             await self._credential.close()
             self._credential = None
 
     def _connect(self) -> "EventHubProducerClient":
-        from azure.eventhub.aio import EventHubProducerClient  # noqa: PLC0415 (0.15 s, and only where events are sent)
+        from azure.eventhub.aio import EventHubProducerClient  # noqa: PLC0415 (0.15 s, and only when events are sent)
 
         if is_connection_string(self._transitions):
             return EventHubProducerClient.from_connection_string(self._transitions, eventhub_name=self._hub, **_RETRIES)

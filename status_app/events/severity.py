@@ -1,4 +1,4 @@
-"""How much an event matters, so that a filter needs no list of states and reasons."""
+"""The severity of an event, so that a filter needs no list of states and reasons."""
 
 from enum import StrEnum
 
@@ -6,18 +6,18 @@ from status_core import Kind, Milestone, Reason, State, known_reason
 
 
 class Severity(StrEnum):
-    """How much an event matters."""
+    """How serious an event is."""
 
     ERROR = "error"
-    """Somebody has to act: something is stuck, a manifest was rejected, or a deployment has begun to fail."""
+    """Someone must act: something is stuck, a manifest was rejected, or a deployment began to fail."""
     WARNING = "warning"
-    """Somebody may have to act: a device is away, a deployment stalls, or a person alone can change the reason."""
+    """Someone may have to act: a device is away, a deployment stalled, or only a person can fix the reason."""
     INFO = "info"
-    """All else."""
+    """Everything else."""
 
 
 def transition_severity(kind: str, to_state: str, reason: str) -> Severity:
-    """The severity of a transition of a device or a module, by the words of its row."""
+    """Return the severity of a transition of a device or a module."""
     known = known_reason(reason)
     if kind == Kind.STUCK:
         return Severity.WARNING if known is Reason.DEVICE_DISCONNECTED else Severity.ERROR
@@ -29,7 +29,7 @@ def transition_severity(kind: str, to_state: str, reason: str) -> Severity:
 
 
 def milestone_severity(milestone: str) -> Severity:
-    """The severity of a milestone of a deployment."""
+    """Return the severity of a milestone of a deployment."""
     if milestone in (Milestone.FIRST_FAILURE, Milestone.THRESHOLD_EXCEEDED):
         return Severity.ERROR
     return Severity.WARNING if milestone == Milestone.STALLED else Severity.INFO

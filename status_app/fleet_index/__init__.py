@@ -1,1 +1,1 @@
-"""The table DeploymentIndex: other ways to find a device than by its id."""
+"""The table DeploymentIndex: finds devices by other properties than their id."""

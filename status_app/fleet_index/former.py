@@ -1,6 +1,6 @@
-"""What the release before has left in DeploymentIndex, in partitions `shard:<0 to f>`: read until the index is built.
+"""Reads what the previous release left in DeploymentIndex, partitions `shard:<0 to f>`, until the index is built.
 
-Of its rows two kinds say what nothing else does: which events are not published yet, and what is due meanwhile.
+Only two kinds of its rows are needed: unpublished events, and what becomes due meanwhile.
 """
 
 import asyncio
@@ -18,13 +18,13 @@ _PARTITIONS: Final = {shard: shard.replace("index:", "shard:") for shard in SHAR
 
 
 class FormerIndex:
-    """Reads the index of the release before. Every method raises UnavailableError where the service does not answer."""
+    """Reads the index of the previous release. Every method raises UnavailableError if the service does not answer."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
 
     async def first_unsent(self, device_id: str) -> int | None:
-        """The first sequence of a device that it says is not published; None where it says nothing. One request."""
+        """Return the first unpublished sequence of a device; None if there is none. One request."""
         begin = joined("unsent", key_part(device_id), "")
         partition = _PARTITIONS[shard_of(device_id)]
         query = f"PartitionKey eq '{partition}' and RowKey ge '{begin}' and RowKey lt '{begin[:-1]}}}'"
@@ -34,7 +34,7 @@ class FormerIndex:
         return None
 
     async def unsent(self) -> list[str]:
-        """Devices of which it says that events are not published. At least a request for each partition."""
+        """Return the devices with unpublished events. At least one request per partition."""
         found = dict[str, None]()
         with table_errors():
             for partition in _PARTITIONS.values():
@@ -45,7 +45,7 @@ class FormerIndex:
         return list(found)
 
     async def due(self, now: datetime) -> list[str]:
-        """Devices that it says are due: of each partition at most a page, in one request."""
+        """Return the devices that are due, at most a page per partition. One request each."""
         shards = await asyncio.gather(*(self._due(partition, now) for partition in _PARTITIONS.values()))
         return [device_id for shard in shards for device_id in shard]
 

@@ -1,4 +1,4 @@
-"""The cause under which a device is counted: one, so that the causes of a fleet add up to its devices."""
+"""The single cause under which a device is counted, so that the counts of causes add up to the devices."""
 
 import hashlib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from status_app.storage.keys import DEVICE, module_name
 from status_core import Cause, Reason, known_reason
 
 PASSING: Final = (Reason.WAITING_FOR_DEVICE, Reason.SETTLING, Reason.AGENT_UPDATING)
-"""What every rollout goes through: a device that only waits, and is not stuck, is counted under no cause."""
+"""Reasons that occur in every rollout. A device that only waits, and is not stuck, counts under no cause."""
 _DIGITS: Final = 16
 
 
@@ -20,8 +20,8 @@ class LeadingCause:
     """Why a device is not as desired.
 
     Attributes:
-        line: The cause in one line; equal causes have equal lines.
-        since: Since when the first of what has this cause is not as desired.
+        line: The cause as one line; equal causes have equal lines.
+        since: Since when the first part with this cause is not as desired.
     """
 
     line: str
@@ -29,17 +29,17 @@ class LeadingCause:
 
     @property
     def id(self) -> str:
-        """Stands for it in keys and addresses."""
+        """Its id in keys and addresses."""
         return cause_id(self.line)
 
 
 def cause_id(line: str) -> str:
-    """The id of a cause: the beginning of a digest, the same in every release and every fleet."""
+    """Return the id of a cause: the start of a digest, the same in every release and every fleet."""
     return hashlib.sha256(line.encode("utf-8", "surrogatepass")).hexdigest()[:_DIGITS]
 
 
 def leading_cause(rows: Mapping[str, Mapping[str, Any]]) -> LeadingCause | None:
-    """The cause of the device itself, else of what is stuck of it the longest; None where it is counted under none.
+    """Return the device's own cause, else that of the part stuck for the longest time; None if it has none.
 
     Args:
         rows: The state rows of the device by RowKey, its own among them.
@@ -58,6 +58,6 @@ def leading_cause(rows: Mapping[str, Mapping[str, Any]]) -> LeadingCause | None:
 
 
 def _without_words(key: str, row: Mapping[str, Any]) -> str:
-    """The cause of something stuck whose row names none: a module that nobody desires, or a row of a release before."""
+    """Build the cause of something stuck whose row has none: an undesired module, or a row of an old release."""
     reason = known_reason(row["Reason"])
     return str(Cause(reason, "" if key == DEVICE else module_name(key))) if reason is not None else row["Reason"]

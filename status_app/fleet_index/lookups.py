@@ -1,4 +1,4 @@
-"""Asks DeploymentIndex: what is to be done by now, which devices are like this, and how many."""
+"""Queries DeploymentIndex: what is due by now, which devices match, and how many."""
 
 import asyncio
 from collections import defaultdict
@@ -19,23 +19,23 @@ from status_app.telemetry.logs import log
 
 TABLE: Final = "DeploymentIndex"
 PAGES: Final = 8
-"""Pages of summaries that are looked through for one answer, of each shard: some 128,000 devices."""
+"""Pages of summaries read per shard for one answer: some 128,000 devices in total."""
 FOUND_BY: Final = ("PartitionKey", "RowKey", "Device", *PROFILE)
 COMPARED_BY: Final = ("PartitionKey", "RowKey", "Device", "TwinVersion", "At", "State", "Deployments", "Flags")
-_LIKE: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck"})
-"""Columns that every counter has, beside how many devices it counts."""
+_COUNTER_COLUMNS: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck"})
+"""Columns that every counter has, besides the number of devices."""
 
 _log = log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class IndexEntry:
-    """One row that leads to a device.
+    """A row of the index about one device.
 
     Attributes:
         shard: Its partition.
         key: Its RowKey.
-        written: When it was written, by the clock of the table service; None where the service does not say.
+        written: When it was written, by the clock of the table service; None if the service does not say.
     """
 
     device_id: str
@@ -50,28 +50,28 @@ class Work:
     """What a timer has to do by now.
 
     Attributes:
-        due: Devices that need a look, the longest overdue first.
-        announced: Changes that were announced and are not projected, and devices of which events are not published.
-        more: Devices with more rows or counters than the index has room for.
-        moved: For each shard in which counters ever moved, what changes each time they do.
+        due: Devices that must be read again, longest overdue first.
+        announced: Announced changes that were not projected, and devices with unpublished events.
+        overflowing: Devices with more rows or counters than the index has room for.
+        counter_etags: For each shard whose counters ever changed, an ETag that changes each time they do.
     """
 
     due: list[IndexEntry]
     announced: list[IndexEntry]
-    more: list[str]
-    moved: dict[str, str]
+    overflowing: list[str]
+    counter_etags: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """How many devices of a deployment are alike.
+class DeviceGroup:
+    """How many devices of a deployment share these properties.
 
     Attributes:
-        deployment: The deployment; empty where devices of the whole fleet are counted.
+        deployment: The deployment; empty if devices of the whole fleet are counted.
         standing: How far they are in it; empty in a counter of format 1.
-        version: When the hub created the deployment, by the list that they were judged by; empty where none says so.
-        cause: The cause that they are counted under, in one line; empty where it is none.
-        cohort: The cohort that they are in; empty where those of all cohorts are counted.
+        version: When the hub created the deployment, by the list that they were judged with; empty if there was none.
+        cause: The cause that they count under, as one line; empty if none.
+        cohort: The cohort that they are in; empty if all cohorts are counted.
     """
 
     deployment: str
@@ -88,11 +88,11 @@ class Counted:
 
 @dataclass(frozen=True, slots=True)
 class CauseRows:
-    """Some of the devices that are counted under a cause.
+    """Some of the devices that count under a cause.
 
     Attributes:
-        first: Those that have it the longest, in that order.
-        newest: The one that has it the shortest; None where a shard has more of them than are read.
+        first: The devices that have had it longest, in that order.
+        newest: The device that got it last; None if a shard has more of them than are read.
     """
 
     first: Sequence[IndexEntry]
@@ -100,22 +100,24 @@ class CauseRows:
 
 
 class FleetIndex:
-    """Reads the index. Every method raises UnavailableError where the table service does not answer."""
+    """Reads the index. Every method raises UnavailableError if the table service does not answer."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
 
     async def work(self, now: datetime) -> Work:
-        """What is to be done by now: of each shard at most a page, in one request."""
+        """Read what is to be done by now: at most a page per shard, in one request each."""
         bounds = f"RowKey ge '{PENDING}|' and RowKey le '{RECONCILE}|{time_text(now)}|~'"
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, bounds, PAGE) for shard in SHARDS))
         work = Work([], [], [], {})
         rows = [row for shard in shards for row in shard]
-        work.moved.update((row["PartitionKey"], str(row.metadata["etag"])) for row in rows if row["RowKey"] == MOVED)
+        work.counter_etags.update(
+            (row["PartitionKey"], str(row.metadata["etag"])) for row in rows if row["RowKey"] == MOVED
+        )
         for entry in _entries(row for row in rows if row["RowKey"] != MOVED):
             if entry.key.startswith(MORE):
-                work.more.append(entry.device_id)
+                work.overflowing.append(entry.device_id)
             elif entry.key.startswith(f"{RECONCILE}|"):
                 work.due.append(entry)
             else:
@@ -126,14 +128,14 @@ class FleetIndex:
     async def page(
         self, prefix: str, after: str | None, limit: int, *, before: str | None = None, where: str = ""
     ) -> list[IndexEntry]:
-        """The first rows of a kind, of the whole fleet, in the order of their keys. A request for each shard.
+        """Read the first rows of a kind, over the whole fleet, in order of their keys. One request per shard.
 
         Args:
-            prefix: With what the keys begin: some parts of a key, each with the `|` behind it.
-            after: The RowKey behind which to begin; None for the first.
+            prefix: Prefix of the keys: some parts of a key, each followed by `|`.
+            after: The RowKey to start after; None for the beginning.
             limit: How many, at most `PAGE`.
-            before: The RowKey at which to end; None for the last.
-            where: What the columns have to be beside, as a filter.
+            before: The RowKey to stop at; None for the end.
+            where: A further filter on the columns.
         """
         end = f"RowKey lt '{before or _behind(prefix)}'"
         begin = f"RowKey ge '{prefix}'" if after is None else f"RowKey gt '{after}'"
@@ -143,8 +145,8 @@ class FleetIndex:
         found = _entries(row for shard in shards for row in shard)
         return sorted(found, key=lambda entry: entry.key)[:limit]
 
-    async def more(self) -> list[str]:
-        """Devices with more rows or counters than there is room for. At least a request for each shard."""
+    async def overflowing(self) -> list[str]:
+        """Read the devices with more rows or counters than there is room for. At least one request per shard."""
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, _within(MORE)) for shard in SHARDS))
         return [entry.device_id for entry in _entries(row for shard in shards for row in shard)]
@@ -152,17 +154,17 @@ class FleetIndex:
     async def profiles(
         self, prefix: str, after: str | None, limit: int, where: str, matches: Callable[[IndexEntry], bool]
     ) -> tuple[list[IndexEntry], str | None]:
-        """The first summaries that match, in the order of their keys. Of each shard at most `PAGES` pages.
+        """Read the first summaries that match, in order of their keys. At most `PAGES` pages per shard.
 
         Args:
-            prefix: With what the id of a device begins.
-            after: The RowKey behind which to begin; None for the first.
+            prefix: Prefix of the device ids.
+            after: The RowKey to start after; None for the beginning.
             limit: How many.
-            where: What the columns have to be, as a filter; empty: anything.
-            matches: What else they have to be.
+            where: A filter on the columns; may be empty.
+            matches: A further filter.
 
         Returns:
-            The summaries, and the RowKey behind which there may be more; None where there is none.
+            The summaries, and the RowKey after which there may be more; None if there are none.
         """
         first = joined("summary", key_part(prefix)) if prefix else "summary|"
         bounds = f"RowKey lt '{_next(first)}'" + (f" and {where}" if where else "")
@@ -191,20 +193,20 @@ class FleetIndex:
         return known, end
 
     async def all_profiles(self) -> list[IndexEntry]:
-        """Every summary, with its profile. A request for each thousand devices, and one for each shard at least."""
+        """Read every summary with its profile. One request per thousand devices, and at least one per shard."""
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, _within("summary|"), None, FOUND_BY) for shard in SHARDS))
         return list(_entries(row for shard in shards for row in shard))
 
     async def compared_by(self, shard: str, after: str | None) -> tuple[list[IndexEntry], str | None]:
-        """The next summaries of a shard with what says whether a twin is as it was: at most a page, in one request.
+        """Read the next summaries of a shard with the columns that resync compares: at most a page, in one request.
 
         Args:
             shard: The partition.
-            after: The RowKey behind which to begin; None for the first.
+            after: The RowKey to start after; None for the beginning.
 
         Returns:
-            The summaries, and the RowKey behind which there may be more; None where there is none.
+            The summaries, and the RowKey after which there may be more; None if there are none.
         """
         query = f"RowKey gt '{after or 'summary|'}' and RowKey lt '{_behind('summary|')}'"
         with table_errors():
@@ -212,18 +214,17 @@ class FleetIndex:
         return list(_entries(rows)), rows[-1]["RowKey"] if len(rows) == PAGE else None
 
     async def devices(self) -> AsyncIterator[str]:
-        """Every device of which the index says something, or will; some twice. A request for each thousand."""
+        """Iterate over every device that the index has, or will have; some come twice. One request per thousand."""
         for kind in ("summary", PENDING):
             async for entry in self._all(f"{kind}|"):
                 yield entry.device_id
 
-    async def counters(self, deployment: str | None = None, cohort: str = "") -> list[Counted]:
-        """Devices by what they are like. At least a request for each shard.
+    async def counters(self, deployment: str | None = None, cohort: str = "") -> list[DeviceGroup]:
+        """Read the counts of devices, grouped by their properties. At least one request per shard.
 
         Args:
-            deployment: Those of one deployment; empty: those of the fleet that have a cause; None: those of each
-                deployment.
-            cohort: Those of one cohort, beside one deployment or the fleet; empty: those of all.
+            deployment: Devices of one deployment; empty for those of the fleet with a cause; None for each deployment.
+            cohort: Only devices of this cohort, of the deployment or the fleet; empty for all.
         """
         prefix, of_all = "count|", " and Deployment ne ''"
         if deployment is not None:
@@ -236,14 +237,14 @@ class FleetIndex:
     async def causes(
         self, causes: Collection[str], count: int, matches: Callable[[IndexEntry], bool]
     ) -> dict[str, CauseRows]:
-        """The first devices under some causes, and the newest. A request for each shard.
+        """Read the first devices under some causes, and the newest. One request per shard.
 
-        One more for each cause of which a shard has more than a page: what is left of it is passed over.
+        One more request for each cause of which a shard has more than a page: the rest of it is skipped.
 
         Args:
             causes: Their ids.
-            count: How many first devices are wanted of each.
-            matches: Which devices are meant.
+            count: How many first devices to return for each.
+            matches: Which devices count.
         """
         with table_errors():
             shards = await asyncio.gather(*(self._causes_of_shard(shard, causes, count, matches) for shard in SHARDS))
@@ -264,7 +265,7 @@ class FleetIndex:
     async def _causes_of_shard(
         self, shard: str, causes: Collection[str], count: int, matches: Callable[[IndexEntry], bool]
     ) -> tuple[dict[str, list[IndexEntry]], set[str]]:
-        """What a shard has of some causes, in the order of its keys, and those of which something was passed over."""
+        """Return a shard's devices of some causes, in order of keys, and the causes of which some were skipped."""
         found, passed, begin = defaultdict[str, list[IndexEntry]](list), set[str](), "cause|"
         while True:
             rows = await self._rows(shard, f"RowKey gt '{begin}' and RowKey lt '{_behind('cause|')}'", PAGE)
@@ -281,7 +282,7 @@ class FleetIndex:
                 begin = _behind(f"cause|{last}|")
 
     async def stuck(self) -> tuple[int, int]:
-        """How many devices are stuck themselves, and how many modules: of each shard at most a page, in one request."""
+        """Count the stuck devices and the stuck modules: at most a page per shard, in one request each."""
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, _within("module|"), PAGE) for shard in SHARDS))
         rows = [row.get("Row") for shard in shards for row in shard]
@@ -298,7 +299,7 @@ class FleetIndex:
     async def _rows(
         self, shard: str, query: str, limit: int | None = None, columns: Sequence[str] | None = None
     ) -> list[TableEntity]:
-        """Rows of a shard, or some of their columns; the service may give several answers, some of them empty."""
+        """Read rows of a shard, or some of their columns. The service may split the answer, with empty parts."""
         found: list[TableEntity] = []
         rows = self._client.query_entities(
             f"PartitionKey eq '{shard}' and {query}",
@@ -312,15 +313,16 @@ class FleetIndex:
         return found
 
 
-def counted(like: Mapping[str, Any], devices: int) -> Counted:
-    """Devices that are like this, by the columns of a counter."""
-    deployment, stuck = unescape(like["Deployment"]), bool(like["Stuck"])
-    said = like["State"], like["Reason"], like["Portal"], stuck, like.get("Standing", ""), like.get("Version", "")
-    return Counted(deployment, *said, devices, like.get("Cause", ""), like.get("Cohort", ""))
+def device_group(columns: Mapping[str, Any], devices: int) -> DeviceGroup:
+    """Create a count from the columns of a counter."""
+    deployment, stuck = unescape(columns["Deployment"]), bool(columns["Stuck"])
+    standing, version = columns.get("Standing", ""), columns.get("Version", "")
+    group = columns["State"], columns["Reason"], columns["Portal"], stuck, standing, version
+    return DeviceGroup(deployment, *group, devices, columns.get("Cause", ""), columns.get("Cohort", ""))
 
 
 def _entries(rows: Iterable[TableEntity]) -> Iterator[IndexEntry]:
-    """The rows that name a device; another one costs itself."""
+    """Yield the rows that name a device. Another row is logged and skipped."""
     for row in rows:
         device, written = row.get("Device"), row.metadata.get("timestamp")
         if isinstance(device, str):
@@ -329,18 +331,18 @@ def _entries(rows: Iterable[TableEntity]) -> Iterator[IndexEntry]:
             _log.error("row %r of the index names no device", row["RowKey"])
 
 
-def _counters(rows: Iterable[TableEntity]) -> Iterator[Counted]:
-    """What counters say; one that cannot be read costs itself."""
+def _counters(rows: Iterable[TableEntity]) -> Iterator[DeviceGroup]:
+    """Yield the counters. One that cannot be read is logged and skipped."""
     for row in rows:
         devices = read_number(row.get("Devices"))
-        if isinstance(devices, int) and row.keys() >= _LIKE:
-            yield counted(row, devices)
+        if isinstance(devices, int) and row.keys() >= _COUNTER_COLUMNS:
+            yield device_group(row, devices)
         else:
             _log.error("counter %r cannot be read", row["RowKey"])
 
 
 def _cause_of(key: str) -> str:
-    """The id of the cause in the key of a row by cause."""
+    """Return the id of the cause in the key of a row by cause."""
     return key.split("|")[1]
 
 
@@ -349,7 +351,7 @@ def _within(prefix: str) -> str:
 
 
 def _next(prefix: str) -> str:
-    """The first key behind those that begin so, as a text of a filter."""
+    """Return the first key after those with a prefix, quoted for a filter."""
     return _quoted(prefix[:-1] + chr(ord(prefix[-1]) + 1))
 
 
@@ -358,5 +360,5 @@ def _quoted(text: str) -> str:
 
 
 def _behind(prefix: str) -> str:
-    """The first key behind those that begin so: behind the `|` at its end comes `}`."""
+    """Return the first key after those with a prefix that ends in `|`, which `}` follows."""
     return prefix[:-1] + "}"

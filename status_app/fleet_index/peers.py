@@ -1,6 +1,6 @@
-"""What peers say of a cause: how many devices run the image that it names, and how many of these have the cause.
+"""Counts the peers of a cause: how many devices run its image, and how many of these have the cause.
 
-The twin of one device often does not show why a pull fails, and the fleet can. What follows from it is an inference.
+The twin of one device often does not show why a pull fails, but the fleet can. The conclusion is an inference.
 """
 
 from collections import Counter
@@ -29,7 +29,7 @@ _PULLS: Final = (
     Reason.PULL_TIMED_OUT,
     Reason.PULL_FAILED,
 )
-"""Reasons for which a device does not get an image, whatever its disk: `disk_full` says by itself whose fault it is."""
+"""Reasons why a device does not get an image, except `disk_full`, which is clearly the device's own."""
 
 _log = log(__name__)
 
@@ -42,7 +42,7 @@ class Peers:
         devices: How many devices had the cause.
         running: How many others report its image.
         failing: How many report its image and have the cause.
-        shared: What all that have the cause have in common and not all others: cohorts, and the agent's version.
+        shared: Cohorts and agent version that all devices with the cause share, and not all others.
         counted: When they were counted.
     """
 
@@ -54,12 +54,12 @@ class Peers:
 
     @classmethod
     def read(cls, row: Mapping[str, Any]) -> Self:
-        """The numbers of a row."""
+        """Read the numbers from a row."""
         devices, running, failing = (read_number(row[name]) or 0 for name in ("Devices", "Running", "Failing"))
         return cls(devices, running, failing, row["Shared"], read_time(row["CountedAt"]))
 
     def columns(self) -> dict[str, Any]:
-        """The columns of the row."""
+        """Return the columns of the row."""
         return {
             "Devices": self.devices,
             "Running": self.running,
@@ -70,11 +70,11 @@ class Peers:
 
 
 def count_peers(causes: Mapping[str, Cause], profiles: Iterable[Profile], counted: datetime) -> dict[str, Peers]:
-    """The numbers of causes that name an image, in one pass over the fleet.
+    """Count the peers of causes that name an image, in one pass over the fleet.
 
     Args:
         causes: The causes by their ids.
-        profiles: Those of all devices.
+        profiles: The profiles of all devices.
         counted: The time.
     """
     reporting, having = dict[str, list[Profile]](), dict[str, list[Profile]]()
@@ -95,7 +95,7 @@ def count_peers(causes: Mapping[str, Cause], profiles: Iterable[Profile], counte
 
 
 def inference(cause: Cause, peers: Peers) -> tuple[str, str] | None:
-    """What the numbers say, and what to do then; None where they say nothing.
+    """Return what the numbers suggest, and what to do; None if they suggest nothing.
 
     Args:
         cause: The cause.
@@ -105,21 +105,22 @@ def inference(cause: Cause, peers: Peers) -> tuple[str, str] | None:
         return None
     if cause.reason in _PULLS:
         if not peers.running:
-            says = f"No device runs this image, and {_devices(peers.devices)} cannot get it: it looks like the image."
+            says = f"No device runs this image, and {_devices(peers.devices)} cannot get it: the image seems wrong."
             return says, "Check the image, its tag and the registry's credentials in the deployment."
         if peers.running >= peers.devices:
             run = f"{_devices(peers.running)} run{'s' if peers.running == 1 else ''}"
             these = "this device" if peers.devices == 1 else "these devices"
-            says = f"{run} this image, and {peers.devices} cannot get it: it looks like {these}."
+            says = f"{run} this image, and {peers.devices} cannot get it: {these} "
+            says += f"{'seems' if peers.devices == 1 else 'seem'} to be the problem."
             return says, f"Check network, disk and credentials of {these}."
     elif peers.failing and not peers.running:
         where = "the only device" if peers.failing == 1 else f"all {peers.failing} devices"
-        says = f"It fails on {where} that got this image: it looks like the image."
-        return says, "Look at the image, or go back to the one before."
+        says = f"It fails on {where} that got this image: the image seems to be the problem."
+        return says, "Check the image, or go back to the previous one."
     if peers.failing and peers.running:
         common = f"; these have in common: {peers.shared}" if peers.shared else ""
         says = f"It fails on {peers.failing} of {_devices(peers.failing + peers.running)} that got this image{common}."
-        return says, "Compare those on which it fails with those on which it runs."
+        return says, "Compare the devices on which it fails with those on which it runs."
     return None
 
 
@@ -128,7 +129,7 @@ def _devices(number: int) -> str:
 
 
 def _shared(failing: list[Profile], others: list[Profile]) -> str:
-    """Properties of all that fail, and not of all others."""
+    """Return the properties that all failing devices have, but not all others."""
 
     def properties(profile: Profile) -> list[str]:
         version = [f"edgeAgent {profile.agent_version}"] if profile.agent_version else []
@@ -141,13 +142,13 @@ def _shared(failing: list[Profile], others: list[Profile]) -> str:
 
 
 class PeerRows:
-    """Keeps the numbers: a row for each cause that names an image."""
+    """Stores the numbers: one row for each cause that names an image."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
 
     async def read(self) -> dict[str, Peers]:
-        """The numbers by the ids of causes; a row that cannot be read costs itself. One request.
+        """Read the numbers by cause id. A row that cannot be read is logged and skipped. One request.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -163,7 +164,7 @@ class PeerRows:
         return found
 
     async def replace(self, before: Mapping[str, Peers], after: Mapping[str, Peers]) -> None:
-        """Keep numbers in the place of those before. A request for each hundred causes of which they differ.
+        """Replace the stored numbers. One request per hundred causes that changed.
 
         Raises:
             UnavailableError: The table service does not answer.

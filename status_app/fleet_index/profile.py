@@ -1,4 +1,4 @@
-"""By what a device is found, in columns of its summary: a thousand devices are looked through by one request."""
+"""The searchable properties of a device, in columns of its summary. One request searches a thousand devices."""
 
 import json
 from collections.abc import Mapping
@@ -22,17 +22,17 @@ PROFILE: Final = (
 )
 """The columns of a profile."""
 IMAGES_SIZE: Final = 30_000
-"""Characters of the images that a profile says: a column holds 32,768."""
+"""Characters of a profile's images: a column holds 32,768."""
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What a device can be found by.
+    """The searchable properties of a device.
 
     Attributes:
-        cause: The id of its leading cause; empty where it has none.
-        images: The image that each module reports, with its digest where the agent says it; None where they are too
-            many for a column: the device has to be read.
+        cause: The id of its leading cause; empty if it has none.
+        images: The image that each module reports, with its digest if the agent reports it; None if they do not fit
+            into a column: the device must be read.
     """
 
     state: str
@@ -47,7 +47,7 @@ class Profile:
 
     @classmethod
     def of(cls, rows: Mapping[str, Mapping[str, Any]]) -> Self:
-        """The profile of a device.
+        """Create the profile of a device.
 
         Args:
             rows: Its state rows by RowKey, its own among them.
@@ -71,10 +71,10 @@ class Profile:
 
     @classmethod
     def read(cls, columns: Mapping[str, Any]) -> Self:
-        """The profile that the columns of a summary say.
+        """Read the profile from the columns of a summary.
 
         Raises:
-            LookupError, TypeError, ValueError: They say none.
+            LookupError, TypeError, ValueError: The columns are not a profile.
         """
         images = json.loads(columns["Images"]) if "Images" in columns else None
         return cls(
@@ -92,7 +92,7 @@ class Profile:
         )
 
     def columns(self) -> dict[str, Any]:
-        """The columns that say it."""
+        """Return the columns of the profile."""
         images = json.dumps({escape(name): image for name, image in (self.images or {}).items()}, ensure_ascii=False)
         columns = {
             "State": self.state,
@@ -108,7 +108,7 @@ class Profile:
 
 
 def credited(device: Mapping[str, Any]) -> tuple[str, ...]:
-    """The deployments that a device counts for, by its row: `~individual` where it has modules, and none is applied."""
+    """Return the deployments that a device counts for: `~individual` if it has modules but no applied deployment."""
     return _names(device, "Deployments") or (() if device["State"] == State.NO_DEPLOYMENT else (INDIVIDUAL,))
 
 

@@ -1,6 +1,7 @@
-"""Moves the rows of devices in DeploymentIndex: what is said of a device changes in one guarded transaction.
+"""Projects devices into DeploymentIndex: all rows of a device change in one guarded transaction.
 
-The summary row guards it: whoever has read an older one changes nothing. Counters move with the rows that they count.
+The summary row is the guard: a writer that read an older one changes nothing. Counters change together with the rows
+that they count.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ TABLE: Final = "DeploymentIndex"
 LOSSES: Final = 3
 """Lost races of one projection before it is left to the timer."""
 _WAIT: Final = (0.05, 0.25)
-"""Seconds that a loser waits, at random."""
+"""Seconds that the loser of a race waits, at random."""
 _REPLACE: Final = {"mode": UpdateMode.REPLACE}
 
 _log = log(__name__)
@@ -37,11 +38,11 @@ _log = log(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Projection:
-    """What the shard says of a device, and what it should say.
+    """What the shard holds of a device, and what it should hold.
 
     Attributes:
-        before: As it was read.
-        after: As it should be; None where nothing is left to say.
+        before: The summary as read.
+        after: The summary as it should be; None if the device is to be removed.
         pending: Keys of announcements that end with it.
     """
 
@@ -57,15 +58,15 @@ class Projection:
         return self.after != self.before
 
     @property
-    def moves(self) -> dict[str, int]:
-        """By how much each counter moves; those that stay are left out."""
+    def counter_changes(self) -> dict[str, int]:
+        """By how much each counter changes; unchanged ones are left out."""
         old = self.before.counters or {}
         new = (self.after.counters or {}) if self.after is not None else {}
         return dict.fromkeys(new.keys() - old.keys(), 1) | dict.fromkeys(old.keys() - new.keys(), -1)
 
 
-type Again = Callable[[Projection], Awaitable[Projection]]
-"""Reads the summary and then the device once more, and says what is to be projected now."""
+type Reread = Callable[[Projection], Awaitable[Projection]]
+"""Reads the summary and the device again, and returns the new projection."""
 
 
 class FleetProjection:
@@ -77,7 +78,7 @@ class FleetProjection:
         self._counters: dict[str, dict[str, tuple[int, str]]] = {}
 
     async def read(self, device_id: str) -> Summary:
-        """What the index says of a device. One request.
+        """Read the summary of a device. One request.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -86,10 +87,10 @@ class FleetProjection:
         return Summary(device_id) if row is None else Summary.read(row, str(row.metadata["etag"]))
 
     async def announce(self, device_ids: Sequence[str]) -> dict[str, str | Exception]:
-        """Say that devices may change, before they do. A request for each shard.
+        """Announce that devices may change, before they do. One request per shard.
 
         Returns:
-            For each device the key of its announcement, or why it is not announced.
+            For each device the key of its announcement, or the error.
         """
         shards = defaultdict[str, dict[str, str]](dict)
         for device_id in device_ids:
@@ -99,23 +100,23 @@ class FleetProjection:
             found |= result
         return found
 
-    async def project(self, work: Sequence[Projection], again: Again) -> dict[str, Summary | Exception | None]:
+    async def project(self, work: Sequence[Projection], reread: Reread) -> dict[str, Summary | Exception | None]:
         """Project devices, those of a shard together.
 
         Args:
-            work: One for each device.
-            again: Reads one that lost a race.
+            work: One projection per device.
+            reread: Reads again what lost a race.
 
         Returns:
-            What the index says of each device now: None where it says nothing, the error where it could not be
-            projected. An announcement is left behind then, for the timer.
+            For each device its new summary, None if it is removed, or the error if it could not be projected. Its
+            announcement then stays for the timer.
         """
         shards = defaultdict[str, list[Projection]](list)
         for item in work:
             if item.is_needed:
                 shards[shard_of(item.before.device_id)].append(item)
         found: dict[str, Summary | Exception | None] = {item.before.device_id: item.after for item in work}
-        for result in await asyncio.gather(*(self._project_shard(*item, again) for item in shards.items())):
+        for result in await asyncio.gather(*(self._project_shard(*item, reread) for item in shards.items())):
             found |= result
         return found
 
@@ -136,17 +137,17 @@ class FleetProjection:
             await transaction.submit(self._client, [(TransactionOperation.UPSERT, row, _REPLACE) for row in rows])
 
     async def _project_shard(
-        self, shard: str, work: Sequence[Projection], again: Again
+        self, shard: str, work: Sequence[Projection], reread: Reread
     ) -> dict[str, Summary | Exception | None]:
         found: dict[str, Summary | Exception | None] = {}
         for part in _parts(work):
-            found |= await self._project_part(shard, part, again)
+            found |= await self._project_part(shard, part, reread)
         return found
 
     async def _project_part(
-        self, shard: str, part: Sequence[Projection], again: Again
+        self, shard: str, part: Sequence[Projection], reread: Reread
     ) -> dict[str, Summary | Exception | None]:
-        """Project devices in one transaction. What is refused for one of them is refused for it alone."""
+        """Project devices in one transaction. If it is refused, each device is projected by itself."""
         error: Exception = LostRaceError("others were first")
         found: dict[str, Summary | Exception | None] = {}
         for loss in range(LOSSES):
@@ -157,13 +158,13 @@ class FleetProjection:
                 self._counters.pop(shard, None)
                 if loss == LOSSES - 1:
                     break
-                await self._sleep(random.uniform(*_WAIT))  # noqa: S311 (spreads those who lost)
+                await self._sleep(random.uniform(*_WAIT))  # noqa: S311 (spreads the losers)
                 missing = getattr(lost.__cause__, "status_code", None) == HTTPStatus.NOT_FOUND
                 waiting, part = part, []
                 for item in waiting:
                     try:
-                        part.append(await self._reread(shard, item, again, missing=missing))
-                    except Exception as unread:  # noqa: BLE001 (it is in the result of the device, and the others go on)
+                        part.append(await self._reread(shard, item, reread, missing=missing))
+                    except Exception as unread:  # noqa: BLE001 (it becomes the device's result, and the others go on)
                         found[item.before.device_id] = unread
             except UnavailableError as unavailable:
                 self._counters.pop(shard, None)
@@ -173,58 +174,58 @@ class FleetProjection:
                 self._counters.pop(shard, None)
                 if len(part) > 1:
                     for item in part:
-                        found |= await self._project_part(shard, [item], again)
+                        found |= await self._project_part(shard, [item], reread)
                     return found
                 error = refused
                 break
         return found | {item.before.device_id: error for item in part}
 
-    async def _reread(self, shard: str, item: Projection, again: Again, *, missing: bool) -> Projection:
-        """A projection that lost, as it is now. Rows that somebody has deleted are not deleted again."""
-        item = await again(item)
+    async def _reread(self, shard: str, item: Projection, reread: Reread, *, missing: bool) -> Projection:
+        """Read again a projection that lost a race. Rows deleted meanwhile are not deleted again."""
+        item = await reread(item)
         if not missing:
             return item
         entries = item.before.entries or {}
-        there = {key: said for key, said in entries.items() if await self._row(shard, key) is not None}
+        there = {key: columns for key, columns in entries.items() if await self._row(shard, key) is not None}
         pending = frozenset({key for key in item.pending if await self._row(shard, key) is not None})
         return replace(item, before=replace(item.before, entries=there), pending=pending)
 
     async def _transact(self, shard: str, part: Sequence[Projection]) -> dict[str, Summary | Exception | None]:
-        moves = _moves(part)
-        counters = await self._counters_of(shard, moves) if moves else {}
+        changes = _counter_changes(part)
+        counters = await self._counters_of(shard, changes) if changes else {}
         operations: list[transaction.Operation] = []
         for item in part:
             operations += _operations(shard, item)
-        places = len(operations)
-        operations += _counter_operations(shard, moves, counters, part)
-        if moves or any(operation[1]["RowKey"].startswith(MORE) for operation in operations):
+        row_count = len(operations)
+        operations += _counter_operations(shard, changes, counters, part)
+        if changes or any(operation[1]["RowKey"].startswith(MORE) for operation in operations):
             operations.append((TransactionOperation.UPSERT, {"PartitionKey": shard, "RowKey": MOVED}, _REPLACE))
         if not operations:
             return {item.before.device_id: item.after for item in part}
         with table_errors(guarded=True):
             etags = await transaction.submit(self._client, operations)
-        for key, number in moves.items():  # else the summary was an old one, and the transaction was refused
+        for key, number in changes.items():  # below zero the summary was old, and the transaction was refused
             if counters.get(key, (0, ""))[0] + number < 0:
-                _log.error("counter %r would have fallen below nothing: somebody has changed it by hand", key)
-        self._keep_counters(shard, operations[places:], etags[places:])
-        said = {
+                _log.error("counter %r would have become negative: it was changed by hand", key)
+        self._keep_counters(shard, operations[row_count:], etags[row_count:])
+        new_etags = {
             operation[1]["RowKey"]: etag
-            for operation, etag in zip(operations[:places], etags[:places], strict=True)
+            for operation, etag in zip(operations[:row_count], etags[:row_count], strict=True)
             if operation[0] is not TransactionOperation.DELETE
         }
         return {
             item.before.device_id: item.after
-            and replace(item.after, etag=said.get(summary_key(item.before.device_id), item.after.etag))
+            and replace(item.after, etag=new_etags.get(summary_key(item.before.device_id), item.after.etag))
             for item in part
         }
 
-    async def _counters_of(self, shard: str, moves: Mapping[str, int]) -> dict[str, tuple[int, str]]:
-        """The counters of a shard with their ETags: as this process has written them, or as they are read.
+    async def _counters_of(self, shard: str, changes: Mapping[str, int]) -> dict[str, tuple[int, str]]:
+        """Return the counters of a shard with their ETags, from this process's last write or from the table.
 
-        They are read again where those that are known cannot be moved so: nothing guards a counter that is not there.
+        They are read again if a known counter would become negative: nothing guards a counter that does not exist.
         """
         known = self._counters.get(shard)
-        if known is None or any(known.get(key, (0, ""))[0] + number < 0 for key, number in moves.items()):
+        if known is None or any(known.get(key, (0, ""))[0] + number < 0 for key, number in changes.items()):
             with table_errors():
                 rows = self._client.query_entities(
                     f"PartitionKey eq '{shard}' and RowKey ge 'count|' and RowKey lt 'count}}'",
@@ -259,20 +260,20 @@ def _devices(row: Mapping[str, Any]) -> int:
     devices = read_number(row.get("Devices"))
     if isinstance(devices, int):
         return devices
-    _log.error("counter %r has no number: somebody has changed it by hand", row["RowKey"])
+    _log.error("counter %r has no number: it was changed by hand", row["RowKey"])
     return 0
 
 
-def _moves(part: Sequence[Projection]) -> dict[str, int]:
-    moved: Counter[str] = Counter()
+def _counter_changes(part: Sequence[Projection]) -> dict[str, int]:
+    total: Counter[str] = Counter()
     for item in part:
-        for key, number in item.moves.items():
-            moved[key] += number
-    return {key: number for key, number in moved.items() if number}
+        for key, number in item.counter_changes.items():
+            total[key] += number
+    return {key: number for key, number in total.items() if number}
 
 
 def _operations(shard: str, item: Projection) -> Iterator[transaction.Operation]:
-    """What changes of the rows of one device, its summary first: it guards them."""
+    """Yield the changes to the rows of one device, first to its summary, which guards them."""
     before, after = item.before, item.after
     key = {"PartitionKey": shard, "RowKey": summary_key(before.device_id)}
     guard = {"etag": before.etag, "match_condition": MatchConditions.IfNotModified}
@@ -292,12 +293,12 @@ def _operations(shard: str, item: Projection) -> Iterator[transaction.Operation]
 
 
 def _counter_operations(
-    shard: str, moves: Mapping[str, int], counters: Mapping[str, tuple[int, str]], part: Sequence[Projection]
+    shard: str, changes: Mapping[str, int], counters: Mapping[str, tuple[int, str]], part: Sequence[Projection]
 ) -> Iterator[transaction.Operation]:
-    like: dict[str, Mapping[str, Any]] = {}
+    columns: dict[str, Mapping[str, Any]] = {}
     for item in part:
-        like |= (item.after.counters or {}) if item.after is not None else {}
-    for key, number in moves.items():
+        columns |= (item.after.counters or {}) if item.after is not None else {}
+    for key, number in changes.items():
         devices, etag = counters.get(key, (0, None))
         row = {"PartitionKey": shard, "RowKey": key}
         guard = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
@@ -306,23 +307,23 @@ def _counter_operations(
             if etag is not None:
                 yield TransactionOperation.DELETE, row, guard
         elif etag is None:
-            yield TransactionOperation.CREATE, {**row, **like[key], "Devices": left}
-        elif key in like:
-            yield TransactionOperation.UPDATE, {**row, **like[key], "Devices": left}, {**_REPLACE, **guard}
+            yield TransactionOperation.CREATE, {**row, **columns[key], "Devices": left}
+        elif key in columns:
+            yield TransactionOperation.UPDATE, {**row, **columns[key], "Devices": left}, {**_REPLACE, **guard}
         else:
             yield TransactionOperation.UPDATE, {**row, "Devices": left}, {"mode": UpdateMode.MERGE, **guard}
 
 
 def _parts(work: Sequence[Projection]) -> Iterator[list[Projection]]:
-    """Devices by the transactions that hold them; one alone always fits."""
+    """Split devices into transactions. A single device always fits."""
     part: list[Projection] = []
     size, counters = 1, set[str]()
     for item in work:
-        own, moved = sum(1 for _ in _operations("", item)), counters | set(item.moves)
-        if part and size + own + len(moved) > TRANSACTION_LIMIT:
+        own, changed = sum(1 for _ in _operations("", item)), counters | set(item.counter_changes)
+        if part and size + own + len(changed) > TRANSACTION_LIMIT:
             yield part
-            part, size, moved = [], 1, set(item.moves)
+            part, size, changed = [], 1, set(item.counter_changes)
         part.append(item)
-        size, counters = size + own, moved
+        size, counters = size + own, changed
     if part:
         yield part

@@ -1,25 +1,25 @@
-"""The rows of a device in DeploymentIndex, as its rows in DeploymentStatus say them.
+"""The rows of a device in DeploymentIndex, derived from its rows in DeploymentStatus.
 
-All of them are in one partition of sixteen, the device's shard, so that one transaction moves them together:
+They are all in one of sixteen partitions, the device's shard, so that one transaction changes them together:
 
-    summary|<device>                        what the rows below say of the device, how far its events are published, and
-                                            by what else it is found: images, flags and so on
+    summary|<device>                        lists the rows below of the device, how far its events are published, and
+                                            its searchable properties: images, flags and so on
     state|<state>|<device>                  the device is in that state
     deployment|<id>|<device>                the deployment is applied to the device
-    stuck|<id>|<since>|<device>             something of a device of that deployment is stuck; without an id, of any
+    stuck|<id>|<since>|<device>             something on a device of that deployment is stuck; without id: of any
     module|<since>|<device>|<module>        that module is stuck, or the device itself: `$edgeAgent`
-    cause|<cause>|<since>|<device>          the device is counted under that cause
+    cause|<cause>|<since>|<device>          the device counts under that cause
     count|<id>|<cohort>|<state>|<reason>|<portal>|<stuck>|<standing>|<version>|<cause>
-                                            how many devices of the shard are like this; without an id, of the whole
-                                            fleet: those that have a cause
+                                            how many devices of the shard share these properties; without id: of the
+                                            whole fleet, devices with a cause
 
-What the timer works off each minute is one range of keys:
+The timer's work of each minute is one range of keys:
 
-    pending|<device>|<nonce>                a change of the device was announced, and is not projected yet
-    progress|counters                       counters of this shard moved
+    pending|<device>|<nonce>                a change of the device was announced, but not projected yet
+    progress|counters                       counters of this shard changed
     progress|more|<device>                  the device has more rows or counters than there is room for
     publish|<device>                        some events of the device are not published
-    reconcile|<due>|<device>                the device needs a look at that time, or a little later
+    reconcile|<due>|<device>                the device must be read again at that time, or a little later
 
 docs/decisions/0012-the-index-is-a-projection.md has the protocol.
 """
@@ -43,44 +43,44 @@ from status_app.telemetry.logs import log
 from status_core import EDGE_AGENT, NO_LIST, Listings, Standing, standing
 
 FORMAT: Final = 2
-"""Of these rows. One that changes what a row says is built over the old one. Counters of format 1 have no standing."""
+"""The format of these rows. A new format is built next to the old one. Counters of format 1 have no standing."""
 SHARDS: Final = tuple(f"index:{shard:x}" for shard in range(16))
-"""A partition takes 2,000 writes a second; a question to the fleet asks each shard once."""
+"""A partition takes 2,000 writes a second. A query over the fleet sends one request to each shard."""
 ROWS: Final = 30
-"""Rows of a device beside its summary: old and new ones, counters and the rest fit into one transaction."""
+"""Rows of a device besides its summary. Old and new rows, counters and the rest must fit into one transaction."""
 COUNTED: Final = 16
-"""Counters that a device moves."""
+"""Counters that a device changes."""
 NAMES_SIZE: Final = 2_000
-"""Characters of the deployments that a row by cause says; of a device with more of them it says none."""
+"""Characters of the deployments in a row by cause. A device with more has none there."""
 PENDING: Final = "pending"
 PUBLISH: Final = "publish"
 RECONCILE: Final = "reconcile"
 MOVED: Final = "progress|counters"
 MORE: Final = "progress|more|"
 ROOM: Final = ROWS - 3
-"""Of these rows, those by which devices are found: the others are for the timer (due, publish, more)."""
+"""How many of these rows make a device searchable. The others are for the timer (due, publish, more)."""
 
 _log = log(__name__)
 
 type Standings = dict[str, tuple[Standing, datetime | None]]
-"""How far a device is in each deployment, and when that changes by time alone."""
+"""How far a device is in each deployment, and when time alone changes that."""
 type Entries = dict[str, dict[str, Any]]
-"""Rows by their RowKey, with their columns."""
+"""Rows by RowKey, with their columns."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What the shard says of a device.
+    """What the shard holds of a device.
 
     Attributes:
-        etag: Of its summary row; None where it has none.
-        entries: The rows that it has beside, by RowKey.
-        counters: The counters in which it is counted.
-        published: Its transitions up to this sequence are published; None where only the device's own row may know.
-        profile: By what it is found, in the columns of a profile.
-        status_etag: ETag of the row in DeploymentStatus that these rows were made of, so that no two projections are
-            alike; None where it has no state. A later change that moves none of them is not in it.
-        twin: Version of the twin that this row was made of, and when it had changed; None where it does not say.
+        etag: ETag of its summary row; None if it has none.
+        entries: Its other rows, by RowKey.
+        counters: The counters that count it.
+        published: Its transitions up to this sequence are published; None if only the device's own row may know.
+        profile: Its searchable properties, as columns of a profile.
+        status_etag: ETag of the DeploymentStatus row behind these rows, so that no two projections are alike; None if
+            it has no state. Later changes that affect none of these rows are not included.
+        twin: Version of the twin behind this row, and when it had changed; None if the row does not say.
     """
 
     device_id: str
@@ -94,7 +94,7 @@ class Summary:
 
     @classmethod
     def read(cls, row: Mapping[str, Any], etag: str) -> Self:
-        """The summary of its row."""
+        """Read the summary from its row."""
         return cls(
             unescape(row["Device"]),
             etag,
@@ -107,8 +107,8 @@ class Summary:
         )
 
     def row(self) -> dict[str, Any]:
-        """The row of the summary, without its keys."""
-        said = {
+        """Return the row of the summary, without its keys."""
+        row = {
             "Device": escape(self.device_id),
             "Rows": json.dumps(self.entries or {}, ensure_ascii=False),
             "Counters": json.dumps(self.counters or {}, ensure_ascii=False),
@@ -117,15 +117,15 @@ class Summary:
             **(self.profile or {}),
             **({} if self.twin is None else {"TwinVersion": long(self.twin[0]), "At": self.twin[1]}),
         }
-        return said if self.status_etag is None else {**said, "StatusETag": self.status_etag}
+        return row if self.status_etag is None else {**row, "StatusETag": self.status_etag}
 
     @property
     def due(self) -> str | None:
-        """The RowKey by which the timer comes to the device."""
+        """The RowKey that makes the timer read the device."""
         return next((key for key in self.entries or () if key.startswith(f"{RECONCILE}|")), None)
 
 
-def project(  # noqa: PLR0913 (what is known of the device, and beside it)
+def project(  # noqa: PLR0913 (four of them keyword-only)
     stored: StoredDevice,
     before: Summary,
     published: int,
@@ -134,18 +134,18 @@ def project(  # noqa: PLR0913 (what is known of the device, and beside it)
     listings: Listings = NO_LIST,
     moved: bool = False,
 ) -> Summary | None:
-    """What the shard has to say of a device as it is stored.
+    """Derive what the shard should hold of a device.
 
     Args:
         stored: The device, read after `before`.
-        before: What the shard says now.
+        before: What the shard holds now.
         published: The sequence up to which its transitions are published.
-        now: The time, by which some of what is stuck counts.
-        listings: The hub's own list of deployments, by which some of it counts for a deployment.
-        moved: The row by due time is made exact. Otherwise one that is early stays: the timer moves it once it fires.
+        now: The time, which decides what counts as failing.
+        listings: The hub's own list of deployments, which decides what counts for a deployment.
+        moved: Make the row by due time exact. Otherwise an early one stays: the timer moves it when it fires.
 
     Returns:
-        None where nothing is left to say: a removed device whose last event is published.
+        The summary; None for a removed device whose last event is published.
     """
     device_id, device = stored.device_id, key_part(stored.device_id)
     entries: Entries = {}
@@ -159,9 +159,9 @@ def project(  # noqa: PLR0913 (what is known of the device, and beside it)
         key = joined(RECONCILE, time_text(due), device)
         early = before.due
         entries[early if early is not None and early <= key and not moved else key] = {}
-    questions, counters = questions_of(stored, listings), _counters(stored, listings, standings)
-    entries |= islice(questions.items(), ROOM)
-    if len(questions) > ROOM or len(counters) > COUNTED:
+    lookups, counters = lookup_rows(stored, listings), _counters(stored, listings, standings)
+    entries |= islice(lookups.items(), ROOM)
+    if len(lookups) > ROOM or len(counters) > COUNTED:
         entries[joined(MORE[:-1], device)] = {}
     counted, profile = dict(islice(counters.items(), COUNTED)), _profile(stored)
     version = stored.twin_version
@@ -170,13 +170,13 @@ def project(  # noqa: PLR0913 (what is known of the device, and beside it)
 
 
 def said_of(stored: StoredDevice, listings: Listings, now: datetime) -> Summary | None:
-    """What a shard says of a device whose events are all published, whatever row it was made of."""
+    """Derive the summary of a device whose events are all published, for comparison: without the source of the rows."""
     summary = project(stored, Summary(stored.device_id), stored.last_sequence, now=now, listings=listings)
     return None if summary is None else replace(summary, status_etag=None, twin=None)
 
 
-def questions_of(stored: StoredDevice, listings: Listings = NO_LIST) -> Entries:
-    """Every row by which a device can be found, those first that have room; none without a whole state."""
+def lookup_rows(stored: StoredDevice, listings: Listings = NO_LIST) -> Entries:
+    """Return every row that makes a device searchable, most important first; none without a complete state."""
     if not stored.is_whole:
         return {}
     row, device = stored.rows[DEVICE], key_part(stored.device_id)
@@ -185,13 +185,13 @@ def questions_of(stored: StoredDevice, listings: Listings = NO_LIST) -> Entries:
     entries: Entries = {joined("state", key_part(row["State"]), device): {}}
     cause = _cause(stored)
     if cause is not None:
-        like: dict[str, Any] = {"Stuck": since is not None}
+        columns: dict[str, Any] = {"Stuck": since is not None}
         applied = json.dumps(credited(row), ensure_ascii=False)
         if len(applied) <= NAMES_SIZE:
-            like["Deployments"] = applied
+            columns["Deployments"] = applied
         if stored.cohorts:
-            like["Cohorts"] = row["Cohorts"]
-        entries[joined("cause", cause.id, time_text(cause.since), device)] = like
+            columns["Cohorts"] = row["Cohorts"]
+        entries[joined("cause", cause.id, time_text(cause.since), device)] = columns
     if since is not None:
         entries[joined("stuck", "", since, device)] = state
     for deployment in deployments_of(stored):
@@ -207,7 +207,7 @@ def questions_of(stored: StoredDevice, listings: Listings = NO_LIST) -> Entries:
 
 
 def counters_of(stored: StoredDevice, listings: Listings, now: datetime) -> Entries:
-    """Every counter in which a device counts, those first that it moves; none without a whole state."""
+    """Return every counter that counts a device, those first that it changes; none without a complete state."""
     return _counters(stored, listings, standings_of(stored, listings, now))
 
 
@@ -215,20 +215,20 @@ def _counters(stored: StoredDevice, listings: Listings, standings: Standings) ->
     if not stored.is_whole:
         return {}
     row, cause = stored.rows[DEVICE], _cause(stored)
-    like = {
+    common = {
         "State": row["State"],
         "Reason": row["Reason"],
         "Portal": row.get("Portal", ""),
         "Stuck": "FirstStuckSince" in row,
     }
-    of = [] if cause is None else [{"Deployment": "", "Standing": "", "Version": ""}]
+    groups = [] if cause is None else [{"Deployment": "", "Standing": "", "Version": ""}]
     for deployment, (how_far, _) in standings.items():
         version = version_of(deployment, listings)
-        of.append({"Deployment": key_part(deployment), "Standing": how_far.value, "Version": version})
+        groups.append({"Deployment": key_part(deployment), "Standing": how_far.value, "Version": version})
     found: Entries = {}
     for cohort in ("", *counted_cohorts(stored.cohorts)):
-        for named in of:
-            counted = {**like, **named}
+        for group in groups:
+            counted = {**common, **group}
             if cause is not None:
                 counted["Cause"] = cause.line
             if cohort:
@@ -238,30 +238,30 @@ def _counters(stored: StoredDevice, listings: Listings, standings: Standings) ->
 
 
 def _counter_key(counted: Mapping[str, Any], cause: str) -> str:
-    said = (counted[name] for name in ("State", "Reason", "Portal"))
-    parts = (counted.get("Cohort", ""), *said, str(int(counted["Stuck"])), counted["Standing"], counted["Version"])
+    columns = (counted[name] for name in ("State", "Reason", "Portal"))
+    parts = (counted.get("Cohort", ""), *columns, str(int(counted["Stuck"])), counted["Standing"], counted["Version"])
     return joined("count", counted["Deployment"], *map(key_part, parts), cause)
 
 
 def counted_cohorts(cohorts: Sequence[str]) -> list[str]:
-    """The cohorts by which a device is counted: of a tag with `~other`, that one alone."""
+    """Return the cohorts that count a device: of a tag with `~other`, only that one."""
     others = {cohort.partition("=")[0] for cohort in cohorts if cohort.endswith(f"={OTHER}")}
     return [cohort for cohort in cohorts if cohort.endswith(f"={OTHER}") or cohort.partition("=")[0] not in others]
 
 
 def _cause(stored: StoredDevice) -> LeadingCause | None:
-    """The cause under which a device is counted; none of a device of doctor's."""
+    """Return the cause that counts a device; None for a device of doctor."""
     return None if is_doctors_device(stored.device_id) else leading_cause(stored.rows)
 
 
 def _profile(stored: StoredDevice) -> Mapping[str, Any] | None:
-    """By what a device is found; None without a whole state, and of a device of doctor's."""
+    """Return the searchable properties; None without a complete state, and for a device of doctor."""
     is_shown = stored.is_whole and not is_doctors_device(stored.device_id)
     return Profile.of(stored.rows).columns() if is_shown else None
 
 
 def standings_of(stored: StoredDevice, listings: Listings, now: datetime) -> Standings:
-    """How far a device is in each deployment that it counts for, and when that changes by time alone."""
+    """Return how far a device is in each of its deployments, and when time alone changes that."""
     try:
         record = stored.record()
     except UNREADABLE as error:  # its text may quote the row
@@ -273,20 +273,20 @@ def standings_of(stored: StoredDevice, listings: Listings, now: datetime) -> Sta
 
 
 def deployments_of(stored: StoredDevice) -> tuple[str, ...]:
-    """The deployments that a device with a whole state counts for; none for a device of doctor's."""
+    """Return the deployments that count a device with a complete state; none for a device of doctor."""
     if is_doctors_device(stored.device_id):
         return ()
     return credited(stored.rows[DEVICE])
 
 
 def version_of(deployment: str, listings: Listings) -> str:
-    """When a deployment was created, by the list that a row was made of; empty where that does not say."""
+    """Return when a deployment was created, by the list used for a row; empty if the list does not say."""
     listing = listings.get(deployment)
     return "" if listing is None or listing.created is None else time_text(listing.created)
 
 
 def _due(stored: StoredDevice, standings: Standings) -> datetime | None:
-    if stored.is_known and not stored.is_whole:  # the first parts of a first change: whoever comes next completes it
+    if stored.is_known and not stored.is_whole:  # a first change was interrupted: the next run completes it
         return stored.at
     times = [stored.look_at, *(changes_at for _, changes_at in standings.values())]
     return min((time for time in times if time is not None), default=None)
@@ -298,15 +298,15 @@ def _twin(row: Mapping[str, Any]) -> tuple[int, datetime] | None:
 
 
 def shard_of(device_id: str) -> str:
-    """The partition in which the rows of a device are."""
+    """Return the partition of a device's rows."""
     return SHARDS[zlib.crc32(key_part(device_id).encode()) % len(SHARDS)]
 
 
 def summary_key(device_id: str) -> str:
-    """RowKey of a device's summary."""
+    """Return the RowKey of a device's summary."""
     return joined("summary", key_part(device_id))
 
 
 def time_text(time: datetime) -> str:
-    """A time whose order is that of its text."""
+    """Format a time so that its text sorts like the time."""
     return time.astimezone(UTC).isoformat(timespec="microseconds")

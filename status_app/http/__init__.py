@@ -1,1 +1,1 @@
-"""What the app answers over HTTP."""
+"""The HTTP API and the page."""

@@ -1,4 +1,4 @@
-"""The HTTP triggers of the app, as one Blueprint: which route answers what, and who may ask."""
+"""The HTTP triggers of the app as one Blueprint: the routes, their handlers, and their access levels."""
 
 from collections.abc import Awaitable, Callable
 from http import HTTPStatus
@@ -15,33 +15,33 @@ from status_app.queries.exposition import Exposition
 from status_app.queries.health import Health
 
 
-class Asked(Protocol):
-    """Whom the routes ask."""
+class Sources(Protocol):
+    """What the routes read from."""
 
     @property
     def health(self) -> Health:
-        """What is known of the app itself."""
+        """The health of the app itself."""
 
     @property
     def exposition(self) -> Exposition:
-        """The fleet and the app as numbers."""
+        """The metrics of the fleet and the app."""
 
     def fleet(self) -> Fleet:
-        """What is known of the fleet."""
+        """Return the queries of the fleet."""
 
 
-type _Answer = Callable[[Asked, func.HttpRequest], Awaitable[func.HttpResponse]]
+type _Answer = Callable[[Sources, func.HttpRequest], Awaitable[func.HttpResponse]]
 
 _KEY: Final = func.AuthLevel.FUNCTION
 _ANYBODY: Final = func.AuthLevel.ANONYMOUS
 
 
 def _fleet(answer: Callable[[Fleet, func.HttpRequest], Awaitable[func.HttpResponse]]) -> _Answer:
-    return lambda asked, request: answer(asked.fleet(), request)
+    return lambda sources, request: answer(sources.fleet(), request)
 
 
 def _health(answer: Callable[[Health, func.HttpRequest], Awaitable[func.HttpResponse]]) -> _Answer:
-    return lambda asked, request: answer(asked.health, request)
+    return lambda sources, request: answer(sources.health, request)
 
 
 ROUTES: Final[tuple[tuple[str, str, _Answer, func.AuthLevel], ...]] = (
@@ -57,24 +57,24 @@ ROUTES: Final[tuple[tuple[str, str, _Answer, func.AuthLevel], ...]] = (
     ("deployment", "deployments/{deploymentId}", _fleet(routes.deployment), _KEY),
     ("progress", "deployments/{deploymentId}/progress", _fleet(routes.progress), _KEY),
     ("disagreements", "deployments/{deploymentId}/disagreements", _fleet(routes.disagreements), _KEY),
-    ("metrics", "metrics", lambda asked, request: routes.metrics(asked.exposition, request), _KEY),
+    ("metrics", "metrics", lambda sources, request: routes.metrics(sources.exposition, request), _KEY),
     ("health", "health", _health(routes.health), _ANYBODY),
     ("health_details", "health/details", _health(routes.health_details), _KEY),
 )
-"""Of each route of the API: the name of its function, its path, what answers it, and whether it takes a key."""
+"""Each route of the API: the name of its function, its path, its handler, and its access level."""
 
 
-def http_blueprint(asked: Callable[[], Asked]) -> func.Blueprint:
-    """The routes of the API, and the page, for one app.
+def http_blueprint(sources: Callable[[], Sources]) -> func.Blueprint:
+    """Create the routes of the API, and the page, for one app.
 
-    A new one each time: the worker library takes the functions of a Blueprint once.
+    Each app needs a new Blueprint: the worker library accepts its functions only once.
 
     Args:
-        asked: Gives whom they ask; called for each request.
+        sources: Returns what the routes read from; called for each request.
     """
     blueprint = func.Blueprint()  # type: ignore[no-untyped-call]  # the library has no annotation there
     for name, path, answer, level in ROUTES:
-        _add(blueprint, name, path, _asking(answer, asked), level)
+        _add(blueprint, name, path, _trigger(answer, sources), level)
     _add(blueprint, "fleet", "fleet", _page, _ANYBODY)
     return blueprint
 
@@ -84,15 +84,15 @@ def _add(blueprint: func.Blueprint, name: str, path: str, trigger: Trigger, leve
     blueprint.function_name(name)(route(served(trigger)))
 
 
-def _asking(answer: _Answer, asked: Callable[[], Asked]) -> Trigger:
+def _trigger(answer: _Answer, sources: Callable[[], Sources]) -> Trigger:
     async def trigger(req: func.HttpRequest) -> func.HttpResponse:
-        return await answer(asked(), req)
+        return await answer(sources(), req)
 
     return trigger
 
 
 async def _page(req: func.HttpRequest) -> func.HttpResponse:
-    """The page that shows the fleet to a person. It holds no data, so it takes no key."""
+    """Serve the page for people. It holds no data, so it needs no key."""
     page = fleet_page()
     if is_known(page.headers["ETag"], req.headers.get("if-none-match", "")):
         return func.HttpResponse(status_code=HTTPStatus.NOT_MODIFIED, headers=dict(page.headers))

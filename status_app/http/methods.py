@@ -1,4 +1,4 @@
-"""What holds for every route: HEAD and OPTIONS beside GET, and gzip for whoever takes it."""
+"""What all routes share: HEAD and OPTIONS besides GET, and gzip for clients that accept it."""
 
 import gzip
 import re
@@ -11,9 +11,9 @@ import azure.functions as func
 from status_app.http.responses import HEADERS
 
 METHODS: Final = (func.HttpMethod.GET, func.HttpMethod.HEAD, func.HttpMethod.OPTIONS)
-"""What a route takes. The host answers any other method itself, with 404."""
+"""The methods of a route. The host answers any other method itself, with 404."""
 LEAST: Final = 1_024
-"""Bytes of the shortest body that is compressed: a shorter one fits into one packet anyway."""
+"""Bytes of the shortest body that is compressed. A shorter one fits into one packet anyway."""
 
 type Trigger = Callable[[func.HttpRequest], Awaitable[func.HttpResponse]]
 
@@ -24,9 +24,9 @@ _CODING: Final = re.compile(r"\s*([^\s;,]+)\s*(?:;\s*q\s*=\s*([0-9.]+)\s*)?", re
 
 
 def served(trigger: Trigger) -> Trigger:
-    """A trigger that takes each of the methods, where one is given that answers GET.
+    """Wrap a trigger that answers GET, so that it takes all methods.
 
-    HEAD is answered as GET, with its headers: the server leaves the body away.
+    HEAD is answered like GET, with its headers: the server drops the body.
     """
 
     async def serve(req: func.HttpRequest) -> func.HttpResponse:
@@ -38,13 +38,13 @@ def served(trigger: Trigger) -> Trigger:
 
 
 def encoded(response: func.HttpResponse, accepted: str) -> func.HttpResponse:
-    """A response, compressed where the client takes that and it is worth it.
+    """Compress a response if the client accepts that and it is worthwhile.
 
-    Its tag is weak then: it stands for the same answer in other bytes (RFC 9110, 8.8.1).
+    Its ETag becomes weak then: the same answer has other bytes (RFC 9110, 8.8.1).
 
     Args:
         response: The response.
-        accepted: The header `Accept-Encoding` of its request.
+        accepted: The request's `Accept-Encoding` header.
     """
     body, headers = response.get_body(), {**response.headers, "Vary": _VARY}
     if len(body) >= LEAST and takes_gzip(accepted):
@@ -56,9 +56,9 @@ def encoded(response: func.HttpResponse, accepted: str) -> func.HttpResponse:
 
 
 def takes_gzip(accepted: str) -> bool:
-    """Whether a client takes gzip, by its `Accept-Encoding`: as it is named there, else as `*` is.
+    """Whether a client accepts gzip according to its `Accept-Encoding`: as listed there, else as `*` is.
 
-    What is not said, or cannot be read, is not taken: the body as it is serves everybody.
+    Anything missing or unreadable counts as not accepted: every client can read the plain body.
     """
     weights: dict[str, float] = {}
     for part in accepted.split(","):

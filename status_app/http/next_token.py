@@ -1,6 +1,6 @@
-"""The token `next` of a list: the place where a page ended, and a digest of what was asked for.
+"""The token `next` of a list: where a page ended, and a digest of the query.
 
-It is no secret and bears no signature: what comes back is checked as any parameter, and the query checks the place.
+It is not secret and not signed: it is checked like any parameter, and the query checks the place.
 """
 
 import base64
@@ -15,16 +15,16 @@ from status_app.queries import Place
 
 _LONGEST: Final = 4096
 _DIGITS: Final = 16
-_WRONG: Final = "next takes the value of `next` in the answer before, with the same parameters beside it"
+_WRONG: Final = "next takes the value of `next` in the previous answer, with the same parameters"
 
 
 def next_token(place: Place | None, path: str, question: Mapping[str, str]) -> str | None:
-    """The token of a place; None at the end of a list.
+    """Encode a place as a token; None at the end of a list.
 
     Args:
         place: Where the page ended.
-        path: What the list is of, by the names of its route.
-        question: The parameters beside `limit` and `next`.
+        path: The list, with the values in its route.
+        question: The parameters besides `limit` and `next`.
     """
     if place is None:
         return None
@@ -32,10 +32,10 @@ def next_token(place: Place | None, path: str, question: Mapping[str, str]) -> s
 
 
 def read_token(token: str | None, path: str, question: Mapping[str, str]) -> Place | None:
-    """The place of a token; None where there is none.
+    """Decode the place of a token; None without a token.
 
     Raises:
-        ParameterError: The token is not one of `next_token`, or it is one of another question.
+        ParameterError: The token does not come from `next_token`, or belongs to another query.
     """
     if token is None:
         return None

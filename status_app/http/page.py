@@ -1,4 +1,4 @@
-"""The page of the fleet: one HTML document, put together once, whose policy lets nothing run but what it came with."""
+"""The page of the fleet: one HTML document, built once, with a policy that runs only its own script."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ _POLICY: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """An HTML document in UTF-8 and the headers that it is sent with."""
+    """An HTML document in UTF-8, with its headers."""
 
     body: bytes
     headers: Mapping[str, str]
@@ -31,7 +31,7 @@ class Page:
 
 @cache
 def fleet_page() -> Page:
-    """The page, of the files in `fleet_page/`. It holds no data: its script asks the API."""
+    """Build the page from the files in `fleet_page/`. It holds no data: its script queries the API."""
     folder = files(__package__) / "fleet_page"
     style = _read(folder, "style.css")
     script = "".join(_in_order(folder, _FIRST, set()))
@@ -49,7 +49,7 @@ def fleet_page() -> Page:
 
 
 def _in_order(folder: Traversable, name: str, seen: set[str]) -> Iterator[str]:
-    """A module after those that it imports, each as a function that gives its exports: one script has no imports."""
+    """Yield a module after its imports, each as a function that returns its exports: a single script has no imports."""
     if name in seen:
         return
     seen.add(name)

@@ -1,4 +1,4 @@
-"""Answers: JSON with an ETag, and problems (RFC 9457)."""
+"""Responses: JSON with an ETag, and problems (RFC 9457)."""
 
 import hashlib
 import json
@@ -16,14 +16,14 @@ from status_app.http.parameters import ParameterError
 from status_app.queries import FilterError, PlaceError
 
 RETRY_AFTER: Final = 5
-"""Seconds after which the table service may answer again."""
+"""Seconds after which a client may try the table service again."""
 HEADERS: Final = {
     "Cache-Control": "private, no-cache",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
-"""Of every answer: it holds nothing that a browser may run, and its address may hold a key."""
+"""Headers of every response: nothing in it may be run by a browser, and its address may hold a key."""
 
 _JSON: Final = "application/json"
 _CSV: Final = "text/csv"
@@ -35,25 +35,25 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Csv:
-    """A page of a list as CSV; `next` has the parameters that ask for the one behind it, none at the end."""
+    """A page of a list as CSV. `next` has the parameters of the next page; empty at the end."""
 
     text: str
     next: str = ""
 
 
 class NotFoundError(StatusAppError):
-    """What is asked for is not known. The text says what."""
+    """What is asked for is not known. The message says what."""
 
 
 async def answered(
     request: func.HttpRequest, answer: Awaitable[Any], mimetype: str = "application/json"
 ) -> func.HttpResponse:
-    """The answer to a request, or the problem that it came to.
+    """Create the response to a request, or a problem response.
 
     Args:
         request: The request.
-        answer: Gives what is sent: as JSON, but for a page of CSV, and a text of another type.
-        mimetype: Of what type it is, but for a page of CSV.
+        answer: Returns the body: a value for JSON, a page of CSV, or a text of another type.
+        mimetype: The type, unless it is a page of CSV.
     """
     headers, kind = dict(HEADERS), mimetype
     try:
@@ -66,7 +66,7 @@ async def answered(
     except (ParameterError, FilterError) as error:
         return problem(HTTPStatus.BAD_REQUEST, str(error))
     except PlaceError:
-        return problem(HTTPStatus.BAD_REQUEST, "next is no place of this list: begin without it")
+        return problem(HTTPStatus.BAD_REQUEST, "next is not a place in this list: start without it")
     except NotFoundError as error:
         return problem(HTTPStatus.NOT_FOUND, str(error))
     except UnavailableError as error:
@@ -79,13 +79,13 @@ async def answered(
 
 
 def problem(status: HTTPStatus, detail: str) -> func.HttpResponse:
-    """A problem, with the sentence that says what it is."""
+    """Create a problem response with a sentence that explains it."""
     body = {"type": "about:blank", "title": status.phrase, "status": status.value, "detail": detail}
     return plain(status, body, _PROBLEM)
 
 
 def plain(status: HTTPStatus, body: Mapping[str, Any], mimetype: str = _JSON) -> func.HttpResponse:
-    """An answer that nobody keeps."""
+    """Create a response without an ETag."""
     headers = dict(HEADERS)
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER)
@@ -93,5 +93,5 @@ def plain(status: HTTPStatus, body: Mapping[str, Any], mimetype: str = _JSON) ->
 
 
 def is_known(etag: str, condition: str) -> bool:
-    """Whether a tag is among those of `If-None-Match`, weak ones included."""
+    """Whether an ETag is in `If-None-Match`, weak ones included."""
     return condition.strip() == "*" or etag in _TAG.findall(condition)

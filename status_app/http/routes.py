@@ -1,4 +1,4 @@
-"""What each route asks of the fleet. The answers are those of schemas/openapi.yaml."""
+"""The handlers of the routes. Their answers follow schemas/openapi.yaml."""
 
 from collections.abc import Collection
 from http import HTTPStatus
@@ -22,15 +22,15 @@ from status_app.listing.columns import (
     ListColumns,
 )
 from status_app.listing.csv_lines import csv_lines
-from status_app.queries import Answer, Devices, Fleet, Page, Place
+from status_app.queries import Answer, DeviceFilter, Fleet, Page, Place
 from status_app.queries.device_filter import PARAMETERS, read_cohort
 from status_app.queries.exposition import CONTENT_TYPE, Exposition
 from status_app.queries.health import OK, Health
 
 _PAGED: Final = ("limit", "next", "format")
-_NO_DEVICE: Final = "no device of this id is known"
-_NO_CAUSE: Final = "no device has a cause of this id now: /causes lists those that there are"
-_NO_DEPLOYMENT: Final = "no deployment of this id is known: no device is credited with it, and none ever was"
+_NO_DEVICE: Final = "no device with this id is known"
+_NO_CAUSE: Final = "no device has a cause with this id now: /causes lists all causes"
+_NO_DEPLOYMENT: Final = "no deployment with this id is known: no device has it, and none ever had"
 
 
 async def devices(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
@@ -38,7 +38,7 @@ async def devices(fleet: Fleet, request: func.HttpRequest) -> func.HttpResponse:
 
     async def answer() -> Answer | Csv:
         asked = _List(request, "devices", DEVICES, PARAMETERS)
-        which = Devices.read(asked.parameters.words(PARAMETERS))
+        which = DeviceFilter.read(asked.parameters.words(PARAMETERS))
         return asked.answer(await fleet.devices(which, asked.after, asked.limit))
 
     return await answered(request, answer())
@@ -173,14 +173,14 @@ async def metrics(found: Exposition, request: func.HttpRequest) -> func.HttpResp
     return await answered(request, answer(), CONTENT_TYPE)
 
 
-async def health(found: Health, request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (as every route)
-    """GET /health: a word for whoever asks, and nothing of the fleet."""
+async def health(found: Health, request: func.HttpRequest) -> func.HttpResponse:  # noqa: ARG001 (like every route)
+    """GET /health: one word for anyone, and nothing about the fleet."""
     word = await found.word()
     return plain(HTTPStatus.OK if word == OK else HTTPStatus.SERVICE_UNAVAILABLE, {"status": word})
 
 
 async def health_details(found: Health, request: func.HttpRequest) -> func.HttpResponse:
-    """GET /health/details: 200 whatever is wrong, since it is answered."""
+    """GET /health/details: 200 whatever is wrong, because the request is answered."""
 
     async def answer() -> Answer:
         Parameters(request, ())
@@ -207,7 +207,7 @@ class _List:
     def answer(self, page: Page) -> Answer | Csv:
         following = next_token(page.after, self._path, self.parameters.question)
         if not self._is_csv:
-            return {"items": page.items, "next": following, **page.beside}
+            return {"items": page.items, "next": following, **page.extra}
         asked = {**self.parameters.question, "limit": str(self.limit)}
         place = "" if following is None else urlencode({**asked, "next": following})
         return Csv(csv_lines(self._columns, page.items), place)

@@ -1,8 +1,8 @@
 """The table DeadLetter: events that could not be processed, until they are replayed.
 
-Of an event that may hold a part of a twin only ids, versions and sizes are kept: a patch can quote a secret that stands
-elsewhere in the twin, where nothing here sees it, and a replay reads the twin anyway. The body of any other event is
-whole but for what looks like a secret.
+Of an event that may hold a part of a twin, only ids, versions and sizes are stored: a patch can quote a secret from
+elsewhere in the twin, which cannot be recognized here, and a replay reads the twin anyway. Other bodies are stored
+whole, without anything that looks like a secret.
 """
 
 import json
@@ -29,50 +29,50 @@ from status_core import REDACTED, Blanker, secret_values
 
 TABLE: Final = "DeadLetter"
 PAGE: Final = 50
-"""Rows that are read at once: at most 50 MiB, since a row holds 1 MiB."""
+"""Rows read at once: at most 50 MiB, since a row holds 1 MiB."""
 
 _SECRET_KEY: Final = re.compile(r"^(?:env|createOptions\d*|registryCredentials)$", re.IGNORECASE)
 _SECRET_WORD: Final = re.compile(r"env\W|createOptions|registryCredentials|password", re.IGNORECASE)
 _TWIN_WORD: Final = re.compile(rb'"(?:desired|reported)"')
-"""In what says of itself that it is no twin, and holds one."""
+"""Shows a twin in an event that is not marked as one."""
 _NO_BODY: Final = "none"
-"""BodyEncoding of a twin event whose body cannot be read: nothing of it is kept."""
+"""BodyEncoding of a twin event whose body cannot be read: nothing of it is stored."""
 _ID_LENGTH: Final = 1000
 _PART: Final = 16_000
-"""Characters of a text column, and a quarter of the bytes of a binary one; Table Storage takes 32,768 UTF-16 units, of
-which a character may need two, and 65,536 bytes."""
+"""Characters of a text column, and a quarter of the bytes of a binary one. Table Storage takes 32,768 UTF-16 units,
+two for some characters, and 65,536 bytes."""
 _TEXT_LIMIT: Final = 800_000
-"""Bytes of a body that is kept as text, as the SDK sends it (ASCII JSON): an entity holds 1 MiB."""
+"""Bytes of a body stored as text, in the form that the SDK sends (ASCII JSON): an entity holds 1 MiB."""
 _PACKED_LIMIT: Final = 700_000
-"""Bytes of a deflated body, for the same reason; what does not get smaller is cut, and cannot be replayed."""
+"""Bytes of a deflated body, for the same reason. A larger one is cut, and cannot be replayed."""
 
 
 class UnreadableRowError(StatusAppError):
-    """A row is not as `keep` writes it. The text names the column and quotes nothing of it."""
+    """A row is not as `keep` writes it. The message names the column and quotes nothing of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """An event as it is kept: `row` is all of it, as it was read, with its ETag."""
+    """A stored event. `row` is the whole entity as read, with its ETag."""
 
     row: TableEntity
 
     @property
     def name(self) -> str:
-        """`partition/sequence`, as the keys have it: a row is never without them."""
+        """Return `partition/sequence` from the keys, which every row has."""
         sequence = self.row["RowKey"].partition("-")[0]
         return f"{self.row['PartitionKey']}/{sequence.lstrip('0') or '0'}"
 
     @property
     def reason(self) -> str:
-        """Why it was given up."""
+        """Return why it was given up."""
         return str(self.row.get("Reason", "without a reason"))
 
     def event(self) -> IncomingEvent:
-        """The event, its body as it was kept: without secrets, or its ids and versions alone.
+        """Return the event with its stored body: without secrets, or only its ids and versions.
 
         Raises:
-            BadEventError: It was given up since its body cannot be read, and nothing of that was kept.
+            BadEventError: It was given up because its body cannot be read, and the body was not stored.
             UnreadableRowError: The row is not as `keep` writes it.
         """
         if self.row.get("BodyEncoding") == _NO_BODY:
@@ -91,16 +91,16 @@ class DeadLetter:
 
 
 class DeadLetters:
-    """Keeps events with the reason why they were given up."""
+    """Stores events with the reason why they were given up."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
 
     async def keep(self, event: IncomingEvent, reason: str, detail: str) -> None:
-        """Store an event. The same event twice is one row.
+        """Store an event. Storing it again replaces the row.
 
         Raises:
-            UnavailableError: The table service does not answer; the event must not be lost.
+            UnavailableError: The table service does not answer. The event must not be lost.
         """
         row: Row = {
             **_key(event),
@@ -109,7 +109,7 @@ class DeadLetters:
             "PartitionId": event.partition_id,
             "SequenceNumber": long(event.sequence_number),
             "EnqueuedTime": event.enqueued_time,
-            "Properties": _told(event)[:_PART],
+            "Properties": _properties_text(event)[:_PART],
             "BodySize": long(len(event.body)),
             **_kept(event),
         }
@@ -119,9 +119,9 @@ class DeadLetters:
             )
 
     async def pages(self, reason: str | None = None) -> AsyncIterator[list[DeadLetter]]:
-        """Everything that is kept, or what was given up for one reason; the oldest of a partition first.
+        """Iterate over all stored events, or those with one reason, oldest of a partition first.
 
-        What is kept meanwhile may or may not be among it. No table is as an empty one.
+        Events stored meanwhile may or may not be included. A missing table counts as empty.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -140,20 +140,20 @@ class DeadLetters:
                 return
 
     async def forget(self, letter: DeadLetter) -> None:
-        """Delete what was processed; it may be gone already.
+        """Delete a processed event. It may be gone already.
 
         Raises:
-            LostRaceError: It was kept again since it was read.
+            LostRaceError: It was stored again since it was read.
             UnavailableError: The table service does not answer.
         """
         with table_errors(guarded=True):
             await self._client.delete_entity(letter.row, match_condition=MatchConditions.IfNotModified)
 
     async def give_reason(self, letter: DeadLetter, reason: str, detail: str) -> None:
-        """Store why an event was given up once more, where that is another reason than before.
+        """Store why an event was given up again, if the reason changed.
 
         Raises:
-            LostRaceError: It was kept again since it was read, or deleted.
+            LostRaceError: It was stored again since it was read, or deleted.
             UnavailableError: The table service does not answer.
         """
         row = letter.row
@@ -171,7 +171,7 @@ class DeadLetters:
 
 
 def safe_body(body: bytes) -> str | bytes:
-    """A body without the secrets of a twin: JSON with its secret values replaced, else cut where one may begin."""
+    """Remove the secrets of a twin from a body: replace secret values in JSON, else cut where one may begin."""
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
@@ -187,7 +187,7 @@ def safe_body(body: bytes) -> str | bytes:
 
 
 def _without_secrets(value: Any, secrets: Blanker) -> Any:
-    """A part of a body: secret keys without their value, and texts that quote one of the secrets without it."""
+    """Blank the values of secret keys, and the secrets that texts quote."""
     if isinstance(value, dict):
         return {
             key: REDACTED if _SECRET_KEY.match(key) else _without_secrets(part, secrets) for key, part in value.items()
@@ -203,7 +203,7 @@ def _cut(text: str) -> str:
 
 
 def _kept(event: IncomingEvent) -> Row:
-    """What is kept of the body."""
+    """Return the columns for the body."""
     if not is_of_a_twin(event) and not _TWIN_WORD.search(event.body.replace(b"\x00", b"")):  # UTF-16 as well
         return _body_columns(safe_body(event.body))
     try:
@@ -214,7 +214,7 @@ def _kept(event: IncomingEvent) -> Row:
 
 
 def _outline(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Ids and versions of a twin, or of a part of one, and how large its sections are."""
+    """Return ids and versions of a twin, or of a part of it, and the size of its sections."""
     outline: dict[str, Any] = {
         name: body[name][:_ID_LENGTH] for name in ("deviceId", "moduleId") if isinstance(body.get(name), str)
     }
@@ -233,7 +233,7 @@ def _version(name: str, part: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _key(event: IncomingEvent) -> dict[str, str]:
-    """By partition and sequence number; the time sets an event hub apart from one that was created again."""
+    """Return the keys: partition, sequence number, and the time, which sets a recreated event hub apart."""
     enqueued = event.enqueued_time.timestamp() * 1000 if event.enqueued_time else 0
     return {
         "PartitionKey": escape(event.partition_id),
@@ -242,7 +242,7 @@ def _key(event: IncomingEvent) -> dict[str, str]:
 
 
 def _body_columns(body: str | bytes) -> Row:
-    """The body in Body, Body01, ...: as text, or deflated where it is no text or too long."""
+    """Store the body in Body, Body01, ...: as text, or deflated if it is not text or too long."""
     if isinstance(body, str) and len(json.dumps(body)) <= _TEXT_LIMIT:
         parts: list[str | bytes] = [body[start : start + _PART] for start in range(0, len(body), _PART)] or [""]
         encoding = "text"
@@ -258,7 +258,7 @@ def _column(number: int) -> str:
 
 
 def _body(row: Mapping[str, Any]) -> bytes:
-    """The body of a row: its parts are text, or pieces of one deflated stream."""
+    """Read the body of a row: parts of a text, or of one deflated stream."""
     encoding = row.get("BodyEncoding")
     if encoding not in ("text", "deflate"):
         raise UnreadableRowError("BodyEncoding is neither text nor deflate nor none")
@@ -273,8 +273,8 @@ def _body(row: Mapping[str, Any]) -> bytes:
         raise UnreadableRowError("Body cannot be inflated") from None
 
 
-def _told(event: IncomingEvent) -> str:
-    """The properties of an event as JSON; instead of those that only just could be read, that they are nested so."""
+def _properties_text(event: IncomingEvent) -> str:
+    """Encode the properties of an event as JSON. Too deeply nested ones are replaced by a note."""
     try:
         return _json({"application": event.properties, "system": event.system_properties})
     except RecursionError:

@@ -1,4 +1,4 @@
-"""An event of the hub `twin-changes`, freed from the shape in which the Functions worker hands it over."""
+"""An event of the hub `twin-changes`, independent of how the Functions worker passes it."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ class IncomingEvent:
     Attributes:
         properties: Application properties: `opType`, `deviceId`, `iothub-message-schema`, ...
         system_properties: What IoT Hub adds, without the prefix `iothub-`: `connection-device-id`, ...
-        enqueued_time: In UTC; None where the host did not say.
+        enqueued_time: In UTC; None if the host did not say.
     """
 
     body: bytes
@@ -28,10 +28,10 @@ class IncomingEvent:
 
 
 def read_batch(events: Sequence[func.EventHubEvent]) -> list[IncomingEvent]:
-    """The events of one invocation with cardinality many.
+    """Read the events of one invocation with cardinality many.
 
-    The metadata of the whole batch hangs on each event, and is decoded anew for each that is asked: only the first
-    is. Its arrays are in the order of the events.
+    Each event carries the metadata of the whole batch, and decodes it on each access. So only the first event is asked.
+    The arrays are in the order of the events.
     """
     if not events:
         return []
@@ -62,7 +62,7 @@ def _object(value: Any) -> Mapping[str, Any]:
 
 
 def _read(value: Any) -> Any:
-    """What a text holds as JSON; None for any other text: its event is bad, and not the batch."""
+    """Parse a text as JSON; None if it is not JSON, which spoils its event but not the batch."""
     if not isinstance(value, str):
         return value
     try:

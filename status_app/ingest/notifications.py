@@ -1,7 +1,7 @@
-"""What an event says: look at this device. Nothing else of it is believed.
+"""Reads events as notifications to read a device. Nothing else in an event is trusted.
 
-A body is a patch or a whole section, merged, repeated, without configurations; its version and its time only tell
-whether what is stored already covers it.
+A body is a patch or a whole section, merged, repeated, without configurations. Its version and time only show whether
+the stored state already covers it.
 """
 
 import json
@@ -25,12 +25,12 @@ _LIFECYCLE_OPERATIONS: Final = (
 )
 _CREATIONS: Final = ("createDeviceIdentity", "createModuleIdentity")
 _CONNECTION_OPERATIONS: Final = ("deviceConnected", "deviceDisconnected", "moduleConnected", "moduleDisconnected")
-# Only IoT Hub sets system properties, and these two only on what a device sent.
+# Only IoT Hub sets system properties, and these two only on messages from a device.
 _SENT_BY_A_DEVICE: Final = ("connection-auth-method", "connection-auth-generation-id")
 
 
 class OtherEvent(StrEnum):
-    """An event that IoT Hub sends and that says nothing of an `$edgeAgent`. The value names it where it is counted."""
+    """An event of IoT Hub that is not about an `$edgeAgent`. The value is its name in counts."""
 
     TELEMETRY = "telemetry"
     """A message of a device or a module."""
@@ -51,7 +51,7 @@ class OtherEvent(StrEnum):
     """The twin of another module changed, or another module was created or deleted."""
 
 
-# Microsoft's page names a source `xEvents` and its schema `xNotification`. It does not name the schema of jobs.
+# Microsoft's docs name a source `xEvents` and its schema `xNotification`, but do not name the schema of jobs.
 _OTHER_SOURCES: Final = {
     "telemetry": OtherEvent.TELEMETRY,
     "devicemessages": OtherEvent.TELEMETRY,
@@ -67,18 +67,18 @@ _OTHER_SCHEMAS: Final = {
 }
 
 UNADDRESSABLE: Final = (".", "..")
-"""Ids that no request can name: in an address they mean another place."""
+"""Ids that no request can name: in a URL they mean another place."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """A reason to look at a device.
+    """A reason to read a device.
 
     Attributes:
-        version: Version of the whole twin that the change made; None where the event does not say.
-        time: When the hub made the change, in UTC; None where the event does not say.
+        version: Version of the whole twin that the change made; None if the event does not say.
+        time: When the hub made the change, in UTC; None if the event does not say.
         lifecycle: An identity was created or deleted, of any kind of device.
-        demands: The version that a queried twin must have to be as new as what is notified; None: only a read is.
+        demands: The version that a queried twin needs to be as new as the event; None if only a direct read is.
     """
 
     device_id: str
@@ -89,10 +89,10 @@ class Notification:
 
 
 def read_notification(event: IncomingEvent) -> Notification | OtherEvent:
-    """What an event says, or what it is where it says nothing of an `$edgeAgent`.
+    """Read an event as a notification, or classify one that is not about an `$edgeAgent`.
 
     Raises:
-        BadEventError: It is nothing that an IoT Hub route sends, or names no device.
+        BadEventError: No IoT Hub route sends such an event, or it names no device.
     """
     properties, system = event.properties, event.system_properties
     other = _other_event(event)
@@ -135,9 +135,9 @@ def read_notification(event: IncomingEvent) -> Notification | OtherEvent:
 
 
 def _other_event(event: IncomingEvent) -> OtherEvent | None:
-    """What an event is that no twin changed for. Its body is not read: that of a device can be anything.
+    """Classify an event that is not a twin change, without its body: a device can send anything.
 
-    The source is asked first. The hub sets it, while a device can give its message any schema and operation.
+    The source is checked first. The hub sets it, while a device can give its message any schema and operation.
     """
     source = event.system_properties.get("message-source")
     schema, operation = event.properties.get("iothub-message-schema"), event.properties.get("opType")
@@ -153,23 +153,23 @@ def _other_event(event: IncomingEvent) -> OtherEvent | None:
 
 
 def is_of_a_twin(event: IncomingEvent) -> bool:
-    """Whether an event says that it is about a twin or an identity: its body may hold any part of a twin."""
+    """Whether an event claims to be about a twin or an identity, so that its body may hold any part of a twin."""
     schema, operation = event.properties.get("iothub-message-schema"), event.properties.get("opType")
     return schema in (_TWIN_SCHEMA, *_LIFECYCLE_SCHEMAS) or operation in (*_TWIN_OPERATIONS, *_LIFECYCLE_OPERATIONS)
 
 
 def _schema_of(operation: Any) -> str | None:
-    """The schema of an event whose route left it out ("You may see a subset of properties")."""
+    """Return the schema of an event whose route left it out ("You may see a subset of properties")."""
     if operation in _TWIN_OPERATIONS:
         return _TWIN_SCHEMA
     return _LIFECYCLE_SCHEMAS[0] if operation in _LIFECYCLE_OPERATIONS else None
 
 
 def _body(body: bytes) -> dict[str, Any]:
-    """The body as JSON.
+    """Parse the body as JSON.
 
     Raises:
-        BadEventError: It is none. The detail gives the place and not the text: it may hold a secret.
+        BadEventError: It is not JSON. The message gives the place and not the text, which may hold a secret.
     """
     if not body.strip():
         raise BadEventError("empty_body", "the body has no content")

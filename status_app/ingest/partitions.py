@@ -1,4 +1,4 @@
-"""How many partitions the event hub of twin changes has: so many processes can read twins for it at once."""
+"""Counts the partitions of the event hub of twin changes: as many processes can read twins for it at once."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,20 +8,20 @@ from status_app.settings import is_connection_string
 from status_app.telemetry.logs import log
 
 UNKNOWN: Final = 32
-"""Where the event hub cannot be asked: the most that one has outside of premium and dedicated namespaces."""
+"""Assumed if the event hub does not answer: the most outside of premium and dedicated namespaces."""
 TIMEOUT: Final = 10.0
-"""Seconds for the question."""
-AGAIN_AFTER: Final = 600.0
-"""Seconds until it is asked again where it could not be."""
+"""Seconds for the request."""
+RETRY_AFTER: Final = 600.0
+"""Seconds until the next try after a failure."""
 
 _log = log(__name__)
 
 
 class Partitions:
-    """Asks an event hub for its partitions, once, when that is first needed.
+    """Asks an event hub for its partitions, once, when first needed.
 
     Args:
-        event_hub: Connection string or host name of its namespace, and its name; None where the app does not know.
+        event_hub: Connection string or host name of its namespace, and its name; None if the app does not know it.
         clock: Seconds that never run back.
     """
 
@@ -30,25 +30,25 @@ class Partitions:
         self._clock = clock
         self._lock = asyncio.Lock()
         self._count: int | None = None
-        self._again_at: float | None = None
+        self._retry_at: float | None = None
 
     async def count(self) -> int:
-        """The number of partitions, or `UNKNOWN` where the event hub does not say. It never fails."""
+        """Return the number of partitions, or `UNKNOWN` if the event hub does not answer. It never raises."""
         if self._event_hub is None:
             return UNKNOWN
         async with self._lock:
-            if self._count is None and (self._again_at is None or self._clock() >= self._again_at):
+            if self._count is None and (self._retry_at is None or self._clock() >= self._retry_at):
                 await self._ask(*self._event_hub)
         return self._count or UNKNOWN
 
     async def _ask(self, connection: str, name: str) -> None:
-        from azure.eventhub.exceptions import EventHubError  # noqa: PLC0415 (0.15 s, and only where twins are read)
+        from azure.eventhub.exceptions import EventHubError  # noqa: PLC0415 (0.15 s, and only when twins are read)
 
         try:
             async with asyncio.timeout(TIMEOUT):
                 self._count = await _partitions(connection, name)
         except (EventHubError, OSError, TimeoutError, ValueError) as error:  # its text may name a key
-            self._again_at = self._clock() + AGAIN_AFTER
+            self._retry_at = self._clock() + RETRY_AFTER
             _log.warning(
                 "event hub %r does not say how many partitions it has (%s): twins are read as if there were %d",
                 name,

@@ -1,1 +1,1 @@
-"""What is read from IoT Hub, within its limits."""
+"""Reads from IoT Hub within its limits."""

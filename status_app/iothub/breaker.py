@@ -1,10 +1,10 @@
-"""Keeps a hub that does not answer from costing each device its attempts: one asks, and all others know.
+"""Keeps an unreachable hub from costing every device its attempts: one read tries, and all others know.
 
-    unknown     one read goes ahead, the others wait for what comes of it: so it is at the start, and after a pause
+    unknown     one read goes ahead, the others wait for its outcome: at the start, and after a pause
     answering   reads go ahead, a few at once
-    open        nothing is asked: PROBES reads in a row failed, each with its attempts
+    open        nothing is sent: PROBES reads in a row failed, each with its attempts
 
-A read that fails alone opens nothing: of one device alone the hub may have nothing to say, whoever asks.
+A single failed read does not open it: the hub may fail for one device alone.
 """
 
 import asyncio
@@ -19,11 +19,11 @@ from status_app.iothub.twins import READERS, HubRequestError, TwinPage
 from status_app.telemetry.logs import log
 
 PROBES: Final = 2
-"""Reads that fail in a row before the hub is no longer asked."""
+"""Failed reads in a row after which the hub is left alone."""
 FIRST_PAUSE: Final = 15.0
-"""Seconds for which it is not asked then; twice as long each time that the reads after a pause fail too."""
+"""Seconds for which it is left alone; doubled each time the reads after a pause fail too."""
 LONGEST_PAUSE: Final = 60.0
-"""Shorter than the waits between the attempts of a batch together, so the last of them asks once more."""
+"""Shorter than all waits between the attempts of a batch, so that the last attempt tries again."""
 
 _THROTTLED: Final = 429
 _REFUSES_THE_APP: Final = (401, 403)
@@ -32,42 +32,42 @@ _log = log(__name__)
 
 
 class TwinSource(Protocol):
-    """Where twins come from. A share says how often the hub may be asked."""
+    """Where twins come from. A share limits how often the hub is asked."""
 
     async def read(self, device_id: str, share: Share | None = None) -> Mapping[str, Any] | None:
-        """The `$edgeAgent` twin that the hub holds now; None where it holds none."""
+        """Read the `$edgeAgent` twin that the hub holds now; None if there is none."""
 
     async def several(
         self, device_ids: Sequence[str], share: Share | None = None
     ) -> Sequence[Mapping[str, Any]] | None:
-        """Twins of some devices by one query; None where it was not asked."""
+        """Read the twins of some devices by one query; None if none was sent."""
 
     async def page(
         self, continuation: str | None, share: Share | None = None, since: datetime | None = None
     ) -> TwinPage:
-        """One page of all `$edgeAgent` twins, or of those that have changed since."""
+        """Read one page of all `$edgeAgent` twins, or of those changed since a time."""
 
     async def outlines(
         self, device_ids: Sequence[str], continuation: str | None = None, share: Share | None = None
     ) -> TwinPage:
-        """A page of what tells whether the twins of some devices are as they were."""
+        """Read a page of what shows whether the twins of some devices have changed."""
 
     async def tags(
         self, continuation: str | None, device_ids: Sequence[str] = (), share: Share | None = None
     ) -> TwinPage:
-        """One page of devices with their tags: of some devices, or of all."""
+        """Read one page of devices with their tags: of some devices, or of all."""
 
     async def tags_of(
         self, device_ids: Sequence[str], share: Share | None = None
     ) -> Sequence[Mapping[str, Any]] | None:
-        """Some devices with their tags by one query; None where it was not asked."""
+        """Read some devices with their tags by one query; None if none was sent."""
 
 
 class TwinBreaker:
-    """Twins of a hub, for all readers of a process.
+    """The twins of a hub, for all readers of a process.
 
     Args:
-        twins: Asks the hub, as often as that takes.
+        twins: Reads from the hub, with all attempts.
         clock: Seconds that never run back.
     """
 
@@ -83,14 +83,14 @@ class TwinBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether the hub is not asked now."""
+        """Whether the hub is left alone now."""
         return self._clock() < self._open_until
 
     async def read(self, device_id: str, share: Share | None = None) -> Mapping[str, Any] | None:
-        """As TwinReader.read.
+        """See TwinReader.read.
 
         Raises:
-            UnavailableError: As of TwinReader.read, or the hub is not asked now.
+            UnavailableError: See TwinReader.read; also if the hub is left alone now.
         """
         async with self._slots:
             if not self._answers:
@@ -104,10 +104,10 @@ class TwinBreaker:
     async def several(
         self, device_ids: Sequence[str], share: Share | None = None
     ) -> Sequence[Mapping[str, Any]] | None:
-        """As TwinReader.several; None also where the hub is not asked now.
+        """See TwinReader.several. Also returns None if the hub is left alone now.
 
         Raises:
-            UnavailableError: As of TwinReader.several.
+            UnavailableError: See TwinReader.several.
         """
         if not self._answers:
             async with self._probe:
@@ -120,11 +120,11 @@ class TwinBreaker:
     async def page(
         self, continuation: str | None, share: Share | None = None, since: datetime | None = None
     ) -> TwinPage:
-        """As TwinReader.page.
+        """See TwinReader.page.
 
         Raises:
-            ContinuationError, QueryRefusedError: As of TwinReader.page.
-            UnavailableError: As of TwinReader.page, or the hub is not asked now.
+            ContinuationError, QueryRefusedError: See TwinReader.page.
+            UnavailableError: See TwinReader.page; also if the hub is left alone now.
         """
         self._check()
         return await self._watch(lambda: self._twins.page(continuation, share, since), is_query=True)
@@ -132,27 +132,27 @@ class TwinBreaker:
     async def outlines(
         self, device_ids: Sequence[str], continuation: str | None = None, share: Share | None = None
     ) -> TwinPage:
-        """As TwinReader.outlines. Errors as of `page`."""
+        """See TwinReader.outlines. Raises the errors of `page`."""
         self._check()
         return await self._watch(lambda: self._twins.outlines(device_ids, continuation, share), is_query=True)
 
     async def tags(
         self, continuation: str | None, device_ids: Sequence[str] = (), share: Share | None = None
     ) -> TwinPage:
-        """As TwinReader.tags. Errors as of `page`."""
+        """See TwinReader.tags. Raises the errors of `page`."""
         self._check()
         return await self._watch(lambda: self._twins.tags(continuation, device_ids, share), is_query=True)
 
     async def tags_of(
         self, device_ids: Sequence[str], share: Share | None = None
     ) -> Sequence[Mapping[str, Any]] | None:
-        """As TwinReader.tags_of. Errors as of `page`."""
+        """See TwinReader.tags_of. Raises the errors of `page`."""
         self._check()
         return await self._watch(lambda: self._twins.tags_of(device_ids, share), is_query=True)
 
     def _check(self) -> None:
         if self.is_open:
-            raise UnavailableError("iothub", "it is not asked now, since it did not answer before", is_final=True)
+            raise UnavailableError("iothub", "not asked now, because it did not answer before", is_final=True)
 
     async def _watch[T](self, ask: Callable[[], Awaitable[T]], *, is_query: bool = False) -> T:
         try:
@@ -160,8 +160,8 @@ class TwinBreaker:
         except UnavailableError as error:
             status = error.status if isinstance(error, HubRequestError) else 0
             if error.is_final and status and status not in _REFUSES_THE_APP:
-                self._answered()  # it says something of this one device
-            elif not (is_query and status == _THROTTLED):  # queries have a throttle of their own
+                self._answered()  # the error is about this one device
+            elif not (is_query and status == _THROTTLED):  # queries have their own throttle
                 self._did_not_answer()
             raise
         except StatusAppError:
@@ -176,7 +176,7 @@ class TwinBreaker:
         self._answers, self._failed, self._pause, self._open_until = True, 0, 0.0, -math.inf
 
     def _did_not_answer(self) -> None:
-        if self.is_open:  # an attempt from before
+        if self.is_open:  # an attempt from before it opened
             return
         self._failed += 1
         if self._failed < PROBES:

@@ -1,11 +1,11 @@
-"""What the app may ask of the hub, shared out: IoT Hub throttles a hub as a whole, whoever asks.
+"""Shares out what the app may ask of the hub: IoT Hub throttles a hub as a whole.
 
                   flag_stuck   resync   on_twin_changes
     reads         a fifth      a fifth  the rest, divided by the partitions of its event hub
     queries       an eighth    half     the rest, divided by these partitions
 
-The parts add up to the settings however many processes there are. Each timer runs in one process at a time, and each
-partition is handled by one. A partition that moves to another process has two shares for the time of a batch at most.
+The parts add up to the settings, however many processes there are. Each timer runs in one process at a time, and each
+partition is handled by one. A partition that moves to another process has two shares for at most the time of a batch.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ QUERIES_OF_FLAG_STUCK: Final = 1 / 8
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """How often the hub may be asked by one who reads twins.
+    """How often one reader of twins may ask the hub.
 
     Attributes:
         reads: Requests for one twin.
@@ -36,13 +36,13 @@ class Share:
 
 
 class Budget:
-    """Reads a second and queries a minute of the whole app.
+    """Reads per second and queries per minute of the whole app.
 
     Args:
-        reads_per_second: Most requests for a twin, further attempts among them; 0: no limit.
-        queries_per_minute: Most queries, a page each, further attempts among them; 0: no limit.
+        reads_per_second: Most requests for a twin, including retries; 0 for no limit.
+        queries_per_minute: Most queries, one page each, including retries; 0 for no limit.
         clock: Seconds that never run back.
-        sleep: Waits that many seconds, for a turn.
+        sleep: Waits that many seconds for a turn.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class Budget:
         self.resync = self._share(READS_OF_A_TIMER, QUERIES_OF_RESYNC)
 
     def partition(self, partition_id: str, partitions: int) -> Share:
-        """The share of who handles a partition.
+        """Return the share of the process that handles a partition.
 
         Args:
             partition_id: The partition.
-            partitions: How many of them the event hub has.
+            partitions: How many the event hub has.
         """
         if (partition_id, partitions) not in self._partitions:
             queries = 1 - QUERIES_OF_RESYNC - QUERIES_OF_FLAG_STUCK

@@ -1,4 +1,4 @@
-"""The cohorts of devices: what the tags of `COHORT_TAGS` hold. They are in a device's twin, not in a module's."""
+"""The cohorts of devices: the values of the tags in `COHORT_TAGS`. Tags are in a device's twin, not a module's."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -11,22 +11,22 @@ from status_app.telemetry.logs import log
 from status_core import clean
 
 VALUE_LIMIT: Final = 64
-"""Characters of a value that are kept."""
+"""Characters of a value that are stored."""
 
 type Cohorts = tuple[str, ...]
-"""Such as `ring=canary`; beside a value that has no counters of its own, `ring=~other`."""
+"""Such as `ring=canary`. A value without its own counters comes with `ring=~other`."""
 
 _log = log(__name__)
 
 
 class TagPages(Protocol):
-    """Where tags are queried."""
+    """The source of tags."""
 
     async def tags(self, continuation: str | None, device_ids: Sequence[str] = ()) -> TwinPage:
-        """One page of devices with their tags: of some devices, or of all."""
+        """Read one page of devices with their tags: of some devices, or of all."""
 
     async def tags_of(self, device_ids: Sequence[str]) -> Sequence[Mapping[str, Any]] | None:
-        """Some devices with their tags by one query; None where it was not asked."""
+        """Read some devices with their tags by one query; None if none was sent."""
 
 
 class CohortReader:
@@ -35,8 +35,8 @@ class CohortReader:
     Args:
         names: The tags.
         source: The hub.
-        values: Which values are counted.
-        leave: Takes devices that were not asked for, or that the hub did not know yet: a refresh asks for them.
+        values: The values with their own counters.
+        leave: Stores devices that were not read, or unknown to the hub, for a refresh.
     """
 
     def __init__(
@@ -51,12 +51,12 @@ class CohortReader:
         self._values = values
         self._leave = leave
 
-    def asking(self, source: TagPages) -> "CohortReader":
-        """The same cohorts, asked for there."""
+    def with_source(self, source: TagPages) -> "CohortReader":
+        """Return a reader of the same cohorts with another source."""
         return CohortReader(self.names, source, self._values, self._leave)
 
     async def of(self, device_ids: Sequence[str]) -> dict[str, Cohorts]:
-        """The cohorts of some devices, as far as the hub knows them already, and a query can name them and may be made.
+        """Read the cohorts of some devices, as far as the hub knows them and queries are possible now.
 
         The others are left to a refresh.
 
@@ -74,7 +74,7 @@ class CohortReader:
         return found
 
     async def left(self, device_ids: Sequence[str]) -> dict[str, Cohorts]:
-        """The cohorts of devices that were left, as far as the hub knows them; a query waits for its turn.
+        """Read the cohorts of devices left to a refresh, as far as the hub knows them. Queries wait for their turn.
 
         Raises:
             UnavailableError: A service does not answer.
@@ -85,10 +85,10 @@ class CohortReader:
         return found
 
     async def page(self, continuation: str | None) -> tuple[dict[str, Cohorts], str | None]:
-        """The cohorts of a page of all devices, and what asks for the next one; None at the end.
+        """Read the cohorts of one page of all devices, and the continuation; None at the end.
 
         Raises:
-            ContinuationError: The hub does not take the continuation.
+            ContinuationError: The hub refuses the continuation.
             UnavailableError: A service does not answer.
         """
         page = await self._source.tags(continuation)
@@ -110,7 +110,7 @@ class CohortReader:
         }
 
     def _held(self, tags: Mapping[str, Any]) -> dict[str, str]:
-        """The values of the wanted tags of a device; an object, or a list, makes no cohort."""
+        """Return a device's values of the wanted tags. Objects and lists make no cohort."""
         found: dict[str, str] = {}
         for name in self.names:
             value = tags.get(name)
@@ -119,7 +119,7 @@ class CohortReader:
             elif isinstance(value, str | int | float):
                 found[name] = clean(str(value), VALUE_LIMIT)
             elif value is not None:
-                _log.warning("the tag %r of a device holds no text and no number: it makes no cohort", name)
+                _log.warning("the tag %r of a device is neither a text nor a number: it makes no cohort", name)
         return {name: value for name, value in found.items() if value}
 
 

@@ -1,4 +1,4 @@
-"""The devices that `doctor --end-to-end` makes and removes again: they count for no deployment, and cause no notice."""
+"""The devices that `doctor --end-to-end` creates and deletes: they count for no deployment and cause no notice."""
 
 from typing import Final
 
@@ -6,5 +6,5 @@ PREFIX: Final = "edge-status-doctor-"
 
 
 def is_doctors_device(device_id: str) -> bool:
-    """Whether a device is one of doctor's, by its name."""
+    """Whether a device belongs to doctor, by its name."""
     return device_id.startswith(PREFIX)

@@ -1,4 +1,4 @@
-"""HTTPS with a deadline for a whole answer. A timeout of requests is one of silence: bytes that drip renew it."""
+"""HTTPS with a deadline for a whole response. The timeout of requests is per read, so slow bytes would extend it."""
 
 import ssl
 import threading
@@ -12,7 +12,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 
 class _Deadline(threading.local):
-    """When the request of this thread has to be over, by `time.monotonic`; None: it takes as long as it takes."""
+    """When this thread's request must be over, by `time.monotonic`; None if it has no deadline."""
 
     at: float | None = None
 
@@ -22,7 +22,7 @@ _deadline = _Deadline()
 
 @contextmanager
 def ending_within(seconds: float) -> Iterator[None]:
-    """Let what this thread reads through a `TimedAdapter` end in time: a later read raises TimeoutError."""
+    """Limit what this thread reads through a `TimedAdapter`: a read after the deadline raises TimeoutError."""
     _deadline.at = time.monotonic() + seconds
     try:
         yield
@@ -31,23 +31,23 @@ def ending_within(seconds: float) -> Iterator[None]:
 
 
 class _TimedSocket(ssl.SSLSocket):
-    """A connection whose reads, the shortest of them, wait no longer than until the deadline."""
+    """A connection whose reads never wait past the deadline."""
 
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
         if _deadline.at is not None:
             left = _deadline.at - time.monotonic()
             if left <= 0:
                 raise TimeoutError
-            silence = self.gettimeout()  # urllib3 sets it anew for each request
+            silence = self.gettimeout()  # urllib3 sets it again for each request
             self.settimeout(left if silence is None else min(silence, left))
         return super().recv_into(buffer, nbytes, flags)
 
 
 class TimedAdapter(HTTPAdapter):
-    """Connections that keep to `ending_within`."""
+    """Creates connections that obey `ending_within`."""
 
     def init_poolmanager(self, *args: Any, **options: Any) -> None:
-        """Make the pool, as its base does."""
+        """Create the connection pool, with the timed context."""
         context = create_urllib3_context()
         context.sslsocket_class = _TimedSocket
         super().init_poolmanager(*args, ssl_context=context, **options)

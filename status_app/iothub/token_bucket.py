@@ -1,4 +1,4 @@
-"""A limit of so many a second, in the order in which they are asked for."""
+"""A rate limit that serves callers in order."""
 
 import asyncio
 import math
@@ -7,15 +7,15 @@ from collections.abc import Awaitable, Callable
 
 
 class TokenBucket:
-    """Holds one token, gets so many a second, and gives each to who has waited longest.
+    """Holds one token, refills at a rate, and serves callers in order.
 
-    With more than one to hold, the second after a pause would see more than its rate.
+    If it held more than one, the second after a pause would exceed the rate.
 
-    Whoever comes is told when its turn is, and waits until then, so nobody overtakes and nothing is locked. A wait that
-    is cancelled costs its token.
+    Each caller is assigned its turn and waits until then, so nobody overtakes and no lock is needed. A cancelled wait
+    still uses its token.
 
     Args:
-        rate: Tokens a second; 0: no limit.
+        rate: Tokens per second; 0 for no limit.
         clock: Seconds that never run back.
         sleep: Waits that many seconds.
     """
@@ -43,7 +43,7 @@ class TokenBucket:
             await self._sleep(turn - now)
 
     def try_take(self) -> bool:
-        """Take a token if there is one now, and wait for none."""
+        """Take a token only if there is one now."""
         now = self._clock()
         if self._period and self._next > now:
             return False

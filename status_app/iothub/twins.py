@@ -1,4 +1,4 @@
-"""Twins of the IoT hub: read one at a time, or by the page, as the JSON that the hub sends."""
+"""Reads twins of the IoT hub, singly or by page, as the JSON that the hub sends."""
 
 import asyncio
 import json
@@ -29,24 +29,24 @@ if TYPE_CHECKING:
     from requests import Response, Session
 
 READERS: Final = 8
-"""Requests at once: each holds a kept-alive connection, and S1 allows 100 twin reads a second to the whole hub."""
+"""Requests at once. Each keeps a connection alive, and S1 allows 100 twin reads a second for the whole hub."""
 TIMEOUT: Final = 10.0
-"""Seconds for a whole attempt to read a twin, bytes that drip included; the SDK's own default is 100 of silence."""
+"""Seconds for a whole attempt to read a twin. The SDK's own default is 100, and only for silence."""
 RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=10.0, within=20.0)
-"""A hub that is silent gets two attempts, one that refuses four. The host runs a batch again if that was too soon."""
+"""A silent hub gets two attempts, one that refuses four. If that was too soon, the host runs the batch again."""
 PAGE_TIMEOUTS: Final = 3
-"""Times TIMEOUT that an attempt to get a page can take, which has a hundred twins; silent the hub can be for one."""
+"""Multiple of TIMEOUT for an attempt to get a page, which has a hundred twins. Silence is still limited to TIMEOUT."""
 QUERY_RETRY: Final = RetryPolicy(attempts=4, first_wait=0.5, longest_wait=MINUTE, within=150.0)
-"""A throttled query is asked again after a minute where the hub does not say: it counts queries by the minute."""
+"""If the hub does not say, a throttled query waits for a minute: the hub counts queries by the minute."""
 ONCE: Final = RetryPolicy(attempts=1, first_wait=0.0, longest_wait=0.0, within=0.0)
-"""A query for several twins is not asked again: whom it does not give is read."""
+"""A query for several twins is not retried: devices without an answer are read singly."""
 LIST_RETRY: Final = RetryPolicy(attempts=2, first_wait=0.5, longest_wait=5.0, within=20.0)
-"""The list is asked for each minute: the next one is near."""
+"""The list is read every minute, so the next try is near."""
 LIST_SIZE: Final = 1000
-"""More deployments than a hub can have: it gives fewer where nobody says how many."""
+"""More deployments than a hub can have. Without a number the hub returns fewer."""
 
 NO_TURNS: Final = TokenBucket(0)
-"""Lets everything through."""
+"""Limits nothing."""
 
 _ABSENT: Final = ("DeviceNotFound", "ModuleNotFound")
 _BAD_REQUEST: Final = 400
@@ -55,7 +55,7 @@ _THROTTLED: Final = 429
 _TRANSIENT: Final = (408, _THROTTLED)
 
 type _Request = Callable[[Any], Any]
-"""A call of the SDK's protocol client, which gives a raw response."""
+"""A call of the SDK's protocol client that returns a raw response."""
 
 _log = log(__name__)
 
@@ -65,10 +65,10 @@ class _Requests:
     """How requests of one kind are made.
 
     Attributes:
-        turns: Lets so many through.
-        retry: How often one is made.
+        turns: Limits the rate.
+        retry: How often a request is made.
         within: Seconds for an attempt.
-        throttled_wait: Seconds after an answer 429 that asks for none.
+        throttled_wait: Seconds to wait after an answer 429 that gives no time.
     """
 
     turns: TokenBucket
@@ -79,11 +79,11 @@ class _Requests:
 
 @dataclass(frozen=True, slots=True)
 class TwinPage:
-    """One page of a query over all `$edgeAgent` twins.
+    """One page of a query for `$edgeAgent` twins.
 
     Attributes:
-        twins: JSON objects as the hub sent them, in no order that is promised.
-        continuation: What the next page takes; None: this is the last one.
+        twins: JSON objects as the hub sent them, in no guaranteed order.
+        continuation: What the next page needs; None for the last page.
     """
 
     twins: Sequence[Mapping[str, Any]]
@@ -91,21 +91,21 @@ class TwinPage:
 
 
 class TwinReader:
-    """Reads `$edgeAgent` twins with azure-iot-hub, which blocks: in threads of its own.
+    """Reads `$edgeAgent` twins with azure-iot-hub, which blocks, in its own threads.
 
     Args:
         iot_hub: Host name of the hub, or a connection string.
-        reads_per_second: Most requests for a twin of who brings no share; 0: no limit. Queries are not counted: the hub
-            throttles them for themselves.
-        queries_per_minute: Most requests for a page of who brings no share; 0: no limit.
+        reads_per_second: Most requests for a twin by callers without a share; 0 for no limit. The hub throttles queries
+            separately.
+        queries_per_minute: Most requests for a page by callers without a share; 0 for no limit.
         sleep: Waits that many seconds, for a turn or before another attempt.
         clock: Seconds that never run back.
-        hub_clock: What learns from the answers when they were made.
-        query_retry: How often a page is asked for.
+        hub_clock: Learns the hub's time from its answers.
+        query_retry: How often a page is requested.
         timeout: Seconds for an attempt to read a twin. A page takes longer.
     """
 
-    def __init__(  # noqa: PLR0913 (all but one keyword-only: limits, and what tests bring)
+    def __init__(  # noqa: PLR0913 (all but one keyword-only)
         self,
         iot_hub: str,
         *,
@@ -129,11 +129,11 @@ class TwinReader:
         self._manager: IoTHubRegistryManager | None = None
 
     async def read(self, device_id: str, share: Share | None = None) -> Mapping[str, Any] | None:
-        """The twin that the hub holds now; None where the device, or its `$edgeAgent`, is not in the hub.
+        """Read the twin that the hub holds now; None if the device, or its `$edgeAgent`, is not in the hub.
 
         Args:
             device_id: The device.
-            share: How often the hub may be asked; that of the reader by default.
+            share: How often the hub may be asked; by default the reader's own.
 
         Raises:
             UnavailableError: The hub does not answer, throttles, or refuses the app, after a few attempts.
@@ -145,7 +145,7 @@ class TwinReader:
                 _Requests((share or self._own).reads, RETRY, self._timeout),
             )
         except HubRequestError as error:
-            # Any other 404 is not the hub's word on this device, and must not remove what is stored of it.
+            # Any other 404 is not the hub's answer about this device, and must not remove its stored state.
             absent = error.code in _ABSENT
             outcome = "absent" if absent else "throttled" if error.status == _THROTTLED else "failed"
             record(TWIN_READS, 1, {"outcome": outcome})
@@ -158,17 +158,17 @@ class TwinReader:
     async def several(
         self, device_ids: Sequence[str], share: Share | None = None
     ) -> Sequence[Mapping[str, Any]] | None:
-        """Twins of some devices by one query, which the hub answers from an index: it may be behind what `read` gives.
+        """Read the twins of some devices by one query. The hub answers from an index, which may be older than `read`.
 
-        It is asked once, and not at all where it is not its turn now. What the hub puts on further pages, on which it
-        may put anything, is not asked for.
+        The query is sent once, and only if a token is free now. Further pages are not requested: the hub may put
+        anything there.
 
         Args:
             device_ids: Plain ids, as many as a query holds (queries.portions).
-            share: As of `read`.
+            share: See `read`.
 
         Returns:
-            The twins of the answer, as they came: others too, one twice, or fewer; None where the hub was not asked.
+            The twins as received: there may be others, duplicates, or fewer. None if no query was sent.
 
         Raises:
             UnavailableError: The hub does not answer, throttles, or refuses the query.
@@ -178,21 +178,21 @@ class TwinReader:
     async def page(
         self, continuation: str | None, share: Share | None = None, since: datetime | None = None
     ) -> TwinPage:
-        """One page of all twins, or of those that have changed since a time.
+        """Read one page of all twins, or of those changed since a time.
 
-        The hub answers a query from an index, which may be behind what `read` gives.
+        The hub answers a query from an index, which may be older than `read`.
 
-        An item that is no object is left out, and logged: the rest of the fleet is still read.
+        An item that is not an object is logged and left out. The rest of the fleet is still read.
 
         Args:
-            continuation: What the page before gave; None for the first page.
-            share: As of `read`.
-            since: When; None: all.
+            continuation: The continuation of the previous page; None for the first page.
+            share: See `read`.
+            since: Only twins changed since then; None for all.
 
         Raises:
-            ContinuationError: The hub does not take the continuation.
-            QueryRefusedError: The hub does not take the query for what has changed.
-            UnavailableError: As of `read`; also where the answer is no list.
+            ContinuationError: The hub refuses the continuation.
+            QueryRefusedError: The hub refuses the query for changed twins.
+            UnavailableError: See `read`; also if the answer is not a list.
         """
         query = queries.ALL if since is None else queries.changed_since(since)
         try:
@@ -205,19 +205,20 @@ class TwinReader:
     async def outlines(
         self, device_ids: Sequence[str], continuation: str | None = None, share: Share | None = None
     ) -> TwinPage:
-        """A page of what tells whether twins are as they were, of some devices: each in the form of a twin.
+        """Read a page of outlines, which show whether the twins of some devices have changed, in the form of twins.
 
-        An outline has a version, the configurations, and when each section was changed; no section has contents.
+        An outline has a version, the configurations, and when each section changed, without the contents of the
+        sections.
 
         Args:
-            device_ids: As of `several`.
-            continuation: What the page before gave; None for the first page.
-            share: As of `read`.
+            device_ids: See `several`.
+            continuation: The continuation of the previous page; None for the first page.
+            share: See `read`.
 
         Raises:
-            ContinuationError: The hub does not take the continuation.
-            QueryRefusedError: The hub does not take the query.
-            UnavailableError: As of `page`.
+            ContinuationError: The hub refuses the continuation.
+            QueryRefusedError: The hub refuses the query.
+            UnavailableError: See `page`.
         """
         try:
             page = await self._page(queries.outlines_of(device_ids), continuation, share)
@@ -230,23 +231,23 @@ class TwinReader:
     async def tags(
         self, continuation: str | None, device_ids: Sequence[str] = (), share: Share | None = None
     ) -> TwinPage:
-        """One page of devices with their tags, which stand in the twin of a device and not in that of a module.
+        """Read one page of devices with their tags, which are in the twin of a device and not in that of a module.
 
         Args:
-            continuation: What the page before gave; None for the first page.
-            device_ids: These devices, plain ids, as many as a query holds (queries.portions); none: all.
-            share: As of `read`.
+            continuation: The continuation of the previous page; None for the first page.
+            device_ids: Only these devices: plain ids, as many as a query holds (queries.portions); empty for all.
+            share: See `read`.
 
         Raises:
-            ContinuationError: The hub does not take the continuation.
-            UnavailableError: As of `page`.
+            ContinuationError: The hub refuses the continuation.
+            UnavailableError: See `page`.
         """
         return await self._page(queries.tags_of(device_ids) if device_ids else queries.TAGS, continuation, share)
 
     async def tags_of(
         self, device_ids: Sequence[str], share: Share | None = None
     ) -> Sequence[Mapping[str, Any]] | None:
-        """Some devices with their tags, by one query. All as of `several`."""
+        """Read some devices with their tags by one query. See `several`."""
         return await self._query(queries.tags_of(device_ids), share)
 
     async def _query(self, query: str, share: Share | None) -> Sequence[Mapping[str, Any]] | None:
@@ -272,14 +273,14 @@ class TwinReader:
             raise
         twins = [item for item in items if isinstance(item, dict)]
         if len(twins) < len(items):
-            _log.warning("%d of %d items of a page of twins are no objects", len(items) - len(twins), len(items))
+            _log.warning("%d of %d items of a page of twins are not objects", len(items) - len(twins), len(items))
         return TwinPage(twins, headers.get("x-ms-continuation") or None)
 
     async def deployments(self) -> Sequence[Any]:
-        """The configurations of the hub, as it sends them: deployments, and configurations of devices. Not charged.
+        """Read the configurations of the hub: deployments, and configurations of devices. Not charged.
 
         Raises:
-            UnavailableError: As of `read`; also where the answer is no list.
+            UnavailableError: See `read`; also if the answer is not a list.
         """
         configurations, _ = await self._ask(
             lambda protocol: protocol.configuration.get_configurations(LIST_SIZE, raw=True),
@@ -289,11 +290,11 @@ class TwinReader:
         return configurations
 
     def close(self) -> None:
-        """End the reader's threads; requests under way end first."""
+        """End the reader's threads after their present requests."""
         self._threads.shutdown()
 
     async def _ask[T](self, request: _Request, kind: type[T], requests: _Requests) -> tuple[T, Mapping[str, str]]:
-        """The hub's answer to a request, and its headers. Each attempt waits for its turn first.
+        """Return the hub's answer to a request, and its headers. Each attempt waits for its turn first.
 
         Raises:
             HubRequestError: The hub refuses the request, or the last attempt failed.
@@ -303,7 +304,7 @@ class TwinReader:
         async def attempt() -> tuple[T, Mapping[str, str]]:
             await requests.turns.take()
             try:
-                async with asyncio.timeout(requests.within):  # a thread that looks up a name cannot be stopped
+                async with asyncio.timeout(requests.within):  # a thread in a DNS lookup cannot be stopped
                     return await loop.run_in_executor(self._threads, self._attempt, request, kind, requests.within)
             except TimeoutError:
                 raise HubRequestError("Timeout") from None
@@ -346,11 +347,11 @@ class TwinReader:
 
 
 class HubRequestError(UnavailableError):
-    """One request that was not answered as it should be.
+    """A request that the hub refused or did not answer properly.
 
     Attributes:
-        status: HTTP status of the refusal; 0: there was no answer, or one that cannot be read.
-        code: The hub's own word for it, such as `ThrottlingException`.
+        status: HTTP status of the refusal; 0 if there was no answer, or an unreadable one.
+        code: The hub's own error code, such as `ThrottlingException`.
     """
 
     def __init__(self, detail: str, *, status: int = 0, code: str = "", retry_after: float = 0.0) -> None:
@@ -361,7 +362,7 @@ class HubRequestError(UnavailableError):
 
 
 def outline(item: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An item of a projection in the form of a twin; what it lacks, the twin lacks."""
+    """Convert an item of a projection to the form of a twin, without what the item lacks."""
     times = {section: item.get(f"{section}At") for section in ("desired", "reported")}
     twin = {name: item[name] for name in ("deviceId", "version", "configurations") if name in item}
     return twin | {"properties": {name: {"$metadata": {"$lastUpdated": time}} for name, time in times.items()}}
@@ -374,13 +375,13 @@ def _refusal(response: "Response") -> HubRequestError:
 
 
 def registry_manager(iot_hub: str, timeout: float) -> "IoTHubRegistryManager":
-    """The SDK's client of a hub, as the app needs it: kept alive, without retries of its own, twins as raw JSON.
+    """Create the SDK's client of a hub as the app needs it: kept alive, without its own retries, twins as raw JSON.
 
     Args:
         iot_hub: Host name of the hub, or a connection string.
-        timeout: Seconds that the hub can be silent.
+        timeout: Seconds that the hub may be silent.
     """
-    from azure.iot.hub import IoTHubRegistryManager  # noqa: PLC0415 (0.3 s, and only where twins are read)
+    from azure.iot.hub import IoTHubRegistryManager  # noqa: PLC0415 (0.3 s, and only when twins are read)
 
     if is_connection_string(iot_hub):
         manager = IoTHubRegistryManager.from_connection_string(iot_hub)
@@ -388,26 +389,26 @@ def registry_manager(iot_hub: str, timeout: float) -> "IoTHubRegistryManager":
         from azure.identity import DefaultAzureCredential  # noqa: PLC0415 (only with an identity)
 
         manager = IoTHubRegistryManager.from_token_credential(iot_hub, DefaultAzureCredential())
-    # Its AMQP client sends to devices, which this app never does; closed here, it is not closed at exit.
+    # Its AMQP client sends to devices, which this app never does. Closed here, it need not be closed at exit.
     manager.amqp_svc_client.disconnect_sync()
     manager.amqp_svc_client = None
     protocol = manager.protocol
     protocol.config.keep_alive = True
     protocol.config.connection.timeout = timeout
     protocol.config.session_configuration_callback = _timed
-    # Its own retries multiply ours, and lose the status and the Retry-After of what they gave up on.
+    # Its own retries would multiply ours, and lose the status and the Retry-After header.
     retries = protocol.config.retry_policy
     retries.retries = 0
     retries.policy.status_forcelist = ()
-    retries.policy.read = False  # as it is in requests: a timeout is told as one
-    # Its models lose a twin whose types are not the usual ones, and their errors quote the twin.
+    retries.policy.read = False  # like requests: a timeout raises a timeout error
+    # Its models drop twins with unusual types, and their errors quote the twin.
     for group in (protocol.modules, protocol.query, protocol.configuration):
         group._deserialize = _unread  # noqa: SLF001
     return manager
 
 
 def _timed(session: "Session", config: Any, _options: Any, **options: Any) -> Mapping[str, Any]:
-    """Let a session of the SDK's, one for each thread, make connections that keep to a deadline."""
+    """Mount timed connections on a session of the SDK, one per thread."""
     from status_app.iothub.timed_tls import TimedAdapter  # noqa: PLC0415 (as above)
 
     if not isinstance(session.adapters["https://"], TimedAdapter):
@@ -416,4 +417,4 @@ def _timed(session: "Session", config: Any, _options: Any, **options: Any) -> Ma
 
 
 def _unread(_type: str, _response: object) -> None:
-    """No model: the JSON is taken from the raw response."""
+    """Return no model: the JSON is taken from the raw response."""

@@ -1,1 +1,1 @@
-"""What the columns of a list hold, for a terminal and as CSV. The standard library alone."""
+"""The columns of a list, for a terminal and as CSV. Uses only the standard library."""

@@ -1,4 +1,4 @@
-"""The columns of each list: what a person reads on a terminal, and all that CSV has."""
+"""The columns of each list: those shown on a terminal, and all that CSV has."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,8 +10,8 @@ class ListColumn:
     """A column of a list.
 
     Attributes:
-        name: The property of an item, as the API calls it.
-        title: Its heading on a terminal; empty where a terminal has no room for it.
+        name: The property of an item, by its name in the API.
+        title: Its heading on a terminal; empty if a terminal does not show it.
     """
 
     name: str
@@ -119,11 +119,11 @@ DISAGREEMENTS: Final = (
 
 type ListColumns = tuple[ListColumn, ...]
 type Item = Mapping[str, Any]
-"""An item of a list, as the API gives it."""
+"""An item of a list, as the API returns it."""
 
 
 def cell(value: Any) -> str:
-    """What a column holds: nothing for null, the names of a list with a space between two."""
+    """Format a cell: empty for null, a list as its names separated by spaces."""
     if value is None:
         return ""
     if isinstance(value, bool):

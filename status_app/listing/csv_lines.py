@@ -1,4 +1,4 @@
-"""Lists as CSV (RFC 4180) that a spreadsheet opens without running what a name holds."""
+"""Lists as CSV (RFC 4180). A spreadsheet can open them without running a name as a formula."""
 
 import csv
 import io
@@ -8,11 +8,11 @@ from typing import Any, Final
 from status_app.listing.columns import Item, ListColumns, cell
 
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
-"""With what a formula begins in a spreadsheet."""
+"""What a formula starts with in a spreadsheet."""
 
 
 def csv_lines(columns: ListColumns, items: Iterable[Item], *, heading: bool = True) -> str:
-    """A list as CSV: a line of headings, and a line for each item."""
+    """Format a list as CSV: a line of headings, and a line for each item."""
     text = io.StringIO()
     writer = csv.writer(text)
     if heading:
@@ -22,7 +22,7 @@ def csv_lines(columns: ListColumns, items: Iterable[Item], *, heading: bool = Tr
 
 
 def _safe(value: Any) -> str:
-    """A cell; a text that would be a formula has an apostrophe in front. A number is none."""
+    """Format a cell. A text that would be a formula gets an apostrophe in front; a number is no formula."""
     text = cell(value)
     is_number = isinstance(value, int | float)
     return f"'{text}" if text.startswith(_FORMULA) and not is_number else text

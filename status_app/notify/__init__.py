@@ -1,1 +1,1 @@
-"""News that reaches people and programs: which targets there are, what they are sent, and what is still to be sent."""
+"""Notices to people and programs: the targets, the messages, and what is still unsent."""

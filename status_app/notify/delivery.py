@@ -1,7 +1,7 @@
-"""Gives news to targets: at once where they take it, and later where they do not.
+"""Delivers notices to targets: at once if they accept them, else later.
 
-A target that cannot be asked is left alone for a while, longer each time. A message that it refuses comes again later
-by itself, for a day. No target waits for another one.
+An unreachable target is left alone for a while, longer each time. A message that it refuses is retried by itself, for a
+day. No target waits for another.
 """
 
 import asyncio
@@ -22,28 +22,28 @@ from status_app.telemetry import meters
 from status_app.telemetry.logs import log
 
 LANES: Final = 8
-"""Messages that go to one target at once. Those of one source go one behind the other."""
+"""Messages sent to one target at once. Those of one source are sent in order."""
 _NOTED_AT_ONCE: Final = 4 * LANES
-"""Messages that the timer sends before it notes that they are sent."""
+"""Messages that the timer sends before it records them as sent."""
 SEND_FOR: Final = 60.0
-"""Seconds in which a batch of events is sent at once; what is left is sent by the timer."""
+"""Seconds for sending a batch of events at once. The timer sends the rest."""
 GIVE_UP_AFTER: Final = timedelta(days=1)
 FIRST_PAUSE: Final = timedelta(minutes=1)
 LONGEST_PAUSE: Final = timedelta(minutes=15)
 LONGEST_WAIT: Final = timedelta(hours=1)
-"""For which a target can ask."""
+"""The longest wait that a target may ask for."""
 
 _log = log(__name__)
 
 
 class Delivery:
-    """Sends news to targets, and keeps what they do not take.
+    """Sends notices to targets, and stores what they do not accept.
 
     Args:
-        rows: Where it is kept.
-        webhooks: What sends.
-        fleet: What people call the fleet.
-        clock: The time, in UTC.
+        rows: Stores unsent notices.
+        webhooks: Sends messages.
+        fleet: The fleet's name for people.
+        clock: Returns the time in UTC.
         ticks: Seconds that never run back.
     """
 
@@ -62,12 +62,12 @@ class Delivery:
         self._ticks = ticks
 
     async def send_now(self, target: Target, notices: Sequence[Notice]) -> None:
-        """Send news that have just come; what the target does not take is kept.
+        """Send new notices, and store what the target does not accept.
 
-        What is kept already, by a run before that was not ended, is not sent again.
+        Notices that an interrupted run has stored already are not sent again.
 
         Raises:
-            UnavailableError: The table service does not answer: some of it is neither sent nor kept.
+            UnavailableError: The table service does not answer: some notices are neither sent nor stored.
         """
         times = [notice.queued_at for notice in notices]
         known = await self._rows.queued(target.name, min(times), max(times))
@@ -81,7 +81,7 @@ class Delivery:
         await self._note(target, state, batch)
 
     async def send_due(self, target: Target, deadline: Deadline) -> None:
-        """Send what is due, the oldest first, and give up what no target took for a day.
+        """Send what is due, oldest first, and give up what was not accepted for a day.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -105,7 +105,7 @@ class Delivery:
     async def _send_page(
         self, target: Target, due: Sequence[Notice], state: TargetState, deadline: Deadline
     ) -> TargetState:
-        """Send messages until the target cannot be asked: one first, by which it is known. How the target is then."""
+        """Send messages, the first one alone as a test, until the target cannot be reached. Returns its new state."""
         for some in [due[:1], *batched(due[1:], _NOTED_AT_ONCE, strict=False)]:
             batch = await self._send(target, some, deadline, is_new=False)
             await self._rows.sent(target.name, batch.sent)
@@ -137,10 +137,10 @@ class Delivery:
         _log.error("target %s: %d messages are given up: %s", target.name, len(given_up), given_up[-1].error)
 
     async def _note(self, target: Target, state: TargetState, batch: "_Batch") -> TargetState:
-        """Keep how the target is, where that is news."""
+        """Store the target's state if it changed."""
         if batch.failure is not None:
             now = self._clock()
-            # In seconds: what a target asks for may be longer than any timedelta.
+            # Compare in seconds: a target may ask for a wait longer than any timedelta.
             asked = timedelta(seconds=min(batch.failure.retry_after, LONGEST_WAIT.total_seconds()))
             since = state.failing_since if state.failures else now
             state = replace(
@@ -150,19 +150,19 @@ class Delivery:
                 failing_since=since,
                 paused_until=now + max(pause(state.failures), asked),
             )
-            _log.warning("%s; what it is to get waits", batch.failure)
+            _log.warning("%s; its messages wait", batch.failure)
             await self._rows.keep_state(target.name, state)
         elif batch.sent and state.failures:
             state = replace(state, failures=0, error="")
-            _log.warning("target %s takes messages again", target.name)
+            _log.warning("target %s accepts messages again", target.name)
             await self._rows.keep_state(target.name, state)
         return state
 
     async def attempt(self, target: Target, notice: Notice, *, is_new: bool) -> None:
-        """Send one message: in a few attempts where it has just come, else in one.
+        """Send one message: in a few attempts if it is new, else in one.
 
         Raises:
-            DeliveryError: The target did not take it.
+            DeliveryError: The target did not accept it.
         """
         try:
             message = render(target, notice.body, self._fleet)
@@ -175,7 +175,7 @@ class Delivery:
             await self._webhooks.send_once(target, message)
 
     def failed(self, notice: Notice, error: DeliveryError) -> Notice:
-        """A message that was not taken: where the target refuses it, it waits by itself, twice as long each time."""
+        """Update a message that was not accepted. If the target refused it, it waits, twice as long each time."""
         wait = pause(notice.attempts) if error.is_of_the_message else timedelta()
         return replace(notice, attempts=notice.attempts + 1, error=error.detail, due_at=self._clock() + wait)
 
@@ -184,10 +184,10 @@ class _Batch:
     """Messages that are sent to one target at once.
 
     Attributes:
-        sent: What it took.
-        failed: What it did not take, as it is kept.
-        skipped: What was not sent, since the time was over, or the target could not be asked.
-        failure: Why it could not.
+        sent: Accepted messages.
+        failed: Messages that were not accepted, updated for storage.
+        skipped: Messages not sent because the time was over, or the target could not be reached.
+        failure: Why the target could not be reached.
     """
 
     def __init__(self, delivery: Delivery, target: Target, deadline: Deadline) -> None:
@@ -200,7 +200,7 @@ class _Batch:
         self._deadline = deadline
 
     async def send_in_order(self, notices: Iterable[Notice], *, is_new: bool) -> None:
-        """Send messages one behind the other, until the target cannot be asked."""
+        """Send messages in order, until the target cannot be reached."""
         for notice in notices:
             if self.failure is not None or self._deadline.is_over:
                 self.skipped.append(notice)
@@ -210,7 +210,7 @@ class _Batch:
             except DeliveryError as error:
                 self.failed.append(self._delivery.failed(notice, error))
                 if error.is_of_the_message:
-                    _log.warning("%s; this message comes again later", error)
+                    _log.warning("%s; this message is retried later", error)
                 else:
                     self.failure = error
             else:
@@ -218,11 +218,11 @@ class _Batch:
 
 
 def pause(failures: int) -> timedelta:
-    """How long a target is left alone, or a message waits, after some failures in a row."""
+    """Return how long a target is left alone, or a message waits, after some failures in a row."""
     return min(FIRST_PAUSE * (1 << min(failures, 10)), LONGEST_PAUSE)
 
 
 def _lane(notice: Notice) -> int:
-    """Messages of one source have one lane; so have those about one cause, whose ids differ in the last part alone."""
+    """Return the lane of a message: one lane per source, or per cause whose ids differ only at the end."""
     source = json.loads(notice.body).get("source") or notice.id.rpartition("/")[0]
     return zlib.crc32(str(source).encode("utf-8", "replace")) % LANES

@@ -1,6 +1,6 @@
-"""News as a target takes it: a CloudEvent, a card of Teams, a text of Slack.
+"""Formats news for a target: a CloudEvent, a card of Teams, a text of Slack.
 
-Words that come from devices are text and nothing else: no link, no mention, no markup.
+Words from devices are only ever text: no link, no mention, no markup.
 """
 
 import json
@@ -23,12 +23,12 @@ _NO_MENTION: Final = "@\u200b"
 
 
 def render(target: Target, body: bytes, fleet: str) -> Message:
-    """What a target is sent.
+    """Create the message for a target.
 
     Args:
         target: The target.
         body: The news as JSON: an event of the event hub, or a message about a cause.
-        fleet: What people call the fleet.
+        fleet: The fleet's name for people.
     """
     news = json.loads(body)
     news_id = f"{news['id']}"
@@ -42,9 +42,9 @@ def render(target: Target, body: bytes, fleet: str) -> Message:
 
 
 def _card(shown: Note) -> dict[str, Any]:
-    """An adaptive card in the message that a Workflows webhook of Teams posts.
+    """Create the message with an adaptive card that a Workflows webhook of Teams posts.
 
-    A TextRun shows its text as it stands; a TextBlock or a Fact would read Markdown, and so a link, out of it.
+    A TextRun shows its text unchanged. A TextBlock or a Fact would interpret Markdown, and so links.
     """
 
     def paragraph(*runs: dict[str, Any]) -> dict[str, Any]:
@@ -64,6 +64,6 @@ def _card(shown: Note) -> dict[str, Any]:
 
 
 def _text(shown: Note) -> dict[str, Any]:
-    """A text of an incoming webhook of Slack, which shows it as it stands, without previews of what it names."""
+    """Create the text of a Slack webhook, shown unchanged and without link previews."""
     text = _MENTION.sub(_NO_MENTION, shown.text.translate(_MARKUP))
     return {"text": text, "mrkdwn": False, "unfurl_links": False, "unfurl_media": False}

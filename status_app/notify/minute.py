@@ -1,4 +1,4 @@
-"""The part of the minute's timer that makes messages about causes, and sends what waits."""
+"""The part of the minute's timer that creates notices about causes, and sends what waits."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -10,17 +10,17 @@ from status_app.notify.targets import Target
 from status_app.retry import Deadline
 
 RUN_FOR: Final = 90.0
-"""Seconds of a run, behind those of the timer's other work."""
+"""Seconds of a run, after the timer's other work."""
 
 
 class NoticeRun:
-    """Finds what people are to be told, and sends what is due.
+    """Finds what to announce to people, and sends what is due.
 
     Args:
-        causes: Compares causes with what people were told.
-        delivery: Sends.
-        targets: Where news go.
-        is_counted: Whether the index counts the whole fleet. By half an index, causes would be over that are not.
+        causes: Compares causes with earlier notices.
+        delivery: Sends notices.
+        targets: Where notices go.
+        is_counted: Whether the index covers the whole fleet. With half an index, causes would seem to be over.
         ticks: Seconds that never run back.
     """
 
@@ -39,18 +39,18 @@ class NoticeRun:
         self._ticks = ticks
 
     async def run(self) -> None:
-        """Tell people, then send what is due to all targets at once.
+        """Create notices for people, then send what is due to all targets at once.
 
         Raises:
-            ExceptionGroup: A part of it failed, and is left for the next run.
+            ExceptionGroup: A part failed, and is left for the next run.
         """
         deadline = Deadline(RUN_FOR, self._ticks)
         errors: list[Exception] = []
         people = [target for target in self._targets if target.is_for_people]
         if people and self._is_counted():
             try:
-                await self._causes.tell(people)
-            except Exception as error:  # noqa: BLE001 (what waits is sent all the same, and it is raised at the end)
+                await self._causes.announce(people)
+            except Exception as error:  # noqa: BLE001 (raised at the end, after sending what waits)
                 errors.append(error)
         sent = await asyncio.gather(
             *(self._delivery.send_due(target, deadline) for target in self._targets), return_exceptions=True

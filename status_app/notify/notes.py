@@ -1,4 +1,4 @@
-"""What people read: news in a few lines, the same for every format."""
+"""Messages for people: news in a few lines, the same for every format."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,24 +11,24 @@ from status_app.notify.targets import CAUSE
 from status_core import Milestone, clean
 
 _LONGEST: Final = 1_000
-"""Characters of a line: a manifest of a device can make a long one."""
+"""Characters of a line: a device's manifest can make a long one."""
 _NAMES: Final = 200
 _DEPLOYMENT: Final = "edge.deployment."
 _HEADLINES: Final[Mapping[str, str]] = {
     Milestone.STARTED: "{deployment} has started",
-    Milestone.FIRST_FAILURE: "{deployment}: the first device fails",
-    Milestone.COMPLETED: "{deployment} is completed",
+    Milestone.FIRST_FAILURE: "{deployment}: the first device has failed",
+    Milestone.COMPLETED: "{deployment} has completed",
     Milestone.STALLED: "{deployment} makes no progress",
 }
 
 
 class Stage(StrEnum):
-    """Which message about a cause it is."""
+    """The stage of a message about a cause."""
 
     FIRST = "first"
     """Devices fail for it."""
     MORE = "more"
-    """Ten times as many devices fail for it as when it was mentioned last."""
+    """Ten times as many devices fail for it as in the last message."""
     OVER = "over"
     """No device fails for it any more."""
 
@@ -39,8 +39,8 @@ class Note:
 
     Attributes:
         title: What happened, in one line.
-        facts: Names and values, in their order.
-        severity: How much it matters.
+        facts: Names and values, in order.
+        severity: How serious it is.
     """
 
     title: str
@@ -49,16 +49,16 @@ class Note:
 
     @property
     def text(self) -> str:
-        """All of it as plain text."""
+        """The whole message as plain text."""
         return "\n".join([self.title, *(f"{name}: {value}" for name, value in self.facts)])
 
 
 def note(news: Mapping[str, Any], fleet: str) -> Note:
-    """A message about a milestone, or about a cause.
+    """Create the message about a milestone or a cause.
 
     Args:
-        news: The event of a milestone, or what `cause_notice` makes.
-        fleet: What people call the fleet.
+        news: The event of a milestone, or the result of `cause_notice`.
+        fleet: The fleet's name for people.
     """
     data, severity = news["data"], news.get("severity", Severity.INFO)
     title = _of_a_cause(data) if news["type"] == CAUSE else _of_a_milestone(news["type"], data)
@@ -68,14 +68,14 @@ def note(news: Mapping[str, Any], fleet: str) -> Note:
 
 
 def cause_notice(news_id: str, time: str, severity: str, data: Mapping[str, Any]) -> bytes:
-    """A message about a cause, in the form of an event.
+    """Create a message about a cause, in the form of an event.
 
     Args:
-        news_id: The same whenever it is sent again.
+        news_id: Stays the same when it is sent again.
         time: When it was found.
-        severity: How much it matters.
-        data: `deployment`, `version`, `cohort`, `stage`, `cause`, `devices` and `before`, how many there were when it
-            was mentioned last; where there are devices, `examples`, `since`, `message` and `advice`.
+        severity: How serious it is.
+        data: `deployment`, `version`, `cohort`, `stage`, `cause`, `devices` and `before`, the number in the last
+            message; if there are devices, also `examples`, `since`, `message` and `advice`.
     """
     news = {"id": news_id, "type": CAUSE, "time": time, "severity": severity, "data": dict(data)}
     return json.dumps(news, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
@@ -85,14 +85,14 @@ def _of_a_cause(data: Mapping[str, Any]) -> str:
     deployment, cause = _name(data), data["cause"]
     match data["stage"]:
         case Stage.OVER:
-            return f"{deployment}: no device fails any more for {cause}"
+            return f"{deployment}: no device fails any more due to {cause}"
         case Stage.MORE:
-            return f"{deployment}: now {_devices(data['devices'])} for {cause}"
-    return f"{deployment}: {_devices(data['devices'])} for {cause}"
+            return f"{deployment}: now {_devices(data['devices'])} due to {cause}"
+    return f"{deployment}: {_devices(data['devices'])} due to {cause}"
 
 
 def _cause_facts(data: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    before = f"{data['before']} when it was mentioned last" if data["stage"] != Stage.FIRST else ""
+    before = f"{data['before']} in the last message" if data["stage"] != Stage.FIRST else ""
     return [
         ("Devices", f"{data['devices']} ({before})" if before else data["devices"]),
         ("For instance", ", ".join(clean(name, _NAMES) for name in data.get("examples", ()))),

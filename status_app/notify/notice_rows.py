@@ -1,9 +1,9 @@
-"""The table Notices: a partition for each target, of what it was told, and of what it is still to be sent.
+"""The table Notices: one partition per target, with what was announced to it and what is still unsent.
 
-to:<target>   target                                              how the target is
-to:<target>   cause|<deployment>|<version>|<cohort>|<cause>       what people were told of a cause
-to:<target>   unsent|<when it came>|<id>                          a message that is not sent yet
-to:<target>   given-up|<when it came>|<id>                        one that is not sent any more, with the reason
+to:<target>   target                                              the target's state
+to:<target>   cause|<deployment>|<version>|<cohort>|<cause>       what was announced of a cause
+to:<target>   unsent|<arrival>|<id>                               a message that was not sent yet
+to:<target>   given-up|<arrival>|<id>                             one that was given up, with the reason
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from azure.data.tables.aio import TableClient
 from status_app.fleet_index.leading_cause import cause_id
 from status_app.storage import transaction
 from status_app.storage.client import PAGE, TRANSACTION_LIMIT, table_errors
-from status_app.storage.columns import NOTICE_COLUMNS, TARGET_COLUMNS, TOLD_COLUMNS, Row, built, read, write
+from status_app.storage.columns import CAUSE_COLUMNS, NOTICE_COLUMNS, TARGET_COLUMNS, Row, built, read, write
 from status_app.storage.keys import joined, key_part
 from status_app.telemetry.logs import log
 
@@ -42,16 +42,16 @@ _log = log(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TargetState:
-    """How a target is.
+    """The state of a target.
 
     Attributes:
-        failures: Times in a row that it could not be asked; 0 where it took the last message.
-        error: Why it could not be asked the last time; empty where it could.
-        failing_since: When the first of these times was. It says nothing where there is none.
-        paused_until: It is not asked before.
-        unsent: How many messages waited for it at the end of the last run: `PAGE` stands for as many, or more.
-        given_up: Messages that were given up, ever.
-        given_up_at: When the last of them was.
+        failures: Times in a row that it could not be reached; 0 after it accepted a message.
+        error: Why it could not be reached last time; empty if it could.
+        failing_since: When the first of these failures was. Meaningless without failures.
+        paused_until: It is left alone until then.
+        unsent: How many messages waited at the end of the last run; `PAGE` means that many, or more.
+        given_up: How many messages were ever given up.
+        given_up_at: When the last one was.
     """
 
     failures: int = 0
@@ -69,16 +69,16 @@ class TargetState:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message that is not sent yet.
+    """A message that was not sent yet.
 
     Attributes:
-        id: Of the news.
-        body: The news as JSON in UTF-8: the event of the event hub, or a message about a cause.
-        queued_at: When it came. With the id it is the key of the row, so whoever comes again finds the row there.
-        kept_at: When it was kept first: the day in which it is sent again begins then.
-        due_at: Not before then.
-        attempts: How often it was sent, and not taken.
-        error: Why it was not taken the last time.
+        id: The id of the news.
+        body: The news as JSON in UTF-8: an event of the event hub, or a message about a cause.
+        queued_at: When it arrived. Together with the id it is the key, so a repeated run finds the row.
+        kept_at: When it was first stored: it is retried for a day from then on.
+        due_at: It is not sent before then.
+        attempts: How often it was sent without being accepted.
+        error: Why it was not accepted last time.
         given_up_at: When it was given up.
     """
 
@@ -93,7 +93,7 @@ class Notice:
 
     @property
     def key(self) -> str:
-        """What the RowKey says beside the kind."""
+        """The RowKey without the kind."""
         digest = hashlib.sha256(self.id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return f"{_time_text(self.queued_at)}|{digest}"
 
@@ -103,8 +103,8 @@ class AboutCause:
     """What a message is about: devices of one version of a deployment that fail alike.
 
     Attributes:
-        cohort: Those of one cohort; empty: all of them.
-        cause: The cause in one line.
+        cohort: The cohort whose devices are meant; empty for all.
+        cause: The cause as one line.
     """
 
     deployment: str
@@ -114,66 +114,66 @@ class AboutCause:
 
     @property
     def key(self) -> str:
-        """Its RowKey."""
+        """The RowKey."""
         parts = key_part(self.deployment), f"{self.version:09d}", key_part(self.cohort), cause_id(self.cause)
         return joined(_CAUSE, *parts)
 
 
 @dataclass(frozen=True, slots=True)
-class ToldCause:
-    """What a target was told of a cause.
+class CauseRecord:
+    """What was announced of a cause to a target.
 
     Attributes:
         seen_at: When the first device was found.
         gone_at: When no device was found any more.
-        told: How many messages there were.
-        told_devices: How many devices the last of them named.
-        etag: Of its row; None where it has none yet.
+        notices: How many notices there were.
+        noticed_devices: How many devices the last one named.
+        etag: Of its row; None if it has none yet.
     """
 
     about: AboutCause
     seen_at: datetime
     gone_at: datetime | None = None
-    told: int = 0
-    told_devices: int = 0
+    notices: int = 0
+    noticed_devices: int = 0
     etag: str | None = None
 
 
 class NoticeRows:
-    """Reads and writes the table. Every method raises UnavailableError where the table service does not answer."""
+    """Reads and writes the table. Every method raises UnavailableError if the table service does not answer."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
 
     async def state(self, target: str) -> TargetState:
-        """How a target is. One request; no table is as an empty one."""
+        """Read the state of a target. A missing table counts as empty. One request."""
         rows = await self._query(target, f"RowKey eq '{_TARGET}'")
         return _state(rows[0]) if rows else TargetState()
 
     async def states(self, targets: Iterable[str]) -> dict[str, TargetState]:
-        """How some targets are. A request for each."""
+        """Read the states of some targets. One request each."""
         names = list(targets)
         return dict(zip(names, await asyncio.gather(*map(self.state, names)), strict=True))
 
     async def keep_state(self, target: str, state: TargetState) -> None:
-        """Keep how a target is, but for the messages that were given up. What is None stays as it was."""
+        """Store the state of a target, without the messages given up. Fields that are None keep their value."""
         row = {**_key(target, _TARGET), **write(TARGET_COLUMNS, replace(state, given_up_at=None))}
         del row["GivenUp"]
         with table_errors():
             await self._client.upsert_entity(row, mode=UpdateMode.MERGE)
 
     async def queued(self, target: str, first: datetime, last: datetime) -> set[str]:
-        """The keys of kept messages that came within some time. One request for a thousand."""
+        """Return the keys of stored messages that arrived between two times. One request per thousand."""
         bounds = f"RowKey ge '{_UNSENT}|{_time_text(first)}' and RowKey lt '{_UNSENT}|{_time_text(last)}}}'"
         return {row["RowKey"].partition("|")[2] for row in await self._query(target, bounds, select=("RowKey",))}
 
     async def due(self, target: str, now: datetime, *, kept_before: datetime | None = None) -> list[Notice]:
-        """The first page of messages that are due, the oldest first. One that cannot be read costs itself.
+        """Read the first page of messages that are due, oldest first. An unreadable one is logged and skipped.
 
         Args:
             target: Its name.
-            now: The time, in UTC.
-            kept_before: Only those that are kept since then, or for longer.
+            now: The time in UTC.
+            kept_before: Only messages stored before this time.
         """
         bounds = f"RowKey gt '{_UNSENT}|' and RowKey lt '{_UNSENT}}}' and DueAt le {_filter_text(now)}"
         if kept_before is not None:
@@ -187,22 +187,22 @@ class NoticeRows:
         return found
 
     async def unsent(self, target: str) -> int:
-        """How many messages wait: at most `PAGE`. One request."""
+        """Count the messages that wait, up to `PAGE`. One request."""
         bounds = f"RowKey gt '{_UNSENT}|' and RowKey lt '{_UNSENT}}}'"
         return len(await self._query(target, bounds, limit=PAGE, select=("RowKey",)))
 
     async def keep(self, target: str, notices: Iterable[Notice]) -> None:
-        """Keep messages that are still to be sent; one that is kept already is replaced."""
+        """Store messages that are still to be sent, or replace them."""
         for some in _batches(notices):
             await self._submit([_upsert(target, notice) for notice in some])
 
     async def sent(self, target: str, notices: Sequence[Notice]) -> None:
-        """Forget messages that were sent."""
+        """Delete messages that were sent."""
         for some in _batches(notices):
             await self._submit([_delete(target, notice) for notice in some])
 
     async def give_up(self, target: str, notices: Sequence[Notice], now: datetime) -> None:
-        """Keep messages as dead letters, each with its reason, and count them."""
+        """Store messages as dead letters, each with its reason, and count them."""
         for some in _batches(notices, limit=(TRANSACTION_LIMIT - 1) // 2):
             known = await self.state(target)
             counted = {**_key(target, _TARGET), "GivenUp": known.given_up + len(some), "LastGivenUpAt": now}
@@ -216,34 +216,36 @@ class NoticeRows:
                 )
             await self._submit(operations)
 
-    async def told(self, target: str) -> dict[str, ToldCause]:
-        """What a target was told of causes, by the keys of these."""
+    async def causes(self, target: str) -> dict[str, CauseRecord]:
+        """Read what was announced to a target, by the keys of the causes."""
         found = {}
         for row in await self._query(target, f"RowKey ge '{_CAUSE}|' and RowKey lt '{_CAUSE}}}'"):
             try:
-                known = _told(row)
+                known = _cause_record(row)
             except _UNREADABLE as error:
                 _log.error("row %r of Notices cannot be read: %s", row["RowKey"], type(error).__name__)
             else:
                 found[known.about.key] = known
         return found
 
-    async def tell(self, target: str, told: ToldCause, notice: Notice | None, *, is_over: bool = False) -> None:
-        """Keep what a target knows of a cause, with the message that says so: both or none.
+    async def keep_cause(
+        self, target: str, record: CauseRecord, notice: Notice | None, *, is_over: bool = False
+    ) -> None:
+        """Store what was announced of a cause together with the notice: both or none.
 
         Args:
             target: Its name.
-            told: What it knows from now on.
-            notice: The message; None where there is none yet.
-            is_over: Nothing is left to be told, and what it was told is forgotten.
+            record: The new record.
+            notice: The notice; None if there is none yet.
+            is_over: Nothing is left to announce, so delete the record.
 
         Raises:
             LostRaceError: Another run was first.
         """
-        row = {**_key(target, told.about.key), **write(TOLD_COLUMNS, told)}
-        guard = {"etag": told.etag, "match_condition": MatchConditions.IfNotModified}
+        row = {**_key(target, record.about.key), **write(CAUSE_COLUMNS, record)}
+        guard = {"etag": record.etag, "match_condition": MatchConditions.IfNotModified}
         operations: list[transaction.Operation] = []
-        if told.etag is None:
+        if record.etag is None:
             operations.append((TransactionOperation.CREATE, row))
         elif is_over:
             operations.append((TransactionOperation.DELETE, row, guard))
@@ -301,7 +303,7 @@ def _delete(target: str, notice: Notice) -> transaction.Operation:
 
 
 def _batches(notices: Iterable[Notice], limit: int = TRANSACTION_LIMIT) -> Iterator[list[Notice]]:
-    """Messages, by as many as one transaction takes. One that comes twice is taken once."""
+    """Split messages into batches that fit into a transaction, without duplicates."""
     batch, size = list[Notice](), 0
     for notice in {notice.key: notice for notice in notices}.values():
         if batch and (len(batch) == limit or size + len(notice.body) > _TRANSACTION_SIZE):
@@ -320,9 +322,9 @@ def _notice(row: Mapping[str, Any]) -> Notice:
     return built(Notice, read(NOTICE_COLUMNS, row), body=zlib.decompress(b"".join(parts)))
 
 
-def _told(row: TableEntity) -> ToldCause:
-    values = read(TOLD_COLUMNS, row)
-    return built(ToldCause, values, about=built(AboutCause, values, "about."), etag=row.metadata["etag"])
+def _cause_record(row: TableEntity) -> CauseRecord:
+    values = read(CAUSE_COLUMNS, row)
+    return built(CauseRecord, values, about=built(AboutCause, values, "about."), etag=row.metadata["etag"])
 
 
 def _state(row: Mapping[str, Any]) -> TargetState:

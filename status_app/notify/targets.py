@@ -1,4 +1,4 @@
-"""The targets of news: the setting `NOTIFY`, checked at start.
+"""The targets of notices: the setting `NOTIFY`, checked at start.
 
 Addresses and keys are secrets. They are in settings that `NOTIFY` names, and no error shows one.
 """
@@ -18,7 +18,7 @@ from status_core import Milestone
 
 SETTING: Final = "NOTIFY"
 CAUSE: Final = "edge.deployment.cause"
-"""The type of a message about a cause: no event of the event hub."""
+"""The type of a message about a cause. It is not an event of the event hub."""
 MILESTONES: Final = tuple(f"edge.deployment.{milestone}" for milestone in Milestone)
 DEVICE_EVENTS: Final = (
     "edge.deployment.device.transitioned",
@@ -36,40 +36,40 @@ _HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _UNRESOLVED: Final = "@Microsoft.KeyVault("
 _SEVERITIES: Final = (Severity.INFO, Severity.WARNING, Severity.ERROR)
 _AZURE_HOST: Final = ipaddress.ip_address("168.63.129.16")
-"""The virtual address at which Azure serves a machine itself."""
+"""The virtual address of Azure's own services to a machine."""
 
 
 class Format(StrEnum):
-    """What a target takes."""
+    """What a target accepts."""
 
     CLOUDEVENTS = "cloudevents"
     """Every event, as a CloudEvent in structured JSON: for programs."""
     TEAMS = "teams"
     """An adaptive card, for a Workflows webhook of Teams: for people."""
     SLACK = "slack"
-    """A text, for an incoming webhook of Slack, and of what understands those: for people."""
+    """A text, for an incoming webhook of Slack or a compatible service: for people."""
 
 
 class Auth(StrEnum):
-    """How the app says who it is."""
+    """How the app authenticates."""
 
     NONE = "none"
-    """By the address alone."""
+    """Only by the address."""
     HEADER = "header"
-    """By a header with a secret."""
+    """With a header that holds a secret."""
     IDENTITY = "identity"
-    """By a token of its managed identity."""
+    """With a token of its managed identity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """Which news a target gets. What is empty lets everything through.
+    """Which news a target gets. An empty field lets everything through.
 
     Attributes:
-        types: Types of events, `edge.deployment.cause` among them.
-        severity: The least severity.
-        deployments: Ids of deployments; one that ends in `*` stands for all that begin so.
-        cohorts: Cohorts of devices. What is about a deployment as a whole passes.
+        types: Types of events, including `edge.deployment.cause`.
+        severity: The lowest severity.
+        deployments: Ids of deployments; one that ends in `*` is a prefix.
+        cohorts: Cohorts of devices. News about a deployment as a whole always pass.
     """
 
     types: frozenset[str] = frozenset()
@@ -77,7 +77,7 @@ class Filter:
     deployments: tuple[str, ...] = ()
     cohorts: tuple[str, ...] = ()
 
-    def lets_through(self, event: Mapping[str, Any]) -> bool:
+    def allows(self, event: Mapping[str, Any]) -> bool:
         """Whether an event passes: the CloudEvent of a transition or of a milestone."""
         data = event["data"]
         deployments = data["deployments"] if "deployments" in data else [data["deployment"]]
@@ -89,7 +89,7 @@ class Filter:
         )
 
     def takes(self, event_type: str, severity: str) -> bool:
-        """Whether news of a type and a severity pass."""
+        """Whether news of a type and severity pass."""
         known = severity in tuple(_SEVERITIES)
         return (not self.types or event_type in self.types) and (
             not known or _SEVERITIES.index(Severity(severity)) >= _SEVERITIES.index(self.severity)
@@ -105,13 +105,13 @@ class Filter:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where news go.
+    """Where notices go.
 
     Attributes:
-        name: What rows, logs and people call it.
-        url: Where it is. A secret.
-        header: Name and value of the header that says who the app is. The value is a secret.
-        scope: What a token of the identity is asked for.
+        name: Its name in rows, logs and for people.
+        url: Its address, which is a secret.
+        header: Name and value of the header that authenticates the app. The value is a secret.
+        scope: The scope of the identity's token.
     """
 
     name: str
@@ -129,11 +129,11 @@ class Target:
 
     def wants(self, event: Mapping[str, Any]) -> bool:
         """Whether it gets an event of the event hub."""
-        return (event["type"] in MILESTONES or not self.is_for_people) and self.filter.lets_through(event)
+        return (event["type"] in MILESTONES or not self.is_for_people) and self.filter.allows(event)
 
 
 def is_refused(address: str) -> bool:
-    """Whether an IP address is one that news never go to: this machine, its links, and what serves it in a cloud."""
+    """Whether notices never go to an IP address: this machine, its links, and the cloud's own services to it."""
     found = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(found, ipaddress.IPv6Address):
         found = found.ipv4_mapped or found.sixtofour or found
@@ -143,7 +143,7 @@ def is_refused(address: str) -> bool:
 
 
 def read_targets(environment: Mapping[str, str]) -> tuple[Target, ...]:
-    """The targets of `NOTIFY`; none where it is not set.
+    """Read the targets of `NOTIFY`; none if it is not set.
 
     Raises:
         SettingError: It is wrong, or a setting that it names is.
@@ -151,24 +151,24 @@ def read_targets(environment: Mapping[str, str]) -> tuple[Target, ...]:
     value = environment.get(SETTING, "").strip() or "[]"
     try:
         found = json.loads(value)
-    except (ValueError, RecursionError):  # it may hold an address: it is not shown
-        raise SettingError(f"{SETTING} is no JSON: it takes a list of targets") from None
+    except (ValueError, RecursionError):  # not shown: it may hold an address
+        raise SettingError(f"{SETTING} is not JSON: it takes a list of targets") from None
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise SettingError(f"{SETTING} is no list of JSON objects: it takes a list of targets")
+        raise SettingError(f"{SETTING} is not a list of JSON objects: it takes a list of targets")
     if len(found) > MOST_TARGETS:
         raise SettingError(f"{SETTING} has {len(found)} targets: it takes at most {MOST_TARGETS}")
     targets = tuple(_Reader(number, item, environment).target() for number, item in enumerate(found, 1))
     names = [target.name for target in targets]
     for name in names:
         if names.count(name) > 1:
-            raise SettingError(f"{SETTING} has two targets that are called {name!r}")
+            raise SettingError(f"{SETTING} has two targets named {name!r}")
     if targets and not environment.get("TRANSITIONS_HUB", "").strip():
-        raise SettingError(f"{SETTING} has targets, and TRANSITIONS_HUB is not set: news come from there")
+        raise SettingError(f"{SETTING} has targets, but TRANSITIONS_HUB, the source of their news, is not set")
     return targets
 
 
 class _Reader:
-    """Reads one target, and says which one is wrong, and what it takes."""
+    """Reads one target. Errors name the target and what is valid."""
 
     def __init__(self, number: int, item: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         self._item = item
@@ -176,7 +176,7 @@ class _Reader:
         self._where = f"{SETTING}, target {number}"
 
     def target(self) -> Target:
-        """The target, every part of it checked."""
+        """Return the target, fully checked."""
         name = self._item.get("name")
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             self._refuse("name takes small letters, digits and hyphens, at most 40")
@@ -187,9 +187,9 @@ class _Reader:
         known |= {"url"} if kind is Format.CLOUDEVENTS else set()
         known |= {Auth.HEADER: {"headerName", "valueSetting"}, Auth.IDENTITY: {"scope"}}.get(auth, set())
         if unknown := sorted(self._item.keys() - known):
-            self._refuse(f"{unknown[0]!r} is not known here: it takes {', '.join(sorted(known))}")
+            self._refuse(f"{unknown[0]!r} is unknown: it takes {', '.join(sorted(known))}")
         if kind is not Format.CLOUDEVENTS and auth is not Auth.NONE:
-            self._refuse(f"auth takes none with {kind}: its address is its secret")
+            self._refuse(f"auth takes none with {kind}, whose address is the secret")
         return Target(
             name,
             kind,
@@ -205,28 +205,28 @@ class _Reader:
     def _url(self, kind: Format) -> str:
         if ("url" in self._item) == ("urlSetting" in self._item):
             or_url = " or url" if kind is Format.CLOUDEVENTS else ""
-            self._refuse(f"it takes urlSetting{or_url}, one of them")
+            self._refuse(f"it takes either urlSetting{or_url}")
         if "urlSetting" in self._item:
             name, url = self._named("urlSetting")
             return self._checked(f"the setting {name}", url)
         url = self._text("url", "an https address without a query")
         if "?" in url or "#" in url:  # a query is often a key
-            self._refuse("url has a query: an address that holds a secret stands in a setting, which urlSetting names")
+            self._refuse("url has a query: put an address with a secret into a setting, and its name into urlSetting")
         return self._checked("url", url)
 
     def _checked(self, what: str, url: str) -> str:
-        """An address that is one, and may be asked. It is a secret: no error shows it."""
+        """Check an address. It is a secret: no error shows it."""
         try:
             parts = urlsplit(url)
             host, _ = parts.hostname, parts.port
         except ValueError:
             host = None
         if not host or not url.isascii() or any(character.isspace() for character in url):
-            self._refuse(f"{what} holds no address: it takes https://...")
+            self._refuse(f"{what} is not an address: it takes https://...")
         if parts.scheme != "https":
-            self._refuse(f"{what} holds no https address")
+            self._refuse(f"{what} is not an https address")
         if parts.username is not None:
-            self._refuse(f"{what} holds an address with a user: auth says who the app is")
+            self._refuse(f"{what} has an address with a user: use auth instead")
         return url
 
     def _header(self) -> tuple[str, str]:
@@ -235,15 +235,15 @@ class _Reader:
             self._refuse("headerName takes the name of a header")
         setting, value = self._named("valueSetting")
         if not value.isascii() or not value.isprintable():
-            self._refuse(f"the setting {setting} holds what no header can: it takes printable ASCII")
+            self._refuse(f"the setting {setting} has a value that no header can have: it takes printable ASCII")
         return name, value
 
     def _named(self, key: str) -> tuple[str, str]:
-        """A setting that is named, and what it holds."""
+        """Return the name of a setting in the target, and the setting's value."""
         name = self._text(key, "the name of a setting")
         value = self._environment.get(name, "").strip()
         if not value:
-            self._refuse(f"{key} names {name}, and that setting is not there")
+            self._refuse(f"{key} names {name}, but that setting is missing")
         if value.startswith(_UNRESOLVED):
             self._refuse(f"the setting {name} is a Key Vault reference that Azure has not resolved")
         return name, value

@@ -1,7 +1,7 @@
-"""Sends one message to one target over HTTPS, and says in few words why it did not arrive.
+"""Sends one message to one target over HTTPS, and says briefly why it did not arrive.
 
-Where a message goes is what the operator has set, and nothing that an answer says: redirects are not followed, and a
-name that stands for this machine or its link is not asked.
+A message goes only where the operator has set, whatever an answer says: redirects are not followed, and a name that
+resolves to this machine or its link is refused.
 """
 
 import asyncio
@@ -26,32 +26,32 @@ if TYPE_CHECKING:
     from azure.identity.aio import DefaultAzureCredential
 
 TIMEOUT: Final = 10.0
-"""Seconds for one attempt, its answer included."""
+"""Seconds for one attempt, including its answer."""
 LONGEST_WAIT: Final = 5.0
-"""Seconds that a target can ask to wait before the next attempt; one that asks for more is left alone for as long."""
+"""The longest wait in seconds between attempts that a target may ask for. For a longer one it is left alone."""
 RETRY: Final = RetryPolicy(attempts=3, first_wait=1.0, longest_wait=LONGEST_WAIT, within=30.0)
 KEPT: Final = 200
-"""Characters that are kept of an answer."""
+"""Characters of an answer that are stored."""
 _READ: Final = 4 * KEPT
-"""Bytes that are read of one."""
+"""Bytes of an answer that are read."""
 _LONGEST_ID: Final = 1000
 """Characters of an id in a header."""
 _SHORTEST_SECRET: Final = 6
-"""Characters of a part of an address that is blanked in an answer."""
-_OF_THE_MESSAGE: Final = (
+"""The shortest part of an address that is blanked in an answer."""
+_MESSAGE_REFUSED: Final = (
     HTTPStatus.BAD_REQUEST,
     HTTPStatus.CONFLICT,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     HTTPStatus.UNPROCESSABLE_ENTITY,
 )
-"""Answers that say something of this message: the next one may fare better."""
+"""Answers about this one message: the next one may be accepted."""
 
 
 class DeliveryError(UnavailableError):
-    """A target did not take a message. The text shows no secret, and at most `KEPT` characters of the answer.
+    """A target did not accept a message. The text shows no secret, and at most `KEPT` characters of the answer.
 
     Attributes:
-        is_of_the_message: Whether the target refuses this message, and may take another one.
+        is_of_the_message: Whether the target refuses this message but may accept another one.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class DeliveryError(UnavailableError):
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What is sent.
+    """A message to send.
 
     Attributes:
-        id: Of the news: the same whenever it is sent again.
+        id: The id of the news, the same when it is sent again.
         body: UTF-8.
     """
 
@@ -77,12 +77,12 @@ class Message:
 
 
 class Webhooks:
-    """Sends messages. Connections are made at the first use.
+    """Sends messages. Connections are opened on first use.
 
     Args:
-        sleep: Waits between two attempts, in seconds.
-        is_local: Whether this machine may be asked.
-        tls: Which certificates are believed; None: those of the system.
+        sleep: Waits that many seconds between attempts.
+        is_local: Whether addresses on this machine are allowed.
+        tls: Which certificates to trust; None for the system's.
         timeout: Seconds for one attempt.
     """
 
@@ -102,18 +102,18 @@ class Webhooks:
         self._credential: DefaultAzureCredential | None = None
 
     async def send(self, target: Target, message: Message) -> None:
-        """Send a message, in three attempts at most.
+        """Send a message, in at most three attempts.
 
         Raises:
-            DeliveryError: The target did not take it.
+            DeliveryError: The target did not accept it.
         """
         await RETRY.run(lambda: self.send_once(target, message), sleep=self._sleep)
 
     async def send_once(self, target: Target, message: Message) -> int:
-        """Send a message in one attempt; gives the status of the answer.
+        """Send a message in one attempt. Returns the status of the answer.
 
         Raises:
-            DeliveryError: The target did not take it.
+            DeliveryError: The target did not accept it.
         """
         try:
             async with asyncio.timeout(self._timeout):
@@ -128,9 +128,7 @@ class Webhooks:
         except TimeoutError:
             raise DeliveryError(target.name, f"no answer in {self._timeout:g} s") from None
         except RefusedAddressError:
-            raise DeliveryError(
-                target.name, "its address is one of this machine or of its link", is_final=True
-            ) from None
+            raise DeliveryError(target.name, "its address is on this machine or its link", is_final=True) from None
         except (aiohttp.ClientError, OSError, ValueError) as error:  # their texts hold the address
             raise DeliveryError(target.name, f"no answer, {type(error).__name__}") from None
 
@@ -144,8 +142,8 @@ class Webhooks:
             await credential.close()
 
     def _check_literal(self, url: str) -> None:
-        """Check an address that no resolver sees."""
-        with suppress(ValueError):  # it is a name
+        """Check an address that needs no resolver."""
+        with suppress(ValueError):  # not a literal address
             if not self._is_local and is_refused(urlsplit(url).hostname or ""):
                 raise RefusedAddressError
 
@@ -154,7 +152,7 @@ class Webhooks:
             connector = aiohttp.TCPConnector(
                 resolver=_CheckedResolver(is_local=self._is_local), ssl=self._tls or True, use_dns_cache=False
             )
-            # Its own jar would give cookies of one target to another that has the same host.
+            # Its own jar would send cookies of one target to another one on the same host.
             self._session = aiohttp.ClientSession(
                 connector=connector, cookie_jar=aiohttp.DummyCookieJar(), auto_decompress=False
             )
@@ -164,7 +162,7 @@ class Webhooks:
         headers = {
             "Content-Type": message.content_type,
             "Idempotency-Key": message.id.encode("unicode_escape").decode()[:_LONGEST_ID],
-            "Accept-Encoding": "identity",  # nothing that is sent is unpacked
+            "Accept-Encoding": "identity",  # answers are not decompressed
             "User-Agent": "edge-deployment-status",
         }
         if target.header is not None:
@@ -185,11 +183,11 @@ class Webhooks:
 
 
 class RefusedAddressError(StatusAppError):
-    """A name stands for an address that is not asked."""
+    """A name resolves to an address that is refused."""
 
 
 class _CheckedResolver(AbstractResolver):
-    """Resolves names as the system does, and refuses those of this machine and its link."""
+    """Resolves names as the system does, and refuses this machine and its link."""
 
     def __init__(self, *, is_local: bool) -> None:
         self._is_local = is_local
@@ -208,7 +206,7 @@ class _CheckedResolver(AbstractResolver):
 
 
 async def _beginning(content: aiohttp.StreamReader) -> bytes:
-    """The first `_READ` bytes of an answer, or all of it: a piece that comes alone may end within a secret."""
+    """Read the first `_READ` bytes of an answer, or all of it. A shorter piece might end within a secret."""
     body = b""
     while len(body) < _READ and (piece := await content.read(_READ - len(body))):
         body += piece
@@ -225,14 +223,14 @@ def _refusal(target: Target, response: aiohttp.ClientResponse, body: bytes) -> D
     is_busy = status in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)
     is_final = wait > LONGEST_WAIT or not (is_busy or status >= HTTPStatus.INTERNAL_SERVER_ERROR)
     return DeliveryError(
-        target.name, detail, wait=max(wait, 0.0), is_final=is_final, is_of_the_message=status in _OF_THE_MESSAGE
+        target.name, detail, wait=max(wait, 0.0), is_final=is_final, is_of_the_message=status in _MESSAGE_REFUSED
     )
 
 
 def _words(target: Target, body: bytes) -> str:
-    """What an answer says, without what it quotes of an address or a key."""
+    """Return the text of an answer, without the parts of an address or a key that it quotes."""
     text = body.decode("utf-8", "replace")
-    if len(body) >= _READ:  # the last word may be the beginning of a secret
+    if len(body) >= _READ:  # the last word may be part of a secret
         text = " ".join(text.split()[:-1])
     parts = urlsplit(target.url)
     secrets = {target.url, *parts.path.split("/"), parts.query}

@@ -1,4 +1,4 @@
-"""Rows of the tables as JSON: a column's name begins small, times are texts in UTC, what has no value is null."""
+"""Rows of the tables as JSON: names in camel case, times as text in UTC, null for missing values."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -29,12 +29,12 @@ _log = log(__name__)
 def readable[Item, Found](
     items: Iterable[Item], read: Callable[[Item], Found], name: Callable[[Item], str]
 ) -> list[Found]:
-    """What those rows say that can be read. Each other one is logged and left out: a bad row costs itself.
+    """Read the rows that are readable. Others are logged and left out.
 
     Args:
         items: The rows.
-        read: Reads one.
-        name: What a log line calls it.
+        read: Reads one row.
+        name: Names a row in the log.
     """
     found: list[Found] = []
     for item in items:
@@ -46,7 +46,7 @@ def readable[Item, Found](
 
 
 def device_summary(device_id: str, row: Mapping[str, Any]) -> Answer:
-    """A device, by its own row."""
+    """Return a device from its own row."""
     return {
         "deviceId": device_id,
         **shown(DEVICE_COLUMNS, row),
@@ -62,7 +62,7 @@ def device_answer(
     transitions: Iterable[Mapping[str, Any]],
     standings: Standings,
 ) -> Answer:
-    """A device with its modules, and the evidence of each.
+    """Return a device with its modules and the evidence of each.
 
     Args:
         device_id: The device.
@@ -80,7 +80,7 @@ def device_answer(
     newest: dict[str, tuple[str, Any]] = {}
     for key, state, compared in readable(transitions, _evidence, lambda row: named(row["RowKey"])):
         newest.setdefault(key, (state, compared))
-    # The last that was announced of something is not always what it is now.
+    # What was announced last may be out of date.
     evidence = {
         _name(key): compared
         for key, (state, compared) in newest.items()
@@ -98,37 +98,37 @@ def device_answer(
 
 
 def _advice(words: Iterable[str]) -> Answer:
-    """What to do about reasons, by their words. Of one that this release does not know, nothing is said."""
+    """Return the advice for some reasons. Reasons unknown to this release are left out."""
     reasons = {word: known_reason(word) for word in words}
     return {word: reason.advice for word, reason in reasons.items() if reason not in (None, Reason.AS_DESIRED)}
 
 
 def _evidence(transition: Mapping[str, Any]) -> tuple[str, str, Any]:
-    """The RowKey of what a transition is about, the state that it announced, and what was compared."""
+    """Return the RowKey that a transition is about, the state that it announced, and its evidence."""
     module = transition["Module"]
     return module_key(module) if module else DEVICE, transition["ToState"], json.loads(transition["Evidence"])
 
 
 def module_answer(device_id: str, key: str, row: Mapping[str, Any]) -> Answer:
-    """A module by its row, or the device by its own, which stands for `$edgeAgent`."""
+    """Return a module from its row, or the device from its own, which stands for `$edgeAgent`."""
     return {"deviceId": device_id, "module": _name(key), **shown(MODULE_COLUMNS, row)}
 
 
 def transition_answer(row: Mapping[str, Any]) -> Answer:
-    """A transition."""
+    """Return a transition from its row."""
     return shown(TRANSITION_COLUMNS, row)
 
 
 def deployment_counted(stored: CountedDeployment, kept: KeptList) -> Answer:
-    """A deployment as the timer counted it last, and as the hub lists it."""
+    """Return a deployment as the timer last counted it, and as the hub lists it."""
     counted = {name: 0 for name in ("settling", "waiting") if name.capitalize() not in stored.row}
     columns = {**shown(DEPLOYMENT_COLUMNS, stored.row), **counted}
-    told = {"milestones": milestones(stored.rollout), "hub": listed(stored.deployment, kept)}
-    return {"deploymentId": stored.deployment, **columns, **told}
+    details = {"milestones": milestones(stored.rollout), "hub": listed(stored.deployment, kept)}
+    return {"deploymentId": stored.deployment, **columns, **details}
 
 
 def listed(deployment: str, kept: KeptList) -> Answer | None:
-    """What the hub's list says of a deployment; None where it is not on it."""
+    """Return a deployment's entry in the hub's list; None if it has none."""
     listing = kept.listings.get(deployment)
     if listing is None or deployment in kept.missed:
         return None
@@ -139,12 +139,12 @@ def listed(deployment: str, kept: KeptList) -> Answer | None:
 
 
 def listed_at(kept: KeptList) -> str | None:
-    """When the hub gave its list; None where it never did."""
+    """Return when the hub gave its list; None if it never did."""
     return None if kept.listed is None else show_time(kept.listed)
 
 
 def milestones(rollout: Rollout | None) -> Answer:
-    """The times of the milestones that a deployment has reached."""
+    """Return the times of the milestones that a deployment has reached."""
     return {name: show_time(at) for name, at in rollout.reached} if rollout else {}
 
 

@@ -1,4 +1,4 @@
-"""The causes of a fleet: devices that fail alike as one line, and the devices of one."""
+"""The causes of a fleet, one line per cause, and the devices of one cause."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from status_app.fleet_index.leading_cause import cause_id, leading_cause
-from status_app.fleet_index.lookups import CauseRows, Counted, IndexEntry
+from status_app.fleet_index.lookups import CauseRows, DeviceGroup, IndexEntry
 from status_app.fleet_index.peers import PeerRows, Peers, inference
 from status_app.queries.answers import Answer, device_summary, readable
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, PlaceError, begin, fill
@@ -19,7 +19,7 @@ from status_app.storage.keys import DEVICE, joined
 from status_core import Cause, ModuleState, State, known_reason
 
 EXAMPLES: Final = 3
-"""Devices that are named as examples of a cause."""
+"""How many devices are named as examples of a cause."""
 
 _ID: Final = re.compile(r"[0-9a-f]{16}")
 _PLACE: Final = re.compile(r"[0-9]{1,9}")
@@ -27,7 +27,7 @@ _PLACE: Final = re.compile(r"[0-9]{1,9}")
 
 @dataclass(frozen=True, slots=True)
 class _Group:
-    """The devices under a cause: its line, how many they are, and how many of them are stuck."""
+    """The devices under a cause: its line, their number, and how many are stuck."""
 
     line: str
     devices: int
@@ -35,10 +35,10 @@ class _Group:
 
 
 type _Rank = tuple[int, int, str]
-"""Sorts causes: those with the most stuck devices first, then those with the most devices."""
+"""Sorts causes: most stuck devices first, then most devices."""
 
 
-async def causes(  # noqa: PLR0913, PLR0917 (what is asked, and of whom)
+async def causes(  # noqa: PLR0913, PLR0917 (sources and query)
     indexed: IndexedDevices,
     peers: PeerRows,
     deployment: str | None,
@@ -46,36 +46,36 @@ async def causes(  # noqa: PLR0913, PLR0917 (what is asked, and of whom)
     after: Place | None,
     limit: int,
 ) -> Page:
-    """A page of causes, those with the most stuck devices first.
+    """Return a page of causes, most stuck devices first.
 
-    Of each shard of the index a request for its counters and one for devices as examples, and one to
-    three for each cause on the page, for the words of a device, and one for what peers say.
+    One request per shard of the index for its counters and one for examples, one to three per cause on the page for a
+    device's message, and one for the peers.
 
     Args:
         indexed: The devices.
-        peers: What was counted of the devices that run the images of causes.
-        deployment: Of the devices on which it is applied; None: of the fleet.
-        cohort: Of the devices in it; None: of all.
-        after: The place behind which to begin.
+        peers: The counts of devices that run the images of causes.
+        deployment: Only devices with this deployment; None for the fleet.
+        cohort: Only devices in this cohort; None for all.
+        after: The place to start after.
         limit: How many causes a page has.
     """
     begins = _rank(after) if after is not None else None
     asked = deployment or "", cohort or ""
-    others = await indexed.beyond_counters()
+    others = await indexed.overflow_counters()
     counters = [
         *await indexed.index.counters(*asked),
-        *(counted for counted in others if (counted.deployment, counted.cohort) == asked),
+        *(group for group in others if (group.deployment, group.cohort) == asked),
     ]
-    devices, stuck = _counted(counters)
+    devices, stuck = _totals(counters)
     ranks = sorted((-stuck[line], -number, cause_id(line)) for line, number in devices.items())
     wanted = [rank for rank in ranks if begins is None or rank > begins]
     lines = {cause_id(line): line for line in devices}
     shown = wanted[:limit]
-    said = await peers.read() if shown else {}
+    numbers = await peers.read() if shown else {}
     rows = await _rows(indexed, {rank[2] for rank in shown}, deployment, cohort) if shown else {}
     answers = await asyncio.gather(
         *(
-            _answer(indexed, _Group(lines[cause], -number, -is_stuck), rows.get(cause), said.get(cause))
+            _answer(indexed, _Group(lines[cause], -number, -is_stuck), rows.get(cause), numbers.get(cause))
             for is_stuck, number, cause in shown
         )
     )
@@ -84,15 +84,15 @@ async def causes(  # noqa: PLR0913, PLR0917 (what is asked, and of whom)
 
 
 async def one_cause(indexed: IndexedDevices, line: str, deployment: str, cohort: str | None) -> Answer:
-    """A cause as `causes` answers it, without how many devices there are: whoever asks has counted them.
+    """Return a cause as `causes` does, but without counts: the caller has them.
 
-    A request for each shard of the index, and some for the words of its first device.
+    One request per shard of the index, and some for the message of its first device.
 
     Args:
         indexed: The devices.
-        line: The cause in one line.
-        deployment: Of the devices on which it is applied.
-        cohort: Of the devices in it; None: of all.
+        line: The cause as one line.
+        deployment: Only devices with this deployment.
+        cohort: Only devices in this cohort; None for all.
     """
     rows = await _rows(indexed, {cause_id(line)}, deployment, cohort)
     answer = await _answer(indexed, _Group(line, 0, 0), rows.get(cause_id(line)), None)
@@ -100,11 +100,11 @@ async def one_cause(indexed: IndexedDevices, line: str, deployment: str, cohort:
 
 
 async def cause_devices(indexed: IndexedDevices, cause: str, after: Place | None, limit: int) -> Page | None:
-    """A page of the devices that are counted under a cause, the longest first; None where no device is."""
+    """Return a page of the devices under a cause, longest first; None if there are none."""
     if not _ID.fullmatch(cause):
         return None
 
-    async def look(candidate: Candidate) -> Items:
+    async def read(candidate: Candidate) -> Items:
         stored = await indexed.reader.read(candidate.device_id)
         found = leading_cause(stored.rows) if stored.is_whole else None
         if found is None or found.id != cause:
@@ -112,7 +112,7 @@ async def cause_devices(indexed: IndexedDevices, cause: str, after: Place | None
         return [((candidate.place,), device_summary(stored.device_id, stored.rows[DEVICE]))]
 
     prefix = joined("cause", cause, "")
-    page = await fill(Candidates(indexed, prefix), look, begin(after, prefix), limit)
+    page = await fill(Candidates(indexed, prefix), read, begin(after, prefix), limit)
     return page if page.items or page.after is not None or after is not None else None
 
 
@@ -122,13 +122,13 @@ def _rank(place: Place) -> _Rank:
     return -int(place[0]), -int(place[1]), place[2]
 
 
-def _counted(counters: Iterable[Counted]) -> tuple[Counter[str], Counter[str]]:
-    """By cause: how many devices there are, and how many of them are stuck."""
+def _totals(counters: Iterable[DeviceGroup]) -> tuple[Counter[str], Counter[str]]:
+    """Count by cause the devices, and those that are stuck."""
     devices, stuck = Counter[str](), Counter[str]()
-    for counted in counters:
-        if counted.cause:
-            devices[counted.cause] += counted.devices
-            stuck[counted.cause] += counted.devices if counted.is_stuck else 0
+    for group in counters:
+        if group.cause:
+            devices[group.cause] += group.devices
+            stuck[group.cause] += group.devices if group.is_stuck else 0
     return devices, stuck
 
 
@@ -182,7 +182,7 @@ def _numbers(peers: Peers) -> Answer:
 
 
 async def _message(indexed: IndexedDevices, line: str, examples: Iterable[IndexEntry]) -> str | None:
-    """The words of the first device under a cause that is not just then as it should be: of what has the cause."""
+    """Return the message of the first device that is not as desired now, from the part that has the cause."""
     settled: list[str] = []
     for example in examples:
         rows = (await indexed.reader.read(example.device_id)).rows
@@ -204,5 +204,5 @@ def _device(entry: IndexEntry) -> Answer:
 
 
 def _since(entry: IndexEntry) -> str:
-    """Since when a device has the cause of its row."""
+    """Return since when a device has the cause of its row."""
     return show_time(datetime.fromisoformat(entry.key.split("|")[2]))

@@ -1,4 +1,4 @@
-"""Deployments as wholes."""
+"""Queries of deployments as a whole."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -7,11 +7,11 @@ from datetime import datetime
 from typing import Final
 
 from status_app.queries.answers import Answer, deployment_counted, listed, listed_at, milestones, readable
-from status_app.queries.device_filter import Devices
+from status_app.queries.device_filter import DeviceFilter
 from status_app.queries.devices import devices
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Page, Place, begin
 from status_app.rollouts.deployment_rows import DeploymentRows
-from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, beyond, count_devices
+from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, count_devices, overflow_groups
 from status_app.storage.codecs import show_time
 from status_app.storage.keys import joined, key_part
 from status_core import Listings, Portal, Rollout, Threshold
@@ -20,9 +20,9 @@ TOP_REASONS: Final = 10
 
 
 async def deployments(rows: DeploymentRows, after: Place | None, limit: int) -> Page:
-    """A page of deployments by their ids, as the timer counted them last.
+    """Return a page of deployments by id, as the timer last counted them.
 
-    Two requests, and one more for each page of rows of which one cannot be read.
+    Two requests, and one more for each page with an unreadable row.
     """
     kept = await rows.kept_list()
     begins, items = begin(after, ""), list[tuple[str, Answer]]()
@@ -47,10 +47,9 @@ async def deployment(
     deployment_id: str,
     cohort: str | None = None,
 ) -> Answer | None:
-    """A deployment, its devices counted now, or those of one cohort; None where there is none and never was one.
+    """Return a deployment with its devices, or one cohort's, counted now; None if it does not exist and never did.
 
-    A request for its row and the hub's list, one for each shard of the index for its counters, and one where something
-    is stuck.
+    One request for its row and the hub's list, one per shard of the index for counters, and one if something is stuck.
     """
     now = clock()
     stored, kept = await rows.one(deployment_id)
@@ -95,8 +94,8 @@ async def deployment(
 async def counted_now(
     indexed: IndexedDevices, deployment_id: str, listings: Listings, now: datetime, cohort: str = ""
 ) -> DeviceCount:
-    """The devices of a deployment, or those of one cohort. A request for each shard of the index."""
-    others = [counted for device in await indexed.more() for counted in beyond(device, listings, now)]
+    """Count the devices of a deployment, or those of one cohort. One request per shard of the index."""
+    others = [group for device in await indexed.overflowing() for group in overflow_groups(device, listings, now)]
     counters = [*await indexed.index.counters(deployment_id, cohort), *others]
     of_the_cohort = [replace(item, cohort="") for item in counters if item.cohort == cohort]
     return count_devices(of_the_cohort, listings).get(deployment_id, NO_DEVICES)
@@ -105,7 +104,7 @@ async def counted_now(
 def _progress(
     rollout: Rollout | None, threshold: str | None, total: DeviceCount, targeted: int | None, now: datetime
 ) -> Answer:
-    """How far the devices are now, and what the timer kept, as far as that still holds."""
+    """Return how far the devices are now, and what the timer stored if it still holds."""
     counts = total.counts
     is_complete = counts.are_complete(None if threshold is None else Threshold.parse(threshold), targeted)
     settled = rollout.settled_since if rollout is not None and is_complete else None
@@ -125,14 +124,14 @@ def _progress(
 
 
 async def _longest_stuck(indexed: IndexedDevices, deployment_id: str, cohort: str | None) -> Answer | None:
-    """The device of which something is stuck the longest. Of a cohort it is looked for: a request for each device."""
+    """Return the device that has been stuck the longest. For a cohort, devices are searched: one request each."""
     if cohort is not None:
-        page = await devices(indexed, Devices(deployment=deployment_id, stuck=True, cohort=cohort), None, 1)
+        page = await devices(indexed, DeviceFilter(deployment=deployment_id, stuck=True, cohort=cohort), None, 1)
         return next(({"deviceId": item["deviceId"], "since": item["stuckSince"]} for item in page.items), None)
     found = await Candidates(indexed, joined("stuck", key_part(deployment_id), ""))(None, 1)
     return {"deviceId": found[0].device_id, "since": _since(found[0])} if found else None
 
 
 def _since(candidate: Candidate) -> str:
-    """Since when something is stuck of the device of a row by what is stuck."""
+    """Return since when something is stuck, from the key of the candidate."""
     return show_time(datetime.fromisoformat(candidate.place.split("|")[2]))

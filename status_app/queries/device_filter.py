@@ -1,4 +1,4 @@
-"""Which devices are asked for, by the words of a request: each is checked, and what contradicts another is said."""
+"""The filter of a list of devices, from the parameters of a request. Wrong or contradicting ones are refused."""
 
 import re
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ PARAMETERS: Final = (
     "prefix",
     "cohort",
 )
-"""What the list of devices is asked by."""
+"""The filters of the list of devices."""
 LONGEST: Final = 1024
-"""Characters of a word."""
+"""Characters of a value."""
 LONGEST_COHORT: Final = 256
-"""Characters of a cohort: more than any that a device is put into."""
+"""Characters of a cohort: more than any cohort of a device has."""
 
 _CAUSE: Final = re.compile(r"[0-9a-f]{16}")
 _REASONS: Final[Mapping[State, tuple[Reason, ...]]] = {
@@ -38,34 +38,34 @@ _REASONS: Final[Mapping[State, tuple[Reason, ...]]] = {
     State.SUCCESSFUL: (Reason.AS_DESIRED,),
     State.UNCLASSIFIED: (Reason.UNKNOWN_CODE, Reason.NOT_EDGE_AGENT),
 }
-"""Of a state that has few reasons, these."""
-_OF_ONE_STATE: Final = {reason: state for state, reasons in _REASONS.items() for reason in reasons}
+"""The reasons of states that have few."""
+_STATE_OF: Final = {reason: state for state, reasons in _REASONS.items() for reason in reasons}
 _PENDING: Final = (Flag.AGENT_UNAVAILABLE, Flag.VERSION_REGRESSED)
 """Flags of a device that has not taken the version."""
-_MANY: Final = (Reason.AGENT_STOPPED, Reason.AGENT_UPDATING, Reason.AGENT_NOT_UPDATED, Reason.EMPTY_REPORTED)
-"""Reasons that pending has too."""
+_ALSO_PENDING: Final = (Reason.AGENT_STOPPED, Reason.AGENT_UPDATING, Reason.AGENT_NOT_UPDATED, Reason.EMPTY_REPORTED)
+"""Reasons that also occur in `pending`."""
 
 
 class FilterError(StatusAppError):
-    """What is asked for is no word that there is, or contradicts itself. The text says what there is."""
+    """A filter has an unknown value, or filters contradict each other. The message lists what is valid."""
 
 
 @dataclass(frozen=True, slots=True)
-class Devices:
-    """Which devices are asked for: those to which all of it applies.
+class DeviceFilter:
+    """Which devices to list: those that match all fields.
 
     Attributes:
-        state: Those in this state.
-        deployment: Those on which it is credited.
-        stuck: Those of which something is stuck; the longest first.
-        reason: Those whose state has this reason.
-        cause: Those that are counted under the cause of this id.
-        flag: Those beside whose state this flag stands.
-        image: Those of which a module reports this image.
-        digest: Those of which a module reports an image of this digest; beside `image`, the same module.
-        agent_version: Those whose edgeAgent is of this version.
-        prefix: Those whose id begins so.
-        cohort: Those in this cohort, such as `ring=canary`.
+        state: Devices in this state.
+        deployment: Devices with this deployment.
+        stuck: Devices with something stuck, longest first.
+        reason: Devices in a state with this reason.
+        cause: Devices under the cause with this id.
+        flag: Devices with this flag.
+        image: Devices with a module that reports this image.
+        digest: Devices with a module that reports an image of this digest; with `image`, the same module.
+        agent_version: Devices with this version of edgeAgent.
+        prefix: Devices with an id that begins like this.
+        cohort: Devices in this cohort, such as `ring=canary`.
     """
 
     state: State | None = None
@@ -81,14 +81,14 @@ class Devices:
     cohort: str | None = None
 
     @classmethod
-    def read(cls, words: Mapping[str, str]) -> "Devices":
-        """What is asked for by words.
+    def read(cls, words: Mapping[str, str]) -> "DeviceFilter":
+        """Read a filter from query parameters.
 
         Args:
-            words: By the names of `PARAMETERS`.
+            words: Values by the names of `PARAMETERS`.
 
         Raises:
-            FilterError: One is wrong, or two contradict each other.
+            FilterError: A value is wrong, or two contradict each other.
         """
         for name, value in words.items():
             longest = NAME_LIMIT if name == "prefix" else LONGEST
@@ -115,10 +115,10 @@ class Devices:
         return asked
 
     def check(self) -> None:
-        """Check that something can be all of it.
+        """Check that a device can match all fields.
 
         Raises:
-            FilterError: Nothing can.
+            FilterError: None can.
         """
         if self.state is None:
             return
@@ -126,20 +126,22 @@ class Devices:
             known = _REASONS.get(self.state)
             if known is not None and self.reason not in known:
                 raise FilterError(f"state={self.state} and reason={self.reason} contradict: it has {', '.join(known)}")
-            of = _OF_ONE_STATE.get(self.reason)
-            if of not in (None, self.state) and self.reason not in _MANY:
-                raise FilterError(f"reason={self.reason} and state={self.state} contradict: only {of} has that reason")
+            only = _STATE_OF.get(self.reason)
+            if only not in (None, self.state) and self.reason not in _ALSO_PENDING:
+                raise FilterError(
+                    f"reason={self.reason} and state={self.state} contradict: only {only} has that reason"
+                )
         if self.flag in _PENDING and self.state is not State.PENDING:
             raise FilterError(f"flag={self.flag} and state={self.state} contradict: only pending has that flag")
 
     @property
     def needs_profiles(self) -> bool:
-        """Whether something is asked for that no row of the index leads to."""
+        """Whether some field needs the profiles because no row of the index leads to it."""
         asked = (self.reason, self.flag, self.image, self.digest, self.agent_version, self.prefix, self.cohort)
         return any(value is not None for value in asked)
 
     def matches(self, device_id: str, profile: Profile) -> bool:
-        """Whether a device is asked for. Of one with more images than its profile says, these are not looked at."""
+        """Whether a device matches. If it has more images than its profile holds, they are not checked."""
         return (
             self.state in (None, profile.state)
             and (self.deployment is None or self.deployment in profile.deployments)
@@ -162,10 +164,10 @@ class Devices:
 
 
 def read_cohort(words: Mapping[str, str]) -> str | None:
-    """The word `cohort`: the name of a tag, and what it holds.
+    """Read the parameter `cohort`: a tag and its value.
 
     Raises:
-        FilterError: It is none.
+        FilterError: It is not a cohort.
     """
     cohort = words.get("cohort")
     if cohort is not None and not all(cohort.partition("=")):

@@ -1,6 +1,6 @@
-"""Where IoT Hub and the app disagree on a deployment: by which numbers, on which devices, and why.
+"""Where IoT Hub and the app disagree about a deployment: which numbers, which devices, and why.
 
-The hub gives numbers and no devices. What it counts of a device follows from the device's twin (`status_core.portal`).
+The hub gives numbers but no devices. How it counts a device follows from the device's twin (`status_core.portal`).
 """
 
 from collections import Counter
@@ -20,22 +20,22 @@ from status_core import Listing, Portal, Standing
 
 _AS_COUNTED: Final[Mapping[str, Portal]] = {
     Standing.SUCCESSFUL: Portal.SUCCESSFUL,
-    Standing.SETTLING: Portal.SUCCESSFUL,  # it looks so to both, and waits for a clock
+    Standing.SETTLING: Portal.SUCCESSFUL,  # it looks successful to both, and a clock still runs
     Standing.FAILING: Portal.FAILED,
     Standing.UNDERWAY: Portal.APPLIED,
     Standing.WAITING: Portal.APPLIED,
 }
-"""The hub's counter that means what the app says of a device."""
+"""The hub's counter that corresponds to the app's standing of a device."""
 _HUB: Final[Mapping[Portal, str]] = {
-    Portal.SUCCESSFUL: "IoT Hub counts the agent's answer 200, and looks at no module and no image.",
+    Portal.SUCCESSFUL: "IoT Hub counts the agent's answer 200, without looking at modules or images.",
     Portal.FAILED: "IoT Hub counts every answer of the agent but 200 as a failure.",
-    Portal.APPLIED: "IoT Hub counts neither success nor failure before the agent has answered to the version.",
+    Portal.APPLIED: "IoT Hub counts neither success nor failure before the agent has answered about the version.",
 }
 _HERE: Final[Mapping[Standing, str]] = {
-    Standing.SUCCESSFUL: "Here it was successful, and this report shows what ran before.",
-    Standing.SETTLING: "Here it looks successful, and waits until it has stayed so.",
+    Standing.SUCCESSFUL: "Here it was successful, and this report shows what ran before the plan.",
+    Standing.SETTLING: "Here it looks successful, but has not stayed so long enough yet.",
     Standing.FAILING: "Here its manifest is rejected, or something of the deployment is stuck and not as desired.",
-    Standing.UNDERWAY: "Here something is not as desired yet, and nothing counts as failed.",
+    Standing.UNDERWAY: "Here something is not as desired yet, but nothing counts as failed.",
     Standing.WAITING: "Here it still has what was desired before the deployment was created again.",
 }
 
@@ -48,22 +48,22 @@ async def disagreements(  # noqa: PLR0913, PLR0917 (what a list needs)
     after: Place | None,
     limit: int,
 ) -> Page | None:
-    """A page of the devices on which the two disagree, by their ids; None where there is no such deployment.
+    """Return a page of the devices that hub and app count differently, by id; None if no such deployment exists.
 
-    Requests as of a deployment; and where its counters say that there are such devices, for the rows of the index and
-    for each device that is in a state of theirs: at most `pages.LOOKS` for a page.
+    The requests are those of a deployment. If its counters show such devices, there are more for the rows of the index,
+    and one for each device in one of their states: at most `pages.MOST_READS` per page.
     """
     stored, kept = await rows.one(deployment_id)
     total = await counted_now(indexed, deployment_id, kept.listings, clock())
     if stored is None and not total.devices and deployment_id not in kept.listings:
         return None
     prefix = joined("deployment", key_part(deployment_id), "")
-    begins, beside = begin(after, prefix), _numbers(total, deployment_id, kept)
+    begins, extra = begin(after, prefix), _numbers(total, deployment_id, kept)
     states = sorted({group.state for group in total.groups if _disagree(group.portal, group.standing)})
     if not states:
-        return Page(beside=beside)
+        return Page(extra=extra)
 
-    async def look(candidate: Candidate) -> Items:
+    async def read(candidate: Candidate) -> Items:
         device = await indexed.reader.read(candidate.device_id)
         standings = standings_of(device, kept.listings, clock()) if device.is_whole else {}
         if deployment_id not in standings:
@@ -84,17 +84,17 @@ async def disagreements(  # noqa: PLR0913, PLR0917 (what a list needs)
         return [((candidate.place,), answer)]
 
     where = " or ".join(f"State eq '{state}'" for state in states)
-    page = await fill(Candidates(indexed, prefix, where=f"({where})"), look, begins, limit)
-    return Page(page.items, page.after, beside)
+    page = await fill(Candidates(indexed, prefix, where=f"({where})"), read, begins, limit)
+    return Page(page.items, page.after, extra)
 
 
 def _disagree(portal: str | None, standing: str) -> bool:
-    """Whether the hub counts a device as something else. Of one without a configuration it counts nothing."""
+    """Whether the hub counts a device differently. Without a configuration it does not count it."""
     return bool(portal) and portal != _AS_COUNTED.get(standing, portal)  # a later release has more standings
 
 
 def _numbers(total: DeviceCount, deployment_id: str, kept: KeptList) -> Answer:
-    """Each counter of the hub: as its list has it, by the twins that were read last, and what is counted here."""
+    """Return each counter of the hub: as listed, as the last twins imply it, and as counted here."""
     listing = Listing() if deployment_id in kept.missed else kept.listings.get(deployment_id, Listing())
     portal = Counter[str]()
     for group in total.groups:

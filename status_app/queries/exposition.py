@@ -1,6 +1,6 @@
-"""What a Prometheus asks for: the fleet and the app as numbers, in its text format.
+"""The fleet and the app as Prometheus metrics, in its text format.
 
-They come from counters, so what an answer costs does not follow the fleet. An answer is given again for `KEPT`.
+They come from counters, so the cost does not depend on the size of the fleet. A response is reused for `KEPT`.
 """
 
 import asyncio
@@ -26,9 +26,9 @@ from status_app.version import VERSION
 CONTENT_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 KEPT: Final = timedelta(seconds=30)
 TOP_CAUSES: Final = 20
-"""Of all deployments together, those with the most stuck devices."""
+"""Over all deployments, the causes with the most stuck devices."""
 MOST_DEPLOYMENTS: Final = 200
-"""Those with the most devices: a hub has a hundred."""
+"""The deployments with the most devices. A hub has a hundred."""
 _LONGEST: Final = 200
 """Characters of a label."""
 
@@ -46,17 +46,17 @@ class Family:
     samples: Samples
 
     def lines(self) -> Iterator[str]:
-        """It in the text format."""
+        """Yield the metric in the text format."""
         yield f"# HELP {self.name} {self.help}"
         yield f"# TYPE {self.name} {self.kind}"
         for labels, value in self.samples:
-            said = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
-            yield f"{self.name}{{{said}}} {value:.17g}" if said else f"{self.name} {value:.17g}"
+            text_of_labels = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels.items())
+            yield f"{self.name}{{{text_of_labels}}} {value:.17g}" if text_of_labels else f"{self.name} {value:.17g}"
 
 
 @dataclass(frozen=True, slots=True)
-class _Counted:
-    """What is shown of a deployment."""
+class _DeploymentMetrics:
+    """The metrics of a deployment."""
 
     deployment: str
     devices: int
@@ -71,19 +71,19 @@ class _Counted:
 
 
 class Exposition:
-    """Gives the metrics.
+    """Creates the metrics.
 
     Args:
         indexed: The devices.
-        deployments: The deployments, as they were counted last.
-        heartbeats: What the timers and the trigger last did.
+        deployments: The deployments, as last counted.
+        heartbeats: The last runs of the timers and the trigger.
         dead_letters: The table of events that were given up.
-        targets: How the targets of news are, by name.
-        names: The short name of the hub, and what people call the fleet.
-        clock: The time, in UTC.
+        targets: Returns the states of the targets of notices, by name.
+        names: The short name of the hub, and the fleet's name for people.
+        clock: Returns the time in UTC.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 (each is something that is counted)
+    def __init__(  # noqa: PLR0913, PLR0917 (each is a source of metrics)
         self,
         indexed: IndexedDevices,
         deployments: DeploymentRows,
@@ -103,7 +103,7 @@ class Exposition:
         self._kept: tuple[datetime, asyncio.Task[str]] | None = None
 
     async def text(self) -> str:
-        """All metrics.
+        """Return all metrics.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -113,22 +113,24 @@ class Exposition:
         failed = kept is not None and kept[1].done() and (kept[1].cancelled() or kept[1].exception() is not None)
         if kept is None or failed or not timedelta(0) <= now - kept[0] < KEPT:
             self._kept = kept = now, asyncio.create_task(self._asked())
-        return await asyncio.shield(kept[1])  # who asks and hangs up takes nothing from the others
+        return await asyncio.shield(kept[1])  # a client that hangs up must not cancel it for others
 
     async def _asked(self) -> str:
         families = [*await self._fleet(), *await self._app()]
         return "".join(f"{line}\n" for family in families for line in family.lines())
 
     async def _fleet(self) -> list[Family]:
-        """A request for the deployments, and one for each shard of the index."""
-        counted, stuck = dict[str, _Counted](), Counter[tuple[str, str]]()
+        """Read the metrics of the fleet: one request for the deployments, and one per shard of the index."""
+        counted, stuck = dict[str, _DeploymentMetrics](), Counter[tuple[str, str]]()
         with suppress(ResourceNotFoundError):  # nothing has run yet
             stored = await self._all_counted()
-            counted = {found.deployment: found for found in readable(stored, _Counted.read, lambda item: item.key)}
-            others = await self._indexed.beyond_counters()
+            counted = {
+                found.deployment: found for found in readable(stored, _DeploymentMetrics.read, lambda item: item.key)
+            }
+            others = await self._indexed.overflow_counters()
             for item in [*await self._indexed.index.counters(), *others]:
                 if item.is_stuck and item.cause and item.deployment and not item.cohort:
-                    stuck[item.deployment, item.cause[:_LONGEST]] += item.devices  # Prometheus takes no label set twice
+                    stuck[item.deployment, item.cause[:_LONGEST]] += item.devices  # a label set must be unique
         most = sorted(counted.values(), key=lambda found: (-found.devices, found.deployment))[:MOST_DEPLOYMENTS]
         return [
             Family(
@@ -197,25 +199,25 @@ class Exposition:
             Family(
                 "edge_deployment_lag_seconds",
                 "gauge",
-                "Age of the oldest event of the last batch as it was begun.",
+                "Age of the oldest event of the last batch when the batch began.",
                 [({}, trigger.lag)] if trigger is not None and trigger.lag is not None else [],
             ),
             Family(
                 "edge_deployment_dead_letters",
                 "gauge",
-                f"Events in the table DeadLetter; {PAGE} stands for as many, or more.",
+                f"Events in the table DeadLetter; {PAGE} means that many, or more.",
                 [({}, await self._count_dead_letters())],
             ),
             Family(
                 "edge_deployment_notices_unsent",
                 "gauge",
-                f"Messages that a target has not taken yet; {PAGE} stands for as many, or more.",
+                f"Messages that a target has not accepted yet; {PAGE} means that many, or more.",
                 [({"target": name}, state.unsent) for name, state in targets.items()],
             ),
             Family(
                 "edge_deployment_notices_given_up_total",
                 "counter",
-                "Messages that a target did not take for a day.",
+                "Messages that a target did not accept for a day.",
                 [({"target": name}, state.given_up) for name, state in targets.items()],
             ),
             Family(
@@ -227,7 +229,7 @@ class Exposition:
         ]
 
     async def _count_dead_letters(self) -> int:
-        """One request."""
+        """Count the dead letters, up to a page. One request."""
         found = 0
         with suppress(ResourceNotFoundError), table_errors():
             async for _ in self._dead_letters.list_entities(results_per_page=PAGE, select=["RowKey"]):

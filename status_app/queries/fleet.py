@@ -1,4 +1,4 @@
-"""What can be asked of the fleet, in one place."""
+"""All queries of the fleet in one place."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +14,7 @@ from status_app.fleet_index.rows import standings_of
 from status_app.queries.answers import Answer, device_answer, readable, transition_answer
 from status_app.queries.causes import cause_devices, causes
 from status_app.queries.deployment_queries import deployment, deployments
-from status_app.queries.device_filter import Devices, FilterError
+from status_app.queries.device_filter import DeviceFilter, FilterError
 from status_app.queries.devices import devices
 from status_app.queries.disagreements import disagreements
 from status_app.queries.inventory import agents, images
@@ -30,10 +30,10 @@ from status_app.storage.keys import transition_sequence
 
 
 class Fleet:
-    """Reads the tables. It creates none: where one is not there yet, there is no device.
+    """Reads the tables. It creates none: a missing table counts as empty.
 
-    Every method raises UnavailableError where the table service does not answer; those of lists raise PlaceError where
-    the place behind which they should begin is none of theirs.
+    Every method raises UnavailableError if the table service does not answer. Methods for lists raise PlaceError if
+    their list has no such place to start after.
     """
 
     def __init__(self, service: TableServiceClient, clock: Callable[[], datetime]) -> None:
@@ -45,14 +45,14 @@ class Fleet:
         self._cohorts = CohortValues(service.get_table_client(deployment_rows.TABLE))
         self._clock = clock
 
-    async def devices(self, asked: Devices, after: Place | None, limit: int) -> Page:
-        """A page of devices. A request for each, and some for the index; at most `pages.LOOKS` devices are read."""
+    async def devices(self, asked: DeviceFilter, after: Place | None, limit: int) -> Page:
+        """Return a page of devices. One request per device, at most `pages.MOST_READS`, and some for the index."""
         with suppress(ResourceNotFoundError):
             return await devices(self._indexed, asked, after, limit)
         return Page()
 
     async def device(self, device_id: str) -> Answer | None:
-        """A device with its modules and their evidence; None where it is not known. Two requests."""
+        """Return a device with its modules and their evidence; None if it is not known. Two requests."""
         with suppress(ResourceNotFoundError):
             stored, history = await self._reader.read_whole(device_id)
             if stored.is_whole:
@@ -62,9 +62,9 @@ class Fleet:
         return None
 
     async def transitions(self, device_id: str, after: Place | None, limit: int) -> Page | None:
-        """A page of a device's transitions, newest first; None where it is not known and never was.
+        """Return a page of a device's transitions, newest first; None if it is not known and never was.
 
-        Two requests, one more for a device that is deleted, and one for each page of rows of which one cannot be read.
+        Two requests, one more for a deleted device, and one for each page with an unreadable row.
         """
         if after is not None and not (len(after) == 1 and after[0].isascii() and after[0].isdecimal()):
             raise PlaceError
@@ -84,51 +84,51 @@ class Fleet:
         return None
 
     async def stuck_modules(self, after: Place | None, limit: int) -> Page:
-        """A page of modules that are stuck. Requests as of `devices`."""
+        """Return a page of stuck modules. The requests are those of `devices`."""
         with suppress(ResourceNotFoundError):
             return await stuck_modules(self._indexed, after, limit)
         return Page()
 
     async def modules_due(self, before: datetime, after: Place | None, limit: int) -> Page:
-        """A page of modules that get stuck before a time. Requests as of `devices`."""
+        """Return a page of modules that get stuck before a time. The requests are those of `devices`."""
         with suppress(ResourceNotFoundError):
             return await modules_due(self._indexed, before, after, limit)
         return Page()
 
     async def deployments(self, after: Place | None, limit: int) -> Page:
-        """A page of deployments as they were counted last. Two requests."""
+        """Return a page of deployments as last counted. Two requests."""
         with suppress(ResourceNotFoundError):
             return await deployments(self._rows, after, limit)
-        return Page(beside={"listedAt": None})
+        return Page(extra={"listedAt": None})
 
     async def deployment(self, deployment_id: str, cohort: str | None = None) -> Answer | None:
-        """A deployment, counted now, or its devices of one cohort; None where there is none and never was one."""
+        """Return a deployment or its devices of one cohort, counted now; None if it does not exist and never did."""
         with suppress(ResourceNotFoundError):
             await self._check_counters(cohort)
             return await deployment(self._indexed, self._rows, self._clock, deployment_id, cohort)
         return None
 
     async def progress(self, deployment_id: str) -> Answer | None:
-        """The progress of a deployment; None where there is none and never was one. One request."""
+        """Return the progress of a deployment; None if it does not exist and never did. One request."""
         with suppress(ResourceNotFoundError):
             return await progress(self._rows, self._clock, deployment_id)
         return None
 
     async def disagreements(self, deployment_id: str, after: Place | None, limit: int) -> Page | None:
-        """A page of the devices that the hub counts otherwise; None where there is no such deployment."""
+        """Return a page of the devices that the hub counts differently; None if there is no such deployment."""
         with suppress(ResourceNotFoundError):
             return await disagreements(self._indexed, self._rows, self._clock, deployment_id, after, limit)
         return None
 
     async def causes(self, deployment: str | None, cohort: str | None, after: Place | None, limit: int) -> Page:
-        """A page of causes, of a deployment and of a cohort where they are given, as they are counted now."""
+        """Return a page of causes, optionally of one deployment and of one cohort, counted now."""
         with suppress(ResourceNotFoundError):
             await self._check_counters(cohort)
             return await causes(self._indexed, self._peers, deployment, cohort, after, limit)
         return Page()
 
     async def _check_counters(self, cohort: str | None) -> None:
-        """Refuse a cohort that nobody counts: what is counted of it would be nothing, whatever is wrong there.
+        """Refuse a cohort without counters, whose counts would all be zero.
 
         Raises:
             FilterError: It has no counters.
@@ -138,24 +138,24 @@ class Fleet:
         tag, _, value = cohort.partition("=")
         if not await self._cohorts.counts(tag, value):
             raise FilterError(
-                f"this value of {tag} has no counters: ask for cohort={tag}={OTHER}, which counts it with others, "
-                "or for a list of devices"
+                f"this value of {tag} has no counters: use cohort={tag}={OTHER}, which counts it with others,  "
+                "or a list of devices"
             )
 
     async def cause_devices(self, cause: str, after: Place | None, limit: int) -> Page | None:
-        """A page of the devices under a cause; None where there is none. Requests as of `devices`."""
+        """Return a page of the devices under a cause; None if there are none. The requests are those of `devices`."""
         with suppress(ResourceNotFoundError):
             return await cause_devices(self._indexed, cause, after, limit)
         return None
 
     async def images(self, after: Place | None, limit: int) -> Page:
-        """A page of the images that modules report. A request for each thousand devices."""
+        """Return a page of the images that modules report. One request per thousand devices."""
         with suppress(ResourceNotFoundError):
             return await images(self._indexed, after, limit)
         return Page()
 
     async def agents(self, after: Place | None, limit: int) -> Page:
-        """A page of the versions of edgeAgent. A request for each thousand devices."""
+        """Return a page of the versions of edgeAgent. One request per thousand devices."""
         with suppress(ResourceNotFoundError):
             return await agents(self._indexed, after, limit)
         return Page()

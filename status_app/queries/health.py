@@ -1,4 +1,4 @@
-"""Whether the app does its work: by its tables, and by the heartbeats of its timers."""
+"""Checks whether the app works, from its tables and the heartbeats of its timers."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -14,15 +14,15 @@ from status_app.telemetry.logs import log
 from status_app.version import VERSION
 
 PATIENCE: Final = 5.0
-"""Seconds in which the tables answer, or are said not to."""
+"""Seconds that the tables may take to answer."""
 KEPT: Final = timedelta(seconds=15)
-"""How long an answer to strangers is given again: whoever asks more often costs nothing."""
+"""How long the public answer is reused, so that frequent requests cost nothing."""
 PERIODS: Final = 5
-"""Periods for which a timer may be silent, or fail."""
+"""How many periods a timer may be silent, or fail."""
 TARGET_PATIENCE: Final = timedelta(minutes=15)
-"""How long a target of news can fail."""
+"""How long a target of notices may fail."""
 GIVEN_UP_FOR: Final = timedelta(days=1)
-"""How long it is a problem that messages were given up."""
+"""How long given-up messages count as a problem."""
 TABLES_UNAVAILABLE: Final = "tables_unavailable"
 OK: Final = "ok"
 
@@ -30,46 +30,46 @@ _log = log(__name__)
 
 
 class TargetHealth(Protocol):
-    """How a target of news is."""
+    """The state of a target of notices."""
 
     @property
     def failures(self) -> int:
-        """Times in a row that it could not be asked."""
+        """Times in a row that it could not be reached."""
 
     @property
     def error(self) -> str:
-        """Why it could not be asked the last time; empty where it could."""
+        """Why it could not be reached last time; empty if it could."""
 
     @property
     def failing_since(self) -> datetime | None:
-        """When the first of these times was."""
+        """When the first of these failures was."""
 
     @property
     def unsent(self) -> int:
-        """Messages that wait for it."""
+        """How many messages wait for it."""
 
     @property
     def given_up(self) -> int:
-        """Messages that were given up, ever."""
+        """How many messages were ever given up."""
 
     @property
     def given_up_at(self) -> datetime | None:
-        """When the last of them was."""
+        """When the last one was."""
 
 
 class Health:
-    """Says what is wrong with the app, if anything is.
+    """Reports what is wrong with the app.
 
     Args:
-        heartbeats: Where they are read.
+        heartbeats: Reads the heartbeats.
         schedules: The schedule of each timer.
-        clock: The time, in UTC.
-        targets: How the targets of news are, by name.
+        clock: Returns the time in UTC.
+        targets: Returns the states of the targets of notices, by name.
         hub: The short name of the IoT hub.
-        fleet: What people call the fleet.
+        fleet: The fleet's name for people.
     """
 
-    def __init__(  # noqa: PLR0913 (the names keyword-only)
+    def __init__(  # noqa: PLR0913 (two of them keyword-only)
         self,
         heartbeats: Heartbeats,
         schedules: Mapping[str, str],
@@ -88,15 +88,15 @@ class Health:
         self._kept: tuple[datetime, asyncio.Task[Answer]] | None = None
 
     async def word(self) -> str:
-        """`ok`, or the first of what is wrong. Asked once in 15 seconds, however many ask."""
+        """Return `ok` or the first problem. It is checked once in 15 seconds, however many clients ask."""
         now = self._clock()
         if self._kept is None or not timedelta(0) <= now - self._kept[0] < KEPT:
             self._kept = now, asyncio.create_task(self.details())
-        answer = await asyncio.shield(self._kept[1])  # who asks and hangs up takes nothing from the others
+        answer = await asyncio.shield(self._kept[1])  # a client that hangs up must not cancel it for others
         return str(answer["status"])
 
     async def details(self) -> Answer:
-        """What is wrong, and what the timers and the trigger last did. One request, and one for each target of news."""
+        """Return the problems, and the last runs of timers and trigger. One request, and one per target of notices."""
         beats: dict[Source, Heartbeat] = {}
         targets: Mapping[str, TargetHealth] = {}
         now = self._clock()
@@ -124,14 +124,15 @@ class Health:
 
 
 def timer_problems(beats: Mapping[Source, Heartbeat], schedules: Mapping[str, str], now: datetime) -> list[str]:
-    """What is wrong with the timers: `<timer>_never_ran`, `<timer>_silent` or `<timer>_failing`.
+    """List the problems of the timers: `<timer>_never_ran`, `<timer>_silent` or `<timer>_failing`.
 
-    A timer is silent that did not run at the last five times of its schedule, and fails that ran and did not succeed.
+    A timer is silent if it missed the last five times of its schedule, and failing if it ran without success since
+    then.
 
     Args:
         beats: Their heartbeats.
         schedules: Their schedules.
-        now: The time, in UTC.
+        now: The time in UTC.
     """
     found = []
     for timer in TIMERS:
@@ -146,11 +147,11 @@ def timer_problems(beats: Mapping[Source, Heartbeat], schedules: Mapping[str, st
 
 
 def target_problems(targets: Iterable[TargetHealth], now: datetime) -> list[str]:
-    """What is wrong with the targets of news: `notify_failing`, `notify_gave_up`.
+    """List the problems of the targets of notices: `notify_failing`, `notify_gave_up`.
 
     Args:
-        targets: How they are.
-        now: The time, in UTC.
+        targets: Their states.
+        now: The time in UTC.
     """
     states, found = list(targets), []
     if any(_has_failed(state, now) for state in states):
@@ -166,7 +167,7 @@ def _has_failed(state: TargetHealth, now: datetime) -> bool:
 
 
 def is_overdue(schedule: str, last: datetime, now: datetime) -> bool:
-    """Whether a schedule had five times since a run, the fifth of them over."""
+    """Whether a timer has missed five times of its schedule since a run."""
     times, due = parse_schedule(schedule), last
     for _ in range(PERIODS):
         due = times.next(due)

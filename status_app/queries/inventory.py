@@ -10,15 +10,15 @@ from status_app.queries.answers import Answer, readable
 from status_app.queries.pages import IndexedDevices, Page, Place, PlaceError
 
 type _Image = tuple[str, str, str]
-"""An image, its digest (empty where no agent says it) and a module."""
+"""An image, its digest (empty if no agent reports it) and a module."""
 _LONGEST: Final = 120
-"""Characters of a part of a place: three of them, whatever their letters, fit into a token."""
+"""Characters of a part of a place. Three parts fit into a token, whatever their letters."""
 
 
 async def images(indexed: IndexedDevices, after: Place | None, limit: int) -> Page:
-    """A page of images by name, digest and module, with the devices that report them.
+    """Return a page of images by name, digest and module, with the number of devices that report them.
 
-    A request for each thousand devices, and one for each device with more images than its summary has room for.
+    One request per thousand devices, and one for each device with more images than its summary holds.
     """
     begins = _place(after, 3)
     devices, deployments = Counter[_Image](), defaultdict[_Image, set[str]](set)
@@ -47,7 +47,7 @@ async def images(indexed: IndexedDevices, after: Place | None, limit: int) -> Pa
 
 
 async def agents(indexed: IndexedDevices, after: Place | None, limit: int) -> Page:
-    """A page of the versions of edgeAgent, with the devices that report them. A request for each thousand devices."""
+    """Return a page of edgeAgent versions, with the number of devices. One request per thousand devices."""
     begins = _place(after, 1)
     devices = Counter[str]()
     for profile in await _profiles(indexed):
@@ -60,7 +60,7 @@ async def agents(indexed: IndexedDevices, after: Place | None, limit: int) -> Pa
 
 
 async def _profiles(indexed: IndexedDevices) -> Sequence[Profile]:
-    """The profile of every device. One whose summary has no room for all of it is read."""
+    """Read the profile of every device. If a summary has no room for it, the device is read."""
     entries = [entry for entry in await indexed.index.all_profiles() if "State" in entry.columns]
     found: list[Profile] = []
     for entry in entries:
@@ -74,7 +74,7 @@ async def _profiles(indexed: IndexedDevices) -> Sequence[Profile]:
 
 
 def _brief(names: Iterable[str]) -> Place:
-    """The place of names. One that is long, as a device can report it, ends with its digest."""
+    """Return the place of names. A long name, which a device may report, is cut and ends with its digest."""
     return tuple(
         name
         if len(name) <= _LONGEST

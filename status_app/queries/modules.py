@@ -1,4 +1,4 @@
-"""Modules of the whole fleet: those that are stuck, and those that soon will be."""
+"""Modules of the whole fleet that are stuck, or soon will be."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -17,23 +17,23 @@ _DEADLINE: Final = re.compile(rf"{RECONCILE}\|[^|]+\|([^|]+)")
 
 
 async def stuck_modules(indexed: IndexedDevices, after: Place | None, limit: int) -> Page:
-    """A page of modules that are stuck, the longest first; a device that is stuck itself as its `$edgeAgent`."""
+    """Return a page of stuck modules, longest first. A device that is stuck itself appears as its `$edgeAgent`."""
 
-    async def look(candidate: Candidate) -> Items:
+    async def read(candidate: Candidate) -> Items:
         stored = await indexed.reader.read(candidate.device_id)
         key = str(candidate.columns["Row"])
         if not stored.is_whole or not stored.rows.get(key, {}).get("Stuck"):
             return []
         return [((candidate.place,), module_answer(stored.device_id, key, stored.rows[key]))]
 
-    return await fill(Candidates(indexed, "module|"), look, begin(after, "module|"), limit)
+    return await fill(Candidates(indexed, "module|"), read, begin(after, "module|"), limit)
 
 
 async def modules_due(indexed: IndexedDevices, before: datetime, after: Place | None, limit: int) -> Page:
-    """A page of modules that get stuck before a time unless they settle.
+    """Return a page of modules that get stuck before a time unless they settle.
 
-    The index has devices by their next deadline: pages go by that, and a page shows what is soonest first. A place in
-    the midst of a device's modules has three parts: its deadline, then the time and the name of the last module.
+    The index has devices by their next deadline, so pages follow that order, and each page is sorted. A place between
+    the modules of one device has three parts: the device's deadline, then the time and the name of the last module.
     """
     first = begin(after, f"{RECONCILE}|", parts=3)
     given = after[1:] if after is not None else ()
@@ -42,37 +42,37 @@ async def modules_due(indexed: IndexedDevices, before: datetime, after: Place | 
         deadline = _DEADLINE.fullmatch(first)
         if deadline is None:
             raise PlaceError
-        # The row of the device in the midst of which it goes on comes once more: it is behind its own beginning.
+        # Start just before the row of the interrupted device, so that it comes again.
         first, resumed = first[:-1], deadline[1]
     end = f"{RECONCILE}|{time_text(before)}"
 
-    async def look(candidate: Candidate) -> Items:
+    async def read(candidate: Candidate) -> Items:
         stored = await indexed.reader.read(candidate.device_id)
         if not stored.is_whole:
             return []
         part = key_part(candidate.device_id)
         items = sorted(_due(stored, before), key=lambda item: item[0])
-        ends = items[-1:]  # behind its last module a list goes on with the next device
+        ends = items[-1:]  # after its last module a list continues with the next device
         return [
             ((candidate.place,) if item in ends else (candidate.place, *item[0]), item[1])
             for item in items
             if part != resumed or item[0] > given
         ]
 
-    page = await fill(Candidates(indexed, f"{RECONCILE}|", end=end), look, first, limit)
+    page = await fill(Candidates(indexed, f"{RECONCILE}|", end=end), read, first, limit)
     return Page(sorted(page.items, key=lambda item: (item["stuckAt"], item["deviceId"], item["module"])), page.after)
 
 
-def _says_nothing(module: Mapping[str, Any], device: Mapping[str, Any]) -> bool:
+def _lacks_evidence(module: Mapping[str, Any], device: Mapping[str, Any]) -> bool:
     return module_input(module["State"], module["Reason"], device["State"]) is ClockInput.NO_EVIDENCE
 
 
 def _due(stored: StoredDevice, before: datetime) -> Iterator[tuple[Place, Answer]]:
     for key, row in stored.rows.items():
-        if key != DEVICE and _says_nothing(row, stored.rows[DEVICE]):
-            continue  # the device is flagged, and not its modules
+        if key != DEVICE and _lacks_evidence(row, stored.rows[DEVICE]):
+            continue  # the device is flagged instead of its modules
         if "SettledSince" in row:
-            continue  # it is as desired again, and stays so unless something happens
+            continue  # it is as desired again
         if "StuckAt" in row and not row["Stuck"] and read_time(row["StuckAt"]) < before:
             answer = module_answer(stored.device_id, key, row)
             yield (time_text(row["StuckAt"]), key_part(answer["module"])), answer

@@ -1,4 +1,4 @@
-"""The progress of a deployment: its points, its speed, and how long it may take."""
+"""The progress of a deployment: its points, its speed, and an estimate of the remaining time."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ _MINUTE: Final = timedelta(minutes=1)
 
 
 async def progress(rows: DeploymentRows, clock: Callable[[], datetime], deployment_id: str) -> Answer | None:
-    """The progress of a deployment as the timer counted it; None where there is none and never was one. One request."""
+    """Return a deployment's progress as counted by the timer; None if it does not exist and never did. One request."""
     stored, kept, with_points = await rows.with_progress(deployment_id)
     if stored is None and deployment_id not in kept.listings:
         return None
@@ -39,7 +39,7 @@ async def progress(rows: DeploymentRows, clock: Callable[[], datetime], deployme
 
 
 def _left(points: Sequence[ProgressPoint], targeted: int | None) -> int:
-    """How many devices are neither successful nor failing, by the newest point."""
+    """Count the devices that are neither successful nor failing, by the newest point."""
     if not points:
         return targeted or 0
     newest = points[-1]
@@ -59,11 +59,11 @@ def _point(point: ProgressPoint) -> Answer:
 
 def _sentence(moving: Speed | None, left: int) -> str:
     if not left:
-        return "No estimate: no device is left that is neither successful nor failing."
+        return "No estimate: every device is successful or failing."
     if moving is None:
         return f"No estimate: no device became successful in the last {LATELY // _MINUTE} minutes."
     minutes = max(round(moving.within / _MINUTE), 1)
     return (
         f"An estimate: in the last {minutes} min {moving.devices} became successful, and {left} are neither successful "
-        "nor failing yet. It holds if these take as long."
+        "nor failing yet. It assumes that these take as long."
     )

@@ -1,1 +1,1 @@
-"""Makes what is stored of each device equal to what its twin says."""
+"""Makes the stored state of each device equal to its twin."""

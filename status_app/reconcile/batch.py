@@ -1,4 +1,4 @@
-"""A batch on its way through the phases: what each device has come to, and a step that is taken with each of them."""
+"""A batch on its way through the phases: the state of each device, and a way to run a step for each."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,7 +16,7 @@ from status_app.telemetry.logs import about
 from status_core import DeploymentStatus
 
 AT_ONCE: Final = 100
-"""Devices of a batch that are asked for side by side."""
+"""How many devices of a batch are processed at once."""
 
 
 @dataclass(slots=True)
@@ -26,12 +26,12 @@ class Device:
     Attributes:
         published: The sequence up to which its transitions are published.
         pending: Announcements that end with its projection.
-        history: Rows of the transitions that were committed last.
-        status: What its twin says; None where the hub has none, or it was not read.
+        history: Rows of the transitions committed last.
+        status: What its twin says; None if the hub has no twin, or it was not read.
         is_silent: The hub did not answer.
-        holds_until: Until when that is known to hold; None where it was read just now.
-        cohorts: The cohorts that it is in; None: those in which it was.
-        is_moving: The index has something else to say of it, or has to be made sure of.
+        holds_until: Until when the status is known to hold; None if the twin was read just now.
+        cohorts: The cohorts that it is in; None to keep the stored ones.
+        is_moving: The index must be updated, or checked.
     """
 
     task: Task
@@ -52,12 +52,12 @@ class Device:
 
     @property
     def device_id(self) -> str:
-        """The device."""
+        """The id of the device."""
         return self.task.device_id
 
     @property
     def has_unpublished(self) -> bool:
-        """Whether it is for this batch to publish something of it."""
+        """Whether this batch has events of the device to publish."""
         is_writer = self.has_committed or isinstance(self.task, Announced)
         return is_writer and self.published < self.stored.last_sequence
 
@@ -70,14 +70,14 @@ async def each(
     service: str = "tables",
     at_once: int = AT_ONCE,
 ) -> None:
-    """Take a step with each device that has not failed, side by side; an error is the device's own.
+    """Run a step for each device that has not failed, several at once. An error is stored in the device.
 
     Args:
         devices: The devices.
-        step: What asks a service.
-        deadline: When no further step begins, and those under way are cut off.
-        service: That service.
-        at_once: Devices side by side.
+        step: The step, which calls a service.
+        deadline: After it no step begins, and running ones are cut off.
+        service: The service.
+        at_once: How many devices at once.
     """
     slots = asyncio.Semaphore(at_once)
 
@@ -89,7 +89,7 @@ async def each(
                 try:
                     async with deadline.limits(service):
                         await step(device)
-                except Exception as error:  # noqa: BLE001 (it is in the result of the device, and the others go on)
+                except Exception as error:  # noqa: BLE001 (it becomes the device's result, and the others go on)
                     device.error = error
 
     await asyncio.gather(*map(one, devices))

@@ -1,14 +1,13 @@
-"""Twins of many devices by one query, and which of them are as good as a read.
+"""Reads the twins of many devices by one query, and decides which are as good as a direct read.
 
-The hub answers a query from an index that lags, by minutes at times. A notification says which version its change made,
-and when: a queried twin that has this version, and was changed no earlier, is as new as the notification demands. It
-counts where nothing of its identity is in doubt too: an identity that is created again begins its versions at 1, so a
-version alone says little. Any other twin, and one that the answer lacks, is read by itself, so a query can cost time
-and nothing else.
+The hub answers a query from an index that lags, sometimes by minutes. A notification gives the version and the time of
+its change: a queried twin that has this version, and was not changed earlier, is as new as the notification requires.
+It counts only if its identity is certain too: a recreated identity starts its versions at 1, so a version alone proves
+little. Any other twin, and any missing one, is read directly, so a query can cost time but nothing else.
 
-A device whose deadline is over has changed nothing: of it the query has to give the twin that is stored, or a later one
-of the same identity. That holds up to ten minutes before the query was asked, so a deadline has to be over for so long:
-those that flag_stuck does not get round to reading.
+A device whose deadline is over has not changed: the query must return the stored twin, or a later one of the same
+identity. Such a twin holds until ten minutes before the query, so the deadline must be over for that long. These are
+the devices that flag_stuck has no time to read.
 """
 
 from collections import Counter
@@ -26,25 +25,25 @@ from status_app.telemetry.logs import log
 from status_core import EDGE_AGENT, timestamp
 
 ENOUGH: Final = 8
-"""Devices for which a query is made. Fewer are read as fast as that, READERS at once."""
+"""From this many devices on a query is worthwhile. Fewer are read as fast directly, READERS at once."""
 CLOCKS_OF_THE_HUB: Final = timedelta(seconds=2)
-"""A twin and its notification take the time of a change from two clocks, which differ by less: an assumption."""
+"""A twin and its notification take a change's time from two clocks. They are assumed to differ by less."""
 PAUSE: Final = timedelta(minutes=2)
-"""No query is made for so long after one that failed, or of which less than half was new enough: the index lags."""
+"""No query is made this long after one that failed, or returned less than half new enough: the index lags."""
 
 _log = log(__name__)
 
 
 class ManyTwins(Protocol):
-    """Where twins are queried."""
+    """The source of queried twins."""
 
     async def several(self, device_ids: Sequence[str]) -> Sequence[Mapping[str, Any]] | None:
-        """Twins of some devices by one query; None where it was not asked."""
+        """Read the twins of some devices by one query; None if no query was sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueriedTwin:
-    """A twin that a query gave, as good as a read at its last change.
+    """A queried twin that was as good as a direct read at its last change.
 
     Attributes:
         asked: When the query was sent.
@@ -55,10 +54,10 @@ class QueriedTwin:
 
 
 class BulkReads:
-    """Queries twins, and pauses where that is of no use.
+    """Queries twins, and pauses when that is of no use.
 
     Args:
-        clock: The time, in UTC.
+        clock: Returns the time in UTC.
     """
 
     def __init__(self, clock: Callable[[], datetime]) -> None:
@@ -66,10 +65,10 @@ class BulkReads:
         self._paused_until: datetime | None = None
 
     async def read(self, twins: ManyTwins, wanted: Iterable[tuple[Task, StoredDevice]]) -> Mapping[str, QueriedTwin]:
-        """Twins that count, by device id; whoever is missing has to be read.
+        """Return the twins that count, by device id. Missing devices must be read directly.
 
         Args:
-            twins: Where they are queried.
+            twins: The source.
             wanted: Devices that need a read, each once.
         """
         now = self._clock()
@@ -108,10 +107,10 @@ class BulkReads:
 
 
 def can_be_queried(task: Task, stored: StoredDevice, now: datetime) -> bool:
-    """Whether any queried twin could count: what is notified has a version and a time, and the identity is one.
+    """Whether a queried twin could count: the notification has a version and a time, and the identity is certain.
 
-    A creation is a new identity, whose first twin has no time of a change: a later twin of a device without a history
-    counts for it. Without a notification a deadline has to be over for as long as a query lags.
+    A creation is a new identity, whose first twin has no time of a change: for a device without history, a later twin
+    counts. Without a notification the deadline must be over for as long as a query may lag.
     """
     if isinstance(task, Due):
         look_at, is_whole = stored.look_at, stored.twin_version is not None
@@ -127,13 +126,13 @@ def can_be_queried(task: Task, stored: StoredDevice, now: datetime) -> bool:
 
 
 def is_as_good_as_a_read(twin: Mapping[str, Any], task: Task, stored: StoredDevice) -> bool:
-    """Whether a queried twin is as new as what was notified, and a later one of the identity that is stored.
+    """Whether a queried twin is as new as the notification, and a later one of the stored identity.
 
-    Where nothing was notified, the one that is stored will do.
+    Without a notification, the stored twin itself is new enough.
 
     Args:
-        twin: As the hub sent it.
-        task: Of a device that can be queried.
+        twin: The twin as the hub sent it.
+        task: The task of a device that can be queried.
         stored: The device.
     """
     version, changed = twin.get("version"), changed_at(twin)
@@ -150,9 +149,9 @@ def is_as_good_as_a_read(twin: Mapping[str, Any], task: Task, stored: StoredDevi
 
 
 def changed_at(twin: Mapping[str, Any]) -> datetime | None:
-    """The newest hub time of both sections; None where it is no whole twin: one lacks, or does not say when it changed.
+    """Return the newest hub time of both sections; None if the twin is incomplete.
 
-    A section that nobody has written says so of no time.
+    It is incomplete if a section is missing, or has content but no time of its last change.
     """
     properties, times = twin.get("properties"), list[datetime]()
     for name in ("desired", "reported"):
@@ -169,7 +168,7 @@ def changed_at(twin: Mapping[str, Any]) -> datetime | None:
 
 
 def by_device(answer: Iterable[Mapping[str, Any]], asked: Sequence[str]) -> Iterable[tuple[str, Mapping[str, Any]]]:
-    """The twins of those that were asked for. Of one that comes twice, neither is believed."""
+    """Return the twins of the requested devices. If one occurs twice, neither counts."""
     wanted = set(asked)
     named = [
         (device_id, twin)

@@ -1,4 +1,4 @@
-"""Reads the cohorts of all devices once a day, as a part of resync: a change of a tag is not notified."""
+"""Reads the cohorts of all devices once a day, as a part of resync: changes of tags send no notification."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -31,16 +31,16 @@ _log = log(__name__)
 
 
 class RefreshRows:
-    """One row says how far a refresh has come, others which devices wait for one: no query could be made of them.
+    """One row holds the progress of a refresh, others the devices that could not be queried and wait for one.
 
-    Every method raises UnavailableError where the table service does not answer.
+    Every method raises UnavailableError if the table service does not answer.
     """
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
 
     async def read(self) -> Mapping[str, Any]:
-        """The row of the refresh; nothing where there is none."""
+        """Read the row of the refresh; empty if there is none."""
         return await find_row(self._client, _KEY) or {}
 
     async def keep(self, columns: Mapping[str, Any]) -> None:
@@ -54,11 +54,11 @@ class RefreshRows:
             await self._client.delete_entity(_KEY["PartitionKey"], _KEY["RowKey"])
 
     async def leave(self, device_ids: Sequence[str]) -> None:
-        """Let devices wait for the next refresh."""
+        """Add devices that wait for the next refresh."""
         await self._submit(TransactionOperation.UPSERT, device_ids)
 
     async def left(self) -> list[str]:
-        """The devices that wait, a page of them."""
+        """Read a page of the devices that wait."""
         found: list[str] = []
         with table_errors():
             async for row in self._client.query_entities(
@@ -71,7 +71,7 @@ class RefreshRows:
         return found
 
     async def forget(self, device_ids: Sequence[str]) -> None:
-        """Let devices wait no longer."""
+        """Remove devices that no longer wait."""
         await self._submit(TransactionOperation.DELETE, device_ids)
 
     async def _submit(self, operation: TransactionOperation, device_ids: Sequence[str]) -> None:
@@ -89,7 +89,7 @@ class RefreshRows:
 
 
 class CohortRefresh:
-    """Goes through the tags of all devices. One row says how far, so that a run goes on with the last one."""
+    """Reads the tags of all devices. One row holds the progress, so that a run continues the last one."""
 
     def __init__(
         self,
@@ -107,10 +107,10 @@ class CohortRefresh:
         self._has_none = False
 
     async def run(self, report: RunReport, end: Deadline) -> None:
-        """Ask for devices that wait, and go on with the refresh that is under way, or begin one.
+        """Read the devices that wait, then continue the present refresh or begin one.
 
-        One begins where the last one is a day old, or of other tags. Without tags any more, every device leaves its
-        cohorts, and the hub is not asked. A hub that does not answer leaves the rest to the next run.
+        One begins if the last one is a day old, or was of other tags. If no tags are set any more, every device leaves
+        its cohorts, without the hub. If the hub does not answer, the next run does the rest.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -137,7 +137,7 @@ class CohortRefresh:
                 place, began = None, now
                 continue
             except UnavailableError as error:
-                _log.info("cohorts: the next run goes on: %s", error)
+                _log.info("cohorts: the next run continues: %s", error)
                 return
             changed = [Tagged(name, found) for name, found in page.items() if known.get(name, found) != found]
             report.add(await self._reconciler.run(changed, end))
@@ -148,12 +148,12 @@ class CohortRefresh:
                 return
 
     async def _known(self) -> dict[str, Cohorts]:
-        """The cohorts of each device, as the index has them."""
+        """Return the cohorts of each device in the index."""
         entries = await self._index.all_profiles()
         return {entry.device_id: tuple(json.loads(entry.columns.get("Cohorts", "[]"))) for entry in entries}
 
     async def _leave_all(self, report: RunReport, end: Deadline) -> bool:
-        """Take every device out of its cohorts; whether none was in any, and the tags are forgotten."""
+        """Take every device out of its cohorts. Returns whether none was left in any, so that the row was deleted."""
         left = [Tagged(name, ()) for name, cohorts in (await self._known()).items() if cohorts]
         for some in batched(left, PAGE_SIZE, strict=False):
             if end.is_over:
@@ -164,7 +164,7 @@ class CohortRefresh:
         return not left
 
     async def _take_left(self, cohorts: CohortReader, report: RunReport, end: Deadline) -> bool:
-        """Ask for devices that wait. One that the hub does not know by then is left to the refresh of a day.
+        """Read the devices that wait. If the hub does not know one yet, the daily refresh will read it.
 
         Returns:
             Whether the hub has answered.
@@ -175,7 +175,7 @@ class CohortRefresh:
                 async with end.limits("iothub"):
                     found = await cohorts.left(some)
             except UnavailableError as error:
-                _log.info("cohorts: the next run asks for %d new devices: %s", len(left), error)
+                _log.info("cohorts: the next run reads %d new devices: %s", len(left), error)
                 return False
             report.add(await self._reconciler.run([Tagged(name, now) for name, now in found.items()], end))
             await self._rows.forget(some)

@@ -1,9 +1,9 @@
-"""The daily comparison: what the hub says of configurations changes no time, and a deleted device is on no page.
+"""The daily comparison of the index with the hub, for changes that have no time: configurations, and deletions.
 
-It goes through the index, a thousand devices by one request, and asks the hub for the outlines of a hundred of their
-twins by one query. A device whose row says the same costs no more. Of any other the own row is read: a change that
-moves nothing of the index is said there alone, and from then on in the index too. Only where that differs the twin is
-read, and where the answer lacks a device, has it twice, or no query can name it.
+One request reads a thousand devices from the index, one query the outlines of a hundred twins. A device whose summary
+agrees costs no more. Otherwise its own row is read: a change that affects no row of the index is stored only there, and
+from then on in the index too. The twin is read only if the row differs too, or if the answer lacks the device or has it
+twice, or if no query can name it.
 """
 
 import json
@@ -29,14 +29,14 @@ from status_app.telemetry.logs import log
 from status_core import INDIVIDUAL, DeploymentStatus, evaluate
 
 PAGES: Final = 4
-"""Pages of one query that are asked for: a hub may give fewer than a hundred at once."""
+"""Pages of one query that are requested: a hub may return fewer than a hundred at once."""
 KEPT_EVERY: Final = 10_000
-"""After so many devices, and at the end of a run, it is kept where the comparison has come to."""
+"""The progress is stored after this many devices, and at the end of a run."""
 ENOUGH: Final = 8
-"""Devices with deployments: where most of so many seem to have none, the hub does not give configurations so."""
+"""If most of this many devices with deployments seem to have none, the hub does not return configurations."""
 
 AS_KNOWN: Final = "as known"
-"""In the line of a run: devices whose outline is what the index says."""
+"""In the line of a run: devices whose outline agrees with the index."""
 
 _NONE: Final = ("[]", json.dumps([INDIVIDUAL]))
 
@@ -44,10 +44,10 @@ _log = log(__name__)
 
 
 class Outlines(Protocol):
-    """Where the outlines of twins are queried."""
+    """The source of outlines."""
 
     async def outlines(self, device_ids: Sequence[str], continuation: str | None = None) -> TwinPage:
-        """A page of what tells whether the twins of some devices are as they were."""
+        """Read a page of outlines, which show whether the twins of some devices have changed."""
 
 
 class Comparison:
@@ -68,16 +68,16 @@ class Comparison:
         self._clock = clock
 
     async def run(self, times: ResyncTimes, report: RunReport, until: Deadline, end: Deadline) -> None:
-        """Go on with the comparison, or begin one.
+        """Continue the comparison, or begin one.
 
         Args:
-            times: How far resync is. They say how far this has come, and are kept every few pages.
-            report: Takes what became of devices.
-            until: When no further query is made.
-            end: When no further device is looked at.
+            times: The progress of resync, updated and stored every few pages.
+            report: Collects the results.
+            until: No query is sent after it.
+            end: No device is reconciled after it.
 
         Raises:
-            QueryRefusedError: The hub does not take the query, or does not answer it as it is meant.
+            QueryRefusedError: The hub refuses the query, or does not answer it as intended.
             UnavailableError: The table service does not answer.
         """
         if times.place is None:
@@ -94,7 +94,7 @@ class Comparison:
                 try:
                     is_done = await self._compare(some, report, until, end)
                 except UnavailableError as error:
-                    _log.info("resync: the next run goes on with the comparison: %s", error)
+                    _log.info("resync: the next run continues the comparison: %s", error)
                     report.errors += [] if compared or isinstance(error, OutOfTimeError) else [error]
                     return
                 if not is_done:
@@ -111,11 +111,11 @@ class Comparison:
         times.compared = times.comparison_began
 
     async def _compare(self, entries: Sequence[IndexEntry], report: RunReport, until: Deadline, end: Deadline) -> bool:
-        """Compare some devices. False where the time was over, and they have to come again.
+        """Compare some devices. Returns False if the time was over, so that they must come again.
 
         Raises:
             UnavailableError: The hub does not answer.
-            QueryRefusedError: As of `run`.
+            QueryRefusedError: See `run`.
         """
         queried = self._clock()
         async with until.limits("iothub"):
@@ -134,7 +134,7 @@ class Comparison:
         return not any(isinstance(result.error, OutOfTimeError) for result in results)
 
     async def _outlines(self, device_ids: Sequence[str]) -> Mapping[str, Mapping[str, Any]]:
-        """What the hub gives of some devices, of each at most one outline."""
+        """Read the outlines of some devices, at most one each."""
         found: list[Mapping[str, Any]] = []
         for portion in queries.portions(device_ids, queries.outlines_of):
             continuation, own = None, 0
@@ -151,10 +151,10 @@ class Comparison:
 
 
 def _check(entries: Sequence[IndexEntry], outlines: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse answers that name no configurations at all: each device would seem to differ.
+    """Refuse answers without any configurations: every device would seem to differ.
 
     Raises:
-        QueryRefusedError: The hub does not give them.
+        QueryRefusedError: The hub does not return configurations.
     """
     known = [(entry, outline) for entry in entries if (outline := outlines.get(entry.device_id)) is not None]
     applied = [outline for entry, outline in known if entry.columns.get("Deployments", "[]") not in _NONE]
@@ -164,7 +164,7 @@ def _check(entries: Sequence[IndexEntry], outlines: Mapping[str, Mapping[str, An
 
 
 def _is_as_known(entry: IndexEntry, outline: DeploymentStatus) -> bool:
-    """Whether the index says the same of a device. A row that cannot be read says nothing."""
+    """Whether a device's summary agrees with its outline. An unreadable row does not."""
     try:
         return is_as_known(entry.columns, outline)
     except UNREADABLE as error:  # its text may quote the row

@@ -1,4 +1,4 @@
-"""What is decided of a device once it and its twin are read: pure."""
+"""Decisions about a device from its stored rows and its twin. Pure."""
 
 import json
 from collections.abc import Mapping
@@ -28,20 +28,20 @@ from status_core import (
 )
 
 QUERIES_LAG: Final = timedelta(minutes=10)
-"""A query answers from an index that is behind what a read gives, by less than that: an assumption."""
+"""A query's index is assumed to lag by less than this."""
 CLOCKS_AGREE: Final = timedelta(seconds=5)
-"""Clocks of the services differ from each other, and from what the app makes of them, by less than that."""
+"""The clocks of the services, and the app's estimates of them, differ by less than this."""
 NOTIFIED_WITHIN: Final = timedelta(minutes=10)
-"""After that a notification is taken for lost: a route needs seconds, and a restart of the app a few minutes."""
+"""After this time a notification counts as lost: a route needs seconds, a restart of the app a few minutes."""
 
 
 def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime) -> Outcome | None:
-    """What a task comes to where the twin need not be read; None where it has to be, or was queried.
+    """Return the outcome of a task that needs no twin; None if the twin must be read, or was queried.
 
     Args:
         task: The task.
         stored: The device.
-        now: The time, in UTC.
+        now: The time in UTC.
     """
     match task:
         case Notified(notification) if covers(stored, notification):
@@ -58,7 +58,7 @@ def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime) -> O
 
 
 def needs_a_read(task: Task, stored: StoredDevice) -> bool:
-    """Whether only a read can say what the hub holds."""
+    """Whether only a direct read can show what the hub holds."""
     if not isinstance(task, Queried):
         return True
     is_later = stored.is_known and stored.observed >= task.queried
@@ -68,16 +68,16 @@ def needs_a_read(task: Task, stored: StoredDevice) -> bool:
 def advanced(
     stored: StoredDevice, status: DeploymentStatus, now: datetime, known_at: datetime, policy: GracePolicy
 ) -> tuple[DeviceRecord, tuple[Transition, ...]]:
-    """The next record of a device, with its transitions.
+    """Return the next record of a device, with its transitions.
 
     Args:
         stored: The device.
         status: What its twin says.
-        now: The time, in UTC.
-        known_at: Until when the twin is known to hold, where it is not only that of its last change.
+        now: The time in UTC.
+        known_at: Until when the twin is known to hold, if later than its last change.
         policy: Grace periods and windows.
     """
-    if status.changed is not None and now < status.changed < now + CLOCKS_AGREE:  # it is later than the clock says
+    if status.changed is not None and now < status.changed < now + CLOCKS_AGREE:  # our clock is a little behind
         now = status.changed
     holds = min(now, max(known_at, status.changed or known_at))
     previous = stored.record(tuple(status.modules))
@@ -86,21 +86,21 @@ def advanced(
 
 
 def unverified(stored: StoredDevice, published: int, now: datetime) -> Change | None:
-    """The change of a device that is due where the hub does not answer."""
+    """Return the change of a due device while the hub does not answer."""
     record = stored.record()
     return None if record is None else Change(stored, *flag_unverified(record, now), published)
 
 
 def removal(stored: StoredDevice, task: Task, published: int, now: datetime) -> Change | None:
-    """The change of a device that the hub does not hold; None where it was removed before.
+    """Return the change of a device that the hub no longer holds; None if it was removed before.
 
     Raises:
         BadEventError: The device is not in the hub and was never seen.
     """
-    record = read_record(stored.rows)  # of a part of a first state too
+    record = read_record(stored.rows)  # even if only part of a first state was stored
     if record is not None:
         return Change(stored, None, [deletion(record, now)], published)
-    # It was removed before, and this is a late notification of its last days; or it is no edge device.
+    # It was removed before, and this is a late notification; or it is not an edge device.
     is_lifecycle = isinstance(task, Notified) and task.notification.lifecycle
     if stored.last_sequence or is_lifecycle or not isinstance(task, Notified):
         return None
@@ -108,9 +108,9 @@ def removal(stored: StoredDevice, task: Task, published: int, now: datetime) -> 
 
 
 def covers(stored: StoredDevice, notification: Notification) -> bool:
-    """Whether the stored state was made of a twin that held the notified change already.
+    """Whether the stored state comes from a twin that already had the notified change.
 
-    By version; and by time, since the versions of an identity that is created again start at 1.
+    Versions alone do not show it, because a recreated identity starts them at 1. So times are compared too.
     """
     known = stored.twin_version
     if known is None or notification.lifecycle or notification.version is None:
@@ -121,14 +121,14 @@ def covers(stored: StoredDevice, notification: Notification) -> bool:
 
 
 def is_as_known(columns: Mapping[str, Any], outline: DeploymentStatus) -> bool:
-    """Whether a twin is the one that a row was made of, as far as its outline says.
+    """Whether a twin is the one behind a row, as far as its outline shows.
 
-    An identity that is created again has changed after that, whatever its version. What the hub says of configurations
-    changes neither version nor time.
+    A recreated identity has a later time, whatever its version. Configurations change neither version nor time, so they
+    are compared.
 
     Args:
-        columns: The row of a device in DeploymentStatus, or its summary.
-        outline: What its outline comes to.
+        columns: A device's row in DeploymentStatus, or its summary.
+        outline: The status of its outline.
     """
     version, at = read_number(columns.get("TwinVersion")), columns.get("At")
     if version is None or at is None or "State" not in columns or outline.twin_version != version:
@@ -144,7 +144,7 @@ def is_as_known(columns: Mapping[str, Any], outline: DeploymentStatus) -> bool:
 
 
 def is_missed(task: Task, stored: StoredDevice) -> bool:
-    """Whether a query brings a later twin than the stored one, of which the notification should have come long ago."""
+    """Whether a query returns a later twin than the stored one, whose notification is long overdue."""
     if not isinstance(task, Queried | Compared) or not stored.is_known:
         return False
     changed = task.status.changed
@@ -152,17 +152,17 @@ def is_missed(task: Task, stored: StoredDevice) -> bool:
 
 
 def _is_newer(stored: StoredDevice, status: DeploymentStatus) -> bool:
-    """Whether a query gives a later version than the stored one."""
+    """Whether a query returned a later version than the stored one."""
     version, known = status.twin_version, stored.twin_version
     return version is not None and (known is None or version > known)
 
 
 def _is_doubtful(stored: StoredDevice, status: DeploymentStatus) -> bool:
-    """Whether only a read can tell what the hub holds.
+    """Whether only a direct read can show what the hub holds.
 
-    So it is where the query gives an older version: it lags, or the identity was created again, which wins. So it is
-    where another one was changed before the stored one: it lags, and the identity was created again. And so it is of a
-    device that was removed, and of a twin without a version: it is not a whole one.
+    That is so if the query returns an older version: either it lags, or the identity was recreated. It is so if the
+    twin was changed before the stored one: it lags, and the identity was recreated. And it is so for a removed device,
+    and for an incomplete twin without a version.
     """
     version, known, changed = status.twin_version, stored.twin_version, status.changed
     if version is None:

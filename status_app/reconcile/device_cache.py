@@ -1,7 +1,7 @@
-"""Devices as this process has stored and projected them last: whoever begins with one reads no table.
+"""Devices as this process last stored and projected them, so that the next batch need not read the tables.
 
-They may be out of date, since other processes write too. Nothing is lost by that: a change holds only where the device
-is still stored as it was known, by its ETag, and a writer that loses begins again with a read.
+They may be out of date, because other processes write too. That loses nothing: a change is only stored if the device
+still has the known ETag, and a writer that loses the race reads again.
 """
 
 from collections import OrderedDict
@@ -11,24 +11,24 @@ from status_app.fleet_index.rows import Summary
 from status_app.status_table.stored_device import StoredDevice
 
 ROWS: Final = 20_000
-"""Rows that are kept, of 1 to 2 KB each."""
+"""Rows in the cache, of 1 to 2 KB each."""
 
 
 class DeviceCache:
-    """Keeps the devices that were reconciled last, each with what the index says of it, as far as that was read."""
+    """Caches the devices reconciled last, each with its summary if that was read."""
 
     def __init__(self) -> None:
         self._devices: OrderedDict[str, tuple[Summary | None, StoredDevice]] = OrderedDict()
         self._rows = 0
 
     def take(self, device_id: str) -> tuple[Summary | None, StoredDevice] | None:
-        """A device, if it is known, for one use: what comes of that is kept instead, or nothing where it fails."""
+        """Remove and return a device for one use. Its new state is stored afterwards, or nothing if that fails."""
         known = self._devices.pop(device_id, None)
         self._rows -= len(known[1].rows) if known else 0
         return known
 
     def keep(self, summary: Summary | None, stored: StoredDevice) -> None:
-        """Keep a device as it is stored now, and forget those that were used longest ago."""
+        """Add a device as it is stored now, and drop those used longest ago."""
         self.take(stored.device_id)
         if not stored.is_known:
             return

@@ -1,6 +1,6 @@
-"""The timer of each minute: looks at devices whose deadline is over, and finishes what writers have left.
+"""The timer of each minute: reconciles devices whose deadline is over, and finishes interrupted writes.
 
-Its cost follows what is to be done, not the size of the fleet.
+The cost depends on the work to do, not on the size of the fleet.
 """
 
 import random
@@ -27,16 +27,16 @@ from status_app.rollouts.deployments import Deployments
 from status_app.telemetry import meters
 
 WRITERS_END_AFTER: Final = timedelta(minutes=15)
-"""A function runs for ten minutes at most (host.json): no writer is longer between an announcement and its change,
-unless its machine stood still."""
+"""A function runs for at most ten minutes (host.json). So no writer takes longer between an announcement and its
+change, unless its machine was suspended."""
 FORGOTTEN_AFTER: Final = timedelta(days=1)
-"""By then no machine goes on where it stood still: what was announced of a device without a row ends."""
-LOOK_FOR: Final = 300.0
-"""Seconds of a run in which due devices are looked at, those with the oldest deadline first."""
+"""By then no suspended machine resumes, so announcements of devices without a row end."""
+RECONCILE_FOR: Final = 300.0
+"""Seconds of a run for due devices, oldest deadline first."""
 RUN_FOR: Final = 420.0
 """Seconds of a run."""
 STILL_UNVERIFIED: Final = "still unverified"
-"""In the line of a run: devices that were flagged without a read, for which the hub is not asked again yet."""
+"""In the line of a run: devices flagged without a read, for which the hub is not asked again yet."""
 
 
 class Hub(Protocol):
@@ -44,13 +44,13 @@ class Hub(Protocol):
 
     @property
     def is_open(self) -> bool:
-        """Whether the hub did not answer, and is not asked now."""
+        """Whether the hub did not answer, and is left alone now."""
 
 
 class FlagStuck:
     """Flags what is stuck, clears what has recovered, and finishes what was announced."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 (each is a part that it needs)
+    def __init__(  # noqa: PLR0913, PLR0917 (each is a collaborator)
         self,
         index: FleetIndex,
         build: IndexBuild,
@@ -74,20 +74,22 @@ class FlagStuck:
         self._unverified = set[str]()
 
     async def run(self) -> None:
-        """Look at each device that is due, the oldest deadline first; finish what is left; count deployments.
+        """Reconcile each due device, oldest deadline first; finish interrupted work; count deployments.
 
         Raises:
             UnavailableError: The table service does not answer.
-            ExceptionGroup: Some devices could not be looked at, or events not be sent; both stay for the next run.
+            ExceptionGroup: Some devices or events failed; they stay for the next run.
         """
-        report, looks, end = RunReport(), Deadline(LOOK_FOR, self._ticks), Deadline(RUN_FOR, self._ticks)
+        report, due_time, end = RunReport(), Deadline(RECONCILE_FOR, self._ticks), Deadline(RUN_FOR, self._ticks)
         if self._outbox is not None:
             self._outbox.try_again()
         async with end.limits("tables"):
             await self._build.go_on(report)
             work = await self._index.work(self._clock())
             former = await self._build.due()
-        await self._look([*dict.fromkeys((*(entry.device_id for entry in work.due), *former))], looks, report)
+        await self._reconcile_due(
+            [*dict.fromkeys((*(entry.device_id for entry in work.due), *former))], due_time, report
+        )
         announced = self._announced(work.announced)
         for number, some in enumerate(batched(announced, AT_ONCE, strict=False)):
             if end.is_over:
@@ -96,24 +98,25 @@ class FlagStuck:
             report.add(await self._reconciler.run(some, end))
         if self._outbox is not None and self._outbox.is_refused:
             report.errors.append(UnavailableError("transitions", "events wait for the next run"))
-        if self._build.is_done:  # by half an index, a deployment would be completed that is not
+        if self._build.is_done:  # with half an index, a deployment would seem complete
             counts = (
                 partial(self._count_deployments, work, report),
                 self._count_stuck,
-                partial(self._peers.run, work.moved),
+                partial(self._peers.run, work.counter_etags),
             )
             for count in counts:
                 try:
                     async with end.limits("tables"):
                         await count()
-                except Exception as error:  # noqa: BLE001 (the other work goes on, and it is raised at the end)
+                except Exception as error:  # noqa: BLE001 (raised at the end, after the other work)
                     report.errors.append(error)
         report.finish("flag_stuck")
 
-    async def _look(self, due: list[str], deadline: Deadline, report: RunReport) -> None:
-        """Look at due devices. While the hub does not answer, those flagged before are left as they are.
+    async def _reconcile_due(self, due: list[str], deadline: Deadline, report: RunReport) -> None:
+        """Reconcile due devices. While the hub does not answer, those flagged before are left as they are.
 
-        A few go first, so that the others know whether it answers: any few, since of some it may never have a word.
+        A random few go first to find out whether it answers. They are random because for some devices it may never
+        answer.
         """
         first = set(random.sample(due, min(PROBES, len(due))))
         others = [device_id for device_id in due if device_id not in first]
@@ -135,7 +138,7 @@ class FlagStuck:
                     self._unverified.discard(result.task.device_id)
 
     def _announced(self, entries: Iterable[IndexEntry]) -> list[Announced]:
-        """A task for each device of which something is left; announcements of dead writers end with it."""
+        """Create a task for each device with unfinished work. Announcements of dead writers end with it."""
         now = self._clock()
         pending, forgotten = defaultdict[str, set[str]](set), defaultdict[str, set[str]](set)
         for entry in entries:
@@ -147,7 +150,7 @@ class FlagStuck:
         return [Announced(name, frozenset(keys), frozenset(forgotten[name])) for name, keys in pending.items()]
 
     async def _count_deployments(self, work: Work, report: RunReport) -> None:
-        if report.outcomes.keys() - {Outcome.STALE}:  # this run has moved counters
+        if report.outcomes.keys() - {Outcome.STALE}:  # this run has changed counters
             work = await self._index.work(self._clock())
 
         async def project(device_ids: Sequence[str]) -> bool:
@@ -158,7 +161,7 @@ class FlagStuck:
                     return False
             return True
 
-        await self._deployments.watch(work.moved, work.more, project)
+        await self._deployments.watch(work.counter_etags, work.overflowing, project)
 
     async def _count_stuck(self) -> None:
         if meters.is_heard():

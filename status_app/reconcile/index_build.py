@@ -1,11 +1,11 @@
-"""Builds DeploymentIndex from DeploymentStatus where it is not there: at the first start, and after it was dropped.
+"""Builds DeploymentIndex from DeploymentStatus if it does not exist: at the first start, or after it was dropped.
 
-A new format of its rows is built in the same way over the old ones: the summary of a device says which rows and
-counters go. No twin is read. One row says how far it has come, so that a run goes on where the last one stopped. Until
-it is done a device that changes is projected as ever: its summary is there, and the build finds nothing to do.
+A new format of its rows is built the same way over the old ones: a device's summary lists the rows and counters to
+delete. No twin is read. One row holds the progress, so that a run continues the last one. Meanwhile a device that
+changes is projected as usual, and the build finds nothing to do for it.
 
-Once it is done, each resync checks some more devices in the same way, so that a week goes by between two looks at a
-device. What no protocol excludes (a row that somebody has deleted, a writer that stood still for a day) is mended then.
+Afterwards each resync checks some devices the same way, all of them within a week. That repairs what no protocol
+excludes: a row that someone deleted, a writer that was suspended for a day.
 """
 
 import json
@@ -30,9 +30,9 @@ from status_app.status_table.reader import DeviceReader
 from status_app.storage.client import PAGE, find_row, table_errors
 
 CHECKS: Final = 168
-"""Checks of a part in which all devices are checked: a week of hours."""
+"""How many checks cover all devices: a week of hours."""
 RUN_FOR: Final = timedelta(minutes=4)
-"""A run of the timer that builds goes on for so long, and the next one after it."""
+"""How long one run of the timer builds. The next run continues."""
 _PARTITION: Final = "build"
 _BUILD: Final = f"format:{FORMAT}"
 _CHECK: Final = "check"
@@ -45,7 +45,7 @@ class IndexBuild:
         is_done: Whether every device is in the index, as far as this process knows.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 (each is a part that it needs)
+    def __init__(  # noqa: PLR0913, PLR0917 (each is a collaborator)
         self,
         client: TableClient,
         projection: FleetProjection,
@@ -65,11 +65,11 @@ class IndexBuild:
         self.is_done = False
 
     async def due(self) -> list[str]:
-        """What is due by the index of the release before; nothing once a build is done, of this format or another."""
+        """Return what is due by the previous release's index; empty once a build of any format is done."""
         return await self._former.due(self._clock()) if self._has_former else []
 
     async def go_on(self, report: RunReport) -> None:
-        """Go on with the build until it is done, or for `RUN_FOR`. One request where it is done, then none.
+        """Continue the build until it is done, or for `RUN_FOR`. Once it is done: one request, then none.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -80,9 +80,9 @@ class IndexBuild:
         row = builds.get(_BUILD, {})
         self.is_done = bool(row.get("Done"))
         self._has_former = not any(build.get("Done") for build in builds.values())
-        if not builds:  # a build of another format has taken over what there was
+        if not builds:  # otherwise a build of another format has adopted it
             await self._deployments.adopt(self._client)
-            if not await self._build(await self._former.unsent(), report):  # devices that were removed among them
+            if not await self._build(await self._former.unsent(), report):  # including removed devices
                 return
         if not row:
             await self._keep_place(None, is_done=False)
@@ -94,7 +94,7 @@ class IndexBuild:
             await self._keep_place(place, is_done=place is None)
 
     async def check(self, report: RunReport) -> None:
-        """Project some devices as they are stored, and after them the next ones: all of them in `CHECKS` runs.
+        """Project some devices as they are stored, the next ones in the next run: all of them in `CHECKS` runs.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -103,12 +103,12 @@ class IndexBuild:
         place, fleet, passed = json.loads(row.get("Place", "null")), row.get("Fleet", 0), row.get("Passed", 0)
         some = min(PAGE, math.ceil(max(fleet, passed, 1) / CHECKS))
         devices, place = await self._reader.devices(place, some)
-        if any(map(_is_out, await self._project(devices, report))):
+        if any(map(_is_unavailable, await self._project(devices, report))):
             return  # this page again
         passed += len(devices)
-        counted = {"Fleet": passed, "Passed": 0} if place is None else {"Fleet": fleet, "Passed": passed}
+        progress = {"Fleet": passed, "Passed": 0} if place is None else {"Fleet": fleet, "Passed": passed}
         with table_errors():
-            await self._client.upsert_entity({**_key(_CHECK), "Place": json.dumps(place), **counted})
+            await self._client.upsert_entity({**_key(_CHECK), "Place": json.dumps(place), **progress})
 
     async def _keep_place(self, place: dict[str, str] | None, *, is_done: bool) -> None:
         with table_errors():
@@ -117,15 +117,15 @@ class IndexBuild:
         self._has_former = self._has_former and not is_done
 
     async def _build(self, devices: Iterable[str], report: RunReport) -> bool:
-        """Project devices. One that cannot be read costs itself: it is announced, so that the timer comes back to it.
+        """Project devices. An unreadable one is announced, so that the timer comes back to it.
 
         Returns:
-            False where a service did not answer, and it has to be done again.
+            False if a service did not answer, and the devices must be projected again.
         """
         results = await self._project(devices, report)
-        bad = [result.task.device_id for result in results if result.error is not None and not _is_out(result)]
+        bad = [result.task.device_id for result in results if result.error is not None and not _is_unavailable(result)]
         announced = await self._projection.announce(bad)
-        return not any(map(_is_out, results)) and all(isinstance(key, str) for key in announced.values())
+        return not any(map(_is_unavailable, results)) and all(isinstance(key, str) for key in announced.values())
 
     async def _project(self, devices: Iterable[str], report: RunReport) -> list[Result]:
         results: list[Result] = []
@@ -135,13 +135,13 @@ class IndexBuild:
         return results
 
     async def _builds(self) -> dict[str, Mapping[str, Any]]:
-        """How far the build of each format has come."""
+        """Read the progress of each format's build."""
         query = f"PartitionKey eq '{_PARTITION}' and RowKey ge 'format:' and RowKey lt 'format;'"
         with table_errors():
             return {row["RowKey"]: row async for row in self._client.query_entities(query)}
 
 
-def _is_out(result: Result) -> bool:
+def _is_unavailable(result: Result) -> bool:
     """Whether a service did not answer."""
     return isinstance(result.error, UnavailableError)
 

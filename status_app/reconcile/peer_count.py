@@ -1,4 +1,4 @@
-"""The part of the minute's timer that counts which devices run the images of open causes."""
+"""The part of the minute's timer that counts the devices that run the images of current causes."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -15,14 +15,14 @@ from status_core import Cause
 EVERY: Final = timedelta(minutes=10)
 """The shortest time between two passes over the fleet."""
 AT_LEAST_EVERY: Final = timedelta(hours=1)
-"""The longest time between two passes while counters move and a cause names an image: a device that got the image, or
-left the cause, makes no cause new."""
+"""The longest time between two passes while counters change and a cause names an image: a device that gets the
+image, or leaves the cause, does not make the cause new."""
 MOST: Final = 1_000
-"""Causes of which peers are counted, those of the most devices first."""
+"""For how many causes peers are counted, most devices first."""
 
 
 class PeerCount:
-    """Counts peers where a cause is new, or has doubled, or was counted an hour ago; nothing where no counter moved."""
+    """Counts peers if a cause is new, has doubled, or was counted an hour ago, and if counters changed."""
 
     def __init__(self, rows: PeerRows, index: FleetIndex, clock: Callable[[], datetime]) -> None:
         self._rows = rows
@@ -31,25 +31,25 @@ class PeerCount:
         self._seen: Mapping[str, str] | None = None
         self._asked: datetime | None = None
 
-    async def run(self, moved: Mapping[str, str]) -> None:
-        """Count, if it is time and there is something new.
+    async def run(self, counter_etags: Mapping[str, str]) -> None:
+        """Count, if it is time and something has changed.
 
         Args:
-            moved: Of each shard, what changes whenever its counters move.
+            counter_etags: For each shard, an ETag that changes with its counters.
 
         Raises:
             UnavailableError: The table service does not answer.
         """
         now = self._clock()
-        if moved == self._seen or (self._asked is not None and timedelta(0) <= now - self._asked < EVERY):
+        if counter_etags == self._seen or (self._asked is not None and timedelta(0) <= now - self._asked < EVERY):
             return
         self._asked = now
         devices, causes = Counter[str](), dict[str, Cause]()
-        for counted in await self._index.counters(""):
-            cause = Cause.parse(counted.cause)
+        for group in await self._index.counters(""):
+            cause = Cause.parse(group.cause)
             if cause is not None and cause.image:
-                causes[cause_id(counted.cause)] = cause
-                devices[cause_id(counted.cause)] += counted.devices
+                causes[cause_id(group.cause)] = cause
+                devices[cause_id(group.cause)] += group.devices
         causes = {cause: causes[cause] for cause, _ in devices.most_common(MOST)}
         known = await self._rows.read()
         is_new = any(cause not in known or devices[cause] >= 2 * max(known[cause].devices, 1) for cause in causes)
@@ -60,8 +60,8 @@ class PeerCount:
             entries = [entry for entry in await self._index.all_profiles() if "State" in entry.columns]
             profiles = readable(entries, lambda entry: Profile.read(entry.columns), lambda entry: entry.key)
             await self._rows.replace(known, count_peers(causes, profiles, now))
-            self._seen = dict(moved)
+            self._seen = dict(counter_etags)
         elif known.keys() - causes.keys():
             await self._rows.replace(known, {cause: peers for cause, peers in known.items() if cause in causes})
         if not causes:
-            self._seen = dict(moved)
+            self._seen = dict(counter_etags)

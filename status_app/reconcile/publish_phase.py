@@ -1,4 +1,4 @@
-"""The phase in which events are published that are not published yet, those of a device in their order."""
+"""The phase that publishes pending events, in order per device."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,11 +14,11 @@ _log = log(__name__)
 
 
 class PublishPhase:
-    """Publishes what was committed, and what others have left. What fails is left to the timer.
+    """Publishes committed transitions, and those left by others. What fails is left to the timer.
 
     Args:
-        reader: Where the history of a device is read.
-        outbox: Sends events; None where none are published.
+        reader: Reads the history of a device.
+        outbox: Sends events; None if events are not published.
     """
 
     def __init__(self, reader: DeviceReader, outbox: Outbox | LeftForTheApp | None) -> None:
@@ -26,25 +26,25 @@ class PublishPhase:
         self._outbox = outbox
 
     async def run(self, devices: Sequence[Device], deadline: Deadline) -> None:
-        """Publish what is unpublished of each device."""
+        """Publish the pending events of each device."""
 
         async def publish(device: Device) -> None:
             try:
                 async with deadline.limits("transitions"):
                     await self.publish(device)
-            except OutOfTimeError as error:  # it is committed
+            except OutOfTimeError as error:  # its state is committed
                 _log.info("device %r: its events are left for the timer: %s", device.device_id, error)
 
         await each(devices, publish, NEVER)
 
     async def publish(self, device: Device) -> None:
-        """Publish what is unpublished of a device, in its order; what fails is left to the timer."""
+        """Publish the pending events of a device in order. What fails is left to the timer."""
         last = device.stored.last_sequence
         try:
             is_sent = self._outbox is None or await self._send(device, self._outbox, last)
         except UnavailableError as error:
             _log.info("device %r: its events are left for the timer: %s", device.device_id, error)
-        except Exception:  # noqa: BLE001 (a bug, or a row that was edited: what was committed is projected all the same)
+        except Exception:  # noqa: BLE001 (a bug or an edited row; the committed state is still projected)
             _log.exception("device %r: its events cannot be sent", device.device_id)
         else:
             device.published = last if is_sent else device.published

@@ -1,18 +1,18 @@
-"""Makes what is stored of devices equal to what their twins say: a batch at a time, in phases.
+"""Makes the stored state of devices equal to their twins: one batch at a time, in phases.
 
-    read       the rows of each device, then its twin where that is needed
+    read       the rows of each device, then its twin if that is needed
     decide     the next record and its transitions: pure
-    consult    what the index says of each device of which it has to say something else then
-    announce   that the device may change: a crash from here on leaves an announcement that the timer finishes
+    consult    the index, for each device whose rows there will change
+    announce   that the device may change: after a crash from here on, the timer finishes the announcement
     commit     state and history of the device, guarded by its ETag
-    publish    the events that are not published yet, in their order
+    publish    the pending events, in order
     project    the rows of the index, guarded by the summary of the device
 
-A change that moves nothing of the index is committed, and no more. What is read later is never older: where nothing is
-committed the index is read before the device, and where something is, the guard of the commit proves that.
+A change that affects no row of the index is committed, and that is all. What is read later is never older: if nothing
+is committed, the index is read before the device; otherwise the guard of the commit proves it.
 
-Each phase is over all devices of the batch. A device that fails in one goes no further and costs no other its turn; one
-that lost a race goes into the next round.
+Each phase runs over all devices of the batch. A device that fails in a phase stops there, at no cost to the others. A
+device that lost a race goes into the next round.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -61,7 +61,7 @@ from status_app.telemetry.transitions import tell_transition
 from status_core import NO_LIST, GracePolicy
 
 ROUNDS: Final = 5
-"""Rounds before a writer that always comes second gives up until the next event."""
+"""Rounds before a writer that always loses the race gives up until the next event."""
 
 _log = log(__name__)
 
@@ -69,7 +69,7 @@ _log = log(__name__)
 class Reconciler:
     """Reconciles devices."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 (each is a part that it needs)
+    def __init__(  # noqa: PLR0913, PLR0917 (each is a collaborator)
         self,
         reader: DeviceReader,
         commit: DeviceCommit,
@@ -95,7 +95,7 @@ class Reconciler:
         self._cache = DeviceCache()
 
     def reading(self, twins: Twins) -> "Reconciler":
-        """The same reconciler, which reads these twins: what it keeps of devices is shared."""
+        """Return a reconciler that reads from other twins and shares this one's cache."""
         other = copy(self)
         other._twins = self._twins.reading(twins)  # noqa: SLF001 (its own)
         return other
@@ -105,12 +105,12 @@ class Reconciler:
 
         Args:
             tasks: One for each device.
-            deadline: When to leave what is left. Nothing of it is lost, as where the app is killed.
+            deadline: When to leave the rest. Nothing is lost by that, just as when the app is killed.
 
         Returns:
-            A result for each task, in their order. Its error is BadEventError where the device is neither in the hub
-            nor in the table, UnavailableError where a service does not answer or other writers were always first, and
-            OutOfTimeError where it was left.
+            A result for each task, in order. Its error is BadEventError if neither the hub nor the table knows the
+            device, UnavailableError if a service does not answer or other writers were always first, and OutOfTimeError
+            if the device was left.
         """
         devices = [Device(task, StoredDevice(task.device_id)) for task in tasks]
         if devices:
@@ -143,7 +143,7 @@ class Reconciler:
         device.change, device.status, device.outcome, device.history = None, None, None, []
         device.holds_until = None
         device.is_moving = bool(device.pending) or isinstance(device.task, (Announced, Compared, Due, Unseen))
-        known = self._cache.take(device.device_id)  # whatever it comes to, it is another one then
+        known = self._cache.take(device.device_id)  # its state changes from here on
         if known is None or not isinstance(device.task, Notified) or device.task.notification.lifecycle:
             summary = await self._projection.read(device.device_id) if device.is_moving else None
             known = summary, await self._outrun(device.task, await self._reader.read(device.device_id))
@@ -151,7 +151,7 @@ class Reconciler:
         device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock())
 
     async def _outrun(self, task: Task, stored: StoredDevice) -> StoredDevice:
-        """Let late writers change nothing of a device once their announcements end. A row that is not there says no."""
+        """Make late writers fail before their announcements end. A device without rows has nothing to write to."""
         if not isinstance(task, Announced) or not task.pending or not stored.is_known:
             return stored
         try:
@@ -160,16 +160,16 @@ class Reconciler:
             raise UnavailableError("tables", "another writer was first") from error
 
     async def _take(self, device: Device, summary: Summary | None, stored: StoredDevice) -> None:
-        """Go on with a device as it was read. What this process has sent is not sent again."""
+        """Take over a device as it was read, without sending again what this process has sent."""
         device.summary, device.stored = summary, stored
         published = summary.published if summary is not None and summary.published is not None else stored.published
-        if published is None and summary is not None:  # no row of this release says so
+        if published is None and summary is not None:  # no row of this release has it
             unsent = await self._former.first_unsent(device.device_id) if stored.last_sequence else None
             published = stored.last_sequence if unsent is None else unsent - 1
         device.published = max(device.published, published or 0)
 
     async def _consult(self, device: Device) -> None:
-        """Read what the index says of a device that changes, if it is not known: it is new where it has no history."""
+        """Read the summary of a device that changes, unless it is known, or the device has no history and is new."""
         if device.summary is None and device.change is not None:
             is_new = device.stored.last_sequence == 0
             summary = Summary(device.device_id) if is_new else await self._projection.read(device.device_id)
@@ -179,10 +179,10 @@ class Reconciler:
             await self._keep_published(device)
 
     async def _keep_published(self, device: Device) -> None:
-        """Project a device that the index does not know, before it is removed.
+        """Project a device without a summary before its removal.
 
-        Its row goes, and with it what it says of `Published`: its summary has to say so then. It has none where the
-        projection of its first change failed.
+        Its row, which holds `Published`, is deleted, so the summary must hold it. The summary is missing if the
+        projection of the device's first change failed.
         """
         if device.summary is None or device.summary.etag is not None:
             return
@@ -216,11 +216,11 @@ class Reconciler:
         if device.change is None:
             device.outcome = Outcome.UNVERIFIED if device.is_silent else Outcome.UNCHANGED
         else:
-            # What a query heals is compared with the index in any case: whoever failed before may have failed there.
+            # After a repair by query the index is compared in any case: a writer may have failed there.
             device.is_moving = device.is_moving or isinstance(task, Queried) or self._moves_the_index(device.change)
 
     def _moves_the_index(self, change: Change) -> bool:
-        """Whether the index has something else to say of a device after a change; `Published` is said there alone."""
+        """Whether a change affects the index. `Published` is only stored there."""
         stored = change.stored
         if change.transitions or change.record is None or stored.published is None:
             return True
@@ -228,7 +228,7 @@ class Reconciler:
         return said_of(stored, self._listings, now) != said_of(after, self._listings, now)
 
     async def _announce(self, devices: Sequence[Device], deadline: Deadline) -> None:
-        new = [device.device_id for device in devices]  # in each round: what was announced before may have ended
+        new = [device.device_id for device in devices]  # in each round: earlier announcements may have ended
         announced: Mapping[str, str | Exception] = {}
         if new:
             try:
@@ -250,7 +250,7 @@ class Reconciler:
         try:
             device.stored, device.history = await self._commit.commit(change)
         except LostRaceError:
-            _log.info("device %r: another writer was first, looking again", device.device_id)
+            _log.info("device %r: another writer was first, reading it again", device.device_id)
             return
         device.has_committed = True
         for transition in change.transitions:
@@ -287,7 +287,7 @@ class Reconciler:
             said = results[device.device_id]
             if isinstance(said, Exception):
                 _log.info("device %r: the timer projects it: %s", device.device_id, said)
-                if isinstance(device.task, Announced):  # by this row, or by no other
+                if isinstance(device.task, Announced):  # nothing else will project it
                     is_lost = isinstance(said, LostRaceError)
                     device.error = UnavailableError("tables", str(said)) if is_lost else said
                 continue
@@ -297,7 +297,7 @@ class Reconciler:
                 await self._trim(device)
 
     async def _as_it_is_now(self, device: Device) -> Projection:
-        """What is to be projected of a device after a lost race."""
+        """Return the new projection of a device after a lost race."""
         summary = await self._projection.read(device.device_id)
         await self._take(device, summary, await self._reader.read(device.device_id))
         if device.has_unpublished:

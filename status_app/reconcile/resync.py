@@ -1,16 +1,15 @@
-"""The timer that compares the fleet with the table: it heals what a lost notification left behind.
+"""The timer that compares the fleet with the table, and repairs what lost notifications left behind.
 
-Each run asks for the twins that have changed since the last one. Once a day the outline of every twin is compared
-(comparison.py). Once a week, and after a release or by other settings, every whole twin is judged: rows may have been
-damaged by hand, and rules be others. So it is each day where the hub does not take the query for outlines, and in each
-run where it does not take the one for changes.
+Each run queries the twins that changed since the last one. Once a day the outline of every twin is compared
+(comparison.py). Once a week, and after a release or a change of settings, every whole twin is judged: rows may have
+been damaged by hand, and rules may have changed. If the hub refuses the query for outlines, that happens daily; if it
+refuses the one for changes, in each run.
 
-Such a whole pass takes as many runs as it needs. One query pages through the twins, for the time of a run; the next run
-goes on where the last one stopped. After the last page each device of the index that no page held is looked at, and
-removed where the hub does not have it. Where it has come to is kept every few pages, so that a run which is killed, or
-that meets a slow hub, has not been in vain.
+A whole pass takes as many runs as it needs. One query pages through the twins for the time of a run, and the next run
+continues. After the last page, each device of the index that was on no page is read, and removed if the hub does not
+have it. The position is stored every few pages, so that a killed run, or a slow hub, loses little.
 
-Each run checks a part of the index too (index_build.py).
+Each run also checks a part of the index (index_build.py).
 """
 
 from collections.abc import Callable, Mapping
@@ -45,30 +44,30 @@ from status_app.telemetry.meters import RESYNC_HEALED, record
 from status_core import NAME_LIMIT, evaluate
 
 TWINS_PER_RUN: Final = 10_000
-"""A hundred pages: sixteen a minute are asked for (TWIN_QUERIES_PER_MINUTE)."""
+"""A hundred pages, at sixteen a minute (TWIN_QUERIES_PER_MINUTE)."""
 PAGES_KEPT: Final = 5
-"""After so many pages it is kept where the cycle has come to."""
+"""The position of the cycle is stored after this many pages."""
 QUERY_FOR: Final = 390.0
-"""Seconds of a run in which pages are asked for."""
+"""Seconds of a run in which pages are queried."""
 RUN_FOR: Final = 510.0
-"""Seconds of a run, with those for devices that were on no page."""
-LOOKS_PER_RUN: Final = 20_000
-"""Devices that are looked at after the last page. S1 allows a hundred twin reads a second."""
+"""Seconds of a run, including those for devices on no page."""
+UNSEEN_PER_RUN: Final = 20_000
+"""How many devices are read after the last page. S1 allows a hundred twin reads a second."""
 
 _log = log(__name__)
 
 
 class TwinPages(Protocol):
-    """Where the twins of the fleet are queried."""
+    """The source of the fleet's twins."""
 
     async def page(self, continuation: str | None, since: datetime | None = None) -> TwinPage:
-        """One page of all `$edgeAgent` twins, or of those that have changed since."""
+        """Read one page of all `$edgeAgent` twins, or of those changed since a time."""
 
 
 class Resync:
-    """Makes the table equal to what the hub holds: of what has changed in each run, of all devices each day."""
+    """Makes the table equal to the hub: for changed twins in each run, for all devices each day."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 (each is a part that it needs)
+    def __init__(  # noqa: PLR0913, PLR0917 (each is a collaborator)
         self,
         index: FleetIndex,
         build: IndexBuild,
@@ -93,12 +92,11 @@ class Resync:
         self._cohorts = cohorts
 
     async def run(self) -> None:
-        """Compare what has changed, and go on with the pass that is under way, or begin one that is due.
+        """Compare what has changed, and continue the present pass or begin one that is due.
 
         Raises:
             UnavailableError: The table service does not answer.
-            ExceptionGroup: The hub gave no page; or some devices could not be looked at, and the next cycle comes to
-                them again.
+            ExceptionGroup: The hub returned no page, or some devices failed. The next cycle comes to them again.
         """
         queries, end = Deadline(QUERY_FOR, self._ticks), Deadline(RUN_FOR, self._ticks)
         cycle, report = await self._position.read(), RunReport()
@@ -108,7 +106,7 @@ class Resync:
         try:
             await self._pass(cycle, report, queries, end)
         except LostRaceError:
-            _log.warning("resync: this run was over, and another goes on with its cycle")
+            _log.warning("resync: the lease of this run was over, and another run continues its cycle")
         await self._cohorts.run(report, end)
         try:
             async with end.limits("tables"):
@@ -121,7 +119,7 @@ class Resync:
         report.finish("resync")
 
     async def _pass(self, cycle: Cycle, report: RunReport, queries: Deadline, end: Deadline) -> None:
-        """What a run compares. A whole pass that begins in it comes first, and the changes are left to the next run."""
+        """Compare what is due. A whole pass that begins comes first, and leaves the changes to the next run."""
         times = await self._times.read()
         is_under_way = cycle.continuation is not None
         is_due = is_under_way or times.is_whole_due(self._clock(), self._times.version)
@@ -132,7 +130,7 @@ class Resync:
             try:
                 await self._comparison.run(times, report, queries, end)
             except QueryRefusedError:
-                _log.warning("resync: the hub does not take the query for outlines, and the whole fleet is compared")
+                _log.warning("resync: the hub refuses the query for outlines: comparing the whole fleet")
                 is_due = True
             await self._times.write(times)
         if not is_due:
@@ -146,12 +144,12 @@ class Resync:
             await self._times.write(times)
 
     async def _changes(self, times: ResyncTimes, report: RunReport, queries: Deadline, end: Deadline) -> bool:
-        """Compare the twins that have changed since the last time; the times say how far that has come.
+        """Compare the twins changed since the last time, and update the progress in `times`.
 
         Returns:
-            False where the hub does not take the query.
+            False if the hub refuses the query.
         """
-        assert times.changed is not None  # noqa: S101 (who calls has looked)
+        assert times.changed is not None  # noqa: S101 (the caller has checked)
         twins, since = 0, times.changed - QUERIES_LAG
         while twins < TWINS_PER_RUN:
             queried = self._clock()
@@ -161,14 +159,14 @@ class Resync:
                 async with queries.limits("iothub"):
                     page = await self._twins.page(times.continuation, since)
             except QueryRefusedError:
-                _log.warning("resync: the hub does not take the query for changes, and the whole fleet is compared")
+                _log.warning("resync: the hub refuses the query for changes: comparing the whole fleet")
                 return False
             except ContinuationError:
                 times.continuation = None
-                twins += PAGE_SIZE  # a hub that takes none would keep the run busy
+                twins += PAGE_SIZE  # a hub that refuses them all must not keep the run busy
                 continue
             except UnavailableError as error:
-                _log.info("resync: the next run goes on with the changes: %s", error)
+                _log.info("resync: the next run continues with the changes: %s", error)
                 report.errors += [] if twins else [error]
                 break
             if await self._compare(page, queried, report, end) is None:
@@ -180,7 +178,7 @@ class Resync:
         return True
 
     async def _compare(self, page: TwinPage, queried: datetime, report: RunReport, end: Deadline) -> set[int] | None:
-        """The devices of a page, compared; None where the time was over, and the page has to come again."""
+        """Compare the devices of a page. Returns their digests; None if time ran out and the page must come again."""
         devices = {device: twin for twin in page.twins if (device := _device(twin)) is not None}
         tasks = (Queried(device, evaluate(twin, now=queried), queried) for device, twin in devices.items())
         results = await self._reconciler.run(tasks, end)
@@ -190,7 +188,7 @@ class Resync:
         return set(map(digest, devices))
 
     async def _query(self, cycle: Cycle, report: RunReport, queries: Deadline, end: Deadline) -> bool:
-        """Take pages, until the last of them, or as many as there is time for. Whether it came to the last one."""
+        """Compare pages up to the last one, or as long as there is time. Returns whether it was the last one."""
         added, pages, twins = set[int](), 0, 0
         while twins < TWINS_PER_RUN:
             queried = self._clock()
@@ -198,14 +196,14 @@ class Resync:
                 async with queries.limits("iothub"):
                     page = await self._twins.page(cycle.continuation)
             except ContinuationError:
-                _log.warning("resync: the hub no longer knows where the last run stopped, and it begins anew")
+                _log.warning("resync: the hub no longer knows where the last run stopped: starting over")
                 await self._position.clear(cycle)
                 cycle, added = Cycle(), set()
                 if not await self._position.take(cycle, self._clock()):
                     return False
                 continue
             except UnavailableError as error:
-                _log.info("resync: the next run goes on behind %d pages: %s", pages, error)
+                _log.info("resync: the next run continues after %d pages: %s", pages, error)
                 if not pages:
                     report.errors.append(error)
                 break
@@ -217,7 +215,7 @@ class Resync:
             cycle.continuation = page.continuation
             pages, twins = pages + 1, twins + max(1, len(page.twins))
             if cycle.continuation is None:
-                await self._look_for_the_gone(cycle.seen, report, end)
+                await self._read_unseen(cycle.seen, report, end)
                 await self._position.clear(cycle)
                 return True
             if pages % PAGES_KEPT == 0:
@@ -229,13 +227,13 @@ class Resync:
             await self._position.give_back(cycle)
         return False
 
-    async def _look_for_the_gone(self, seen: set[int], report: RunReport, end: Deadline) -> None:
-        """Look at each device of the index that was on no page: a query may lag, so a read decides."""
+    async def _read_unseen(self, seen: set[int], report: RunReport, end: Deadline) -> None:
+        """Read each device of the index that was on no page. A query may lag, so a direct read decides."""
         unseen = dict[str, Unseen]()
         async for device_id in self._index.devices():
             if digest(device_id) not in seen:
                 unseen[device_id] = Unseen(device_id)
-            if len(unseen) == LOOKS_PER_RUN or end.is_over:  # the next cycle comes to the others
+            if len(unseen) == UNSEEN_PER_RUN or end.is_over:  # the rest is left to the next cycle
                 break
         for number, some in enumerate(batched(unseen.values(), AT_ONCE, strict=False)):
             if end.is_over:
@@ -248,5 +246,5 @@ def _device(twin: Mapping[str, Any]) -> str | None:
     device_id = twin.get("deviceId")
     if isinstance(device_id, str) and 0 < len(device_id) <= NAME_LIMIT and device_id not in UNADDRESSABLE:
         return device_id
-    _log.error("resync: the hub sent a twin without the id of a device, or with one that no request can name")
+    _log.error("resync: the hub sent a twin without the id of a device, or with an id that no request can name")
     return None

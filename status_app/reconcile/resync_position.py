@@ -1,7 +1,7 @@
-"""How far a resync has come that takes more than one run: two kinds of rows in one partition of DeploymentIndex.
+"""The position of a resync that takes several runs: two kinds of rows in one partition of DeploymentIndex.
 
 resync   position        the hub's continuation, how many rows of devices belong to it, and the lease of a run
-resync   seen:<number>   the devices that were seen between two writes of the position, eight bytes of a hash each
+resync   seen:<number>   the devices seen between two writes of the position, eight bytes of a hash each
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from status_app.errors import LostRaceError
 from status_app.storage.client import table_errors
 
 LEASE: Final = timedelta(minutes=10)
-"""For so long a run keeps others out; it ends by then (functionTimeout of host.json). A crash leaves it behind."""
+"""How long a run keeps others out; it ends by then (functionTimeout of host.json). A crash leaves the lease behind."""
 
 _PARTITION: Final = "resync"
 _POSITION: Final = "position"
@@ -29,7 +29,7 @@ _COLUMN: Final = 65_536
 
 
 def digest(device_id: str) -> int:
-    """A device as a number. In a fleet of a million the odds that two share one are 1 to 37 million."""
+    """Hash a device id to a number. In a fleet of a million the odds of a collision are 1 to 37 million."""
     return int.from_bytes(hashlib.blake2b(device_id.encode("utf-8", "surrogatepass"), digest_size=_DIGEST).digest())
 
 
@@ -38,12 +38,12 @@ class Cycle:
     """One resync of the whole fleet.
 
     Attributes:
-        continuation: Where it goes on; None at its beginning.
-        runs: Times that devices were left in the table.
+        continuation: Where it continues; None at its beginning.
+        runs: How many times devices were stored in the table.
         seen: Digests of the devices that were on a page.
-        kept: Keys of the rows that are in the table, those that a crash has left of an earlier cycle among them.
-        leased_until: Until when another run has it.
-        etag: Of the row of the position; None where there is none.
+        kept: Keys of the rows in the table, including those that a crash left of an earlier cycle.
+        leased_until: Until when another run holds it.
+        etag: ETag of the position row; None if there is none.
     """
 
     continuation: str | None = None
@@ -55,13 +55,13 @@ class Cycle:
 
 
 class ResyncPosition:
-    """Keeps a cycle from one run to the next."""
+    """Stores a cycle between runs."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
 
     async def read(self) -> Cycle:
-        """The cycle under way, or a new one.
+        """Read the present cycle, or begin a new one.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -78,10 +78,10 @@ class ResyncPosition:
         return cycle
 
     async def take(self, cycle: Cycle, now: datetime) -> bool:
-        """Take the lease of a cycle, so that no other run goes on with it. `write` and `clear` give it back.
+        """Take the lease of a cycle, so that no other run continues it. `write` and `clear` release it.
 
         Returns:
-            False where another run has it.
+            False if another run holds it.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -102,7 +102,7 @@ class ResyncPosition:
         return True
 
     async def give_back(self, cycle: Cycle) -> None:
-        """Give back the lease of a cycle in which nothing was done since it was kept.
+        """Release the lease of a cycle that has not progressed since it was stored.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -114,11 +114,11 @@ class ResyncPosition:
             await self._client.upsert_entity({"PartitionKey": _PARTITION, "RowKey": _POSITION, "LeasedUntil": _OVER})
 
     async def keep(self, cycle: Cycle, added: Iterable[int]) -> None:
-        """Keep where a cycle is now, and go on with it.
+        """Store the position of a cycle, and keep its lease.
 
         Args:
-            cycle: The cycle, its lease taken.
-            added: What was seen since it was kept.
+            cycle: The cycle, with its lease taken.
+            added: What was seen since it was stored.
 
         Raises:
             LostRaceError: The lease was over, and another run has taken it.
@@ -131,11 +131,11 @@ class ResyncPosition:
         cycle.etag, cycle.runs = str(written["etag"]), cycle.runs + 1
 
     async def write(self, cycle: Cycle, added: Iterable[int]) -> None:
-        """Keep where a cycle is now, and give back its lease.
+        """Store the position of a cycle, and release its lease.
 
         Args:
             cycle: The cycle.
-            added: What was seen since it was kept.
+            added: What was seen since it was stored.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -147,7 +147,7 @@ class ResyncPosition:
         cycle.kept.add(_POSITION)
 
     async def _put_seen(self, cycle: Cycle, added: Iterable[int]) -> None:
-        """Keep what was seen; the position comes after it, so that a crash between the two repeats the pages."""
+        """Store what was seen. The position is stored afterwards, so that a crash in between repeats the pages."""
         packed = b"".join(number.to_bytes(_DIGEST) for number in added)
         columns = {
             f"Digests{start // _COLUMN:02d}": packed[start : start + _COLUMN]
@@ -156,12 +156,12 @@ class ResyncPosition:
         row_key = _seen(cycle.runs)
         seen = {"PartitionKey": _PARTITION, "RowKey": row_key, **columns}
         with table_errors():
-            # Replaced: what a crash left in a longer row would count as seen by this cycle.
+            # Replace the row: what a crash left in a longer one would count as seen by this cycle.
             await self._client.upsert_entity(seen, UpdateMode.REPLACE)
         cycle.kept.add(row_key)
 
     async def clear(self, cycle: Cycle) -> None:
-        """Forget a cycle that is at its end; the position first, so that what a crash leaves is of no cycle.
+        """Delete a finished cycle. The position goes first, so that what a crash leaves belongs to no cycle.
 
         Raises:
             UnavailableError: The table service does not answer.

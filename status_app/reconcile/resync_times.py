@@ -14,12 +14,22 @@ from status_app.storage.client import find_row, table_errors
 from status_app.version import VERSION
 
 COMPARE_EVERY: Final = timedelta(hours=23, minutes=30)
-"""From the beginning of a comparison to that of the next one: a day of hourly runs."""
+"""From the start of one comparison to the next: a day of hourly runs."""
 WHOLE_EVERY: Final = timedelta(days=6, hours=23, minutes=30)
-"""From the beginning of a whole pass to that of the next one: a week of hourly runs."""
+"""From the start of one whole pass to the next: a week of hourly runs."""
 
 _DIGEST: Final = 8
 _KEY: Final = {"PartitionKey": "compared", "RowKey": "times"}
+_COLUMNS: Final = {
+    "whole": "Whole",
+    "whole_began": "WholeBegan",
+    "changed": "Changed",
+    "changes_began": "ChangesBegan",
+    "continuation": "Continuation",
+    "version": "AppVersion",
+    "compared": "Compared",
+    "comparison_began": "ComparisonBegan",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +38,7 @@ class ComparisonPlace:
 
     Attributes:
         shard: The number of the partition of the index.
-        after: The last RowKey of it that was compared; None: none was.
+        after: The last RowKey in it that was compared; None if none was.
     """
 
     shard: int = 0
@@ -37,18 +47,18 @@ class ComparisonPlace:
 
 @dataclass(slots=True)
 class ResyncTimes:
-    """How far resync is.
+    """The progress of resync.
 
     Attributes:
-        whole: When the last whole pass began that has come to its end; None: there was none.
-        whole_began: When the one under way began, or the last one.
-        changed: Twins that have changed before this were compared; None: nothing was.
+        whole: When the last complete whole pass began; None if there was none.
+        whole_began: When the present or the last one began.
+        changed: Twins changed before this time were compared; None if none were.
         changes_began: When the last query for changes began.
-        continuation: Where that one goes on; None: it has come to its end.
-        version: The release that made the last whole pass, and a digest of the settings by which it judged.
-        compared: When the last comparison began that has come to its end, or a whole pass; None: there was none.
-        comparison_began: When the one under way began, or the last one.
-        place: Where the one under way goes on; None: none is.
+        continuation: Where that query continues; None if it is complete.
+        version: The release that made the last whole pass, and a digest of its settings.
+        compared: When the last complete comparison, or whole pass, began; None if there was none.
+        comparison_began: When the present or the last comparison began.
+        place: Where the present comparison continues; None if there is none.
     """
 
     whole: datetime | None = None
@@ -62,32 +72,32 @@ class ResyncTimes:
     place: ComparisonPlace | None = None
 
     def is_whole_due(self, now: datetime, version: str) -> bool:
-        """Whether every whole twin has to be judged: once a week, and after a release or by other settings."""
+        """Whether every whole twin must be judged: once a week, and after a release or a change of settings."""
         return self.whole is None or self.version != version or now - self.whole >= WHOLE_EVERY
 
     def is_comparison_due(self, now: datetime) -> bool:
-        """Whether the outline of every twin has to be compared: once a day."""
+        """Whether the outline of every twin must be compared: once a day."""
         return self.place is not None or self.compared is None or now - self.compared >= COMPARE_EVERY
 
     def begin_whole(self, now: datetime) -> None:
-        """A whole pass begins: what changes from now on is found by queries for changes, and nothing is compared."""
+        """Begin a whole pass. Later changes are left to the queries for changes, and the comparison is dropped."""
         self.whole_began, self.place = now, None
         self.changed, self.changes_began = self.changed or now, self.changes_began or now
 
     def end_whole(self, version: str) -> None:
-        """The whole pass has come to its end."""
+        """End the whole pass."""
         self.whole, self.compared, self.version = self.whole_began, self.whole_began, version
 
 
 class ResyncTimesRow:
-    """Keeps the times. Every method raises UnavailableError where the table service does not answer."""
+    """Stores the progress. Every method raises UnavailableError if the table service does not answer."""
 
     def __init__(self, client: TableClient, settings: Mapping[str, str]) -> None:
-        """Prepare to keep them.
+        """Prepare to store it.
 
         Args:
             client: The table.
-            settings: By which the app judges.
+            settings: The settings that affect judgments.
         """
         self._client = client
         judged_by = json.dumps(settings, sort_keys=True).encode()
@@ -95,38 +105,21 @@ class ResyncTimesRow:
 
     @property
     def version(self) -> str:
-        """This release, and a digest of these settings."""
+        """This release, and a digest of the settings."""
         return f"{VERSION} {self._settings}"
 
     async def read(self) -> ResyncTimes:
-        """The times as they are kept."""
+        """Read the progress."""
         row: Mapping[str, Any] = await find_row(self._client, _KEY) or {}
-        return ResyncTimes(
-            row.get("Whole"),
-            row.get("WholeBegan"),
-            row.get("Changed"),
-            row.get("ChangesBegan"),
-            row.get("Continuation"),
-            row.get("AppVersion", ""),
-            row.get("Compared"),
-            row.get("ComparisonBegan"),
-            ComparisonPlace(row["Shard"], row.get("After")) if "Shard" in row else None,
-        )
+        place = ComparisonPlace(row["Shard"], row.get("After")) if "Shard" in row else None
+        kept = {field: row[column] for field, column in _COLUMNS.items() if column in row}
+        return ResyncTimes(**kept, place=place)
 
     async def write(self, times: ResyncTimes) -> None:
-        """Keep the times."""
-        columns = {
-            "Whole": times.whole,
-            "WholeBegan": times.whole_began,
-            "Changed": times.changed,
-            "ChangesBegan": times.changes_began,
-            "Continuation": times.continuation,
-            "AppVersion": times.version,
-            "Compared": times.compared,
-            "ComparisonBegan": times.comparison_began,
-            "Shard": None if times.place is None else times.place.shard,
-            "After": None if times.place is None else times.place.after,
-        }
+        """Store the progress."""
+        columns = {column: getattr(times, field) for field, column in _COLUMNS.items()}
+        if times.place is not None:
+            columns |= {"Shard": times.place.shard, "After": times.place.after}
         row = {**_KEY, **{name: value for name, value in columns.items() if value is not None}}
         with table_errors():
             await self._client.upsert_entity(row, UpdateMode.REPLACE)

@@ -1,4 +1,4 @@
-"""What a run over many devices came to: one that fails costs no other its turn, and fails the run at its end."""
+"""The results of a run over many devices. A failed device costs no other its turn, and fails the run at its end."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ _log = log(__name__)
 
 
 class RunReport:
-    """Counts what the devices of a run came to, and keeps their errors.
+    """Counts the outcomes of a run's devices, and collects their errors.
 
     Attributes:
-        outcomes: How many devices came to what; `failed` for those that raised.
-        errors: What they raised.
+        outcomes: How many devices had which outcome; `failed` for errors.
+        errors: The errors.
     """
 
     def __init__(self) -> None:
@@ -35,13 +35,13 @@ class RunReport:
             self.errors.append(result.error)
 
     def leave(self, count: int) -> None:
-        """Count devices for which the time of the run was too short: they are left for the next one."""
+        """Count devices that are left for the next run because the time was over."""
         if count:
             self.outcomes["left"] += count
             self.errors.append(OutOfTimeError("a service", f"the time of this run is over, {count} devices are left"))
 
     def finish(self, name: str) -> None:
-        """Log what the run of a timer came to.
+        """Log the outcomes of a timer's run.
 
         Raises:
             ExceptionGroup: Something failed, and is left for the next run.

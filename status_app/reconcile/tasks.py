@@ -1,4 +1,4 @@
-"""Why a device is reconciled, and what came of it."""
+"""The tasks of reconciling a device, and their results."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,38 +9,38 @@ from status_core import DeploymentStatus
 
 
 class Outcome(StrEnum):
-    """What reconciling a device came to."""
+    """The outcome of reconciling a device."""
 
     COVERED = "covered"
-    """What is stored is as new as the notification: the twin was not read."""
+    """The stored state is as new as the notification, so the twin was not read."""
     UNCHANGED = "unchanged"
     CHANGED = "changed"
     HEALED = "healed"
-    """It is changed by a twin that a notification should have announced long before a query found it."""
+    """A query found a change whose notification is long overdue."""
     REMOVED = "removed"
     STALE = "stale"
-    """The device is not due yet: nothing was looked at."""
+    """The device is not due yet, so nothing was read."""
     UNVERIFIED = "unverified"
-    """The hub did not answer: what is past its grace period was flagged as it was last seen."""
+    """The hub did not answer. What is past its grace period was flagged as last seen."""
     FINISHED = "finished"
-    """What another writer has left was published and projected."""
+    """Another writer's unfinished work was published and projected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notified:
-    """A notification came."""
+    """A notification arrived."""
 
     notification: Notification
 
     @property
     def device_id(self) -> str:
-        """The device."""
+        """The id of the device."""
         return self.notification.device_id
 
 
 @dataclass(frozen=True, slots=True)
 class Queried:
-    """A query gave the twin: it may be older than the twin that a read would give.
+    """A query returned the twin, which may be older than a direct read.
 
     Attributes:
         status: What it says.
@@ -54,10 +54,10 @@ class Queried:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The index says something else of the device than a query does, or is behind what is stored of it.
+    """The index differs from a queried outline of the device, or may be behind the device's row.
 
     Attributes:
-        status: What its outline says: a twin whose sections have no contents.
+        status: What its outline says, a twin with empty sections.
         queried: When the query was sent.
     """
 
@@ -68,7 +68,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """The index has the device, and no page of a query had it."""
+    """The device is in the index, but was on no page of a query."""
 
     device_id: str
 
@@ -82,11 +82,11 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Announced:
-    """A writer announced a change and has not projected it, or some events are not published.
+    """A writer announced a change and did not project it, or some events are not published.
 
     Attributes:
-        pending: Announcements whose writers are dead, or late: they end once such a writer can change nothing.
-        forgotten: Those of them that end in any case.
+        pending: Announcements of dead or late writers. They end once such a writer can change nothing.
+        forgotten: Those that end in any case.
     """
 
     device_id: str
@@ -96,7 +96,7 @@ class Announced:
 
 @dataclass(frozen=True, slots=True)
 class Tagged:
-    """A query gave the tags of the device: it is in these cohorts now. Its twin is not read."""
+    """A query returned the tags of the device, which give its cohorts. Its twin is not read."""
 
     device_id: str
     cohorts: tuple[str, ...]
@@ -107,7 +107,7 @@ type Task = Notified | Queried | Compared | Unseen | Due | Announced | Tagged
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What came of a task: an outcome, or why there is none."""
+    """The result of a task: an outcome, or an error."""
 
     task: Task
     outcome: Outcome | None

@@ -1,4 +1,4 @@
-"""A batch of the hub `twin-changes`: decoded, joined per device, each device looked at once."""
+"""Handles a batch of the hub `twin-changes`: decodes events, joins them per device, reconciles each device once."""
 
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -16,26 +16,26 @@ from status_app.telemetry.logs import about, log
 from status_app.telemetry.meters import DEAD_LETTERS, record, record_lag
 
 MAX_RETRIES: Final = 5
-"""Retries of a batch by the host. The first attempt has no retry context, so the app keeps the number itself."""
+"""Retries of a batch by the host. The first attempt has no retry context, so the app needs the number itself."""
 RUN_FOR: Final = 120.0
-"""Seconds in which an attempt looks at devices: the six, and the waits between them, come to a quarter of an hour."""
+"""Seconds in which one attempt reconciles devices. Six attempts with their waits take a quarter of an hour."""
 GIVE_UP_FOR: Final = 60.0
-"""Seconds behind those in which events can be dead-lettered."""
+"""Further seconds in which events can be dead-lettered."""
 
 _log = log(__name__)
 
 
 class BatchError(StatusAppError):
-    """Some devices of a batch could not be looked at now; the host runs the batch again."""
+    """Some devices of a batch failed for now. The host runs the batch again."""
 
 
 class TwinChanges:
     """Handles batches of twin-change and lifecycle events.
 
     Args:
-        reconciler_of: What reconciles the devices of a partition.
-        dead_letters: Where events are given up.
-        clock: The time, in UTC.
+        reconciler_of: Returns the reconciler for a partition.
+        dead_letters: Stores events that are given up.
+        clock: Returns the time in UTC.
         ticks: Seconds that never run back.
     """
 
@@ -52,22 +52,22 @@ class TwinChanges:
         self._ticks = ticks
 
     async def handle(self, events: Sequence[IncomingEvent], *, attempt: int) -> None:
-        """Look at every device that the events name.
+        """Reconcile every device that the events name.
 
         What can never succeed is dead-lettered at once. What failed for now is raised after the rest is done, and
         dead-lettered on the last attempt.
 
         Args:
-            events: One batch of one partition, in its order.
+            events: One batch of one partition, in order.
             attempt: 0 for the first, `MAX_RETRIES` for the last.
 
         Raises:
-            BatchError: Devices are left, or events that could not even be dead-lettered; run the batch again.
+            BatchError: Some devices, or events that could not even be dead-lettered, are left; run the batch again.
         """
         enqueued = [event.enqueued_time for event in events if event.enqueued_time is not None]
         lag = f"{record_lag(min(enqueued), self._clock()):.0f} s" if enqueued else "unknown"
         counts: Counter[str] = Counter()
-        looks, end = Deadline(RUN_FOR, self._ticks), Deadline(RUN_FOR + GIVE_UP_FOR, self._ticks)
+        run, end = Deadline(RUN_FOR, self._ticks), Deadline(RUN_FOR + GIVE_UP_FOR, self._ticks)
         devices: dict[str, list[tuple[IncomingEvent, Notification]]] = {}
         for event in events:
             try:
@@ -81,10 +81,10 @@ class TwinChanges:
                 devices.setdefault(notification.device_id, []).append((event, notification))
         tasks = [Notified(_joined([notification for _, notification in joined])) for joined in devices.values()]
         reconciler = self._reconciler_of(events[0].partition_id if events else "")
-        for result in await reconciler.run(tasks, looks):
+        for result in await reconciler.run(tasks, run):
             arrived = [event for event, _ in devices[result.task.device_id]]
             counts[await self._outcome(result, arrived, end, last=attempt >= MAX_RETRIES)] += 1
-        # Place and age tell somebody who watches a flood how far it has gone.
+        # Place and lag show an operator how far a backlog has been processed.
         place = f"{events[-1].partition_id}/{events[-1].sequence_number}" if events else "nothing"
         _log.info(
             "batch of %d events, %d devices, up to %s, lag %s: %s", len(events), len(devices), place, lag, dict(counts)
@@ -93,7 +93,7 @@ class TwinChanges:
             raise BatchError(f"{counts['failed']} devices or bad events are left for the next attempt")
 
     async def _outcome(self, result: Result, events: Sequence[IncomingEvent], end: Deadline, *, last: bool) -> str:
-        """What became of one device, for all its events, in a word."""
+        """Return the outcome of one device in a word, for all its events."""
         error, device_id = result.error, result.task.device_id
         with about(device=device_id):
             match error:
@@ -110,12 +110,12 @@ class TwinChanges:
             return await self._give_up(events, reason, detail, end) if last else "failed"
 
     async def _give_up(self, events: Sequence[IncomingEvent], reason: str, detail: str, end: Deadline) -> str:
-        """Dead-letter events. What that came to in a word: an event that cannot be kept is not given up."""
+        """Dead-letter events. Returns the outcome in a word: an event that cannot be stored is not given up."""
         for event in events:
             try:
                 async with end.limits("tables"):
                     await self._dead_letters.keep(event, reason, detail)
-            except Exception:  # noqa: BLE001 (told loudly; the batch is run again, and its neighbours go on)
+            except Exception:  # noqa: BLE001 (logged loudly; the batch is run again, and the others go on)
                 _log.exception("event %s/%d cannot be kept", event.partition_id, event.sequence_number)
                 return "failed"
             _log.error("event %s/%d dead-lettered: %s", event.partition_id, event.sequence_number, detail)
@@ -124,7 +124,7 @@ class TwinChanges:
 
 
 def _joined(notifications: Sequence[Notification]) -> Notification:
-    """One notification for all of one device: the newest version and time, of those that say."""
+    """Join the notifications of one device into one, with the newest version and time."""
     versions = [notification.version for notification in notifications]
     times = [notification.time for notification in notifications if notification.time is not None]
     demands = [notification.demands for notification in notifications if notification.demands is not None]

@@ -1,4 +1,4 @@
-"""The phase in which twins are read, and at the first look at a device the cohorts that it is in."""
+"""The phase that reads twins, and for new devices their cohorts."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,26 +17,26 @@ from status_app.telemetry.logs import log
 from status_core import evaluate
 
 READING: Final = 0.6
-"""Of the time that is left: for twins. What was read by then is committed in the rest of it."""
+"""The share of the remaining time for reading twins. What was read by then is committed in the rest."""
 
 _log = log(__name__)
 
 
 class Twins(ManyTwins, TagPages, Protocol):
-    """Where twins are read."""
+    """The source of twins."""
 
     async def read(self, device_id: str) -> Mapping[str, Any] | None:
-        """The `$edgeAgent` twin that the hub holds now; None where it holds none."""
+        """Read the `$edgeAgent` twin that the hub holds now; None if there is none."""
 
 
 class TwinPhase:
-    """Reads what IoT Hub says of the devices of a batch.
+    """Reads from IoT Hub what the devices of a batch need.
 
     Args:
-        twins: Where twins are read.
-        cohorts: Where cohorts are read; None where there are none.
-        bulk_reads: What queries many twins, where that is as good.
-        clock: The time, in UTC.
+        twins: The source of twins.
+        cohorts: The source of cohorts; None if there are none.
+        bulk_reads: Queries many twins at once, if that is as good.
+        clock: The time in UTC.
     """
 
     def __init__(
@@ -48,24 +48,24 @@ class TwinPhase:
         self._clock = clock
 
     def reading(self, twins: Twins) -> "TwinPhase":
-        """The same phase, which asks there."""
-        cohorts = self._cohorts.asking(twins) if self._cohorts else None
+        """Return the same phase with another source."""
+        cohorts = self._cohorts.with_source(twins) if self._cohorts else None
         return TwinPhase(twins, cohorts, self._bulk_reads, self._clock)
 
     async def run(self, devices: Sequence[Device], deadline: Deadline) -> None:
-        """Read the twin, and where it is new the cohorts, of each device that needs them."""
+        """Read the twin of each device that needs it, and the cohorts of new devices."""
         await self._read_twins(devices, deadline.part(READING))
         await self._read_cohorts(devices, deadline.part(READING))
 
     async def _read_twins(self, devices: Sequence[Device], deadline: Deadline) -> None:
-        """Read the twins of all devices that need theirs: many by a query, the others one by one."""
+        """Read the twins of all devices that need theirs: many by one query, the others singly."""
         waiting = [
             device
             for device in devices
             if device.outcome is None and device.error is None and not isinstance(device.task, Tagged)
         ]
         queried: Mapping[str, QueriedTwin] = {}
-        with suppress(OutOfTimeError):  # the reads say so of each device
+        with suppress(OutOfTimeError):  # each device's read raises it too
             async with deadline.limits("iothub"):
                 queried = await self._bulk_reads.read(self._twins, ((device.task, device.stored) for device in waiting))
 
@@ -89,7 +89,7 @@ class TwinPhase:
         await each(waiting, read, deadline, service="iothub", at_once=READERS)
 
     async def _read_cohorts(self, devices: Sequence[Device], deadline: Deadline) -> None:
-        """Read the cohorts of devices at their first look; where the hub does not answer, the daily pass does it."""
+        """Read the cohorts of new devices. If the hub does not answer, the daily refresh does it."""
         new = {item.device_id: item for item in devices if item.status is not None and not item.stored.is_whole}
         for device in devices:
             if isinstance(device.task, Tagged):

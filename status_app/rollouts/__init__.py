@@ -1,1 +1,1 @@
-"""Deployments as wholes: counts, milestones, progress."""
+"""Deployments as a whole: counts, milestones, progress."""

@@ -1,8 +1,8 @@
-"""The table Deployments: one partition, of as many rows as a hub has deployments.
+"""The table Deployments: one partition with as many rows as a hub has deployments.
 
 deployments   deployment|<id>                     its last count and its milestones
-deployments   event|<id>|<version>-<sequence>     an event that is not sent yet, as it will be sent
-deployments   hub|<id>                            what the hub's own list says of it
+deployments   event|<id>|<version>-<sequence>     an event that was not sent yet, as it will be sent
+deployments   hub|<id>                            its entry in the hub's own list
 deployments   list|                               when the hub gave that list
 deployments   progress|<id>|<00 to 10>            a hundred points of its progress
 """
@@ -37,18 +37,18 @@ _LISTED: Final = "hub|"
 _LIST: Final = "list|"
 _BUT_PROGRESS: Final = f"PartitionKey eq '{_PARTITION}' and RowKey le '{_LIST}'"
 _TEXT_BYTES: Final = 60_000
-"""Of the 65,536 that a column holds."""
+"""Of the 65,536 bytes that a column holds."""
 
 _log = log(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class KeptList:
-    """The hub's own list of deployments, as it is kept.
+    """The stored copy of the hub's own list of deployments.
 
     Attributes:
-        missed: Those that were on an earlier list, and not on the last one.
-        listed: When the hub gave it; None where it never did.
+        missed: Deployments that were in an earlier list, but not in the last one.
+        listed: When the hub gave it; None if it never did.
     """
 
     listings: Listings = field(default_factory=dict)
@@ -56,19 +56,19 @@ class KeptList:
     listed: datetime | None = None
 
     def is_of_present_version(self, deployment: str, rollout: Rollout) -> bool:
-        """Whether a count is not one of a version that has ended by this list, and that nobody has counted since."""
+        """Whether a count is of the version in this list, not of one that has ended and was not counted since."""
         listing = self.listings.get(deployment)
         return listing is None or listing.created is None or rollout.created in (None, listing.created)
 
     def targeted(self, deployment: str) -> int | None:
-        """How many devices the hub says that a deployment targets; None where it does not."""
+        """Return how many devices the hub targets with a deployment; None if it does not say."""
         listing = self.listings.get(deployment)
         return None if listing is None else listing.targeted
 
 
 @dataclass(frozen=True)  # without slots: its row is read once
 class StoredDeployment:
-    """A deployment as it is stored.
+    """A stored deployment.
 
     Attributes:
         row: Its row; None before the first count.
@@ -79,31 +79,31 @@ class StoredDeployment:
 
     @cached_property
     def rollout(self) -> Rollout | None:
-        """What the core keeps of it."""
+        """The stored rollout."""
         return None if self.row is None else _read(self.row)
 
     @property
     def points(self) -> int:
-        """How many points of its progress were ever kept."""
+        """How many points of its progress were ever stored."""
         return 0 if self.row is None else int(self.row.get("Points") or 0)
 
     def has(self, count: DeviceCount, threshold: str | None) -> bool:
-        """Whether it was counted so last, by this threshold."""
+        """Whether the last count was the same, with the same threshold."""
         if self.row is None:
             return False
-        counted = {**_counted(count), "FailureThreshold": threshold}
-        return counted == {name: self.row.get(name) for name in counted}
+        columns = {**_count_columns(count), "FailureThreshold": threshold}
+        return columns == {name: self.row.get(name) for name in columns}
 
 
 @dataclass(frozen=True, slots=True)
 class CountedDeployment:
-    """A deployment as it was counted last."""
+    """A deployment that was counted."""
 
     row: TableEntity
 
     @property
     def key(self) -> str:
-        """Its place among all of them."""
+        """Its key, which sorts deployments."""
         return str(self.row["RowKey"]).partition("|")[2]
 
     @property
@@ -113,12 +113,12 @@ class CountedDeployment:
 
     @property
     def rollout(self) -> Rollout:
-        """What the core keeps of it."""
+        """The stored rollout."""
         return _read(self.row)
 
     @property
     def threshold(self) -> str | None:
-        """How many of its devices may fail; None: nobody says."""
+        """How many of its devices may fail; None if not set."""
         threshold: str | None = self.row.get("FailureThreshold")
         return threshold
 
@@ -133,13 +133,13 @@ class UnsentEvent:
 
 
 class DeploymentRows:
-    """Reads and writes what is kept of deployments."""
+    """Reads and writes the rows of deployments."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
 
     async def adopt(self, former: TableClient) -> None:
-        """Take over what a release before has kept in DeploymentIndex. What is here already stays.
+        """Copy what a previous release stored in DeploymentIndex. Existing rows stay.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -150,7 +150,7 @@ class DeploymentRows:
                     await self._client.create_entity(dict(row))
 
     async def read(self) -> tuple[list[StoredDeployment], list[UnsentEvent], KeptList]:
-        """Every deployment, every event that is not sent, those of a deployment in their order, and the hub's list.
+        """Read every deployment, every unsent event in order per deployment, and the hub's list.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -168,7 +168,7 @@ class DeploymentRows:
         return deployments, events, _kept_list(listed)
 
     async def kept_list(self) -> KeptList:
-        """The hub's list, as it was kept last. One request.
+        """Read the stored list of the hub. One request.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -178,7 +178,7 @@ class DeploymentRows:
             return _kept_list([row async for row in self._client.query_entities(query)])
 
     async def keep_list(self, before: KeptList, after: KeptList) -> None:
-        """Keep a list: the rows that have changed, and when it was given.
+        """Store a list: the rows that changed, and when the hub gave it.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -201,7 +201,7 @@ class DeploymentRows:
             await self._client.upsert_entity(listed, mode=UpdateMode.REPLACE)
 
     async def counted(self, after: str | None, limit: int) -> list[CountedDeployment]:
-        """The first deployments that have been counted, in the order of their keys, behind one of these. One request.
+        """Read the first counted deployments after a key, in order of keys. One request.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -217,7 +217,7 @@ class DeploymentRows:
         return found
 
     async def one(self, deployment: str) -> tuple[CountedDeployment | None, KeptList]:
-        """A deployment as it was counted last, None before that, and the hub's list. One request.
+        """Read a deployment as last counted, or None, and the hub's list. One request.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -228,7 +228,7 @@ class DeploymentRows:
     async def with_progress(
         self, deployment: str
     ) -> tuple[CountedDeployment | None, KeptList, Sequence[Mapping[str, Any]]]:
-        """The same, and the rows with its points. One request.
+        """Read the same, and the rows with its points. One request.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -243,7 +243,7 @@ class DeploymentRows:
         points = [row for row in rows if str(row["RowKey"]) > _LIST]
         return next(iter(counted), None), _kept_list(rows), points
 
-    async def write(  # noqa: PLR0913 (what a count comes to)
+    async def write(  # noqa: PLR0913 (two of them keyword-only)
         self,
         stored: StoredDeployment,
         rollout: Rollout,
@@ -254,16 +254,16 @@ class DeploymentRows:
         threshold: str | None,
         point: ProgressPoint | None = None,
     ) -> None:
-        """Keep a count, with the events of the milestones that it adds, and its point: together or not at all.
+        """Store a count with the events of its new milestones and its point: all or nothing.
 
         Args:
             stored: The deployment as it was read.
-            rollout: Its next record.
+            rollout: Its next rollout.
             counted: When the count began.
             count: The count.
-            events: One for each milestone that is new, in their order.
-            threshold: How many devices may fail; None: nobody says.
-            point: The point of its progress; None where that did not change.
+            events: One for each new milestone, in order.
+            threshold: How many devices may fail; None if not set.
+            point: The point of its progress; None if it did not change.
 
         Raises:
             LostRaceError: Another run has counted it.
@@ -307,7 +307,7 @@ class DeploymentRows:
             await self._client.delete_entity(_PARTITION, event.row_key)
 
     async def delete(self, deployment: str) -> bool:
-        """Delete all that is kept of a deployment. Nothing, and False, where an event of it is not sent yet.
+        """Delete all rows of a deployment. Returns False, and deletes nothing, if it has an unsent event.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -326,7 +326,7 @@ class DeploymentRows:
 
 
 def _of_one(deployment: str) -> str:
-    """The filter of the row of a deployment, and of the hub's list."""
+    """Return the filter for the row of a deployment and the hub's list."""
     return f"RowKey eq 'deployment|{key_part(deployment)}' or (RowKey ge '{_LISTED}' and RowKey le '{_LIST}')"
 
 
@@ -337,14 +337,14 @@ def _listing_key(deployment: str) -> str:
 def _listing_row(deployment: str, listing: Listing, *, missed: bool) -> Row:
     modules = None if listing.modules is None else json.dumps(listing.modules, ensure_ascii=False)
     if modules is not None and len(modules.encode("utf-16-le")) > _TEXT_BYTES:
-        modules = None  # more than a column holds: nobody knows then, and all modules count
+        modules = None  # too long for a column: all modules count then
     labels = json.dumps(listing.labels or {}, ensure_ascii=False)
     columns = write(LISTING_COLUMNS, listing, Labels=labels, Modules=modules, Missed=missed)
     return {"PartitionKey": _PARTITION, "RowKey": _listing_key(deployment), **columns}
 
 
 def _kept_list(rows: Iterable[Mapping[str, Any]]) -> KeptList:
-    """The list that rows say. One that cannot be read costs itself."""
+    """Read the list from its rows. An unreadable row is logged and skipped."""
     listings, missed, listed = dict[str, Listing](), set[str](), None
     for row in rows:
         key = str(row["RowKey"])
@@ -368,7 +368,7 @@ def _listing(row: Mapping[str, Any]) -> Listing:
     return built(Listing, values, modules=named, labels=json.loads(row["Labels"]))
 
 
-def _counted(count: DeviceCount) -> dict[str, Any]:
+def _count_columns(count: DeviceCount) -> dict[str, Any]:
     return {
         "Devices": count.devices,
         "Successful": count.counts.successful,
@@ -396,8 +396,8 @@ def _columns(rollout: Rollout, count: DeviceCount, counted: datetime, threshold:
 def _read(row: Mapping[str, Any]) -> Rollout:
     values = read(DEPLOYMENT_COLUMNS, row)
     reached = tuple((name, datetime.fromisoformat(at)) for name, at in json.loads(row["Reached"]).items())
-    # A release before counted neither those that settle nor those that wait.
-    counted = {name: value or 0 for name, value in values.items() if name.startswith("counts.")}
-    if not all(isinstance(value, int) for value in counted.values()):
-        raise TypeError("a count of a deployment is no number")
-    return built(Rollout, values, counts=built(Counts, counted, "counts."), reached=reached)
+    # A previous release counted neither settling nor waiting devices.
+    counts = {name: value or 0 for name, value in values.items() if name.startswith("counts.")}
+    if not all(isinstance(value, int) for value in counts.values()):
+        raise TypeError("a count of a deployment is not a number")
+    return built(Rollout, values, counts=built(Counts, counts, "counts."), reached=reached)

@@ -1,4 +1,4 @@
-"""What the devices of a deployment add up to, by the counters of the index."""
+"""Counts the devices of deployments from the counters of the index."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
-from status_app.fleet_index.lookups import Counted, counted
+from status_app.fleet_index.lookups import DeviceGroup, device_group
 from status_app.fleet_index.rows import COUNTED, counters_of, version_of
 from status_app.status_table.stored_device import StoredDevice
 from status_core import Counts, Listings, Standing
@@ -15,23 +15,23 @@ from status_core import Counts, Listings, Standing
 
 @dataclass(frozen=True, slots=True)
 class DeviceCount:
-    """The devices of one deployment, by what they are like."""
+    """The devices of one deployment, grouped by state, reason and cause."""
 
-    groups: Sequence[Counted] = ()
+    groups: Sequence[DeviceGroup] = ()
 
     @property
     def devices(self) -> int:
-        """How many there are."""
+        """The number of devices."""
         return sum(group.devices for group in self.groups)
 
     @property
     def stuck(self) -> int:
-        """Of how many something is stuck."""
+        """The number of devices with something stuck."""
         return sum(group.devices for group in self.groups if group.is_stuck)
 
     @property
     def states(self) -> dict[str, int]:
-        """How many are in which state."""
+        """The number of devices in each state."""
         states = Counter[str]()
         for group in self.groups:
             states[group.state] += group.devices
@@ -39,7 +39,7 @@ class DeviceCount:
 
     @property
     def counts(self) -> Counts:
-        """How far they are."""
+        """The number of devices by standing."""
         standings = Counter[str]()
         for group in self.groups:
             standings[group.standing] += group.devices
@@ -49,14 +49,14 @@ class DeviceCount:
 NO_DEVICES: Final = DeviceCount()
 
 
-def beyond(stored: StoredDevice, listings: Listings, now: datetime) -> Iterator[Counted]:
-    """What a device counts for beside the counters that it moves."""
-    return (counted(like, 1) for like in islice(counters_of(stored, listings, now).values(), COUNTED, None))
+def overflow_groups(stored: StoredDevice, listings: Listings, now: datetime) -> Iterator[DeviceGroup]:
+    """Yield the groups that a device counts in without a counter in the index."""
+    return (device_group(columns, 1) for columns in islice(counters_of(stored, listings, now).values(), COUNTED, None))
 
 
-def count_devices(counters: Iterable[Counted], listings: Listings) -> Mapping[str, DeviceCount]:
-    """The devices of each deployment. Those that were judged by an older list wait."""
-    groups = defaultdict[str, list[Counted]](list)
+def count_devices(counters: Iterable[DeviceGroup], listings: Listings) -> Mapping[str, DeviceCount]:
+    """Count the devices of each deployment. Devices judged by an older list count as waiting."""
+    groups = defaultdict[str, list[DeviceGroup]](list)
     for group in counters:
         if not group.deployment or group.cohort:  # these count the same devices again
             continue
@@ -65,7 +65,7 @@ def count_devices(counters: Iterable[Counted], listings: Listings) -> Mapping[st
     return {deployment: DeviceCount(found) for deployment, found in groups.items()}
 
 
-def is_outdated(group: Counted, listings: Listings) -> bool:
-    """Whether devices were judged by a list that has another deployment under this id, by none, or not at all."""
+def is_outdated(group: DeviceGroup, listings: Listings) -> bool:
+    """Whether devices were judged without a list, or by one with another deployment under this id."""
     version = version_of(group.deployment, listings)
     return not group.standing or (bool(version) and version != group.version)

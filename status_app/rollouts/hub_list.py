@@ -1,6 +1,6 @@
-"""The hub's own list of deployments: asked for by the timer, kept in the table, known to every process.
+"""The hub's own list of deployments: read by the timer, stored in the table, used by every process.
 
-A deployment that one list lacks may be on the next one, so two lists in a row have to lack it.
+A deployment missing from one list may be on the next one, so it counts as gone only after two lists in a row.
 """
 
 from collections.abc import Callable, Sequence
@@ -13,16 +13,16 @@ from status_app.telemetry.logs import log
 from status_core import NO_LIST, Listings, read_listings
 
 KEPT: Final = timedelta(minutes=1)
-"""How long a process goes by the list that it has read."""
+"""How long a process uses the list that it has read."""
 
 _log = log(__name__)
 
 
 class ListSource(Protocol):
-    """Where the list comes from."""
+    """The source of the list."""
 
     async def deployments(self) -> Sequence[Any]:
-        """The configurations of the hub, as it sends them.
+        """Return the hub's configurations, as it sends them.
 
         Raises:
             UnavailableError: The hub does not answer, or refuses.
@@ -30,12 +30,12 @@ class ListSource(Protocol):
 
 
 class HubList:
-    """The list as it was kept last.
+    """The list as last stored.
 
     Args:
-        rows: Where it is kept.
-        source: Where it comes from; None: there is nobody to ask.
-        clock: The time, in UTC.
+        rows: Stores the list.
+        source: The source of the list; None if there is none.
+        clock: Returns the time in UTC.
     """
 
     def __init__(self, rows: DeploymentRows, source: ListSource | None, clock: Callable[[], datetime]) -> None:
@@ -47,9 +47,9 @@ class HubList:
         self._is_refused = False
 
     async def listings(self) -> Listings:
-        """The deployments of the hub, as of a minute ago at most. One request, where it was not read for so long.
+        """Return the deployments of the hub, at most a minute old. One request if they are older.
 
-        Where the table does not answer, as they were read last: whoever goes by an old list is put right by the timer.
+        If the table does not answer, the last ones read. The timer corrects whatever follows from an old list.
         """
         now = self._clock()
         if self._read_at is None or not timedelta(0) <= now - self._read_at < KEPT:
@@ -60,13 +60,13 @@ class HubList:
         return self._listings
 
     async def refresh(self, kept: KeptList) -> KeptList:
-        """Ask the hub for its list, and keep what has changed: one request to the hub, and the changes.
+        """Read the hub's list, and store what has changed: one request to the hub, and the changes.
 
         Args:
-            kept: The list as it is kept.
+            kept: The stored list.
 
         Returns:
-            The list as it is kept now: the same where the hub gives none.
+            The list as stored now; unchanged if the hub gives none.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -78,11 +78,11 @@ class HubList:
             listed = read_listings(await self._source.deployments())
         except UnavailableError as error:
             if not self._is_refused:
-                _log.warning("IoT Hub does not give its list of deployments: %s", error)
+                _log.warning("IoT Hub does not return its list of deployments: %s", error)
             self._is_refused = True
         else:
             if self._is_refused:
-                _log.warning("IoT Hub gives its list of deployments again")
+                _log.warning("IoT Hub returns its list of deployments again")
             self._is_refused = False
             missed = kept.listings.keys() - listed.keys()
             stays = {name: kept.listings[name] for name in missed if name not in kept.missed}

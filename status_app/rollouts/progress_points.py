@@ -1,4 +1,4 @@
-"""Points of a deployment's progress: what its devices came to, one for each minute in which that changed."""
+"""Points of a deployment's progress: the counts of its devices, once per minute with a change."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,13 +15,13 @@ from status_app.telemetry.logs import log
 from status_core import Rollout
 
 MOST: Final = 1_000
-"""Points that are kept, the newest."""
+"""How many points are stored, the newest ones."""
 LATELY: Final = timedelta(minutes=15)
-"""By what came to pass in this time the speed is measured: by default a deployment has stalled after as long."""
+"""The time over which speed is measured. By default a deployment stalls after the same time."""
 _KIND: Final = "progress|"
 _PER_ROW: Final = 100
 _ROWS: Final = MOST // _PER_ROW + 1
-"""They are written in turn: while the newest fills, all others are full."""
+"""Rows are filled in turn: while the newest fills, all others are full."""
 _COLUMN: Final = "Point"
 
 _log = log(__name__)
@@ -29,13 +29,13 @@ _log = log(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ProgressPoint:
-    """What the devices of a deployment had come to at a time.
+    """The counts of a deployment's devices at a time.
 
     Attributes:
         at: When they were counted.
         version: The version of the deployment.
-        targeted: On how many devices the hub said that its condition holds; None where it did not.
-        credited: On how many it was credited.
+        targeted: How many devices its target condition matches, according to the hub; None if not known.
+        credited: How many devices had it.
     """
 
     at: datetime
@@ -48,7 +48,7 @@ class ProgressPoint:
 
     @classmethod
     def of(cls, rollout: Rollout, targeted: int | None, at: datetime) -> "ProgressPoint":
-        """The point of a count."""
+        """Create the point of a count."""
         counts = rollout.counts
         return cls(at, rollout.version, targeted, counts.devices, counts.successful, counts.settling, counts.failing)
 
@@ -62,15 +62,15 @@ class Speed:
 
     @property
     def per_hour(self) -> float:
-        """How many did in an hour, at this speed."""
+        """The number of devices per hour at this speed."""
         return self.devices * (timedelta(hours=1) / self.within)
 
 
 def point_row(partition: str, deployment: str, number: int, point: ProgressPoint) -> transaction.Operation:
-    """What writes a point, and reads nothing: it is one column of a row that holds a hundred.
+    """Create the operation that writes a point without reading: one column of a row that holds a hundred.
 
     Args:
-        partition: Where the rows of deployments are.
+        partition: The partition of the rows.
         deployment: The deployment.
         number: How many points it had before.
         point: The point.
@@ -82,18 +82,18 @@ def point_row(partition: str, deployment: str, number: int, point: ProgressPoint
         "RowKey": f"{_KIND}{key_part(deployment)}|{row % _ROWS:02d}",
         f"{_COLUMN}{column:02d}": json.dumps([point.at.isoformat(), point.version, *values]),
     }
-    # The first column takes the place of a row whose points are older than the newest thousand.
+    # The first column replaces a row whose points are older than the newest thousand.
     return TransactionOperation.UPSERT, written, {"mode": UpdateMode.MERGE if column else UpdateMode.REPLACE}
 
 
 def rows_with_points(deployment: str) -> str:
-    """The filter of the rows with the points of a deployment."""
+    """Return the filter for the rows with a deployment's points."""
     begin = f"{_KIND}{key_part(deployment)}"
     return f"RowKey ge '{begin}|' and RowKey lt '{begin}}}'"
 
 
 def read_points(rows: Iterable[Mapping[str, Any]], version: int) -> list[ProgressPoint]:
-    """The newest points of a version in their order. One that cannot be read costs itself."""
+    """Read the newest points of a version, in order. An unreadable point is logged and skipped."""
     points: list[ProgressPoint] = []
     for row in rows:
         for column in (name for name in row if name.startswith(_COLUMN)):
@@ -105,7 +105,7 @@ def read_points(rows: Iterable[Mapping[str, Any]], version: int) -> list[Progres
 
 
 def speed(points: Sequence[ProgressPoint], now: datetime) -> Speed | None:
-    """How fast devices became successful lately; None where none did."""
+    """Return how fast devices became successful lately; None if none did."""
     if not points:
         return None
     begin = now - LATELY
@@ -117,5 +117,5 @@ def speed(points: Sequence[ProgressPoint], now: datetime) -> Speed | None:
 def _read(values: list[Any]) -> ProgressPoint:
     at, version, targeted, *counts = values
     if not all(isinstance(value, int) for value in (version, *counts)) or not isinstance(targeted, int | None):
-        raise TypeError("a count of a point is no number")
+        raise TypeError("a count of a point is not a number")
     return ProgressPoint(datetime.fromisoformat(at), version, targeted, *counts)

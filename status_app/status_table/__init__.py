@@ -1,1 +1,1 @@
-"""The table DeploymentStatus: a partition for each device."""
+"""The table DeploymentStatus: one partition per device."""

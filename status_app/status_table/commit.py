@@ -1,6 +1,6 @@
-"""Moves a device in DeploymentStatus from what is stored to what is known now, in as few transactions as it needs.
+"""Writes changes of devices to DeploymentStatus, in as few transactions as possible.
 
-Every transaction is guarded by the ETag of the device's own row: it holds only while the device is as it was read.
+Every transaction is guarded by the ETag of the device's own row: it fails if the device has changed since it was read.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,18 +24,18 @@ from status_core import DeviceRecord, GracePolicy, Kind, Transition
 
 _REPLACE: Final = {"mode": UpdateMode.REPLACE}
 _CHARACTERS: Final = 3 * 2**20 // 12
-"""Of the rows in one transaction, which takes 4 MiB: a character is written in up to 12 bytes (ASCII JSON). What is
-left is for the names of the columns and for the device's row."""
+"""Of the rows in one transaction, which takes 4 MiB: a character takes up to 12 bytes (ASCII JSON). The rest is for
+column names and the device's row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of a device: its next record, or its end, with the transitions that lead there.
+    """The change of a device: its next record, or its removal, with the transitions.
 
     Attributes:
-        record: The next record; None where the device is removed.
+        record: The next record; None if the device is removed.
         published: The sequence up to which its transitions were published before.
-        cohorts: The cohorts that it is in; None: those in which it was.
+        cohorts: The cohorts that it is in; None to keep the stored ones.
     """
 
     stored: StoredDevice
@@ -47,7 +47,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """What belongs together in a change: the row of one module, or of the device, and its transitions."""
+    """The parts of a change that belong together: the row of one module, or of the device, and its transitions."""
 
     operations: tuple[Operation, ...]
     last: Transition | None
@@ -69,7 +69,7 @@ class DeviceCommit:
             client: The table.
             hub: Short name of the hub, for the ids of events.
             policy: Grace periods and windows.
-            history_limit: Transitions of a device that are kept; None: all.
+            history_limit: How many transitions of a device are stored; None for all.
         """
         self._client = client
         self._hub = hub
@@ -77,7 +77,7 @@ class DeviceCommit:
         self._history_limit = history_limit
 
     def rows(self, change: Change) -> dict[str, Row]:
-        """The state rows after a change, by RowKey; none after a removal."""
+        """Return the state rows after a change, by RowKey; none after a removal."""
         stored, record = change.stored, change.record
         if record is None:
             return {}
@@ -88,19 +88,19 @@ class DeviceCommit:
         return rows
 
     def is_needed(self, change: Change) -> bool:
-        """Whether a change writes anything: more than when the device was looked at, and what was published then."""
+        """Whether a change writes more than the time of the read and what was published before."""
         after, stored = self.rows(change), change.stored.rows
         return after.keys() != stored.keys() or any(_differs(row, stored[key]) for key, row in after.items())
 
     async def commit(self, change: Change) -> tuple[StoredDevice, list[Row]]:
-        """Write a change: state, modules and history together. Only rows that change are written.
+        """Write a change: state, modules and history together. Only changed rows are written.
 
         Returns:
-            The device as it is stored now, and the rows of its transitions, the oldest first.
+            The device as it is stored now, and the rows of its transitions, oldest first.
 
         Raises:
-            LostRaceError: The device is no longer stored as it was read. Nothing of the change is written, or its first
-                parts where it is larger than one transaction: each is whole in itself.
+            LostRaceError: The device has changed since it was read. Nothing is written, or only the first parts of a
+                change that is larger than one transaction. Each part is complete in itself.
             UnavailableError: The table service does not answer.
         """
         stored, record, after = change.stored, change.record, self.rows(change)
@@ -122,13 +122,13 @@ class DeviceCommit:
         return replace(stored, rows=after, etag=etag, last_sequence=record.sequence), history
 
     async def outrun(self, stored: StoredDevice) -> StoredDevice:
-        """Give a device's row another ETag: whoever has read it before, and was paused since, changes nothing any more.
+        """Change the ETag of a device's row, so that a writer that read it earlier and was paused can no longer write.
 
         Returns:
             The device as it is stored now.
 
         Raises:
-            LostRaceError: It is no longer stored as it was read.
+            LostRaceError: It has changed since it was read.
             UnavailableError: The table service does not answer.
         """
         row = _key(stored.rows[DEVICE])
@@ -136,10 +136,10 @@ class DeviceCommit:
         return replace(stored, etag=etag)
 
     async def trim(self, stored: StoredDevice, published: int) -> None:
-        """Delete transitions beyond the newest `history_limit`, but for what must not be lost.
+        """Delete transitions beyond the newest `history_limit`, except those that must stay.
 
-        So are those that are not published, of each module and of the device the newest `stuck` and `recovered` of the
-        old ones, and the first of the present version.
+        These are unpublished ones, the newest `stuck` and `recovered` of each module and of the device, and the first
+        of the present version.
 
         Args:
             stored: The device.
@@ -168,7 +168,7 @@ class DeviceCommit:
                 await transaction.submit(self._client, [(TransactionOperation.DELETE, row) for row in part])
 
     def _history(self, change: Change) -> list[Row]:
-        """The rows of the transitions of a change."""
+        """Return the rows of the transitions of a change."""
         device_id, record, cohorts = change.stored.device_id, change.record, _cohorts(change)
         observed = None if record is None else record.observed
         return [
@@ -183,19 +183,19 @@ class DeviceCommit:
         partial: Row,
         final: tuple[TransactionOperation, Row],
     ) -> str:
-        """Write a change part by part, each a transaction that is guarded by the device's row, which comes last.
+        """Write a change part by part. Each part is a transaction guarded by the device's row, which comes last.
 
-        Every part is a change that is whole in itself: rows, their transitions, and the device's sequence. A crash
-        between two leaves a device whose next look goes on from there.
+        Every part is complete in itself: rows, their transitions, and the device's sequence. After a crash between two
+        parts, the next read of the device continues from there.
 
         Args:
             stored: The device as it was read.
-            parts: What is written, as `_parts` gives it.
-            partial: What a part before the last one says of the device's row, beside its sequence.
-            final: What becomes of the device's row in the end.
+            parts: What to write, as returned by `_parts`.
+            partial: The device's row in all parts but the last, except its sequence.
+            final: The operation on the device's row in the last part.
 
         Returns:
-            The new ETag of the device's row; empty where it was deleted.
+            The new ETag of the device's row; empty if it was deleted.
         """
         *first, rest = parts
         etag, last = stored.etag, stored.last_sequence
@@ -210,20 +210,20 @@ class DeviceCommit:
         """Submit one transaction, its guard last. Returns the new ETag of the device's row."""
         with table_errors(guarded=True):
             if not operations and len(guard) > 2 and guard[0] is TransactionOperation.UPDATE:  # noqa: PLR2004
-                # One row alone is cheaper by itself.
+                # A single row is cheaper without a transaction.
                 return str((await self._client.update_entity(guard[1], **guard[2]))["etag"])
             return (await transaction.submit(self._client, [*operations, guard]))[-1]
 
 
 def _cohorts(change: Change) -> Sequence[str]:
-    """The cohorts that a device is in after a change."""
+    """Return the cohorts of a device after a change."""
     return change.stored.cohorts if change.cohorts is None else change.cohorts
 
 
 def _partial(stored: StoredDevice, device: Row) -> Row:
-    """What a part before the last one says of the device's row, beside its sequence."""
+    """Return the device's row in all parts but the last, except its sequence."""
     if not stored.is_known:
-        # Not in any state yet, and nothing was announced of it.
+        # The device has no state yet, and nothing was announced.
         later = ("TwinVersion", "AnnouncedState", "AnnouncedSince", "Told")
         return {name: value for name, value in device.items() if name not in later} | {"State": ""}
     partial = {"PartitionKey": device["PartitionKey"], "RowKey": DEVICE, "At": device["At"]}
@@ -234,10 +234,10 @@ def _partial(stored: StoredDevice, device: Row) -> Row:
 
 
 def _in_the_order_of_parts(transitions: Sequence[Transition]) -> list[Transition]:
-    """Transitions as they are written in parts: those of a module together, the device's last.
+    """Order transitions for writing in parts: those of a module together, the device's last.
 
-    A crash between two parts must leave no gap among the sequences. Since times never run back, one that would stand
-    before an earlier time is said to be of that time.
+    A crash between two parts must leave no gap in the sequences. Because times never run back, a transition that
+    follows a later time takes that time.
     """
     modules = [*dict.fromkeys(transition.change.module for transition in transitions if transition.change.module), ""]
     ordered = sorted(transitions, key=lambda transition: modules.index(transition.change.module))
@@ -255,7 +255,7 @@ def _units(
     changed: Mapping[str, Row],
     gone: Sequence[Mapping[str, Any]],
 ) -> Iterator[_Unit]:
-    """Each changed module with its transitions in their order, then the device's own transitions."""
+    """Yield each changed module with its transitions in order, then the device's own transitions."""
     states: dict[str, Operation] = {key: (TransactionOperation.UPSERT, row, _REPLACE) for key, row in changed.items()}
     states |= {row["RowKey"]: (TransactionOperation.DELETE, _key(row)) for row in gone}
     states.pop(DEVICE, None)
@@ -271,7 +271,7 @@ def _units(
 
 
 def _parts(units: Iterable[_Unit]) -> list[list[_Unit]]:
-    """Units by the transactions that hold them, in their order: one part at least, be it an empty one."""
+    """Split units into transactions, in order. There is at least one, even if it is empty."""
     found, count, size = [list[_Unit]()], 0, 0
     for unit in units:
         if found[-1] and (count + len(unit.operations) >= TRANSACTION_LIMIT or size + unit.size > _CHARACTERS):
@@ -288,7 +288,7 @@ def _operations(part: Sequence[_Unit]) -> list[Operation]:
 
 
 def _guarded(operation: tuple[TransactionOperation, Row], etag: str | None, mode: UpdateMode) -> Operation:
-    """An operation on the device's row that holds only while the row is as it was read: absent, or of this ETag."""
+    """Guard an operation on the device's row: it fails unless the row is as it was read, absent or with this ETag."""
     kind, row = operation
     if etag is None:
         return TransactionOperation.CREATE, row
@@ -299,7 +299,7 @@ def _guarded(operation: tuple[TransactionOperation, Row], etag: str | None, mode
 
 
 def _kept(stored: StoredDevice, old: Sequence[Mapping[str, Any]]) -> set[str]:
-    """The keys of those old transitions, given the newest first, that outlast the others of a device."""
+    """Return the keys of old transitions that must stay. The transitions are given newest first."""
     if not stored.is_known:
         return set()
     newest: dict[tuple[str, str], str] = {}
@@ -313,7 +313,7 @@ def _kept(stored: StoredDevice, old: Sequence[Mapping[str, Any]]) -> set[str]:
 
 
 def _differs(row: Row, other: Mapping[str, Any] | None) -> bool:
-    """Whether two rows differ in more than when they were looked at, and what was published then."""
+    """Whether two rows differ in more than the time of the read and what was published before."""
     if other is None:
         return True
     ignored = {"ObservedAt": None, "LastActivityAt": None, "Published": None}

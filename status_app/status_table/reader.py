@@ -1,4 +1,4 @@
-"""Reads the table DeploymentStatus: one partition a device, with its state and its history."""
+"""Reads the table DeploymentStatus: one partition per device, with its state and its history."""
 
 from typing import Any, Final
 
@@ -23,13 +23,13 @@ TABLE: Final = "DeploymentStatus"
 
 
 class DeviceReader:
-    """Reads devices. Every method raises UnavailableError where the table service does not answer."""
+    """Reads devices. Every method raises UnavailableError if the table service does not answer."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
 
     async def read(self, device_id: str) -> StoredDevice:
-        """A device as it is stored now. One request, and one more for a device without a state."""
+        """Read a device. One request, and one more for a device without a state."""
         with table_errors():
             entities = [
                 entity
@@ -48,7 +48,7 @@ class DeviceReader:
         return StoredDevice(device_id, last_sequence=sequence, last_at=read_time(newest["At"]))
 
     async def _newest(self, device_id: str) -> TableEntity | None:
-        """The last transition of a device."""
+        """Read the last transition of a device."""
         rows = self._client.query_entities(
             f"PartitionKey eq '{escape(device_id)}' and RowKey ge '{TRANSITION}' and RowKey lt '{AFTER_TRANSITIONS}'",
             results_per_page=1,
@@ -60,9 +60,9 @@ class DeviceReader:
         return None
 
     async def read_whole(self, device_id: str) -> tuple[StoredDevice, list[TableEntity]]:
-        """A device that has a state, with its newest transitions, the newest first.
+        """Read a device that has a state, with its newest transitions, newest first.
 
-        One request: as many transitions as have a place in an answer of a thousand rows.
+        One request: as many transitions as fit into an answer of a thousand rows.
         """
         with table_errors():
             rows: dict[str, TableEntity] = {}
@@ -79,7 +79,7 @@ class DeviceReader:
         return stored, [row for row in history if transition_sequence(row["RowKey"]) <= last]
 
     async def transitions(self, device_id: str, sequences: range) -> list[TableEntity]:
-        """Transitions of a device by their sequences, the oldest first; those that there are."""
+        """Read transitions of a device by sequence, oldest first. Missing ones are left out."""
         newest, oldest = transition_key(sequences[-1]), transition_key(sequences[0])
         with table_errors():
             rows = self._client.query_entities(
@@ -88,7 +88,7 @@ class DeviceReader:
             return [row async for row in rows][::-1]
 
     async def history(self, device_id: str, newest: int, count: int) -> list[TableEntity]:
-        """The newest so many transitions of a device up to a sequence, the newest first. One request."""
+        """Read the newest transitions of a device up to a sequence, newest first. One request."""
         rows = self._client.query_entities(
             f"PartitionKey eq '{escape(device_id)}' and RowKey ge '{transition_key(newest)}'"
             f" and RowKey lt '{AFTER_TRANSITIONS}'",
@@ -105,14 +105,14 @@ class DeviceReader:
     async def devices(
         self, continuation: dict[str, str] | None, count: int | None = None
     ) -> tuple[list[str], dict[str, str] | None]:
-        """A page of all devices that have a state, in no order. One request, which scans the table.
+        """Read a page of all devices that have a state, in no order. One request, which scans the table.
 
         Args:
-            continuation: What the page before gave; None for the first.
-            count: Devices of a page, at most; as many as an answer holds by default.
+            continuation: The continuation of the previous page; None for the first.
+            count: Most devices of a page; by default as many as an answer holds.
 
         Returns:
-            Ids of devices, perhaps none, and where to go on; None at the end.
+            Ids of devices, possibly none, and the continuation; None at the end.
         """
         query = self._client.query_entities(
             f"RowKey eq '{DEVICE}'", select=["PartitionKey"], results_per_page=count or PAGE

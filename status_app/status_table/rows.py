@@ -1,4 +1,4 @@
-"""The rows of DeploymentStatus: to and from what the core keeps of a device."""
+"""The rows of DeploymentStatus: conversion to and from the records of the core."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,21 +29,21 @@ from status_core import (
 )
 
 FORMAT: Final = 2
-"""Of these rows: 1 had no `Format`, and announced each state as it came."""
+"""The format of these rows. Format 1 had no `Format` column, and announced each state as it came."""
 EVIDENCE_LIMIT: Final = 20
-"""Comparisons kept of one transition."""
+"""How many comparisons of a transition are stored."""
 EVIDENCE_SIZE: Final = 32_000
-"""Characters of their JSON. A column holds 32,768, and one comparison can have 10,000: it escapes what is not ASCII."""
+"""Characters of their JSON. A column holds 32,768, and one comparison may have 10,000: non-ASCII is escaped."""
 
 
 def device_row(
     device_id: str, record: DeviceRecord, policy: GracePolicy, published: int, cohorts: Sequence[str] = ()
 ) -> Row:
-    """The device's own row.
+    """Create the device's own row.
 
     Args:
         device_id: The device.
-        record: What is kept of it.
+        record: Its record.
         policy: Grace periods and windows.
         published: The sequence up to which its transitions were published before.
         cohorts: The cohorts that it is in.
@@ -66,19 +66,19 @@ def device_row(
 
 
 def module_row(device_id: str, name: str, module: ModuleRecord) -> Row:
-    """The row of one module."""
+    """Create the row of one module."""
     return {"PartitionKey": escape(device_id), "RowKey": module_key(name), **write(MODULE_COLUMNS, module)}
 
 
 def transition_row(
     hub: str, device_id: str, transition: Transition, observed: datetime, cohorts: Sequence[str] = ()
 ) -> Row:
-    """The row of one transition.
+    """Create the row of one transition.
 
     Args:
         hub: Short name of the hub.
         device_id: The device.
-        transition: What it is about.
+        transition: The transition.
         observed: When the twin was read.
         cohorts: The cohorts that the device is in.
     """
@@ -94,16 +94,16 @@ def transition_row(
 
 
 def event_id(hub: str, device_id: str, sequence: int) -> str:
-    """The id of a transition's event: the same each time it is sent."""
+    """Return the id of a transition's event, the same each time it is sent."""
     return f"{hub}/{device_id}/{sequence}"
 
 
 def read_record(rows: Mapping[str, Mapping[str, Any]], names: Iterable[str] = ()) -> DeviceRecord | None:
-    """What the core keeps of a device, from its state rows by RowKey; None where its own row is not among them.
+    """Read the record of a device from its state rows by RowKey; None if its own row is not among them.
 
     Args:
         rows: The rows.
-        names: Modules of the twin: the key of a very long name does not hold the whole of it.
+        names: Modules of the twin: the key of a very long name does not contain all of it.
     """
     if DEVICE not in rows:
         return None
@@ -123,7 +123,7 @@ def _read_module(row: Mapping[str, Any]) -> ModuleRecord:
 
 
 def _clock(values: Mapping[str, Any]) -> Clock:
-    """The clock of a row; of a release before it has no source, and a device no grace period."""
+    """Read the clock of a row. Rows of a previous release lack its source, and of a device the grace period."""
     unsettled_since, stuck_at = values["clock.unsettled_since"], values["clock.stuck_at"]
     grace = values["clock.grace"]
     if grace is None:
@@ -132,14 +132,14 @@ def _clock(values: Mapping[str, Any]) -> Clock:
 
 
 def _news(values: Mapping[str, Any]) -> News:
-    """What was announced; a release before announced each state."""
+    """Read what was announced. A previous release announced each state."""
     if values["news.state"] is None:
         return News(values["verdict.state"], values["since"], (values["verdict.state"],))
     return built(News, values, "news.")
 
 
 def _evidence(comparisons: Sequence[Evidence]) -> str:
-    """As many comparisons as a column holds, from the first on."""
+    """Encode as many comparisons as fit into a column."""
     kept = [json.dumps(comparison.as_json()) for comparison in comparisons[:EVIDENCE_LIMIT]]
     while sum(len(text) + 2 for text in kept) > EVIDENCE_SIZE:
         kept.pop()

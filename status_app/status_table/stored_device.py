@@ -1,4 +1,4 @@
-"""A device as it is stored: what a look begins with."""
+"""A stored device."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -18,10 +18,10 @@ class StoredDevice:
     """A device as it is stored.
 
     Attributes:
-        rows: Its state rows by RowKey; none for a device that is not known, or no longer.
-        etag: ETag of its own row; None where it has none.
-        last_sequence: The number of its last transition, of an earlier life too.
-        last_at: The time of that transition, for a device without a row of its own.
+        rows: Its state rows by RowKey; none for a device that is unknown or removed.
+        etag: ETag of its own row; None if it has none.
+        last_sequence: The number of its last transition, even from before a removal.
+        last_at: The time of that transition, for a device without its own row.
     """
 
     device_id: str
@@ -32,43 +32,43 @@ class StoredDevice:
 
     @property
     def at(self) -> datetime:
-        """Hub time of its last change. Only of a device that has a state."""
+        """Hub time of its last change. Only for a device that has a state."""
         return read_time(self.rows[DEVICE]["At"])
 
     @property
     def is_known(self) -> bool:
-        """Whether it has a state, or a part of a first one."""
+        """Whether it has a state, or part of a first one."""
         return DEVICE in self.rows
 
     @property
     def is_whole(self) -> bool:
-        """Whether it has a state: a first one that is written in parts is none before the last of them."""
+        """Whether it has a complete state. A first state may be written in several parts."""
         return self.is_known and bool(self.rows[DEVICE]["State"])
 
     @property
     def twin_version(self) -> int | None:
-        """Version of the twin that its state was made of; None where it has no state, or not a whole one."""
+        """Version of the twin behind its state; None if it has no complete state."""
         return read_number(self.rows[DEVICE].get("TwinVersion")) if self.is_known else None
 
     @property
     def observed(self) -> datetime:
-        """When that twin was read. Only of a device that has a state."""
+        """When that twin was read. Only for a device that has a state."""
         return read_time(self.rows[DEVICE]["ObservedAt"])
 
     @property
     def newest_since(self) -> datetime:
-        """When the newest of its states began: its twin has changed then or later. Only of a device that has one."""
+        """When the newest of its states began: its twin changed then or later. Only for a device that has a state."""
         return max(read_time(row["Since"]) for row in self.rows.values())
 
     @property
     def look_at(self) -> datetime | None:
-        """When it needs a look though nothing may have changed; None where it needs none."""
+        """When it must be read again even without a change; None if it need not be."""
         look_at = self.rows[DEVICE].get("LookAt") if self.is_known else None
         return None if look_at is None else read_time(look_at)
 
     @property
     def published(self) -> int | None:
-        """The sequence up to which its transitions were published before its last change; None where no row says."""
+        """The sequence up to which its transitions were published before its last change; None if not known."""
         return read_number(self.rows[DEVICE].get("Published")) if self.is_known else None
 
     @property
@@ -77,10 +77,10 @@ class StoredDevice:
         return json.loads(self.rows[DEVICE].get("Cohorts", "[]")) if self.is_known else ()
 
     def record(self, names: Sequence[str] = ()) -> DeviceRecord | None:
-        """What the core keeps of it; of a part of a first state nothing, so that the next look is the first again.
+        """Read the core's record; None for part of a first state, so that the next read counts as the first.
 
         Args:
-            names: The modules of the twin that it is compared with.
+            names: The modules of the twin to compare with.
         """
         record = self._record
         cut = {key: name for name in names if unescape(key := escape(name)) != name}

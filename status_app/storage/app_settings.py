@@ -1,7 +1,7 @@
-"""What the tables of the app mean, kept in them: by which settings the app writes them.
+"""Stores the settings that the app writes its tables with, in the tables themselves.
 
-The row `app|settings` of the table Deployments. The function app writes it at its start, and the last start wins. A
-command takes it in the place of its own settings: one that runs with others would date deadlines otherwise.
+The row is `app|settings` of the table Deployments. The function app writes it at start, and the last start wins. A
+command uses it instead of its own settings: with others it would compute other deadlines.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ _HUB: Final = "Hub"
 
 
 async def keep_settings(client: TableClient, hub: str, shared: Mapping[str, str]) -> None:
-    """Keep by which settings the app writes.
+    """Store the settings that affect rows.
 
     Args:
         client: The table Deployments.
-        hub: Short name of its IoT hub.
-        shared: Those of `SHARED` that are set.
+        hub: Short name of the app's IoT hub.
+        shared: The settings in `SHARED` that are set.
 
     Raises:
         UnavailableError: The table service does not answer.
@@ -34,7 +34,7 @@ async def keep_settings(client: TableClient, hub: str, shared: Mapping[str, str]
 
 
 async def read_settings(client: TableClient) -> tuple[str, dict[str, str]] | None:
-    """The hub of the app, and those of `SHARED` that it has; None where no app of this release has started.
+    """Read the app's hub, and its settings in `SHARED`; None if no app of this release has started.
 
     Raises:
         UnavailableError: The table service does not answer.

@@ -1,4 +1,4 @@
-"""The table service: one client for every table, and its failures in the app's own terms."""
+"""The table service: one client for all tables, and its failures as errors of the app."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -16,24 +16,24 @@ from status_app.storage.request_metrics import record_answer
 from status_app.storage.transport import TableTransport
 
 TRANSACTION_LIMIT: Final = 100
-"""Entities that one transaction can hold."""
+"""Most entities in one transaction."""
 
 PAGE: Final = 1000
 """Rows of one answer."""
 
 LONGEST_WAIT: Final = 5
-"""Seconds before another attempt, whatever a Retry-After says: the host, or the next run, tries again later."""
+"""Most seconds before another attempt, whatever Retry-After says. The host or the next run tries again later."""
 
 ATTEMPT_WITHIN: Final = 15.0
-"""Seconds for one attempt, its answer included."""
+"""Seconds for one attempt, including its answer."""
 CALL_WITHIN: Final = 30.0
-"""Seconds after the first attempt in which a further one can begin: a call ends within the two together."""
+"""Seconds after the start of the first attempt in which another may start. A call ends within the sum of both."""
 
 _RETRIES: Final = {"retry_total": 3, "retry_backoff_factor": 0.3, "retry_backoff_max": LONGEST_WAIT}
 _CONNECTION_TIMEOUT: Final = 5
 _LOST: Final = (404, 409, 412)
 _NOT_NOW: Final = (401, 403, 408, 429)
-"""A role takes minutes to hold, and a busy service says so."""
+"""A new role takes minutes to take effect, and a busy service asks to wait."""
 _SERVER_ERROR: Final = 500
 
 
@@ -44,13 +44,13 @@ def table_service(
     attempt_within: float = ATTEMPT_WITHIN,
     call_within: float = CALL_WITHIN,
 ) -> TableServiceClient:
-    """A client of the service that `STATUS_TABLES` names: by connection string, or by the app's identity.
+    """Create a client of the service in `STATUS_TABLES`, with a connection string or the app's identity.
 
     Args:
         tables: The setting.
-        clock: What learns from the answers when they were made.
+        clock: Learns the service's time from its answers.
         attempt_within: Seconds for one attempt.
-        call_within: Seconds in which a further attempt can begin.
+        call_within: Seconds in which another attempt may start.
     """
     options: dict[str, Any] = {
         # Proxy variables and netrc are not read for each request: this doubles the rate of single operations.
@@ -73,13 +73,13 @@ def table_service(
 
 
 def _answered(response: PipelineResponse[Any, Any]) -> None:
-    """What is done with each answer, those to attempts that are made again among them."""
+    """Handle each answer, including those that are retried."""
     record_answer(response)
     _cap_wait(response)
 
 
 def _cap_wait(response: PipelineResponse[Any, Any]) -> None:
-    """Lower a Retry-After: the SDK waits for as long as it says, be it an hour."""
+    """Lower a Retry-After: the SDK would wait for as long as it says, even an hour."""
     headers = response.http_response.headers
     wait = headers.get("Retry-After", "0")
     if not wait.isdecimal() or int(wait) > LONGEST_WAIT:
@@ -94,10 +94,10 @@ def is_unavailable(error: HttpResponseError) -> bool:
 
 @contextmanager
 def table_errors(*, guarded: bool = False) -> Iterator[None]:
-    """Turn the SDK's failures into the app's.
+    """Convert the SDK's errors to the app's.
 
     Args:
-        guarded: The call has a condition, so that a conflict means that another writer was first.
+        guarded: The call has a condition, so a conflict means that another writer was first.
 
     Raises:
         LostRaceError: The condition of a guarded call did not hold.
@@ -111,7 +111,7 @@ def table_errors(*, guarded: bool = False) -> Iterator[None]:
             raise LostRaceError from error
         if is_unavailable(error):
             raise UnavailableError("tables", f"answer {status}") from error
-        if isinstance(error, IncompleteReadError):  # an answer that was cut off has no status
+        if isinstance(error, IncompleteReadError):  # a truncated answer has no status
             raise UnavailableError("tables", "the answer was cut off") from error
         raise
     except AzureError as error:
@@ -119,10 +119,10 @@ def table_errors(*, guarded: bool = False) -> Iterator[None]:
 
 
 async def find_row(client: TableClient, key: Mapping[str, str]) -> TableEntity | None:
-    """The row of a key; None where there is none. It is asked as a query, to which a missing row is no error.
+    """Read the row with a key; None if there is none. It is a query, because a missing row is not an error then.
 
     Raises:
-        ResourceNotFoundError: There is no table.
+        ResourceNotFoundError: The table does not exist.
         UnavailableError: The table service does not answer.
     """
     query = " and ".join(f"{name} eq '{value}'" for name, value in key.items())

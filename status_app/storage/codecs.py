@@ -1,4 +1,4 @@
-"""How a value is kept in a column: what the SDK writes, what is read back, and what the API shows of it."""
+"""How values are stored in columns: what the SDK writes, what is read back, and what the API shows."""
 
 import json
 from collections.abc import Callable
@@ -13,19 +13,19 @@ from status_core import Finding, format_duration, parse_duration
 FINDINGS_SIZE: Final = 8_000
 """Characters of the JSON of findings."""
 TEXT_LIMIT: Final = 1024
-"""Characters of a name in a column: a twin's keys have no more bytes."""
+"""Characters of a name in a column: keys of a twin have no more bytes."""
 UNREADABLE: Final = (LookupError, TypeError, ValueError, AttributeError)
-"""What a row raises that has no such column, or holds something else in it."""
+"""Raised for rows that lack a column, or hold something else in it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Codec:
-    """Writes a value to a column, reads it back, and shows it. A column that is left out is read and shown as None.
+    """Writes a value to a column, reads it back, and shows it. A missing column is read and shown as None.
 
     Attributes:
-        write: What the SDK writes of a value.
-        read: The value of what the SDK reads.
-        show: What JSON says of what the SDK reads.
+        write: Converts a value for the SDK.
+        read: Converts what the SDK read back to the value.
+        show: Converts what the SDK read to JSON.
     """
 
     write: Callable[[Any], Any]
@@ -34,25 +34,25 @@ class Codec:
 
 
 def long(value: int | None) -> EntityProperty | None:
-    """A whole number as a column of 64 bits."""
+    """Convert a whole number for a 64-bit column."""
     return None if value is None else EntityProperty(value, EdmType.INT64)
 
 
 def read_number(value: Any) -> int | None:
-    """A whole number, as a column of 32 or of 64 bits gives it."""
+    """Read a whole number from a 32-bit or 64-bit column."""
     number: int | None = value.value if isinstance(value, EntityProperty) else value
     return number
 
 
 def read_time(value: datetime) -> datetime:
-    """A plain datetime of one that the SDK has dressed."""
+    """Convert the SDK's datetime to a plain one."""
     if type(value) is datetime:  # this process has written it
         return value
     return datetime.fromtimestamp(value.timestamp(), UTC).replace(microsecond=value.microsecond)
 
 
 def show_time(time: datetime) -> str:
-    """A time in UTC, always with six digits of a second (RFC 3339)."""
+    """Format a time in UTC, always with six fractional digits (RFC 3339)."""
     return time.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
 
 
@@ -87,7 +87,7 @@ def _list(value: str | None) -> list[Any]:
 TEXT: Final = Codec(str, _same, _same)
 """A text, or a word of a closed set."""
 NAME: Final = Codec(_name, _same, _same)
-"""The name of a module, of which a twin may hold half a surrogate pair."""
+"""The name of a module, which may contain unpaired surrogates."""
 TIME: Final = Codec(_same, _maybe(read_time), _maybe(show_time))
 """A time in UTC."""
 LONG: Final = Codec(long, read_number, read_number)
@@ -106,8 +106,8 @@ TIMES: Final = Codec(
 )
 """Times in UTC, as a JSON array."""
 FINDINGS: Final = Codec(_findings, lambda value: tuple(Finding(**item) for item in _list(value)), _list)
-"""What lint found, as a JSON array of objects; as many as a row should hold."""
+"""Lint findings as a JSON array of objects, as many as a row should hold."""
 JSON_TEXT: Final = Codec(str, _maybe(json.loads), _maybe(json.loads))
-"""A value that is JSON already."""
+"""A value that already is JSON."""
 BINARY: Final = Codec(_same, _same, _same)
 """Bytes."""

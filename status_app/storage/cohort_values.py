@@ -1,4 +1,4 @@
-"""Which values of a tag are counted, kept in the row `app|cohorts` of the table Deployments: the first that came."""
+"""The values of tags that have counters, the first ones found: the row `app|cohorts` of the table Deployments."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,14 +13,14 @@ from status_app.errors import LostRaceError, UnavailableError
 from status_app.storage.client import find_row, table_errors
 
 VALUES: Final = 20
-"""Values of a tag that have counters of their own; each further one counts as `OTHER`."""
+"""How many values of a tag have their own counters. Each further one counts as `OTHER`."""
 OTHER: Final = "~other"
 _KEY: Final = {"PartitionKey": "app", "RowKey": "cohorts"}
 _TRIES: Final = 5
 
 
 class CohortValues:
-    """The values that are counted, of each tag. A value that is counted once stays so."""
+    """The values of each tag that have counters. A value keeps its counters forever."""
 
     def __init__(self, client: TableClient) -> None:
         self._client = client
@@ -28,13 +28,13 @@ class CohortValues:
         self._etag: str | None = None
 
     async def counted(self, values: Mapping[str, Iterable[str]]) -> Mapping[str, frozenset[str]]:
-        """Of each tag the values that are counted; new ones are taken in, in their order, while there is room.
+        """Return the values of each tag that have counters. New ones are added in order while there is room.
 
         Args:
-            values: Values by their tag.
+            values: Values by tag.
 
         Raises:
-            UnavailableError: The table service does not answer, or others were always first.
+            UnavailableError: The table service does not answer, or other writers were always first.
         """
         for _ in range(_TRIES):
             if not self._with_room(values):
@@ -48,10 +48,10 @@ class CohortValues:
                 await self._write({**self._known, **known})
             except LostRaceError:
                 continue
-        raise UnavailableError("tables", "others were always first with the values of tags")
+        raise UnavailableError("tables", "other writers were always first with the values of tags")
 
     async def counts(self, tag: str, value: str) -> bool:
-        """Whether a value has counters of its own, or will have them once a device has it. At most one request.
+        """Whether a value has its own counters, or will have them once a device has it. At most one request.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -62,7 +62,7 @@ class CohortValues:
         return value == OTHER or value in known or len(known) < VALUES
 
     def _with_room(self, values: Mapping[str, Iterable[str]]) -> dict[str, list[str]]:
-        """New values that there is room for."""
+        """Return the new values that there is room for."""
         found = {}
         for tag, some in values.items():
             known = self._known.get(tag, [])

@@ -1,6 +1,6 @@
-"""The columns of each kind of row: what they are called, which field they hold, and how.
+"""The columns of each kind of row: their names, the fields that they hold, and how.
 
-Rows are written and read by these, the API shows them by these, and docs/tables.md is compared with them.
+Rows are written, read and shown by the API with these definitions, and docs/tables.md is compared with them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,7 +26,7 @@ from status_app.storage.codecs import (
 )
 
 type Row = dict[str, Any]
-"""An entity: columns without a value are left out, as Table Storage does."""
+"""An entity. Columns without a value are left out, as Table Storage does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class Column:
     """A column of one kind of row.
 
     Attributes:
-        name: What it is called.
-        field: The path of the field that it holds; empty where it is computed when the row is written.
-        codec: How the field is kept.
+        name: Its name.
+        field: The path of the field that it holds; empty if it is computed when the row is written.
+        codec: How the field is stored.
         is_shown: Whether the API shows it under its own name.
     """
 
@@ -57,7 +57,7 @@ _CLOCK: Final = (
     Column("GraceSource", "clock.grace_source", TEXT),
     Column("AnnouncedState", "news.state", TEXT),
     Column("AnnouncedSince", "news.since", TIME, is_shown=False),
-    Column("Told", "news.told", NAMES, is_shown=False),
+    Column("Told", "news.announced", NAMES, is_shown=False),
     Column("Cause", "verdict.cause", TEXT),
 )
 DEVICE_COLUMNS: Final = (
@@ -180,15 +180,15 @@ NOTICE_COLUMNS: Final = (
     Column("Body", "", BINARY),
     Column("GivenUpAt", "given_up_at", TIME),
 )
-TOLD_COLUMNS: Final = (
+CAUSE_COLUMNS: Final = (
     Column("Deployment", "about.deployment", TEXT),
     Column("Version", "about.version", NUMBER),
     Column("Cohort", "about.cohort", TEXT),
     Column("Cause", "about.cause", TEXT),
     Column("SeenAt", "seen_at", TIME),
     Column("GoneAt", "gone_at", TIME),
-    Column("Told", "told", NUMBER),
-    Column("ToldDevices", "told_devices", NUMBER),
+    Column("Told", "notices", NUMBER),
+    Column("ToldDevices", "noticed_devices", NUMBER),
 )
 TARGET_COLUMNS: Final = (
     Column("Failures", "failures", NUMBER),
@@ -205,12 +205,12 @@ _getter = cache(attrgetter)
 
 
 def write(columns: Sequence[Column], item: object, **computed: Any) -> Row:
-    """The columns of a row, without its keys.
+    """Create the columns of a row, without its keys.
 
     Args:
-        columns: Those of its kind.
-        item: What has the fields.
-        computed: The columns that hold no field of it.
+        columns: The columns of its kind.
+        item: The object with the fields.
+        computed: The columns that hold no field.
     """
     values = ((column, _getter(column.field)(item) if column.field else computed[column.name]) for column in columns)
     written = {column.name: column.codec.write(value) for column, value in values if value is not None}
@@ -218,31 +218,31 @@ def write(columns: Sequence[Column], item: object, **computed: Any) -> Row:
 
 
 def read(columns: Sequence[Column], row: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields that a row holds, by their paths; None of those whose column is left out."""
+    """Read the fields of a row by their paths; None for missing columns."""
     return {column.field: column.codec.read(row.get(column.name)) for column in columns if column.field}
 
 
-def built[Kind](kind: type[Kind], values: Mapping[str, Any], at: str = "", **others: Any) -> Kind:
-    """A dataclass of those of the fields that a row holds.
+def built[Kind](kind: type[Kind], values: Mapping[str, Any], prefix: str = "", **others: Any) -> Kind:
+    """Build a dataclass from the fields of a row.
 
     Args:
         kind: The dataclass.
         values: Fields by their paths.
-        at: With what the paths of its fields begin.
-        others: Its fields that no row holds, or not so.
+        prefix: Prefix of the paths of its fields.
+        others: Its fields that the row does not hold, or holds differently.
     """
-    names = _paths(kind, at)  # type: ignore[arg-type]  # a class has a hash
-    return kind(**{name: values[path] for name, path in names if path in values} | others)
+    paths = _paths(kind, prefix)  # type: ignore[arg-type]  # a class has a hash
+    return kind(**{name: values[path] for name, path in paths if path in values} | others)
 
 
 @cache
-def _paths(kind: Any, at: str) -> tuple[tuple[str, str], ...]:
-    """The fields of a dataclass, and their paths."""
-    return tuple((field.name, at + field.name) for field in fields(kind))
+def _paths(kind: Any, prefix: str) -> tuple[tuple[str, str], ...]:
+    """Return the fields of a dataclass with their paths."""
+    return tuple((field.name, prefix + field.name) for field in fields(kind))
 
 
 def shown(columns: Sequence[Column], row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the API shows of a row: a column's name begins small, times are texts in UTC, what has no value is null."""
+    """Return a row as the API shows it: names in camel case, times as text in UTC, null for missing values."""
     return {
         column.name[0].lower() + column.name[1:]: column.codec.show(row.get(column.name))
         for column in columns

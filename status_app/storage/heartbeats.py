@@ -1,7 +1,7 @@
-"""Heartbeats: when each timer and the trigger ran last, how long that took, and what came of it.
+"""Heartbeats: the last run of each timer and the trigger, its duration, and its result.
 
-A row each in the partition `heartbeats` of DeploymentIndex (docs/tables.md). A run that fails leaves the time of the
-last success as it was: so a row says both that it runs, and since when it has failed.
+Each is a row in the partition `heartbeats` of DeploymentIndex (docs/tables.md). A failed run keeps the time of the last
+success, so a row shows that it runs, and since when it fails.
 """
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -22,7 +22,7 @@ from status_app.version import VERSION
 
 PARTITION: Final = "heartbeats"
 TRIGGER_EVERY: Final = timedelta(minutes=1)
-"""Between two heartbeats of the trigger in one process: a flood of batches writes no flood of rows."""
+"""Shortest time between two heartbeats of the trigger in one process, so that many batches do not write many rows."""
 
 _DETAIL: Final = 200
 
@@ -37,7 +37,7 @@ class Source(StrEnum):
     RESYNC = "resync"
     """The timer of the whole fleet."""
     ON_TWIN_CHANGES = "on_twin_changes"
-    """The trigger: it is silent while no twin changes, so its silence is no fault."""
+    """The trigger. It is silent while no twin changes, so silence is not a fault."""
 
 
 TIMERS: Final = (Source.FLAG_STUCK, Source.RESYNC)
@@ -49,11 +49,11 @@ class Heartbeat:
 
     Attributes:
         ran_at: When it ended, in UTC.
-        succeeded_at: When it last ended without an error; None: never.
+        succeeded_at: When it last ended without an error; None if never.
         seconds: How long it took.
-        error: What stopped it, in a few words; empty where it succeeded.
-        event_at: Of the trigger: when the newest event of its batch came into the event hub.
-        lag: Of the trigger: the age of the oldest event of its batch as it began, in seconds.
+        error: What stopped it, in a few words; empty if it succeeded.
+        event_at: Of the trigger: when the newest event of its batch entered the event hub.
+        lag: Of the trigger: the age of the oldest event of its batch when the run began, in seconds.
         version: The version of the app that ran.
     """
 
@@ -76,13 +76,13 @@ class Heartbeats:
 
     @asynccontextmanager
     async def beating(self, source: Source, enqueued: Sequence[datetime | None] = ()) -> AsyncIterator[None]:
-        """A run: its heartbeat is written at its end, and what it raises is raised.
+        """Write the heartbeat of a run at its end, and let its error pass.
 
-        A heartbeat that cannot be written is logged, and changes nothing of the run.
+        A heartbeat that cannot be written is logged, and does not affect the run.
 
         Args:
             source: What runs.
-            enqueued: When the events of a batch came into the event hub; None of an event where that is unknown.
+            enqueued: When the events of a batch entered the event hub; None for each where that is unknown.
         """
         began = self._clock()
         try:
@@ -95,7 +95,7 @@ class Heartbeats:
         await self._keep(source, began, "", enqueued)
 
     async def read(self) -> dict[Source, Heartbeat]:
-        """The last run of each that has run. One request; no table is as an empty one.
+        """Read the last run of each source that has run. A missing table counts as empty. One request.
 
         Raises:
             UnavailableError: The table service does not answer.
@@ -127,9 +127,9 @@ class Heartbeats:
         }
         try:
             with table_errors():
-                await self._client.upsert_entity(row)  # merged: a failure leaves SucceededAt as it was
+                await self._client.upsert_entity(row)  # merged: a failure keeps SucceededAt
         except (UnavailableError, HttpResponseError) as failure:
-            _log.warning("%s: its heartbeat is not written: %s", source, _words(failure))
+            _log.warning("%s: its heartbeat was not written: %s", source, _words(failure))
 
 
 def _heartbeat(row: Mapping[str, Any]) -> Heartbeat:
@@ -145,7 +145,7 @@ def _heartbeat(row: Mapping[str, Any]) -> Heartbeat:
 
 
 def _words(error: Exception) -> str:
-    """An error in a few words. Only the app's own say more than their type: others may quote a request."""
+    """Describe an error in a few words: of foreign errors, which may quote a request, only the type."""
     if isinstance(error, ExceptionGroup):
         return f"{_words(error.exceptions[0])} ({len(error.exceptions)} errors)"[:_DETAIL]
     return (str(error) if isinstance(error, UnavailableError) else type(error).__name__)[:_DETAIL]

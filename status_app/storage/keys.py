@@ -1,7 +1,7 @@
-"""Keys that Table Storage can hold, for any device id and any module name.
+"""Keys that Table Storage accepts, for any device id and any module name.
 
-What a key or a filter cannot hold is written `~XX`, the upper-case hex of its UTF-8 bytes; ordinary names stand as
-they are. `~` is written so too: two names never share a key.
+Characters that a key or a filter cannot hold are written as `~XX`, the upper-case hex of their UTF-8 bytes. Ordinary
+names are unchanged. `~` itself is escaped too, so two names never share a key.
 """
 
 import hashlib
@@ -18,73 +18,73 @@ AFTER_TRANSITIONS: Final = "transition;"
 _UNSAFE: Final = re.compile(r"[/\\#?%'~\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _ESCAPED: Final = re.compile(r"(?:~[0-9A-F]{2})+")
 _KEY_LIMIT: Final = 500
-"""UTF-16 units of a key: 1 KiB at two bytes each, and a few fewer."""
+"""UTF-16 units of a key: slightly less than 1 KiB at two bytes each."""
 _PART_LIMIT: Final = 400
-"""UTF-16 units of a part: whatever IoT Hub calls a device fits, and room for a kind, a time and a number is left."""
+"""UTF-16 units of a part: enough for any device id, with room for a kind, a time and a number."""
 _SHORT: Final = _PART_LIMIT // 2
-"""Characters of two units each that fit in any case."""
+"""So many characters always fit, even at two units each."""
 _HASHED: Final = "~~"
 _BEGINNING: Final = _KEY_LIMIT - 70
-"""Of a key that is too long so much stays before its hash, and a few more."""
+"""At least this much of a key that is too long stays before its hash."""
 _HASHED_KEY: Final = re.compile(rf"(?:[^{_UNSAFE.pattern[1:-1]}]|~[0-9A-F]{{2}})*~~[0-9a-f]{{64}}")
-"""Nothing that only ends like one: what comes from outside may."""
+"""Matches the whole key, because names from outside may end like one."""
 _LAST: Final = 2**63 - 1
 
 
 def escape(name: str) -> str:
-    """A name as part of a key. One that is too long keeps its beginning and ends with its hash.
+    """Escape a name for a key. One that is too long keeps its beginning and ends with its hash.
 
-    Such a key stands for its name wherever that is not known, and is not escaped again.
+    Such a key replaces the name where the name is not known, and is not escaped again.
     """
     if len(name) <= _SHORT and not _UNSAFE.search(name):
         return name  # as nearly all are
     if _HASHED_KEY.fullmatch(name):
         return name
-    kept = name[: _KEY_LIMIT + 1]  # of a name that is longer no more than this can stay
+    kept = name[: _KEY_LIMIT + 1]  # no more of a longer name can stay
     escaped = _UNSAFE.sub(lambda match: "".join(f"~{byte:02X}" for byte in _bytes(match[0])), kept)
     return _shortened(escaped, name, _KEY_LIMIT)
 
 
 def key_part(name: str) -> str:
-    """A name as a part of a key: without the `|` that sets its parts apart, and the `:` of other tables' keys."""
+    """Escape a name for a part of a key: without the `|` between parts, and the `:` of other tables' keys."""
     return _shortened(escape(name).replace("|", "~7C").replace(":", "~3A"), name, _PART_LIMIT)
 
 
 def joined(*parts: str) -> str:
-    """A key of several parts, in the order of the first of them. One that is too long ends with its hash."""
+    """Join a key from parts, which sorts by the first one. One that is too long ends with its hash."""
     key = "|".join(parts)
     return _shortened(key, key, _KEY_LIMIT)
 
 
 def beginning(*parts: str) -> str:
-    """With what every key of more parts than these begins."""
+    """Return the prefix of all keys that start with these parts and have more."""
     return "|".join((*parts, ""))[:_BEGINNING]
 
 
 def unescape(key: str) -> str:
-    """The name that a key was made of; of one that was too long, the key itself."""
+    """Return the name behind a key, or the key itself if the name was too long."""
     if _HASHED_KEY.fullmatch(key):
         return key
     return _ESCAPED.sub(lambda match: bytes.fromhex(match[0].replace("~", "")).decode("utf-8", "surrogatepass"), key)
 
 
 def module_key(name: str) -> str:
-    """RowKey of a module."""
+    """Return the RowKey of a module."""
     return MODULE + escape(name)
 
 
 def module_name(row_key: str) -> str:
-    """The module of a RowKey."""
+    """Return the module of a RowKey."""
     return unescape(row_key.removeprefix(MODULE))
 
 
 def transition_key(sequence: int) -> str:
-    """RowKey of a transition: inverted, so that the newest comes first."""
+    """Return the RowKey of a transition, inverted so that the newest sorts first."""
     return f"{TRANSITION}{_LAST - sequence:019d}"
 
 
 def transition_sequence(row_key: str) -> int:
-    """The sequence number in a transition's RowKey."""
+    """Return the sequence number in a transition's RowKey."""
     return _LAST - int(row_key.removeprefix(TRANSITION))
 
 

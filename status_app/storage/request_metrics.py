@@ -1,4 +1,4 @@
-"""Answers of the table service, counted by table, operation and outcome."""
+"""Counts answers of the table service by table, operation and outcome."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ OPERATIONS: Final = {"POST": "insert", "PUT": "replace", "PATCH": "merge", "DELE
 """What a method does to one entity. A GET is `get` or `query`, and a batch is `transaction`."""
 
 _TABLE: Final = re.compile(r"/(\w+)(\(.*)?$")
-"""The table in the path of an address, and the keys of an entity, if there are any, in brackets."""
+"""The table in the path of an address, and the keys of an entity, if any, in parentheses."""
 _OPERATION: Final = re.compile(rb"^[A-Z]+ (http\S+) HTTP/", re.MULTILINE)
 """An operation in the body of a transaction, with its address."""
 _OUTCOMES: Final[Mapping[int, str]] = {
@@ -26,7 +26,7 @@ _OUTCOMES: Final[Mapping[int, str]] = {
 
 
 def record_answer(response: PipelineResponse[Any, Any]) -> None:
-    """Record an answer, but none to a transaction that was taken: what came of it is in the body, yet to be read."""
+    """Record an answer, except one to an accepted transaction, whose result is in the unread body."""
     if not meters.is_heard():
         return
     request, status = response.http_request, response.http_response.status_code
@@ -49,6 +49,6 @@ def record_answer(response: PipelineResponse[Any, Any]) -> None:
 
 
 def record(table: str, op: str, status: int) -> None:
-    """Record what came of an operation on a table, or of a transaction: its status."""
+    """Record the result of an operation on a table, or of a transaction."""
     outcome = _OUTCOMES.get(status, "ok" if status < HTTPStatus.BAD_REQUEST else "failed")
     meters.record(meters.TABLE_REQUESTS, 1, {"table": table, "op": op, "outcome": outcome})

@@ -1,9 +1,9 @@
-"""Transactions: the operations of one as a `$batch` body, and the answer to it.
+"""Transactions: encodes operations as a `$batch` body, and decodes the answer.
 
-The body is the one that Table Storage documents under "Performing entity group transactions": a multipart message with
-one changeset, and in it a request for each operation. The SDK builds and reads it with Python's `email` package, which
-costs more CPU than all else of a write; here it is text that is joined, and split again. All else stays the SDK's:
-columns become JSON by its rules, and the request goes through its pipeline, with its authentication and its retries.
+The body is documented by Table Storage under "Performing entity group transactions": a multipart message with one
+changeset that has a request for each operation. The SDK builds and parses it with Python's `email` package, which costs
+more CPU than the rest of a write. Here the text is joined and split directly. Everything else is the SDK's: its rules
+convert columns to JSON, and the request goes through its pipeline, with its authentication and retries.
 """
 
 import json
@@ -33,12 +33,12 @@ from status_app.storage.request_metrics import record
 type Operation = (
     tuple[TransactionOperation, Mapping[str, Any]] | tuple[TransactionOperation, Mapping[str, Any], Mapping[str, Any]]
 )
-"""What is done to a row, and how: `mode` of an update or upsert (merge by default), `etag` that the row must have."""
+"""The operation on a row, and its options: `mode` of an update or upsert (merge by default), `etag` to match."""
 
 _CONTENT_TYPE: Final = re.compile(rb"^Content-Type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _ETAG: Final = re.compile(rb"^ETag:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _STATUS: Final = re.compile(rb"^HTTP/1\.[01] (\d{3})\b", re.MULTILINE)
-"""Azurite puts a line before it where it refuses more than a hundred operations."""
+"""Azurite puts a line before it if it refuses more than a hundred operations."""
 _BOUNDARY: Final = re.compile(r'^multipart/mixed\s*;.*\bboundary="?([^";\s]+)', re.IGNORECASE)
 _ERRORS: Final[Mapping[int, type[HttpResponseError]]] = {
     HTTPStatus.NOT_FOUND: ResourceNotFoundError,
@@ -46,19 +46,19 @@ _ERRORS: Final[Mapping[int, type[HttpResponseError]]] = {
     HTTPStatus.PRECONDITION_FAILED: ResourceModifiedError,
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: RequestTooLargeError,
 }
-"""What the SDK raises where a transaction as a whole is refused."""
+"""What the SDK raises if it refuses a transaction as a whole."""
 
 
 class UnreadableAnswerError(StatusAppError, AzureError):
-    """The answer to a transaction is none: whether it was done is unknown, as where the answer got lost.
+    """The answer to a transaction cannot be read. Whether it was done is unknown, as if the answer was lost.
 
-    The text says what is wrong, and quotes nothing of it.
+    The message says what is wrong, and quotes nothing of it.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The answer to one operation, or to all of them where one was refused."""
+    """The answer to one operation, or to all of them if one was refused."""
 
     status: int
     etag: str
@@ -66,19 +66,19 @@ class Part:
 
 
 async def submit(client: TableClient, operations: Sequence[Operation]) -> list[str]:
-    """Submit a transaction: every operation is done, or none.
+    """Submit a transaction: all operations are done, or none.
 
     Args:
         client: The table.
-        operations: At most a hundred, at least one, all on different rows of one partition.
+        operations: One to a hundred operations, all on different rows of one partition.
 
     Returns:
-        The ETag of each row, empty for those that are deleted.
+        The ETag of each row, empty for deleted ones.
 
     Raises:
         TableTransactionError: An operation was refused; `index` says which, and `status_code` and `error_code` why.
-        HttpResponseError: The whole was refused.
-        AzureError: The service did not answer, or not readably.
+        HttpResponseError: The transaction as a whole was refused.
+        AzureError: There was no answer, or no readable one.
     """
     batch, endpoint = f"batch_{uuid4()}", client.url.partition("?")[0]
     request = HttpRequest(
@@ -93,9 +93,9 @@ async def submit(client: TableClient, operations: Sequence[Operation]) -> list[s
         },
         content=encode(f"{endpoint}/{client.table_name}", operations, batch),
     )
-    # A TableClient has no public way to send a request of one's own; its generated client has.
+    # A TableClient has no public way to send a custom request; its generated client has.
     response = await client._client.send_request(request, stream=True)  # noqa: SLF001 (see above)
-    if not response.is_stream_consumed:  # the app's own transport has read it
+    if not response.is_stream_consumed:  # the app's own transport has already read it
         await response.read()
     if response.status_code == HTTPStatus.ACCEPTED:
         parts = list(decode(response.headers.get("Content-Type", ""), response.content))
@@ -108,11 +108,11 @@ async def submit(client: TableClient, operations: Sequence[Operation]) -> list[s
 
 
 def encode(table: str, operations: Sequence[Operation], batch: str) -> bytes:
-    """The body of a transaction.
+    """Encode the body of a transaction.
 
     Args:
         table: The address of the table.
-        operations: What is done.
+        operations: The operations.
         batch: The boundary of the message.
     """
     changeset = batch.replace("batch", "changeset")
@@ -126,10 +126,10 @@ def encode(table: str, operations: Sequence[Operation], batch: str) -> bytes:
 
 
 def decode(content_type: str, body: bytes) -> Iterator[Part]:
-    """The parts of a multipart message, those of its changesets among them.
+    """Yield the parts of a multipart message, including those of its changesets.
 
     Raises:
-        UnreadableAnswerError: It is not such a message, or not the whole of one.
+        UnreadableAnswerError: It is not such a message, or it is incomplete.
     """
     boundary = _BOUNDARY.search(content_type)
     if boundary is None:
@@ -148,11 +148,11 @@ def decode(content_type: str, body: bytes) -> Iterator[Part]:
 
 
 def etags(parts: Iterable[Part], operations: Sequence[Operation]) -> list[str]:
-    """The ETag of each row that an answer gives, empty for those that are deleted.
+    """Return the ETag of each row in an answer, empty for deleted ones.
 
     Raises:
         TableTransactionError: An operation was refused.
-        UnreadableAnswerError: The answer is not one to these operations.
+        UnreadableAnswerError: The answer does not match these operations.
     """
     found = []
     for part in parts:
@@ -170,10 +170,10 @@ def etags(parts: Iterable[Part], operations: Sequence[Operation]) -> list[str]:
 def _request(
     table: str, kind: TransactionOperation, row: Mapping[str, Any], options: Mapping[str, Any] | None = None
 ) -> str:
-    """The request for one operation."""
+    """Encode the request for one operation."""
     options, headers, address = options or {}, "", table
     if kind is TransactionOperation.CREATE:
-        # The answer needs not repeat the row.
+        # The answer need not repeat the row.
         method, headers = "POST", "Prefer: return-no-content\r\n"
     else:
         method = "PUT" if options.get("mode") is UpdateMode.REPLACE else "PATCH"
@@ -188,12 +188,12 @@ def _request(
 
 
 def _key(value: str) -> str:
-    """A key in an address."""
+    """Quote a key for an address."""
     return quote(value.replace("'", "''"), safe="")
 
 
 def _part(content: bytes) -> Part:
-    """The answer to one operation: HTTP in a message."""
+    """Decode the answer to one operation: HTTP inside the message."""
     head, _, body = content.partition(b"\r\n\r\n")
     status, etag = _STATUS.search(head), _ETAG.search(head)
     if status is None:
@@ -202,14 +202,14 @@ def _part(content: bytes) -> Part:
 
 
 def _refusal(kind: type[HttpResponseError], status: int, body: bytes, code: str = "") -> HttpResponseError:
-    """The error of a refusal, as the SDK makes it."""
+    """Create the error of a refusal, as the SDK does."""
     text = f"answer {status}"
     try:
-        told = json.loads(body)["odata.error"]
-        code, text = str(told["code"]), str(told["message"]["value"])
+        details = json.loads(body)["odata.error"]
+        code, text = str(details["code"]), str(details["message"]["value"])
     except (ValueError, LookupError, TypeError):
-        pass  # its status alone says it
+        pass  # the status is all there is
     error = kind(message=f"{text}\nErrorCode:{code}")
     error.status_code = status
-    error.error_code = code  # type: ignore[attr-defined]  # the SDK adds it to its errors so
+    error.error_code = code  # type: ignore[attr-defined]  # as the SDK adds it to its errors
     return error

@@ -1,1 +1,1 @@
-"""What the app reports of itself: fields of its log lines, and metrics."""
+"""What the app reports about itself: fields of its log lines, and metrics."""

@@ -1,7 +1,7 @@
-"""Log lines that end with their fields as JSON: which device, which deployments, which invocation.
+"""Log lines that end with their fields as JSON: the device, the deployments, the invocation.
 
-The functions host sends on the text of a line and nothing else of it, so the fields are in the text; and they are
-attributes of the record for any handler that takes these. JSON keeps a line one line, whatever a device is called.
+The functions host forwards only the text of a line, so the fields are in the text. They are also attributes of the
+record, for handlers that use them. JSON keeps a line on one line, whatever the name of a device.
 """
 
 import json
@@ -15,39 +15,39 @@ _known: Final[ContextVar[dict[str, str]]] = ContextVar("fields of log lines")
 
 
 LIBRARIES: Final = ("azure", "uamqp", "msrest")
-"""Loggers of the SDKs: at INFO they write two records for each request, more than the app's own lines by far."""
+"""Loggers of the SDKs: at INFO they write two records per request, far more than the app's own lines."""
 
 
 def quiet_libraries() -> None:
-    """Let the SDKs log warnings and errors alone.
+    """Limit the SDKs to warnings and errors.
 
-    The functions worker sets the root logger to INFO, and host.json cannot help: within an invocation the host takes
-    every record for the function's own.
+    The functions worker sets the root logger to INFO, and host.json cannot help: within an invocation the host treats
+    every record as the function's own.
     """
     for name in LIBRARIES:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
 class Log(logging.LoggerAdapter[logging.Logger]):
-    """A logger whose records have the fields that are known where they are made, and those in `extra`."""
+    """A logger that adds the fields of `about`, and those in `extra`, to its records."""
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[str, MutableMapping[str, Any]]:
-        """The text and the attributes of a record."""
+        """Return the text and the attributes of a record."""
         fields = _known.get({}) | (kwargs.get("extra") or {})
         kwargs["extra"] = fields
-        # No per cent sign may come into what is still a format.
+        # Escape percent signs: the text is still a format string.
         text = json.dumps(fields).replace("%", "\\u0025")
         return f"{msg} {text}" if fields else str(msg), kwargs
 
 
 def log(name: str) -> Log:
-    """The logger of a module."""
+    """Return the logger of a module."""
     return Log(logging.getLogger(name))
 
 
 @contextmanager
 def about(**fields: str) -> Iterator[None]:
-    """What the lines that are logged meanwhile are about: `device`, `invocation`."""
+    """Add fields to the lines that are logged meanwhile: `device`, `invocation`."""
     token = _known.set(_known.get({}) | fields)
     try:
         yield

@@ -1,8 +1,8 @@
-"""The metrics of the app, all of them. Until somebody listens, what is recorded goes nowhere and costs a call.
+"""All metrics of the app. Without a listener, recorded values are dropped at the cost of a call.
 
-The values of each attribute are from a closed set of words, never a name of the fleet: a device, a module and a
-deployment stand in log lines and rows. Every metric counts what happened in an interval. None is a level that a process
-goes on telling after another process has taken over its work.
+Attributes have values from a closed set, never names from the fleet: devices, modules and deployments are in log lines
+and rows. Every metric counts what happened in an interval. None is a level, which a process would go on reporting after
+another one has taken over.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,8 +16,8 @@ class Metric:
     """A metric.
 
     Attributes:
-        kind: `counter`: values add up. `histogram`: their number, sum, least and greatest are kept.
-        unit: In UCUM's notation.
+        kind: `counter`: values add up. `histogram`: their number, sum, minimum and maximum are kept.
+        unit: In UCUM notation.
         attributes: The names of its attributes.
     """
 
@@ -29,7 +29,7 @@ class Metric:
 
 
 type Listener = Callable[[Metric, float, Mapping[str, str]], None]
-"""Takes a metric, a value and its attributes."""
+"""Receives a metric, a value and its attributes."""
 
 TRANSITIONS: Final = Metric(
     "edge_deployment.transitions",
@@ -39,9 +39,9 @@ TRANSITIONS: Final = Metric(
     "Changes of state of devices and modules",
 )
 STUCK: Final = Metric(
-    "edge_deployment.stuck", "histogram", "{module}", ("of",), "Modules, or devices, that are stuck, once a minute"
+    "edge_deployment.stuck", "histogram", "{module}", ("of",), "Stuck modules or devices, once a minute"
 )
-LAG: Final = Metric("edge_deployment.lag", "histogram", "s", (), "Age of the oldest event of a batch as it is begun")
+LAG: Final = Metric("edge_deployment.lag", "histogram", "s", (), "Age of the oldest event of a batch when it begins")
 DEAD_LETTERS: Final = Metric(
     "edge_deployment.dead_letters", "counter", "{event}", ("reason",), "Events that were given up"
 )
@@ -51,24 +51,24 @@ TABLE_REQUESTS: Final = Metric(
     "counter",
     "{request}",
     ("table", "op", "outcome"),
-    "Answers of the table service, those to further attempts among them",
+    "Answers of the table service, including those to retries",
 )
 
 TIMER_SUCCESS: Final = Metric(
-    "edge_deployment.timer.success", "counter", "{run}", ("timer",), "Runs of a timer that came to their end"
+    "edge_deployment.timer.success", "counter", "{run}", ("timer",), "Completed runs of a timer"
 )
 RESYNC_HEALED: Final = Metric(
-    "edge_deployment.resync.healed", "counter", "{change}", (), "Changes that a resync found and no notification told"
+    "edge_deployment.resync.healed", "counter", "{change}", (), "Changes that a resync found without a notification"
 )
 ROLLOUTS_STALLED: Final = Metric(
-    "edge_deployment.rollouts.stalled", "histogram", "{deployment}", (), "Deployments that are stalled, once a minute"
+    "edge_deployment.rollouts.stalled", "histogram", "{deployment}", (), "Stalled deployments, once a minute"
 )
 ROLLOUTS_OVER_THRESHOLD: Final = Metric(
     "edge_deployment.rollouts.over_threshold",
     "histogram",
     "{deployment}",
     (),
-    "Deployments under way of which more devices fail than may, once a minute",
+    "Deployments under way with more failing devices than allowed, once a minute",
 )
 
 METRICS: Final = (
@@ -80,13 +80,13 @@ _listener: Listener | None = None
 
 
 def listen(listener: Listener | None) -> None:
-    """Give every value of this process to a listener from now on; None: to nobody."""
+    """Send all values of this process to a listener from now on; None for no listener."""
     global _listener  # noqa: PLW0603 (the one place that all parts of the app record to)
     _listener = listener
 
 
 def is_heard() -> bool:
-    """Whether somebody listens: a value that costs requests is got for nobody else."""
+    """Whether there is a listener. Without one, values that cost requests are not computed."""
     return _listener is not None
 
 
@@ -97,7 +97,7 @@ def record(metric: Metric, value: float = 1, attributes: Mapping[str, str] | Non
 
 
 def record_lag(oldest: datetime, now: datetime) -> float:
-    """Record the age of the oldest event of a batch, in seconds; two clocks may differ, and no age is less than 0."""
+    """Record the age of the oldest event of a batch, in seconds. Clocks may differ, so it is at least 0."""
     lag = max(0.0, (now - oldest).total_seconds())
     record(LAG, lag)
     return lag

@@ -1,4 +1,4 @@
-"""A transition as the app reports it: a log line, and a count in the metrics."""
+"""Reports a transition: as a log line, and as a count in the metrics."""
 
 from status_app.telemetry.logs import log
 from status_app.telemetry.meters import TRANSITIONS, record
@@ -8,7 +8,7 @@ _log = log(__name__)
 
 
 def tell_transition(device_id: str, transition: Transition) -> None:
-    """Tell of a transition that is committed."""
+    """Report a committed transition."""
     change = transition.change
     left, entered = change.from_state or "absent", change.to_state or "absent"
     _log.info(

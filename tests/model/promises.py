@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
-from status_app.fleet_index.rows import PENDING, ROOM, questions_of, shard_of
+from status_app.fleet_index.rows import PENDING, ROOM, lookup_rows, shard_of
 from status_app.status_table.rows import event_id, read_record
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.keys import joined, key_part
@@ -124,7 +124,7 @@ def _pointers(device: str, state: Mapping[str, Any], index: set[tuple[str, str]]
     if "device" not in state:
         return
     shard, pending = shard_of(device), joined(PENDING, key_part(device), "")
-    questions = questions_of(StoredDevice(device, state))
+    questions = lookup_rows(StoredDevice(device, state))
     missing = {(shard, key) for key in list(questions)[:ROOM]} - index
     if missing and not any(partition == shard and key.startswith(pending) for partition, key in index):
         yield f"the index does not hold {missing}"

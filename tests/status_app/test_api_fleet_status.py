@@ -9,7 +9,7 @@ from api_over_tables import KEY, Api, running_api
 from status_app.commands.fleet_status import RefusedError
 from status_app.commands.fleet_status.api import RETRY, ApiFleetStatus
 from status_app.errors import UnavailableError
-from status_app.queries import Answer, Devices, Fleet, Page, Place
+from status_app.queries import Answer, DeviceFilter, Fleet, Page, Place
 
 PROBLEM = {"Content-Type": "application/problem+json"}
 JSON = {"Content-Type": "application/json"}
@@ -24,7 +24,7 @@ class OneDevice(Fleet):
     async def deployment(self, deployment_id: str, _cohort: str | None = None) -> Answer | None:
         return {"deploymentId": deployment_id}
 
-    async def devices(self, asked: Devices, _after: Place | None, _limit: int) -> Page:
+    async def devices(self, asked: DeviceFilter, _after: Place | None, _limit: int) -> Page:
         return Page([{"deviceId": asked.deployment}])
 
     async def device(self, device_id: str) -> Answer | None:

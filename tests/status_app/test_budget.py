@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from local.eventhubs import EventHubs
-from status_app.ingest.partitions import AGAIN_AFTER, UNKNOWN, Partitions
+from status_app.ingest.partitions import RETRY_AFTER, UNKNOWN, Partitions
 from status_app.iothub.budget import MINUTE, Budget
 from status_app.iothub.token_bucket import TokenBucket
 
@@ -97,7 +97,7 @@ async def test_an_event_hub_that_does_not_answer_counts_as_one_of_the_most_parti
     with event_hubs.faults.without_hub("twin-changes"):
         assert await partitions.count() == UNKNOWN
     assert await partitions.count() == UNKNOWN
-    clock.now += AGAIN_AFTER
+    clock.now += RETRY_AFTER
     assert await partitions.count() == 5
     assert connection not in caplog.text
 

@@ -113,7 +113,7 @@ async def test_what_was_flagged_without_a_look_is_told_as_such(app: App) -> None
     await app.flag_stuck(GRACE)
     _, text = await told(app, device)
     assert "backoff_unverified" in text
-    assert "The hub did not answer at the last look: check the app's own access to it." in text
+    assert "The hub did not answer at the last read: check the app's own access to it." in text
 
 
 async def test_a_device_that_is_not_known_has_a_code_of_its_own_also_when_its_history_is(app: App) -> None:

@@ -157,7 +157,7 @@ async def test_a_deadline_is_found_when_it_is_due_and_the_oldest_comes_first(app
     work = await index.work(START + 20 * MINUTE)
     assert [entry.device_id for entry in work.due] == ids[:21]
     assert [entry.device_id for entry in (await index.work(START + 100 * MINUTE)).due] == ids
-    assert (work.announced, work.more, len(work.moved)) == ([], [], 16)
+    assert (work.announced, work.overflowing, len(work.counter_etags)) == ([], [], 16)
     assert sorted([device async for device in index.devices()]) == sorted(ids)
     for summary in said.values():
         assert summary is not None

@@ -15,7 +15,7 @@ from status_app.commands.gate.lines import (
     progress_line,
     timeout_lines,
 )
-from status_app.commands.gate.rule import Device, GateCriteria, Judgement, Look, judge
+from status_app.commands.gate.rule import Device, GateCriteria, Judgement, Snapshot, judge
 from status_core import Counts, Threshold
 
 STANDARD = GateCriteria()
@@ -46,7 +46,7 @@ def shown(out: io.StringIO, *steps: tuple[int, str]) -> str:
     for seconds, line in steps:
         clock.now = NOW + timedelta(seconds=seconds)
         progress.show(line, timedelta(minutes=30) - timedelta(seconds=seconds))
-    progress.say(["the end"])
+    progress.print_lines(["the end"])
     return out.getvalue()
 
 
@@ -81,7 +81,7 @@ def test_no_more_devices_are_named_than_can_be_read_and_the_others_are_counted()
 def test_a_name_and_a_message_can_neither_add_a_line_nor_change_the_terminal() -> None:
     out = io.StringIO()
     hostile = Device("a\nPASSED\x1b[2J", "invalid", "config_rejected", "b\r\nPASSED " + "c" * 5000, NOW, None)
-    Progress(out, Clock()).say([*device_lines([hostile], 1)])
+    Progress(out, Clock()).print_lines([*device_lines([hostile], 1)])
     (line,) = out.getvalue().splitlines()
     assert line.isascii()
     assert line.isprintable()
@@ -98,32 +98,32 @@ CAUSE = {
     "cause": "pull_timed_out: vision", "reason": "pull_timed_out", "devices": 1, "peers": None,
     "advice": "Check its network.",
 }  # fmt: skip
-LOOK = Look(Counts(4, 2), states=STATES, reasons=REASONS)
-GOOD = Look(Counts(2, 2), states={"successful": 2})
+SNAPSHOT = Snapshot(Counts(4, 2), states=STATES, reasons=REASONS)
+GOOD = Snapshot(Counts(2, 2), states={"successful": 2})
 
 
-def judged(look: Look, criteria: GateCriteria) -> Judgement:
-    return judge(look, criteria, asked=NOW, now=NOW)
+def judged(snapshot: Snapshot, criteria: GateCriteria) -> Judgement:
+    return judge(snapshot, criteria, asked=NOW, now=NOW)
 
 
 @pytest.mark.parametrize(
-    ("look", "criteria", "line"),
+    ("snapshot", "criteria", "line"),
     [
-        (Look(), STANDARD, "r2: on no device yet"),
-        (LOOK, STANDARD, "r2: 2 of 4 successful, 1 pending, 1 in_progress"),
+        (Snapshot(), STANDARD, "r2: on no device yet"),
+        (SNAPSHOT, STANDARD, "r2: 2 of 4 successful, 1 pending, 1 in_progress"),
         (
-            LOOK,
+            SNAPSHOT,
             GateCriteria(min_devices=9),
             "r2: 2 of 4 successful, 1 pending, 1 in_progress, at least 9 devices are waited for",
         ),
         (GOOD, STANDARD, "r2: 2 of 2 successful, stable since 08:00:00Z"),
         (
-            Look(Counts(2, 1, failing=1), states={"successful": 1, "module_failed": 1}, suspects=[device(1)]),
+            Snapshot(Counts(2, 1, failing=1), states={"successful": 1, "module_failed": 1}, suspects=[device(1)]),
             GateCriteria(Threshold.parse("50%")),
             "r2: 1 failing (50% may), 1 of 2 successful, 1 module_failed, stable since 08:00:00Z",
         ),
         (
-            Look(Counts(3, 1, settling=1, waiting=1), states={"successful": 3}),
+            Snapshot(Counts(3, 1, settling=1, waiting=1), states={"successful": 3}),
             STANDARD,
             "r2: 1 of 3 successful, 1 settling, 1 waiting for the version",
         ),
@@ -132,41 +132,41 @@ def judged(look: Look, criteria: GateCriteria) -> Judgement:
             STANDARD,
             "r2: 2 of 2 successful, stable since 08:00:00Z, the hub's list is from before the first question",
         ),
-        (Look(listed_at=NOW), STANDARD, "r2: on no device yet, the hub's list is from before the first question"),
+        (Snapshot(listed_at=NOW), STANDARD, "r2: on no device yet, the hub's list is from before the first question"),
     ],
 )
 def test_the_progress_line_says_how_far_it_is_and_what_fails_first(
-    look: Look, criteria: GateCriteria, line: str
+    snapshot: Snapshot, criteria: GateCriteria, line: str
 ) -> None:
-    assert progress_line("r2", look, judged(look, criteria), criteria) == line
+    assert progress_line("r2", snapshot, judged(snapshot, criteria), criteria) == line
 
 
 def test_what_was_stuck_before_is_named_and_not_counted() -> None:
     criteria, old = GateCriteria(new_only=True), replace(device(0), stuck_since=NOW - timedelta(minutes=5))
-    look = Look(Counts(2, 1, failing=1), states={"successful": 1, "module_failed": 1}, suspects=[old])
-    judgement = judged(look, criteria)
-    assert "1 stuck before" in progress_line("r2", look, judgement, criteria)
+    snapshot = Snapshot(Counts(2, 1, failing=1), states={"successful": 1, "module_failed": 1}, suspects=[old])
+    judgement = judged(snapshot, criteria)
+    assert "1 stuck before" in progress_line("r2", snapshot, judgement, criteria)
     assert next(iter(before_lines(judgement))) == "1 device stuck before the wait began, and not counted:"
 
 
 @pytest.mark.parametrize(
-    ("look", "causes", "missing"),
+    ("snapshot", "causes", "missing"),
     [
-        (LOOK, [], ["1 device pending: waiting_for_device", "1 device in_progress: pull_timed_out"]),
+        (SNAPSHOT, [], ["1 device pending: waiting_for_device", "1 device in_progress: pull_timed_out"]),
         (
-            LOOK,
+            SNAPSHOT,
             [CAUSE],
             ["1 device: pull_timed_out: vision. Check its network.", "1 device pending: waiting_for_device"],
         ),
-        (LOOK, [CAUSE] * 21, [*["1 device: pull_timed_out"] * 20, "There are more causes", "1 device pending"]),
-        (Look(), [], ["Check the name of the deployment"]),
-        (GOOD, [], ["Nothing is missing but time."]),
+        (SNAPSHOT, [CAUSE] * 21, [*["1 device: pull_timed_out"] * 20, "There are more causes", "1 device pending"]),
+        (Snapshot(), [], ["Check the name of the deployment"]),
+        (GOOD, [], ["Only time was missing."]),
     ],
 )
 def test_a_timeout_says_what_is_missing_by_cause_or_else_by_reason(
-    look: Look, causes: list[dict[str, Any]], missing: list[str]
+    snapshot: Snapshot, causes: list[dict[str, Any]], missing: list[str]
 ) -> None:
-    lines = list(timeout_lines("r2", look, judged(look, STANDARD), STANDARD, timedelta(minutes=30), causes))
+    lines = list(timeout_lines("r2", snapshot, judged(snapshot, STANDARD), STANDARD, timedelta(minutes=30), causes))
     assert lines[0].startswith("TIMED OUT after PT30M: r2: ")
     assert len(lines) == 1 + len(missing)
     assert all(part in line for part, line in zip(missing, lines[1:], strict=True))

@@ -1,4 +1,4 @@
-"""The rule of the gate: what a look comes to, for every kind of device, and in every second of a rollout."""
+"""The rule of the gate: what a snapshot comes to, for every kind of device, and in every second of a rollout."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from status_app.commands.gate.rule import Device, GateCriteria, GateOutcome, Judgement, Look, judge
+from status_app.commands.gate.rule import Device, GateCriteria, GateOutcome, Judgement, Snapshot, judge
 from status_core import Counts, State, Threshold
 
 sys.path.append(str(Path(__file__).parents[1] / "status_core"))
@@ -24,19 +24,19 @@ def device(name: str = "d", state: str = "in_progress", *, stuck: int | None = N
     return Device(name, state, "a_reason", "A message.", NOW, None if stuck is None else NOW - stuck * MINUTE)
 
 
-def judged(look: Look, criteria: GateCriteria | None = None, *, held: datetime | None = None) -> Judgement:
-    return judge(look, criteria or GateCriteria(), asked=NOW, now=NOW + MINUTE, held_since=held)
+def judged(snapshot: Snapshot, criteria: GateCriteria | None = None, *, held: datetime | None = None) -> Judgement:
+    return judge(snapshot, criteria or GateCriteria(), asked=NOW, now=NOW + MINUTE, held_since=held)
 
 
-def outcome(look: Look, criteria: GateCriteria | None = None) -> GateOutcome:
-    return judged(look, criteria).outcome
+def outcome(snapshot: Snapshot, criteria: GateCriteria | None = None) -> GateOutcome:
+    return judged(snapshot, criteria).outcome
 
 
 def allowed(text: str) -> GateCriteria:
     return GateCriteria(max_failed=Threshold.parse(text))
 
 
-GOOD = Look(Counts(2, 2), milestones=COMPLETED, credited_at=NOW - MINUTE)
+GOOD = Snapshot(Counts(2, 2), milestones=COMPLETED, credited_at=NOW - MINUTE)
 
 
 @pytest.mark.parametrize(
@@ -51,23 +51,25 @@ GOOD = Look(Counts(2, 2), milestones=COMPLETED, credited_at=NOW - MINUTE)
     ],
 )
 def test_it_passes_after_the_event_while_all_are_successful(counts: Counts, expected: GateOutcome) -> None:
-    assert outcome(Look(counts, milestones=COMPLETED)) is expected
+    assert outcome(Snapshot(counts, milestones=COMPLETED)) is expected
     before = GateOutcome.WAITING if expected is GateOutcome.PASSED else expected
-    assert outcome(Look(counts, milestones=frozenset({"started"}))) is before
+    assert outcome(Snapshot(counts, milestones=frozenset({"started"}))) is before
 
 
 def test_what_may_fail_is_the_threshold_of_the_app_unless_something_else_is_asked() -> None:
-    look = Look(Counts(10, 9, failing=1), milestones=COMPLETED, threshold=Threshold.parse("10%"))
-    assert outcome(look) is GateOutcome.PASSED
-    assert outcome(look, allowed("0")) is GateOutcome.FAILED
-    assert outcome(Look(look.counts, milestones=COMPLETED, credited_at=NOW), allowed("10%")) is GateOutcome.PASSED
-    assert outcome(Look(Counts(10, 0, failing=10)), allowed("100%")) is GateOutcome.WAITING
+    snapshot = Snapshot(Counts(10, 9, failing=1), milestones=COMPLETED, threshold=Threshold.parse("10%"))
+    assert outcome(snapshot) is GateOutcome.PASSED
+    assert outcome(snapshot, allowed("0")) is GateOutcome.FAILED
+    assert (
+        outcome(Snapshot(snapshot.counts, milestones=COMPLETED, credited_at=NOW), allowed("10%")) is GateOutcome.PASSED
+    )
+    assert outcome(Snapshot(Counts(10, 0, failing=10)), allowed("100%")) is GateOutcome.WAITING
 
 
 def test_a_share_is_one_of_the_targeted_devices_where_these_are_more() -> None:
     counts = Counts(2, 1, failing=1)
-    assert outcome(Look(counts, targeted=100), allowed("5%")) is GateOutcome.WAITING
-    assert outcome(Look(counts), allowed("5%")) is GateOutcome.FAILED
+    assert outcome(Snapshot(counts, targeted=100), allowed("5%")) is GateOutcome.WAITING
+    assert outcome(Snapshot(counts), allowed("5%")) is GateOutcome.FAILED
 
 
 def test_with_criteria_of_its_own_it_waits_until_none_was_credited_for_the_window() -> None:
@@ -77,7 +79,7 @@ def test_with_criteria_of_its_own_it_waits_until_none_was_credited_for_the_windo
         (NOW, GateOutcome.WAITING),
         (None, GateOutcome.WAITING),
     ):
-        assert outcome(Look(Counts(2, 2), credited_at=credited), own) is expected
+        assert outcome(Snapshot(Counts(2, 2), credited_at=credited), own) is expected
 
 
 def test_on_fewer_devices_than_asked_for_it_waits() -> None:
@@ -87,28 +89,31 @@ def test_on_fewer_devices_than_asked_for_it_waits() -> None:
 def test_a_list_from_before_the_first_question_decides_nothing() -> None:
     for counts, milestones in ((GOOD.counts, COMPLETED), (Counts(2, failing=2), COMPLETED), (Counts(), {"superseded"})):
         for seconds, is_fresh in ((-60, False), (0, False), (1, True)):
-            look = Look(counts, milestones=frozenset(milestones), is_listed=True, listed_at=NOW + seconds * SECOND)
-            assert (outcome(look) is not GateOutcome.WAITING) is is_fresh
-            assert judged(look).is_fresh is is_fresh
+            snapshot = Snapshot(
+                counts, milestones=frozenset(milestones), is_listed=True, listed_at=NOW + seconds * SECOND
+            )
+            assert (outcome(snapshot) is not GateOutcome.WAITING) is is_fresh
+            assert judged(snapshot).is_fresh is is_fresh
 
 
 def test_one_that_the_hub_does_not_have_is_unknown_and_one_that_left_its_devices_is_superseded() -> None:
     fresh = NOW + MINUTE
-    assert outcome(Look(is_known=False, listed_at=fresh)) is GateOutcome.UNKNOWN
-    assert outcome(Look(is_known=False)) is GateOutcome.WAITING
+    assert outcome(Snapshot(is_known=False, listed_at=fresh)) is GateOutcome.UNKNOWN
+    assert outcome(Snapshot(is_known=False)) is GateOutcome.WAITING
     gone = frozenset({"started", "superseded"})
-    assert outcome(Look(milestones=gone)) is GateOutcome.SUPERSEDED
-    assert outcome(Look(milestones=gone, is_listed=True, listed_at=fresh)) is GateOutcome.SUPERSEDED
-    assert outcome(Look(Counts(1), milestones=gone)) is GateOutcome.WAITING
-    assert outcome(Look(is_listed=True, listed_at=fresh)) is GateOutcome.WAITING
+    assert outcome(Snapshot(milestones=gone)) is GateOutcome.SUPERSEDED
+    assert outcome(Snapshot(milestones=gone, is_listed=True, listed_at=fresh)) is GateOutcome.SUPERSEDED
+    assert outcome(Snapshot(Counts(1), milestones=gone)) is GateOutcome.WAITING
+    assert outcome(Snapshot(is_listed=True, listed_at=fresh)) is GateOutcome.WAITING
 
 
 def test_a_soak_is_waited_for_from_when_all_were_successful() -> None:
     soak = GateCriteria(soak=10 * MINUTE)
     settled = {
-        minutes: Look(Counts(1, 1), milestones=COMPLETED, settled_since=NOW - minutes * MINUTE) for minutes in (8, 9)
+        minutes: Snapshot(Counts(1, 1), milestones=COMPLETED, settled_since=NOW - minutes * MINUTE)
+        for minutes in (8, 9)
     }
-    assert [outcome(look, soak) for look in settled.values()] == [GateOutcome.WAITING, GateOutcome.PASSED]
+    assert [outcome(snapshot, soak) for snapshot in settled.values()] == [GateOutcome.WAITING, GateOutcome.PASSED]
     assert judged(GOOD, soak, held=NOW - 9 * MINUTE).outcome is GateOutcome.PASSED
     assert judged(GOOD, soak, held=NOW - 8 * MINUTE).outcome is GateOutcome.WAITING
     assert judged(GOOD, soak).stable_since == NOW + MINUTE
@@ -117,22 +122,22 @@ def test_a_soak_is_waited_for_from_when_all_were_successful() -> None:
 def test_what_was_stuck_before_the_wait_began_does_not_count_where_only_new_failures_do() -> None:
     old, new = device("old", stuck=5), device("new", stuck=-1)
     new_only = GateCriteria(new_only=True)
-    look = Look(Counts(2, 1, failing=1), suspects=[old], credited_at=NOW - MINUTE)
-    assert outcome(look) is GateOutcome.FAILED
-    assert (outcome(look, new_only), judged(look, new_only).before) == (GateOutcome.PASSED, [old])
-    judgement = judged(Look(Counts(2, failing=2), suspects=[new, old]), new_only)
+    snapshot = Snapshot(Counts(2, 1, failing=1), suspects=[old], credited_at=NOW - MINUTE)
+    assert outcome(snapshot) is GateOutcome.FAILED
+    assert (outcome(snapshot, new_only), judged(snapshot, new_only).before) == (GateOutcome.PASSED, [old])
+    judgement = judged(Snapshot(Counts(2, failing=2), suspects=[new, old]), new_only)
     assert (judgement.outcome, judgement.failed, judgement.failing) == (GateOutcome.FAILED, [new], 1)
 
 
 def test_strictly_a_device_has_failed_at_its_first_crash() -> None:
-    look = Look(Counts(2, 1), suspects=[device(state=State.MODULE_FAILED)])
-    assert outcome(look) is GateOutcome.WAITING
-    assert outcome(look, GateCriteria(strict=True)) is GateOutcome.FAILED
+    snapshot = Snapshot(Counts(2, 1), suspects=[device(state=State.MODULE_FAILED)])
+    assert outcome(snapshot) is GateOutcome.WAITING
+    assert outcome(snapshot, GateCriteria(strict=True)) is GateOutcome.FAILED
 
 
 def test_devices_are_named_longest_first() -> None:
     suspects = [device("b", stuck=5), device("c", stuck=9), device("a", stuck=5)]
-    assert [item.device_id for item in judged(Look(Counts(3), suspects=suspects)).failed] == ["c", "a", "b"]
+    assert [item.device_id for item in judged(Snapshot(Counts(3), suspects=suspects)).failed] == ["c", "a", "b"]
 
 
 def asked_each_second(name: str, deployment: str) -> tuple[list[datetime], list[datetime]]:
@@ -146,7 +151,7 @@ def asked_each_second(name: str, deployment: str) -> tuple[list[datetime], list[
             counts = deployments.counts(now).get(deployment, Counts())
             rollout = deployments.kept.get(deployment)
             reached = frozenset(known for known, _ in rollout.reached) if rollout is not None else frozenset[str]()
-            outcome = judge(Look(counts, milestones=reached), GateCriteria(), asked=now, now=now).outcome
+            outcome = judge(Snapshot(counts, milestones=reached), GateCriteria(), asked=now, now=now).outcome
             (passed if outcome is GateOutcome.PASSED else failed if outcome is GateOutcome.FAILED else []).append(now)
             now += SECOND
         seen.append(now)

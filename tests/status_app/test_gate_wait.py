@@ -218,7 +218,7 @@ async def test_causes_that_cannot_be_asked_for_do_not_change_the_outcome() -> No
     story.causes_error = DOWN
     assert await story.wait() is ExitCode.FAILED
     assert story.lines[:2] == [
-        "The causes cannot be asked for: the API is unavailable: no connection.",
+        "The causes cannot be read: the API is unavailable: no connection.",
         "FAILED: 1 of 2 devices of r2 are failing; 0 may.",
     ]
     assert [line.split()[0] for line in story.lines if line.startswith("  edge-")] == ["edge-1"]
@@ -228,7 +228,7 @@ async def test_too_many_that_fail_are_not_called_missing_time_while_the_list_is_
     story = Story(fleet_of("successful", "invalid"))
     story.beside |= {"hub": {"targeted": 2}, "listedAt": (NOW - MINUTE).isoformat()}
     assert await story.wait() is ExitCode.TIMED_OUT
-    assert not any("Nothing is missing" in line for line in story.lines)
+    assert not any("was missing" in line for line in story.lines)
     assert "  1 device: its_reason: vision. It fails on all. Look at the image." in story.lines
 
 
@@ -260,7 +260,7 @@ async def test_a_list_from_before_the_first_question_is_waited_out() -> None:
     story.beside |= {"hub": {"targeted": 2}, "listedAt": (NOW - MINUTE).isoformat()}
     assert await story.wait() is ExitCode.TIMED_OUT
     assert "the hub's list is from before the first question" in story.lines[0]
-    assert story.lines[-1] == "Nothing is missing but a newer list of the hub."
+    assert story.lines[-1] == "Only a newer list from the hub was missing."
 
 
 CANARY = "ring=canary"

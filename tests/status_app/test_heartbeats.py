@@ -87,7 +87,7 @@ async def test_a_heartbeat_that_cannot_be_written_changes_nothing_of_the_run(
         await app.client.delete_table("DeploymentIndex")
         await run(app, Source.FLAG_STUCK)
         await app.client.create_table("DeploymentIndex")
-    assert caplog.text.count("flag_stuck: its heartbeat is not written") == 2
+    assert caplog.text.count("flag_stuck: its heartbeat was not written") == 2
 
 
 async def test_a_timer_records_its_success_and_the_trigger_none(app: App) -> None:

@@ -135,8 +135,8 @@ async def test_what_the_api_refuses_is_said_in_a_sentence_without_the_key(api: t
         assert "the API refuses the key (answer 401)" in text
         assert "hunter2" not in text
     async with asked(environment(api_)) as client:
-        assert "no device of this id is known" in await refused(client, "device", device_id="nobody")
-        assert "no deployment of this id is known" in await refused(client, "deployment", deployment_id="none")
+        assert "no device with this id is known" in await refused(client, "device", device_id="nobody")
+        assert "no deployment with this id is known" in await refused(client, "deployment", deployment_id="none")
         assert "cohort" in await refused(client, "stuck", cohort="canary")
         api_.answers = [(200, {}, "<html>")]
         assert "the answer is not the API's" in await refused(client, "causes")
@@ -183,10 +183,10 @@ def test_an_answer_is_bounded_whatever_the_fleet_is() -> None:
         "deviceId": "d", "state": "x", "message": "x" * 10_000, "deployments": ["y" * 128] * 100,
         "lint": [{"path": "z" * 9_000}] * 100, "modules": {str(number): "v" * 900 for number in range(100)},
     }  # fmt: skip
-    shown = bounded.DEVICE.of(huge)
+    shown = bounded.DEVICE.apply(huge)
     assert len(shown["deployments"]) == len(shown["modules"]) == len(shown[OF_DEVICES]["lint"]) == MOST_PARTS
     assert len(shown[OF_DEVICES]["message"]) == LONGEST_TEXT
-    small = bounded.DEVICE.of({"deviceId": "d", "stuck": False})
+    small = bounded.DEVICE.apply({"deviceId": "d", "stuck": False})
     text = bounded_answer({"device": shown}, {"modules": [small, *[shown] * 500], "transitions": [shown] * 500})
     assert len(text) <= LONGEST_ANSWER
     answer = json.loads(text)

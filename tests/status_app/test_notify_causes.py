@@ -67,7 +67,7 @@ class Fleet:
     @property
     def titles(self) -> list[str]:
         """The first lines of what was taken."""
-        return [message.body["text"].splitlines()[0].partition(" for ")[0] for message in self.http.taken]
+        return [message.body["text"].splitlines()[0].partition(" due to ")[0] for message in self.http.taken]
 
 
 @pytest.fixture
@@ -101,7 +101,7 @@ async def test_devices_that_fail_alike_are_three_messages_first_tenfold_and_over
     await fleet.minute(GRACE)
     await fleet.minute()
     assert fleet.titles[1].endswith("now 20 devices fail")
-    assert "(2 when it was mentioned last)" in fleet.http.taken[1].body["text"]
+    assert "(2 in the last message)" in fleet.http.taken[1].body["text"]
     await fleet.mend(devices)
     await fleet.minute(CARE)
     await fleet.minute()

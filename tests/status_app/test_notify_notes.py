@@ -40,7 +40,7 @@ def text(body: bytes) -> str:
 
 def test_a_cause_is_told_with_its_devices_and_what_to_do() -> None:
     assert text(cause(Stage.FIRST)).splitlines() == [
-        "Deployment camera-2: 40 devices fail for image_not_found: vision, registry.example.com/vision:2",
+        "Deployment camera-2: 40 devices fail due to image_not_found: vision, registry.example.com/vision:2",
         "Devices: 40",
         "For instance: edge-01, edge-02",
         "Since: 2024-05-02T12:10:00Z",
@@ -50,15 +50,15 @@ def test_a_cause_is_told_with_its_devices_and_what_to_do() -> None:
         "Fleet: north",
         "Time: 2024-05-02T12:12:00Z",
     ]
-    assert text(cause(Stage.FIRST, devices=1)).startswith("Deployment camera-2: 1 device fails for")
+    assert text(cause(Stage.FIRST, devices=1)).startswith("Deployment camera-2: 1 device fails due to")
 
 
 def test_more_devices_and_none_are_told_beside_what_was_told_before() -> None:
-    assert text(cause(Stage.MORE)).startswith("Deployment camera-2: now 400 devices fail for image_not_found")
-    assert "Devices: 400 (40 when it was mentioned last)" in text(cause(Stage.MORE))
+    assert text(cause(Stage.MORE)).startswith("Deployment camera-2: now 400 devices fail due to image_not_found")
+    assert "Devices: 400 (40 in the last message)" in text(cause(Stage.MORE))
     over = text(cause(Stage.OVER, since="2024-05-02T12:11:00Z"))
-    assert over.startswith("Deployment camera-2: no device fails any more for image_not_found")
-    assert "Devices: 0 (40 when it was mentioned last)" in over
+    assert over.startswith("Deployment camera-2: no device fails any more due to image_not_found")
+    assert "Devices: 0 (40 in the last message)" in over
 
 
 @pytest.mark.parametrize("name", [*Milestone, "of_a_later_release"])

@@ -82,16 +82,16 @@ def test_what_is_no_list_of_targets_is_said_without_its_value(value: str, says: 
         ({"name": None}, "target 1: name takes"),
         ({"format": "mail"}, r"target 1 \(ops\): format takes cloudevents, teams, slack"),
         ({"format": ["slack"]}, "format takes"),
-        ({"urlSetting": "NOT_THERE"}, "names NOT_THERE, and that setting is not there"),
+        ({"urlSetting": "NOT_THERE"}, "names NOT_THERE, but that setting is missing"),
         ({"urlSetting": 5}, "urlSetting takes the name of a setting"),
-        ({"url": SECRET}, "'url' is not known here"),
-        ({"urlSetting": "OPS_KEY"}, "OPS_KEY holds no address"),
+        ({"url": SECRET}, "'url' is unknown"),
+        ({"urlSetting": "OPS_KEY"}, "OPS_KEY is not an address"),
         ({"auth": "identity"}, "'scope'|auth takes none with slack"),
         ({"types": ["edge.deployment.device.stuck"]}, "slack takes edge.deployment.started, .*edge.deployment.cause"),
         ({"types": "edge.deployment.cause"}, "types takes a list of texts"),
         ({"severity": "fatal"}, "severity takes info, warning, error"),
         ({"cohorts": [""]}, "cohorts takes a list of texts"),
-        ({"token": "hunter2"}, "'token' is not known here"),
+        ({"token": "hunter2"}, "'token' is unknown"),
     ],
 )
 def test_a_wrong_target_is_named_with_what_it_takes_and_without_its_address(change: Any, says: str) -> None:
@@ -103,8 +103,8 @@ def test_a_wrong_target_is_named_with_what_it_takes_and_without_its_address(chan
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("http://example.com/hunter2", "no https address"),
-        ("ftp://example.com/hunter2", "no https address"),
+        ("http://example.com/hunter2", "not an https address"),
+        ("ftp://example.com/hunter2", "not an https address"),
         ("hunter2", "no address"),
         ("https://", "no address"),
         ("https://[hunter2", "no address"),
@@ -124,11 +124,11 @@ def test_what_is_no_https_address_is_said_without_it(url: str, says: str) -> Non
     ("change", "says"),
     [
         ({"url": "https://example.com/a?code=hunter2"}, "url has a query"),
-        ({"urlSetting": "OPS_URL"}, "urlSetting or url, one of them"),
+        ({"urlSetting": "OPS_URL"}, "either urlSetting or url"),
         ({"auth": "header", "valueSetting": "OPS_KEY"}, "headerName takes"),
         ({"auth": "header", "headerName": "a: b", "valueSetting": "OPS_KEY"}, "headerName takes"),
         ({"auth": "header", "headerName": "a", "valueSetting": "NOT_THERE"}, "names NOT_THERE"),
-        ({"auth": "header", "headerName": "a", "valueSetting": "BROKEN"}, "BROKEN holds what no header can"),
+        ({"auth": "header", "headerName": "a", "valueSetting": "BROKEN"}, "BROKEN has a value that no header can have"),
         ({"auth": "identity"}, "scope takes"),
         ({"types": ["edge.deployment.cause"]}, "cloudevents takes"),
     ],
@@ -140,7 +140,7 @@ def test_a_program_is_reached_with_what_its_format_takes(change: Any, says: str)
 
 
 def test_two_targets_have_two_names() -> None:
-    with pytest.raises(SettingError, match="two targets that are called 'ops'"):
+    with pytest.raises(SettingError, match="two targets named 'ops'"):
         read(SLACK, SLACK)
 
 
@@ -193,9 +193,9 @@ MILESTONE: Any = {"type": "edge.deployment.stalled", "severity": "warning", "dat
         (Filter(cohorts=("x=y",)), "milestone"),
     ],
 )
-def test_a_filter_lets_through_what_fits_all_of_it(filters: Filter, passes: str) -> None:
-    assert filters.lets_through(DEVICE_EVENT) is (passes in ("both", "device"))
-    assert filters.lets_through(MILESTONE) is (passes in ("both", "milestone"))
+def test_a_filter_allows_what_fits_all_of_it(filters: Filter, passes: str) -> None:
+    assert filters.allows(DEVICE_EVENT) is (passes in ("both", "device"))
+    assert filters.allows(MILESTONE) is (passes in ("both", "milestone"))
 
 
 def test_people_get_milestones_and_programs_every_event() -> None:

@@ -75,7 +75,7 @@ def test_as_a_program_it_asks_nothing_on_this_machine() -> None:
         text=True,
         check=False,
     )
-    said = "target ops is unavailable: its address is one of this machine or of its link\n"
+    said = "target ops is unavailable: its address is on this machine or its link\n"
     assert (result.returncode, result.stdout) == (1, said)
 
 

@@ -243,7 +243,7 @@ async def test_peers_say_whether_it_is_the_image_or_the_device_with_the_numbers_
         "failing": 3,
         "shared": None,
         "countedAt": cause["peers"]["countedAt"],
-        "says": "It fails on all 3 devices that got this image: it looks like the image.",
+        "says": "It fails on all 3 devices that got this image: the image seems to be the problem.",
     }
     assert cause["advice"] == "Look at the image, or go back to the one before."
     for number in range(4):
@@ -337,7 +337,7 @@ def profile(image: str | None, cause: str = "", **changes: Any) -> Profile:
         (
             Reason.PULL_FAILED,
             [profile("i:1")] * 9 + [profile("i:0", "c")],
-            "9 devices run this image, and 1 cannot get it: it looks like this device.",
+            "9 devices run this image, and 1 cannot get it: this device seems to be the problem.",
         ),
         (
             Reason.PULL_FAILED,

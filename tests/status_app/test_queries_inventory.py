@@ -176,13 +176,13 @@ async def test_the_inventory_is_the_sum_of_all_devices(
         ("state=successful&reason=backoff", "state=successful and reason=backoff contradict: it has as_desired"),
         (
             "state=pending&reason=as_desired",
-            "reason=as_desired and state=pending contradict: only successful has that reason",
+            "reason=as_desired and state=pending contradict: it belongs to successful",
         ),
         (
             "state=successful&flag=version_regressed",
             "flag=version_regressed and state=successful contradict: only pending has that flag",
         ),
-        ("colour=red", f"the request has a parameter that is not known: it takes {', '.join(KNOWN)}"),
+        ("colour=red", f"the request has an unknown parameter: it takes {', '.join(KNOWN)}"),
     ],
 )  # fmt: skip
 async def test_what_is_no_word_or_contradicts_itself_is_refused_with_the_words_that_there_are(

@@ -104,7 +104,7 @@ async def test_a_run_that_was_paused_for_longer_than_its_lease_changes_nothing_o
 
     app.hub.on_page = pause
     await app.resync()
-    assert "another goes on with its cycle" in caplog.text
+    assert "another run continues its cycle" in caplog.text
     app.hub.asked.clear()
     await app.resync(HOUR)
     assert app.hub.asked[0] == devices[PAGES_KEPT]
@@ -117,6 +117,6 @@ async def test_a_device_that_no_request_can_name_is_passed_over_and_told(
     (device,) = fleet(app, 1)
     app.hub.strays = [app.hub.twins[device] | {"deviceId": name} for name in (".", "..")]
     await app.resync()
-    assert caplog.text.count("one that no request can name") == 2
+    assert caplog.text.count("an id that no request can name") == 2
     assert app.hub.reads == []
     assert "device" in await app.rows(device)

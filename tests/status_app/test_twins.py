@@ -325,7 +325,7 @@ async def test_items_that_are_no_objects_are_left_out_and_counted(
     hub.faults.answer("query", b'[null, {"deviceId": 5}, [1], "x", {}]')
     assert await reader.page(None) == TwinPage([{"deviceId": 5}, {}], None)
     assert [record.getMessage() for record in caplog.records if record.name == "status_app.iothub.twins"] == [
-        "3 of 5 items of a page of twins are no objects"
+        "3 of 5 items of a page of twins are not objects"
     ]
 
 

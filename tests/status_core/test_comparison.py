@@ -134,7 +134,7 @@ def test_what_exits_while_nothing_is_managed_is_started_by_nobody(
     seen = status.modules.get("m1")
     left_alone = seen is not None and (seen.state, seen.reason) == (ModuleState.WRONG_STATUS, Reason.UNMANAGED)
     assert left_alone is is_unmanaged
-    assert ("started by nobody" in status.message) is is_unmanaged
+    assert ("not restarted while this lasts" in status.message) is is_unmanaged
     if seen is not None and left_alone:
         assert "m1" in status.message
         assert seen.evidence[-1].path == f"properties.{MODULE}.runtimeStatus"

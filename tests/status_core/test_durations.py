@@ -34,7 +34,7 @@ def test_weeks_days_hours_minutes_and_seconds_are_read(written: str, duration: t
     ["", "P", "PT", "P1DT", "15M", "P15M", "P1Y", "P1M", "PT-5M", "-PT5M", "PT1S1M", "PT1 M", "15 minutes", "PT1e3S"],
 )
 def test_what_is_no_such_duration_is_refused_by_name(written: str) -> None:
-    with pytest.raises(ValueError, match=f"{written!r} is no ISO 8601 duration"):
+    with pytest.raises(ValueError, match=f"{written!r} is not an ISO 8601 duration"):
         parse_duration(written)
 
 

@@ -51,11 +51,11 @@ TOLD: dict[str, tuple[str, ...]] = {
     "014_pull_failed_no_matching_manifest": ("architecture",),
     "015_invalid_400_createoptions_broken_by_layers": (
         "mosquitto.settings.createOptions",
-        "no JSON",
+        "not a JSON object",
         "createOptions01",
     ),
-    "017_second_bad_version_same_text": ("rejected an earlier version", "equal answer about this one would not show"),
-    "018_fresh_417_of_a_version_that_holds_modules": ("agent is there", "empty", "restart edgeAgent"),
+    "017_second_bad_version_same_text": ("rejected an earlier version", "same answer about this one would not show"),
+    "018_fresh_417_of_a_version_that_holds_modules": ("agent is running", "empty", "restart edgeAgent"),
     "021_runtime_unreachable_while_a_new_version_waits": ("container runtime does not answer", "A task was canceled."),
     "023_edgeagent_update_and_start_failed": (
         "$edgeAgent",
@@ -65,8 +65,8 @@ TOLD: dict[str, tuple[str, ...]] = {
     "029_pull_failed_invalid_reference_format": ("name of the image",),
     "038_port_of_edgehub_blanked": ("port", "5671"),
     "040_module_name_blanked_by_hostname": ("module opcpublisher", "mcr.microsoft.com/iotedge/opc-publisher:latest"),
-    "041_always_but_given_up_after_20_restarts": ("given the module up after 20 restarts", "restart it", "deploy"),
-    "043_stopped_and_never_started": ("created and has never been started",),
+    "041_always_but_given_up_after_20_restarts": ("gave up on the module after 20 restarts", "restart it", "deploy"),
+    "043_stopped_and_never_started": ("created but never started",),
     "044_twin_of_edgehub_given_to_the_command": ("twin of $edgeHub", "$edgeAgent"),
     "047_benign_stop_hides_a_failed_pull_in_1_4_wording": ("image cannot be pulled",),
 }

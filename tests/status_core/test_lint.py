@@ -39,39 +39,43 @@ MODULES = "modules.m1"
 USE_ORDER = "use 0 to 4294967295"
 USE_STATUS = "use running or stopped"
 USE_POLICY = "use always, on-failure, on-unhealthy or never"
-NO_IMAGE = "no image; it must be [registry/]name[:tag]"
+NO_IMAGE = "not an image reference; it must be [registry/]name[:tag]"
 
 
 @pytest.mark.parametrize(
     ("changes", "path", "problem"),
     [
         ({f"{ASKED}.status": GONE}, f"{MODULES}.status", f"missing; {USE_STATUS}"),
-        ({f"{ASKED}.status": "started"}, f"{MODULES}.status", f'"started" is none; {USE_STATUS}'),
-        ({f"{ASKED}.status": "2-"}, f"{MODULES}.status", f'"2-" is none; {USE_STATUS}'),
-        ({f"{ASKED}.status": "s" * 41}, f"{MODULES}.status", f'"{"s" * 37}..." is none; {USE_STATUS}'),
-        ({f"{ASKED}.status": True}, f"{MODULES}.status", f"no text; {USE_STATUS}"),
+        ({f"{ASKED}.status": "started"}, f"{MODULES}.status", f'"started" is not valid; {USE_STATUS}'),
+        ({f"{ASKED}.status": "2-"}, f"{MODULES}.status", f'"2-" is not valid; {USE_STATUS}'),
+        ({f"{ASKED}.status": "s" * 41}, f"{MODULES}.status", f'"{"s" * 37}..." is not valid; {USE_STATUS}'),
+        ({f"{ASKED}.status": True}, f"{MODULES}.status", f"not a string; {USE_STATUS}"),
         ({f"{HUB}.status": None}, "systemModules.edgeHub.status", f"missing; {USE_STATUS}"),
         ({f"{ASKED}.type": GONE}, f"{MODULES}.type", "missing; it must be docker"),
         ({f"{ASKED}.type": "Docker"}, f"{MODULES}.type", '"Docker"; it must be docker'),
-        ({f"{ASKED}.type": 1}, f"{MODULES}.type", "no text; it must be docker"),
+        ({f"{ASKED}.type": 1}, f"{MODULES}.type", "not a string; it must be docker"),
         ({f"{AGENT}.type": "podman"}, "systemModules.edgeAgent.type", '"podman"; it must be docker'),
-        ({f"{ASKED}.restartPolicy": "on-failured"}, f"{MODULES}.restartPolicy", f'"on-failured" is none; {USE_POLICY}'),
+        (
+            {f"{ASKED}.restartPolicy": "on-failured"},
+            f"{MODULES}.restartPolicy",
+            f'"on-failured" is not valid; {USE_POLICY}',
+        ),
         ({f"{ASKED}.restartPolicy": None}, f"{MODULES}.restartPolicy", f"missing; {USE_POLICY}"),
         (
             {f"{ASKED}.imagePullPolicy": "always"},
             f"{MODULES}.imagePullPolicy",
-            '"always" is none; use on-create or never',
+            '"always" is not valid; use on-create or never',
         ),
         ({f"{ASKED}.startupOrder": -1}, f"{MODULES}.startupOrder", f"out of range; {USE_ORDER}"),
         ({f"{ASKED}.startupOrder": 2**32}, f"{MODULES}.startupOrder", f"out of range; {USE_ORDER}"),
-        ({f"{ASKED}.startupOrder": "first"}, f"{MODULES}.startupOrder", f"no number; {USE_ORDER}"),
-        ({f"{ASKED}.startupOrder": [1]}, f"{MODULES}.startupOrder", f"no number; {USE_ORDER}"),
+        ({f"{ASKED}.startupOrder": "first"}, f"{MODULES}.startupOrder", f"not a number; {USE_ORDER}"),
+        ({f"{ASKED}.startupOrder": [1]}, f"{MODULES}.startupOrder", f"not a number; {USE_ORDER}"),
         ({f"{ASKED}.startupOrder": "9" * 10_000}, f"{MODULES}.startupOrder", f"out of range; {USE_ORDER}"),
         ({f"{ASKED}.settings": GONE}, f"{MODULES}.settings", "missing"),
-        ({f"{ASKED}.settings": "m1"}, f"{MODULES}.settings", "no object"),
+        ({f"{ASKED}.settings": "m1"}, f"{MODULES}.settings", "not an object"),
         ({f"{ASKED}.settings.image": GONE}, f"{MODULES}.settings.image", "missing or empty"),
         ({f"{ASKED}.settings.image": " "}, f"{MODULES}.settings.image", "missing or empty"),
-        ({f"{ASKED}.settings.image": {}}, f"{MODULES}.settings.image", "no text"),
+        ({f"{ASKED}.settings.image": {}}, f"{MODULES}.settings.image", "not a string"),
         ({f"{ASKED}.settings.image": "r.example/"}, f"{MODULES}.settings.image", NO_IMAGE),
         ({f"{ASKED}.settings.image": "m1:"}, f"{MODULES}.settings.image", NO_IMAGE),
         ({f"{ASKED}.settings.image": "r/:1"}, f"{MODULES}.settings.image", NO_IMAGE),
@@ -79,24 +83,24 @@ NO_IMAGE = "no image; it must be [registry/]name[:tag]"
         (
             {f"{ASKED}.settings.image": "m1:1@sha256:ab"},
             f"{MODULES}.settings.image",
-            "no image for the agent, which takes a tag or a digest and not both",
+            "not an image reference for the agent, which takes a tag or a digest but not both",
         ),
         (
             {f"{ASKED}.settings.image": "$upstream/m1:1"},
             f"{MODULES}.settings.image",
-            "no image; it starts with $ and is not $upstream:<port>/...",
+            "not an image reference; it starts with $ and is not $upstream:<port>/...",
         ),
-        ({OPTIONS: "{"}, f"{MODULES}.settings.createOptions", "no JSON object"),
-        ({OPTIONS: "[]"}, f"{MODULES}.settings.createOptions", "no JSON object"),
-        ({OPTIONS: 5}, f"{MODULES}.settings.createOptions", "no JSON object"),
-        ({f"{ASKED}.env": ["A=1"]}, f"{MODULES}.env", "no object"),
-        ({f"{ASKED}.env": {"A": "1"}}, f"{MODULES}.env.A", 'no object; write {"value": "..."}'),
-        ({f"{ASKED}.env": {"A": {"value": []}}}, f"{MODULES}.env.A.value", "no text"),
-        ({ASKED: 5}, MODULES, "no object"),
-        ({"desired.modules": []}, "modules", "no object"),
+        ({OPTIONS: "{"}, f"{MODULES}.settings.createOptions", "not a JSON object"),
+        ({OPTIONS: "[]"}, f"{MODULES}.settings.createOptions", "not a JSON object"),
+        ({OPTIONS: 5}, f"{MODULES}.settings.createOptions", "not a JSON object"),
+        ({f"{ASKED}.env": ["A=1"]}, f"{MODULES}.env", "not an object"),
+        ({f"{ASKED}.env": {"A": "1"}}, f"{MODULES}.env.A", 'not an object; write {"value": "..."}'),
+        ({f"{ASKED}.env": {"A": {"value": []}}}, f"{MODULES}.env.A.value", "not a string"),
+        ({ASKED: 5}, MODULES, "not an object"),
+        ({"desired.modules": []}, "modules", "not an object"),
         ({"desired.systemModules": GONE}, "systemModules", "missing"),
         ({"desired.runtime": GONE}, "runtime", "missing"),
-        ({"desired.runtime": []}, "runtime", "no object"),
+        ({"desired.runtime": []}, "runtime", "not an object"),
         ({"desired.runtime.type": GONE}, "runtime.type", "missing; it must be docker"),
         (
             {"desired.runtime.settings.registryCredentials": {"r": {"address": "r", "username": " ", "password": "p"}}},
@@ -107,9 +111,9 @@ NO_IMAGE = "no image; it must be [registry/]name[:tag]"
         ({"desired.schemaVersion": "2.0"}, "schemaVersion", "2.0 is not supported; use 1.0 or 1.1"),
         ({"desired.schemaVersion": "1.1.1"}, "schemaVersion", "1.1.1 is not supported; use 1.0 or 1.1"),
         ({"desired.schemaVersion": "1.1.0.0"}, "schemaVersion", "1.1.0.0 is not supported; use 1.0 or 1.1"),
-        ({"desired.schemaVersion": "1"}, "schemaVersion", "no version; use 1.0 or 1.1"),
-        ({"desired.schemaVersion": "1.x"}, "schemaVersion", "no version; use 1.0 or 1.1"),
-        ({"desired.schemaVersion": "1.99999999999"}, "schemaVersion", "no version; use 1.0 or 1.1"),
+        ({"desired.schemaVersion": "1"}, "schemaVersion", "not a version; use 1.0 or 1.1"),
+        ({"desired.schemaVersion": "1.x"}, "schemaVersion", "not a version; use 1.0 or 1.1"),
+        ({"desired.schemaVersion": "1.99999999999"}, "schemaVersion", "not a version; use 1.0 or 1.1"),
     ],
     ids=lambda value: str(value)[:32],
 )
@@ -173,34 +177,34 @@ def test_what_the_agent_takes_is_not_found(changes: dict[str, Any]) -> None:
     assert [item for item in found(changes) if "32 KB" not in item[1]] == []
 
 
-LEFT = "but one without: another deployment left it there"
+LEFT = "but valid without: another deployment left it there"
 
 
 @pytest.mark.parametrize(
     ("parts", "problem"),
     [
-        ({"createOptions": '{"a":', "createOptions01": "1"}, "no JSON object with createOptions01"),
+        ({"createOptions": '{"a":', "createOptions01": "1"}, "not a JSON object with createOptions01"),
         (
             {"createOptions": '{"a":1}', "createOptions01": "}", "createOptions02": "x"},
-            f"no JSON object with createOptions01, createOptions02, {LEFT}",
+            f"not a JSON object with createOptions01, createOptions02, {LEFT}",
         ),
         (
             {"createOptions": '{"a":', "createOptions01": "1}", "createOptions02": "x"},
-            f"no JSON object with createOptions02, {LEFT}",
+            f"not a JSON object with createOptions02, {LEFT}",
         ),
         (
             {"createOptions": ' {"a":1}', "createOptions01": "}"},
-            f"no JSON object with createOptions01, {LEFT}",
+            f"not a JSON object with createOptions01, {LEFT}",
         ),
-        ({"createOptions": '[{"a":1}]', "createOptions01": "}"}, "no JSON object with createOptions01"),
-        ({"createOptions": '{"a":1}}', "createOptions01": "}"}, "no JSON object with createOptions01"),
+        ({"createOptions": '[{"a":1}]', "createOptions01": "}"}, "not a JSON object with createOptions01"),
+        ({"createOptions": '{"a":1}}', "createOptions01": "}"}, "not a JSON object with createOptions01"),
         ({"createOptions": '{"a":', "createOptions02": "1}"}, "createOptions01 is missing before createOptions02"),
         ({"createOptions01": "{}"}, "createOptions is missing before createOptions01"),
         (
             {"createOptions": "{}", f"createOptions{'9' * 5000}": ""},
             f"createOptions01 is missing before createOptions{'9' * 24}...",
         ),
-        ({"createOptions": {"a": 1}, "createOptions01": ""}, "no JSON object"),
+        ({"createOptions": {"a": 1}, "createOptions01": ""}, "not a JSON object"),
     ],
 )
 def test_create_options_are_judged_joined_over_their_parts(parts: dict[str, Any], problem: str) -> None:

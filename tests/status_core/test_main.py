@@ -142,12 +142,12 @@ def test_a_line_has_what_a_module_reports(monkeypatch: pytest.MonkeyPatch, capsy
         (b'[\n{"moduleId":\n"$edgeAgent"},\n\n"text",\nS\n]\n', "line 5: element 2: a twin is a JSON object, not", 2),
         (b'\n\n[S, "text"]', "line 3: element 2: a twin is a JSON object, not a text", 1),
         (b"[[S]]", "line 1: element 1: a twin is a JSON object, not an array", 0),
-        (b"[{}]", "line 1: element 1: no twin. Ask for it: az iot hub module-twin show", 0),
+        (b"[{}]", "line 1: element 1: not a twin. Ask for it: az iot hub module-twin show", 0),
         (b"S\n[1]\nS", "line 2: a twin is a JSON object, not an array", 2),
         (b"S\n{oops\nS", "line 2: not JSON", 2),
         (b"S\n\nS\n{oops", "line 4: not JSON", 2),
         (b"{oops\nS", "line 1: not JSON", 1),
-        (b"S\n{}\nS", "line 2: no twin. Ask for it: az iot hub module-twin show", 2),
+        (b"S\n{}\nS", "line 2: not a twin. Ask for it: az iot hub module-twin show", 2),
         (b"[" * 200_000, "line 1: not JSON: nested too deeply", 0),
         (b"S\n" + b"[" * 200_000, "line 2: not JSON: nested too deeply", 1),
         (b"1" * 5000, "line 1: not JSON: Exceeds the limit (4300 digits)", 0),
@@ -233,10 +233,10 @@ REFUSED = [
     ({"deviceId": "edge-1", "properties": {"desired": {"rate": 5}}}, "a device twin, not that", "module-twin show"),
     (manifest(GOOD), "a deployment manifest, not a twin.", "python -m status_core --lint FILE"),
     ({"content": manifest(GOOD)}, "a deployment manifest, not a twin.", "python -m status_core --lint FILE"),
-    ({"twin": TWIN, "expected": {}}, "an object with a twin in its member twin. Give that alone:", "jq .twin"),
+    ({"twin": TWIN, "expected": {}}, "an object with a twin in its member twin. Extract it:", "jq .twin"),
     ({"Message": "ErrorCode:ModuleNotFound"}, "an error document, not a twin.", "--device-id DEVICE"),
     ({"error": {"code": "x"}}, "an error document, not a twin.", "az iot hub module-twin show --hub-name HUB"),
-    ({"rows": []}, "no twin.", "az iot hub module-twin show --hub-name HUB"),
+    ({"rows": []}, "not a twin.", "az iot hub module-twin show --hub-name HUB"),
 ]  # fmt: skip
 
 
@@ -424,7 +424,7 @@ def test_lint_names_each_of_several_documents_by_its_id_or_its_place(
     code, found, err = linted([wrapped, {"deviceId": "d"}, manifest(BAD)], monkeypatch, capsys)
     assert code == 2
     assert [line.partition(": ")[0] for line in found] == ["base", "line 1"]
-    assert err.startswith("line 1: element 2: no twin.")
+    assert err.startswith("line 1: element 2: not a twin.")
     twin = twin_with({"deviceId": "edge-7", f"{ASKED}.status": GONE})
     code, found, err = linted([twin, manifest(BAD)], monkeypatch, capsys)
     assert (code, err) == (1, "")
@@ -464,7 +464,7 @@ def test_lint_takes_the_dotted_paths_of_a_layer(monkeypatch: pytest.MonkeyPatch,
     code, found, _ = linted(layer(parts), monkeypatch, capsys)
     assert code == 1
     assert found == [
-        f'{place}.m1.status: "started" is none; use running or stopped',
+        f'{place}.m1.status: "started" is not valid; use running or stopped',
         f"{place}.m2.settings.image: missing or empty",
     ]
     base = manifest(GOOD)
@@ -488,9 +488,9 @@ def test_help_says_what_it_takes_and_what_each_form_is_for(monkeypatch: pytest.M
     assert stopped.value.code == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "usage: python -m status_core [-h] [--text | --lint] [file]"
-    assert "`$edgeAgent` twins in, the state of each deployment out." in lines[2]
+    assert "read `$edgeAgent` twins, print the state of each deployment." in lines[2]
     assert [line.strip().split(maxsplit=1) for line in lines if line.startswith(("  file ", "  --"))] == [
         ["file", "JSON: an object, an array or JSON Lines (default: stdin)"],
-        ["--text", "for people: a paragraph a device, causes at the end"],
+        ["--text", "for people: a paragraph per device, causes at the end"],
         ["--lint", "check twins or deployment manifests; 1 if anything is found"],
     ]

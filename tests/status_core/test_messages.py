@@ -37,7 +37,7 @@ SENTENCES: list[tuple[State, Reason, dict[str, Any], str]] = [
     (State.NO_DEPLOYMENT, Reason.NOTHING_DESIRED, {"desired": {}}, "No deployment asks anything"),
     (State.INVALID, Reason.CONFIG_REJECTED, code(400), "The agent rejected version 12. The agent cannot read"),
     (State.INVALID, Reason.SCHEMA_VERSION_REJECTED, code(412), "schemaVersion"),
-    (State.EMPTY, Reason.EMPTY_REPORTED, code(417), "The agent took version 12. The agent is there and calls"),
+    (State.EMPTY, Reason.EMPTY_REPORTED, code(417), "The agent took version 12. The agent is running but calls"),
     (State.PENDING, Reason.REJECTED_BEFORE, {**EARLIER, **code(400), **STALE}, "rejected an earlier version"),
     (State.PENDING, Reason.VERSION_REGRESSED, {"reported.lastDesiredVersion": 13}, "version 12 and is still at 13"),
     (State.PENDING, Reason.AGENT_STOPPED, {**EARLIER, **code(406)}, "has not taken version 12 and is still at 11."),
@@ -59,10 +59,10 @@ SENTENCES: list[tuple[State, Reason, dict[str, Any], str]] = [
     (State.IN_PROGRESS, Reason.CREATE_FAILED, failed("calling create module m1"), "cannot be created"),
     (State.IN_PROGRESS, Reason.UPDATE_FAILED, failed("calling update module m1"), "could not be replaced"),
     (State.IN_PROGRESS, Reason.IDENTITY_FAILED, failed("no identity"), "Check the identity service"),
-    (State.IN_PROGRESS, Reason.RUNTIME_BUSY, failed("Could not acquire permit"), "too much to do"),
+    (State.IN_PROGRESS, Reason.RUNTIME_BUSY, failed("Could not acquire permit"), "too busy to take another request"),
     (State.IN_PROGRESS, Reason.PULL_TIMED_OUT, {**failed("canceled"), MODULE: GONE}, "the pull probably goes on"),
     (State.IN_PROGRESS, Reason.STEP_TIMED_OUT, failed("canceled"), "answered too late"),
-    (State.IN_PROGRESS, Reason.PLAN_FAILED, failed("something"), "words that are not known here"),
+    (State.IN_PROGRESS, Reason.PLAN_FAILED, failed("something"), "words are not known here"),
     (State.IN_PROGRESS, Reason.STOP_FAILED, failed("calling stop module m1"), "cannot be stopped or removed"),
     (State.IN_PROGRESS, Reason.RETRYING, code(406), "waits between two tries"),
     (State.IN_PROGRESS, Reason.STATUS_MISSING, {STATUS: GONE}, "has not said how it went"),
@@ -72,9 +72,9 @@ SENTENCES: list[tuple[State, Reason, dict[str, Any], str]] = [
         State.MODULE_FAILED,
         Reason.GAVE_UP,
         {**is_status("failed"), f"{MODULE}.restartCount": 20, f"{MODULE}.exitCode": 139},
-        "Not in their desired status: m1 (failed, exit code 139). The agent has given the module up",
+        "Not in their desired status: m1 (failed, exit code 139). The agent gave up on the module",
     ),
-    (State.MODULE_FAILED, Reason.NEVER_STARTED, {**is_status("stopped"), **NEVER_STARTED}, "never been started"),
+    (State.MODULE_FAILED, Reason.NEVER_STARTED, {**is_status("stopped"), **NEVER_STARTED}, "created but never started"),
     (State.MODULE_FAILED, Reason.BACKOFF, is_status("backoff"), "Not in their desired status: m1 (backoff)."),
     (State.MODULE_FAILED, Reason.EXITED, is_status("failed"), "m1 (failed). The module has exited"),
     (State.MODULE_FAILED, Reason.DEAD, is_status("dead"), "m1 (dead)"),
@@ -100,7 +100,7 @@ def test_each_state_and_reason_has_its_sentences(
     assert status.state is State.SUCCESSFUL or reason.advice in status.message
 
 
-STARTED_BY_NOBODY = "Exited, and started by nobody while this lasts: m1 (stopped)."
+STARTED_BY_NOBODY = "Exited, and not restarted while this lasts: m1 (stopped)."
 AGAIN = "The agent waits twice as long after each try."
 AT_ONCE = "A restart of edgeAgent, or a version that changes the module, makes it try at once."
 
@@ -119,7 +119,7 @@ AT_ONCE = "A restart of edgeAgent, or a version that changes the module, makes i
             {**code(400), f"{ASKED}.status": "started"},
             (
                 "The agent rejected version 12. In the manifest: properties.desired.modules.m1.status: "
-                '"started" is none; use running or stopped. {means} {advice}'
+                '"started" is not valid; use running or stopped. {means} {advice}'
             ),
         ),
         (
@@ -163,7 +163,7 @@ def test_every_reason_that_a_device_can_have_is_among_the_sentences() -> None:
         (
             ModuleState.SETTLED,
             {f"{ASKED}.restartPolicy": "never", STATUS_OF: "stopped"},
-            "m1 is as desired. The module runs once, and has ended well.",
+            "m1 is as desired. The module runs once, and has finished successfully.",
         ),
         (
             ModuleState.PENDING,
@@ -321,7 +321,7 @@ def test_what_is_wrong_in_the_manifest_is_told_of_a_rejection_and_while_it_is_pe
     for changes in (code(400), EARLIER):
         message = judged({**bad, **changes}).message
         assert told in message
-        assert '"started" is none; use running or stopped (and 1 more).' in message
+        assert '"started" is not valid; use running or stopped (and 1 more).' in message
     assert told not in judged(bad).message
 
 

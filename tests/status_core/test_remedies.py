@@ -70,7 +70,7 @@ def test_a_reason_that_was_not_verified_has_the_advice_of_the_plain_one_and_a_wo
     plain = steps(Reason.BACKOFF, "d", "m", None)
     unverified = steps(f"{Reason.BACKOFF}{UNVERIFIED}", "d", "m", None)
     assert unverified[1:] == plain
-    assert unverified[0].startswith("The hub did not answer at the last look: ")
+    assert unverified[0].startswith("The hub did not answer at the last read: ")
 
 
 def test_a_reason_of_another_release_is_said_to_be_one() -> None:

@@ -1,1 +1,1 @@
-"""The command doctor: is the chain from the IoT hub to the API whole, and where not, what mends it."""
+"""The command doctor: checks the chain from the IoT hub to the API, and says how to fix what is broken."""

@@ -1,4 +1,4 @@
-"""The API: does it answer at its address, does the key open it, and which version runs."""
+"""Checks the API: its address, the key, and which version runs."""
 
 from typing import Any, Final
 
@@ -8,7 +8,7 @@ from status_app.commands.doctor.step import Step, ok, skipped, wrong
 from status_app.version import VERSION
 
 TIMEOUT: Final = 20.0
-"""Seconds that an answer can take."""
+"""Seconds that an answer may take."""
 
 ADDRESS: Final = "az functionapp show -g GROUP -n APP --query defaultHostName"
 """Prints the address of the app."""
@@ -22,8 +22,8 @@ async def check_api(url: str | None, key: str | None) -> tuple[Step, ...]:
     """Ask /health and /health/details.
 
     Args:
-        url: The app's address; None: it is not known here.
-        key: A function key; None: none is known.
+        url: The app's address; None if not known here.
+        key: A function key; None if not known.
     """
     name, asked = "API", "GET /api/health"
     if url is None:
@@ -49,11 +49,11 @@ async def _details(session: aiohttp.ClientSession, url: str, key: str | None) ->
         words = "no key is set here" if key is None else "the key is refused"
         return wrong(name, asked, f"{words} (answer {status})", _KEY)
     if status != _OK:
-        return wrong(name, asked, f"answer {status}: the app is of an older release", "azd deploy")
+        return wrong(name, asked, f"answer {status}: the app is an older release", "azd deploy")
     there = str(found.get("version"))
     if there != VERSION:
         return wrong(name, asked, f"the app is {there}, this command {VERSION}", "azd deploy, or install that version")
-    return ok(name, asked, f"the key opens it; the app is {there}, as this command, for the hub {found.get('hub')}")
+    return ok(name, asked, f"the key opens it; the app is {there}, like this command, for the hub {found.get('hub')}")
 
 
 async def _get(session: aiohttp.ClientSession, url: str, key: str | None) -> tuple[int, dict[str, Any]]:

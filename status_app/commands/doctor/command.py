@@ -1,4 +1,4 @@
-"""The command doctor: every step of the chain in turn, as it is taken."""
+"""The command doctor: runs every check of the chain, and prints each result."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from status_app.commands.doctor.step import Step, Verdict, ok, skipped, wrong
 from status_app.commands.doctor.table_checks import TableChecks, trigger_step
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.fleet_status.choose_source import api_address
-from status_app.commands.terminal import printed
+from status_app.commands.terminal import printable
 from status_app.errors import SettingError
 from status_app.iothub.twins import QUERY_RETRY, TwinReader
 from status_app.service_clock import machine_time
@@ -23,7 +23,7 @@ from status_app.storage.client import table_service
 from status_app.storage.heartbeats import Heartbeat, Source
 
 ONCE: Final = replace(QUERY_RETRY, attempts=1)
-"""A person waits: that the hub throttles queries is said, and not waited out."""
+"""A person is waiting: report that the hub throttles queries instead of waiting."""
 
 _APP = ("STATUS_TABLES", "IOT_HUB", "TWIN_CHANGES_HUB", "CONSUMER_GROUP")
 _SIGNS = {Verdict.OK: "ok     ", Verdict.WRONG: "WRONG  ", Verdict.SKIPPED: "skipped"}
@@ -32,7 +32,7 @@ _SETTINGS = "az functionapp config appsettings list -g GROUP -n APP"
 
 async def doctor(  # noqa: PLR0913 (all but two keyword-only)
     environment: Mapping[str, str],
-    tell: Callable[[str], object],
+    echo: Callable[[str], object],
     *,
     url: str | None = None,
     key: str | None = None,
@@ -40,27 +40,27 @@ async def doctor(  # noqa: PLR0913 (all but two keyword-only)
     clock: Callable[[], datetime] = machine_time,
     wall_clock: Callable[[], datetime] = machine_time,
 ) -> ExitCode:
-    """Take every step that can be taken from here, and say what came of it.
+    """Run every check that is possible from here, and print the results.
 
     Args:
         environment: The settings of the app, DEPLOYMENT_STATUS_URL and DEPLOYMENT_STATUS_KEY, or some of them.
-        tell: Takes a line at a time.
-        url: The app's address, in the place of the environment's.
-        key: A function key, in the place of the environment's.
-        as_json: Whether it tells one JSON object in the place of lines.
-        clock: The time that ages are counted by, in UTC.
-        wall_clock: The time that the table service's is compared with, in UTC.
+        echo: Prints a line.
+        url: The app's address, instead of the environment's.
+        key: A function key, instead of the environment's.
+        as_json: Print one JSON object instead of lines.
+        clock: Returns the time in UTC, for ages.
+        wall_clock: Returns the time in UTC, to compare with the table service's.
 
     Returns:
-        OK, FAILED where something is wrong, CONFIG where nothing can be asked.
+        OK, FAILED if something is wrong, CONFIG if nothing can be checked.
     """
     steps = []
     async for step in take_steps(environment, url, key, clock, wall_clock):
         steps.append(step)
         if not as_json:
-            tell(printed(f"{_SIGNS[step.verdict]}  {step.name}: {step.answer}"))
+            echo(printable(f"{_SIGNS[step.verdict]}  {step.name}: {step.answer}"))
             if step.mend:
-                tell(printed(f"         {step.mend}"))
+                echo(printable(f"         {step.mend}"))
     asked = [step for step in steps if step.verdict is not Verdict.SKIPPED and step.name != "settings"]
     bad = [step for step in steps if step.verdict is Verdict.WRONG]
     code = ExitCode.FAILED if bad else ExitCode.OK
@@ -71,12 +71,12 @@ async def doctor(  # noqa: PLR0913 (all but two keyword-only)
             {"name": step.name, "verdict": step.verdict, "asked": step.asked, "answer": step.answer, "mend": step.mend}
             for step in steps
         ]
-        tell(json.dumps({"ok": code is ExitCode.OK, "steps": items}, indent=1))
+        echo(json.dumps({"ok": code is ExitCode.OK, "steps": items}, indent=1))
     elif not asked:
-        tell("nothing can be asked: set the settings of the app here, or DEPLOYMENT_STATUS_URL")
+        echo("nothing can be checked: set the settings of the app here, or DEPLOYMENT_STATUS_URL")
     else:
         skips = sum(step.verdict is Verdict.SKIPPED for step in steps)
-        tell(f"{len(asked)} asked, {len(bad)} wrong, {skips} skipped")
+        echo(f"{len(asked)} checked, {len(bad)} wrong, {skips} skipped")
     return code
 
 
@@ -87,7 +87,7 @@ async def take_steps(
     clock: Callable[[], datetime],
     wall_clock: Callable[[], datetime],
 ) -> AsyncIterator[Step]:
-    """Each step in the order of the chain. All links are asked at the same time: some only answer by a timeout."""
+    """Yield each step in the order of the chain. All links are checked at once: some only time out."""
     yield _settings(environment)
     group = environment.get("CONSUMER_GROUP", "").strip() or DEFAULT_GROUP
     async with asyncio.TaskGroup() as asked:
@@ -110,16 +110,16 @@ async def take_steps(
 
 
 def _settings(environment: Mapping[str, str]) -> Step:
-    name, asked = "settings", "those of the app, as they are set here"
+    name, asked = "settings", "the app's settings, as set here"
     missing = [setting for setting in _APP if not environment.get(setting, "").strip()]
-    if missing:  # each link says by itself that it cannot be asked
+    if missing:  # each link reports by itself that it cannot be checked
         return skipped(name, asked, f"not set here: {', '.join(missing)}", _SETTINGS)
     try:
         Settings.read(environment)
         check_trigger(environment)
     except SettingError as error:
         return wrong(name, asked, str(error), _SETTINGS)
-    return ok(name, asked, "each has a value that it takes")
+    return ok(name, asked, "each has a valid value")
 
 
 async def _iot_hub(environment: Mapping[str, str]) -> list[Step]:

@@ -1,4 +1,4 @@
-"""What doctor writes into the IoT hub: a device of its own, and a deployment on it. All of it blocks."""
+"""What doctor writes into the IoT hub: its own device, and a deployment on it. All calls block."""
 
 import secrets
 from base64 import b64encode
@@ -24,18 +24,18 @@ MANIFEST: Final = {
     },
     "modules": {},
 }
-"""The desired properties of the deployment: no module of anybody's."""
+"""The desired properties of the deployment, without custom modules."""
 
 
 class HubRefusalError(StatusAppError):
-    """The hub refuses a write. The text says which, and the answer's status and code."""
+    """The hub refuses a write. The message has the call, and the answer's status and code."""
 
 
 class DeviceWrites:
-    """Makes, changes and deletes a device with azure-iot-hub's own calls.
+    """Creates, changes and deletes a device with azure-iot-hub's own calls.
 
     Attributes:
-        may_be_there: Whether the device was made, or may have been made all the same.
+        may_be_there: Whether the device was created, or may have been in spite of an error.
 
     Raises:
         UnavailableError: Nobody is signed in here.
@@ -44,12 +44,12 @@ class DeviceWrites:
     def __init__(self, iot_hub: str) -> None:
         try:
             self._manager = registry_manager(iot_hub, TIMEOUT)
-        except AzureError as error:  # an identity gets its token at once
+        except AzureError as error:  # an identity fetches its token at once
             raise UnavailableError("iothub", type(error).__name__) from None
         self.may_be_there = False
 
     def deployments(self) -> list[tuple[str, str]]:
-        """The hub's deployments of modules: their ids and target conditions."""
+        """Return the hub's deployments of modules: their ids and target conditions."""
         answer = self._call(
             "the list of deployments", lambda: self._manager.protocol.configuration.get_configurations(raw=True)
         )
@@ -61,7 +61,7 @@ class DeviceWrites:
         ]
 
     def create(self, device_id: str) -> None:
-        """Make an edge device. It never connects: its key is random, and nobody keeps it."""
+        """Create an edge device. It never connects: its key is random and not kept."""
         key = b64encode(secrets.token_bytes(32)).decode()
         self.may_be_there = True
         try:
@@ -74,8 +74,8 @@ class DeviceWrites:
             raise
 
     def deploy(self, device_id: str) -> None:
-        """Apply a deployment to it, as `apply_configuration_on_edge_device` does."""
-        from azure.iot.hub.models import ConfigurationContent  # noqa: PLC0415 (0.3 s, and only where it is needed)
+        """Apply a deployment to the device, as `apply_configuration_on_edge_device` does."""
+        from azure.iot.hub.models import ConfigurationContent  # noqa: PLC0415 (0.3 s, rarely needed)
 
         content = ConfigurationContent(modules_content={"$edgeAgent": {"properties.desired": MANIFEST}})
         self._call(
@@ -84,7 +84,7 @@ class DeviceWrites:
         )
 
     def delete(self, device_id: str) -> None:
-        """Delete it; it may be gone already."""
+        """Delete the device. It may be gone already."""
         try:
             self._call("the deletion of the device", lambda: self._manager.delete_device(device_id))
         except HubRefusalError as error:

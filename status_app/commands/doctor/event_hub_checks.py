@@ -1,4 +1,4 @@
-"""An event hub: does it answer, may the caller read it, and does the app's consumer group exist."""
+"""Checks an event hub: its address, the caller's access, and the app's consumer group."""
 
 import asyncio
 from collections.abc import Mapping
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from azure.eventhub.exceptions import EventHubError
 
 PATIENCE: Final = 40.0
-"""Seconds for all that is asked of one event hub."""
+"""Seconds for all checks of one event hub."""
 OPENING: Final = 15.0
-"""Seconds until a consumer group that does not open is taken for one that does not exist: the SDK may wait for ever."""
+"""Seconds until a consumer group that does not open counts as missing: the SDK may wait forever."""
 LISTENS: Final = 3.0
-"""Seconds without an event, and without a refusal, after which a consumer group is taken for open."""
+"""Seconds without an event or an error after which a consumer group counts as open."""
 DEFAULT_GROUP: Final = "$Default"
 
 _ROLE: Final = 'az role assignment create --role "Azure Event Hubs Data Receiver" --assignee YOU --scope EVENT_HUB_ID'
@@ -29,16 +29,16 @@ _NOT_FOUND: Final = "not-found"
 async def check_event_hub(
     environment: Mapping[str, str], connection: str, hub_setting: str, group: str = DEFAULT_GROUP
 ) -> tuple[Step, datetime | None]:
-    """Ask an event hub, and receive an event of it where it has one; the app receives it all the same.
+    """Check an event hub, and receive one of its events, which the app still receives too.
 
     Args:
         environment: The settings.
         connection: The name of its connection, such as `TwinChanges`.
         hub_setting: The setting with its name.
-        group: The consumer group that is looked for.
+        group: The consumer group to look for.
 
     Returns:
-        The step, and when the newest event came in; None: unknown, or there is none.
+        The step, and when the newest event arrived; None if unknown, or there is none.
     """
     hub = environment.get(hub_setting, "").strip()
     host_setting = f"{connection}__fullyQualifiedNamespace"
@@ -86,7 +86,7 @@ async def _ask(client: "EventHubConsumerClient", name: str, asked: str, group: s
 
 
 async def _receive(client: "EventHubConsumerClient", partition: str) -> "EventHubError | None":
-    """What the event hub says to one who would receive; None where it lets them."""
+    """Receive from a partition. Returns the event hub's error; None if receiving works."""
     came: asyncio.Future[EventHubError | None] = asyncio.get_running_loop().create_future()
 
     async def on_event(_context: object, _event: object) -> None:
@@ -110,7 +110,7 @@ async def _receive(client: "EventHubConsumerClient", partition: str) -> "EventHu
 
 
 def _client(address: str, hub: str, group: str) -> "EventHubConsumerClient | None":
-    from azure.eventhub.aio import EventHubConsumerClient  # noqa: PLC0415 (0.15 s, and only where one is asked)
+    from azure.eventhub.aio import EventHubConsumerClient  # noqa: PLC0415 (0.15 s, rarely needed)
 
     options: dict[str, Any] = {"consumer_group": group, "eventhub_name": hub, "retry_total": 0}
     if is_connection_string(address):

@@ -1,4 +1,4 @@
-"""The device that `doctor --end-to-end` follows: where it is seen, and what of it stays in the tables."""
+"""The device that `doctor --end-to-end` follows: where it shows up, and what remains of it in the tables."""
 
 import asyncio
 import json
@@ -23,24 +23,24 @@ from status_app.storage.client import TRANSACTION_LIMIT, table_errors
 from status_app.storage.keys import DEVICE, TRANSITION, beginning, escape, joined, key_part
 
 EVERY: Final = 1.0
-"""Seconds between two looks."""
+"""Seconds between two tries."""
 STATE: Final = ("pending", "never_reported")
-"""What the device is in: a deployment is desired, and no agent has ever reported."""
+"""The expected state and reason: a deployment is desired, and no agent has ever reported."""
 
 _CLOCKS_DIFFER: Final = timedelta(minutes=5)
-"""Events are read from so long before, as the clock of the event hub may be behind."""
+"""How far back events are read, because the clock of the event hub may be behind."""
 
 
 class FollowedDevice:
-    """Looks for the device, and says why it is not seen.
+    """Looks for the device, and says why it is not found.
 
     Args:
         service: The tables.
         device_id: The device.
-        patience: Seconds until a look that finds nothing is the last.
+        patience: Seconds to keep trying.
 
     Attributes:
-        refusal: What the last look was refused by, in a few words; empty where it was not.
+        refusal: Why the last try was refused, in a few words; empty if it was not.
     """
 
     def __init__(self, service: TableServiceClient, device_id: str, patience: float) -> None:
@@ -51,15 +51,15 @@ class FollowedDevice:
         self._index = FleetIndex(service.get_table_client(lookups.TABLE))
 
     async def until(self, found: Callable[[], Awaitable[bool]]) -> bool:
-        """Look until something is there; False where the time is over. The last look comes to its end."""
+        """Try until something is there. Returns False when the time is over; the last try is completed."""
         end = time.monotonic() + self.patience
         while True:
             self.refusal = ""
             try:
                 if await found():
                     return True
-            except ResourceNotFoundError:  # the app makes its tables as it starts
-                self.refusal = "the app has not made its tables"
+            except ResourceNotFoundError:  # the app creates its tables when it starts
+                self.refusal = "the app has not created its tables"
             except UnavailableError as error:
                 self.refusal = str(error)
             except RefusedError as error:
@@ -70,23 +70,23 @@ class FollowedDevice:
             await asyncio.sleep(EVERY)
 
     async def has_row(self) -> bool:
-        """Whether its row says what it is in."""
+        """Whether its row has the expected state."""
         rows = await self._rows(f"RowKey eq '{DEVICE}'")
         return [(row["State"], row["Reason"]) for row in rows] == [STATE]
 
     async def is_indexed(self) -> bool:
-        """Whether the index has it by its state."""
+        """Whether the index lists it under its state."""
         state = key_part(STATE[0])
         own = f"RowKey eq '{joined('state', state, key_part(self.device_id))}'"
         return bool(await self._index.page(beginning("state", state), None, 1, where=own))
 
     async def is_answered(self, api: ApiFleetStatus) -> bool:
-        """Whether the API says what it is in."""
+        """Whether the API shows the expected state."""
         answer = await api.device(self.device_id)
         return answer is not None and (answer["state"], answer["reason"]) == STATE
 
     async def is_removed(self) -> bool:
-        """Whether nothing but its history is left."""
+        """Whether only its history is left."""
         try:
             return not await self._rows(f"RowKey lt '{TRANSITION}'")
         except ResourceNotFoundError:
@@ -96,7 +96,7 @@ class FollowedDevice:
         """Delete its history.
 
         Raises:
-            UnavailableError: The table service does not answer, or does not let the caller.
+            UnavailableError: The table service does not answer, or refuses access.
         """
         try:
             rows = await self._rows(f"RowKey ge '{TRANSITION}'")
@@ -115,13 +115,13 @@ class FollowedDevice:
 
 @asynccontextmanager
 async def published_event(transitions: tuple[str, str], device: FollowedDevice) -> AsyncIterator[asyncio.Event]:
-    """Set once the event hub gives an event of the device.
+    """Listen to the event hub. The yielded event is set when one of the device's events arrives.
 
     Args:
         transitions: The connection of the event hub, and its name.
         device: The device.
     """
-    from azure.eventhub.aio import EventHubConsumerClient  # noqa: PLC0415 (0.15 s, and only where one is asked)
+    from azure.eventhub.aio import EventHubConsumerClient  # noqa: PLC0415 (0.15 s, rarely needed)
 
     connection, hub = transitions
     options: dict[str, Any] = {"consumer_group": "$Default", "eventhub_name": hub}

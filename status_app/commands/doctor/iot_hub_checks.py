@@ -1,4 +1,4 @@
-"""The IoT hub: does it answer, may the caller read twins, and does its route lead to the app."""
+"""Checks the IoT hub: its address, the caller's access to twins, and the route to the app."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ from status_app.errors import UnavailableError
 from status_app.iothub.twins import TwinReader
 
 NOBODY: Final = "edge-status-doctor-nobody"
-"""A device that no hub has: reading its twin shows that twins can be read."""
+"""A device that no hub has: reading its twin shows whether twins can be read."""
 AZ_PATIENCE: Final = 60.0
 """Seconds that a call of `az` may take."""
 
@@ -23,7 +23,7 @@ _AGENT: Final = '{"moduleId":"$edgeAgent"}'
 
 
 async def check_twins(reader: TwinReader, hub: str) -> Step:
-    """Read a twin that is not there, and query a page of those that are."""
+    """Read a twin that does not exist, and query a page of those that do."""
     name, asked = f"IoT hub {hub}", "a twin, and a page of $edgeAgent twins"
     try:
         await reader.read(NOBODY)
@@ -37,7 +37,7 @@ async def check_twins(reader: TwinReader, hub: str) -> Step:
         if "answer 429" in text:
             return wrong(name, asked, f"the hub throttles ({error})", "wait a minute, or add a unit to the hub")
         if "answer 4" in text:
-            answer = f"it does not read twins ({error}): a hub of the basic tier has none"
+            answer = f"it cannot read twins ({error}): a hub of the basic tier has none"
             return wrong(name, asked, answer, f"az iot hub show --name {hub} --query {_TIER}")
         return wrong(name, asked, f"nothing answers at its address ({error})", "az iot hub list --query [].name")
     more = " or more" if page.continuation else ""
@@ -45,7 +45,7 @@ async def check_twins(reader: TwinReader, hub: str) -> Step:
 
 
 async def check_route(hub: str) -> list[Step]:
-    """Ask `az` what only the management API says: the tier, and whether a route takes twin changes of $edgeAgent."""
+    """Ask `az` what only the management API knows: the tier, and whether a route takes twin changes of $edgeAgent."""
     name, asked = "route of twin changes", "az iot hub message-route test"
     by_hand = f"{asked} --hub-name {hub} --source-type TwinChangeEvents --ap '{_AGENT}'"
     if hub == _STAND_IN:
@@ -65,7 +65,7 @@ async def _route(hub: str, name: str, asked: str, by_hand: str) -> Step:
     test = ["iot", "hub", "message-route", "test", "--hub-name", hub, "--source-type", "TwinChangeEvents"]
     matched = _at(await _az([*test, "--ap", _AGENT]), "routes")
     if not isinstance(matched, list):
-        return skipped(name, asked, "az may not ask the hub for its routes", by_hand)
+        return skipped(name, asked, "az has no access to the hub's routes", by_hand)
     routes = [str(_at(item, "properties", "name")) for item in matched]
     routes = [route for route in routes if route != "$fallback"]
     if not routes:
@@ -74,13 +74,13 @@ async def _route(hub: str, name: str, asked: str, by_hand: str) -> Step:
 
 
 async def _az(arguments: list[str]) -> Any:
-    """What `az` answers, as JSON; None where it fails. What it prints of an error is not shown: it may hold a token."""
+    """Run `az` and parse its answer; None if it fails. Its error output is not shown: it may hold a token."""
     process = await asyncio.create_subprocess_exec(
         "az", *arguments, "--output", "json", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
     )
     try:
         async with asyncio.timeout(AZ_PATIENCE):
-            printed, _ = await process.communicate()
+            output, _ = await process.communicate()
     except TimeoutError:
         return None
     finally:
@@ -88,7 +88,7 @@ async def _az(arguments: list[str]) -> Any:
             process.kill()
             await process.wait()
     try:
-        return json.loads(printed) if process.returncode == 0 else None
+        return json.loads(output) if process.returncode == 0 else None
     except ValueError:
         return None
 

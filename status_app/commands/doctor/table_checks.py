@@ -1,4 +1,4 @@
-"""The tables: do they answer, may the caller read them, and what do they say of the app."""
+"""Checks the tables: their address, the caller's access, and what they show about the app."""
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -23,9 +23,9 @@ from status_app.storage.client import PAGE
 from status_app.storage.heartbeats import TIMERS, Heartbeat, Heartbeats, Source
 
 CLOCKS_DIFFER: Final = timedelta(minutes=5)
-"""By so much a clock may be off: beyond it Azure refuses signatures and tokens."""
+"""How far a clock may be off. Beyond that Azure refuses signatures and tokens."""
 WAITING: Final = timedelta(minutes=5)
-"""Until an event that is not published, or not taken, is one that waits."""
+"""After this time an event that was not published, or not received, counts as waiting."""
 
 _TABLES: Final = (reader.TABLE, lookups.TABLE, deployment_rows.TABLE, dead_letters.TABLE)
 _REFUSALS: Final = (401, 403)
@@ -33,10 +33,10 @@ _ROLE: Final = 'az role assignment create --role "Storage Table Data Reader" --a
 
 
 class TableChecks:
-    """Asks the tables, and writes nothing.
+    """Reads the tables, and writes nothing.
 
     Attributes:
-        heartbeats: What they say of timers and trigger; None where they could not be read.
+        heartbeats: The heartbeats of timers and trigger; None if they could not be read.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class TableChecks:
         self._date: datetime | None = None
 
     async def run(self) -> AsyncIterator[Step]:
-        """Each step, as it is taken. Those that follow on a table that cannot be read are left out."""
+        """Yield each step as it is taken. Steps that depend on an unreadable table are left out."""
         readable = True
         for table in _TABLES:
             step = await self._table(table)
             readable = readable and not step.mend
             yield step
-            if self._date is None:  # nothing answers there: the others would wait for it as long
+            if self._date is None:  # nothing answers: the other steps would only time out too
                 return
         if self._date is not None:
             yield self._clocks(self._date)
@@ -70,7 +70,7 @@ class TableChecks:
             for step in await self._rows():
                 yield step
         except UnavailableError as error:
-            yield wrong("tables", "their rows", f"they answered once, and then no more ({error})", "run doctor again")
+            yield wrong("tables", "their rows", f"they answered once, but not again ({error})", "run doctor again")
 
     async def _rows(self) -> list[Step]:
         index_client = self._service.get_table_client(lookups.TABLE)
@@ -86,7 +86,7 @@ class TableChecks:
             async for _ in rows:
                 break
         except ResourceNotFoundError:
-            return wrong(name, asked, "the table does not exist", "start the app, which makes it, or: azd provision")
+            return wrong(name, asked, "the table does not exist", "start the app, which creates it, or: azd provision")
         except HttpResponseError as error:
             if error.status_code in _REFUSALS:
                 return wrong(name, asked, f"access is refused (answer {error.status_code})", _ROLE)
@@ -120,14 +120,14 @@ class TableChecks:
         return wrong(name, asked, answer, mend) if problems else ok(name, asked, answer)
 
     async def _unpublished(self, index: FleetIndex) -> Step:
-        name, asked = "events that are not published", "rows that say so"
+        name, asked = "events that are not published", "rows of unsent events"
         found = await index.page(f"{PUBLISH}|", None, PAGE)
         written = [entry.written for entry in found if entry.written is not None]
         waiting = [time for time in written if self._clock() - time > WAITING]
         if waiting:
-            answer = f"those of {len(waiting)} devices, for {_length(self._clock() - min(waiting))} or less"
+            answer = f"of {len(waiting)} devices, for {_length(self._clock() - min(waiting))} or less"
             return wrong(name, asked, answer, "give the app the role Azure Event Hubs Data Sender on TRANSITIONS_HUB")
-        return ok(name, asked, "none waits")
+        return ok(name, asked, "none is waiting")
 
     async def _dead_letters(self) -> Step:
         name, asked = "dead letters", "what could not be processed"
@@ -139,12 +139,12 @@ class TableChecks:
 
 
 def trigger_step(beats: Mapping[Source, Heartbeat] | None, newest: datetime | None, now: datetime) -> Step:
-    """Whether the trigger takes what is in the event hub.
+    """Check whether the trigger receives what is in the event hub.
 
     Args:
-        beats: Heartbeats; None where they could not be read.
-        newest: When the newest event came into the event hub; None: unknown, or there is none.
-        now: The time, in UTC.
+        beats: Heartbeats; None if they could not be read.
+        newest: When the newest event entered the event hub; None if unknown, or there is none.
+        now: The time in UTC.
     """
     name, asked = "trigger on_twin_changes", "its heartbeat, and the newest event of the event hub"
     mend = "azd monitor --logs; then: az functionapp restart -g GROUP -n APP"
@@ -153,7 +153,7 @@ def trigger_step(beats: Mapping[Source, Heartbeat] | None, newest: datetime | No
     beat = beats.get(Source.ON_TWIN_CHANGES)
     taken = None if beat is None else beat.event_at
     if newest is not None and now - newest > WAITING and (taken is None or newest - taken > WAITING):
-        return wrong(name, asked, f"the newest event came {_length(now - newest)} ago, and is not taken", mend)
+        return wrong(name, asked, f"the newest event came {_length(now - newest)} ago, and was not received", mend)
     if beat is None:
         return ok(name, asked, "no event has come yet")
     if beat.error:
@@ -165,4 +165,4 @@ def trigger_step(beats: Mapping[Source, Heartbeat] | None, newest: datetime | No
 
 def _length(length: timedelta) -> str:
     seconds = max(0, int(length.total_seconds()))
-    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"  # noqa: PLR2004 (as people say it)
+    return f"{seconds} s" if seconds < 120 else f"{seconds // 60} min"  # noqa: PLR2004 (easier to read)

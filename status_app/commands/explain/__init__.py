@@ -1,1 +1,1 @@
-"""What is wrong with a device, in sentences, and what a person can do."""
+"""Explains what is wrong with a device in sentences, and what a person can do."""

@@ -1,43 +1,43 @@
-"""A device in sentences: what it is, since when, why, how that is known, and what comes next."""
+"""Explains a device in sentences: its state, since when, why, the evidence, and what to do next."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from status_app.commands.fleet_status import Answer
-from status_app.commands.terminal import printed_time
-from status_core import EDGE_AGENT, UNVERIFIED, Flag, ModuleState, Portal, Reason, State, known_reason, steps
+from status_app.commands.terminal import printable_time
+from status_core import EDGE_AGENT, UNVERIFIED, Flag, ModuleState, Portal, Reason, State, ago, known_reason, steps
 
 _AT_REST: Final = (State.SUCCESSFUL, State.NO_DEPLOYMENT)
 _NAMED_EVIDENCE: Final = 5
-"""Comparisons that are told of a module; `--json` has the others."""
+"""Comparisons that are shown for a module; `--json` has the rest."""
 
 _FLAGS: Final[Mapping[str, str]] = {
-    Flag.AGENT_UNAVAILABLE: "The agent said that it stops.",
-    Flag.VERSION_REGRESSED: "It reports a later version than the hub desires: its identity was created anew.",
-    Flag.AGENT_STATUS_UNKNOWN: "The agent reports success, and its own status as unknown.",
-    Flag.NOT_CREDITED: "Deployments target it, and none of them is applied.",
+    Flag.AGENT_UNAVAILABLE: "The agent said that it is stopping.",
+    Flag.VERSION_REGRESSED: "It reports a later version than the hub desires: its identity was created again.",
+    Flag.AGENT_STATUS_UNKNOWN: "The agent reports success, but its own status as unknown.",
+    Flag.NOT_CREDITED: "Deployments target it, but none of them is applied.",
 }
 _PORTAL_WHY: Final[Mapping[str, str]] = {
-    Portal.APPLIED: "as applied, neither successful nor failed: of the version that is desired they saw no result",
-    Portal.SUCCESSFUL: "as successful: they look at the agent's code, and at no module and no image",
-    Portal.FAILED: "as failed: the agent's code is not 200, which a slow pull is too",
+    Portal.APPLIED: "as applied, neither successful nor failed: they have no result for the desired version",
+    Portal.SUCCESSFUL: "as successful: they look only at the agent's code, not at modules or images",
+    Portal.FAILED: "as failed: the agent's code is not 200, as it is during a slow pull too",
 }
 
 
 def is_all_right(device: Answer) -> bool:
-    """Whether a person need not look at the device: successful, or without a deployment, and nothing is stuck."""
+    """Whether the device needs no attention: successful, or without a deployment, and nothing is stuck."""
     return device["state"] in _AT_REST and not device["stuck"]
 
 
 def sentences(device: Answer, transitions: Sequence[Answer], now: datetime) -> Iterator[str]:
-    """The lines that explain a device.
+    """Yield the lines that explain a device.
 
     Args:
-        device: The device, as the API gives it.
+        device: The device, as the API returns it.
         transitions: Its last transitions, newest first.
-        now: The time, in UTC.
+        now: The time in UTC.
     """
     yield from _state(device, now)
     yield from _deployments(device)
@@ -52,11 +52,11 @@ def sentences(device: Answer, transitions: Sequence[Answer], now: datetime) -> I
 
 
 def history(transitions: Sequence[Answer]) -> Iterator[str]:
-    """The last transitions, newest first."""
+    """Yield the last transitions, newest first."""
     yield "Last transitions:"
     for item in transitions:
-        moved = f"{item['fromState'] or 'nothing'} -> {item['toState'] or 'nothing'}"
-        what = item["kind"] if item["kind"] in ("stuck", "recovered", "deleted") else moved
+        change = f"{item['fromState'] or 'nothing'} -> {item['toState'] or 'nothing'}"
+        what = item["kind"] if item["kind"] in ("stuck", "recovered", "deleted") else change
         yield f"  {_time(item['at'])}  {item['module'] or 'device'}: {what} ({item['reason']})"
 
 
@@ -66,27 +66,27 @@ def _state(device: Answer, now: datetime) -> Iterator[str]:
     if device["state"] not in _AT_REST:
         yield from _evidence(device, EDGE_AGENT)
     if device["stuckSince"] is not None:
-        yield f"Something of it is stuck since {_since(device['stuckSince'], now)}."
+        yield f"Something on it has been stuck since {_since(device['stuckSince'], now)}."
     elif device["unsettledSince"] is not None and device["state"] not in _AT_REST:
-        yield f"It is not what was desired since {_since(device['unsettledSince'], now)}; {_due(device)}."
+        yield f"It has not been as desired since {_since(device['unsettledSince'], now)}; {_due(device)}."
     yield from (_FLAGS[flag] for flag in device["flags"] if flag in _FLAGS)
     if device["reason"].endswith(UNVERIFIED):
-        yield "IoT Hub did not answer at the last look; this is as it was seen before."
-    yield f"Last change {_since(device['at'], now)}; last look at its twin {_since(device['observedAt'], now)}."
+        yield "IoT Hub did not answer at the last read; this is the state from before."
+    yield f"Last change {_since(device['at'], now)}; its twin was last read {_since(device['observedAt'], now)}."
 
 
 def _deployments(device: Answer) -> Iterator[str]:
     if device["deployments"]:
         yield f"Applied: {', '.join(device['deployments'])}."
     else:
-        yield "No deployment of the hub is applied; what is desired, if anything, was set for this device alone."
+        yield "No deployment of the hub is applied; anything desired was set for this device alone."
     if device["targeted"]:
         yield f"Targeted only: {', '.join(device['targeted'])}."
     if device["desiredVersion"] is not None:
         taken = device["lastDesiredVersion"]
         reported = "no version" if taken is None else f"version {taken}"
         code = "" if device["statusCode"] is None else f", with code {device['statusCode']}"
-        yield f"Desired is version {device['desiredVersion']}; the agent reports {reported}{code}."
+        yield f"Version {device['desiredVersion']} is desired; the agent reports {reported}{code}."
 
 
 def _counters(device: Answer) -> Iterator[str]:
@@ -102,13 +102,13 @@ def _counters(device: Answer) -> Iterator[str]:
 def _modules(device: Answer) -> Iterator[str]:
     counts = device["modules"]
     yield f"Modules: {counts['settled']} of {counts['total']} settled, {counts['stuck']} stuck."
-    unsaid = [module["module"] for module in device["moduleStates"] if _is_unsaid(module)]
-    if unsaid:
-        yield f"  {', '.join(unsaid)}: not known; what the device reports says nothing about them."
+    unknown = [module["module"] for module in device["moduleStates"] if _is_unknown(module)]
+    if unknown:
+        yield f"  {', '.join(unknown)}: not known; the device's report does not cover them."
     for module in device["moduleStates"]:
         if _is_settled(module):
             yield f"  {module['module']}: settled."
-        elif not _is_unsaid(module):
+        elif not _is_unknown(module):
             stuck = f"stuck since {_time(module['stuckSince'])}" if module["stuck"] else _due(module)
             since = f"{module['state']} since {_time(module['since'])}"
             yield f"  {module['module']}: {since}, {module['reason']}, {stuck}."
@@ -117,11 +117,11 @@ def _modules(device: Answer) -> Iterator[str]:
 
 
 def _evidence(device: Answer, part: str) -> Iterator[str]:
-    """What was compared and is not equal, or all of it where all is: of the device without what its modules tell."""
+    """Yield the comparisons that differ, or all if none does. The device's leave out those of its modules."""
     compared = device["evidence"].get(part) or []
     if part == EDGE_AGENT:
-        told = [module["module"] for module in device["moduleStates"] if not _is_settled(module)]
-        paths = {item["path"] for name in told for item in device["evidence"].get(name) or []}
+        shown = [module["module"] for module in device["moduleStates"] if not _is_settled(module)]
+        paths = {item["path"] for name in shown for item in device["evidence"].get(name) or []}
         compared = [item for item in compared if item["path"] not in paths]
     differing = [item for item in compared if item["value"] != item["expected"]]
     for item in (differing or compared)[:_NAMED_EVIDENCE]:
@@ -131,15 +131,15 @@ def _evidence(device: Answer, part: str) -> Iterator[str]:
 
 def _next_steps(device: Answer) -> Iterator[str]:
     if is_all_right(device):
-        yield "Nothing is to be done."
+        yield "There is nothing to do."
         return
     if device["state"] in _AT_REST:
-        yield "Wait: what was stuck is as desired again, and has recovered once it has been so for its whole window."
+        yield "Wait: what was stuck is as desired again, and recovers once that has lasted for its whole window."
         return
     yield "What to do:"
     about: dict[str, list[Answer]] = {device["reason"]: []}
     for module in device["moduleStates"]:
-        if not _is_settled(module) and not _is_unsaid(module):
+        if not _is_settled(module) and not _is_unknown(module):
             about.setdefault(module["reason"], []).append(module)
     for reason in sorted(about, key=_severity):
         names = [module["module"] for module in about[reason]]
@@ -152,8 +152,8 @@ def _is_settled(module: Answer) -> bool:
     return module["state"] == ModuleState.SETTLED and not module["stuck"]
 
 
-def _is_unsaid(module: Answer) -> bool:
-    """Whether its state is the device's: the report says nothing about it."""
+def _is_unknown(module: Answer) -> bool:
+    """Whether it has the device's state because the report does not cover it."""
     return module["state"] in (ModuleState.PENDING, ModuleState.UNKNOWN) and not module["stuck"]
 
 
@@ -167,14 +167,9 @@ def _due(part: Answer) -> str:
 
 
 def _time(text: str) -> str:
-    return printed_time(datetime.fromisoformat(text))
+    return printable_time(datetime.fromisoformat(text))
 
 
 def _since(text: str, now: datetime) -> str:
-    """A time, and how long ago it was, in its largest whole unit."""
-    ago = max(now - datetime.fromisoformat(text), timedelta(0))
-    for unit, length in (("day", timedelta(days=1)), ("hour", timedelta(hours=1)), ("minute", timedelta(minutes=1))):
-        if ago >= length:
-            count = ago // length
-            return f"{_time(text)} ({count} {unit}{'' if count == 1 else 's'} ago)"
-    return f"{_time(text)} (now)"
+    """Format a time, and how long ago it was."""
+    return f"{_time(text)} ({ago(datetime.fromisoformat(text), now)})"

@@ -1,4 +1,4 @@
-"""The status of a fleet, asked by a command: of the API, or of the tables. The answers are the same."""
+"""The status of a fleet as commands read it, from the API or from the tables. Both give the same answers."""
 
 from status_app.commands.fleet_status.fleet_status import (
     Answer,

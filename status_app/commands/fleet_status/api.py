@@ -1,4 +1,4 @@
-"""The status of a fleet, asked of the app's HTTP API. The standard library alone: a command needs no package for it."""
+"""Reads the status of a fleet from the app's HTTP API, with only the standard library."""
 
 import asyncio
 import http.client
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 RETRY: Final = RetryPolicy(attempts=3, first_wait=1.0, longest_wait=20.0, within=60.0)
 TIMEOUT: Final = 20.0
-"""Seconds that an answer can take."""
+"""Seconds that an answer may take."""
 
 _CHUNK: Final = 2**16
 _JSON: Final = "application/json"
@@ -41,12 +41,12 @@ _SERVER_ERROR: Final = 500
 
 
 class _NoRedirect(HTTPRedirectHandler):
-    """Follows no redirect: it would take the key along, to another host too."""
+    """Follows no redirect, which would take the key along to another host."""
 
     def redirect_request(  # noqa: PLR0913, PLR0917 (as urllib calls it)
         self, req: Request, fp: IO[bytes], code: int, msg: str, headers: "Message[str, str]", newurl: str
     ) -> Request | None:
-        """None: the answer itself is what is looked at."""
+        """Return None, so that the redirect itself is the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class _Response:
     body: bytes
 
     def json(self) -> Any:
-        """What the body says.
+        """Parse the body.
 
         Raises:
-            ValueError: It says no JSON.
+            ValueError: The body is not JSON.
         """
         try:
             return json.loads(self.body)
@@ -70,13 +70,13 @@ class _Response:
 
 
 class ApiFleetStatus:
-    """Asks the API.
+    """Queries the API.
 
     Args:
         url: The app's address, such as `https://APP.azurewebsites.net`.
-        key: A key of the app's functions; None where it asks for none.
+        key: A function key of the app; None if it needs none.
         sleep: Waits that many seconds before another attempt.
-        timeout: Seconds that an answer can take.
+        timeout: Seconds that an answer may take.
     """
 
     def __init__(
@@ -92,18 +92,18 @@ class ApiFleetStatus:
         self._sleep = sleep
         self._timeout = timeout
         self._answered_at: datetime | None = None
-        # A command runs behind a proxy as any other of its shell does: the environment says where that is.
+        # build_opener reads the proxy from the environment, like other commands in the shell.
         self._opener = build_opener(_NoRedirect)
 
     async def deployment(self, deployment: str, cohort: str | None = None) -> Answer | None:
-        """As FleetStatus says."""
+        """See FleetStatus."""
         query = "" if cohort is None else f"?{urlencode({'cohort': cohort})}"
         return await self._get(f"deployments/{_segment(deployment)}{query}")
 
     async def devices(
         self, deployment: str, *, state: str | None = None, stuck: bool = False, cohort: str | None = None
     ) -> AsyncIterator[Answer]:
-        """As FleetStatus says. One request for each 200 devices."""
+        """See FleetStatus. One request per 200 devices."""
         words = {"deployment": deployment}
         words |= {"state": state} if state is not None else {}
         words |= {"stuck": "true"} if stuck else {}
@@ -112,7 +112,7 @@ class ApiFleetStatus:
             yield device
 
     async def items(self, name: str, words: Mapping[str, str], page: int = PAGE) -> AsyncIterator[Answer]:
-        """As FleetStatus says. One request for each page."""
+        """See FleetLists. One request per page."""
         query = {**words, "limit": str(page)}
         while True:
             answer = await self._get(f"{name}?{urlencode(query)}") or {"items": []}
@@ -123,33 +123,33 @@ class ApiFleetStatus:
             query["next"] = answer["next"]
 
     async def device(self, device_id: str) -> Answer | None:
-        """As FleetStatus says."""
+        """See FleetStatus."""
         return await self._get(f"devices/{_segment(device_id)}")
 
     async def transitions(self, device_id: str, limit: int) -> Sequence[Answer]:
-        """As FleetStatus says."""
+        """See FleetStatus."""
         answer = await self._get(f"devices/{_segment(device_id)}/transitions?limit={limit}")
         return _items(answer or {"items": []})
 
     async def listed_at(self) -> str | None:
-        """As FleetStatus says."""
+        """See FleetStatus."""
         answer = await self._get("deployments?limit=1") or {}
         listed: str | None = answer.get("listedAt")
         return listed
 
     def now(self) -> datetime:
-        """As FleetStatus says: the header `Date` of the last answer."""
+        """See FleetStatus. The `Date` header of the last answer."""
         return self._answered_at or machine_time()
 
     async def close(self) -> None:
-        """As FleetStatus says: each request has a connection of its own."""
+        """Do nothing: each request has its own connection."""
 
     async def _get(self, path: str) -> Answer | None:
-        """The answer to a request; None where the API says that it does not know what is asked for.
+        """Return the answer to a request; None if the API does not know what is asked for.
 
         Raises:
-            UnavailableError: The API did not answer, or not yet, on any attempt.
-            RefusedError: It refuses, or something else than the API answers.
+            UnavailableError: No attempt got an answer.
+            RefusedError: The API refuses, or something else than the API answers.
         """
         url = f"{self._url}/api/{path}"
         return await RETRY.run(lambda: self._attempt(url), sleep=self._sleep)
@@ -175,12 +175,12 @@ class ApiFleetStatus:
             raise RefusedError("the answer is not the API's: check its address") from None
 
     def _fetch(self, url: str) -> _Response:
-        """The answer to a request, whatever its status. It blocks."""
+        """Return the answer to a request, whatever its status. It blocks."""
         end = time.monotonic() + self._timeout
         request = Request(url, headers=self._headers)  # noqa: S310 (the scheme of the address was checked)
         try:
             found = self._opener.open(request, timeout=self._timeout)
-        except HTTPError as error:  # any other status than one of success
+        except HTTPError as error:  # any status but success
             found = error
         with found:
             body = bytearray()
@@ -202,7 +202,7 @@ class ApiFleetStatus:
 
 
 async def _in_a_thread[Found](call: Callable[[], Found]) -> Found:
-    """What a call comes to that blocks. Whoever stops waiting, at the end of the program too, leaves it behind."""
+    """Run a blocking call in a thread. If the caller stops waiting, even at exit, the thread is left behind."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[Found] = loop.create_future()
 
@@ -212,15 +212,15 @@ async def _in_a_thread[Found](call: Callable[[], Found]) -> Found:
         if error is not None:
             future.set_exception(error)
         else:
-            future.set_result(found)  # type: ignore[arg-type]  # None only where that is what was found
+            future.set_result(found)  # type: ignore[arg-type]  # None only if the call returned None
 
     def run() -> None:
         found, error = None, None
         try:
             found = call()
-        except BaseException as raised:  # noqa: BLE001 (it is raised where the call is awaited)
+        except BaseException as raised:  # noqa: BLE001 (raised again where the call is awaited)
             error = raised
-        with suppress(RuntimeError):  # the loop is closed: nobody waits
+        with suppress(RuntimeError):  # the loop is closed: nothing waits for it
             loop.call_soon_threadsafe(settle, found, error)
 
     threading.Thread(target=run, daemon=True).start()
@@ -228,7 +228,7 @@ async def _in_a_thread[Found](call: Callable[[], Found]) -> Found:
 
 
 def _made_at(date: str) -> datetime | None:
-    """When an answer was made, by its header `Date`."""
+    """Parse the `Date` header of an answer."""
     try:
         made = parsedate_to_datetime(date)
     except ValueError:
@@ -237,7 +237,7 @@ def _made_at(date: str) -> datetime | None:
 
 
 def _unavailable(detail: str, retry_after: float = 0.0) -> UnavailableError:
-    """The error of a request that was not answered."""
+    """Create the error of a request without an answer."""
     return UnavailableError("the API", detail, retry_after=retry_after)
 
 
@@ -249,7 +249,7 @@ def _refusal(status: int, problem: Any) -> str:
     if status == _NOT_FOUND:
         return "there is no API at this address (answer 404): check DEPLOYMENT_STATUS_URL, or the app's release"
     if status in _REDIRECTS:
-        return f"the address leads elsewhere (answer {status}): give the one that it leads to, with https"
+        return f"the address redirects (answer {status}): use the address that it redirects to, with https"
     detail = problem.get("detail") if isinstance(problem, dict) else None
     return f"the API refuses the request (answer {status})" + (f": {detail}" if detail else "")
 

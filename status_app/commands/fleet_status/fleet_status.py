@@ -1,4 +1,4 @@
-"""What the commands ask of a fleet, wherever the answer comes from."""
+"""What commands ask of a fleet, wherever the answer comes from."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
@@ -7,61 +7,61 @@ from typing import Any, Final, Protocol
 from status_app.errors import StatusAppError
 
 PAGE: Final = 200
-"""Items that are asked for at once: the most that the API gives."""
+"""Items per request: the most that the API allows."""
 
 type Answer = Mapping[str, Any]
-"""A JSON object as the API gives it (schemas/openapi.yaml)."""
+"""A JSON object as the API returns it (schemas/openapi.yaml)."""
 
 
 class RefusedError(StatusAppError):
-    """What is asked refuses to answer, or is not there: waiting does not mend it. The text says what may."""
+    """The source refuses to answer, or does not exist. Waiting does not help; the message says what may."""
 
 
 class FleetStatus(Protocol):
     """The status of a fleet, in the shapes of the API.
 
-    Every method raises UnavailableError where there is no answer now, after a few attempts, and RefusedError.
+    Every method raises UnavailableError if no attempt gets an answer, and RefusedError.
     """
 
     async def deployment(self, deployment: str, cohort: str | None = None) -> Answer | None:
-        """A deployment, or its devices of one cohort, counted now.
+        """Return a deployment, or its devices of one cohort, counted now.
 
-        None where no device is credited with it and none ever was.
+        None if no device has it, and none ever did.
         """
 
     def devices(
         self, deployment: str, *, state: str | None = None, stuck: bool = False, cohort: str | None = None
     ) -> AsyncIterator[Answer]:
-        """The devices on which a deployment is credited, those to which all applies that is given."""
+        """Iterate over the devices of a deployment that match all given filters."""
 
     async def device(self, device_id: str) -> Answer | None:
-        """A device with its modules and evidence; None where it is not known."""
+        """Return a device with its modules and evidence; None if it is not known."""
 
     async def transitions(self, device_id: str, limit: int) -> Sequence[Answer]:
-        """The last transitions of a device, newest first; of one that is deleted too."""
+        """Return the last transitions of a device, newest first, even of a deleted one."""
 
     async def listed_at(self) -> str | None:
-        """When the hub gave its list of deployments; None where it never did."""
+        """Return when the hub gave its list of deployments; None if it never did."""
 
     def now(self) -> datetime:
-        """The time by the clock of what answers: of the last answer, or the machine's before the first one."""
+        """Return the source's time: that of its last answer, or the machine's before the first one."""
 
     async def close(self) -> None:
-        """Close what is open."""
+        """Close all connections."""
 
 
 class FleetLists(Protocol):
-    """The lists of a fleet, in the shapes of the API. Errors as of FleetStatus."""
+    """The lists of a fleet, in the shapes of the API. Errors are those of FleetStatus."""
 
     def items(self, name: str, words: Mapping[str, str], page: int = PAGE) -> AsyncIterator[Answer]:
-        """The items of a list, all pages of it: `devices`, `deployments`, `causes` or `images`.
+        """Iterate over all items of a list: `devices`, `deployments`, `causes` or `images`.
 
         Args:
-            name: The list, as the API calls it.
-            words: The parameters of the API by which it is asked, but for those of a page.
-            page: Items that are asked for at once: whoever needs a few alone asks for no more.
+            name: The list, by its name in the API.
+            words: The API's query parameters, without those of paging.
+            page: Items per request. A caller that needs only a few should ask for no more.
         """
 
 
 class FleetSource(FleetStatus, FleetLists, Protocol):
-    """What answers for a fleet."""
+    """A source of the status and the lists of a fleet."""

@@ -1,4 +1,4 @@
-"""The status of a fleet, read from the tables: for whoever may read them, and has no API."""
+"""Reads the status of a fleet from the tables, for those who have access to them but no API."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ from typing import Final
 
 from status_app.commands.fleet_status.fleet_status import PAGE, Answer, RefusedError
 from status_app.errors import SettingError, UnavailableError
-from status_app.queries import Devices, FilterError, Fleet, Page, Place
+from status_app.queries import DeviceFilter, FilterError, Fleet, Page, Place
 from status_app.queries.device_filter import read_cohort
 from status_app.service_clock import ServiceClock
 from status_app.storage.client import table_service
@@ -17,14 +17,14 @@ _REFUSALS: Final = (401, 403)
 
 
 class TableFleetStatus:
-    """Reads the tables, by the queries of the API; it writes nothing, and creates none.
+    """Reads the tables with the queries of the API. It writes nothing, and creates no table.
 
     Args:
         tables: Endpoint of the table service, or a connection string.
-        clock: The time, in UTC; that of the table service by default.
+        clock: Returns the time in UTC; by default that of the table service.
 
     Raises:
-        SettingError: It is neither.
+        SettingError: `tables` is neither.
     """
 
     def __init__(self, tables: str, *, clock: Callable[[], datetime] | None = None) -> None:
@@ -37,20 +37,20 @@ class TableFleetStatus:
         self._fleet = Fleet(self._service, self._clock)
 
     async def deployment(self, deployment: str, cohort: str | None = None) -> Answer | None:
-        """As FleetStatus says."""
+        """See FleetStatus."""
         with _refusals():
             return await self._fleet.deployment(deployment, cohort)
 
     async def devices(
         self, deployment: str, *, state: str | None = None, stuck: bool = False, cohort: str | None = None
     ) -> AsyncIterator[Answer]:
-        """As FleetStatus says. A request for each device, beside those of the index."""
-        asked = Devices(None if state is None else State(state), deployment, stuck, cohort=cohort)
+        """See FleetStatus. One request per device, plus those of the index."""
+        asked = DeviceFilter(None if state is None else State(state), deployment, stuck, cohort=cohort)
         async for device in _all(lambda after: self._fleet.devices(asked, after, PAGE)):
             yield device
 
     async def items(self, name: str, words: Mapping[str, str], page: int = PAGE) -> AsyncIterator[Answer]:
-        """As FleetStatus says. Requests as of the list of the API."""
+        """See FleetLists. The requests are those of the API's list."""
         try:
             ask = self._list(name, words, page)
         except FilterError as error:
@@ -61,7 +61,7 @@ class TableFleetStatus:
     def _list(self, name: str, words: Mapping[str, str], limit: int) -> Callable[[Place | None], Awaitable[Page]]:
         fleet = self._fleet
         if name == "devices":
-            asked = Devices.read(words)
+            asked = DeviceFilter.read(words)
             return lambda after: fleet.devices(asked, after, limit)
         if name == "causes":
             deployment, cohort = words.get("deployment"), read_cohort(words)
@@ -71,34 +71,34 @@ class TableFleetStatus:
         return lambda after: fleet.deployments(after, limit)
 
     async def device(self, device_id: str) -> Answer | None:
-        """As FleetStatus says."""
+        """See FleetStatus."""
         with _refusals():
             return await self._fleet.device(device_id)
 
     async def transitions(self, device_id: str, limit: int) -> Sequence[Answer]:
-        """As FleetStatus says."""
+        """See FleetStatus."""
         with _refusals():
             page = await self._fleet.transitions(device_id, None, limit)
         return page.items if page is not None else []
 
     async def listed_at(self) -> str | None:
-        """As FleetStatus says."""
+        """See FleetStatus."""
         with _refusals():
             page = await self._fleet.deployments(None, 1)
-        listed: str | None = page.beside["listedAt"]
+        listed: str | None = page.extra["listedAt"]
         return listed
 
     def now(self) -> datetime:
-        """As FleetStatus says: by the header `Date` of the table service's answers."""
+        """See FleetStatus. The `Date` header of the table service's answers."""
         return self._clock()
 
     async def close(self) -> None:
-        """As FleetStatus says."""
+        """See FleetStatus."""
         await self._service.close()
 
 
 async def _all(ask: Callable[[Place | None], Awaitable[Page]]) -> AsyncIterator[Answer]:
-    """The items of all pages of a list."""
+    """Iterate over the items of all pages."""
     after: Place | None = None
     while True:
         with _refusals():
@@ -112,7 +112,7 @@ async def _all(ask: Callable[[Place | None], Awaitable[Page]]) -> AsyncIterator[
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    """Report a refusal at once: a command has no role that is about to hold."""
+    """Report a refusal at once: unlike the app, a command does not wait for a new role to take effect."""
     try:
         yield
     except FilterError as error:

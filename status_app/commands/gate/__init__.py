@@ -1,1 +1,1 @@
-"""The gate of a pipeline: waits until a deployment has come through, and tells by an exit code whether it has."""
+"""The gate of a pipeline: waits until a deployment has succeeded, and reports the outcome as an exit code."""

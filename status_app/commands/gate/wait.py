@@ -1,4 +1,4 @@
-"""The command wait: looks at deployments until they have come through, one has failed, or the time is over."""
+"""The command wait: polls deployments until all have succeeded, one has failed, or the time is over."""
 
 import asyncio
 import json
@@ -19,12 +19,12 @@ from status_app.commands.gate.lines import (
     progress_line,
     timeout_lines,
 )
-from status_app.commands.gate.look import causes_of, look_at_device, missing, take_look
-from status_app.commands.gate.rule import GateCriteria, GateOutcome, Judgement, Look, judge, longest_first
+from status_app.commands.gate.rule import GateCriteria, GateOutcome, Judgement, Snapshot, judge, longest_first
+from status_app.commands.gate.snapshot import missing, read_causes, read_deployment, read_device
 from status_app.errors import UnavailableError
 
-LOOK_SECONDS: Final = 120.0
-"""The longest that a look may take, with all its attempts: the gate ends at most so much after its timeout."""
+READ_TIMEOUT: Final = 120.0
+"""The longest that a poll may take, with all attempts. The gate ends at most this long after its timeout."""
 _WORDS: Final = {
     ExitCode.OK: "passed",
     ExitCode.FAILED: "failed",
@@ -39,8 +39,8 @@ class WaitLimits:
     """How long the gate waits.
 
     Attributes:
-        timeout: In all.
-        interval: Between two looks.
+        timeout: In total.
+        interval: Between two polls.
     """
 
     timeout: timedelta
@@ -51,12 +51,12 @@ class Gate:
     """Waits for deployments.
 
     Args:
-        fleet: What is asked.
+        fleet: The source.
         deployments: The deployments.
-        criteria: What must hold of each.
-        progress: Where it is shown.
-        device: One device, in the place of all that have the deployments; without any, of all that it has.
-        clock: The time, in UTC.
+        criteria: What is required of each.
+        progress: Shows the progress.
+        device: One device, instead of all that have the deployments. Without deployments, all of the device's count.
+        clock: Returns the time in UTC.
         sleep: Waits that many seconds.
     """
 
@@ -80,7 +80,7 @@ class Gate:
         self._sleep = sleep
         self._asked: datetime | None = None
         self._held_since: dict[str, datetime | None] = {}
-        self._last: dict[str, tuple[Look, Judgement]] = {}
+        self._last: dict[str, tuple[Snapshot, Judgement]] = {}
         self._causes: dict[str, Sequence[Answer]] = {}
         self._trouble: str | None = None
 
@@ -91,19 +91,19 @@ class Gate:
 
     @property
     def _names(self) -> Sequence[str]:
-        """What is looked at: a deployment each, or a device with one; an empty one stands for all that it has."""
+        """The deployments to poll. An empty name means all that the device has."""
         return self._deployments or [""]
 
     async def wait(self, limits: WaitLimits) -> ExitCode:
-        """Look until it is decided, or the time is over. The last look is taken at the end of the time.
+        """Poll until the outcome is decided or the time is over, with a last poll at the end.
 
         Raises:
-            RefusedError: The first answer was a refusal: nobody waits for a key that is wrong.
+            RefusedError: The first answer was a refusal: waiting does not correct a wrong key.
         """
         deadline = self._clock() + limits.timeout
         while True:
             left = deadline - self._clock()
-            code = await self._look(left)
+            code = await self._poll(left)
             if code is not None:
                 return code
             left = deadline - self._clock()
@@ -112,81 +112,87 @@ class Gate:
             await self._sleep(min(limits.interval, left).total_seconds())
 
     def result(self, code: ExitCode) -> str:
-        """What it came to, as one JSON object."""
+        """Return the outcome as a JSON object."""
         deployments = {name: self._json(*found) for name, found in self._last.items()}
         which = {"device": self._device, "cohort": self._criteria.cohort}
-        said = {"outcome": _WORDS[code], "exitCode": int(code), **which, "deployments": deployments}
-        return json.dumps(said, ensure_ascii=False)
+        outcome = {"outcome": _WORDS[code], "exitCode": int(code), **which, "deployments": deployments}
+        return json.dumps(outcome, ensure_ascii=False)
 
-    def _json(self, look: Look, judgement: Judgement) -> dict[str, Any]:
+    def _json(self, snapshot: Snapshot, judgement: Judgement) -> dict[str, Any]:
         stable = judgement.stable_since
         return {
             "outcome": judgement.outcome.name.lower(),
-            **asdict(look.counts),
+            **asdict(snapshot.counts),
             "failing": judgement.failing,
             "mayFail": str(judgement.may_fail),
             "stableSince": None if stable is None else stable.isoformat(),
-            "states": dict(look.states),
-            "milestones": sorted(look.milestones),
+            "states": dict(snapshot.states),
+            "milestones": sorted(snapshot.milestones),
             "failed": [device_json(device) for device in judgement.failed],
             "stuckBefore": [device_json(device) for device in judgement.before],
         }
 
-    async def _look(self, left: timedelta) -> ExitCode | None:
-        """Look at all of them. The exit code once it is decided."""
+    async def _poll(self, left: timedelta) -> ExitCode | None:
+        """Read all deployments. Returns the exit code once it is decided."""
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
-                looks = {name: await self._take(name) for name in self._names}
+            async with asyncio.timeout(READ_TIMEOUT):
+                snapshots = {name: await self._read(name) for name in self._names}
         except RefusedError as error:
             if not self._last:
                 raise
-            self._not_seen(str(error), left)  # a key that is renewed, an app that starts: it was good before
+            self._retry_later(str(error), left)  # it worked before: the key is being renewed, or the app restarts
             return None
         except UnavailableError as error:
-            self._not_seen(str(error), left)
+            self._retry_later(str(error), left)
             return None
         except TimeoutError:
-            self._not_seen(f"no answer within {LOOK_SECONDS:.0f} seconds", left)
+            self._retry_later(f"no answer within {READ_TIMEOUT:.0f} seconds", left)
             return None
         if self._trouble is not None:
             self._trouble = None
-            self._progress.say(["There are answers again."])
+            self._progress.print_lines(["Reading works again."])
         now = self._fleet.now()
         asked = self._asked = self._asked or now
-        for name, look in looks.items():
-            if look is None:
-                self._progress.say([f"UNKNOWN: there is no device {self._device}, or the app has not seen it yet."])
+        for name, snapshot in snapshots.items():
+            if snapshot is None:
+                self._progress.print_lines(
+                    [f"UNKNOWN: there is no device {self._device}, or the app has not seen it yet."]
+                )
                 return ExitCode.UNKNOWN
             held = self._held_since.get(name)
-            judgement = judge(look, self._criteria, asked=asked, now=now, held_since=held)
+            judgement = judge(snapshot, self._criteria, asked=asked, now=now, held_since=held)
             self._held_since[name] = judgement.stable_since
-            self._last[name] = look, judgement
+            self._last[name] = snapshot, judgement
         return await self._decided(left)
 
-    async def _take(self, name: str) -> Look | None:
+    async def _read(self, name: str) -> Snapshot | None:
         if self._device is not None:
-            return await look_at_device(self._fleet, self._device, name or None)
-        return await take_look(self._fleet, name, self._criteria)
+            return await read_device(self._fleet, self._device, name or None)
+        return await read_deployment(self._fleet, name, self._criteria)
 
     async def _decided(self, left: timedelta) -> ExitCode | None:
         outcomes = {name: judgement.outcome for name, (_, judgement) in self._last.items()}
         if GateOutcome.FAILED in outcomes.values() or {*outcomes.values()} == {GateOutcome.PASSED}:
-            await self._ask_causes()
+            await self._read_causes()
         for name, outcome in outcomes.items():
-            look, judgement = self._last[name]
+            snapshot, judgement = self._last[name]
             if outcome is GateOutcome.FAILED:
-                self._progress.say([*failed_lines(self._called(name), look, judgement, self._causes.get(name, ()))])
+                causes = self._causes.get(name, ())
+                self._progress.print_lines([*failed_lines(self._called(name), snapshot, judgement, causes)])
             elif outcome is GateOutcome.SUPERSEDED:
-                self._progress.say([f"FAILED: {self._called(name)} is on no device any more: it is superseded."])
+                self._progress.print_lines(
+                    [f"FAILED: {self._called(name)} is on no device any more: it is superseded."]
+                )
             elif outcome is GateOutcome.UNKNOWN:
-                self._progress.say([f"UNKNOWN: the hub has no deployment {name}: check its name."])
+                self._progress.print_lines([f"UNKNOWN: the hub has no deployment {name}: check its name."])
         if {GateOutcome.FAILED, GateOutcome.SUPERSEDED} & {*outcomes.values()}:
             return ExitCode.FAILED
         if GateOutcome.UNKNOWN in outcomes.values():
             return ExitCode.UNKNOWN
         if {*outcomes.values()} == {GateOutcome.PASSED}:
-            for name, (look, judgement) in self._last.items():
-                self._progress.say([*passed_lines(self._called(name), look, judgement, self._causes.get(name, ()))])
+            for name, (snapshot, judgement) in self._last.items():
+                causes = self._causes.get(name, ())
+                self._progress.print_lines([*passed_lines(self._called(name), snapshot, judgement, causes)])
             return ExitCode.OK
         self._progress.show(" | ".join(self._line(name) for name in self._last), left)
         return None
@@ -199,48 +205,48 @@ class Gate:
     def _line(self, name: str) -> str:
         return progress_line(self._called(name), *self._last[name], self._criteria)
 
-    def _not_seen(self, trouble: str, left: timedelta) -> None:
-        """A look that failed is tried again; what happens meanwhile is not seen, so what held has to hold again."""
+    def _retry_later(self, trouble: str, left: timedelta) -> None:
+        """Note a failed poll. Changes until the next one go unseen, so criteria must hold again from there."""
         self._held_since.clear()
         self._trouble = trouble
-        self._progress.show(f"{', '.join(map(self._called, self._names))}: {trouble}; it is asked again", left)
+        self._progress.show(f"{', '.join(map(self._called, self._names))}: {trouble}; will retry", left)
 
     async def _time_is_over(self, limits: WaitLimits) -> ExitCode:
         if not self._last:
-            self._progress.say([f"NO ANSWER, all the time: {self._trouble}."])
+            self._progress.print_lines([f"NO ANSWER the whole time: {self._trouble}."])
             return ExitCode.UNAVAILABLE
         if self._trouble is None:
-            await self._ask_causes()
-        for name, (look, judgement) in self._last.items():
+            await self._read_causes()
+        for name, (snapshot, judgement) in self._last.items():
             if judgement.outcome is not GateOutcome.PASSED:
                 causes = self._causes.get(name, ())
-                lines = timeout_lines(self._called(name), look, judgement, self._criteria, limits.timeout, causes)
-                self._progress.say([*lines, *before_lines(judgement)])
+                lines = timeout_lines(self._called(name), snapshot, judgement, self._criteria, limits.timeout, causes)
+                self._progress.print_lines([*lines, *before_lines(judgement)])
         if self._trouble is not None:
-            self._progress.say([f"That is as it was last seen; then: {self._trouble}."])
+            self._progress.print_lines([f"That is the last known state; after it: {self._trouble}."])
         elif self._device is None:
             await self._name_missing()
         return ExitCode.TIMED_OUT
 
-    async def _ask_causes(self) -> None:
-        """Ask why devices fail. What was decided stays, even if there is no answer."""
-        for name, (look, _) in self._last.items():
-            if self._device is not None or look.counts.successful == look.counts.devices:
+    async def _read_causes(self) -> None:
+        """Read why devices fail. The decision holds, even if there is no answer."""
+        for name, (snapshot, _) in self._last.items():
+            if self._device is not None or snapshot.counts.successful == snapshot.counts.devices:
                 continue
             try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    self._causes[name] = await causes_of(self._fleet, name, self._criteria.cohort)
+                async with asyncio.timeout(READ_TIMEOUT):
+                    self._causes[name] = await read_causes(self._fleet, name, self._criteria.cohort)
             except (RefusedError, UnavailableError, TimeoutError) as error:
-                self._progress.say([f"The causes cannot be asked for: {str(error) or 'no answer in time'}."])
+                self._progress.print_lines([f"The causes cannot be read: {str(error) or 'no answer in time'}."])
 
     async def _name_missing(self) -> None:
-        for name, (look, judgement) in self._last.items():
+        for name, (snapshot, judgement) in self._last.items():
             try:
-                async with asyncio.timeout(LOOK_SECONDS):
-                    devices = longest_first(await missing(self._fleet, name, look, self._criteria.cohort))
+                async with asyncio.timeout(READ_TIMEOUT):
+                    devices = longest_first(await missing(self._fleet, name, snapshot, self._criteria.cohort))
             except (RefusedError, UnavailableError, TimeoutError) as error:
-                self._progress.say([f"The devices cannot be named: {str(error) or 'no answer in time'}."])
+                self._progress.print_lines([f"The devices cannot be named: {str(error) or 'no answer in time'}."])
                 continue
             if judgement.outcome is not GateOutcome.PASSED:
-                total = sum(count for state, count in look.states.items() if state != "successful")
-                self._progress.say([*device_lines(devices, max(total, len(devices)))])
+                total = sum(count for state, count in snapshot.states.items() if state != "successful")
+                self._progress.print_lines([*device_lines(devices, max(total, len(devices)))])

@@ -1,1 +1,1 @@
-"""`edge-status mcp`: a Model Context Protocol server, by which a chat asks for the fleet. It changes nothing."""
+"""`edge-status mcp`: a Model Context Protocol server that lets a chat ask about the fleet. It changes nothing."""

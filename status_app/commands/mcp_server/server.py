@@ -1,4 +1,4 @@
-"""The Model Context Protocol server: five tools that read, over standard input and output."""
+"""The Model Context Protocol server: five read-only tools, over standard input and output."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Annotated, Any, Final
@@ -15,31 +15,32 @@ from status_app.version import VERSION
 from status_core import ModuleState
 
 TRANSITIONS: Final = 8
-"""The last transitions of a device that are shown."""
+"""How many of a device's last transitions are shown."""
 CAUSES: Final = 5
-"""Causes that are shown with a deployment."""
+"""How many causes are shown with a deployment."""
 INSTRUCTIONS: Final = (
-    "Says how Azure IoT Edge deployments do on a fleet of devices, and why: it only reads. Begin with causes: devices "
-    f"that fail alike are one line there. {NOTE}"
+    "Shows how Azure IoT Edge deployments are doing on a fleet of devices, and why. Read-only. Start with causes: "
+    f"it lists devices that fail alike as one line. {NOTE}"
 )
 _LONGEST_NAME: Final = 1000
 
 type _Name = Annotated[str, Field(min_length=1, max_length=_LONGEST_NAME)]
 type _Limit = Annotated[int, Field(ge=1, le=50, description="Items of the answer.")]
 type _Deployment = Annotated[
-    str | None, Field(min_length=1, max_length=_LONGEST_NAME, description="Only of devices with this deployment.")
+    str | None, Field(min_length=1, max_length=_LONGEST_NAME, description="Only devices with this deployment.")
 ]
 type _Cohort = Annotated[
-    str | None, Field(min_length=1, max_length=_LONGEST_NAME, description="Only of devices in it, as ring=canary.")
+    str | None,
+    Field(min_length=1, max_length=_LONGEST_NAME, description="Only devices in this cohort, such as ring=canary."),
 ]
 
 
 def mcp_server(fleet: FleetSource, failure: Callable[[Exception], str]) -> MCPServer:
-    """A server that answers for a fleet.
+    """Create a server that answers for a fleet.
 
     Args:
-        fleet: What is asked.
-        failure: What is said of an error.
+        fleet: The source.
+        failure: Formats an error.
     """
     server: MCPServer = MCPServer("edge-status", instructions=INSTRUCTIONS, version=VERSION, log_level="ERROR")
     tools = _Tools(fleet, failure)
@@ -50,36 +51,36 @@ def mcp_server(fleet: FleetSource, failure: Callable[[Exception], str]) -> MCPSe
 
 
 class _Tools:
-    """What a chat can ask. It reads names, docstrings and annotations of these methods."""
+    """The tools of a chat, which reads the names, docstrings and annotations of these methods."""
 
     def __init__(self, fleet: FleetSource, failure: Callable[[Exception], str]) -> None:
         self._fleet = fleet
         self._failure = failure
 
     async def causes(self, deployment: _Deployment = None, cohort: _Cohort = None, limit: _Limit = 20) -> str:
-        """What is wrong on the fleet, and what to do: devices that fail alike as one line, the most first."""
+        """List what is wrong on the fleet, and what to do: one line per cause, most devices first."""
         words = _words(deployment=deployment, cohort=cohort)
         return await self._answered(_list(self._fleet, "causes", words, bounded.CAUSE, limit))
 
     async def stuck(self, deployment: _Deployment = None, cohort: _Cohort = None, limit: _Limit = 20) -> str:
-        """The devices of which something is stuck, the longest first."""
+        """List the devices with something stuck, longest first."""
         words = _words(stuck="true", deployment=deployment, cohort=cohort)
         return await self._answered(_list(self._fleet, "devices", words, bounded.DEVICE, limit))
 
     async def device(self, device_id: _Name) -> str:
-        """One device: its state and why, its modules (those that are not as desired first), its last changes."""
+        """Show one device: its state and why, its modules (those not as desired first), its last changes."""
         return await self._answered(_device(self._fleet, device_id))
 
     async def deployment(self, deployment_id: _Name) -> str:
-        """One deployment: how many devices have it in which state, its milestones, and its most frequent causes."""
+        """Show one deployment: how many devices are in which state, its milestones, and its most frequent causes."""
         return await self._answered(_deployment(self._fleet, deployment_id))
 
     async def deployments(self, limit: _Limit = 20) -> str:
-        """The deployments by their ids, as they were counted last."""
+        """List the deployments by id, as last counted."""
         return await self._answered(_list(self._fleet, "deployments", {}, bounded.DEPLOYMENT, limit))
 
     async def _answered(self, answer: Awaitable[str]) -> str:
-        """An answer; what is wrong instead, without the words of an error that is not the app's own."""
+        """Return an answer, or raise an error without the text of one that is not the app's own."""
         try:
             return await answer
         except ToolError:
@@ -94,11 +95,11 @@ def _words(**given: str | None) -> Mapping[str, str]:
 
 async def _list(fleet: FleetSource, name: str, words: Mapping[str, str], shape: bounded.Shape, limit: int) -> str:
     items, more = await _some(fleet.items(name, words, page=limit + 1), limit)
-    return bounded_answer({}, {name: [shape.of(item) for item in items]}, [name] if more else [])
+    return bounded_answer({}, {name: [shape.apply(item) for item in items]}, [name] if more else [])
 
 
 async def _some(items: AsyncIterator[Answer], limit: int) -> tuple[list[Answer], bool]:
-    """The first items of a list, and whether there are more."""
+    """Return the first items of a list, and whether there are more."""
     found: list[Answer] = []
     async for item in items:
         if len(found) == limit:
@@ -111,13 +112,13 @@ async def _device(fleet: FleetSource, device_id: str) -> str:
     found = await fleet.device(device_id)
     transitions = await fleet.transitions(device_id, TRANSITIONS)
     if found is None and not transitions:
-        raise ToolError("no device of this id is known: ids are case-sensitive")
-    changes = [bounded.TRANSITION.of(item) for item in transitions]
+        raise ToolError("no device with this id is known: ids are case-sensitive")
+    changes = [bounded.TRANSITION.apply(item) for item in transitions]
     if found is None:
         return bounded_answer({"deviceId": device_id, "deleted": True}, {"transitions": changes})
     modules = sorted(found["moduleStates"], key=_is_fine)
-    shown = [bounded.MODULE.of({**item, "evidence": found["evidence"].get(item["module"])}) for item in modules]
-    first: dict[str, Any] = {"device": bounded.DEVICE.of(found)}
+    shown = [bounded.MODULE.apply({**item, "evidence": found["evidence"].get(item["module"])}) for item in modules]
+    first: dict[str, Any] = {"device": bounded.DEVICE.apply(found)}
     return bounded_answer(first, {"modules": shown, "transitions": changes})
 
 
@@ -128,7 +129,9 @@ def _is_fine(module: Answer) -> bool:
 async def _deployment(fleet: FleetSource, deployment_id: str) -> str:
     found = await fleet.deployment(deployment_id)
     if found is None:
-        raise ToolError("no deployment of this id is known: the tool deployments lists those that there are")
+        raise ToolError("no deployment with this id is known: the tool deployments lists all")
     causes, more = await _some(fleet.items("causes", {"deployment": deployment_id}, page=CAUSES + 1), CAUSES)
-    shown = [bounded.CAUSE.of(item) for item in causes]
-    return bounded_answer({"deployment": bounded.DEPLOYMENT.of(found)}, {"causes": shown}, ["causes"] if more else [])
+    shown = [bounded.CAUSE.apply(item) for item in causes]
+    return bounded_answer(
+        {"deployment": bounded.DEPLOYMENT.apply(found)}, {"causes": shown}, ["causes"] if more else []
+    )

@@ -1,29 +1,29 @@
-"""A look at a deployment: its counts, and by name those devices that may have failed."""
+"""Reads a snapshot of a deployment: its counts, and the names of devices that may have failed."""
 
 from datetime import datetime
 from typing import Final
 
 from status_app.commands.fleet_status import Answer, FleetLists, FleetStatus, RefusedError
-from status_app.commands.gate.rule import Device, GateCriteria, Look
+from status_app.commands.gate.rule import Device, GateCriteria, Snapshot
 from status_core import Counts, Standing, State, Threshold
 
 READ_LIMIT: Final = 200
-"""Devices of a state that are read to be named at the timeout: the longest of a larger number may not be among them."""
+"""Devices of a state that are read to be named at the timeout. Of more devices, the longest stuck may be missing."""
 MOST_CAUSES: Final = 20
-"""Causes of a deployment that are shown. A fleet can have thousands."""
+"""Causes shown per deployment. A fleet can have thousands."""
 
 
-async def take_look(fleet: FleetStatus, deployment: str, criteria: GateCriteria) -> Look:
-    """Look at a deployment. One request, and a few more where devices may have failed.
+async def read_deployment(fleet: FleetStatus, deployment: str, criteria: GateCriteria) -> Snapshot:
+    """Read a snapshot of a deployment. One request, and a few more if devices may have failed.
 
     Raises:
         UnavailableError: There is no answer now.
-        RefusedError: There is no use in asking.
+        RefusedError: Asking again is of no use.
     """
     cohort = criteria.cohort
     answer = await fleet.deployment(deployment, cohort)
     if answer is None:
-        return Look(is_known=False, listed_at=_time(await fleet.listed_at()))
+        return Snapshot(is_known=False, listed_at=_time(await fleet.listed_at()))
     suspects: dict[str, Device] = {}
     states = [State.INVALID, *([State.MODULE_FAILED] if criteria.strict else [])]
     for state in (state for state in states if answer["states"].get(state)):
@@ -35,7 +35,7 @@ async def take_look(fleet: FleetStatus, deployment: str, criteria: GateCriteria)
         stuck = {item["deviceId"]: _device(item) async for item in found}
         suspects |= {name: device for name, device in stuck.items() if device.state != State.SUCCESSFUL}
     hub = answer["hub"]
-    return Look(
+    return Snapshot(
         counts=Counts(*(answer[name] for name in ("devices", "successful", "settling", "failing", "waiting"))),
         states=answer["states"],
         reasons=[(item["state"], item["reason"], item["devices"]) for item in answer["reasons"]],
@@ -51,17 +51,17 @@ async def take_look(fleet: FleetStatus, deployment: str, criteria: GateCriteria)
     )
 
 
-async def look_at_device(fleet: FleetStatus, device_id: str, deployment: str | None) -> Look | None:
-    """Look at one device as at a deployment of one device; None where it is not known. Two requests.
+async def read_device(fleet: FleetStatus, device_id: str, deployment: str | None) -> Snapshot | None:
+    """Read a snapshot of one device, as a deployment with one device; None if it is not known. Two requests.
 
     Args:
-        fleet: What is asked.
+        fleet: The source.
         device_id: The device.
-        deployment: The deployment that it has to have; None: all that it has.
+        deployment: The deployment that it must have; None for all that it has.
 
     Raises:
         UnavailableError: There is no answer now.
-        RefusedError: There is no use in asking.
+        RefusedError: Asking again is of no use.
     """
     answer = await fleet.device(device_id)
     if answer is None:
@@ -72,7 +72,7 @@ async def look_at_device(fleet: FleetStatus, device_id: str, deployment: str | N
     worst = min(standings.values(), key=_SEVERITY.index, default=None)
     device = _device(answer)
     is_failing = worst == Standing.FAILING
-    return Look(
+    return Snapshot(
         counts=Counts() if worst is None else Counts.of({worst: 1}),
         states={} if worst is None else {device.state: 1},
         reasons=[] if worst is None else [(device.state, device.reason, 1)],
@@ -84,27 +84,27 @@ async def look_at_device(fleet: FleetStatus, device_id: str, deployment: str | N
     )
 
 
-async def missing(fleet: FleetStatus, deployment: str, look: Look, cohort: str | None = None) -> list[Device]:
-    """The devices of a deployment, or of one cohort, that were not successful at a look, as they are now, in no order.
+async def missing(fleet: FleetStatus, deployment: str, snapshot: Snapshot, cohort: str | None = None) -> list[Device]:
+    """Read the present state of devices of a deployment, or of one cohort, that were not successful in a snapshot.
 
     Raises:
         UnavailableError: There is no answer now.
-        RefusedError: There is no use in asking.
+        RefusedError: Asking again is of no use.
     """
     found: list[Device] = []
-    for state in (state for state in State if state is not State.SUCCESSFUL and look.states.get(state)):
+    for state in (state for state in State if state is not State.SUCCESSFUL and snapshot.states.get(state)):
         read = 0
         async for item in fleet.devices(deployment, state=state, cohort=cohort):
             read += 1
-            if item["state"] != State.SUCCESSFUL:  # it may be by now
+            if item["state"] != State.SUCCESSFUL:  # it may have succeeded since
                 found.append(_device(item))
             if read == READ_LIMIT:
                 break
     return found
 
 
-async def causes_of(fleet: FleetLists, deployment: str, cohort: str | None = None) -> list[Answer]:
-    """The first causes of a deployment, those with the most stuck devices first; one more than is shown if there are.
+async def read_causes(fleet: FleetLists, deployment: str, cohort: str | None = None) -> list[Answer]:
+    """Read the causes of a deployment, those with the most stuck devices first: as many as are shown, and one more.
 
     Raises:
         UnavailableError: There is no answer now.
