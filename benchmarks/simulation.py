@@ -1,9 +1,9 @@
 """The app's own code in several processes, over services in memory that take the time of Azure.
 
-Real are the handler of twin changes with all its phases, flag_stuck, the budgets and their token buckets, the breaker
-and the lanes. In memory are the tables (`local.tables.memory`), the twins of the hub (`local.iothub.Registry`), and the
-event hubs. Each process has a partition, clients and a budget of its own, as the functions host would have it; the
-first one runs flag_stuck each minute too. Time is virtual: a call takes what `Latencies` says, and work takes none.
+Real are the handler of twin changes with all its phases, flag_stuck, resync, the budgets and their token buckets, the
+breaker and the lanes. In memory are the tables (`local.tables.memory`), the twins of the hub (`local.iothub.Registry`),
+and the event hubs. Each process has a partition, clients and a budget of its own, as the functions host would have it;
+the first one runs the timers too. Time is virtual: a call takes what `Latencies` says, and work takes none.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from unittest.mock import patch
 from zlib import crc32
 
 from local.iothub import Change, Registry, routed_event
+from local.iothub.queries import Query
 from local.iothub.unasked import UnaskedTwins
 from local.stack import ROOT
 from local.tables import memory
@@ -24,15 +25,21 @@ from local.tables.memory import Table, Tables, TableService
 from status_app.events.lane import Lane
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.iothub.budget import Budget, Share
+from status_app.iothub.queries import PAGE_SIZE
+from status_app.iothub.twins import TwinPage, outline
+from status_app.reconcile.flag_stuck import FlagStuck
+from status_app.reconcile.resync import Resync
 from status_app.services import Services
 from status_app.settings import Settings
+from status_app.status_table import reader
 from status_app.storage import transaction
-from status_app.storage.keys import DEVICE, unescape
+from status_app.storage.keys import DEVICE, escape, unescape
 
 START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
 HUB: Final = "hub1"
 BATCH: Final = json.loads((ROOT / "host.json").read_bytes())["extensions"]["eventHubs"]["maxEventBatchSize"]
 MINUTE: Final = 60.0
+HOUR: Final = 3600.0
 _SETTINGS: Final = {
     "STATUS_TABLES": "UseDevelopmentStorage=true",
     "IOT_HUB": f"{HUB}.azure-devices.net",
@@ -95,7 +102,7 @@ class Simulation:
     _sent: int = 0
 
     def __post_init__(self) -> None:
-        self.twins = Registry(self.utc, self._notify)
+        self.twins = Registry(self.utc, self.route)
         self.tables.now = self.utc
 
     @staticmethod
@@ -108,7 +115,8 @@ class Simulation:
         """The clock as a time of the day."""
         return START + timedelta(seconds=asyncio.get_running_loop().time())
 
-    def _notify(self, change: Change) -> None:
+    def route(self, change: Change) -> None:
+        """Bring a change of a twin to its partition."""
         self.changed[change.device_id] = self.now()
         if not self.is_routed:
             return
@@ -143,6 +151,11 @@ class Simulation:
         await asyncio.sleep(self.latencies.events)
         return len(events)
 
+    def row(self, device_id: str) -> memory.Entity | None:
+        """What the table holds of a device itself."""
+        stored = self.tables.tables[reader.TABLE].get(escape(device_id), {}).get(DEVICE)
+        return None if stored is None else stored.columns
+
     def services(self, settings: Mapping[str, str]) -> Services:
         """The app as one process has it."""
         read = Settings.read(_SETTINGS | settings)
@@ -156,7 +169,9 @@ class Simulation:
         apps = [self.services(settings) for _ in self.queues]
         async with asyncio.TaskGroup() as tasks:
             works = [self._follow(app, queue) for app, queue in zip(apps, self.queues, strict=True)]
-            running = [tasks.create_task(work) for work in (*works, self._each_minute(apps[0]))]
+            works.append(self._run_timer(await apps[0].flag_stuck(), MINUTE))
+            works.append(self._run_timer(await apps[0].resync(), HOUR))
+            running = [tasks.create_task(work) for work in works]
             yield
             for task in running:
                 task.cancel()
@@ -177,11 +192,10 @@ class Simulation:
             for _ in batch:
                 queue.task_done()
 
-    async def _each_minute(self, app: Services) -> None:
-        flag_stuck = await app.flag_stuck()
+    async def _run_timer(self, timer: FlagStuck | Resync, every: float) -> None:
         while True:
-            await asyncio.sleep(MINUTE - self.now() % MINUTE)
-            await flag_stuck.run()
+            await timer.run()
+            await asyncio.sleep(every - self.now() % every)
 
 
 @contextmanager
@@ -193,6 +207,9 @@ def simulation(partitions: int) -> Iterator[Simulation]:
         patch.object(Lane, "_send_batch", lambda _lane, _key, events: found.send(events)),
     ):
         yield found
+
+
+_OUTLINE: Final = Query("outlines", None, {})
 
 
 class _OfPartitions(Budget):
@@ -227,6 +244,26 @@ class _Hub(UnaskedTwins):
         assert share is not None  # noqa: S101 (as above)
         if not share.queries.try_take():
             return None
+        return await self._answer(device_ids)
+
+    async def page(
+        self, continuation: str | None, share: Share | None = None, since: datetime | None = None
+    ) -> TwinPage:
+        assert share is not None  # noqa: S101 (as above)
+        await share.queries.take()
+        after, earliest = continuation or "", 0.0 if since is None else (since - START).total_seconds()
+        names = sorted(name for name, at in self._world.changed.items() if name > after and at >= earliest)
+        return TwinPage(await self._answer(names[:PAGE_SIZE]), names[PAGE_SIZE - 1] if names[PAGE_SIZE:] else None)
+
+    async def outlines(
+        self, device_ids: Sequence[str], _continuation: str | None = None, share: Share | None = None
+    ) -> TwinPage:
+        assert share is not None  # noqa: S101 (as above)
+        await share.queries.take()
+        found = await self._answer(device_ids)
+        return TwinPage([outline(_OUTLINE.item(twin, dict)) for twin in found], None)
+
+    async def _answer(self, device_ids: Sequence[str]) -> list[Mapping[str, Any]]:
         self._world.queries.append(self._world.now())
         await asyncio.sleep(self._world.latencies.query)
         return [twin for device_id in device_ids if (twin := self._world.twins.get(device_id)) is not None]
