@@ -9,17 +9,22 @@ that many are, and the rest is extrapolated: what a device costs does not depend
 - *backlog*: all of that happened while the app was away for an hour, and waits.
 """
 
+import argparse
 import asyncio
 import json
+import logging
 import math
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from benchmarks.simulation import START, Simulation
+from benchmarks.cost import FLEETS, hubs_of
+from benchmarks.simulation import HOUR, MINUTE, START, Latencies, Simulation, simulation
+from benchmarks.table import columns
+from benchmarks.virtual_time import run
 from local.fleet import Fleet, release
 from local.iothub import Change, Registry
 from local.iothub.sections import hub_time
@@ -30,11 +35,25 @@ _NAME: Final = "edge"
 PARTITIONS: Final = 2
 """As `infra/` makes them."""
 SIMULATED: Final = 2_000
-HOUR: Final = 3600.0
 WINDOW: Final = 60.0
 """Seconds for which a device has to run before `successful` is news (STABLE_AFTER)."""
 APART: Final = (0.0, 20.0, 45.0)
 """Seconds from the first change of a device's twin to each of them."""
+GROWS: Final = 1.0
+"""Seconds by which lateness has to grow over a simulated rollout for that to be more than chance."""
+HEADINGS: Final = (
+    "hub",
+    "devices",
+    "hubs",
+    "by",
+    "rollout itself",
+    "last known after it changed",
+    "successful after its window",
+    "all, to rollout",
+    "backlog known in",
+    "bound",
+    "to bound",
+)
 USED: Final = 0.8
 """Of what a tier allows, the app asks for so much: the rest is for others."""
 
@@ -194,6 +213,105 @@ async def _settled(world: Simulation, names: Sequence[str]) -> None:
         TimeoutError: That takes longer than a day.
     """
     await world.handled()
-    async with asyncio.timeout(24 * HOUR):
-        while any(not _is_settled(world, name) for name in names):
-            await asyncio.sleep(1)
+    for _ in range(24 * 60):
+        if all(_is_settled(world, name) for name in names):
+            return
+        await asyncio.sleep(MINUTE)
+    raise TimeoutError
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What follows for a fleet of any size from a rollout to some devices, in its second half."""
+
+    kept_up: Measured
+    backlog: Measured
+
+    @classmethod
+    def of(cls, tier: Tier, devices: int) -> "Pace":
+        """Simulate both, kept up and a backlog."""
+        found = []
+        for backlog in (False, True):
+            with simulation(PARTITIONS) as world:
+                found.append(run(rollout(world, tier, devices, backlog=backlog)))
+        return cls(*found)
+
+    def late(self, which: Sequence[float], devices: int) -> float:
+        """How late the last of so many devices is, where lateness goes on to grow as it did."""
+        third = len(which) // 3
+        before, last = max(which[third : 2 * third]), max(which[2 * third :])
+        growth = max(0.0, last - before) / third
+        return last + growth * max(0, devices - len(which)) if growth * len(which) > GROWS else last
+
+    def backlog_took(self, devices: int) -> float:
+        """How long a backlog of so many devices takes."""
+        times = sorted(self.backlog.known)
+        half = len(times) // 2
+        return times[-1] + (devices - len(times)) * (times[-1] - times[half]) / (len(times) - 1 - half)
+
+
+def rows(paces: Mapping[int, Pace], tier: Tier, simulated: int) -> list[Sequence[str]]:
+    """A line of the table for each fleet: by its own simulation where it is small enough."""
+    found: list[Sequence[str]] = []
+    for load in FLEETS:
+        hubs = hubs_of(load)
+        devices = math.ceil(load.devices / hubs)
+        pace = paces[min(devices, simulated)]
+        itself, backlog = len(APART) * devices / tier.updates, pace.backlog_took(devices)
+        late = pace.late(pace.kept_up.known, devices)
+        bound = devices / tier.twins_a_second
+        found.append(
+            (
+                tier.name,
+                f"{load.devices:,}",
+                str(hubs),
+                "simulated" if devices <= simulated else "extrapolated",
+                _length(itself),
+                f"{late:,.1f} s",
+                f"{pace.late(pace.kept_up.settled, devices):,.0f} s",
+                f"{(itself + late) / itself:.3f}",
+                _length(backlog),
+                _length(bound),
+                f"{backlog / bound:.2f}",
+            )
+        )
+    return found
+
+
+def _length(seconds: float) -> str:
+    return f"{seconds:,.0f} s" if seconds < HOUR else f"{seconds / HOUR:,.1f} h"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the table, and what it rests on."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.lateness", description=__doc__)
+    parser.add_argument(
+        "--devices", type=int, default=SIMULATED, help=f"most that are simulated (default: {SIMULATED:,})"
+    )
+    simulated = parser.parse_args(arguments).devices
+    logging.disable(logging.CRITICAL)
+    calls = [f"{1000 * seconds:.0f} ms" for seconds in astuple(Latencies())]
+    print("Assumed: a table request takes {}, a twin read {}, a query {}, a batch of events {}.".format(*calls))
+    print("The index of queries is not behind. A hub has one unit. The work of a processor takes no time.")
+    print(f"The app's code ran for {simulated:,} devices of a hub at most; what is extrapolated follows from these.\n")
+    sizes = sorted({min(math.ceil(load.devices / hubs_of(load)), simulated) for load in FLEETS})
+    of_limits: dict[tuple[int, int, int], dict[int, Pace]] = {}
+    lines: list[Sequence[str]] = []
+    for tier in TIERS:
+        limits = tier.reads, tier.queries, tier.updates
+        if limits not in of_limits:
+            of_limits[limits] = {size: Pace.of(tier, size) for size in sizes}
+        lines += rows(of_limits[limits], tier, simulated)
+    print(*columns([HEADINGS, *lines]), sep="\n")
+    print()
+    for (reads, queries, _), paces in of_limits.items():
+        for what, seen in (("kept up", paces[sizes[-1]].kept_up), ("backlog", paces[sizes[-1]].backlog)):
+            print(
+                f"A hub with {reads} reads a second and {queries} queries a minute, {what}: for each device "
+                f"{seen.reads:.2f} reads, {seen.queries:.3f} queries, {seen.tables:.1f} table requests, and "
+                f"{1000 * seen.cpu:.1f} ms of a processor here."
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -158,7 +158,7 @@ class Simulation:
 
     def services(self, settings: Mapping[str, str]) -> Services:
         """The app as one process has it."""
-        read = Settings.read(_SETTINGS | settings)
+        read = Settings.read({**_SETTINGS, **settings})
         budget = _OfPartitions(len(self.queues), read)
         with patch("status_app.services.table_service", lambda *_: TableService(self.tables, self.table_call)):
             return Services(read, clock=self.utc, ticks=self.now, twins=_Hub(self), budget=budget)
@@ -261,7 +261,7 @@ class _Hub(UnaskedTwins):
         assert share is not None  # noqa: S101 (as above)
         await share.queries.take()
         found = await self._answer(device_ids)
-        return TwinPage([outline(_OUTLINE.item(twin, dict)) for twin in found], None)
+        return TwinPage([outline(_OUTLINE.item(twin, lambda _: {})) for twin in found], None)
 
     async def _answer(self, device_ids: Sequence[str]) -> list[Mapping[str, Any]]:
         self._world.queries.append(self._world.now())
