@@ -12,12 +12,16 @@ from benchmarks.cold_start import cold_start
 from benchmarks.core import core
 from benchmarks.end_to_end import end_to_end
 from benchmarks.fleets import fleets
+from benchmarks.memory import memory
+from benchmarks.resync import resync
 from benchmarks.table import Row, lines
 
 _PARTS: Final[Mapping[str, Callable[[argparse.Namespace], list[Row]]]] = {
     "core": lambda options: core(short=options.short),
     "end-to-end": lambda options: asyncio.run(end_to_end(options.devices, options.rounds, short=options.short)),
     "fleets": lambda options: asyncio.run(fleets(short=options.short)),
+    "memory": lambda _options: asyncio.run(memory()),
+    "resync": lambda options: resync(short=options.short),
     "start": lambda options: cold_start(short=options.short),
 }
 

@@ -22,7 +22,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from benchmarks.cost import FLEETS, hubs_of
-from benchmarks.simulation import HOUR, MINUTE, START, Latencies, Simulation, simulation
+from benchmarks.simulation import HOUR, MINUTE, START, UNLIMITED, Latencies, Simulation, simulation
 from benchmarks.table import columns
 from benchmarks.virtual_time import run
 from local.fleet import Fleet, release
@@ -153,8 +153,7 @@ class Story:
 async def rollout(world: Simulation, tier: Tier, devices: int, *, backlog: bool) -> Measured:
     """Let a fleet that is known be rolled out to, and wait until the app has ended its clocks."""
     story, names = Story(), [f"edge-{number}" for number in range(devices)]
-    unlimited = {"TWIN_READS_PER_SECOND": "0", "TWIN_QUERIES_PER_MINUTE": "0"}
-    async with world.running(unlimited):
+    async with world.running(UNLIMITED):
         for name in names:
             world.twins.put(story.twin(name, ()))
         await world.handled()

@@ -40,6 +40,7 @@ HUB: Final = "hub1"
 BATCH: Final = json.loads((ROOT / "host.json").read_bytes())["extensions"]["eventHubs"]["maxEventBatchSize"]
 MINUTE: Final = 60.0
 HOUR: Final = 3600.0
+UNLIMITED: Final = {"TWIN_READS_PER_SECOND": "0", "TWIN_QUERIES_PER_MINUTE": "0"}
 _SETTINGS: Final = {
     "STATUS_TABLES": "UseDevelopmentStorage=true",
     "IOT_HUB": f"{HUB}.azure-devices.net",
@@ -164,13 +165,14 @@ class Simulation:
             return Services(read, clock=self.utc, ticks=self.now, twins=_Hub(self), budget=budget)
 
     @asynccontextmanager
-    async def running(self, settings: Mapping[str, str]) -> AsyncIterator[None]:
-        """Let a process for each partition work, and the timer of each minute in one of them."""
+    async def running(self, settings: Mapping[str, str], *, timers: bool = True) -> AsyncIterator[None]:
+        """Let a process for each partition work, and the timers in one of them."""
         apps = [self.services(settings) for _ in self.queues]
         async with asyncio.TaskGroup() as tasks:
             works = [self._follow(app, queue) for app, queue in zip(apps, self.queues, strict=True)]
-            works.append(self._run_timer(await apps[0].flag_stuck(), MINUTE))
-            works.append(self._run_timer(await apps[0].resync(), HOUR))
+            if timers:
+                works.append(self._run_timer(await apps[0].flag_stuck(), MINUTE))
+                works.append(self._run_timer(await apps[0].resync(), HOUR))
             running = [tasks.create_task(work) for work in works]
             yield
             for task in running:
