@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--short] [--part PART] [--devices N]`: what is measured in one run, in one table."""
+"""`python -m benchmarks [--short] [--part PART] [--devices N] [--rounds N]`: what one run measures, in one table."""
 
 import argparse
 import asyncio
@@ -12,12 +12,16 @@ from benchmarks.cold_start import cold_start
 from benchmarks.core import core
 from benchmarks.end_to_end import end_to_end
 from benchmarks.fleets import fleets
+from benchmarks.memory import memory
+from benchmarks.resync import resync
 from benchmarks.table import Row, lines
 
 _PARTS: Final[Mapping[str, Callable[[argparse.Namespace], list[Row]]]] = {
     "core": lambda options: core(short=options.short),
-    "end-to-end": lambda options: asyncio.run(end_to_end(options.devices, short=options.short)),
+    "end-to-end": lambda options: asyncio.run(end_to_end(options.devices, options.rounds, short=options.short)),
     "fleets": lambda options: asyncio.run(fleets(short=options.short)),
+    "memory": lambda _options: asyncio.run(memory()),
+    "resync": lambda options: resync(short=options.short),
     "start": lambda options: cold_start(short=options.short),
 }
 
@@ -28,6 +32,7 @@ def main() -> None:
     parser.add_argument("--short", action="store_true", help="a few devices and one round: its times say little")
     parser.add_argument("--part", choices=_PARTS, help="only this one")
     parser.add_argument("--devices", type=int, default=200, help="devices of the rollout (default: 200)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of it, of which the median counts (default: 5)")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, Azurite in memory\n", flush=True)

@@ -119,9 +119,14 @@ class Load:
 FLEETS: Final = (Load(1_000), Load(100_000), Load(1_000_000, queries=32))
 
 
+def hubs_of(load: Load) -> int:
+    """IoT hubs that a fleet needs: a device has `$edgeAgent`, `$edgeHub` and its modules beside itself."""
+    return math.ceil(load.devices * (3 + load.modules) / IDENTITIES_OF_A_HUB)
+
+
 def usage(load: Load) -> Mapping[str, float]:
     """What a fleet asks for: a day where nothing else is said, all apps together but for the lines of one hub."""
-    hubs = math.ceil(load.devices * (3 + load.modules) / IDENTITIES_OF_A_HUB)
+    hubs = hubs_of(load)
     of_one = load.devices / hubs
     changes = load.devices * load.changes
     events = changes * load.notifications

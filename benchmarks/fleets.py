@@ -14,6 +14,7 @@ from azure.data.tables.aio import TableServiceClient
 from benchmarks.seeding import seed
 from benchmarks.table import Row
 from local.azurite import azurite_tables
+from local.iothub.unasked import UnaskedTwins
 from local.tables import TableProxy, table_proxy
 from status_app.fleet_index.leading_cause import cause_id
 from status_app.ingest.notifications import Notification
@@ -63,7 +64,7 @@ QUERIES: Final[Mapping[str, Callable[[Fleet], Awaitable[object]]]] = {
 }
 
 
-class _Twins:
+class _Twins(UnaskedTwins):
     """A hub that knows every device, each with one module that keeps exiting."""
 
     def __init__(self) -> None:
@@ -92,17 +93,6 @@ class _Twins:
 
     async def several(self, device_ids: Sequence[str], _share: object = None) -> Sequence[Mapping[str, Any]]:
         return [await self.read(device_id) for device_id in device_ids]
-
-    async def outlines(
-        self, device_ids: Sequence[str], continuation: str | None = None, share: object = None
-    ) -> TwinPage:
-        raise NotImplementedError
-
-    async def tags(self, continuation: str | None, device_ids: Sequence[str] = (), share: object = None) -> TwinPage:
-        raise NotImplementedError
-
-    async def tags_of(self, device_ids: Sequence[str], share: object = None) -> Sequence[Mapping[str, Any]]:
-        raise NotImplementedError
 
     async def page(self, _continuation: str | None, _share: object = None, _since: object = None) -> TwinPage:
         return TwinPage([], None)

@@ -22,7 +22,7 @@ from status_app.storage import transaction
 from status_app.storage.client import table_service
 from status_core import EDGE_AGENT
 
-_WRITES: Final = ("create_entity", "upsert_entity", "update_entity", "delete_entity")
+WRITES: Final = ("create_entity", "upsert_entity", "update_entity", "delete_entity")
 _CONDITIONS: Final = frozenset({"etag", "match_condition"})
 """An ETag is of one table and one time."""
 
@@ -49,7 +49,7 @@ class Call:
         """Entities that it writes."""
         if self.method == "submit":
             return len(self.arguments[0])
-        return int(self.method in _WRITES)
+        return int(self.method in WRITES)
 
 
 @dataclass(slots=True)
@@ -121,7 +121,7 @@ def recording() -> Iterator[Recording]:
         patch.object(TwinReader, "read", kept_read),
         patch.object(TwinReader, "several", kept_several),
         patch.object(EventHubProducerClient, "send_batch", kept_send),
-        patch.multiple(TableClient, **{name: _kept(kept, getattr(TableClient, name)) for name in _WRITES}),
+        patch.multiple(TableClient, **{name: _kept(kept, getattr(TableClient, name)) for name in WRITES}),
     ):
         yield kept
 

@@ -1,6 +1,6 @@
 """The one table that every part of the benchmarks fills."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass
 from typing import Final
 
@@ -30,7 +30,12 @@ class Row:
 
 def lines(rows: Iterable[Row]) -> list[str]:
     """The table as lines of Markdown, padded so that a terminal shows columns."""
-    cells = [_HEADINGS, *(astuple(row) for row in rows)]
+    return columns([_HEADINGS, *(astuple(row) for row in rows)])
+
+
+def columns(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Cells as a table of Markdown, the headings first."""
+    cells = [*rows]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    cells.insert(1, tuple("-" * width for width in widths))
+    cells.insert(1, ["-" * width for width in widths])
     return [f"| {' | '.join(cell.ljust(width) for cell, width in zip(line, widths, strict=True))} |" for line in cells]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import azure.eventhub.aio  # noqa: F401 (loaded here once, and not by each process that is forked)
 
+from local.iothub.unasked import UnaskedTwins
 from status_app.errors import UnavailableError
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.iothub.twins import TwinPage
@@ -40,7 +41,7 @@ class Step:
     twin: Mapping[str, Any] | None
 
 
-class _Hub:
+class _Hub(UnaskedTwins):
     """A hub of one device."""
 
     twin: Mapping[str, Any] | None = None
@@ -50,17 +51,6 @@ class _Hub:
 
     async def several(self, _device_ids: Sequence[str], _share: object = None) -> None:
         """It asks no query."""
-
-    async def outlines(
-        self, device_ids: Sequence[str], continuation: str | None = None, share: object = None
-    ) -> TwinPage:
-        raise NotImplementedError
-
-    async def tags(self, continuation: str | None, device_ids: Sequence[str] = (), share: object = None) -> TwinPage:
-        raise NotImplementedError
-
-    async def tags_of(self, device_ids: Sequence[str], share: object = None) -> Sequence[Mapping[str, Any]]:
-        raise NotImplementedError
 
     async def page(self, _continuation: str | None, _share: object = None, _since: object = None) -> TwinPage:
         return TwinPage([self.twin] if self.twin is not None else [], None)

@@ -41,8 +41,15 @@ def test_every_part_has_its_rows(rows: Rows) -> None:
                 "requests for twins for each changed device",
                 "table requests for each changed device",
                 "entities written for each changed device",
+                "requests for twins by flag_stuck beside these",
             )
         ),
+        "end to end: kept up: table requests for each of N changed devices in N busy waves",
+        "end to end: kept up: entities written for each of N changed devices in N busy waves",
+        "end to end: kept up, no limit of queries: requests for twins for each changed device",
+        "end to end: kept up, calls as long as in Azure: app",
+        "memory: a process of the app, after a batch of N, N modules each",
+        *(f"resync: {name}, N devices" for name in ("an hourly run", "the daily comparison", "a whole pass")),
         *(f"fleets: {name}, N devices" for name in ("flag_stuck, N due", *QUERIES)),
         "start: import of function_app",
         "start: from the host's start to the first handled batch",
@@ -58,6 +65,11 @@ def test_the_app_reads_a_twin_once_for_each_change_or_less(rows: Rows) -> None:
 def test_a_backlog_costs_the_app_fewer_requests_and_entities_than_the_naive_function(rows: Rows) -> None:
     for what in ("requests for twins", "table requests", "entities written"):
         assert float(rows[f"end to end: backlog: {what} for each changed device"][1]) < 1
+
+
+def test_a_resync_of_what_is_unchanged_reads_no_twin(rows: Rows) -> None:
+    asked = [measured for name, (measured, _) in rows.items() if name.startswith("resync: ")]
+    assert [reads for reads in asked if not reads.startswith("0 twin reads, ")] == []
 
 
 @pytest.mark.parametrize("query", QUERIES)

@@ -1,7 +1,12 @@
-"""`python -m tests.flood --notifications 100000 --devices 10000`: a long flood, with its lines and a summary."""
+"""`python -m tests.flood --notifications 100000 --devices 10000`: a long flood, with its lines and a summary.
+
+With `--processes 4` so many processes handle it side by side, in virtual time, over tables in memory; then once more by
+reads alone.
+"""
 
 import argparse
 import asyncio
+import logging
 import sys
 import time
 from collections import Counter
@@ -10,6 +15,7 @@ from local.azurite import azurite_tables
 
 from .backlog import backlog
 from .drain import Seen, drain
+from .processes import QUERIES, READS, Flooded, flooded, most
 from .promises import broken
 
 EVERY = 50
@@ -28,14 +34,31 @@ def summary(seen: Seen, seconds: float) -> None:
     print(f"peak of the process, stand-ins included: {quarter} MB at a quarter, {seen.batches[-1].peak_kb // 1024} MB")
 
 
+def side_by_side(seen: Flooded, name: str) -> bool:
+    """Print what was seen of several processes; whether all is well."""
+    reads, queries = most(seen.reads, 1), most(seen.queries, 60)
+    print(
+        f"{name}: {seen.notifications} notifications in {seen.took:.0f} s, which took {seen.cpu:.0f} s of a processor"
+    )
+    print(f"  {len(seen.reads)} reads of a twin, {reads} in the busiest second, where S1 allows {READS}")
+    print(f"  {len(seen.queries)} queries, {queries} in the busiest minute, where S1 allows {QUERIES}")
+    print(f"  {len(seen.wrong)} devices are not what their twins say", *seen.wrong[:SHOWN], flush=True)
+    return reads <= READS and queries <= QUERIES and not seen.wrong
+
+
 def main() -> int:
     """Run the command."""
     parser = argparse.ArgumentParser(prog="python -m tests.flood", description=__doc__)
     parser.add_argument("--notifications", type=int, default=100_000)
     parser.add_argument("--devices", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--processes", type=int, help="so many side by side, in virtual time")
     arguments = parser.parse_args()
     waiting = backlog(arguments.notifications, arguments.devices, arguments.seed)
+    if arguments.processes is not None:
+        logging.disable(logging.CRITICAL)
+        both = flooded(waiting, arguments.processes), flooded(waiting, arguments.processes, queries=False)
+        return int(not all([side_by_side(both[0], "reads and queries"), side_by_side(both[1], "reads alone")]))
     began, lines = time.monotonic(), 0
 
     def tell(line: str) -> None:

@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, Protocol
 from unittest.mock import patch
 
+from local.tables.memory import Tables, TableService
 from status_app.errors import ContinuationError, QueryRefusedError
 from status_app.iothub.twins import TwinPage
 from status_app.service_clock import ServiceClock
@@ -20,7 +21,6 @@ from .faults import Fault, Killed, Service, Trouble, attempt, refusal, suffer, t
 from .fleet import Change, Device
 from .outlines import outline_of
 from .steps import Page
-from .tables import Tables, TableService
 
 SETTINGS = {
     "STATUS_TABLES": "UseDevelopmentStorage=true",

@@ -12,7 +12,7 @@ from azure.core.exceptions import HttpResponseError, ResourceExistsError, Resour
 from azure.data.tables import EdmType, EntityProperty, TableTransactionError, UpdateMode
 from azure.data.tables.aio import TableServiceClient
 
-from .tables import Tables, TableService
+from local.tables.memory import Tables, TableService
 
 TIME = datetime(2026, 1, 1, 2, 3, 4, 567891, tzinfo=UTC)
 GUARD = {"match_condition": MatchConditions.IfNotModified}

@@ -12,6 +12,7 @@ from random import Random
 from typing import Any, Final
 from unittest.mock import patch
 
+from local.tables.memory import Tables, submit
 from status_app.errors import UnavailableError
 from status_app.fleet_index import former, lookups, projection, rows
 from status_app.ingest.event_batch import IncomingEvent
@@ -27,7 +28,6 @@ from .faults import Killed
 from .fleet import Act, Change, Device, Judge
 from .process import SETTINGS, Process
 from .steps import Both, History, Jump, Lose, Page, Restart, Run, Step, Wait
-from .tables import Table, Tables
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES: Final = ("edge-01", "edge|02", "edge/03")
@@ -270,11 +270,6 @@ def world(history: History) -> Iterator[World]:
             log.removeHandler(found.told)
             log.setLevel(level)
             log.propagate = propagate
-
-
-async def submit(table: Table, operations: Sequence[transaction.Operation]) -> list[str]:
-    """A transaction over tables in memory."""
-    return [str(answer.get("etag", "")) for answer in await table.submit_transaction(operations)]
 
 
 @cache

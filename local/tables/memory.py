@@ -1,7 +1,7 @@
 """Table Storage in memory: what the app calls of azure-data-tables, answered as the service answers it.
 
 A history makes hundreds of calls; the SDK takes 0.25 ms for each before a service has done anything, and Azurite 1.5.
-`test_tables.py` holds the SDK over Azurite and this to the same cases.
+`tests/model/test_tables.py` holds the SDK over Azurite and this to the same cases.
 """
 
 import operator
@@ -107,9 +107,11 @@ class TableService:
         self._gate = gate
 
     async def create_table_if_not_exists(self, name: str) -> None:
+        """As of the SDK."""
         await self._gate("create_table", lambda: self._tables.tables.setdefault(name, {}))
 
     def get_table_client(self, name: str) -> "Table":
+        """As of the SDK."""
         return Table(self._tables, name, self._gate)
 
     async def close(self) -> None:
@@ -125,6 +127,7 @@ class Table:
         self._gate = gate
 
     def list_entities(self, *, results_per_page: int = PAGE, select: Sequence[str] | None = None) -> "Paged":
+        """As of the SDK."""
         return self.query_entities("", results_per_page=results_per_page, select=select)
 
     def query_entities(
@@ -135,15 +138,18 @@ class Table:
         results_per_page: int = PAGE,
         select: Sequence[str] | None = None,
     ) -> "Paged":
+        """As of the SDK. Comparisons that are joined by `and` are understood."""
         for name, value in (parameters or {}).items():
             query_filter = query_filter.replace(f"@{name}", "'" + value.replace("'", "''") + "'")
         size = min(results_per_page, PAGE)
         return Paged(self._gate, lambda after: self._page(query_filter, after, size, select))
 
     async def create_entity(self, entity: Entity) -> Mapping[str, Any]:
+        """As of the SDK."""
         return await self._one("create", entity)
 
     async def upsert_entity(self, entity: Entity, mode: UpdateMode = UpdateMode.MERGE) -> Mapping[str, Any]:
+        """As of the SDK."""
         return await self._one("upsert", entity, mode=mode)
 
     async def update_entity(
@@ -154,11 +160,13 @@ class Table:
         etag: str | None = None,
         match_condition: Any = None,
     ) -> Mapping[str, Any]:
+        """As of the SDK."""
         return await self._one("update", entity, mode=mode, etag=etag, match_condition=match_condition)
 
     async def delete_entity(
         self, entity: Any, row_key: str | None = None, *, etag: str | None = None, match_condition: Any = None
     ) -> None:
+        """As of the SDK."""
         if row_key is not None:
             entity = {"PartitionKey": entity, "RowKey": row_key}
         try:
@@ -167,6 +175,7 @@ class Table:
             return
 
     async def submit_transaction(self, operations: Iterable[Sequence[Any]]) -> list[Mapping[str, Any]]:
+        """As of the SDK."""
         every: list[Sequence[Any]] = [
             (str(getattr(kind, "value", kind)), _kept(row), *rest) for kind, row, *rest in operations
         ]
@@ -248,6 +257,11 @@ class Table:
         return {"etag": self._tables.put(self._name, rows, row)}
 
 
+async def submit(table: Table, operations: Sequence[Sequence[Any]]) -> list[str]:
+    """In the place of `status_app.storage.transaction.submit`."""
+    return [str(answer.get("etag", "")) for answer in await table.submit_transaction(operations)]
+
+
 class Paged:
     """The answers to a query, as they are asked for."""
 
@@ -256,6 +270,7 @@ class Paged:
         self._page = page
 
     def by_page(self, continuation_token: Sequence[str] | None = None) -> "Pages":
+        """As of the SDK."""
         return Pages(self._gate, self._page, continuation_token)
 
     async def __aiter__(self) -> AsyncIterator[TableEntity]:
