@@ -233,6 +233,10 @@ def test_the_removal_of_a_module_is_news_where_something_else_was_announced_of_i
     ]
     assert device.news_of("")[-1] == ("1100", "device", "successful", "as_desired")
     assert device.due is None
+    recovered, removed = (item.change for item in device.history if item.change.reason == "removed")
+    for change in (recovered, removed):
+        assert (change.message, change.evidence) == ("The module is neither desired nor reported any more.", ())
+    assert (removed.from_state, removed.previous_since, removed.since) == ("wrong_status", after(100), after(1100))
 
 
 def test_a_window_that_was_over_before_a_change_is_announced_before_it() -> None:
