@@ -26,12 +26,13 @@ _KEY: Final = re.compile(
 
 def blank_keys(text: str) -> str:
     """Replace anything that looks like a key."""
-    return replaced(text, key_spans(text), lambda _length: REDACTED)
+    spans = key_spans(text)
+    return replaced(text, spans, lambda _length: REDACTED) if spans else text
 
 
 def key_spans(text: str) -> list[tuple[int, int]]:
     """Return the spans that look like a key, in order and without overlap."""
-    may_match = "=" in text or "@" in text or "eyJ" in text or "earer" in text
+    may_match = "=" in text or "@" in text or "eyJ" in text or "earer" in text or "EARER" in text
     return [match.span(match.lastgroup or 0) for match in _KEY.finditer(text)] if may_match else []
 
 

@@ -7,7 +7,7 @@ import pytest
 from device import COUNT, HOUR, RUNS, T0, Device, after, told
 from twins import AGENT, ASKED, GONE, MODULE, STATUS, judged
 
-from status_core import GracePolicy, State, advance, deletion
+from status_core import GracePolicy, Kind, State, advance, deletion
 
 STOPPING = {f"{STATUS}.code": 406, f"{STATUS}.description": "Agent is not running", f"{AGENT}.runtimeStatus": "unknown"}
 STARTED = {f"{STATUS}.code": 200, f"{AGENT}.runtimeStatus": "running"}
@@ -67,9 +67,9 @@ def test_a_change_is_announced_with_the_time_in_the_state_that_was_left() -> Non
     assert device.module("$edgeHub").since == T0
 
 
-def test_a_transition_says_the_cause_the_deadline_and_the_restarts_of_its_moment() -> None:
+def test_a_transition_says_the_cause_the_deadline_the_restarts_and_the_image_hash_of_its_moment() -> None:
     device = Device()
-    device.look(0, {})
+    device.look(0, {f"{MODULE}.settings.imageHash": "sha256:ab"})
     device.look(90, {RUNS: "backoff", COUNT: 3})
     device.look(90 + HOUR)
     device.look(8000, {RUNS: "running", COUNT: 0})
@@ -88,6 +88,8 @@ def test_a_transition_says_the_cause_the_deadline_and_the_restarts_of_its_moment
         ("module", None, None, 0),
         ("device", None, None, None),
     ]
+    hashes = {(item.change.module, item.change.image_hash) for item in device.history}
+    assert hashes == {("m1", "sha256:ab"), ("", None)}
     gone = deletion(device.kept, after(9000)).change
     assert (gone.cause, gone.stuck_at, gone.restart_count) == (None, None, None)
 
@@ -175,6 +177,34 @@ def test_a_module_that_was_settled_before_a_new_version_is_announced_under_the_v
     device.look(900, version(13) | taken(13))
     settled = next(item for item in device.history if item.change.to_state == "settled")
     assert (settled.at, settled.desired_version) == (after(710), 12)
+
+
+def test_a_recovery_before_a_change_is_announced_as_it_was_at_the_end_of_the_window() -> None:
+    device = Device()
+    device.look(0, {})
+    device.look(100, {RUNS: "backoff"})
+    device.look(1000)
+    device.look(1100, {RUNS: "running"})
+    device.look(9000, {RUNS: "dead", **version(13), **taken(13)})
+    recovered, settled, successful = (item for item in device.history if item.at == after(1700))
+    assert told([recovered, settled, successful]) == [
+        ("recovered", "m1", "settled", "as_desired"),
+        ("module", "m1", "settled", "as_desired"),
+        ("device", "", "successful", "as_desired"),
+    ]
+    for item in (recovered, settled):
+        assert (item.desired_version, item.change.since, item.change.cause) == (12, after(1100), None)
+    assert (recovered.change.stuck_at, settled.change.stuck_at) == (after(1000), None)
+
+
+def test_a_recovery_that_a_look_sees_has_what_was_compared_in_it() -> None:
+    device = Device()
+    device.look(0, {RUNS: "backoff"})
+    device.look(900)
+    device.look(1000, {RUNS: "running"})
+    device.look(1600)
+    recovered = next(item.change for item in device.history if item.change.kind is Kind.RECOVERED)
+    assert recovered.evidence == device.status.modules["m1"].evidence
 
 
 def test_a_module_that_stops_because_it_is_told_to_did_not_leave() -> None:

@@ -203,7 +203,8 @@ def test_transitions_chain_by_what_was_announced_and_recoveries_leave_it() -> No
 def test_at_the_first_look_the_news_of_a_module_counts_as_announced_and_else_it_is_settled() -> None:
     device = Device()
     device.look(0, {RUNS: "backoff", "desired.modules.m2": SECOND})
-    assert (device.module("m1").news.state, device.module("m2").news.state) == ("wrong_status", "settled")
+    assert device.module("m1").news == News("wrong_status", after(0), ("wrong_status",))
+    assert device.module("m2").news == News("settled", after(0))
     device.look(100, {RUNS: "dead"})
     assert device.news == []
     device.look(200, {RUNS: "running", "reported.modules.m2": {**SECOND, "runtimeStatus": "running"}})
@@ -232,6 +233,10 @@ def test_the_removal_of_a_module_is_news_where_something_else_was_announced_of_i
     ]
     assert device.news_of("")[-1] == ("1100", "device", "successful", "as_desired")
     assert device.due is None
+    recovered, removed = (item.change for item in device.history if item.change.reason == "removed")
+    for change in (recovered, removed):
+        assert (change.message, change.evidence) == ("The module is neither desired nor reported any more.", ())
+    assert (removed.from_state, removed.previous_since, removed.since) == ("wrong_status", after(100), after(1100))
 
 
 def test_a_window_that_was_over_before_a_change_is_announced_before_it() -> None:

@@ -203,6 +203,8 @@ def test_the_places_of_the_agents_own_create_options_are_open_too() -> None:
         ("pull user:pass@r.example/m1:1", "pull user:***@r.example/m1:1"),
         ("--password=abc token=def", "--password=*** token=***"),
         ("Authorization: Bearer abc.def==", "Authorization: Bearer ***"),
+        ("authorization: bearer abc.def", "authorization: bearer ***"),
+        ("AUTHORIZATION: BEARER ABC.DEF", "AUTHORIZATION: BEARER ***"),
         ("eyJhbGci.eyJzdWIi.c2ln end", "*** end"),
         (f"key {'A' * 43}= end", "key *** end"),
         (f"key {'A' * 86}== end", "key *** end"),
@@ -218,7 +220,7 @@ def test_what_looks_like_a_key_is_taken_out_whatever_the_twin_holds(text: str, k
 def test_what_looks_like_a_key_is_taken_out_wherever_it_stands() -> None:
     image = f"user:{SECRET}@r.example/m1:1"
     places = {f"{ASKED}.settings.image": image, f"{MODULE}.settings.image": f"r/m1?sig={SECRET}"}
-    odd = {f"{MODULE}.runtimeStatus": f"token={SECRET}", f"{STATUS}.code": f"SharedAccessKey={SECRET}"}
+    odd = {f"{MODULE}.runtimeStatus": f"Bearer {SECRET}", f"{STATUS}.code": f"SharedAccessKey={SECRET}"}
     for changes in (places, {**places, **odd}, {**places, f"{STATUS}.code": 400}):
         status = judged(changes)
         record, transitions = advance(None, status, datetime(2026, 1, 2, tzinfo=UTC), GracePolicy())
