@@ -166,6 +166,8 @@ class _Names:
         self._odd = {called.lower() for called in names if not (called.isalpha() and called.islower())}
         references = {image.strip().lower() for image in images}
         references |= {image.rpartition(":")[0] for image in references}
+        # A text names the parent in the place of $upstream.
+        references |= {image.partition("/")[2] for image in references if image.startswith("$upstream")}
         named = (image for image in references if "/" in image or ":" in image)
         self._images = sorted(named, key=lambda image: (-len(image), image))
 

@@ -4,6 +4,7 @@ Every entry is literal text in lower case. Sources: edgelet's error.rs at 1.0.9 
 ModuleManagementHttpClient.cs, and the words of moby, containerd and registries quoted in issues of Azure/iotedge.
 """
 
+import re
 from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Final
@@ -67,6 +68,7 @@ _TIMED_OUT: Final = ("cancel", "timeout", "time-out", "timed out", "deadline exc
 _WRONG_PLATFORM: Final = (
     "no matching manifest",
     "no match for platform",
+    "for architecture",
     "does not match the specified platform",
     "does not match the detected host platform",
     "operating system is not supported",
@@ -75,8 +77,10 @@ _WRONG_PLATFORM: Final = (
     "is incompatible with a",
     "exec format error",
 )
-_OF_A_PROXY: Final = ('get "": forbidden', 'head "": forbidden')
-"""A request that ends in a bare word once its address is removed: a proxy refused it. A registry says more."""
+_OF_A_PROXY: Final = re.compile(
+    r"""\b(?:get|head) (?:"": | )(?!no basic|unauthorized|denied|context)[a-z]+(?: [a-z]+){0,5}(?:[\s.)]*$| \()"""
+)
+"""A request that ends in bare words once its address is removed: a proxy refused it. A registry, or Go, says more."""
 _NO_IMAGE: Final = ("no such image",)
 _ANYWHERE: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
     (Reason.STATUS_UNREADABLE, ("is not a valid status",)),
@@ -99,6 +103,10 @@ _ANYWHERE: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "not enough space on the disk",
             "disk quota exceeded",
             "not enough disk space",
+            "disk is full",
+            "nicht genug speicherplatz",
+            "espace insuffisant sur le disque",
+            "espacio en disco insuficiente",
             "thin pool has",
         ),
     ),
@@ -135,7 +143,11 @@ _OF_A_PULL: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "proxyconnect",
             "proxy authentication",
             "status: 407",
-            *_OF_A_PROXY,
+            "http 407",
+            "http 408",
+            "error parsing http 5",
+            "malformed http response",
+            "connection lost",
             "http response to https client",
             "bad gateway",
             "gateway timeout",
@@ -163,6 +175,7 @@ _OF_A_PULL: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "basic auth credentials",
             "incorrect username or password",
             "docker login",
+            "token has expired",
             "insufficient_scope",
             "http 401",
             "http 403",
@@ -189,6 +202,9 @@ _OF_A_PULL: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "invalid repository name",
             "repository name must",
             "invalid tag",
+            "invalid digest",
+            "invalid checksum digest",
+            "did not resolve to an alias",
             "code=notfound",
             "status: 404",
             "http 404",
@@ -201,7 +217,7 @@ _OF_A_PULL: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
 _OF_A_CONTAINER: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
     (Reason.WRONG_PLATFORM, _WRONG_PLATFORM),
     (Reason.IMAGE_NOT_FOUND, _NO_IMAGE),
-    (Reason.UPDATE_FAILED, ("is already in use by container", "container with id exists")),
+    (Reason.UPDATE_FAILED, ("is already in use by container", "name is already in use", "container with id exists")),
     (
         Reason.NETWORK_CONFLICT,
         (
@@ -221,10 +237,15 @@ _OF_A_CONTAINER: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
             "address already in use",
             "ports are not available",
             "only one usage of each socket address",
+            "normalerweise darf jede socketadresse",
+            "une seule utilisation de chaque adresse de socket",
+            "un uso de cada dirección de socket",
             "access a socket in a way forbidden",
             "failed to bind host port",
             "failed to bind port",
+            "eaddrinuse",
             "the specified port already exists",
+            "(0x803b0013)",
             "hnscall failed in win32: the process cannot access the file",
         ),
     ),
@@ -233,6 +254,9 @@ _OF_A_CONTAINER: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
         (
             "mount",
             "bind source path",
+            "source path must be a directory",
+            "statfs ",
+            "invalid mode",
             "invalid bind",
             "invalid volume",
             "no such volume",
@@ -242,23 +266,39 @@ _OF_A_CONTAINER: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
         ),
     ),
 )
-_NO_MOUNT: Final = ("cgroup", "unmount", "mount overlay", "overlay mount")
+_NO_MOUNT: Final = (
+    "cgroup",
+    "unmount",
+    "mount overlay",
+    "overlay mount",
+    "containerd-mount",
+    "nvidia-container",
+    'mounting "proc"',
+    'mounting "sysfs"',
+)
 """The container engine's own mounts, and unmounts."""
 
+_IDENTITY: Final = ("identity", "identities")
 _OF_THE_SOCKET: Final = (
-    Reason.RUNTIME_UNREACHABLE,
-    ("mgmt.sock", "connection refused", "connection reset by peer", "broken pipe"),
+    "mgmt.sock",
+    "connection refused",
+    "actively refused",
+    "connection reset by peer",
+    "broken pipe",
+    "resource temporarily unavailable",
+    "cannot assign requested address",
+    "occurred while sending the request",
+    "copying content to a stream",
+    "system info",
 )
 """If no operation is named, this is the agent's own connection to edged."""
-
-_IDENTITY: Final = ("identity", "identities")
 _BY_WORDS: Final = {
     Operation.PULL: (*_ANYWHERE, *_OF_A_PULL),
     Operation.CREATE: (*_ANYWHERE, *_OF_A_CONTAINER),
     Operation.UPDATE: (*_ANYWHERE, *_OF_A_CONTAINER),
     Operation.START: (*_ANYWHERE, *_OF_A_CONTAINER),
     Operation.STOP: _ANYWHERE,
-    Operation.OTHER: (*_ANYWHERE, _OF_THE_SOCKET),
+    Operation.OTHER: _ANYWHERE,
 }
 
 
@@ -278,17 +318,29 @@ def step_reason(words: str, doing: Operation, *, image_outstanding: bool) -> Rea
         image_outstanding: A desired image is not on the device. "The request was canceled" then means that a pull
             continues ("if the pull was timed out ... this state is probably transitional").
     """
-    for segment in reversed(words.split("caused by:")):
-        for reason, phrases in _BY_WORDS[doing]:
-            if _holds(segment, phrases) and not (reason is Reason.MOUNT_INVALID and _holds(segment, _NO_MOUNT)):
-                return reason
+    reason = _said(words, doing)
+    if reason is not None:
+        return reason
     if doing is not Operation.OTHER:
         return _BY_OPERATION[doing]
     if _holds(words, _IDENTITY):
         return Reason.IDENTITY_FAILED
+    if _holds(words, _OF_THE_SOCKET):
+        return Reason.RUNTIME_UNREACHABLE
     if _holds(words, _TIMED_OUT):
         return Reason.PULL_TIMED_OUT if image_outstanding else Reason.STEP_TIMED_OUT
     return Reason.PLAN_FAILED
+
+
+def _said(words: str, doing: Operation) -> Reason | None:
+    """The reason that the innermost words give which give one."""
+    for segment in reversed(words.split("caused by:")):
+        if doing is Operation.PULL and _OF_A_PROXY.search(segment):
+            return Reason.REGISTRY_UNREACHABLE
+        for reason, phrases in _BY_WORDS[doing]:
+            if _holds(segment, phrases) and not (reason is Reason.MOUNT_INVALID and _holds(segment, _NO_MOUNT)):
+                return reason
+    return None
 
 
 def _holds(words: str, phrases: Iterable[str]) -> bool:

@@ -40,6 +40,12 @@ CREATE = "Error calling Create module m1: Could not create module m1\n\tcaused b
         ("Error calling Create identity for m1: Could not create module m1: no answer", Reason.IDENTITY_FAILED),
         (f"{AGGREGATE} (Failed to execute PrepareForUpdate command)", Reason.PULL_FAILED),
         ("Could not get identities", Reason.IDENTITY_FAILED),
+        ("Error calling List identities: no answer\n\tcaused by: connection refused", Reason.IDENTITY_FAILED),
+        ("Resource temporarily unavailable", Reason.RUNTIME_UNREACHABLE),
+        ("An error occurred while sending the request.", Reason.RUNTIME_UNREACHABLE),
+        ("No connection could be made because the target machine actively refused it.", Reason.RUNTIME_UNREACHABLE),
+        ("Error while copying content to a stream.", Reason.RUNTIME_UNREACHABLE),
+        ("Error calling Getting System Info: no answer", Reason.RUNTIME_UNREACHABLE),
         ("Could not acquire permit to call ModuleManager, hit limit of 5 concurrent requests", Reason.RUNTIME_BUSY),
         ("Object reference not set to an instance of an object.", Reason.PLAN_FAILED),
         ("", Reason.PLAN_FAILED),
@@ -119,6 +125,24 @@ def test_a_step_that_is_named_is_the_reason_whatever_is_outstanding(
         ("filesystem layer verification failed for digest sha256:1a2b", Reason.PULL_FAILED),
         ("failed to register layer: write /x: input/output error", Reason.PULL_FAILED),
         ("unknown blob", Reason.PULL_FAILED),
+        ("Get https://r.example/v2/: Forbidden", Reason.REGISTRY_UNREACHABLE),
+        ('Get "https://r.example/v2/": URLBlocked', Reason.REGISTRY_UNREACHABLE),
+        ('Head "https://r.example/v2/m1/manifests/2": Internal Server Error', Reason.REGISTRY_UNREACHABLE),
+        ("Get https://r.example/v2/: Forbidden ( The page was blocked )", Reason.REGISTRY_UNREACHABLE),
+        ("Get https://r.example/v2/m1/manifests/2: no basic auth credentials", Reason.REGISTRY_REFUSED),
+        ("Get https://r.example/v2/m1/manifests/2: unauthorized: authentication required", Reason.REGISTRY_REFUSED),
+        ('Get "https://r.example/v2/": context canceled', Reason.PULL_TIMED_OUT),
+        ("error parsing HTTP 504 response body: invalid character '<'", Reason.REGISTRY_UNREACHABLE),
+        ("error parsing HTTP 407 response body: invalid character '<'", Reason.REGISTRY_UNREACHABLE),
+        ('error parsing HTTP 408 response body: unexpected end of JSON input: ""', Reason.REGISTRY_UNREACHABLE),
+        ('Get "https://r.example/v2/": malformed HTTP response "\\x15\\x03\\x01"', Reason.REGISTRY_UNREACHABLE),
+        ('Get "https://r.example/v2/": http2: client connection lost', Reason.REGISTRY_UNREACHABLE),
+        ("Your Authorization Token has expired. Please run 'aws ecr get-login'", Reason.REGISTRY_REFUSED),
+        ('short-name "m1" did not resolve to an alias', Reason.IMAGE_NOT_FOUND),
+        ("invalid checksum digest length", Reason.IMAGE_NOT_FOUND),
+        ('no image found in image index for architecture arm64, variant "v8", OS linux', Reason.WRONG_PLATFORM),
+        ("database or disk is full", Reason.DISK_FULL),
+        ("Es steht nicht genug Speicherplatz auf dem Datenträger zur Verfügung.", Reason.DISK_FULL),
     ],
 )
 def test_a_pull_fails_for_what_its_innermost_words_say(words: str, reason: Reason) -> None:
@@ -151,6 +175,16 @@ def test_a_pull_fails_for_what_its_innermost_words_say(words: str, reason: Reaso
         ("Pool overlaps with other one on this address space", Reason.NETWORK_CONFLICT),
         ("no available IPv4 addresses on this network's address pools: azure-iot-edge (1a2b)", Reason.NETWORK_CONFLICT),
         ('Conflict. The container name "/m1" is already in use by container "1a2b".', Reason.UPDATE_FAILED),
+        ('the container name "m1" is already in use by 1a2b: that name is already in use', Reason.UPDATE_FAILED),
+        (
+            "Error starting userland proxy: Bind for 0.0.0.0:443: unexpected error (Failure EADDRINUSE)",
+            Reason.PORT_TAKEN,
+        ),
+        ("Une seule utilisation de chaque adresse de socket est habituellement autorisée.", Reason.PORT_TAKEN),
+        ("hnsCall failed in Win32: Der angegebene Port ist bereits vorhanden. (0x803b0013)", Reason.PORT_TAKEN),
+        ("statfs /data: no such file or directory", Reason.MOUNT_INVALID),
+        ("source path must be a directory", Reason.MOUNT_INVALID),
+        ("invalid mode: /data", Reason.MOUNT_INVALID),
         ("OCI runtime create failed: container with id exists: 10df: unknown", Reason.UPDATE_FAILED),
         ("failed to start shim: dial unix /run/containerd/containerd.sock: timeout", Reason.RUNTIME_UNREACHABLE),
         ("no space left on device", Reason.DISK_FULL),
@@ -169,6 +203,9 @@ def test_a_container_fails_for_what_its_innermost_words_say(step: str, words: st
         'exec: "run.sh": executable file not found in $PATH: unknown',
         'exec: "run.sh": permission denied: unknown',
         "failed to mount overlay: no such device",
+        "nvidia-container-cli: mount error: file creation failed: /usr/lib/x: file exists: unknown",
+        'error mounting "proc" to rootfs at "/proc": mount proc:/proc: permission denied: unknown',
+        "failed to mount /var/lib/containerd/tmpmounts/containerd-mount123: no such device",
         'error gathering device information while adding custom device "/dev/ttyUSB0": no such file or directory',
         'could not select device driver "nvidia" with capabilities: [[gpu]]',
         "cannot expose privileged port 80: listen tcp 0.0.0.0:80: bind: permission denied",
@@ -195,6 +232,13 @@ def test_the_name_of_a_module_or_an_image_says_nothing_of_the_cause(name: str) -
     assert explain(start, image_outstanding=False, modules=[name], images=[image]).reason is Reason.START_FAILED
     stop = f"Error calling stop module {name}: No such container: {name}"
     assert explain(stop, image_outstanding=False, modules=[name], images=[image]).reason is Reason.STOP_FAILED
+
+
+def test_an_image_of_the_parent_is_known_though_the_text_has_the_name_of_the_parent_in_it() -> None:
+    words = f'{PULL}failed to resolve reference "parent:443/unauthorized-app:2": boom'
+    assert explain(words, image_outstanding=True).reason is Reason.REGISTRY_REFUSED
+    images = ["$upstream:443/unauthorized-app:2"]
+    assert explain(words, image_outstanding=True, images=images).reason is Reason.PULL_FAILED
 
 
 @pytest.mark.parametrize(
