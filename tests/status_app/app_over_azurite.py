@@ -16,7 +16,7 @@ from model.outlines import outline_of
 from model.promises import broken_promises
 
 from status_app.errors import ContinuationError, QueryRefusedError, UnavailableError
-from status_app.fleet_index.rows import MOVED
+from status_app.fleet_index.rows import MOVED, SHARDS
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.iothub.twins import TwinPage
 from status_app.reconcile import flag_stuck, resync_times
@@ -389,17 +389,33 @@ def states(rows: Mapping[str, Any]) -> dict[str, Any]:
     return {key: {name: value for name, value in row.items() if name not in own} for key, row in rows.items()}
 
 
+@contextmanager
+def few_shards(number: int) -> Iterator[None]:
+    """Spread devices over fewer partitions of the index than usual: a question asks each of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("fleet_index.rows", "fleet_index.lookups", "reconcile.comparison"):
+            patch.setattr(f"status_app.{module}.SHARDS", SHARDS[:number])
+        yield
+
+
 @asynccontextmanager
-async def fresh_app(tables: str, **settings: str) -> AsyncIterator[App]:
-    """An app over empty tables; at the end no device has a broken promise."""
+async def fresh_app(tables: str, *, shards: int = 2, **settings: str) -> AsyncIterator[App]:
+    """An app over empty tables; at the end no device has a broken promise.
+
+    Args:
+        tables: Connection string of the table service.
+        shards: How many partitions of the index devices are spread over. A test that counts requests says how many.
+        settings: Settings of the app, beside those that it needs.
+    """
     app = App(tables, **settings)
-    try:
-        await app.services.reconciler()  # it creates the tables
-        yield app
-        broken = await app.broken_promises()
-        if broken:
-            raise AssertionError("\n".join(broken))
-    finally:
-        for name in TABLES:
-            await app.client.delete_table(name)
-        await app.close()
+    with few_shards(shards):
+        try:
+            await app.services.reconciler()  # it creates the tables
+            yield app
+            broken = await app.broken_promises()
+            if broken:
+                raise AssertionError("\n".join(broken))
+        finally:
+            for name in TABLES:
+                await app.client.delete_table(name)
+            await app.close()

@@ -10,7 +10,6 @@ from typing import Any, Final
 import pytest
 from app_over_azurite import App, fresh_app, transitions
 
-from status_app.fleet_index.rows import SHARDS
 from status_app.status_table.rows import device_row, module_row
 from status_app.storage.keys import module_key
 from status_core import GracePolicy, advance, evaluate
@@ -29,9 +28,7 @@ LIFECYCLE: Final = {"iothub-message-schema": "deviceLifecycleNotification", "mod
 
 
 @pytest.fixture
-async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
-    for module in ("rows", "lookups"):  # the number is no part of what is tested
-        monkeypatch.setattr(f"status_app.fleet_index.{module}.SHARDS", SHARDS[:2])
+async def app(tables: str) -> AsyncIterator[App]:
     async with fresh_app(tables, HISTORY_LIMIT="10000") as app:
         yield app
 

@@ -19,7 +19,7 @@ MINUTE: Final = timedelta(minutes=1)
 
 @pytest.fixture
 async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
+    async with fresh_app(tables, shards=len(SHARDS)) as app:
         yield app
 
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import START, App, fresh_app
+from app_over_azurite import START, App, few_shards, fresh_app
 from asking import listed, pages
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
 
@@ -168,14 +168,13 @@ async def test_a_deadline_is_found_when_it_is_due_and_the_oldest_comes_first(app
 async def test_one_run_takes_a_page_of_deadlines_of_each_shard_and_the_next_run_the_others(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("rows", "lookups"):
-        monkeypatch.setattr(f"status_app.fleet_index.{module}.SHARDS", SHARDS[:1])
     devices = [app.put(f"d{number}", "048", configurations={}) for number in range(7)]
-    await app.handle(*(app.event(device) for device in devices))
     monkeypatch.setattr("status_app.fleet_index.lookups.PAGE", 4)  # one row of it says that counters moved
-    for left in (4, 1, 0):
-        await app.flag_stuck(GRACE)
-        assert len(await app.index("reconcile")) == left
+    with few_shards(1):
+        await app.handle(*(app.event(device) for device in devices))
+        for left in (4, 1, 0):
+            await app.flag_stuck(GRACE)
+            assert len(await app.index("reconcile")) == left
 
 
 async def many_of_all(app: App) -> str:
@@ -251,7 +250,7 @@ async def test_a_second_summary_of_a_device_costs_no_resync(app: App) -> None:
     await app.handle(*map(app.event, devices))
     table, device = app.client.get_table_client("DeploymentIndex"), devices[0]
     row = dict(await table.get_entity(shard_of(device), summary_key(device)))
-    (other,) = set(SHARDS[:2]) - {shard_of(device)} if shard_of(device) in SHARDS[:2] else SHARDS[:1]
+    (other,) = {*SHARDS[:2]} - {shard_of(device)}
     await table.upsert_entity(row | {"PartitionKey": other})
     del app.hub.twins[device]
     app.report(devices[1], MINUTE, runtimeStatus="backoff")

@@ -15,7 +15,7 @@ from whole_index import wrong_rows
 from local.tables import TableProxy, is_transaction
 from status_app.events.cloud_event import cloud_event
 from status_app.fleet_index.projection import FleetProjection, Projection
-from status_app.fleet_index.rows import FORMAT, SHARDS, shard_of, time_text
+from status_app.fleet_index.rows import FORMAT, shard_of, time_text
 from status_app.http import routes
 from status_app.storage.keys import escape, key_part
 
@@ -33,7 +33,7 @@ GENERATION = EntityProperty((5 << 32) + 1, EdmType.INT64)
 @pytest.fixture
 async def app(proxy: TableProxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
     monkeypatch.setattr("status_app.status_table.reader.PAGE", 3)
-    async with fresh_app(proxy.connection_string) as app:
+    async with fresh_app(proxy.connection_string, shards=1) as app:  # a page is projected in one transaction
         yield app
 
 
@@ -138,10 +138,8 @@ def stop_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("status_app.reconcile.index_build.RUN_FOR", NOW)
 
 
-async def half_built(app: App, proxy: TableProxy, monkeypatch: pytest.MonkeyPatch, pages: int) -> None:
-    """Cut the build off after some pages: each is projected in one transaction."""
-    for module in ("rows", "lookups"):
-        monkeypatch.setattr(f"status_app.fleet_index.{module}.SHARDS", SHARDS[:1])
+async def half_built(app: App, proxy: TableProxy, pages: int) -> None:
+    """Cut the build off after some pages."""
     projected = 0
 
     async def cut_off(_op: str, path: str) -> None:
@@ -221,12 +219,10 @@ async def test_what_a_query_heals_is_in_the_index_again_at_once(app: App) -> Non
     assert await wrong_rows(app) == {}
 
 
-async def test_a_build_that_was_cut_off_goes_on_behind_its_last_page(
-    app: App, proxy: TableProxy, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_build_that_was_cut_off_goes_on_behind_its_last_page(app: App, proxy: TableProxy) -> None:
     devices = await fleet(app)
     await as_the_release_before_left_it(app)
-    await half_built(app, proxy, monkeypatch, pages=1)
+    await half_built(app, proxy, pages=1)
     half = await app.index("summary")
     assert len(half) == 3
     found = await listed(app.services.fleet(), routes.devices)
@@ -242,11 +238,11 @@ async def test_a_build_that_was_cut_off_goes_on_behind_its_last_page(
 
 @pytest.mark.parametrize("pages", [0, 1, 2])
 async def test_what_happens_while_the_index_is_half_built_is_in_it_once(
-    app: App, proxy: TableProxy, monkeypatch: pytest.MonkeyPatch, pages: int
+    app: App, proxy: TableProxy, pages: int
 ) -> None:
     devices = await fleet(app)
     await as_the_release_before_left_it(app)
-    await half_built(app, proxy, monkeypatch, pages)
+    await half_built(app, proxy, pages)
     app.report(devices[0], MINUTE, runtimeStatus="backoff")
     gone = app.hub.twins.pop(devices[1])
     new = app.put("new", BACKOFF)

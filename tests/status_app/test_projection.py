@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from app_over_azurite import App, flags, forget, fresh_app, states
+from app_over_azurite import App, few_shards, flags, forget, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
 from whole_index import wrong_rows
 
@@ -103,15 +103,16 @@ class Process:
 
 @pytest.fixture
 async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
-    few_shards(monkeypatch, 2)  # the numbers are no part of what is tested
     monkeypatch.setattr("status_app.status_table.commit.TRANSACTION_LIMIT", LIMIT)
     async with fresh_app(tables) as app:
         yield app
 
 
-def few_shards(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    for module in ("rows", "lookups"):
-        monkeypatch.setattr(f"status_app.fleet_index.{module}.SHARDS", SHARDS[:number])
+@pytest.fixture
+def one_shard(app: App) -> Iterator[None]:
+    assert app  # it has two
+    with few_shards(1):
+        yield
 
 
 def put(app: App, name: str = "d", case: str = SUCCESSFUL, *deployments: str) -> str:
@@ -459,10 +460,10 @@ async def test_a_change_that_moves_nothing_of_the_index_leaves_it_alone(app: App
     assert written == {"summary", "count", "cause", "progress"}
 
 
+@pytest.mark.usefixtures("one_shard")
 async def test_counters_are_the_sums_of_all_devices_after_two_processes_changed_them_at_once(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few_shards(monkeypatch, 1)
     monkeypatch.setattr("status_app.fleet_index.projection.TRANSACTION_LIMIT", 30)  # a batch has several transactions
     processes = [await process(app, monkeypatch), await process(app, monkeypatch)]
     devices = [put(app, f"d{number:02d}", SUCCESSFUL, "base", f"layer-{number % 3}") for number in range(24)]
@@ -490,10 +491,8 @@ async def test_counters_are_the_sums_of_all_devices_after_two_processes_changed_
     assert sum(row["Devices"] for row in counted) == len(devices) - 5
 
 
-async def test_what_is_refused_for_one_device_of_a_batch_is_refused_for_it_alone(
-    app: App, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    few_shards(monkeypatch, 1)
+@pytest.mark.usefixtures("one_shard")
+async def test_what_is_refused_for_one_device_of_a_batch_is_refused_for_it_alone(app: App) -> None:
     devices = [put(app, f"d{number}") for number in range(4)]
     await app.handle(*map(app.event, devices))
     bad = app.client.get_table_client("DeploymentIndex")

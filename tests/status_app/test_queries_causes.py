@@ -31,7 +31,7 @@ def at(minutes: int) -> datetime:
 
 @pytest.fixture
 async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
+    async with fresh_app(tables, shards=len(SHARDS)) as app:
         yield app
 
 

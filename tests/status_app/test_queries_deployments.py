@@ -18,7 +18,7 @@ NAMES = ("camera-2", "o'neill", "a%2fb", "+_*!", "z" * 128)
 
 @pytest.fixture
 async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
+    async with fresh_app(tables, shards=len(SHARDS)) as app:
         yield app
 
 

@@ -32,7 +32,7 @@ DIGESTS = ("sha256:" + "a" * 64, "sha256:" + "b" * 64, None)
 
 @pytest.fixture
 async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
+    async with fresh_app(tables, shards=len(SHARDS)) as app:
         yield app
 
 

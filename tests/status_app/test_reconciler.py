@@ -11,7 +11,7 @@ from whole_index import wrong_rows
 
 from local.tables import Operation, TableProxy, is_transaction
 from status_app.fleet_index.projection import LOSSES
-from status_app.fleet_index.rows import SHARDS, shard_of, summary_key
+from status_app.fleet_index.rows import shard_of, summary_key
 from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
 
 BACKOFF = "048"
@@ -154,11 +154,7 @@ async def test_nothing_is_committed_that_could_not_be_announced_and_its_neighbor
     assert await wrong_rows(app) == {}
 
 
-async def test_a_batch_costs_one_announcement_and_one_projection_for_each_shard(
-    app: App, written: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in ("rows", "lookups"):
-        monkeypatch.setattr(f"status_app.fleet_index.{module}.SHARDS", SHARDS[:2])
+async def test_a_batch_costs_one_announcement_and_one_projection_for_each_shard(app: App, written: list[str]) -> None:
     devices = [app.put(f"d{number}", SUCCESSFUL, configurations={}) for number in range(20)]
     await app.handle(*map(app.event, devices))
     assert len({shard_of(device) for device in devices}) == 2
