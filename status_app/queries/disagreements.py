@@ -12,8 +12,9 @@ from status_app.fleet_index.rows import standings_of
 from status_app.queries.answers import Answer, listed_at
 from status_app.queries.deployment_queries import counted_now
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, begin, fill
-from status_app.rollouts.deployment_rows import DeploymentRows, KeptList
+from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.rollouts.device_count import DeviceCount
+from status_app.rollouts.kept_list import KeptList
 from status_app.storage.codecs import show_time
 from status_app.storage.keys import DEVICE, joined, key_part
 from status_core import Listing, Portal, Standing

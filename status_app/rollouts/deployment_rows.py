@@ -8,9 +8,9 @@ deployments   progress|<id>|<00 to 10>            a hundred points of its progre
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 from itertools import batched
@@ -22,48 +22,17 @@ from azure.data.tables import TableEntity, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.rollouts.device_count import DeviceCount
+from status_app.rollouts.kept_list import LIST, LISTED, KeptList, listing_key
 from status_app.rollouts.progress_points import ProgressPoint, point_row, rows_with_points
 from status_app.storage import transaction
 from status_app.storage.client import TRANSACTION_LIMIT, table_errors
-from status_app.storage.codecs import UNREADABLE, read_time
-from status_app.storage.columns import DEPLOYMENT_COLUMNS, LISTING_COLUMNS, Row, built, read, write
+from status_app.storage.columns import DEPLOYMENT_COLUMNS, Row, built, read, write
 from status_app.storage.keys import key_part, unescape
-from status_app.telemetry.logs import log
-from status_core import Counts, Listing, Listings, Rollout
+from status_core import Counts, Rollout
 
 TABLE: Final = "Deployments"
 _PARTITION: Final = "deployments"
-_LISTED: Final = "hub|"
-_LIST: Final = "list|"
-_BUT_PROGRESS: Final = f"PartitionKey eq '{_PARTITION}' and RowKey le '{_LIST}'"
-_TEXT_BYTES: Final = 60_000
-"""Of the 65,536 bytes that a column holds."""
-
-_log = log(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class KeptList:
-    """The stored copy of the hub's own list of deployments.
-
-    Attributes:
-        missed: Deployments that were in an earlier list, but not in the last one.
-        listed: When the hub gave it; None if it never did.
-    """
-
-    listings: Listings = field(default_factory=dict)
-    missed: frozenset[str] = frozenset()
-    listed: datetime | None = None
-
-    def is_of_present_version(self, deployment: str, rollout: Rollout) -> bool:
-        """Whether a count is of the version in this list, not of one that has ended and was not counted since."""
-        listing = self.listings.get(deployment)
-        return listing is None or listing.created is None or rollout.created in (None, listing.created)
-
-    def targeted(self, deployment: str) -> int | None:
-        """Return how many devices the hub targets with a deployment; None if it does not say."""
-        listing = self.listings.get(deployment)
-        return None if listing is None else listing.targeted
+_BUT_PROGRESS: Final = f"PartitionKey eq '{_PARTITION}' and RowKey le '{LIST}'"
 
 
 @dataclass(frozen=True)  # without slots: its row is read once
@@ -165,7 +134,7 @@ class DeploymentRows:
                     events.append(UnsentEvent(unescape(part), row["RowKey"], row["Body"].encode()))
                 else:
                     listed.append(row)
-        return deployments, events, _kept_list(listed)
+        return deployments, events, KeptList.read(listed)
 
     async def kept_list(self) -> KeptList:
         """Read the stored list of the hub. One request.
@@ -173,9 +142,9 @@ class DeploymentRows:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        query = f"PartitionKey eq '{_PARTITION}' and RowKey ge '{_LISTED}' and RowKey le '{_LIST}'"
+        query = f"PartitionKey eq '{_PARTITION}' and RowKey ge '{LISTED}' and RowKey le '{LIST}'"
         with table_errors():
-            return _kept_list([row async for row in self._client.query_entities(query)])
+            return KeptList.read([row async for row in self._client.query_entities(query)])
 
     async def keep_list(self, before: KeptList, after: KeptList) -> None:
         """Store a list: the rows that changed, and when the hub gave it.
@@ -183,18 +152,17 @@ class DeploymentRows:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        replace: dict[str, Any] = {"mode": UpdateMode.REPLACE}
-        operations: list[transaction.Operation] = []
-        for name, listing in after.listings.items():
-            row = _listing_row(name, listing, missed=name in after.missed)
-            known = before.listings.get(name)
-            if known is None or row != _listing_row(name, known, missed=name in before.missed):
-                operations.append((TransactionOperation.UPSERT, row, replace))
+        known, rows = before.rows(_PARTITION), after.rows(_PARTITION)
+        operations: list[transaction.Operation] = [
+            (TransactionOperation.UPSERT, row, {"mode": UpdateMode.REPLACE})
+            for key, row in rows.items()
+            if row != known.get(key)
+        ]
         operations += (
-            (TransactionOperation.DELETE, {"PartitionKey": _PARTITION, "RowKey": _listing_key(name)})
-            for name in before.listings.keys() - after.listings.keys()
+            (TransactionOperation.DELETE, {"PartitionKey": _PARTITION, "RowKey": key})
+            for key in known.keys() - rows.keys()
         )
-        listed = {"PartitionKey": _PARTITION, "RowKey": _LIST, "ListedAt": after.listed}
+        listed = {"PartitionKey": _PARTITION, "RowKey": LIST, "ListedAt": after.listed}
         with table_errors():
             for some in batched(operations, TRANSACTION_LIMIT, strict=False):
                 await transaction.submit(self._client, list(some))
@@ -240,8 +208,8 @@ class DeploymentRows:
             found = self._client.query_entities(f"PartitionKey eq '{_PARTITION}' and ({which})")
             rows = [row async for row in found]
         counted = [CountedDeployment(row) for row in rows if str(row["RowKey"]).startswith("deployment|")]
-        points = [row for row in rows if str(row["RowKey"]) > _LIST]
-        return next(iter(counted), None), _kept_list(rows), points
+        points = [row for row in rows if str(row["RowKey"]) > LIST]
+        return next(iter(counted), None), KeptList.read(rows), points
 
     async def write(  # noqa: PLR0913 (two of them keyword-only)
         self,
@@ -313,7 +281,7 @@ class DeploymentRows:
             UnavailableError: The table service does not answer.
         """
         part = key_part(deployment)
-        own = f"RowKey eq 'deployment|{part}' or RowKey eq '{_listing_key(deployment)}'"
+        own = f"RowKey eq 'deployment|{part}' or RowKey eq '{listing_key(deployment)}'"
         parts = (f"(RowKey ge '{kind}|{part}|' and RowKey lt '{kind}|{part}}}')" for kind in ("event", "progress"))
         query = f"PartitionKey eq '{_PARTITION}' and ({' or '.join((own, *parts))})"
         with table_errors():
@@ -327,45 +295,7 @@ class DeploymentRows:
 
 def _of_one(deployment: str) -> str:
     """Return the filter for the row of a deployment and the hub's list."""
-    return f"RowKey eq 'deployment|{key_part(deployment)}' or (RowKey ge '{_LISTED}' and RowKey le '{_LIST}')"
-
-
-def _listing_key(deployment: str) -> str:
-    return f"{_LISTED}{key_part(deployment)}"
-
-
-def _listing_row(deployment: str, listing: Listing, *, missed: bool) -> Row:
-    modules = None if listing.modules is None else json.dumps(listing.modules, ensure_ascii=False)
-    if modules is not None and len(modules.encode("utf-16-le")) > _TEXT_BYTES:
-        modules = None  # too long for a column: all modules count then
-    labels = json.dumps(listing.labels or {}, ensure_ascii=False)
-    columns = write(LISTING_COLUMNS, listing, Labels=labels, Modules=modules, Missed=missed)
-    return {"PartitionKey": _PARTITION, "RowKey": _listing_key(deployment), **columns}
-
-
-def _kept_list(rows: Iterable[Mapping[str, Any]]) -> KeptList:
-    """Read the list from its rows. An unreadable row is logged and skipped."""
-    listings, missed, listed = dict[str, Listing](), set[str](), None
-    for row in rows:
-        key = str(row["RowKey"])
-        if key == _LIST:
-            listed = read_time(row["ListedAt"])
-        elif key.startswith(_LISTED):
-            name = unescape(key.removeprefix(_LISTED))
-            try:
-                listings[name] = _listing(row)
-            except UNREADABLE as error:  # its text may quote the row
-                _log.error("row %r of the hub's list cannot be read: %s", key, type(error).__name__)
-                continue
-            missed |= {name} if row.get("Missed") else set()
-    return KeptList(listings, frozenset(missed), listed)
-
-
-def _listing(row: Mapping[str, Any]) -> Listing:
-    modules = json.loads(row["Modules"]) if "Modules" in row else None
-    named = None if modules is None else {name: (image, status) for name, (image, status) in modules.items()}
-    values = read(LISTING_COLUMNS, row)
-    return built(Listing, values, modules=named, labels=json.loads(row["Labels"]))
+    return f"RowKey eq 'deployment|{key_part(deployment)}' or (RowKey ge '{LISTED}' and RowKey le '{LIST}')"
 
 
 def _count_columns(count: DeviceCount) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from status_app.events.deployment_event import deployment_event
 from status_app.events.publisher import TransitionPublisher
 from status_app.fleet_index.lookups import DeviceGroup, FleetIndex
 from status_app.fleet_index.rows import version_of
-from status_app.rollouts.deployment_rows import DeploymentRows, KeptList, StoredDeployment, UnsentEvent
+from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment, UnsentEvent
 from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, count_devices, is_outdated, overflow_groups
 from status_app.rollouts.hub_list import HubList
+from status_app.rollouts.kept_list import KeptList
 from status_app.rollouts.progress_points import ProgressPoint
 from status_app.status_table.reader import DeviceReader
 from status_app.storage.client import PAGE

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Protocol
 
 from status_app.errors import UnavailableError
-from status_app.rollouts.deployment_rows import DeploymentRows, KeptList
+from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.rollouts.kept_list import KeptList
 from status_app.telemetry.logs import log
 from status_core import NO_LIST, Listings, read_listings
 
