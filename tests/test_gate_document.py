@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml  # type: ignore[import-untyped] # it ships no types
 
-from status_app.command_line import parser
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.fleet_status.choose_source import KEY, URL
 from status_app.commands.gate.lines import NAMED_DEVICES
+from status_app.commands.parser import parser
 
 PAGE = (Path(__file__).parents[1] / "docs/gate.md").read_text()
 STEPS: list[dict[str, Any]] = [

@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 from app_over_azurite import App, fresh_app
 
-from status_app.command_line import parser
 from status_app.commands.forget_deployment import forget_deployment
+from status_app.commands.parser import parser
 
 MINUTE = timedelta(minutes=1)
 OLD = {"old": {"status": "Applied"}}
