@@ -1,7 +1,8 @@
 """The smallest histories in which the app once broke a promise, and what the model itself must see."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 from azure.data.tables import TransactionOperation
@@ -156,3 +157,21 @@ def test_the_model_sees_a_transition_that_is_trimmed_before_it_is_sent(monkeypat
 async def succeed(*_: object) -> bool:
     """In the place of what sends events: it sends none."""
     return True
+
+
+def test_a_version_that_changes_nothing_while_a_timer_projects_is_left_to_the_comparison() -> None:
+    """Another process stored the version between the timer's commit and its projection, and had nothing to project."""
+    report = Change(Act.REPORT, 2, code=1, runs=(0, 0, 0))
+    rival = Fault(24, Trouble.RIVAL, 2, replace(report, device=0), pause=2)
+    devices: list[tuple[Step, ...]] = [
+        (
+            Change(Act.CREATE, number),
+            Change(Act.DEPLOY, number, asked=((0, 1), (1, 1)), layers=3),
+            Change(Act.REPORT, number),
+        )
+        for number in range(3)
+    ]
+    changes = (*chain.from_iterable(devices), Change(Act.DEPLOY, 0), report)
+    delivered: Iterable[Step] = chain.from_iterable((change, Run("delivery", picks=(-1,))) for change in changes)
+    killed = Run("delivery", 0, (Fault(5, Trouble.KILLED),), picks=(0,))
+    check(History((*delivered, killed, Wait(1000), Run("flag_stuck", 0, (rival,)))))
