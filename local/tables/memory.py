@@ -36,7 +36,7 @@ _COMPARE = {
     "le": operator.le,
     "lt": operator.lt,
 }
-_TERM = re.compile(r"(\w+) (eq|ne|ge|gt|le|lt) '((?:[^']|'')*)'(?: and |$)")
+_TERM = re.compile(r"(not \()?(\w+) (eq|ne|ge|gt|le|lt) '((?:[^']|'')*)'(?(1)\))(?: and |$)")
 _WIDE = 2**31
 
 
@@ -189,8 +189,8 @@ class Table:
         found: list[TableEntity] = []
         last = after
         partitions = self._tables.partitions(self._name)
-        is_key = ("PartitionKey", operator.eq)
-        key = next((value for column, compare, value in terms if (column, compare) == is_key), None)
+        is_key = ("PartitionKey", operator.eq, True)
+        key = next((value for column, compare, value, holds in terms if (column, compare, holds) == is_key), None)
         for keys, row in _sorted(partitions if key is None else {key: partitions.get(key, {})}):
             if keys <= after or not _holds(row.columns, terms):
                 continue
@@ -317,8 +317,8 @@ def _sorted(partitions: Partitions) -> Iterable[tuple[tuple[str, str], Stored]]:
             yield (partition, key), rows[key]
 
 
-type _Term = tuple[str, Callable[[Any, Any], bool], str]
-"""A column, how it is compared, and with what."""
+type _Term = tuple[str, Callable[[Any, Any], bool], str, bool]
+"""A column, how it is compared, with what, and whether that has to hold or must not."""
 
 
 @lru_cache(maxsize=4096)
@@ -329,15 +329,15 @@ def _terms(query_filter: str) -> tuple[_Term, ...]:
         match = _TERM.match(query_filter, place)
         if match is None:
             raise NotImplementedError(query_filter)
-        terms.append((match[1], _COMPARE[match[2]], match[3].replace("''", "'")))
+        terms.append((match[2], _COMPARE[match[3]], match[4].replace("''", "'"), match[1] is None))
         place = match.end()
     return tuple(terms)
 
 
 def _holds(columns: Entity, terms: Iterable[_Term]) -> bool:
-    for name, compare, value in terms:
+    for name, compare, value, holds in terms:
         found = columns.get(name)
-        if found is None or not compare(found, value):
+        if (found is not None and compare(found, value)) is not holds:
             return False
     return True
 

@@ -110,5 +110,5 @@ def attempt(do: Callable[[], Any]) -> None:
     """Make a call whose answer nobody gets."""
     try:
         do()
-    except HttpResponseError:
+    except (HttpResponseError, UnavailableError):
         return

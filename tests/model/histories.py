@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from .faults import Fault, Trouble
 from .fleet import CODES, LAYERS, RUNS, Act, Change
+from .hub_list import CONTENTS, NAMES, Created, Given, Gives, Removed
 from .steps import Both, History, Jump, Lose, Page, Restart, Run, Step, Wait
 
 _device = st.integers(0, 2)
@@ -81,6 +82,15 @@ steps: st.SearchStrategy[Step] = st.one_of(
 )
 
 
+_deployment = st.integers(0, len(NAMES) - 1)
+of_the_list: st.SearchStrategy[Step] = st.one_of(
+    *[st.builds(Created, _deployment, st.integers(0, len(CONTENTS) - 1), st.integers(1, 3))] * 3,
+    st.builds(Removed, _deployment),
+    st.builds(Gives, st.sampled_from(Given)),
+    st.builds(Run, st.just("flag_stuck"), _process),
+)
+listed_steps = st.one_of(*[steps] * 2, of_the_list)
+
 left_behind = st.tuples(
     st.builds(Run, st.just("delivery"), _process, st.tuples(_late), picks=st.tuples(st.integers(0, 7))),
     st.just(Wait(1000)),
@@ -89,10 +99,15 @@ left_behind = st.tuples(
 """What a killed writer has left is finished once it cannot be alive any more, while the device changes."""
 
 
-def histories(devices: int, length: int) -> st.SearchStrategy[History]:
+def histories(devices: int, length: int, *, has_list: bool = False) -> st.SearchStrategy[History]:
     """Histories of a fleet: each device is in the hub from the beginning, with a deployment.
 
     In half of them the app looks at each change before the next one comes: all times and news are known then.
+
+    Args:
+        devices: How many there are.
+        length: The most steps that follow.
+        has_list: Whether the hub can be asked for its list of deployments, and that changes.
     """
     born = tuple(
         step
@@ -108,9 +123,10 @@ def histories(devices: int, length: int) -> st.SearchStrategy[History]:
         every = (*born, *chain.from_iterable(later))
         return tuple(chain.from_iterable(map(_watched, every))) if is_watched else every
 
+    alone = (listed_steps if has_list else steps).map(_alone)
     return st.builds(
         History,
-        st.builds(happen, st.lists(st.one_of(*[steps.map(_alone)] * 9, left_behind), max_size=length), st.booleans()),
+        st.builds(happen, st.lists(st.one_of(*[alone] * 9, left_behind), max_size=length), st.booleans()),
         seed=st.integers(0, 2**16),
         devices=st.just(devices),
         history_limit=st.sampled_from([200, 200, 4, 1]),
@@ -121,6 +137,7 @@ def histories(devices: int, length: int) -> st.SearchStrategy[History]:
         enough=st.sampled_from([1, 1, 2, 8]),
         whole_every=st.sampled_from([0, 1, 24, 168]),
         compare_every=st.sampled_from([0, 24]),
+        has_list=st.just(has_list),
     )
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from .faults import Fault
 from .fleet import Change
+from .hub_list import Created, Gives, Removed
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Both:
     second: Run
 
 
-type Step = Change | Wait | Lose | Restart | Jump | Run | Both
+type Step = Change | Wait | Lose | Restart | Jump | Run | Both | Created | Removed | Gives
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class History:
         enough: Devices for which a query is made.
         whole_every: Hours from one whole pass of resync to the next.
         compare_every: Hours from one comparison of outlines to the next.
+        has_list: Whether the hub can be asked for its list of deployments.
     """
 
     steps: tuple[Step, ...]
@@ -115,3 +117,4 @@ class History:
     enough: int = 1
     whole_every: int = 0
     compare_every: int = 0
+    has_list: bool = False

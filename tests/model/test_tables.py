@@ -99,6 +99,9 @@ async def test_values_come_back_as_they_were_with_their_types(table: Any) -> Non
         ("PartitionKey ge 'a' and PartitionKey lt 'b' and RowKey eq '1'", ["a/1"]),
         ("Word eq 'AA'", ["a/A"]),
         ("Other eq 'AA'", []),
+        ("PartitionKey eq 'b' and not (Other eq 'AA')", ["b/1"]),
+        ("PartitionKey eq 'a' and not (Word eq 'AA') and RowKey lt 'a'", ["a/1", "a/2"]),
+        ("not (PartitionKey eq 'a')", ["b/1"]),
         ("PartitionKey eq 'it''s'", []),
     ],
 )

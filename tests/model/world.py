@@ -26,27 +26,14 @@ from status_app.storage.keys import DEVICE, escape
 
 from .faults import Killed
 from .fleet import Act, Change, Device, Judge
+from .hub_list import Created, Deployments, Gives, Removed
 from .process import SETTINGS, Process
 from .steps import Both, History, Jump, Lose, Page, Restart, Run, Step, Wait
+from .told import Told
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES: Final = ("edge-01", "edge|02", "edge/03")
 SHARDS: Final = rows.SHARDS[:2]
-
-
-class Told(logging.Handler):
-    """What the app logs, and of that what only a bug can be: an exception that is no service's refusal."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.INFO)
-        self.lines: list[str] = []
-        self.bugs: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        line = self.format(record)
-        self.lines.append(line)
-        if record.exc_info and not isinstance(record.exc_info[1], UnavailableError):
-            self.bugs.append(line)
 
 
 @dataclass
@@ -58,6 +45,7 @@ class World:
         published: What the event hub of the transitions holds, each with its partition key.
         lag: How many twins a query is behind, by device.
         pages: What the next pages of a query are like.
+        hub_list: The deployments of the hub.
         before: Called before each change of a twin.
     """
 
@@ -69,6 +57,7 @@ class World:
     lag: dict[str, int] = field(default_factory=dict)
     told: Told = field(default_factory=Told)
     pages: Iterator[Page] = field(default_factory=lambda: iter(()))
+    hub_list: Deployments = field(default_factory=Deployments)
     sequence: int = 0
 
     def __post_init__(self) -> None:
@@ -91,6 +80,9 @@ class World:
         match step:
             case Change():
                 self.change(step)
+            case Created() | Removed() | Gives():
+                self.hub_list.take(step, self.now)
+                self.now += timedelta(milliseconds=1)
             case Wait(seconds):
                 self.now += timedelta(seconds=seconds)
             case Lose(pick):
