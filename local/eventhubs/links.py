@@ -134,7 +134,7 @@ class IncomingLink:
 
 
 class OutgoingLink:
-    """Send the messages of a source as far as the client's credit allows. They are sent settled: readers have no state here."""
+    """Sends the messages of a source as far as the client's credit allows: settled, because readers have no state."""
 
     def __init__(self, session: Frames, handle: int, source: Source) -> None:
         self._session = session

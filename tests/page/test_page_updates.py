@@ -143,7 +143,9 @@ async def test_an_outage_is_said_in_a_dialog_too(troubled: Page) -> None:
     await expect(outage(troubled)).to_have_count(0)
 
 
-@pytest.mark.parametrize(("status", "sentence"), [(429, "gets too many requests (429)"), (500, "answered with an error (500)")])
+@pytest.mark.parametrize(
+    ("status", "sentence"), [(429, "gets too many requests (429)"), (500, "answered with an error (500)")]
+)
 async def test_an_error_of_the_host_is_said_and_waits_as_long_as_it_asks(
     troubled: Page, status: int, sentence: str
 ) -> None:

@@ -109,7 +109,7 @@ def judged(snapshot: Snapshot, criteria: GateCriteria) -> Judgement:
         (
             SNAPSHOT,
             GateCriteria(min_devices=9),
-            "r2: 2 of 4 successful, 1 pending, 1 in_progress, at least 9 devices are waited for",
+            "r2: 2 of 4 successful, 1 pending, 1 in_progress, waiting for at least 9 devices",
         ),
         (GOOD, STANDARD, "r2: 2 of 2 successful, stable since 08:00:00Z"),
         (
@@ -149,7 +149,7 @@ def test_what_was_stuck_before_is_named_and_not_counted() -> None:
     [
         (SNAPSHOT, ["1 device pending: waiting_for_device", "1 device in_progress: pull_timed_out"]),
         (Snapshot(), ["Check the name of the deployment"]),
-        (GOOD, ["Nothing is missing but time."]),
+        (GOOD, ["Only time was missing."]),
     ],
 )
 def test_at_the_timeout_it_is_said_what_is_missing(snapshot: Snapshot, told: list[str]) -> None:
