@@ -14,23 +14,22 @@ def main() -> int:
     """Run one command.
 
     Returns:
-        1 where it does not come to its end, 2 where its input is bad or something it needs is missing, 130 where it is
-        interrupted.
+        1 if it does not finish, 2 if its input is bad or something it needs is missing, 130 if it is interrupted.
     """
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = parser.add_subparsers(required=True)
     demo = commands.add_parser("demo", help="roll a deployment out to a simulated fleet")
     demo.add_argument("--devices", type=_count, default=40, help="size of the fleet, 1 to 1000")
     demo.add_argument("--seed", type=int, default=1, help="the same seed gives the same story")
-    demo.add_argument("--events", type=Path, help="a file for the events that were published, one a line")
+    demo.add_argument("--events", type=Path, help="write the published events to this file, one per line")
     demo.add_argument(
         "--stay",
         action=argparse.BooleanOptionalAction,
         default=sys.stdin.isatty() and sys.stdout.isatty(),
-        help="keep the page up at the end, until Ctrl-C; so it is on a terminal",
+        help="keep the page up at the end, until Ctrl-C; the default on a terminal",
     )
     demo.set_defaults(run=_demo)
-    replay = commands.add_parser("replay", help="replay a scenario, print what came of it as JSON")
+    replay = commands.add_parser("replay", help="replay a scenario, print the results as JSON")
     replay.add_argument("file", type=Path, help="the scenario: JSON Lines, as docs/local-development.md describes them")
     replay.set_defaults(run=_replay)
     arguments = parser.parse_args()
@@ -42,7 +41,7 @@ def main() -> int:
     return code
 
 
-# What a command needs is imported by it: that takes a second, in which an interrupt counts as well.
+# Each command imports what it needs inside the function: the imports take a second, and Ctrl-C should work then, too.
 
 
 def _demo(arguments: argparse.Namespace) -> int:
@@ -91,7 +90,7 @@ def _replay(arguments: argparse.Namespace) -> int:
 def _count(text: str) -> int:
     number = int(text)
     if not 1 <= number <= 1000:  # noqa: PLR2004 (the bounds of the message)
-        raise argparse.ArgumentTypeError(f"{number} is not from 1 to 1000")
+        raise argparse.ArgumentTypeError(f"{number} is not between 1 and 1000")
     return number
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 PROGRAM: Final = Path(__file__).parents[1] / "node_modules/.bin/azurite-table"
 ACCOUNT: Final = "devstoreaccount1"
-# Azurite's published development key: it opens nothing but an Azurite.
+# Azurite's published development key: it only works for Azurite.
 KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _OPTIONS: Final = ("--skipApiVersionCheck", "--silent", "--disableTelemetry")
 _START_SECONDS: Final = 60
@@ -20,17 +20,17 @@ _ACCOUNTS: Final = 1000
 
 
 class AzuriteError(Exception):
-    """Azurite did not start. The text says what it printed, or how to install it."""
+    """Azurite did not start. The message is Azurite's output, or how to install it."""
 
 
 @contextmanager
 def azurite_accounts() -> Iterator[Iterator[str]]:
-    """Run a table service in memory for many at once; gives connection strings of accounts without any table.
+    """Run an in-memory table service; yield connection strings of accounts that have no tables yet.
 
-    An Azurite takes a second of CPU to start, and an account nothing.
+    Starting Azurite takes a second of CPU, an account costs nothing. So many tests can share one.
 
     Raises:
-        AzuriteError: It is not installed, or does not start.
+        AzuriteError: Azurite is not installed, or does not start.
     """
     names = [f"account{number}" for number in range(_ACCOUNTS)]
     with _azurite({"AZURITE_ACCOUNTS": ";".join(f"{name}:{KEY}" for name in names)}) as tables:
@@ -39,15 +39,15 @@ def azurite_accounts() -> Iterator[Iterator[str]]:
 
 @contextmanager
 def azurite_tables(folder: Path | None = None, *, certificate: tuple[Path, Path] | None = None) -> Iterator[str]:
-    """Run a table service; gives its connection string.
+    """Run a table service; yield its connection string.
 
     Args:
-        folder: Where its database is; None: in memory.
-        certificate: Files of a certificate and its key. With them it speaks HTTPS and takes tokens, too: any that are
-            of the right audience and not expired.
+        folder: Folder of its database. None keeps it in memory.
+        certificate: Files of a certificate and its key. With them it speaks HTTPS and also accepts tokens: any with the
+            right audience that have not expired.
 
     Raises:
-        AzuriteError: It is not installed, or does not start.
+        AzuriteError: Azurite is not installed, or does not start.
     """
     with _azurite({}, folder, certificate) as tables:
         yield tables
@@ -86,7 +86,7 @@ def _azurite(
 
 
 def _wait_for_start(azurite: subprocess.Popen[str]) -> None:
-    end = threading.Timer(_START_SECONDS, azurite.kill)  # what it prints ends with it
+    end = threading.Timer(_START_SECONDS, azurite.kill)  # killing it ends its output
     end.start()
     printed = []
     try:

@@ -1,4 +1,4 @@
-"""A certificate authority of this machine and a server certificate for localhost."""
+"""A local certificate authority and a server certificate for localhost."""
 
 import ssl
 from collections.abc import Sequence
@@ -13,12 +13,12 @@ NAMES: Final = ("localhost", "127.0.0.1")
 
 @dataclass(frozen=True, slots=True)
 class LocalCertificates:
-    """What a server presents and what its clients need to believe it.
+    """A server certificate, and what clients need to trust it.
 
     Attributes:
-        ca_file: The authority's certificate as PEM. `REQUESTS_CA_BUNDLE` and `SSL_CERT_FILE` take its path.
-        server: Presents a certificate for the names of this machine.
-        issued: That certificate and its key, for a server in another process.
+        ca_file: The authority's certificate as PEM. Set `REQUESTS_CA_BUNDLE` and `SSL_CERT_FILE` to its path.
+        server: TLS context of a server, with a certificate for the names of this machine.
+        issued: The certificate and its key, for a server in another process.
     """
 
     ca_file: Path
@@ -26,7 +26,7 @@ class LocalCertificates:
     issued: trustme.LeafCert
 
     def write_server(self, folder: Path) -> tuple[Path, Path]:
-        """Write the certificate and its key; gives their paths."""
+        """Write the certificate and its key; return their paths."""
         certificate, key = folder / "local-server.pem", folder / "local-server.key"
         self.issued.cert_chain_pems[0].write_to_path(str(certificate))
         self.issued.private_key_pem.write_to_path(str(key))
@@ -34,13 +34,13 @@ class LocalCertificates:
 
 
 def issue_certificates(folder: Path, names: Sequence[str] = NAMES) -> LocalCertificates:
-    """Makes an authority and a certificate; the authority's PEM file replaces an older one in `folder`.
+    """Create an authority and a certificate. The authority's PEM file replaces an older one in `folder`.
 
-    The authority's private key stays in memory: no other process can sign for it.
+    The authority's private key stays in memory, so no other process can sign with it.
 
     Args:
-        folder: Gets the file of the authority.
-        names: Host names and addresses that the certificate is for.
+        folder: Where to write the authority's file.
+        names: Host names and addresses of the certificate.
     """
     authority = trustme.CA(organization_name="Local IoT Hub", organization_unit_name="Development only")
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
-"""The clock of this machine, where a part is given no other."""
+"""The clock of this machine, the default everywhere."""
 
 from datetime import UTC, datetime
 
 
 def utc_now() -> datetime:
-    """The time, in UTC."""
+    """Return the time in UTC."""
     return datetime.now(UTC)

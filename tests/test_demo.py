@@ -51,7 +51,7 @@ def test_the_demo_tells_what_the_troubles_of_the_fleet_come_to(tmp_path: Path) -
     assert (process.returncode, err) == (0, "")
     assert "\nok       key and version: the key opens it; the app is " in out
     assert "\n15 asked, 0 wrong, 1 skipped\n" in out
-    messages = out.partition("\nPeople would have been sent these messages:\n")[2]
+    messages = out.partition("\nThese messages would have been sent to people:\n")[2]
     assert "\n  Deployment release-2 has started\n" in messages
     assert "\n  Deployment release-2: 1 device fails due to schema_version_rejected\n" in messages
     assert "\n  Deployment release-2: no device fails any more due to never_reported\n" in messages
@@ -102,7 +102,7 @@ def test_the_page_stays_up_at_the_end_until_an_interrupt(tmp_path: Path) -> None
         process.send_signal(signal.SIGINT)
         out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
-    assert "Everything is stopped again." in out
+    assert "Everything is stopped." in out
 
 
 @pytest.mark.parametrize("moment", ["Starting Azurite", "08:00", "08:01"])

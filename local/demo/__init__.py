@@ -1,4 +1,4 @@
-"""The demo: a deployment is rolled out to a simulated fleet, and the app says what comes of it."""
+"""The demo: roll a deployment out to a simulated fleet, and watch it with the app."""
 
 from local.demo.command import demo
 

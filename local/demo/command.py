@@ -1,4 +1,4 @@
-"""The demo from start to end: everything it needs is started, and stopped whatever happens."""
+"""Run the demo from start to end: start all it needs, and stop it whatever happens."""
 
 import asyncio
 import json
@@ -17,9 +17,9 @@ from local.stack import TRANSITIONS, Stack, running_stack
 from status_app.commands.doctor.command import doctor
 
 _EVERY: Final = 1
-"""Seconds between two updates of the page: the story is over soon."""
+"""Seconds between two updates of the page: short, because the demo is."""
 _GO_ON: Final = """
-Everything is stopped again. To go on:
+Everything is stopped. What to try next:
   .venv/bin/python -m local demo --devices 200 --seed 7    another fleet
   .venv/bin/python -m local replay FILE.jsonl              your own scenario, the rows as JSON
   az storage entity query --account-name ACCOUNT --table-name DeploymentStatus --auth-mode login \\
@@ -33,8 +33,8 @@ def demo(devices: int, seed: int, events: Path | None = None, *, stay: bool = Fa
     Args:
         devices: Size of the fleet.
         seed: The same seed gives the same story.
-        events: Gets what a subscriber of the event hub received, one event a line.
-        stay: Whether the page stays up at the end, until an interrupt.
+        events: Where to write the events that a subscriber of the event hub received, one per line.
+        stay: Whether to keep the page up at the end, until Ctrl-C.
 
     Raises:
         AzuriteError: Azurite is not installed, or does not start.
@@ -62,17 +62,17 @@ async def _run(devices: int, seed: int, *, stay: bool) -> list[Any]:
                 if stack.board is not None:
                     screen.notices([notice.body["text"] for notice in stack.board.posted])
                 if stay:
-                    screen.say(f"\nThe page stays up, its clock stopped, until Ctrl-C: {page}")
+                    screen.say(f"\nThe clock is stopped. The page stays up until Ctrl-C: {page}")
                     await _interrupt()
     except AzuriteError:
-        await asyncio.sleep(0)  # where an interrupt has stopped Azurite too, the interrupt is what counts
+        await asyncio.sleep(0)  # if Ctrl-C has also stopped Azurite, report the interrupt
         raise
     screen.say(_GO_ON)
     return received
 
 
 async def _doctor(stack: Stack, clock: Clock, key: str, screen: Screen) -> None:
-    """Print what doctor says of the app, each timer of which has run once."""
+    """Print what doctor reports, after each timer of the app has run once."""
     for timer in ("flag_stuck", "resync"):
         await stack.host.run_timer(timer)
     screen.say("\npython -m status_app doctor:")
@@ -82,7 +82,7 @@ async def _doctor(stack: Stack, clock: Clock, key: str, screen: Screen) -> None:
 
 
 async def _interrupt() -> None:
-    """Wait for Ctrl-C, which cancels the task that asyncio runs: here that is the end, and no failure."""
+    """Wait for Ctrl-C. It cancels the task that asyncio runs, which is a normal end here."""
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
@@ -92,7 +92,7 @@ async def _interrupt() -> None:
 
 
 def _log_to_file() -> Path:
-    """Keeps what the app and the libraries log out of the story."""
+    """Send the log of the app and the libraries to a file; return its path."""
     with tempfile.NamedTemporaryFile(prefix="edge-demo-", suffix=".log", delete=False) as file:
         path = Path(file.name)
     logging.basicConfig(filename=path, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")

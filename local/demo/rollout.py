@@ -1,4 +1,4 @@
-"""The story: a release that most devices take and some do not, what gets stuck, and what recovers."""
+"""The story: a release that works on most devices and fails on some, what gets stuck, and what recovers."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -13,32 +13,32 @@ START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
 _STEP: Final = timedelta(seconds=10)
 _MINUTE: Final = timedelta(minutes=1)
 _SETTLING: Final = 2
-"""Minutes of release 1 before release 2 comes."""
+"""Minutes of release 1 before release 2."""
 _UNTIL_STUCK: Final = 17
-"""Minutes after release 2: what is unsettled by then is past the default grace of 15."""
+"""Minutes after release 2: what is still unsettled has exceeded the default grace period of 15."""
 _MENDING: Final = 8
-"""Minutes after the repairs: the agent tries a refused image again after ever longer waits."""
+"""Minutes after the repairs: the agent retries a refused image with growing delays."""
 
 
 class Clock:
-    """The time of the demo: it moves in steps, and nothing waits for it."""
+    """The clock of the demo. It advances in steps without waiting."""
 
     def __init__(self) -> None:
         self.now = START
 
     def __call__(self) -> datetime:
-        """The time now."""
+        """Return the current time."""
         return self.now
 
 
 class Rollout:
-    """One fleet that is taken from release to release.
+    """Take one fleet from release to release.
 
     Args:
         stack: The running app.
         clock: The stack's clock.
-        answers: Its table.
-        screen: Where the story is printed.
+        answers: Reads its table.
+        screen: Prints the story.
         devices: Size of the fleet.
         seed: The same seed gives the same story.
     """
@@ -53,7 +53,7 @@ class Rollout:
         self._fleet, self._troubles = mixed_fleet(stack.iot_hub.registry, devices, clock.now, seed=seed)
 
     async def play(self) -> None:
-        """The whole story; the status table and the stuck list at its end."""
+        """Play the whole story, then print the status table and the stuck list."""
         self._screen.legend()
         off = list(self._troubles.values()).count(Trouble.OFF)
         self._deploy(1, f"to {len(self._troubles)} devices, {off} of them off")
@@ -73,7 +73,7 @@ class Rollout:
         self._fleet.deploy(f"release-{number}", release(number), self._troubles, self._clock.now)
 
     def _mend(self) -> None:
-        """Repairs one device that is off and one whose pull is refused, where there is one."""
+        """Repair one device that is off, and one whose pull is refused, if there are any."""
         off, refused = self._first(Trouble.OFF), self._first(Trouble.REFUSED_PULL)
         if off is not None:
             self._tell(f"{off} is switched on")
@@ -87,7 +87,7 @@ class Rollout:
         return next((device_id for device_id, its in self._troubles.items() if its is trouble), None)
 
     async def _run(self, minutes: int) -> None:
-        """Lets time pass: devices move, the app follows them, its timer fires every minute."""
+        """Let time pass: devices act, the app processes their changes, and its timer fires every minute."""
         for _ in range(minutes):
             before = self._clock.now
             for _ in range(_MINUTE // _STEP):

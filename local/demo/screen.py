@@ -1,4 +1,4 @@
-"""What the demo prints: the story, its progress, and the tables at its end."""
+"""The output of the demo: the story, its progress, and the tables at the end."""
 
 import shutil
 import sys
@@ -10,7 +10,7 @@ from typing import Any, Final
 from local.demo.status_rows import Row, name_of
 
 _MARKS: Final = {"successful": "#", "in_progress": "~", "pending": ".", "module_failed": "!", "invalid": "x"}
-"""In the order of the bar; any other state comes last."""
+"""In the order of the bar. Other states come last."""
 _OTHER: Final = "?"
 _ORDER: Final = (*_MARKS.values(), _OTHER)
 _BAR: Final = 30
@@ -19,22 +19,22 @@ _CLEAR_LINE: Final = "\r\x1b[K"
 
 
 class Screen:
-    """Standard output: on a terminal the progress is one line that is rewritten, else a line each time."""
+    """Standard output. On a terminal the progress is one line that is rewritten; elsewhere each update is a line."""
 
     def __init__(self) -> None:
         self._is_terminal = sys.stdout.isatty()
 
     def say(self, text: str = "", at: datetime | None = None) -> None:
-        """Prints a line, with the simulated time where it tells what happens."""
+        """Print a line, with the simulated time if one is given."""
         line = text if at is None else f"{at:%H:%M}  {text}"
         print(f"{self._clear}{line}", flush=True)
 
     def legend(self) -> None:
-        """Says what the marks of the bar mean."""
+        """Print the legend of the bar."""
         self.say("  ".join(f"{mark} {state}" for state, mark in (*_MARKS.items(), ("another state", _OTHER))))
 
     def progress(self, at: datetime, devices: Sequence[Row], stuck: Sequence[Row]) -> None:
-        """Shows how many devices are in which state, and how many rows are stuck."""
+        """Show how many devices are in each state, and how many rows are stuck."""
         marks = sorted((_mark(row) for row in devices), key=_ORDER.index)
         bar = "".join(marks[cell * len(marks) // _BAR] for cell in range(_BAR if marks else 0))
         counts = "  ".join(f"{mark} {count}" for mark, count in Counter(marks).items())
@@ -42,18 +42,18 @@ class Screen:
         print(f"{self._clear}{line}", end="" if self._is_terminal else "\n", flush=True)
 
     def turn(self, row: Row) -> None:
-        """Tells that something got stuck, or is not any more."""
+        """Print that something got stuck or recovered."""
         unsettled = _length(timedelta(seconds=row["DurationSeconds"]))
         words = f"{name_of(row)}: {row['Reason']}, unsettled for {unsettled}"
         self.say(f"{row['Kind'].upper():9}  {words}", row["ObservedAt"])
 
     def states(self, devices: Sequence[Row], now: datetime) -> None:
-        """The status table: states with their counts, and every device that is not successful."""
+        """Print the status table: the count of each state, and every device that is not successful."""
         counts = Counter(row["State"] for row in sorted(devices, key=lambda row: _ORDER.index(_mark(row))))
         self._table(("STATE", "DEVICES"), [(state, str(count)) for state, count in counts.items()])
         counters = Counter(row.get("Portal", "none") for row in devices)
         numbers = ", ".join(f"{count} {counter}" for counter, count in counters.most_common())
-        self.say(f"(IoT Hub's own counters say of the same devices: {numbers})")
+        self.say(f"(IoT Hub's own counters for the same devices: {numbers})")
         self._table(
             ("DEVICE", "STATE", "REASON", "SINCE", "FOR", "MESSAGE"),
             [
@@ -71,20 +71,20 @@ class Screen:
         )
 
     def stuck(self, rows: Sequence[Row]) -> None:
-        """The stuck list."""
+        """Print the stuck list."""
         self._table(
             ("STUCK", "STUCK SINCE", "UNSETTLED SINCE", "REASON"),
             [(name_of(row), _time(row["StuckSince"]), _time(row["UnsettledSince"]), row["Reason"]) for row in rows],
         )
 
     def events(self, events: Sequence[Mapping[str, Any]]) -> None:
-        """What a subscriber received, by type."""
+        """Print how many events of each type a subscriber received."""
         counts = Counter(event["type"] for event in events)
         self._table(("PUBLISHED", "EVENTS"), [(name, str(count)) for name, count in sorted(counts.items())])
 
     def notices(self, texts: Sequence[str]) -> None:
-        """What people would have been sent, by a webhook of Teams or Slack."""
-        self.say("\nPeople would have been sent these messages:")
+        """Print the messages that Teams or Slack would have received through a webhook."""
+        self.say("\nThese messages would have been sent to people:")
         for text in texts:
             self.say()
             for line in text.splitlines():
@@ -115,6 +115,6 @@ def _length(length: timedelta) -> str:
 
 
 def _cut(line: str) -> str:
-    """A line that fits: on a terminal one that is longer would not be rewritten."""
+    """Cut a line to the width of the terminal: a longer one could not be rewritten."""
     width = shutil.get_terminal_size((_WIDTH_OF_A_FILE, 0)).columns
     return line if len(line) <= width else f"{line[: width - 3]}..."

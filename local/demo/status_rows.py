@@ -1,4 +1,4 @@
-"""What the table says, asked as any reader of it would."""
+"""Queries of the table, as any reader would write them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ type Row = Mapping[str, Any]
 
 
 class Answers:
-    """Queries over DeploymentStatus. Closes its client where it is a context."""
+    """Queries over DeploymentStatus. As a context manager it closes its client."""
 
     def __init__(self, tables: str) -> None:
         self._table = TableClient.from_connection_string(tables, "DeploymentStatus")
@@ -24,15 +24,15 @@ class Answers:
         await self._table.close()
 
     async def devices(self) -> Sequence[Row]:
-        """The row of every device."""
+        """Read the row of every device."""
         return await self._rows(f"RowKey eq '{DEVICE}'")
 
     async def stuck(self) -> Sequence[Row]:
-        """The rows of devices and modules that are stuck."""
+        """Read the rows of devices and modules that are stuck."""
         return await self._rows("Stuck eq true")
 
     async def turns(self, after: datetime) -> Sequence[Row]:
-        """The transitions into and out of being stuck that were seen after a time, in the order of their times."""
+        """Read the "stuck" and "recovered" transitions that were observed after a time, in order."""
         seen = f"ObservedAt gt datetime'{after:%Y-%m-%dT%H:%M:%SZ}'"
         rows = await self._rows(f"(Kind eq 'stuck' or Kind eq 'recovered') and {seen}")
         return sorted(rows, key=lambda row: (row["ObservedAt"], row["PartitionKey"], row["Sequence"].value))
@@ -42,7 +42,7 @@ class Answers:
 
 
 def name_of(row: Row) -> str:
-    """What a row is about: `device`, or `device/module`."""
+    """Return the name of a row: `device` or `device/module`."""
     device = unescape(row["PartitionKey"])
     module = row["Module"] if "Kind" in row else module_name(row["RowKey"].removeprefix(DEVICE))
     return f"{device}/{module}" if module else device

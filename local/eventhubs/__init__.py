@@ -1,4 +1,4 @@
-"""A stand-in for Azure Event Hubs that the real SDKs send to and receive from, without Docker and without a network."""
+"""A local stand-in for Azure Event Hubs, for the real SDKs. Needs neither Docker nor a network."""
 
 from local.eventhubs.errors import AmqpError, Condition
 from local.eventhubs.log import StoredEvent

@@ -1,7 +1,7 @@
 """The AMQP 1.0 type system (part 1 of the specification): bytes to Python values and back.
 
-The SDK's own decoder reads the fields of a frame by position and takes no short form of a list there, so lists and maps
-are always written in their wide form and at full length.
+The SDK's own decoder reads the fields of a frame by position and accepts no short form of a list there. So lists
+and maps are always written in their long form, with all fields.
 """
 
 import struct
@@ -22,7 +22,7 @@ _EMPTY_LIST = 0x45
 
 
 class Symbol(str):
-    """A name out of a protocol's vocabulary; a plain `str` is an AMQP string."""
+    """A name from the vocabulary of a protocol. A plain `str` is an AMQP string."""
 
     __slots__ = ()
 
@@ -45,7 +45,7 @@ class Ulong(int):
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """A value with a descriptor that says what it is.
+    """A value with a descriptor.
 
     Attributes:
         descriptor: A `Ulong` code or a `Symbol`.
@@ -64,7 +64,7 @@ def _signed(data: bytes) -> int:
     return int.from_bytes(data, signed=True)
 
 
-# By constructor. Its upper half says how many bytes follow it.
+# By constructor. Its upper half gives the number of bytes that follow.
 _SCALARS: dict[int, Callable[[bytes], object]] = {
     _NULL: lambda _: None,
     0x41: lambda _: True,
@@ -84,7 +84,7 @@ _SCALARS: dict[int, Callable[[bytes], object]] = {
     0x71: _signed,
     0x72: lambda data: struct.unpack(">f", data)[0],
     0x73: lambda data: chr(int.from_bytes(data)),
-    0x74: bytes,  # a decimal, as 0x84 and 0x94: nothing here computes with them
+    0x74: bytes,  # a decimal, like 0x84 and 0x94: kept as bytes
     0x80: lambda data: Ulong(int.from_bytes(data)),
     0x81: _signed,
     0x82: lambda data: struct.unpack(">d", data)[0],
@@ -104,12 +104,12 @@ _LISTS, _MAPS, _ARRAYS = {_EMPTY_LIST, 0xC0, 0xD0}, {0xC1, 0xD1}, {0xE0, 0xF0}
 
 
 class Reader:
-    """Reads encoded values one after the other.
+    """Read encoded values one after the other.
 
-    Every method raises AmqpError (amqp:decode-error) where the bytes are not what AMQP says.
+    Every method raises AmqpError (amqp:decode-error) if the bytes are not valid AMQP.
 
     Attributes:
-        data: What is read.
+        data: The encoded bytes.
         at: The position of the next value.
     """
 
@@ -123,38 +123,38 @@ class Reader:
         return self.at < len(self.data)
 
     def rest(self) -> bytes:
-        """All bytes that have not been read."""
+        """Return all bytes that are still unread."""
         return self.data[self.at :]
 
     def value(self) -> Any:
-        """The next value: lists are lists, maps are dicts, arrays are tuples, timestamps have a zone."""
+        """Read the next value: lists are lists, maps dicts, arrays tuples, and timestamps have a time zone."""
         constructor = self._byte()
         if constructor == _DESCRIBED:
             return Described(self.value(), self.value())
         return self._content(constructor)
 
     def alike(self, count: int) -> tuple[Any, ...]:
-        """This many values that share the constructor before the first of them, as those of an array do."""
+        """Read `count` values that share one constructor, as in an array."""
         constructor = self._byte() if count else _NULL
         return tuple(self._content(constructor) for _ in range(count))
 
     def descriptor(self) -> object:
-        """What the next value is described with; the value itself is what comes next then."""
+        """Read the descriptor of the next value. The value itself is next then."""
         if self._byte() != _DESCRIBED:
-            raise AmqpError(Condition.DECODE_ERROR, "A value is not described.")
+            raise AmqpError(Condition.DECODE_ERROR, "A value has no descriptor.")
         return self.value()
 
     def skip(self) -> bytes:
-        """The next value, still encoded."""
+        """Return the next value, still encoded."""
         start = self.at
         self._pass_over()
         return self.data[start : self.at]
 
     def items(self) -> Iterator[tuple[Any, bytes]]:
-        """The keys and the still encoded values of the next value, which is a map."""
+        """Read the next value, a map; yield its keys and its encoded values."""
         constructor = self._byte()
         if constructor not in _MAPS:
-            raise AmqpError(Condition.DECODE_ERROR, f"Constructor 0x{constructor:02x} is no map.")
+            raise AmqpError(Condition.DECODE_ERROR, f"Constructor 0x{constructor:02x} is not a map.")
         count, elements = self._elements(constructor)
         for _ in range(count // 2):
             yield elements.value(), elements.skip()
@@ -181,18 +181,18 @@ class Reader:
             try:
                 return {elements.value(): elements.value() for _ in range(count // 2)}
             except TypeError as error:
-                raise AmqpError(Condition.DECODE_ERROR, "A key of a map is no simple value.") from error
+                raise AmqpError(Condition.DECODE_ERROR, "A key of a map is not a simple value.") from error
         if constructor in _ARRAYS:
             count, elements = self._elements(constructor)
             return elements.alike(count)
-        raise AmqpError(Condition.DECODE_ERROR, f"Constructor 0x{constructor:02x} is not known here.")
+        raise AmqpError(Condition.DECODE_ERROR, f"Constructor 0x{constructor:02x} is not supported.")
 
     def _elements(self, constructor: int) -> "tuple[int, Reader]":
         if constructor == _EMPTY_LIST:
             return 0, Reader(b"")
         content = Reader(self._raw(constructor))
         count = int.from_bytes(content._take(_size_width(constructor)))
-        if count > len(content.data):  # each has a byte at least
+        if count > len(content.data):  # each has at least one byte
             raise AmqpError(Condition.DECODE_ERROR, f"{count} elements in {len(content.data)} bytes.")
         return count, content
 
@@ -224,17 +224,17 @@ def encode(value: object) -> bytes:
     """Encode a value of Python as its AMQP type.
 
     Raises:
-        TypeError: No AMQP type stands for a value of this type.
+        TypeError: No AMQP type matches the type of the value.
     """
     try:
         encoder = _ENCODERS[type(value)]
     except KeyError:
-        raise TypeError(f"No AMQP type stands for {type(value).__name__}.") from None
+        raise TypeError(f"No AMQP type matches {type(value).__name__}.") from None
     return encoder(value)
 
 
 def encode_map(items: Iterator[tuple[object, bytes]]) -> bytes:
-    """Encode a map of which the values are encoded already."""
+    """Encode a map whose values are encoded already."""
     parts = [part for key, value in items for part in (encode(key), value)]
     return _compound(0xD1, parts)
 
@@ -251,7 +251,7 @@ def _variable(short: int, content: bytes) -> bytes:
 
 
 def _array(values: tuple[str, ...]) -> bytes:
-    """An array of names, the only kind that is sent here."""
+    """Encode an array of names, the only kind that is needed."""
     element = 0xB3 if all(isinstance(value, Symbol) for value in values) else 0xB1
     encoded = [value.encode() for value in values]
     content = b"".join(struct.pack(">I", len(value)) + value for value in encoded)

@@ -1,4 +1,4 @@
-"""One client's connection: protocol headers, login, heartbeats, and the way of each frame to its session."""
+"""One client's connection: protocol headers, login, heartbeats, and the routing of frames to sessions."""
 
 import asyncio
 import logging
@@ -38,12 +38,12 @@ logger = logging.getLogger(__name__)
 
 
 class Connection(asyncio.Protocol):
-    """Speaks AMQP 1.0 with one client.
+    """An AMQP 1.0 connection with one client.
 
-    A client that breaks the protocol gets an error and is cut; other connections do not notice.
+    A client that breaks the protocol gets an error and is disconnected. Other connections are not affected.
 
     Attributes:
-        max_frame_size: The largest frame that the client takes.
+        max_frame_size: The largest frame that the client accepts.
         writable: Whether the client keeps up with reading.
     """
 
@@ -61,24 +61,24 @@ class Connection(asyncio.Protocol):
         self.writable = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Begin: a client has connected."""
+        """Handle a new client."""
         assert isinstance(transport, asyncio.Transport)  # noqa: S101 - for the type checker: a stream server's is
         self._transport = transport
         self._connections.add(self)
 
     def data_received(self, data: bytes) -> None:
-        """Act on all that has arrived in full."""
+        """Process all complete frames."""
         self._received += data
         try:
             while not self._transport.is_closing() and self._take_next():
                 pass
         except AmqpError as error:
-            logger.warning("A client broke the protocol and is cut: %s", error)
+            logger.warning("Disconnecting a client that broke the protocol: %s", error)
             self._close(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End all sessions."""
-        logger.debug("A connection is over: %s", exc or "closed")
+        logger.debug("A connection ended: %s", exc or "closed")
         self._connections.discard(self)
         if self._heartbeat:
             self._heartbeat.cancel()
@@ -86,11 +86,11 @@ class Connection(asyncio.Protocol):
             session.end()
 
     def pause_writing(self) -> None:
-        """Hold messages back: the client does not keep up."""
+        """Stop sending: the client does not keep up."""
         self.writable = False
 
     def resume_writing(self) -> None:
-        """Go on: the client has caught up."""
+        """Resume sending: the client has caught up."""
         self.writable = True
         for session in filter(None, self._sessions.values()):
             session.pump()
@@ -105,7 +105,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def _take_next(self) -> bool:
-        """Act on the next header or frame; False if it has not arrived in full."""
+        """Process the next header or frame; False if it is not complete yet."""
         if len(self._received) < FRAME_HEADER_SIZE:
             return False
         if self._header_expected:
@@ -131,7 +131,7 @@ class Connection(asyncio.Protocol):
         else:
             self._transport.write(AMQP_HEADER)
             if header != AMQP_HEADER:
-                raise AmqpError(Condition.FRAMING_ERROR, f"{header!r} begins no protocol that is spoken here.")
+                raise AmqpError(Condition.FRAMING_ERROR, f"{header!r} is not the header of a supported protocol.")
 
     def _on_frame(self, data: bytes) -> None:
         body_start, frame_type, channel = data[4] * 4, data[5], int.from_bytes(data[6:8])
@@ -147,7 +147,7 @@ class Connection(asyncio.Protocol):
 
     def _log_in(self, performative: Performative) -> None:
         if not isinstance(performative, SaslInit):
-            raise AmqpError(Condition.NOT_ALLOWED, f"{type(performative).__name__} begins no login.")
+            raise AmqpError(Condition.NOT_ALLOWED, f"{type(performative).__name__} cannot start a login.")
         known = performative.mechanism in _MECHANISMS
         self._transport.write(frame(SASL_FRAME, 0, SaslOutcome(_OK if known else _BAD_LOGIN)))
         if not known:
@@ -160,7 +160,7 @@ class Connection(asyncio.Protocol):
                 self._on_open(performative)
             case Begin():
                 if self._sessions.get(channel):
-                    raise AmqpError(Condition.NOT_ALLOWED, f"A session has begun on channel {channel} already.")
+                    raise AmqpError(Condition.NOT_ALLOWED, f"Channel {channel} has a session already.")
                 self._sessions[channel] = Session(channel, performative, self, self._broker)
                 self.send(channel, Begin(Ushort(channel), Uint(0), WINDOW, WINDOW))
             case Close():
@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
 
     def _on_session_performative(self, channel: int, performative: Performative, payload: bytes) -> None:
         if channel not in self._sessions:
-            raise AmqpError(Condition.NOT_ALLOWED, f"No session has begun on channel {channel}.")
+            raise AmqpError(Condition.NOT_ALLOWED, f"Channel {channel} has no session.")
         session = self._sessions[channel]
         if session is None:
             return  # the SDK for Python detaches the links of a session after it has ended it
@@ -191,7 +191,7 @@ class Connection(asyncio.Protocol):
             self._beat(opened.idle_time_out / 1000 / 2)
 
     def _beat(self, interval: float) -> None:
-        """Send an empty frame now and then, or the client would take the connection for dead."""
+        """Send an empty frame at an interval, or the client would consider the connection dead."""
         self._transport.write(EMPTY_FRAME)
         self._heartbeat = asyncio.get_running_loop().call_later(interval, self._beat, interval)
 

@@ -1,10 +1,10 @@
-"""What goes wrong in AMQP, by its condition."""
+"""AMQP errors and their conditions."""
 
 from enum import StrEnum
 
 
 class Condition(StrEnum):
-    """The error conditions that are answered here, AMQP 1.0 part 2 section 2.8.15 on and those of Event Hubs."""
+    """The error conditions in use: from AMQP 1.0, part 2, section 2.8.15 on, and those of Event Hubs."""
 
     DECODE_ERROR = "amqp:decode-error"
     NOT_ALLOWED = "amqp:not-allowed"
@@ -19,9 +19,9 @@ class Condition(StrEnum):
 
 
 class AmqpError(Exception):
-    """An error that the peer is told about.
+    """An error that is sent to the peer.
 
-    What it ends depends on who catches it: one delivery, one link or one connection.
+    It ends a delivery, a link or a connection, depending on where it is caught.
 
     Attributes:
         condition: What kind of error it is.

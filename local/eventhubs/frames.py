@@ -22,20 +22,20 @@ _UINT_MAX = 0xFFFFFFFF
 
 @dataclass(slots=True)
 class Performative:
-    """The part of a frame that says what is asked: a described list of fields in the order of the specification.
+    """The command in a frame: a described list of fields, in the order of the specification.
 
-    A field that is null or left out by the peer has its default.
+    Fields that the peer omits or sets to null have their defaults.
     """
 
     code: ClassVar[int]
 
     def encode(self) -> bytes:
-        """The performative with all of its fields."""
+        """Encode the performative with all its fields."""
         return encode(Described(Ulong(self.code), [getattr(self, name) for name in _FIELD_TYPES[self.code]]))
 
     @classmethod
     def from_fields(cls, values: list[Any]) -> Self:
-        """The performative with these fields, of which the last ones may be left out.
+        """Make a performative from its fields. The last ones can be missing.
 
         Raises:
             AmqpError: A field is missing, has another type, or is one too many.
@@ -91,7 +91,7 @@ class Begin(Performative):
 
 @dataclass(slots=True)
 class Attach(Performative):
-    """Attaches a link to a session; `role` is that of whoever sends the frame."""
+    """Attaches a link to a session; `role` is the sender's."""
 
     code = 0x12
     name: str
@@ -112,7 +112,7 @@ class Attach(Performative):
 
 @dataclass(slots=True)
 class Flow(Performative):
-    """Tells the state of a session and, with a handle, of a link."""
+    """Reports the state of a session and, with a handle, of a link."""
 
     code = 0x13
     next_incoming_id: int | None
@@ -130,7 +130,7 @@ class Flow(Performative):
 
 @dataclass(slots=True)
 class Transfer(Performative):
-    """Carries a message or a part of one: the payload behind the performative."""
+    """Carries a message or a part of one: the payload after the performative."""
 
     code = 0x14
     handle: int
@@ -148,7 +148,7 @@ class Transfer(Performative):
 
 @dataclass(slots=True)
 class Disposition(Performative):
-    """Tells what became of the deliveries `first` to `last`."""
+    """Reports the outcome of the deliveries `first` to `last`."""
 
     code = 0x15
     role: bool
@@ -205,7 +205,7 @@ class SaslInit(Performative):
 
 @dataclass(slots=True)
 class SaslOutcome(Performative):
-    """Says whether the login passed: code 0 does."""
+    """Reports the outcome of the login: code 0 is a success."""
 
     code = 0x44
     outcome: int
@@ -213,7 +213,7 @@ class SaslOutcome(Performative):
 
 
 def _field_types(performative: type[Performative]) -> dict[str, tuple[type, ...]]:
-    """The names of the fields in their order, with the classes that a value of each may have."""
+    """Return the names of the fields in order, each with the classes its values can have."""
     hints = get_type_hints(performative)
     return {field.name: _classes(hints[field.name]) for field in fields(performative)}
 
@@ -235,38 +235,38 @@ _FIELD_TYPES = {code: _field_types(performative) for code, performative in _PERF
 
 
 def accepted() -> Described:
-    """The outcome of a delivery that was taken."""
+    """Return the outcome of an accepted delivery."""
     return Described(Ulong(0x24), [])
 
 
 def rejected(error: AmqpError) -> Described:
-    """The outcome of a delivery that was refused."""
+    """Return the outcome of a rejected delivery."""
     return Described(Ulong(0x25), [described_error(error)])
 
 
 def described_error(error: AmqpError) -> Described:
-    """The error as a frame holds it."""
+    """Return the error as it is written in a frame."""
     return Described(Ulong(0x1D), [Symbol(error.condition), error.description, None])
 
 
 def frame(frame_type: int, channel: int, performative: Performative, payload: bytes = b"") -> bytes:
-    """A whole frame."""
+    """Encode a whole frame."""
     body = performative.encode()
     size = FRAME_HEADER_SIZE + len(body) + len(payload)
     return struct.pack(">IBBH", size, 2, frame_type, channel) + body + payload
 
 
 def read_performative(body: bytes) -> tuple[Performative, bytes]:
-    """The performative of a frame's body and the payload behind it.
+    """Read the performative of a frame's body, and the payload after it.
 
     Raises:
-        AmqpError: The body does not begin with a performative that is known here.
+        AmqpError: The body does not start with a known performative.
     """
     reader = Reader(body)
     described = reader.value()
     if not isinstance(described, Described) or not isinstance(described.value, list):
-        raise AmqpError(Condition.DECODE_ERROR, "A frame does not begin with a performative.")
+        raise AmqpError(Condition.DECODE_ERROR, "A frame does not start with a performative.")
     code = described.descriptor
     if not isinstance(code, int) or code not in _PERFORMATIVES:
-        raise AmqpError(Condition.DECODE_ERROR, f"{code!r} is no performative.")
+        raise AmqpError(Condition.DECODE_ERROR, f"{code!r} is not a performative.")
     return _PERFORMATIVES[code].from_fields(described.value), reader.rest()

@@ -1,4 +1,4 @@
-"""The two kinds of link of a session: one that takes a client's messages, one that brings messages to it."""
+"""The two kinds of link: one receives messages from a client, the other sends messages to it."""
 
 import logging
 from typing import Protocol
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class Frames(Protocol):
-    """What a link sends through: its session."""
+    """What a link sends through: the session."""
 
     @property
     def ready(self) -> bool:
@@ -23,10 +23,10 @@ class Frames(Protocol):
         """End a link with an error."""
 
     def settle(self, delivery_id: int, refusal: AmqpError | None) -> None:
-        """Tell the client what became of a delivery."""
+        """Send the outcome of a delivery to the client."""
 
     def send_flow(self, handle: int, delivery_count: int, credit: int, *, drain: bool = False) -> None:
-        """Tell the client the state of a link."""
+        """Send the state of a link to the client."""
 
     def send_message(self, handle: int, payload: bytes) -> None:
         """Send one message."""
@@ -47,21 +47,21 @@ class Source(Protocol):
     """Where the messages for a client come from."""
 
     def open(self, link: "OutgoingLink") -> None:
-        """Let a link read; its `pump` is called when there is something new.
+        """Let a link read. Its `pump` is called when there are new messages.
 
         Raises:
-            AmqpError: The link may not read.
+            AmqpError: The link is not allowed to read.
         """
 
     def next(self) -> bytes | None:
-        """The next message, None as long as there is none."""
+        """Return the next message, None if there is none yet."""
 
     def close(self, link: "OutgoingLink") -> None:
-        """Forget a link."""
+        """Drop a link."""
 
 
 class IncomingLink:
-    """Puts the deliveries of a client together and hands them to a target."""
+    """Assemble the deliveries of a client, and pass them to a target."""
 
     def __init__(self, session: Frames, handle: int, target: Target) -> None:
         self._session = session
@@ -73,17 +73,17 @@ class IncomingLink:
         self._credit = 0
 
     def opened(self) -> None:
-        """The attach was answered: give the client credit to send."""
+        """Give the client credit to send, after the attach was answered."""
         self._credit = _CREDIT
         self._tell_state()
 
     def on_flow(self, flow: Flow) -> None:
-        """Answer a client that asks for the state of the link."""
+        """Answer a client that requests the state of the link."""
         if flow.echo:
             self._tell_state()
 
     def on_transfer(self, transfer: Transfer, payload: bytes) -> None:
-        """Take one frame of a delivery; a delivery that gets too large ends the link.
+        """Take one frame of a delivery. A delivery that is too large ends the link.
 
         Raises:
             AmqpError: The delivery has no id.
@@ -109,16 +109,16 @@ class IncomingLink:
         try:
             self._target.receive(first.message_format or 0, received)
         except AmqpError as error:
-            logger.info("Delivery %s is refused: %s", first.delivery_id, error)
+            logger.info("Refusing delivery %s: %s", first.delivery_id, error)
             refusal = error
         if not (first.settled or transfer.settled):
             self._session.settle(first.delivery_id, refusal)
 
     def closed(self) -> None:
-        """The link is gone."""
+        """Do nothing: the link holds nothing."""
 
     def pump(self) -> None:
-        """Nothing waits here to be sent."""
+        """Do nothing: this link has nothing to send."""
 
     def _delivered(self) -> None:
         self._first = None
@@ -134,7 +134,7 @@ class IncomingLink:
 
 
 class OutgoingLink:
-    """Sends the messages of a source as the client's credit allows: settled, as nobody keeps the state of readers."""
+    """Sends the messages of a source as far as the client's credit allows: settled, because readers have no state."""
 
     def __init__(self, session: Frames, handle: int, source: Source) -> None:
         self._session = session
@@ -145,10 +145,10 @@ class OutgoingLink:
         source.open(self)
 
     def opened(self) -> None:
-        """The attach was answered: now the client has to give credit."""
+        """Do nothing after the attach was answered: it is up to the client to give credit."""
 
     def on_flow(self, flow: Flow) -> None:
-        """Take over the client's credit."""
+        """Take the client's credit."""
         if flow.link_credit is not None:
             self._credit = (flow.delivery_count or 0) + flow.link_credit - self._delivery_count
         self.pump()
@@ -168,16 +168,16 @@ class OutgoingLink:
         raise AmqpError(Condition.NOT_ALLOWED, f"{size} bytes were sent to a source, handle {transfer.handle}.")
 
     def pump(self) -> None:
-        """Send what there is."""
+        """Send all waiting messages that the credit allows."""
         while self._credit > 0 and self._session.ready and (payload := self._source.next()) is not None:
             self._credit -= 1
             self._delivery_count += 1
             self._session.send_message(self._handle, payload)
 
     def stolen(self, description: str) -> None:
-        """End the link in favour of another reader."""
+        """End the link in favor of another reader."""
         self._session.detach(self._handle, AmqpError(Condition.LINK_STOLEN, description))
 
     def closed(self) -> None:
-        """The link is gone."""
+        """Remove the link from its source."""
         self._source.close(self)

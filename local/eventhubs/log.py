@@ -1,4 +1,4 @@
-"""What an event hub holds: one log of events for each of its partitions."""
+"""The contents of an event hub: one log of events for each partition."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -23,11 +23,11 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class StoredEvent:
-    """One event of a partition, as a test wants to see it.
+    """One event of a partition, decoded for tests.
 
     Attributes:
-        partition_id: The partition that holds it.
-        sequence_number: Its place in the partition, from 0 on without gaps.
+        partition_id: Its partition.
+        sequence_number: Its number in the partition, from 0 without gaps.
         offset: The offset as Event Hubs writes it.
         enqueued_time: When it was stored.
         partition_key: The key that it was sent with, if any.
@@ -48,7 +48,7 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A message in its place: `offset` grows with the bytes before it in the partition."""
+    """A message in a partition. `offset` counts the bytes before it."""
 
     sequence_number: int
     offset: int
@@ -56,7 +56,7 @@ class Entry:
     message: Message
 
     def encode(self) -> bytes:
-        """The message as a consumer gets it."""
+        """Encode the message as a consumer receives it."""
         place = {
             SEQUENCE_NUMBER: self.sequence_number,
             OFFSET: str(self.offset),
@@ -66,7 +66,7 @@ class Entry:
 
 
 class PartitionLog:
-    """The events of one partition in the order in which they came. Nothing is ever removed.
+    """The events of one partition in order of arrival. Nothing is ever removed.
 
     Attributes:
         partition_id: The name of the partition: its number.
@@ -82,36 +82,36 @@ class PartitionLog:
 
     @property
     def last_sequence_number(self) -> int:
-        """The number of the newest event, -1 where there is none."""
+        """The number of the newest event, -1 if there is none."""
         return len(self.entries) - 1
 
     @property
     def last_offset(self) -> str:
-        """The offset of the newest event, "-1" where there is none."""
+        """The offset of the newest event, "-1" if there is none."""
         return str(self.entries[-1].offset) if self.entries else "-1"
 
     @property
     def last_enqueued_time(self) -> datetime:
-        """When the newest event was stored, the first moment of year 1 where there is none."""
+        """When the newest event was stored, the start of year 1 if there is none."""
         return self.entries[-1].enqueued_time if self.entries else _NEVER
 
     def append(self, messages: Sequence[Message], now: datetime) -> None:
-        """Store messages; a time before that of the newest event counts as the same, as time runs one way in a log."""
+        """Store messages. A time earlier than the newest event's is replaced by that, so that times never go back."""
         enqueued_time = max(now, self.last_enqueued_time)
         for message in messages:
             self.entries.append(Entry(len(self.entries), self._size, enqueued_time, message))
-            self._size += len(message.bare) + 1  # an empty message has a place of its own, too
+            self._size += len(message.bare) + 1  # so that an empty message has its own offset, too
         for callback in tuple(self.on_append):
             callback()
 
     def start(self, selector: str | None) -> int:
-        """The index of the first event that a consumer gets.
+        """Return the index of the first event for a consumer.
 
         Args:
-            selector: A filter such as `amqp.annotation.x-opt-offset > '120'`; without one, all events are meant.
+            selector: A filter such as `amqp.annotation.x-opt-offset > '120'`; None starts at the first event.
 
         Raises:
-            AmqpError: The selector is none that Event Hubs knows.
+            AmqpError: Event Hubs does not know such a selector.
         """
         if selector is None:
             return 0
@@ -124,12 +124,12 @@ class PartitionLog:
         try:
             number = int(text)
         except ValueError:
-            raise AmqpError(Condition.ARGUMENT_ERROR, f"The position {text!r} is no number.") from None
+            raise AmqpError(Condition.ARGUMENT_ERROR, f"The position {text!r} is not a number.") from None
         bisect = bisect_right if operator == ">" else bisect_left
         return bisect(self.entries, number, key=_POSITIONS[name])
 
     def stored(self) -> list[StoredEvent]:
-        """All events, decoded."""
+        """Decode all events."""
         return [self._stored(entry) for entry in self.entries]
 
     def _stored(self, entry: Entry) -> StoredEvent:
@@ -153,7 +153,7 @@ class Hub:
     Attributes:
         name: Its name.
         partitions: Its logs by partition id.
-        created_at: When it was made.
+        created_at: When it was created.
     """
 
     def __init__(self, name: str, partitions: int, now: Callable[[], datetime]) -> None:
@@ -164,7 +164,7 @@ class Hub:
         self._turn = count()
 
     def partition(self, partition_id: str) -> PartitionLog:
-        """The log of a partition.
+        """Return the log of a partition.
 
         Raises:
             AmqpError: There is no such partition.
@@ -174,10 +174,10 @@ class Hub:
         return self.partitions[partition_id]
 
     def store(self, messages: Sequence[Message], partition_id: str | None = None) -> PartitionLog:
-        """Store messages that were sent together: in this partition, else in that of their key, else in the next one.
+        """Store messages that were sent together: in the given partition, or their key's, or the next one in turn.
 
         Returns:
-            The log that holds them now.
+            The log that they were stored in.
         """
         key = partition_key(messages[0]) if messages else None
         if partition_id is None:
@@ -189,7 +189,7 @@ class Hub:
 
 
 def partition_key(message: Message) -> str | None:
-    """The key that a message was sent with; the SDK sends a key of bytes as bytes."""
+    """Return the partition key of a message. The SDK sends a key of bytes as bytes."""
     key = message.annotation(PARTITION_KEY)
     if isinstance(key, bytes):
         return key.decode(errors="backslashreplace")

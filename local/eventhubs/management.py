@@ -1,4 +1,4 @@
-"""The two nodes that answer requests: `$cbs` takes tokens, `$management` describes hubs and partitions."""
+"""The two nodes that answer requests: `$cbs` checks tokens, `$management` describes hubs and partitions."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -11,7 +11,7 @@ _HUB, _PARTITION = "com.microsoft:eventhub", "com.microsoft:partition"
 
 
 def answer_cbs(request: Message, *, locked: bool) -> bytes:
-    """Take any token, since the stand-in knows no secrets; or none while it is locked."""
+    """Accept any token, because the stand-in has no secrets; or none while it is locked."""
     if locked:
         return _response(request, HTTPStatus.UNAUTHORIZED, "The token is refused.")
     if request.application_properties().get("operation") != "put-token":
@@ -20,10 +20,10 @@ def answer_cbs(request: Message, *, locked: bool) -> bytes:
 
 
 def answer_management(hubs: Mapping[str, Hub], request: Message) -> bytes:
-    """Read an event hub or a partition."""
+    """Describe an event hub or a partition."""
     asked = request.application_properties()
     if asked.get("operation") != "READ" or asked.get("type") not in {_HUB, _PARTITION}:
-        return _response(request, HTTPStatus.BAD_REQUEST, "What can be read are event hubs and partitions.")
+        return _response(request, HTTPStatus.BAD_REQUEST, "Only event hubs and partitions can be read.")
     name = str(asked.get("name"))
     if name not in hubs:
         return _response(request, HTTPStatus.NOT_FOUND, f"The messaging entity {name!r} could not be found.")

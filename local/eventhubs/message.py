@@ -21,11 +21,11 @@ _CORRELATION_ID = _PROPERTY_NAMES.index("correlation-id")
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message as its sender encoded it: what Event Hubs does not read is carried, not decoded.
+    """A message as its sender encoded it. Parts that Event Hubs does not read stay encoded.
 
     Attributes:
-        bare: Properties, application properties, body and footer.
-        header: The header section, or nothing.
+        bare: Properties, application properties, body and footer, encoded.
+        header: The header section, or empty.
         annotations: The message annotations by name, each value still encoded.
     """
 
@@ -34,29 +34,29 @@ class Message:
     annotations: Mapping[str, bytes] = field(default_factory=dict)
 
     def encode(self, annotations: Mapping[str, object]) -> bytes:
-        """The message with these annotations added, which replace those of the same name."""
+        """Encode the message with these annotations, which replace existing ones of the same name."""
         added = {name: encode(value) for name, value in annotations.items()}
         items = ((Symbol(name), value) for name, value in {**self.annotations, **added}.items())
         return self.header + _described(_MESSAGE_ANNOTATIONS, encode_map(items)) + self.bare
 
     def annotation(self, name: str) -> Any:
-        """The value of an annotation, None where there is none of this name."""
+        """Decode an annotation; None if there is none of this name."""
         encoded = self.annotations.get(name)
         return None if encoded is None else Reader(encoded).value()
 
     def properties(self) -> dict[str, Any]:
-        """Those properties that are set, by the names that Event Hubs gives them."""
+        """Decode the properties that are set, by their names in Event Hubs."""
         sections = _sections(self.bare)
         values: list[Any] = next((section.value() for code, section in sections if code == _PROPERTIES), [])
         return {name: value for name, value in zip(_PROPERTY_NAMES, values, strict=False) if value is not None}
 
     def application_properties(self) -> dict[str, Any]:
-        """The properties that the sender's application has set."""
+        """Decode the properties that the sending application set."""
         sections = _sections(self.bare)
         return next((dict(section.value()) for code, section in sections if code == _APPLICATION_PROPERTIES), {})
 
     def data(self) -> list[bytes]:
-        """The data sections of the body; none where the body is a value or a sequence."""
+        """Decode the data sections of the body. Empty if the body is a value or a sequence."""
         return [section.value() for code, section in _sections(self.bare) if code == _DATA]
 
 
@@ -80,10 +80,10 @@ def read_message(payload: bytes) -> Message:
 
 
 def read_messages(message_format: int, payload: bytes) -> list[Message]:
-    """Read what one delivery carries: one message, or the messages of a batch, which share its annotations.
+    """Read one delivery: a single message, or the messages of a batch, which share its annotations.
 
     Raises:
-        AmqpError: The payload is not what the format says.
+        AmqpError: The payload does not match the format.
     """
     message = read_message(payload)
     if message_format != BATCH_FORMAT:
@@ -93,7 +93,7 @@ def read_messages(message_format: int, payload: bytes) -> list[Message]:
 
 
 def build_message(body: bytes, properties: Mapping[str, object], annotations: Mapping[str, object]) -> Message:
-    """A message with application properties and a body of bytes."""
+    """Build a message with application properties and a body of bytes."""
     bare = b""
     if properties:
         bare += _described(_APPLICATION_PROPERTIES, encode(dict(properties)))
@@ -102,7 +102,7 @@ def build_message(body: bytes, properties: Mapping[str, object], annotations: Ma
 
 
 def encode_response(correlation_id: object, properties: Mapping[str, object], value: object) -> bytes:
-    """An encoded message that answers the message of this id: application properties and a body of one value."""
+    """Encode the answer to a message: application properties and a body of one value."""
     listed = [correlation_id if index == _CORRELATION_ID else None for index in range(len(_PROPERTY_NAMES))]
     return (
         _described(_PROPERTIES, encode(listed))
@@ -116,12 +116,12 @@ def _described(code: int, encoded: bytes) -> bytes:
 
 
 def _sections(payload: bytes) -> Iterator[tuple[int, Reader]]:
-    """The sections of a message: the code of each, and a reader of its value."""
+    """Yield the sections of a message: the code of each, and a reader of its value."""
     reader = Reader(payload)
     while reader:
         start = reader.at
         section = Reader(reader.skip())
         descriptor = section.descriptor()
         if not isinstance(descriptor, int) or not _HEADER <= descriptor <= _FOOTER:
-            raise AmqpError(Condition.DECODE_ERROR, f"No section of a message begins at byte {start}.")
+            raise AmqpError(Condition.DECODE_ERROR, f"No section of a message starts at byte {start}.")
         yield descriptor, section

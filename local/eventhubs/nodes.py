@@ -1,4 +1,4 @@
-"""What an address names: an event hub, one of its partitions, or a node that answers requests."""
+"""The nodes that an address can name: an event hub, a partition, or a node that answers requests."""
 
 import re
 from collections import defaultdict, deque
@@ -21,10 +21,10 @@ _FILTER_FIELD = 7  # of a source
 
 
 class Readers:
-    """The links that read one partition for one consumer group, and the rule which of them may.
+    """The links that read one partition for one consumer group, and the rule for who can.
 
-    A reader with an epoch (the SDK's owner level) reads alone: it ends all readers but those with a higher epoch, and
-    as long as it is there, none with a lower epoch or without any comes in.
+    A reader with an epoch (the SDK's owner level) reads alone: it ends all readers except those with a higher epoch.
+    As long as it reads, readers with a lower epoch or none are refused.
     """
 
     def __init__(self) -> None:
@@ -45,18 +45,18 @@ class Readers:
         self._epochs[link] = epoch
 
     def remove(self, link: OutgoingLink) -> None:
-        """Let a link go; one that was never admitted is no error."""
+        """Remove a link. One that was never admitted is ignored."""
         self._epochs.pop(link, None)
 
 
 class Broker:
-    """What all connections share.
+    """The state that all connections share.
 
     Attributes:
         hubs: The event hubs by name.
-        refusals: How many more sends to a hub are refused.
-        groups: The consumer groups that exist; None: any.
-        locked: Whether every token is refused.
+        refusals: How many more sends to refuse, by hub.
+        groups: The consumer groups that exist. None allows any.
+        locked: Whether to refuse every token.
         readers: The readers by hub, consumer group and partition.
     """
 
@@ -68,7 +68,7 @@ class Broker:
         self.readers: dict[tuple[str, str, str], Readers] = defaultdict(Readers)
 
     def hub(self, name: str) -> Hub:
-        """The event hub of this name.
+        """Return the event hub of this name.
 
         Raises:
             AmqpError: There is none.
@@ -79,7 +79,7 @@ class Broker:
 
 
 class Nodes:
-    """The nodes as one session sees them: answers go to the session that asked."""
+    """The nodes of one session: it gets the answers to its own requests."""
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
@@ -90,10 +90,10 @@ class Nodes:
         self._answers: dict[str, _Answers] = defaultdict(_Answers)
 
     def target(self, address: str) -> Target:
-        """The node that a client wants to send to.
+        """Return the node that a client wants to send to.
 
         Raises:
-            AmqpError: There is none at this address.
+            AmqpError: There is no such node.
         """
         path = _path(address)
         if path in self._requests:
@@ -107,10 +107,10 @@ class Nodes:
         return _HubTarget(self._broker, hub, partition_id)
 
     def source(self, address: str, attach: Attach) -> Source:
-        """The node that a client wants to receive from.
+        """Return the node that a client wants to receive from.
 
         Raises:
-            AmqpError: There is none at this address, or the filter is not supported.
+            AmqpError: There is no such node, or the filter is not supported.
         """
         path = _path(address)
         if path in self._requests:
@@ -144,7 +144,7 @@ class _HubTarget:
 
 
 class _PartitionSource:
-    """A partition from one of its events on, as one reader gets it."""
+    """A partition, from one of its events on, for one reader."""
 
     def __init__(self, log: PartitionLog, start: int, readers: Readers, epoch: int | None) -> None:
         self._log = log
@@ -169,7 +169,7 @@ class _PartitionSource:
 
 
 class _Answers:
-    """The answers of a request node that wait for the link that they go to."""
+    """The answers of a request node, until their link fetches them."""
 
     def __init__(self) -> None:
         self._waiting: deque[bytes] = deque()
@@ -192,28 +192,28 @@ class _Answers:
 
 
 class _Requests:
-    """A node that answers each message with another one."""
+    """A node that answers each message with another message."""
 
     def __init__(self, answer: Callable[[Message], bytes], answers: _Answers) -> None:
         self._answer = answer
         self._answers = answers
 
-    def receive(self, message_format: int, payload: bytes) -> None:  # noqa: ARG002 - a request is no batch
+    def receive(self, message_format: int, payload: bytes) -> None:  # noqa: ARG002 - a request is never a batch
         self._answers.put(self._answer(read_message(payload)))
 
 
 def _path(address: str) -> str:
-    """The address without the scheme and the host that some SDKs put before it."""
+    """Return the address without the scheme and host that some SDKs prepend."""
     return (urlsplit(address).path if "://" in address else address).strip("/")
 
 
 def _selector(attach: Attach) -> str | None:
-    """The selector among the filters of a source."""
+    """Return the selector of a source's filters."""
     fields = attach.source.value if attach.source else []
     filters = fields[_FILTER_FIELD] if len(fields) > _FILTER_FIELD else None
     selector = filters.get(_SELECTOR) if isinstance(filters, dict) else None
     if isinstance(selector, Described):
         selector = selector.value
     if selector is not None and not isinstance(selector, str):
-        raise AmqpError(Condition.ARGUMENT_ERROR, "The selector is no string.")
+        raise AmqpError(Condition.ARGUMENT_ERROR, "The selector is not a string.")
     return selector

@@ -138,7 +138,7 @@ class Fleet:
         tag, _, value = cohort.partition("=")
         if not await self._cohorts.counts(tag, value):
             raise FilterError(
-                f"this value of {tag} has no counters: use cohort={tag}={OTHER}, which counts it with others,  "
+                f"this value of {tag} has no counters: use cohort={tag}={OTHER}, which counts it with others, "
                 "or a list of devices"
             )
 

@@ -168,7 +168,7 @@ async def test_a_device_that_is_deleted_while_it_is_open_says_so_and_keeps_its_h
         shown.stack.iot_hub.registry.delete("edge-gone")
         await shown.stack.drained()
         await page.clock.run_for(15_000)
-        await expect(dialog).to_contain_text("The device was deleted meanwhile.")
+        await expect(dialog).to_contain_text("This device has been deleted.")
         await expect(dialog.locator(".modules")).to_be_hidden()
         await expect(dialog.locator(".history > li").first).to_contain_text("deleted")
         await expect(page.locator(".banner:visible")).to_have_count(0)

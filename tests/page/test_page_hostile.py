@@ -134,7 +134,7 @@ async def test_ten_thousand_causes_are_cut_off_and_say_so(shown: Shown) -> None:
         part = page.get_by_role("region", name="Needs a person")
         await expect(part.locator("h2")).to_have_text("Needs a person more than 20 devices, more than 20 causes")
         await expect(part.locator(".cause")).to_have_count(20)
-        await expect(part).to_contain_text("Cut off after 20: there are more.")
+        await expect(part).to_contain_text("The first 20 are shown: there are more.")
         await part.get_by_role("button", name="Show more").click()
         await expect(part.locator(".cause")).to_have_count(40)
 
@@ -160,8 +160,8 @@ async def test_an_answer_of_another_form_is_said_and_costs_its_part_alone(shown:
     async with shown.page(opens=False) as page:
         await page.route("**/causes?*", lambda route: route.fulfill(json={"causes": "elsewhere"}))
         await page.goto(shown.address)
-        await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("What came cannot be shown")
-        await expect(page.get_by_role("region", name="Needs a person")).to_contain_text("Not answered yet.")
+        await expect(page.get_by_role("alert").filter(visible=True)).to_contain_text("The answer cannot be shown")
+        await expect(page.get_by_role("region", name="Needs a person")).to_contain_text("No answer yet.")
         await expect(page.get_by_role("region", name="Deployments").locator(".deployment")).to_have_count(2)
 
 

@@ -65,7 +65,7 @@ async def test_a_key_is_asked_for_where_none_was_given(shown: Shown) -> None:
     async with shown.page(opens=False, quiet=False) as page:  # the browser says each 401 in its console
         await page.goto(page_of(shown))
         form = page.locator("#key")
-        await expect(form).to_contain_text("The app takes a key.")
+        await expect(form).to_contain_text("The app requires a key.")
         await expect(page.get_by_label("Key")).to_be_focused()
         await page.keyboard.type("wrong")
         await page.keyboard.press("Enter")

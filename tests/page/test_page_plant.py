@@ -63,7 +63,7 @@ async def test_what_needs_a_person_comes_first_worst_first(page: Page) -> None:
     worst = page.locator(".cause").first
     await expect(worst).to_contain_text("vision: backoff, exit code 139")
     await expect(worst).to_contain_text("It fails on 160 of 1710 devices that got this image.")
-    await expect(worst).to_contain_text("What to do: Compare those on which it fails with those on which it runs.")
+    await expect(worst).to_contain_text("What to do: Compare the devices on which it fails with those on which it runs")
 
 
 async def test_deployments_and_what_is_not_done_yet_come_behind(page: Page) -> None:

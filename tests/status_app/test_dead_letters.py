@@ -225,7 +225,7 @@ async def test_a_dry_run_tells_what_is_there_and_changes_nothing(app: App) -> No
     before = await kept(letters)
     done, lines = await replay(app, dry_run=True)
     assert [line.removeprefix(f"{app.prefix}/") for line in lines] == [
-        f"1 {device} stays: would be looked at (iothub_unavailable)",
+        f"1 {device} stays: would be read again (iothub_unavailable)",
         "2 - stays: unknown_schema: iothub-message-schema is 'telemetry', opType None",
         "3 - stays: about other modules",
         "0 processed, 3 left",
@@ -248,7 +248,7 @@ async def test_an_event_that_is_kept_anew_during_the_look_is_not_lost(
 
     monkeypatch.setattr(app.hub, "read", read_and_keep)
     done, lines = await replay(app)
-    assert lines[0].endswith("stays: its row was written anew meanwhile")
+    assert lines[0].endswith("stays: its row was rewritten meanwhile")
     assert not done
     assert [letter.reason for letter in await kept(letters)] == ["internal_error"]
 
@@ -445,9 +445,9 @@ async def test_the_command_replays_against_a_hub_and_says_by_its_exit_code_wheth
         hub.registry.put(app.hub.twins[device])
         await keep(app, app.event(device), app.event(late), reason="internal_error")
         listed = await command(environment, "--dry-run", "--reason", "internal_error")
-        assert (listed[0], listed[1].count("would be looked at"), listed[2]) == (1, 2, "")
+        assert (listed[0], listed[1].count("would be read again"), listed[2]) == (1, 2, "")
         assert hub.reads.total() == 0
-        asks = "events: reads the twins of their devices, writes what they say, deletes what is done\n"
+        asks = "events: reads the twins of their devices, writes their state, deletes processed events\n"
         assert await command(environment) == (1, f"2 {asks}", "")  # nobody is there to say yes
         assert hub.reads.total() == 0
         found = "device_not_found: neither the hub nor the table knows the device"
@@ -527,7 +527,7 @@ async def test_a_command_with_other_settings_than_the_apps_loses_no_event_and_tr
         await hub.stop()
     other = environment | {"IOT_HUB": "other.azure-devices.net"}
     code, _, error = await command(other, "--yes")
-    assert (code, error) == (64, f"IOT_HUB is 'other', and the tables of STATUS_TABLES are those of {name!r}\n")
+    assert (code, error) == (64, f"IOT_HUB is 'other', but the tables in STATUS_TABLES belong to {name!r}\n")
 
 
 async def test_a_table_service_that_refuses_the_key_or_does_not_answer_is_told(tables: str) -> None:

@@ -53,8 +53,8 @@ async def test_each_device_that_the_hub_counts_otherwise_is_listed_with_the_reas
     assert said == {"crashing": ("successful", "underway"), "pulling": ("failed", "underway")}
     crashing = found["items"][0]
     assert crashing["why"] == (
-        "IoT Hub counts the agent's answer 200, and looks at no module and no image. "
-        "Here something is not as desired yet, and nothing counts as failed."
+        "IoT Hub counts the agent's answer 200, without looking at modules or images. "
+        "Here something is not as desired yet, but nothing counts as failed."
     )
     assert (crashing["state"], crashing["reason"]) == ("module_failed", "backoff")
     assert [tuple(counter.values()) for counter in found["counters"]] == [

@@ -234,7 +234,7 @@ async def test_a_table_that_answers_once_and_then_no_more_is_named(
 
     monkeypatch.setattr(chain.tables, "before", fail)
     (found,) = await chain.wrong(without=(*EVENT_HUBS, "DEPLOYMENT_STATUS_URL"))
-    assert found.startswith("tables: they answered once, and then no more")
+    assert found.startswith("tables: they answered once, but not again")
 
 
 async def test_a_hub_of_the_basic_tier_and_one_that_throttles_are_named(chain: Chain) -> None:
@@ -260,7 +260,7 @@ async def test_a_clock_that_is_off_by_an_hour_is_named(chain: Chain) -> None:
 async def test_where_nothing_can_be_asked_doctor_says_what_is_missing() -> None:
     lines: list[str] = []
     assert await doctor({}, lines.append) == 78
-    assert "nothing can be asked: set the settings of the app here, or DEPLOYMENT_STATUS_URL" in lines
+    assert "nothing can be checked: set the settings of the app here, or DEPLOYMENT_STATUS_URL" in lines
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,7 @@ async def what_is_left(stack: Stack, tables: str, device_id: str) -> list[Any]:
 async def test_a_device_is_followed_from_the_hub_to_the_api_and_nothing_of_it_stays(stack: Stack, tables: str) -> None:
     code, lines = await run(stack)
     assert words(lines) == [
-        "makes the edge device DEVICE in localhost, and removes it again",
+        "creates the edge device DEVICE in localhost, and deletes it again",
         "deployments that may take it meanwhile: none",
         "ok       twin change in the IoT hub: after",
         "ok       row: pending, never_reported: after",

@@ -60,8 +60,8 @@ async def test_every_golden_twin_is_explained_and_needs_a_person_unless_it_is_at
 async def test_a_crash_loop_is_told_with_its_evidence_the_hubs_counters_and_the_next_step(app: App) -> None:
     code, text = await told(app, await seen(app, BACKOFF, stuck=True))
     assert code is ExitCode.FAILED
-    assert "Something of it is stuck since " in text
-    assert "IoT Hub's own counters count it as successful: they look at the agent's code" in text
+    assert "Something on it has been stuck since " in text
+    assert "IoT Hub's own counters count it as successful: they look only at the agent's code" in text
     assert "Applied: at-scale1.\nTargeted only: at-scale2." in text
     assert re.search(r"^  m1: wrong_status since .*, backoff, stuck since .*Z\.$", text, re.MULTILINE)
     assert 'm1.runtimeStatus is "backoff"; compared with "running" (properties.desired.modules.m1.status)' in text
@@ -85,7 +85,7 @@ async def test_the_hubs_own_counters_are_set_beside_the_state(app: App, case: st
 
 async def test_of_a_device_that_has_not_taken_the_version_nothing_is_said_of_its_modules(app: App) -> None:
     _, text = await told(app, await seen(app, PENDING, stuck=True))
-    assert "m1: not known; what the device reports says nothing about them." in text
+    assert "m1: not known; the device's report does not cover them." in text
     assert "What to do:\n  device_disconnected:\n" in text
 
 
@@ -119,7 +119,7 @@ async def test_what_was_flagged_without_a_look_is_told_as_such(app: App) -> None
 async def test_a_device_that_is_not_known_has_a_code_of_its_own_also_when_its_history_is(app: App) -> None:
     assert await told(app, "nobody") == (
         ExitCode.UNKNOWN,
-        "nobody is not known. A device is from its first twin change, or from the next resync on.",
+        "nobody is not known. A device becomes known with its first twin change or the next resync.",
     )
     device = await seen(app, SUCCESSFUL)
     del app.hub.twins[device]

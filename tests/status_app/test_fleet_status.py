@@ -150,7 +150,7 @@ SECRET = "hunter2-correct-horse"
         ({"DEPLOYMENT_STATUS_URL": "app.azurewebsites.net"}, None, "takes the app's address"),
         ({}, f"https://app.azurewebsites.net/?code={SECRET}", "and nothing else"),
         ({}, f"https://me:{SECRET}@app.azurewebsites.net", "and nothing else"),
-        ({}, f"https://[{SECRET}", "this is none"),
+        ({}, f"https://[{SECRET}", "this is not one"),
         ({}, "http://app.azurewebsites.net", "with https"),
         ({"DEPLOYMENT_STATUS_KEY": f"{SECRET}\u00e4"}, "https://app.azurewebsites.net", "is no key"),
     ],

@@ -48,7 +48,7 @@ async def test_a_deployment_that_is_over_is_forgotten_and_does_not_come_back(app
     await roll_out(app)
     assert await names(app) == {"old", "new"}
     assert len(await kept(app, "old")) > 1
-    assert await forget(app, "old") == (True, ["old is forgotten"])
+    assert await forget(app, "old") == (True, ["old was deleted"])
     assert await kept(app, "old") == []
     for _ in range(3):
         await app.flag_stuck(MINUTE)
@@ -60,16 +60,16 @@ async def test_one_that_is_on_a_device_or_on_the_hubs_list_stays(app: App) -> No
     await roll_out(app)
     assert await forget(app, "new") == (
         False,
-        ["new is applied on 1 devices: delete it in IoT Hub, or change its target condition"],
+        ["new is applied to 1 devices: delete it in IoT Hub, or change its target condition"],
     )
     app.hub.listed = [{"id": "old", "createdTimeUtc": "2024-01-01T00:00:00Z", "priority": 1}]
     await app.flag_stuck(MINUTE)
     assert (await forget(app, "old"))[1] == [
-        "old is on the hub's list: delete it there first (az iot edge deployment delete)"
+        "old is in the hub's list: delete it there first (az iot edge deployment delete)"
     ]
     app.hub.listed = []
     await app.flag_stuck(MINUTE)
-    assert await forget(app, "old") == (True, ["old is forgotten"])
+    assert await forget(app, "old") == (True, ["old was deleted"])
     await app.flag_stuck(MINUTE)
     assert await names(app) == {"new"}
 
@@ -80,7 +80,7 @@ async def test_nothing_is_deleted_where_nobody_agrees_or_an_event_is_not_sent_ye
     table = app.client.get_table_client("Deployments")
     event = {"PartitionKey": "deployments", "RowKey": "event|old|000000001-02", "Body": "{}"}
     await table.create_entity(event)
-    assert await forget(app, "old") == (False, ["old has an event that is not sent yet: try again in a minute"])
+    assert await forget(app, "old") == (False, ["old has an event that was not sent yet: try again in a minute"])
     assert len(await kept(app, "old")) > 2
     assert "old" in await names(app)
 

@@ -81,9 +81,9 @@ async def test_a_good_rollout_lets_the_pipeline_go_on(world: World, source: str)
         await gate.until("on no device yet")
         fleet.deploy(name, release(2), devices[:2], world.clock.now)
         await world.stack.drained()
-        await gate.until("0 of 2 successful, 2 pending, at least 3 devices are waited for")
+        await gate.until("0 of 2 successful, 2 pending, waiting for at least 3 devices")
         await world.run(fleet, 2)
-        await gate.until("2 of 2 successful, at least 3 devices are waited for")
+        await gate.until("2 of 2 successful, waiting for at least 3 devices")
         fleet.deploy(name, release(2), devices[2:], world.clock.now)
         await world.run(fleet, 2)
         assert await gate.end() == ExitCode.OK
@@ -118,7 +118,7 @@ async def test_the_canaries_let_the_pipeline_go_on_while_others_are_off(
             ExitCode.OK,
             f"PASSED: 2 of 2 devices of {name} in ring=canary are successful",
         )
-        assert "has come through" in summary.read_text()
+        assert "has succeeded" in summary.read_text()
         code, lines = await ended(world.environment(source), *asked)
         assert code == ExitCode.TIMED_OUT
         assert [line.split()[0] for line in lines if line.startswith(f"  {name}-")] == [f"{name}-off"]
@@ -195,10 +195,10 @@ async def test_an_api_that_goes_and_comes_back_is_told_and_does_not_stop_the_pip
     async with running(environment, "wait", "--deployment", "outage", *QUICK) as gate:
         await gate.until("0 of 3 successful, 3 pending")
         await api.stop()
-        await gate.until("the API is unavailable: no connection; it is asked again")
+        await gate.until("the API is unavailable: no connection; will retry")
         await world.run(fleet, 2)
         await api.start()
-        await gate.until("There are answers again.")
+        await gate.until("Reading works again.")
         assert await gate.end() == ExitCode.OK
 
 
@@ -224,7 +224,7 @@ async def test_without_an_answer_all_the_time_nothing_is_decided(api: Api) -> No
     code, lines = await ended(environment, "wait", "--deployment", "d", "--timeout", "PT0S")
     assert (code, lines[-1]) == (
         ExitCode.UNAVAILABLE,
-        "NO ANSWER, all the time: the API is unavailable: no connection.",
+        "NO ANSWER the whole time: the API is unavailable: no connection.",
     )
     code, lines = await ended(environment, "explain", "d")
     assert (code, lines) == (ExitCode.UNAVAILABLE, ["the API is unavailable: no connection"])

@@ -114,7 +114,7 @@ def judged(snapshot: Snapshot, criteria: GateCriteria) -> Judgement:
         (
             SNAPSHOT,
             GateCriteria(min_devices=9),
-            "r2: 2 of 4 successful, 1 pending, 1 in_progress, at least 9 devices are waited for",
+            "r2: 2 of 4 successful, 1 pending, 1 in_progress, waiting for at least 9 devices",
         ),
         (GOOD, STANDARD, "r2: 2 of 2 successful, stable since 08:00:00Z"),
         (

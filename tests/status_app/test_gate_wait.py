@@ -194,7 +194,7 @@ async def test_the_gate_fails_as_soon_as_too_many_fail_and_names_them_longest_fi
         "  2 devices: its_reason: vision. It fails on all. Look at the image.",
         "  edge-1  invalid      its_reason  since       2026-01-05 07:01:00Z  Its message.",
         "  edge-2  in_progress  its_reason  stuck since 2026-01-05 07:02:00Z  Its message.",
-        "python -m status_app explain edge-1   says more of a device.",
+        "python -m status_app explain edge-1   shows more about a device.",
     ]
     assert story.slept == [15]
 
@@ -291,7 +291,7 @@ async def test_of_a_cohort_a_percentage_is_one_of_its_devices_and_only_they_are_
     assert await story.wait(GateCriteria(cohort=CANARY, max_failed=Threshold.parse("20%"))) is ExitCode.FAILED
     assert [line for line in story.lines if "edge-" in line] == [
         "  edge-1  invalid  its_reason  since 2026-01-05 07:01:00Z  Its message.",
-        "python -m status_app explain edge-1   says more of a device.",
+        "python -m status_app explain edge-1   shows more about a device.",
     ]
     story.out.truncate(0)
     assert await story.wait(GateCriteria(max_failed=Threshold.parse("20%"), cohort="x=y")) is ExitCode.OK
@@ -374,12 +374,12 @@ async def test_an_outage_is_told_and_waited_out() -> None:
     story = Story(DOWN, DOWN, fleet_of("pending"), DOWN, REFUSED, GOOD)
     assert await story.wait() is ExitCode.OK
     assert story.lines[:6] == [
-        "08:00:00Z  10:00 left  r2: the API is unavailable: no connection; it is asked again",
-        "There are answers again.",
+        "08:00:00Z  10:00 left  r2: the API is unavailable: no connection; will retry",
+        "Reading works again.",
         "08:00:30Z  9:30 left  r2: 0 of 1 successful, 1 pending",
-        "08:00:45Z  9:15 left  r2: the API is unavailable: no connection; it is asked again",
-        "08:01:00Z  9:00 left  r2: the API refuses the key; it is asked again",
-        "There are answers again.",
+        "08:00:45Z  9:15 left  r2: the API is unavailable: no connection; will retry",
+        "08:01:00Z  9:00 left  r2: the API refuses the key; will retry",
+        "Reading works again.",
     ]
 
 
@@ -394,13 +394,13 @@ async def test_what_held_has_to_hold_again_after_what_was_not_seen() -> None:
 async def test_no_answer_all_the_time_is_not_a_timeout() -> None:
     story = Story(DOWN)
     assert await story.wait() is ExitCode.UNAVAILABLE
-    assert story.lines[-1] == "NO ANSWER, all the time: the API is unavailable: no connection."
+    assert story.lines[-1] == "NO ANSWER the whole time: the API is unavailable: no connection."
 
 
 async def test_an_outage_at_the_end_is_a_timeout_with_what_was_seen_last() -> None:
     story = Story(fleet_of("pending"), DOWN)
     assert await story.wait() is ExitCode.TIMED_OUT
-    assert story.lines[-1] == "That is as it was last seen; then: the API is unavailable: no connection."
+    assert story.lines[-1] == "That is the last known state; after it: the API is unavailable: no connection."
     assert story.lines[-3].startswith("TIMED OUT after PT10M: r2: 0 of 1 successful, 1 pending")
 
 

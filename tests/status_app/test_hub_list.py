@@ -161,9 +161,9 @@ async def test_where_the_hub_refuses_its_list_the_last_one_holds(app: App, caplo
     assert found["hub"]["createdAt"] == "2024-01-01T00:00:00.000000Z"
     words = [message for message in caplog.messages if "list of deployments" in message]
     assert words == [
-        "IoT Hub does not give its list of deployments: iothub is unavailable: answer 403",
-        "IoT Hub gives its list of deployments again",
-        "IoT Hub does not give its list of deployments: iothub is unavailable: answer 403",
+        "IoT Hub does not return its list of deployments: iothub is unavailable: answer 403",
+        "IoT Hub returns its list of deployments again",
+        "IoT Hub does not return its list of deployments: iothub is unavailable: answer 403",
     ]
 
 

@@ -47,7 +47,7 @@ async def test_a_message_arrives_in_the_form_of_the_target(both: tuple[WebhookTa
     said: list[str] = []
     target, webhooks = both
     assert await notify_test(environment(target.url(), kind), "ops", said.append, NOW, webhooks) is ExitCode.OK
-    assert said == ["target ops took it: answer 202"]
+    assert said == ["target ops accepted it: answer 202"]
     (got,) = target.taken
     assert got.id == "hub1/notify-test/ops/20240502T091000000000Z"
     assert ("notify-test" in str(got.body)) or got.body["type"] == "edge.deployment.notify_test"

@@ -69,8 +69,8 @@ async def test_a_minute_in_which_the_counts_change_is_a_point_and_any_other_is_n
     assert (found["deploymentId"], found["version"], found["listedAt"]) == (CAMERA, 1, "2024-05-02T09:15:00.000000Z")
     assert (found["perHour"], found["secondsLeft"]) == (30.0, 240), "two of four in four minutes"
     assert found["estimate"] == (
-        "An estimate: in the last 4 min 2 became successful, and 2 are neither successful nor failing yet. It holds if "
-        "these take as long."
+        "An estimate: in the last 4 min 2 became successful, and 2 are neither successful nor failing yet. "
+        "It assumes that these take as long."
     )
     app.now += LATELY
     found = await progress(app)
@@ -92,7 +92,7 @@ async def test_what_fails_is_not_left_and_where_nothing_is_left_there_is_no_time
     await app.flag_stuck(MINUTE)
     found = await progress(app)
     assert (found["perHour"], found["secondsLeft"]) == (60.0, None)
-    assert found["estimate"] == "No estimate: no device is left that is neither successful nor failing."
+    assert found["estimate"] == "No estimate: every device is successful or failing."
 
 
 async def test_another_version_begins_with_points_of_its_own(app: App) -> None:

@@ -142,7 +142,7 @@ async def test_causes_come_in_pages_that_miss_and_repeat_none(app: App) -> None:
 @pytest.mark.parametrize("cause", ["0123456789abcdef", "backoff", "..", "'", "0" * 2000, "%00"])
 async def test_a_cause_that_no_device_has_is_not_found(app: App, cause: str) -> None:
     answered = await ask(app.services.fleet(), routes.cause_devices, causeId=cause)
-    assert (answered.status, "no device has a cause of this id" in answered.json["detail"]) == (404, True)
+    assert (answered.status, "no device has a cause with this id" in answered.json["detail"]) == (404, True)
 
 
 async def test_the_tables_that_are_not_there_yet_hold_no_cause(tables: str) -> None:
@@ -245,7 +245,7 @@ async def test_peers_say_whether_it_is_the_image_or_the_device_with_the_numbers_
         "countedAt": cause["peers"]["countedAt"],
         "says": "It fails on all 3 devices that got this image: the image seems to be the problem.",
     }
-    assert cause["advice"] == "Look at the image, or go back to the one before."
+    assert cause["advice"] == "Check the image, or go back to the previous one."
     for number in range(4):
         await seen(app, f"well-{number}", "048", "a", runtimeStatus="running")
     await app.flag_stuck(MINUTE)

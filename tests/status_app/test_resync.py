@@ -607,4 +607,4 @@ async def test_a_hub_that_does_not_take_the_query_for_changes_has_its_whole_flee
     del app.hub.twins[gone]
     await app.hourly()
     assert await known(app) == []
-    assert "does not take the query for changes" in caplog.text
+    assert "refuses the query for changes" in caplog.text

@@ -205,7 +205,7 @@ async def test_a_hub_that_does_not_give_outlines_has_its_whole_fleet_compared_ea
     is_deleted(app, two)
     with caplog.at_level(logging.WARNING):
         await app.hourly(DAY)
-    assert "does not take the query for outlines" in caplog.text
+    assert "refuses the query for outlines" in caplog.text
     assert app.hub.reads == [two]
     assert (await app.rows(one))["device"]["Deployments"] == '["other"]'
     assert "device" not in await app.rows(two)

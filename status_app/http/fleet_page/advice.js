@@ -3,7 +3,7 @@
 import { make } from "./dom.js";
 
 /**
- * A message ends with what to do, which is shown for itself.
+ * Remove the advice from the end of a message: the page shows the advice separately.
  *
  * @param {string} message
  * @param {string | undefined} advice

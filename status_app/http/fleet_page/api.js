@@ -1,10 +1,10 @@
-// The API beside this page. What did not change is not sent again: each answer is kept with its ETag.
+// The API of this app. Answers are cached with their ETags, so that unchanged ones are not sent again.
 
 import { key } from "./key.js";
 import { setClock } from "./times.js";
 
 /**
- * What the API answers, as schemas/openapi.yaml has it.
+ * The types of schemas/openapi.yaml.
  *
  * @typedef {import("../../../schemas/openapi").components["schemas"]} Schemas
  * @typedef {Schemas["Device"]} Device
@@ -16,16 +16,16 @@ import { setClock } from "./times.js";
  * @typedef {Schemas["DeploymentSummary"]} DeploymentSummary
  * @typedef {Schemas["HealthDetails"]} HealthDetails
  *
- * @typedef {Record<string, string | null>} Parameters of a question; null leaves one out
- * @typedef {{etag: string | null, body: any}} Kept an answer
+ * @typedef {Record<string, string | null>} Parameters of a request; null omits one
+ * @typedef {{etag: string | null, body: any}} Kept a cached answer
  */
 
 const KEPT = 200; // answers
 const PATIENCE = 20_000; // milliseconds
 /** @type {Map<string, Kept>} */
-const answers = new Map(); // by address, the one used last at the end
+const answers = new Map(); // by address, the most recently used last
 
-/** An answer that is none. `status` is 0 where none came. */
+/** A failed request. `status` is 0 if no answer came. */
 export class ApiError extends Error {
   /**
    * @param {number} status
@@ -38,11 +38,11 @@ export class ApiError extends Error {
   }
 }
 
-/** Whether the API does not know what was asked for. @param {unknown} error */
+/** Whether the API answered that it does not know the id. @param {unknown} error */
 export const isUnknown = (error) => error instanceof ApiError && error.status === 404;
 
 /**
- * The path of a device, a deployment or a cause.
+ * Return the path of a device, a deployment or a cause.
  *
  * @param {string} list
  * @param {string} id
@@ -50,7 +50,7 @@ export const isUnknown = (error) => error instanceof ApiError && error.status ==
 export const pathOf = (list, id) => `${list}/${encodeURIComponent(id)}`;
 
 /**
- * What the API says. An answer that did not change is the same object as before.
+ * Fetch a path of the API. An unchanged answer is the same object as before.
  *
  * @param {string} path
  * @param {Parameters} [parameters]
@@ -68,7 +68,7 @@ export async function get(path, parameters = {}) {
   try {
     return keep(url.href, { etag: response.headers.get("ETag"), body: await response.json() });
   } catch {
-    throw new ApiError(0, "what came is not JSON, or came in part");
+    throw new ApiError(0, "the answer is incomplete or not JSON");
   }
 }
 
@@ -89,10 +89,10 @@ async function answer(url, kept) {
     });
   } catch (error) {
     const late = error instanceof DOMException && error.name === "TimeoutError";
-    throw new ApiError(0, late ? `nothing came in ${PATIENCE / 1000} s` : "it cannot be reached");
+    throw new ApiError(0, late ? `no answer within ${PATIENCE / 1000} s` : "it cannot be reached");
   }
-  // What signs people in stands before the app, and sends those away who are not signed in any more.
-  if (response.type === "opaqueredirect") throw new ApiError(0, "the sign-in is over: load this page again");
+  // The sign-in proxy in front of the app redirects users whose session has expired.
+  if (response.type === "opaqueredirect") throw new ApiError(0, "your session has expired: reload this page");
   return response;
 }
 
@@ -108,9 +108,9 @@ function keep(href, kept) {
   return kept.body;
 }
 
-/** The error of an answer, with what its problem document says (RFC 9457). @param {Response} response */
+/** Make an error from an answer and its problem document (RFC 9457). @param {Response} response */
 async function refusal(response) {
-  const problem = await response.json().catch(() => ({})); // an error of the host itself has no document
+  const problem = await response.json().catch(() => ({})); // errors of the Functions host have no document
   const words = [problem?.title, problem?.detail].filter((word) => typeof word === "string");
   const message = words.length ? words.join(": ") : response.statusText;
   return new ApiError(response.status, message, Number(response.headers.get("Retry-After")) || 0);

@@ -1,4 +1,4 @@
-// Causes: devices that fail alike, as one card each, with what to do.
+// Causes: one card for each group of devices that fail the same way, with advice.
 
 import { get } from "./api.js";
 import { link, make, named, part } from "./dom.js";
@@ -13,7 +13,7 @@ import { age } from "./times.js";
 const AT_ONCE = "20"; // causes
 
 /**
- * A source: the causes for which something is stuck, the worst first.
+ * A source: the causes with stuck devices, worst first.
  *
  * @param {string} title
  * @param {import("./route.js").Filters} filters deployment, cohort
@@ -37,7 +37,7 @@ export function causes(title, filters, reload) {
 }
 
 /**
- * Those behind the stuck ones still have time: nobody has to do anything about them.
+ * The API lists causes with stuck devices first. The rest are within their grace period, and are left out.
  *
  * @param {import("./route.js").Filters} filters
  * @param {string | null} next
@@ -61,7 +61,7 @@ function sum(items, isCut) {
     : `${counted(devices, "device")}, ${counted(items.length, "cause")}`;
 }
 
-/** @param {import("./route.js").Filters} filters of its devices */
+/** @param {import("./route.js").Filters} filters that select its devices */
 function card(filters) {
   const many = link(devicesWhere({ ...filters, stuck: "true" }));
   const title = make("h3"), about = make("p", { class: "aside" }), says = make("p"), advice = make("p");
@@ -77,13 +77,13 @@ function card(filters) {
     about.replaceChildren(
       ...(cause.image ? [named(cause.image), " "] : []),
       ...(cause.since ? ["for ", age(cause.since, "for")] : []),
-      ...(cause.newest && cause.newest.since > (cause.since ?? "") ? [", the last one ", age(cause.newest.since, "ago")] : []),
-      ...(cause.devices > cause.stuck ? [`, and ${figure(cause.devices - cause.stuck)} more that still have time`] : []),
+      ...(cause.newest && cause.newest.since > (cause.since ?? "") ? [", the latest ", age(cause.newest.since, "ago")] : []),
+      ...(cause.devices > cause.stuck ? [`, and ${figure(cause.devices - cause.stuck)} more still within the grace period`] : []),
     );
     says.replaceChildren(...sayings(cause));
     advice.replaceChildren(...(cause.advice ? [make("b", {}, "What to do: "), cause.advice] : []));
     examples.replaceChildren(
-      "For instance ",
+      "For example ",
       ...cause.examples.flatMap(({ deviceId }, place) => [place ? ", " : "", deviceLink(deviceId)]),
     );
   }

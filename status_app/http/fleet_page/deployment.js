@@ -1,4 +1,4 @@
-// One deployment: how far it has come, IoT Hub's counters beside ours, its causes, reasons, milestones.
+// One deployment: its progress, IoT Hub's counters next to ours, its causes, reasons and milestones.
 
 import { get, isUnknown, pathOf } from "./api.js";
 import { causes } from "./causes.js";
@@ -41,7 +41,7 @@ export function deployment(id, reload) {
 }
 
 /**
- * A deployment; null where the app knows none of this id.
+ * Fetch a deployment; null if the app does not know the id.
  *
  * @param {string} id
  * @returns {Promise<Deployment | null>}
@@ -65,8 +65,8 @@ function countsOfAll(found) {
 
 /** @param {Deployment} found */
 function moreOf(found) {
-  const beside = [counters(found), ...(found.reasons.length ? [reasons(found)] : [])];
-  return [factsOf(found), make("div", { class: "beside" }, ...beside)];
+  const tables = [counters(found), ...(found.reasons.length ? [reasons(found)] : [])];
+  return [factsOf(found), make("div", { class: "beside" }, ...tables)];
 }
 
 /** @param {Deployment} found */
@@ -78,17 +78,17 @@ function factsOf({ milestones, longestStuck, hub, version, createdAt, failureThr
     ["stuck longest", longest],
     ["created", createdAt && time(createdAt)],
     ...reached,
-    ["times in force", version !== null && version > 1 ? version : null],
-    ["may fail", failureThreshold],
+    ["times applied", version !== null && version > 1 ? version : null],
+    ["allowed to fail", failureThreshold],
     ["priority", hub?.priority ?? null],
     ["target condition", hub?.targetCondition ?? null],
     ["modules", hub?.modules?.join(", ") ?? null],
     ["labels", Object.entries(hub?.labels ?? {}).map(([name, value]) => `${name}: ${value}`).join(", ")],
-    ["on the hub's list", listedAt && (hub ? age(listedAt, "ago") : "no more")],
+    ["last listed by IoT Hub", listedAt && (hub ? age(listedAt, "ago") : "no longer listed")],
   ]);
 }
 
-/** IoT Hub's own counters beside ours. @param {Deployment} found */
+/** Show IoT Hub's own counters next to ours. @param {Deployment} found */
 function counters({ devices, successful, settling, failing, stuck, portal, hub }) {
   /** @type {[name: string, ours: number | null, hubs: number | null][]} */
   const rows = [

@@ -1,4 +1,4 @@
-// Deployments: how far each has come. What is not complete comes first, and what is over folds away.
+// Deployments and their progress. Incomplete ones come first, finished ones are folded.
 
 import { get } from "./api.js";
 import { link, make, named, part, setText, showRows, within } from "./dom.js";
@@ -14,12 +14,12 @@ import { age } from "./times.js";
  */
 
 const MOST = "200"; // deployments: IoT Hub has a hundred at most
-const LINES = 6; // deployments whose progress is shown in the list
+const LINES = 6; // deployments whose progress the list shows
 
 /** @type {Map<string, () => Promise<void>>} */
 const progresses = new Map(); // of the cards with a line, by deployment
 
-/** Whether a deployment is on no device any more, or another one took its place. @param {Summary} item */
+/** Whether a deployment is on no device any more, or was superseded. @param {Summary} item */
 const isOver = ({ devices, milestones }) => devices === 0 || "superseded" in milestones;
 
 /** A source: the list of deployments. @returns {Source} */
@@ -48,7 +48,7 @@ export function deployments() {
   return { node, load };
 }
 
-/** What is not complete first, and of that what has most that is stuck. @param {Summary} a @param {Summary} b */
+/** Order incomplete deployments first, most stuck devices first. @param {Summary} a @param {Summary} b */
 function byNeed(a, b) {
   const done = Number("completed" in a.milestones) - Number("completed" in b.milestones);
   return done || b.stuck - a.stuck || b.devices - a.devices;
@@ -74,8 +74,8 @@ function card(id) {
   return { node, update };
 }
 
-/** Devices without a deployment of many are a deployment to the app. @param {string} id */
-export const nameOf = (id) => (id === "~individual" ? "Set by hand, for each device alone" : id);
+/** The app lists devices that were configured one by one as a deployment of their own. @param {string} id */
+export const nameOf = (id) => (id === "~individual" ? "Configured by hand, device by device" : id);
 
 /** @param {Pick<Summary, "devices" | "successful">} counts */
 export function shareOf({ devices, successful }) {
@@ -87,10 +87,10 @@ export function shareOf({ devices, successful }) {
 export const barOf = (states) => bar(inOrder(states).map(([state, count]) => ({ look: lookOf(state), count })));
 
 /**
- * The table behind a bar: how many devices are in each state, and where they are.
+ * Make the table under a bar: the number of devices in each state, with links to them.
  *
  * @param {Summary["states"]} states
- * @param {import("./route.js").Filters} filters of all of them
+ * @param {import("./route.js").Filters} filters that select all of them
  * @param {number} stuck
  */
 export function countsOf(states, filters, stuck) {
@@ -108,7 +108,7 @@ export function countsOf(states, filters, stuck) {
   return make("table", { class: "counts", role: "table", "aria-label": "Devices by state" }, body);
 }
 
-/** The last milestone that says more than that it started. @param {Summary} item */
+/** The last milestone after the start. @param {Summary} item */
 function milestone({ milestones }) {
   const known = Object.entries(milestones).filter(([name]) => name !== "started");
   const [last] = known.sort(([, a], [, b]) => b.localeCompare(a));

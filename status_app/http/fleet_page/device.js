@@ -1,4 +1,4 @@
-// One device in a dialog: what it is now, its modules, its history. The address names it, so that a link opens it.
+// One device in a dialog: its state, modules and history. The address names the device, so that a link can open it.
 
 import { whatToDo, withoutAdvice } from "./advice.js";
 import { get, isUnknown, pathOf } from "./api.js";
@@ -15,7 +15,7 @@ import { age, time } from "./times.js";
  * @typedef {import("./updates.js").Updates} Updates
  */
 
-/** Opens the device that the address names, and closes it where it names none. */
+/** Opens the device that the address names; closes the dialog if it names none. */
 export class DeviceDialog {
   #dialog = /** @type {HTMLDialogElement} */ (byId("device"));
   #updates;
@@ -30,7 +30,7 @@ export class DeviceDialog {
     this.#dialog.addEventListener("click", ({ target }) => target === this.#dialog && this.#dialog.close());
   }
 
-  /** Shows what the address says. @param {string | null} id */
+  /** Shows the device of the address. @param {string | null} id */
   follow(id) {
     if (id === (this.#shown?.id ?? null)) return;
     if (id === null) this.#dialog.close();
@@ -49,7 +49,7 @@ export class DeviceDialog {
     this.#updates.add(now, past);
   }
 
-  /** The dialog was closed: by its button, by Escape, or by the address. */
+  /** Runs after the dialog was closed by its button, by Escape or by the address. */
   #leave() {
     this.#forget();
     if (placeOf(location.hash).device !== null) openDevice(null);
@@ -78,7 +78,7 @@ function nowOf(id) {
     }
     note.hidden = device !== null;
     body.hidden = device === null;
-    setText(note, `${wasKnown ? "The device was deleted meanwhile." : "No such device is known now."} What is kept of its history is below.`);
+    setText(note, `${wasKnown ? "This device has been deleted." : "This device is not known."} Its stored history is below.`);
     wasKnown ||= device !== null;
     if (device === null) return;
     const compared = device.evidence.$edgeAgent ?? [];
@@ -106,7 +106,7 @@ function summary({ state, stuck, stuckSince, reason, message, since, advice }) {
 /** @param {Device} device */
 function factsOf(device) {
   const { desiredVersion, lastDesiredVersion, connectionState, lastActivityAt } = device;
-  const taken = desiredVersion === lastDesiredVersion ? "" : `, the device has ${lastDesiredVersion ?? "none"}`;
+  const taken = desiredVersion === lastDesiredVersion ? "" : `, the device has ${lastDesiredVersion ?? "no version"}`;
   const applied = device.deployments.flatMap((id, place) => [place ? ", " : "", link(deploymentAddress(id), named(id))]);
   return facts([
     ["deployments applied", applied.length ? make("span", {}, ...applied) : null],
@@ -117,11 +117,11 @@ function factsOf(device) {
     ["cohorts", device.cohorts.join(", ")],
     ["flags", device.flags.map(words).join(", ")],
     ["agent", device.agentVersion],
-    ["agent's code", device.statusCode],
-    ["counter of IoT Hub", device.portal],
+    ["status code of the agent", device.statusCode],
+    ["counted by IoT Hub as", device.portal],
     ["stuck at", device.stuckAt && !device.stuck ? time(device.stuckAt) : null],
     ["grace period", device.gracePeriod],
     ["last change", time(device.at)],
-    ["looked at", time(device.observedAt)],
+    ["twin last read", time(device.observedAt)],
   ]);
 }

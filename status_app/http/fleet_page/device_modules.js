@@ -1,4 +1,4 @@
-// The modules of a device, those first that are not as desired: images, exit code, restarts, why, and what to do.
+// The modules of a device, those not as desired first: images, exit code, restarts, reason and advice.
 
 import { whatToDo, withoutAdvice } from "./advice.js";
 import { make, named, showRows, table, tableRow } from "./dom.js";
@@ -10,7 +10,7 @@ import { age } from "./times.js";
  * @typedef {import("./api.js").Device} Device
  * @typedef {import("./api.js").Module} Module
  * @typedef {{module: Module, compared: import("./api.js").Schemas["Evidence"], advice: string | undefined,
- *   isSaid: boolean}} Item with what to do, and whether that is said of the device already
+ *   isShown: boolean}} Item a module; `isShown`: the device shows the same advice already
  */
 
 /** @type {[head: string, kind: string][]} */
@@ -29,7 +29,7 @@ export function modules() {
     heading.textContent = `Modules: ${settled} of ${total} as desired`;
     rows.hidden = total === 0;
     const items = moduleStates.map((module) => ({
-      module, compared: all[module.module] ?? [], advice: advice[module.reason], isSaid: reason === module.reason,
+      module, compared: all[module.module] ?? [], advice: advice[module.reason], isShown: reason === module.reason,
     }));
     items.sort((a, b) => Number(b.module.stuck) - Number(a.module.stuck) || rank(a.module.state) - rank(b.module.state));
     showRows(rows, items, ({ module }) => module.module, row, heading);
@@ -46,27 +46,27 @@ function row({ module: { module: name } }) {
   const node = make("tbody", { role: "rowgroup" });
 
   /** @param {Item} item */
-  function update({ module, compared: found, advice, isSaid }) {
+  function update({ module, compared: found, advice, isShown }) {
     const states = make("span", {}, stateBadge(module.state), ...(module.stuck ? [" ", stuckBadge()] : []));
     const cells = [
       named(name), states, images(module), shown(module.exitCode), shown(module.restartCount), age(module.since, "for"),
     ];
-    const isPlain = ["settled", "pending"].includes(module.state) && !module.stuck; // pending is said of the device
+    const isPlain = ["settled", "pending"].includes(module.state) && !module.stuck; // the device itself shows pending
     said.replaceChildren(
       make("p", { class: "why" }, make("b", {}, words(module.reason)), " ", named(withoutAdvice(module.message, advice))),
-      ...[isSaid ? null : whatToDo(advice)].filter((part) => part !== null),
+      ...[isShown ? null : whatToDo(advice)].filter((part) => part !== null),
     );
     compared.replaceChildren(evidence(found));
     why.hidden = found.length === 0;
     detail.hidden = isPlain;
     const before = node.firstElementChild;
-    if (before) before.replaceWith(tableRow(COLUMNS, cells)); // what is open below it stays open
+    if (before) before.replaceWith(tableRow(COLUMNS, cells)); // keeps open details open
     else node.append(tableRow(COLUMNS, cells), detail);
   }
   return { node, update };
 }
 
-/** Which image runs, and which one should where that is another. @param {Module} module */
+/** Show the image that runs, and the desired one if it differs. @param {Module} module */
 function images({ desiredImage, reportedImage }) {
   if (desiredImage === reportedImage) return reportedImage === null ? null : named(reportedImage);
   const line = (/** @type {string} */ what, /** @type {string | null} */ image) =>

@@ -1,4 +1,4 @@
-// Devices to which filters apply, failing ones first. The filters stand in the address.
+// The devices that match the filters, failing ones first. The address holds the filters.
 
 import { get } from "./api.js";
 import { make, named, part, setText, table, tableRow, within } from "./dom.js";
@@ -16,15 +16,15 @@ import { age } from "./times.js";
 /** @type {[head: string, kind: string][]} */
 const COLUMNS = [["Device", "who"], ["State", "of-state"], ["Reason", "reason"], ["For", "figure"]];
 /** @type {Record<string, string>} */
-const LABELS = { prefix: "id begins with", agentVersion: "agent" };
+const LABELS = { prefix: "id starts with", agentVersion: "agent" };
 
-const ENOUGH = 50; // devices at once
-const MOST = 10; // questions for them: an answer may hold none, and yet go on
+const ENOUGH = 50; // devices per page
+const MOST = 10; // requests for a page: an answer can be empty and still have a next one
 
-/** A link that opens a device above what is shown. @param {string} id */
+/** Make a link that opens a device in the dialog. @param {string} id */
 export function deviceLink(id) {
   const open = (/** @type {Event} */ event) => {
-    if (/** @type {MouseEvent} */ (event).ctrlKey || /** @type {MouseEvent} */ (event).metaKey) return; // in a tab of its own
+    if (/** @type {MouseEvent} */ (event).ctrlKey || /** @type {MouseEvent} */ (event).metaKey) return; // a new tab
     event.preventDefault();
     openDevice(id);
   };
@@ -48,7 +48,7 @@ export function devices(given, reload) {
     ask: (next) => ask(filters, next),
     keyOf: (item) => item.deviceId,
     makeRow: ({ deviceId }) => row(deviceId),
-    empty: "No device is so now.",
+    empty: "No device matches.",
     reload,
   });
 
@@ -76,14 +76,14 @@ export function devices(given, reload) {
 }
 
 /**
- * What is asked one after the other, so that failing devices come first. Who comes again, is left out by the list.
+ * Return the queries to send one after the other, so that failing devices come first. The list drops duplicates.
  *
  * @param {Filters} filters
  * @returns {Filters[]}
  */
 function inTurn(filters) {
   if (filters.cause || filters.stuck || filters.state) return [filters];
-  // What is stuck has an index of its own, by deployment, too; beside other filters each stuck device would be read.
+  // Stuck devices have their own index, also by deployment. With other filters the API would read every stuck device.
   const stuck = Object.keys(filters).every((name) => name === "deployment") ? [{ ...filters, stuck: "true" }] : [];
   const failing = ["module_failed", "invalid"].map((state) => ({ ...filters, state }));
   return [...stuck, ...failing, filters];
@@ -91,7 +91,7 @@ function inTurn(filters) {
 
 /**
  * @param {Filters} filters
- * @param {string | null} next where it goes on: the turn, and the token of the API
+ * @param {string | null} next where to continue: the index of the query, and the API's token
  * @returns {Promise<Page>}
  */
 async function ask(filters, next) {
@@ -135,7 +135,7 @@ function controlsOf(filters) {
   const chips = others.map(([name, value]) =>
     make(
       "button",
-      { type: "button", class: "chip", "data-filter": name, title: "Leave this filter out", onclick: () => set(name, "") },
+      { type: "button", class: "chip", "data-filter": name, title: "Remove this filter", onclick: () => set(name, "") },
       `${LABELS[name] ?? name} `,
       named(value),
       make("span", { "aria-hidden": "true" }, " \u00d7"),

@@ -1,14 +1,14 @@
-// Elements. Every text that comes from a device goes through here, and becomes a text node: nothing is parsed as HTML.
+// DOM helpers. Every text from a device becomes a text node here: nothing is parsed as HTML.
 
 /**
- * What a list shows of an item: an element, and how it follows the item.
+ * One row of a list: its element, and a function that updates it.
  *
  * @template Item
  * @typedef {{node: HTMLElement, update: (item: Item) => void, value?: string}} Row
  */
 
 /**
- * An element with attributes, listeners (`onclick`) and children; strings are text, null is left out.
+ * Make an element with attributes, listeners (`onclick`) and children. Strings become text nodes, null is skipped.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
  * @param {Tag} tag
@@ -25,11 +25,11 @@ export function make(tag, attributes = {}, ...children) {
   return node;
 }
 
-/** The element of an id, which page.html has. @param {string} id */
+/** Return an element of page.html by its id. @param {string} id */
 export const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
 /**
- * What a selector finds first in an element that holds it.
+ * Return the first match of a selector within an element.
  *
  * @param {Element} node
  * @param {string} selector
@@ -44,10 +44,10 @@ export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-const SHORT = 24; // characters that fit on a line, so that no hyphen parts them
+const SHORT = 24; // characters that fit on one line, and are never hyphenated
 
 /**
- * Something a person named: it may be long, and written from right to left. An image or a path breaks behind a slash or a dot.
+ * Show a name that a person chose: it can be long, or right-to-left. Images and paths break after a slash or a dot.
  *
  * @param {string} text
  * @param {keyof HTMLElementTagNameMap} [tag]
@@ -68,7 +68,7 @@ let ids = 0;
 export const newId = () => `n${++ids}`;
 
 /**
- * A part of a view: a heading, as of when it is, a note in the place of what is not there, and its body.
+ * Make a part of a view: a heading, the age of its data, a note for when it is empty, and its body.
  *
  * @param {string} title
  * @param {...(Node | string)} body
@@ -87,10 +87,10 @@ export function part(title, ...body) {
 }
 
 /**
- * A table that becomes cards on a phone. Its boxes are none of a table then: the roles say that they still are.
+ * Make a table that CSS turns into cards on a phone. The roles keep it a table for screen readers.
  *
- * @param {string} kind class of it
- * @param {[head: string, kind: string][]} columns with the class of their cells
+ * @param {string} kind its class
+ * @param {[head: string, kind: string][]} columns and the class of their cells
  */
 export function table(kind, columns) {
   const heads = columns.map(([head, of]) => make("th", { scope: "col", role: "columnheader", class: of }, head));
@@ -99,7 +99,7 @@ export function table(kind, columns) {
 }
 
 /**
- * A row of such a table; a cell that is empty is left out of a card.
+ * Make a row of such a table. A card leaves out empty cells.
  *
  * @param {[head: string, kind: string][]} columns
  * @param {(Node | string | null)[]} cells
@@ -117,15 +117,15 @@ export function tableRow(columns, cells) {
 const shownIn = new WeakMap();
 
 /**
- * Shows one row for each item: a row keeps its element for as long as its item is there, so that an update takes
- * neither the focus nor what is open.
+ * Show one row for each item. A row keeps its element as long as its item is listed, so that an update moves
+ * neither the focus nor closes open details.
  *
  * @template Item
  * @param {HTMLElement & {moveBefore?: (node: Node, place: Node | null) => void}} parent
  * @param {Item[]} items
- * @param {(item: Item) => string} keyOf what tells an item from the others
- * @param {(item: Item) => Row<Item>} makeRow of a new item
- * @param {HTMLElement} heading gets the focus where the row that had it goes
+ * @param {(item: Item) => string} keyOf the id of an item
+ * @param {(item: Item) => Row<Item>} makeRow for a new item
+ * @param {HTMLElement} heading gets the focus if the focused row is removed
  */
 export function showRows(parent, items, keyOf, makeRow, heading) {
   /** @type {Map<string, Row<Item>>} */
@@ -134,7 +134,7 @@ export function showRows(parent, items, keyOf, makeRow, heading) {
   const after = new Map();
   for (const item of items) {
     const key = keyOf(item);
-    if (after.has(key)) continue; // the list moved on between two of its pages
+    if (after.has(key)) continue; // the list changed between two pages
     const row = before.get(key) ?? makeRow(item);
     const value = JSON.stringify(item);
     if (row.value !== value) row.update(item);
@@ -150,7 +150,7 @@ export function showRows(parent, items, keyOf, makeRow, heading) {
   let place = [...before.values()].find((row) => row.node.isConnected)?.node ?? null;
   for (const { node } of after.values()) {
     if (node === place) place = node.nextElementSibling;
-    else if (node.isConnected && parent.moveBefore) parent.moveBefore(node, place); // it keeps the focus
+    else if (node.isConnected && parent.moveBefore) parent.moveBefore(node, place); // keeps the focus
     else parent.insertBefore(node, place);
   }
   shownIn.set(parent, after);

@@ -1,4 +1,4 @@
-// What is known of something: names with values, and the comparisons that decided.
+// Facts: names with values, and the comparisons behind a state.
 
 import { make, named, table, tableRow } from "./dom.js";
 
@@ -6,7 +6,7 @@ import { make, named, table, tableRow } from "./dom.js";
 const COLUMNS = [["Path", "path"], ["Is", "is"], ["Expected", "expected"]];
 
 /**
- * A list of names and values; a value that is null or empty is left out.
+ * Make a list of names and values; null and empty values are skipped.
  *
  * @param {[name: string, value: Node | string | number | null][]} entries
  */
@@ -21,12 +21,12 @@ export function facts(entries) {
 }
 
 /**
- * Evidence: the paths that were compared, with what was found and what was expected there.
+ * Show the evidence: the compared paths, with the value found and the value expected.
  *
  * @param {import("./api.js").Schemas["Evidence"]} comparisons
  */
 export function evidence(comparisons) {
-  if (!comparisons.length) return make("p", { class: "note" }, "No evidence is kept.");
+  if (!comparisons.length) return make("p", { class: "note" }, "No evidence is stored.");
   const rows = comparisons.map(({ path, value, expected, expectedPath }) => {
     const wanted = make("div", {}, scalar(expected), expectedPath ? named(expectedPath, "small") : null);
     return tableRow(COLUMNS, [named(path, "code"), scalar(value), wanted]);

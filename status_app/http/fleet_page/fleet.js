@@ -1,4 +1,4 @@
-// The app behind the fleet: what people call the fleet, and whether the news is fresh.
+// The app itself: the name of the fleet, and whether the timers run.
 
 import { get } from "./api.js";
 import { byId, setText } from "./dom.js";
@@ -8,13 +8,13 @@ import { length, serverNow } from "./times.js";
 
 /** @type {Record<Timer, string>} */
 const DOES = {
-  flag_stuck: "nothing new is flagged as stuck, and counts are old",
-  resync: "a change whose notification is lost stays unseen",
+  flag_stuck: "no device is newly flagged as stuck, and counts are old",
+  resync: "changes whose notification was lost are missed",
 };
 const PROBLEM = /^(\w+)_(never_ran|silent|failing)$/u;
 
 /**
- * A source: the name of the fleet, and a banner while a timer of the app is silent, or fails.
+ * A source: the name of the fleet, and a banner while a timer of the app is silent or failing.
  *
  * @returns {import("./updates.js").Source}
  */
@@ -40,13 +40,13 @@ export function fleet() {
  */
 function sentence(problem, heartbeats) {
   const [, name, what] = PROBLEM.exec(problem) ?? [];
-  if (!name) return `The app says: ${problem}.`;
+  if (!name) return `The app reports: ${problem}.`;
   const timer = /** @type {Timer} */ (name);
   const run = heartbeats[timer];
   if (what === "never_ran" || run === null) return `The timer ${timer} never ran: ${DOES[timer]}.`;
   const { ranAt, succeededAt, error } = run;
   const ago = (/** @type {string} */ time) => `${length((serverNow() - Date.parse(time)) / 1000)} ago`;
-  if (what === "silent") return `The timer ${timer} ran last ${ago(ranAt)}: ${DOES[timer]}.`;
-  const since = succeededAt === null ? "never succeeded" : `succeeded last ${ago(succeededAt)}`;
+  if (what === "silent") return `The timer ${timer} last ran ${ago(ranAt)}: ${DOES[timer]}.`;
+  const since = succeededAt === null ? "never succeeded" : `last succeeded ${ago(succeededAt)}`;
   return `The timer ${timer} ${since} (${error}): ${DOES[timer]}.`;
 }

@@ -1,5 +1,5 @@
-// As of when is what is shown: a line in each part of the page, and a banner while the API does not answer, which stands
-// in the dialog, too: that one is above all else.
+// Freshness: the age of each part of the page, and a banner while the API does not answer. The open dialog covers
+// the page, so it has a banner of its own.
 
 import { byId, make, setText, within } from "./dom.js";
 import { length, showAges } from "./times.js";
@@ -9,7 +9,7 @@ import { length, showAges } from "./times.js";
 const since = (/** @type {number} */ moment) => length((performance.now() - moment) / 1000);
 
 /**
- * Says so of the updates, now and each second.
+ * Show the age of the data, now and every second.
  *
  * @param {Updates} updates
  * @param {(isRefused: boolean) => void} askForKey
@@ -26,8 +26,8 @@ export function showFreshness(updates, askForKey) {
       const shown = known.answeredAt === null ? "" : `as of ${since(known.answeredAt)} ago`;
       setText(within(node, ".asof"), known.error ? [shown, sentence(known.error)].filter(Boolean).join(": ") : shown);
       node.classList.toggle("stale", known.error !== null);
-      const note = node.querySelector(":scope > .note"); // the top has none
-      if (note && known.error && known.answeredAt === null) setText(note, "Not answered yet.");
+      const note = node.querySelector(":scope > .note"); // the header has none
+      if (note && known.error && known.answeredAt === null) setText(note, "No answer yet.");
     }
   }
 
@@ -41,7 +41,7 @@ export function showFreshness(updates, askForKey) {
 }
 
 /**
- * A banner, and what shows in it what went wrong.
+ * Add a banner; return a function that shows an error in it.
  *
  * @param {Element} place
  * @param {Updates} updates
@@ -55,17 +55,17 @@ function outage(place, updates) {
     banner.hidden = error === null;
     setText(what, error === null ? "" : sentence(error));
     const { answeredAt, next, paused } = updates;
-    const age = answeredAt === null ? "Not all of this page was answered yet." : `What is shown is ${since(answeredAt)} old.`;
+    const age = answeredAt === null ? "Some of this page has not loaded yet." : `This page is ${since(answeredAt)} old.`;
     const until = next === null ? 0 : (next - performance.now()) / 1000;
-    setText(shown, `${age} ${next === null ? (paused ? "Updates are paused." : "") : `The next try is in ${length(until)}.`}`);
+    setText(shown, `${age} ${next === null ? (paused ? "Updates are paused." : "") : `Next try in ${length(until)}.`}`);
   };
 }
 
 /** @param {import("./updates.js").Failure} failure */
 function sentence({ status, message }) {
-  if (status === undefined) return `What came cannot be shown: ${message}`;
-  if (status === 401) return "The app does not take the key (401).";
-  if (status === 429) return "The app is asked too often (429).";
-  if (status) return `The app does not answer as it should (${status}): ${message}`;
+  if (status === undefined) return `The answer cannot be shown: ${message}`;
+  if (status === 401) return "The app refuses the key (401).";
+  if (status === 429) return "The app gets too many requests (429).";
+  if (status) return `The app answered with an error (${status}): ${message}`;
   return `The app does not answer: ${message}`;
 }

@@ -1,4 +1,4 @@
-// The history of a device, newest first: what one look at the device found is one entry, which unfolds.
+// The history of a device, newest first. The transitions of one read are one entry, which unfolds.
 
 import { get, isUnknown, pathOf } from "./api.js";
 import { make, named, part } from "./dom.js";
@@ -9,7 +9,7 @@ import { age, length, time } from "./times.js";
 
 /**
  * @typedef {import("./api.js").Transition} Transition
- * @typedef {{key: string, transitions: Transition[]}} Look what was found at one time, the newest first
+ * @typedef {{key: string, transitions: Transition[]}} Entry the transitions of one read, newest first
  */
 
 /**
@@ -29,9 +29,9 @@ export function history(deviceId, reload) {
     fold,
     keyOf: ({ key }) => key,
     makeRow: entry,
-    empty: "No transition is kept.",
+    empty: "No transition is stored.",
     number: () => "",
-    cut: "There are older ones.",
+    cut: "There are older transitions.",
     reload,
   });
   return { node, load: () => list.load() };
@@ -52,21 +52,21 @@ async function ask(deviceId, next) {
 
 /** @param {Transition[]} transitions */
 function fold(transitions) {
-  /** @type {Look[]} */
-  const looks = [];
+  /** @type {Entry[]} */
+  const entries = [];
   for (const transition of transitions) {
     const last = looks.at(-1);
     if (last?.transitions[0].observedAt === transition.observedAt) last.transitions.push(transition);
-    else looks.push({ key: `${transition.sequence}`, transitions: [transition] });
+    else entries.push({ key: `${transition.sequence}`, transitions: [transition] });
   }
-  return looks;
+  return entries;
 }
 
-/** A look never changes, but that a page may end in its midst. @param {Look} look */
+/** An entry changes only if a page ended in the middle of it. @param {Entry} entry */
 function entry({ transitions: [first] }) {
   const node = make("li");
-  const update = (/** @type {Look} */ { transitions }) => {
-    // What is said of the device comes first: it sums up the others.
+  const update = (/** @type {Entry} */ { transitions }) => {
+    // The transition of the device itself comes first: it sums up the others.
     const [leading, ...others] = [...transitions].sort((a, b) => Number(a.module !== "") - Number(b.module !== ""));
     const more = make(
       "details",

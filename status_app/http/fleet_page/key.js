@@ -1,15 +1,15 @@
-// The key of the app: from the fragment of the address, or asked for. It is kept while the tab is open, and goes nowhere
-// but into the header of what is asked of the app.
+// The function key of the app: from the fragment of the address, or from the form. It is kept while the tab is open,
+// and is sent only in the header of requests to the app.
 
 import { byId, setText } from "./dom.js";
 import { decoded } from "./route.js";
 
 const KEPT = "key", FRAGMENT = "#key=";
 
-/** The key; null where none was given. */
+/** The key; null if none was given. */
 export const key = () => sessionStorage.getItem(KEPT);
 
-/** Takes a key out of the address, so that it is in no history, bookmark or link. Whether there was one. */
+/** Remove the key from the address, so that no history, bookmark or link holds it. Return whether there was one. */
 export function takeKey() {
   if (!location.hash.startsWith(FRAGMENT)) return false;
   keep(decoded(location.hash.slice(FRAGMENT.length)) ?? "");
@@ -17,7 +17,7 @@ export function takeKey() {
   return true;
 }
 
-/** Asks for a key where the app refuses, and hides that where it does not. @param {() => void} given */
+/** Show the form for a key while the app refuses requests, and hide it otherwise. @param {() => void} given */
 export function askForKey(given) {
   const form = byId("key"), field = /** @type {HTMLInputElement} */ (byId("key-field"));
   form.addEventListener("submit", (event) => {
@@ -27,7 +27,7 @@ export function askForKey(given) {
     given();
   });
   return (/** @type {boolean} */ isRefused) => {
-    setText(byId("key-why"), key() === null ? "The app takes a key." : "The app refuses this key.");
+    setText(byId("key-why"), key() === null ? "The app requires a key." : "The app refuses this key.");
     const opens = isRefused && form.hidden;
     form.hidden = !isRefused;
     if (opens) field.focus();

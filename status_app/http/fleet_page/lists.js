@@ -1,4 +1,4 @@
-// A list of the API on the page: as many pages as were asked for, and honest about what is missing.
+// A list of the API: as many pages as were requested, and a note if there are more.
 
 import { make, setText, showRows, within } from "./dom.js";
 import { figure } from "./states.js";
@@ -11,16 +11,16 @@ import { figure } from "./states.js";
 /**
  * @template Item
  * @typedef {object} ListOf a list
- * @property {Element} section as `part` of dom.js makes one
+ * @property {Element} section made by `part` of dom.js
  * @property {HTMLElement} rows the element that gets the rows
- * @property {(next: string | null) => Promise<Page<any>>} ask for a page; `next` of the one before, null for the first
- * @property {(items: any[]) => Item[]} [fold] makes rows of the items of all pages
- * @property {(item: Item) => string} keyOf as showRows takes it
- * @property {(item: Item) => import("./dom.js").Row<Item>} makeRow as above
- * @property {string} empty the sentence in the place of rows
- * @property {(items: Item[], isCut: boolean) => string} [number] beside the heading; how many there are by default
- * @property {string} [cut] the sentence where there are more
- * @property {() => void} reload asks again, after one page more was asked for
+ * @property {(next: string | null) => Promise<Page<any>>} fetches a page; takes the `next` before it, or null
+ * @property {(items: any[]) => Item[]} [fold] turns the items of all pages into rows
+ * @property {(item: Item) => string} keyOf see showRows
+ * @property {(item: Item) => import("./dom.js").Row<Item>} makeRow see showRows
+ * @property {string} empty the sentence for an empty list
+ * @property {(items: Item[], isCut: boolean) => string} [number] next to the heading; by default the number of items
+ * @property {string} [cut] the sentence if there are more
+ * @property {() => void} reload fetches again after another page was requested
  */
 
 /**
@@ -50,7 +50,7 @@ export class List {
     list.rows.hidden = true;
   }
 
-  /** Shows nothing, as before the first answer. */
+  /** Show nothing, as before the first answer. */
   clear() {
     this.#pages = 1;
     this.#round++;
@@ -59,7 +59,7 @@ export class List {
     this.#note.hidden = false;
   }
 
-  /** Asks for the list and shows it, unless it was cleared or asked for again meanwhile. */
+  /** Fetch the list and show it, unless it was cleared or fetched again meanwhile. */
   async load() {
     const round = ++this.#round;
     const { ask, fold = (/** @type {Item[]} */ all) => all } = this.#list;
@@ -88,7 +88,7 @@ export class List {
     setText(within(this.#heading, ".number"), number ? number(items, isCut) : many);
     if (!isCut && this.#cut.contains(document.activeElement)) this.#heading.focus();
     this.#cut.hidden = !isCut;
-    setText(this.#count, cut ?? `Cut off after ${figure(shown)}: there are more.`);
+    setText(this.#count, cut ?? `The first ${figure(shown)} are shown: there are more.`);
   }
 
   #showMore() {

@@ -1,4 +1,4 @@
-// The page: which view the address names, and one device at a time above it.
+// The page: the view that the address names, and at most one device in a dialog.
 
 import { DeviceDialog } from "./device.js";
 import { deployment } from "./deployment.js";
@@ -15,7 +15,7 @@ import { Updates } from "./updates.js";
 /**
  * @typedef {import("./overview.js").View} View
  * @typedef {import("./route.js").Place} Place
- * @typedef {{view: View, focused: Element | null, scrolled: number}} Left a view that may be shown again
+ * @typedef {{view: View, focused: Element | null, scrolled: number}} Left a view that can be shown again
  */
 
 const EVERY = 10; // seconds between two updates
@@ -41,7 +41,7 @@ function viewOf({ view, id, filters }) {
 function follow() {
   if (takeKey()) reload();
   const place = placeOf(location.hash);
-  if (place.device === null) dialog.follow(null); // what is behind an open dialog takes no focus
+  if (place.device === null) dialog.follow(null); // the page behind an open dialog gets no focus
   const isSame = shown !== null && shown.place.view === place.view && shown.place.id === place.id;
   if (!isSame || shown === null) change(place);
   else if (JSON.stringify(shown.place.filters) !== JSON.stringify(place.filters)) {

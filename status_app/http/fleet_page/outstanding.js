@@ -1,4 +1,4 @@
-// What is not done yet, within its normal time: nobody has to do anything about it. What gets stuck soonest comes first.
+// Modules that are not as desired, but within their grace period: no action is needed. Those stuck soonest come first.
 
 import { get } from "./api.js";
 import { make, named, part } from "./dom.js";
@@ -12,11 +12,11 @@ const DAY = 24 * HOUR;
 
 /**
  * @typedef {import("./api.js").Module} Module
- * @typedef {{key: string, first: Module, modules: Module[]}} Group of modules that are alike, soonest first
+ * @typedef {{key: string, first: Module, modules: Module[]}} Group of similar modules, soonest first
  */
 
 /**
- * A source: modules that are not as desired and not stuck yet, those that are alike as one line.
+ * A source: modules that are not as desired and not stuck yet, similar ones as one line.
  *
  * @param {() => void} reload
  * @returns {import("./updates.js").Source}
@@ -36,7 +36,7 @@ export function outstanding(reload) {
       const devices = new Set(groups.flatMap(({ modules }) => modules.map(({ deviceId }) => deviceId))).size;
       return devices ? `${counted(devices, "device")}${isCut ? " and more" : ""}, within the normal time` : "";
     },
-    cut: "What gets stuck soonest is shown: there is more.",
+    cut: "Only those stuck soonest are shown: there are more.",
     reload,
   });
   return { node, load: () => list.load() };
@@ -44,7 +44,7 @@ export function outstanding(reload) {
 
 /** @param {string | null} next */
 function ask(next) {
-  const day = Math.ceil((serverNow() + DAY) / HOUR) * HOUR; // one address for an hour, with one ETag
+  const day = Math.ceil((serverNow() + DAY) / HOUR) * HOUR; // the same address for an hour, so that its ETag helps
   return get("modules", { stuckBefore: new Date(day).toISOString(), next });
 }
 

@@ -1,4 +1,4 @@
-// The fleet at a glance: what needs a person, how deployments come on, and what is not done yet.
+// The fleet at a glance: what needs a person, the progress of deployments, and what is not done yet.
 
 import { causes } from "./causes.js";
 import { deployments } from "./deployments.js";
@@ -6,10 +6,10 @@ import { make } from "./dom.js";
 import { outstanding } from "./outstanding.js";
 
 /**
- * @typedef {object} View what is shown between top and foot
+ * @typedef {object} View the content between header and footer
  * @property {HTMLElement} node
- * @property {import("./updates.js").Source[]} sources asked while it is shown
- * @property {(place: import("./route.js").Place) => void} [follow] takes other filters
+ * @property {import("./updates.js").Source[]} sources loaded while the view is shown
+ * @property {(place: import("./route.js").Place) => void} [follow] applies other filters
  */
 
 /**
@@ -18,6 +18,6 @@ import { outstanding } from "./outstanding.js";
  */
 export function overview(reload) {
   const needs = causes("Needs a person", {}, reload), rollouts = deployments(), rest = outstanding(reload);
-  const beside = make("div", { class: "view" }, rollouts.node, rest.node);
-  return { node: make("div", { class: "view overview" }, needs.node, beside), sources: [needs, rollouts, rest] };
+  const second = make("div", { class: "view" }, rollouts.node, rest.node);
+  return { node: make("div", { class: "view overview" }, needs.node, second), sources: [needs, rollouts, rest] };
 }

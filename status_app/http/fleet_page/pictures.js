@@ -1,17 +1,17 @@
-// Pictures: marks of states, bars and lines of progress, in SVG. What a bar or a line shows stands beside it in a table.
+// Pictures: marks of states, bars and lines of progress, in SVG. A table next to each bar or line has its numbers.
 
 import { newId } from "./dom.js";
 
 /**
- * @typedef {{light: string, dark: string, shape: string, tile: string}} Look of a state: its colours, its shape in 16
- *   by 16, and its texture in 6 by 6; empty: none
+ * @typedef {{light: string, dark: string, shape: string, tile: string}} Look of a state: its colors, its shape in 16
+ *   by 16, and its texture in 6 by 6; or empty
  * @typedef {{look: Look, count: number}} Part of a bar
  * @typedef {{at: number, value: number}} Dot of a line: a time in milliseconds, and its value from then on
  * @typedef {{kind: string, dots: Dot[]}} Line
  */
 
 const SVG = "http://www.w3.org/2000/svg";
-const LEAST = 0.6; // per cent of a bar: one device of two thousand is seen
+const LEAST = 0.6; // percent of a bar: one device of two thousand stays visible
 
 /**
  * @param {string} tag
@@ -31,7 +31,7 @@ function paint(node, { light, dark }) {
   return node;
 }
 
-/** The shape of a state in its colour. Its word stands beside it. @param {Look} look */
+/** Make the shape of a state in its color. Its word is next to it. @param {Look} look */
 export const mark = (look) =>
   paint(
     draw(
@@ -42,7 +42,7 @@ export const mark = (look) =>
     look,
   );
 
-/** A bar: its parts side by side, each at least as wide as can be seen. @param {Part[]} parts */
+/** Make a bar: its parts side by side, each wide enough to be seen. @param {Part[]} parts */
 export function bar(parts) {
   const total = parts.reduce((sum, { count }) => sum + count, 0);
   const wide = parts.map(({ count }) => Math.max(LEAST, (100 * count) / total));
@@ -72,13 +72,13 @@ const tile = (id, path) =>
     draw("path", { d: path, class: "texture" }),
   );
 
-const WIDE = 600, HIGH = 100; // of a picture of lines, stretched to the place that it gets
+const WIDE = 600, HIGH = 100; // of a line chart, which is stretched to its box
 
 /**
- * Values over time, each as steps: a value holds until the next.
+ * Draw values over time as steps: each value holds until the next.
  *
  * @param {Line[]} all
- * @param {{from: number, to: number, most: number}} bounds of the picture: times, and the highest value
+ * @param {{from: number, to: number, most: number}} bounds of the chart: times, and the highest value
  */
 export function lines(all, { from, to, most }) {
   const along = (/** @type {number} */ at) => Math.round((WIDE * (at - from)) / Math.max(1, to - from));

@@ -1,4 +1,4 @@
-// The progress of a deployment over time: a picture of lines, its speed and what is left, and the table behind it.
+// The progress of a deployment over time: a line chart, the speed and the time left, and a table of the points.
 
 import { get, pathOf } from "./api.js";
 import { make, setText, table, tableRow } from "./dom.js";
@@ -8,12 +8,12 @@ import { age, length, serverNow, time } from "./times.js";
 
 /** @typedef {import("./api.js").Schemas["Progress"]} Progress */
 
-const ROWS = 12; // of the table: a point of a thousand would be none
+const ROWS = 12; // of the table: all points would be too many
 /** @type {[head: string, kind: string][]} */
 const COLUMNS = [["At", ""], ["Applied", "figure"], ["Successful", "figure"], ["Settling", "figure"], ["Failing", "figure"]];
 
 /**
- * The picture of a deployment's progress; `load` asks for it, and shows it.
+ * Make the chart of a deployment's progress; `load` fetches and shows it.
  *
  * @param {string} id
  */
@@ -46,7 +46,7 @@ export function progress(id) {
   };
 }
 
-/** What each line stands for. */
+/** The legend. */
 const key = () =>
   make(
     "p",
@@ -61,9 +61,9 @@ const level = (/** @type {string} */ kind) => ({ kind, dots: [{ at: 0, value: 1 
  * @param {number | null} secondsLeft
  */
 function speedOf(perHour, secondsLeft) {
-  if (perHour === null) return "No device became successful lately.";
+  if (perHour === null) return "No device became successful recently.";
   const left = secondsLeft === null ? "" : `, about ${length(secondsLeft)} left`;
-  return `${figure(Math.round(perHour))} devices an hour${left}`;
+  return `${figure(Math.round(perHour))} devices per hour${left}`;
 }
 
 /** @param {Progress["points"]} points */
@@ -84,7 +84,7 @@ function drawn(points) {
   return lines(all, { from: at[0], to: Math.max(serverNow(), at[at.length - 1] + 1), most });
 }
 
-/** A few of many, with the first and the last. @param {Progress["points"]} points */
+/** Pick a few points, with the first and the last, newest first. @param {Progress["points"]} points */
 function some(points) {
   const step = Math.max(1, (points.length - 1) / (ROWS - 1));
   const places = new Set(Array.from({ length: Math.min(ROWS, points.length) }, (_, row) => Math.round(row * step)));

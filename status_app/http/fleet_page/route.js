@@ -1,16 +1,16 @@
-// The address of what is shown: behind the `#`, which no server sees. A view, its filters, and a device that is open.
+// The route is behind the `#`, which no server sees: a view, its filters, and the open device.
 
 /**
  * @typedef {Record<string, string>} Filters of a list of devices, as the API takes them
  * @typedef {{view: string, id: string | null, filters: Filters, device: string | null}} Place
  */
 
-/** The filters that an address can hold. */
+/** The filters that an address can have. */
 export const FILTERS = [
   "cause", "deployment", "state", "stuck", "reason", "flag", "image", "digest", "agentVersion", "cohort", "prefix",
 ];
 
-/** What an address says. One that says nothing that is known is that of the whole fleet. @param {string} hash */
+/** Parse an address. Unknown ones are the overview. @param {string} hash */
 export function placeOf(hash) {
   const [path, query = ""] = split(hash.slice(1), "?");
   const [view, id = null] = split(path, "/");
@@ -27,7 +27,7 @@ export function placeOf(hash) {
 }
 
 /**
- * The address of a place.
+ * Return the address of a place.
  *
  * @param {{view?: string, id?: string | null, filters?: Filters, device?: string | null}} place
  */
@@ -39,13 +39,13 @@ export function addressOf({ view = "", id = null, filters = {}, device = null })
   return asked ? `#${path}?${asked}` : `#${path}`;
 }
 
-/** The address of devices to which filters apply. @param {Filters} filters */
+/** The address of the devices that match filters. @param {Filters} filters */
 export const devicesWhere = (filters) => addressOf({ view: "devices", filters });
 
 /** The address of a deployment. @param {string} id */
 export const deploymentAddress = (id) => addressOf({ view: "deployments", id });
 
-/** Opens a device above what is shown, or closes it. @param {string | null} device */
+/** Open a device in the dialog, or close the dialog. @param {string | null} device */
 export function openDevice(device) {
   location.hash = addressOf({ ...placeOf(location.hash), device });
 }
@@ -59,7 +59,7 @@ function split(text, at) {
   return place < 0 ? [text] : [text.slice(0, place), text.slice(place + 1)];
 }
 
-/** Without its escapes; null where that leaves nothing, or one is cut. @param {string} text */
+/** Decode a part of an address; null if it is empty or malformed. @param {string} text */
 export function decoded(text) {
   try {
     return decodeURIComponent(text) || null;

@@ -1,13 +1,13 @@
-// The search at the top: by the beginning of an id, with suggestions.
+// The search at the top: by the start of an id, with suggestions.
 
 import { get } from "./api.js";
 import { byId, make } from "./dom.js";
 import { devicesWhere, openDevice } from "./route.js";
 
-const PAUSE = 200; // milliseconds without a key before it asks
+const PAUSE = 200; // milliseconds after the last key press
 const SUGGESTIONS = "8";
 
-/** Suggests devices while somebody types, and opens the one that was meant, or lists all that begin so. */
+/** Suggest devices while the user types. Open the device that matches, or list all that start with the text. */
 export function search() {
   const field = /** @type {HTMLInputElement} */ (byId("find-id")), list = byId("found");
   /** @type {number | undefined} */
@@ -22,7 +22,7 @@ export function search() {
   }
   field.addEventListener("input", () => {
     clearTimeout(timer);
-    if (found.includes(field.value)) openDevice(field.value); // it was chosen
+    if (found.includes(field.value)) openDevice(field.value); // a suggestion was picked
     else timer = setTimeout(suggest, PAUSE);
   });
   byId("find").addEventListener("submit", async (event) => {
@@ -43,6 +43,6 @@ async function idsOf(prefix) {
     const { items } = await get("devices", { prefix, limit: SUGGESTIONS });
     return items.map(({ deviceId }) => deviceId);
   } catch {
-    return []; // no suggestion: what is opened then says why the app does not answer
+    return []; // no suggestion: the view opened next shows the error
   }
 }

@@ -1,5 +1,5 @@
-// States: their order, their words, and how each looks, here and nowhere else. A colour never stands alone: each state
-// has a shape, a texture where it is part of a bar, and its word.
+// States: their order, words and looks, here and nowhere else. Color is never the only sign: each state has a shape, a
+// texture in bars, and its word.
 
 import { make } from "./dom.js";
 import { mark } from "./pictures.js";
@@ -33,7 +33,7 @@ const LOOKS = {
 };
 
 /**
- * States of modules, and the state of a device that each looks like.
+ * States of modules, with the state of a device that looks the same.
  *
  * @type {Record<string, string>}
  */
@@ -45,30 +45,30 @@ const ALIKE = {
 /** The states of devices, failing ones first. */
 export const STATES = Object.keys(LOOKS);
 
-/** How a state looks; one that this page does not know looks unclassified. @param {string} state */
+/** The look of a state; an unknown one looks unclassified. @param {string} state */
 export const lookOf = (state) => LOOKS[ALIKE[state] ?? state] ?? LOOKS.unclassified;
 
-/** The place of a state in a list that has failing ones first. @param {string} state */
+/** The position of a state in a list with failing ones first. @param {string} state */
 export const rank = (state) => {
   const place = STATES.indexOf(ALIKE[state] ?? state);
   return place < 0 ? STATES.indexOf("unclassified") : place;
 };
 
 /**
- * `{state: count}` as pairs in the order of a bar: what is done first, then what is not.
+ * Sort `{state: count}` in the order of a bar: finished states first.
  *
  * @param {Record<string, number> | null | undefined} counts
  */
 export const inOrder = (counts) =>
   Object.entries(counts ?? {}).filter(([, count]) => count > 0).sort(([a], [b]) => rank(b) - rank(a));
 
-/** A word of the API as a person reads it. @param {string} word */
+/** A word of the API as people read it. @param {string} word */
 export const words = (word) => (word === "settled" ? "as desired" : spaced(word));
 
 /** @param {string} word */
 const spaced = (word) => word.replace(/_unverified$/u, " (unverified)").replaceAll("_", " ");
 
-/** A number with its groups: `2,000`. @param {number} number */
+/** Format a number: `2,000`. @param {number} number */
 export const figure = (number) => number.toLocaleString("en");
 
 /**

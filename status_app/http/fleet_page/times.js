@@ -1,10 +1,10 @@
-// Times and ages, by the clock of the server: that of this machine may be wrong.
+// Times and ages, by the server's clock: the clock of this machine can be wrong.
 
 const MINUTE = 60, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
 
-let ahead = 0; // of the server's clock, in milliseconds
+let ahead = 0; // how far the server's clock is ahead, in milliseconds
 
-/** Takes the time from the header Date of an answer. @param {string | null} date */
+/** Set the clock from the Date header of an answer. @param {string | null} date */
 export function setClock(date) {
   const now = Date.parse(date ?? "");
   if (!Number.isNaN(now)) ahead = now - Date.now();
@@ -35,7 +35,7 @@ function pair(large, largeUnit, small, smallUnit) {
 /** `2026-01-05 08:17:00` of an ISO time. @param {string} iso */
 const clockTime = (iso) => iso.slice(0, 19).replace("T", " ");
 
-/** An element with a time as it is. @param {string} iso */
+/** Make an element that shows a time. @param {string} iso */
 export function time(iso) {
   const node = document.createElement("time");
   node.dateTime = iso;
@@ -43,7 +43,7 @@ export function time(iso) {
   return node;
 }
 
-/** @typedef {"for" | "ago" | "in"} Manner of an age */
+/** @typedef {"for" | "ago" | "in"} Manner how an age is worded */
 
 /** @type {Record<Manner, (seconds: number) => string>} */
 const WORDS = {
@@ -53,7 +53,7 @@ const WORDS = {
 };
 
 /**
- * An element with the age of a time; `showAges` keeps it true.
+ * Make an element that shows the age of a time; `showAges` updates it.
  *
  * @param {string} iso
  * @param {Manner} manner

@@ -1,58 +1,58 @@
-// When the API is asked: at an interval, not while nobody looks, and ever more rarely while it does not answer.
+// When to load: at an interval, not while the page is hidden, and less and less often while the API does not answer.
 
 const LONGEST = 300; // seconds between two tries
 
 /**
- * @typedef {{node: Element, load: () => Promise<void>}} Source asks, and shows in its element what it got
- * @typedef {Error & {status?: number, retryAfter?: number}} Failure an ApiError; without them a fault of the page
- * @typedef {{answeredAt: number | null, error: Failure | null}} Known of a source: performance.now(), null: never
+ * @typedef {{node: Element, load: () => Promise<void>}} Source loads data and shows it in its element
+ * @typedef {Error & {status?: number, retryAfter?: number}} Failure an ApiError; without `status` a bug of the page
+ * @typedef {{answeredAt: number | null, error: Failure | null}} Known by performance.now(); null: never
  */
 
-/** Keeps what is shown up to date: asks its sources. */
+/** Keeps the page up to date: loads its sources. */
 export class Updates {
   paused = false;
   /** @type {number | null} */
-  next = null; // when all are asked again (performance.now()); null: not by itself
+  next = null; // when all are loaded again (performance.now()); null: not scheduled
   #every;
-  #tell;
+  #notify;
   /** @type {Map<Source, Known>} */
   #sources = new Map();
   /** @type {number | undefined} */
   #timer;
   #failures = 0;
-  #asking = 0; // rounds under way
+  #asking = 0; // rounds in progress
 
   /**
    * @param {number} every seconds
-   * @param {() => void} tell called after each change
+   * @param {() => void} notify called after each change
    */
-  constructor(every, tell) {
+  constructor(every, notify) {
     this.#every = every;
-    this.#tell = tell;
+    this.#notify = notify;
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) this.#stop();
       else if (!this.paused) this.now();
     });
   }
 
-  /** When the oldest of what is shown was answered; null where something never was. */
+  /** When the oldest part of the page was loaded; null if a part never was. */
   get answeredAt() {
     const times = [...this.#sources.values()].map((source) => source.answeredAt);
     return times.every((time) => time !== null) ? Math.min(...times) : null;
   }
 
-  /** What went wrong with a source, null where nothing did. */
+  /** The most important error of the sources; null if there is none. */
   get error() {
     const errors = [...this.#sources.values()].map((source) => source.error).filter((error) => error !== null);
     return errors.find((error) => error.status === 401) ?? errors[0] ?? null;
   }
 
-  /** What is known of each source. */
+  /** Each source and what is known about it. */
   get known() {
     return [...this.#sources];
   }
 
-  /** Asks these from now on. @param {...Source} sources */
+  /** Load these sources from now on. @param {...Source} sources */
   add(...sources) {
     for (const source of sources) this.#sources.set(source, { answeredAt: null, error: null });
     return this.#ask(sources);
@@ -63,7 +63,7 @@ export class Updates {
     for (const source of sources) this.#sources.delete(source);
   }
 
-  /** Asks all now. */
+  /** Load all sources now. */
   now() {
     return this.#ask([...this.#sources.keys()]);
   }
@@ -73,7 +73,7 @@ export class Updates {
     this.paused = paused;
     if (paused) {
       this.#stop();
-      this.#tell();
+      this.#notify();
     } else this.now();
   }
 
@@ -83,11 +83,11 @@ export class Updates {
     this.#asking += 1;
     await Promise.all(sources.map((source) => this.#askOne(source)));
     this.#asking -= 1;
-    if (this.#asking === 0) { // else the last of those under way says when to ask again
+    if (this.#asking === 0) { // the last round in progress schedules the next one
       this.#failures = this.error ? this.#failures + 1 : 0;
       this.#schedule();
     }
-    this.#tell();
+    this.#notify();
   }
 
   /** @param {Source} source */
@@ -99,7 +99,7 @@ export class Updates {
       error = /** @type {Failure} */ (thrown);
     }
     const known = this.#sources.get(source);
-    if (!known) return; // it was removed meanwhile
+    if (!known) return; // removed meanwhile
     known.error = error;
     if (error === null) known.answeredAt = performance.now();
   }
@@ -107,9 +107,9 @@ export class Updates {
   #schedule() {
     this.#stop();
     const { error } = this;
-    if (this.paused || document.hidden || error?.status === 401) return; // a key gets no better by itself
+    if (this.paused || document.hidden || error?.status === 401) return; // retrying does not fix a wrong key
     const wait = Math.min(this.#every * 2 ** this.#failures, Math.max(this.#every, LONGEST));
-    const seconds = Math.max(wait * (0.9 + 0.2 * Math.random()), error?.retryAfter ?? 0); // not all viewers at once
+    const seconds = Math.max(wait * (0.9 + 0.2 * Math.random()), error?.retryAfter ?? 0); // spreads the viewers
     this.next = performance.now() + seconds * 1000;
     this.#timer = setTimeout(() => this.now(), seconds * 1000);
   }
