@@ -113,7 +113,9 @@ def without_past(row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("seed", range(WORLDS))
-async def test_a_trigger_a_timer_and_a_resync_at_once_lose_nothing_and_tell_nothing_twice(app: App, seed: int) -> None:
+async def test_a_trigger_a_timer_and_a_resync_at_once_lose_nothing_and_announce_nothing_twice(
+    app: App, seed: int
+) -> None:
     world = World(app, seed)
     for _ in range(ROUNDS):
         await world.all_at_once()
@@ -128,7 +130,7 @@ async def test_a_trigger_a_timer_and_a_resync_at_once_lose_nothing_and_tell_noth
         if "Cause" not in expected[key]:  # what is still stuck keeps the cause of before
             found[key].pop("Cause", None)
     assert found == expected
-    assert len(transitions(rows)) > 1  # a state is told once until the device is as desired
+    assert len(transitions(rows)) > 1  # a state is announced once until the device is as desired
 
 
 async def test_a_twin_that_arrives_late_does_not_undo_what_another_has_seen(app: App) -> None:

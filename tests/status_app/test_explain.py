@@ -57,7 +57,7 @@ async def test_every_golden_twin_is_explained_and_needs_a_person_unless_it_is_at
         assert "{" not in text or "{" in path.read_text(), path.name
 
 
-async def test_a_crash_loop_is_told_with_its_evidence_the_hubs_counters_and_the_next_step(app: App) -> None:
+async def test_a_crash_loop_comes_with_its_evidence_the_hubs_counters_and_the_next_step(app: App) -> None:
     code, text = await told(app, await seen(app, BACKOFF, stuck=True))
     assert code is ExitCode.FAILED
     assert "Something of it is stuck since " in text
@@ -107,7 +107,7 @@ async def test_what_recovers_is_not_all_right_yet(app: App) -> None:
     assert (await told(app, device))[0] is ExitCode.OK
 
 
-async def test_what_was_flagged_without_a_look_is_told_as_such(app: App) -> None:
+async def test_what_was_flagged_without_a_look_is_said_to_be_so(app: App) -> None:
     device = await seen(app, BACKOFF)
     app.hub.down = {device}
     await app.flag_stuck(GRACE)

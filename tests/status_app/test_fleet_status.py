@@ -123,7 +123,7 @@ async def test_what_is_not_known_is_none(kind: str, has_tables: bool, app: App, 
 
 
 @pytest.mark.filterwarnings("ignore:Testing an element's truth value:DeprecationWarning")  # by the SDK
-async def test_a_table_service_that_refuses_the_key_is_told_so_and_one_that_is_silent_is_unavailable(
+async def test_a_table_service_that_refuses_the_key_is_named_and_one_that_is_silent_is_unavailable(
     tables: str,
 ) -> None:
     parts = dict(part.partition("=")[::2] for part in tables.split(";"))
@@ -155,7 +155,7 @@ SECRET = "hunter2-correct-horse"
         ({"DEPLOYMENT_STATUS_KEY": f"{SECRET}\u00e4"}, "https://app.azurewebsites.net", "is no key"),
     ],
 )
-def test_a_wrong_setting_is_told_without_its_value(environment: dict[str, str], url: str | None, told: str) -> None:
+def test_a_wrong_setting_is_named_without_its_value(environment: dict[str, str], url: str | None, told: str) -> None:
     with pytest.raises(SettingError, match=told) as raised:
         choose_source(environment, url)
     assert SECRET not in str(raised.value)

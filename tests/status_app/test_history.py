@@ -41,7 +41,7 @@ async def flap(app: App, device: str, times: int) -> None:
 
 
 async def long_life(app: App) -> str:
-    """A device whose module got stuck and recovered twice, and that had much to tell of a later version."""
+    """A device whose module got stuck and recovered twice, and that had much news of a later version."""
     device = app.put("d", BACKOFF)
     await notified(app, device, NOW)
     for _ in range(2):

@@ -1,4 +1,4 @@
-"""docs/querying.md: its examples run as they stand there, and its table is that of the document."""
+"""docs/querying.md: its examples run, and its table is that of the document."""
 
 import asyncio
 import json

@@ -181,7 +181,7 @@ async def test_once_it_is_built_no_run_and_no_process_asks_for_it_again(app: App
 
 
 async def lose(app: App, *devices: str) -> None:
-    """Let the index say nothing of devices, as where a writer stood still for days before it projected them."""
+    """Let the index say nothing of devices, as where a writer was paused for days before it projected them."""
     projection = FleetProjection(app.client.get_table_client("DeploymentIndex"))
 
     async def again(_: Projection) -> Projection:

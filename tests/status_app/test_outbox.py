@@ -14,6 +14,7 @@ from app_over_azurite import TABLES, App, transitions, writers_are_dead
 from azure.data.tables import UpdateMode
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from few_shards import few_shards
 from transition_hub import PATIENCE, TRANSITIONS, body, running_hub, stored
 
 from local.clock import utc_now
@@ -59,7 +60,7 @@ class Transitions:
         self.namespace.faults.refuse(TRANSITIONS, count)
 
     async def on_event(self, partition: PartitionContext, event: EventData | None) -> None:
-        if event is not None:  # a connection that was cut begins anew, and brings it again
+        if event is not None:  # a connection that was cut begins again, and brings it again
             self._received[partition.partition_id, event.sequence_number] = event
             self._news.set()
 
@@ -78,7 +79,7 @@ class Transitions:
 
 
 class World:
-    """What the app runs in: a table service and an event hub that fail as they are told to.
+    """What the app runs in: a table service and an event hub that fail on demand.
 
     Attributes:
         publications: How many events of a device each call of a publisher was about, in order.
@@ -137,10 +138,11 @@ async def world(tables: str, consumed: Transitions, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(TransitionPublisher, "publish", counted)
     monkeypatch.setattr(publisher, "RETRY", replace(publisher.RETRY, first_wait=0.0))  # nobody waits for an attempt
-    async with table_proxy(tables) as proxy:
-        world = World(proxy, consumed, publications)
-        yield world
-        await world.clean()
+    with few_shards():
+        async with table_proxy(tables) as proxy:
+            world = World(proxy, consumed, publications)
+            yield world
+            await world.clean()
 
 
 @pytest.fixture

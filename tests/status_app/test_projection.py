@@ -10,8 +10,9 @@ from itertools import count
 from typing import Any
 
 import pytest
-from app_over_azurite import App, few_shards, flags, forget, fresh_app, states
+from app_over_azurite import App, flags, forget, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
+from few_shards import few_shards
 from whole_index import wrong_rows
 
 from status_app.fleet_index.rows import SHARDS
@@ -42,7 +43,7 @@ class Killed(BaseException):
     """The process is gone: nothing catches it."""
 
 
-class Wire(AioHttpTransport):  # type: ignore[misc] # the SDK does not tell the type of what it loads lazily
+class Wire(AioHttpTransport):  # type: ignore[misc] # the SDK does not say the type of what it loads lazily
     """The connection of one process to its tables.
 
     Attributes:

@@ -32,7 +32,7 @@ async def several(app: App) -> None:
 
 
 async def expected(app: App) -> list[dict[str, Any]]:
-    """Every module, and every device as one, of what the devices tell of themselves."""
+    """Every module, and every device as one, as the answers about devices have them."""
     fleet = app.services.fleet()
     found = []
     for device in await listed(fleet, routes.devices):

@@ -1,4 +1,4 @@
-"""docs/subscribing.md: its subscriber runs as it stands there, and its event is a real one."""
+"""docs/subscribing.md: its subscriber runs, and its event is a real one."""
 
 import asyncio
 import json

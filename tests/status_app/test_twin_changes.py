@@ -57,7 +57,7 @@ async def test_the_same_batch_again_reads_no_twin_and_writes_nothing(app: App) -
 async def test_a_module_changes_where_the_row_of_its_device_does_not(app: App) -> None:
     device = app.put("anew", "056")
     await app.handle(app.event(device))
-    app.put("anew", "058")  # of the same version and time: an identity that was created anew
+    app.put("anew", "058")  # of the same version and time: an identity that was created again
     await app.handle(app.event(device, **{"iothub-message-schema": "moduleLifecycleNotification", "opType": CREATED}))
     assert (await app.rows(device))["module:m1"]["ExitCode"].value == 137
 
