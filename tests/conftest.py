@@ -18,6 +18,7 @@ from local.azurite import azurite_accounts
 from local.tables import TableProxy, table_proxy
 
 if TYPE_CHECKING:
+    from app_over_azurite import App
     from playwright.async_api import Browser
 
 _OUTSIDE = re.compile(r"^(?:from|import) (?:local|playwright|subprocess)\b", re.MULTILINE)
@@ -86,6 +87,15 @@ async def proxy(tables: str) -> AsyncIterator[TableProxy]:
     """A proxy of that table service: it counts, and fails on demand."""
     async with table_proxy(tables) as proxy:
         yield proxy
+
+
+@pytest.fixture
+async def app(tables: str) -> "AsyncIterator[App]":
+    """The app over that table service, without any device."""
+    from app_over_azurite import fresh_app  # noqa: PLC0415 (of tests/status_app alone)
+
+    async with fresh_app(tables) as app:
+        yield app
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

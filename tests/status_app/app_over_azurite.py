@@ -33,6 +33,10 @@ START = datetime(2024, 5, 2, 9, 10, tzinfo=UTC)
 SECRET = "hunter2-correct-horse"
 TABLES = ("DeploymentStatus", "DeploymentIndex", "Deployments")
 """The tables that a test empties."""
+LIFECYCLE = {"iothub-message-schema": "deviceLifecycleNotification", "moduleId": ""}
+CREATED = LIFECYCLE | {"opType": "createDeviceIdentity"}
+DELETED = LIFECYCLE | {"opType": "deleteDeviceIdentity"}
+"""Properties of the event that a device was deleted."""
 
 
 class Hub:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from app_over_azurite import SECRET, TABLES, App, transitions
+from app_over_azurite import DELETED, SECRET, TABLES, App, transitions
 from transition_hub import TRANSITIONS, running_hub, stored
 
 from local.iothub import IotHub
@@ -28,11 +28,6 @@ NOISE: Final = random.Random(1).randbytes(300_000)  # noqa: S311 (a body that do
 HALF_A_DEVICE: Final = (
     r'{"system": {}, "application": {"opType": "updateTwin", "deviceId": "\ud800", "moduleId": "$edgeAgent"}}'
 )
-LIFECYCLE: Final = {
-    "iothub-message-schema": "deviceLifecycleNotification",
-    "opType": "deleteDeviceIdentity",
-    "moduleId": "",
-}
 TELEMETRY: Final = {"iothub-message-schema": "telemetry", "opType": ""}
 """Of an event that a route sends by mistake: it is not of a twin."""
 
@@ -177,7 +172,7 @@ async def test_what_can_be_processed_now_leaves_the_table_and_the_rest_stays_wit
         app.event(gone),
         app.event("never-seen"),
         app.event("d", b"{", **TELEMETRY),
-        app.event("leaf", b"{}", **LIFECYCLE),
+        app.event("leaf", b"{}", **DELETED),
         app.event("d", moduleId="$edgeHub"),
     ]
     letters = await keep(app, *events, reason="internal_error")

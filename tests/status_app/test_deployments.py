@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from app_over_azurite import CASES, TABLES, App
+from app_over_azurite import CASES, DELETED, TABLES, App
 from asking import listed
 from azure.data.tables import UpdateMode
 from few_shards import few_shards
@@ -35,7 +35,6 @@ MINUTE: Final = timedelta(minutes=1)
 GRACE: Final = timedelta(minutes=15)
 LATE: Final = datetime(2100, 1, 1, tzinfo=UTC)
 """When no writer lives any more, by the clock of the table service too."""
-DELETION = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
 
 
 class Crash(BaseException):
@@ -279,7 +278,7 @@ async def test_the_index_and_its_counters_are_always_what_the_devices_rows_say(w
     assert await is_so(5)
     assert {deployment for deployment, device in await credited(app) if device == one} == {"camera-3"}
     del app.hub.twins[one]
-    await app.handle(app.event(one, b"{}", **DELETION))
+    await app.handle(app.event(one, b"{}", **DELETED))
     assert await is_so(4)
     put(app, "two", SUCCESSFUL, "camera-4")
     app.now += MINUTE
@@ -565,7 +564,7 @@ async def test_a_change_that_its_writer_could_not_project_is_counted_by_the_next
         await show(app, "a", SUCCESSFUL, "camera-3")
     del app.hub.twins[device]
     async with failing_after_the_change(world):
-        await app.handle(app.event(device, b"{}", **DELETION))
+        await app.handle(app.event(device, b"{}", **DELETED))
     assert (await stored(app))["Devices"] == 2
     await timer(app)
     assert (await stored(app))["Devices"] == 0

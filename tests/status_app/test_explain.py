@@ -2,12 +2,11 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import CASES, SECRET, App, fresh_app
+from app_over_azurite import CASES, DELETED, SECRET, App
 
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.explain.command import explain
@@ -15,14 +14,7 @@ from status_app.commands.explain.sentences import is_all_right
 from status_app.commands.fleet_status.tables import TableFleetStatus
 
 GRACE = timedelta(minutes=15)
-DELETED = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
 BACKOFF, SUCCESSFUL, PENDING, INVALID, PULLING, NONE = "048", "003", "002", "007", "026", "016"
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 async def told(app: App, device: str, *, as_json: bool = False) -> tuple[ExitCode, str]:

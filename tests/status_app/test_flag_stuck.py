@@ -1,12 +1,11 @@
 """The timer of deadlines over real tables: what it flags, clears, leaves, and how much it asks."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import START, App, flags, fresh_app, transitions
+from app_over_azurite import START, App, flags, transitions
 
 from status_app.errors import UnavailableError
 from status_app.fleet_index.rows import shard_of
@@ -24,12 +23,6 @@ MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
 CARE = 10 * MINUTE
 """The window of what left by itself."""
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 async def failing(app: App, name: str = "d") -> str:

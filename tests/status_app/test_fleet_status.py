@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from api_over_tables import KEY, running_api
-from app_over_azurite import App, fresh_app
+from app_over_azurite import DELETED, App
 
 from status_app.commands.fleet_status import FleetStatus, RefusedError
 from status_app.commands.fleet_status.api import ApiFleetStatus
@@ -34,12 +34,6 @@ async def source(kind: str, app: App, tables: str) -> AsyncIterator[FleetStatus]
         finally:
             await asked.close()
             await reader.close()
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 async def seen(app: App, name: str, case: str, *, stuck: bool = False) -> str:
@@ -99,8 +93,7 @@ async def test_a_device_has_its_modules_evidence_and_history(kind: str, app: App
 async def test_a_deleted_device_has_its_history_alone(kind: str, app: App, tables: str) -> None:
     device = await seen(app, "gone", SUCCESSFUL)
     del app.hub.twins[device]
-    schema = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
-    await app.handle(app.event(device, **schema))
+    await app.handle(app.event(device, **DELETED))
     async with source(kind, app, tables) as fleet:
         assert await fleet.device(device) is None
         assert [item["kind"] for item in await fleet.transitions(device, 1)] == ["deleted"]

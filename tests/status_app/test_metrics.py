@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from app_over_azurite import TABLES, App, fresh_app
+from app_over_azurite import DELETED, TABLES, App, fresh_app
 
 from local.iothub import IotHub
 from local.tables import table_proxy
@@ -60,8 +60,7 @@ async def test_a_batch_records_its_lag_and_each_transition(tables: str, heard: H
         app.now += timedelta(seconds=90)
         await app.handle(event, app.event(device))
         del app.hub.twins[device]
-        lifecycle = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity"}
-        await app.handle(app.event(device, b"{}", moduleId="", **lifecycle))
+        await app.handle(app.event(device, b"{}", **DELETED))
     assert [value for value, _ in heard.of(LAG)] == [90, 0]
     assert [attributes for _, attributes in heard.of(TRANSITIONS)] == [
         {"kind": "device", "from": "absent", "to": "module_failed", "reason": "backoff"},

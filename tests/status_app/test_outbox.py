@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from app_over_azurite import TABLES, App, transitions, writers_are_dead
+from app_over_azurite import DELETED, TABLES, App, transitions, writers_are_dead
 from azure.data.tables import UpdateMode
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
@@ -35,7 +35,6 @@ FOR_EVER = 10**6
 NOW = timedelta(0)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
-DELETION = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
 
 
 class Transitions:
@@ -296,7 +295,7 @@ async def test_a_deletion_is_published_after_the_rest_and_a_new_life_after_it(wo
     world.transitions.refuse(0)
     twin = app.hub.twins.pop(device)
     app.now += MINUTE
-    await app.handle(app.event(device, b"{}", **DELETION))
+    await app.handle(app.event(device, b"{}", **DELETED))
     found = await world.transitions.of(app)
     assert found == {device: await events_of_rows(app, device)}
     assert b'"type":"edge.deployment.device.deleted"' in found[device][1]

@@ -10,7 +10,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from app_over_azurite import App, flags, forget, fresh_app, states
+from app_over_azurite import DELETED, App, flags, forget, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
 from few_shards import few_shards
 from whole_index import wrong_rows
@@ -21,11 +21,6 @@ from status_app.services import Services
 
 BACKOFF = "048"
 SUCCESSFUL = "003"
-DELETED = {
-    "iothub-message-schema": "deviceLifecycleNotification",
-    "opType": "deleteDeviceIdentity",
-    "moduleId": "",
-}
 NOW = timedelta(0)
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE

@@ -1,11 +1,11 @@
 """Devices, one and many, as they are asked for."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import App, fresh_app
+from app_over_azurite import DELETED, App
 from asking import ask, listed, pages
 from azure.data.tables import EdmType, EntityProperty
 
@@ -18,12 +18,6 @@ from status_core import State
 MINUTE = timedelta(minutes=1)
 ODD = "-.+%_#*?!(),:=@$'aZ9"
 """Every kind of character that IoT Hub allows in the id of a device."""
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 async def seen(app: App, *cases: tuple[str, str]) -> list[str]:
@@ -253,7 +247,7 @@ async def test_no_transition_is_shown_above_the_sequence_of_the_device(app: App)
 async def test_the_history_of_a_deleted_device_stays_and_the_device_is_not_known(app: App) -> None:
     (device,) = await seen(app, ("gone", "048"))
     twin = app.hub.twins.pop(device)
-    await app.handle(app.event(device, b"{}", opType="deleteDeviceIdentity", moduleId="", **LIFECYCLE))
+    await app.handle(app.event(device, b"{}", **DELETED))
     fleet = app.services.fleet()
     assert (await ask(fleet, routes.device, deviceId=device)).status == 404
     assert await listed(fleet, routes.devices) == []
@@ -266,9 +260,6 @@ async def test_the_history_of_a_deleted_device_stays_and_the_device_is_not_known
     again = await listed(fleet, routes.transitions, path={"deviceId": device}, limit=2)
     assert again[-len(history) :] == history
     assert (await ask(fleet, routes.device, deviceId=device)).json["sequence"] == len(again)
-
-
-LIFECYCLE = {"iothub-message-schema": "deviceLifecycleNotification"}
 
 
 async def test_a_first_look_that_has_come_half_way_is_no_device_yet(app: App) -> None:

@@ -32,12 +32,6 @@ type Fleet = Mapping[str, list[Mapping[str, Any]]]
 DIGESTS = ("sha256:" + "a" * 64, "sha256:" + "b" * 64, None)
 
 
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
-
-
 async def rows_of(tables: str, *cases: str) -> list[dict[str, Any]]:
     """The rows of a device of each case."""
     found = []

@@ -1,22 +1,15 @@
 """Modules of the whole fleet: stuck, or soon to be."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import App, fresh_app
+from app_over_azurite import App
 from asking import ask, listed, pages
 
 from status_app.http import routes
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 async def several(app: App) -> None:

@@ -1,11 +1,11 @@
 """The timer of the whole fleet over real tables: what it heals, what it leaves, and how it goes on."""
 
 import copy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from app_over_azurite import START, App, flags, fresh_app, states, transitions
+from app_over_azurite import CREATED, DELETED, START, App, flags, states, transitions
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import UnavailableError
@@ -22,15 +22,6 @@ SUCCESSFUL = "003"
 NOW = timedelta(0)
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
-LIFECYCLE = {"iothub-message-schema": "deviceLifecycleNotification", "moduleId": ""}
-DELETED = LIFECYCLE | {"opType": "deleteDeviceIdentity"}
-CREATED = LIFECYCLE | {"opType": "createDeviceIdentity"}
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 async def fleet(app: App, count: int) -> list[str]:
