@@ -30,6 +30,7 @@ def test_an_event_of_a_deployment_has_what_every_event_has() -> None:
 
 
 def blocks(language: str) -> list[str]:
+    """The code blocks of the page in a language."""
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
