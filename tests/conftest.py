@@ -1,4 +1,4 @@
-"""Azurite, the tables of the tests, with an account for each module: a timer takes all that is due. And a proxy.
+"""Azurite, with an account for each module, since a timer takes all that is due; and a proxy of it.
 
 And the mark `outside` of each test that needs more than Python: `make quick` leaves it out. And what begins first.
 """
@@ -18,6 +18,7 @@ from local.azurite import azurite_accounts
 from local.tables import TableProxy, table_proxy
 
 if TYPE_CHECKING:
+    from app_over_azurite import App
     from playwright.async_api import Browser
 
 _OUTSIDE = re.compile(r"^(?:from|import) (?:local|playwright|subprocess)\b", re.MULTILINE)
@@ -35,9 +36,8 @@ _LONGEST = (
     "test_notify_causes.py",
     "test_queries_devices.py",
     "test_silent_services.py",
-    "test_queries_cost.py",
+    "test_cost_of_a_fleet.py",
     "test_page_plant.py",
-    "test_page_looks.py",
     "test_concurrency.py",
     "test_gate_command.py",
 )
@@ -84,9 +84,18 @@ def tables(accounts: Iterator[str]) -> str:
 
 @pytest.fixture
 async def proxy(tables: str) -> AsyncIterator[TableProxy]:
-    """What stands before that table service: it counts, and fails where it is told to."""
+    """A proxy of that table service: it counts, and fails on demand."""
     async with table_proxy(tables) as proxy:
         yield proxy
+
+
+@pytest.fixture
+async def app(tables: str) -> "AsyncIterator[App]":
+    """The app over that table service, without any device."""
+    from app_over_azurite import fresh_app  # noqa: PLC0415 (of tests/status_app alone)
+
+    async with fresh_app(tables) as app:
+        yield app
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import azure.eventhub.aio  # noqa: F401 (loaded here once, and not by each process that is forked)
+from few_shards import few_shards
 
 from local.iothub.unasked import UnaskedTwins
 from status_app.errors import UnavailableError
@@ -71,7 +72,8 @@ def run(settings: Mapping[str, str], steps: Sequence[Step], done: "Synchronized[
     """Take the steps, one after the other, and count those that are done."""
     errors = _Errors()
     logging.getLogger("status_app").addHandler(errors)
-    asyncio.run(_run(settings, steps, done))
+    with few_shards():
+        asyncio.run(_run(settings, steps, done))
     assert errors.told == []
 
 

@@ -127,7 +127,7 @@ def test_two_replays_of_a_scenario_at_the_same_time_come_to_the_same(tmp_path: P
         ),
     ],
 )
-def test_what_is_no_scenario_and_what_does_not_end_is_told(  # noqa: PLR0913, PLR0917 (fixtures)
+def test_what_is_no_scenario_and_what_does_not_end_is_reported(  # noqa: PLR0913, PLR0917 (fixtures)
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

@@ -11,6 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from urllib.parse import parse_qs, urlsplit
+from urllib.request import urlopen
 
 import pytest
 from running_demo import page_of, start
@@ -93,19 +94,25 @@ def test_edge_status_asks_the_api_where_nothing_but_the_wheel_is_installed(pytho
     server.server_close()
 
 
-def test_edge_status_waits_for_the_demo_where_nothing_but_the_wheel_is_installed(python: Path, tmp_path: Path) -> None:
+def test_the_demo_stays_up_for_its_page_and_for_edge_status_of_the_wheel_alone(python: Path, tmp_path: Path) -> None:
     program = "from status_app.command_line import command; command()"
     with start(tmp_path, "--devices", "2", "--stay") as demo:
         assert demo.stdout is not None
-        page = urlsplit(page_of(demo))
-        assert any(line.startswith("The page stays up") for line in demo.stdout)
+        address_of_the_page = page_of(demo)
+        stays = next(line for line in demo.stdout if line.startswith("The page stays up"))
+        assert stays.endswith(f" {address_of_the_page}\n")
+        with urlopen(address_of_the_page) as answer:  # noqa: S310 (the demo's own address)
+            assert b"<title>Edge deployments</title>" in answer.read()
+        page = urlsplit(address_of_the_page)
         key = parse_qs(page.fragment)["key"][0]
         address = {"DEPLOYMENT_STATUS_URL": f"http://{page.netloc}", "DEPLOYMENT_STATUS_KEY": key}
         asked = ["wait", "--deployment", "release-2", "--timeout", "PT0S", "--summary", "summary.md"]
         command = [str(python), "-I", "-c", program, *asked]
         done = subprocess.run(command, cwd=tmp_path, env=address, capture_output=True, text=True, check=False)  # noqa: S603 (fixed)
         demo.send_signal(signal.SIGINT)
-        demo.communicate()
+        out, err = demo.communicate()
+    assert (demo.returncode, err) == (0, "")
+    assert "Everything is stopped again." in out
     assert (done.returncode, done.stderr) == (2, "")
     assert "of 2 successful" in done.stdout
     assert "release-2" in (tmp_path / "summary.md").read_text()
@@ -124,7 +131,7 @@ def test_the_first_example_judges_a_twin_and_fails_where_it_is_not_successful(py
     assert "wrong_status, backoff" in result.stdout
 
 
-def test_the_second_example_tells_the_news_of_a_device(python: Path, tmp_path: Path) -> None:
+def test_the_second_example_prints_the_news_of_a_device(python: Path, tmp_path: Path) -> None:
     lines = [line for line in TRACE.read_text().splitlines() if "twin" in json.loads(line)]
     result = run(python, OVER_TIME, "\n".join(lines), tmp_path)
     assert result.returncode == 0, result.stderr

@@ -13,9 +13,12 @@ FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 OUTSIDE = re.compile(r"https?:")
-FOLDERS = "benchmarks|checks|docs|infra|local|schemas|scripts|status_app|status_core|tests"
-NAMED = re.compile(rf"`((?:{FOLDERS})/[\w./-]+\.\w+)`")
-"""A file of the project, as text names it."""
+NAMED = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.(?:py|md|json|yaml|yml))`")
+"""A file or folder of the project, as text names it."""
+NOT_HERE = {
+    ".github/workflows/deploy.yml",  # made by who reads the page
+    "reported_states_during_deployment.md",  # Microsoft's
+}
 
 
 def prose(page: Path) -> str:
@@ -51,7 +54,7 @@ def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(page: Path) ->
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_file_that_a_page_names_is_there(page: Path) -> None:
-    assert [name for name in NAMED.findall(prose(page)) if not (ROOT / name).exists()] == []
+    assert {name for name in NAMED.findall(prose(page)) if not (ROOT / name).exists()} - NOT_HERE == set()
 
 
 def test_a_link_that_leads_nowhere_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -73,7 +73,7 @@ def test_the_exit_code_of_core_tools_is_handed_on_and_azurite_stopped(project: P
     assert (project / "azurite.stopped").exists()
 
 
-def test_missing_core_tools_are_told_with_where_to_get_them(project: Path) -> None:
+def test_missing_core_tools_are_reported_with_where_to_get_them(project: Path) -> None:
     (project / "bin/func").unlink()
     code, _, err = outcome(project)
     assert code == 1
@@ -99,7 +99,7 @@ def test_settings_that_are_there_are_never_overwritten(project: Path) -> None:
     assert (project / "local.settings.json").read_text() == settings
 
 
-def test_an_azurite_that_does_not_start_is_told_in_its_own_words(project: Path) -> None:
+def test_an_azurite_that_does_not_start_is_quoted(project: Path) -> None:
     program(project / "node_modules/.bin/azurite", "#!/bin/sh\necho port 10000 is taken\nexit 1")
     code, out, err = outcome(project)
     assert (code, out) == (1, "")

@@ -1,4 +1,4 @@
-"""The version of the app is the same wherever it stands."""
+"""The version of the app is the same in every place that names it."""
 
 import re
 import tomllib

@@ -116,7 +116,7 @@ def value(random: Random, depth: int = 0) -> Any:
 
 
 def with_secrets(twin: Any) -> Any:
-    """A golden twin with a secret wherever one may stand, and an agent that quotes it."""
+    """A golden twin with a secret wherever there may be one, and an agent that quotes it."""
     for section in ("desired", "reported"):
         properties = twin["properties"][section]
         for group in ("modules", "systemModules"):

@@ -41,7 +41,7 @@ async def _no_wait(_seconds: float) -> None:
 
 
 async def run(folder: Path, event_hubs_host: str) -> dict[str, Any]:
-    """Let a device report, and tell what becomes of it."""
+    """Let a device report, and print what becomes of it."""
     certificate = folder / "local-server.pem", folder / "local-server.key"
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(*certificate)

@@ -43,7 +43,7 @@ def test_it_is_found_when(copy: Path, mistake: Mapping[str, str]) -> None:
         assert (told[0].path, told[0].line) == (Path("infra") / mistake["file"], changed)
 
 
-def test_a_file_that_cannot_be_parsed_is_told_of_alone(copy: Path) -> None:
+def test_a_file_that_cannot_be_parsed_is_the_only_finding(copy: Path) -> None:
     path = copy / "main.bicep"
     path.write_text(path.read_text().replace("targetScope = 'subscription'", "targetScope = = 'subscription'"))
     assert {str(finding).partition(": ")[0] for finding in findings(copy, ROOT)} == {"infra/main.bicep:1"}

@@ -42,7 +42,7 @@ async def test_an_http_server_leaves_no_connection_open(turns: int) -> None:
     await listener.stop()
     await asyncio.sleep(0)
     assert await asyncio.to_thread(all_are_closed, clients)
-    gc.collect()  # whoever is left open is told of as an error
+    gc.collect()  # a connection that is left open is reported as an error
 
 
 @pytest.mark.parametrize("turns", range(6))

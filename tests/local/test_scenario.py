@@ -218,7 +218,7 @@ STEPS = "a step has one of twin, delete, device, raw, deployments, settings, run
     ],
     ids=lambda text: text[:60],
 )
-def test_a_line_that_is_no_step_is_told_by_its_number_and_by_what_it_takes(text: str, message: str) -> None:
+def test_a_line_that_is_no_step_is_refused_with_its_number_and_what_it_takes(text: str, message: str) -> None:
     with pytest.raises(ScenarioError) as raised:
         list(read_scenario(f"{line(delete='d')}\n\n{text}"))
     assert str(raised.value).startswith(f"line 3: {message}")

@@ -139,7 +139,7 @@ async def test_ten_thousand_causes_are_cut_off_and_say_so(shown: Shown) -> None:
         await expect(part.locator(".cause")).to_have_count(40)
 
 
-async def test_words_of_a_later_release_are_shown_as_they_stand(shown: Shown) -> None:
+async def test_words_of_a_later_release_are_shown_unchanged(shown: Shown) -> None:
     async def later(route: Route) -> None:
         answer = await (await route.fetch()).json()
         for item in answer["items"]:

@@ -32,7 +32,7 @@ BROKEN: Final = """() => {
     }
     return found;
 }"""
-"""Words that stand on more than one line."""
+"""Words that are broken over two lines."""
 SHIFTS: Final = """() => {
     window.shifts = [];
     new PerformanceObserver((list) => {

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from azure.data.tables.aio import TableServiceClient
+from few_shards import few_shards
 from model.outlines import outline_of
 from model.promises import broken_promises
 
 from status_app.errors import ContinuationError, QueryRefusedError, UnavailableError
-from status_app.fleet_index.rows import MOVED, SHARDS
+from status_app.fleet_index.rows import MOVED
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.iothub.twins import TwinPage
 from status_app.reconcile import flag_stuck, resync_times
@@ -32,10 +33,14 @@ START = datetime(2024, 5, 2, 9, 10, tzinfo=UTC)
 SECRET = "hunter2-correct-horse"
 TABLES = ("DeploymentStatus", "DeploymentIndex", "Deployments")
 """The tables that a test empties."""
+LIFECYCLE = {"iothub-message-schema": "deviceLifecycleNotification", "moduleId": ""}
+CREATED = LIFECYCLE | {"opType": "createDeviceIdentity"}
+DELETED = LIFECYCLE | {"opType": "deleteDeviceIdentity"}
+"""Properties of the event that a device was deleted."""
 
 
 class Hub:
-    """Twins in memory, in the place of the hub: it counts reads, and fails where it is told to.
+    """Twins in memory, in the place of the hub: it counts reads, and fails on demand.
 
     Attributes:
         down: Devices whose twin cannot be read.
@@ -196,7 +201,7 @@ class App:
         self.services = self._services(settings)
 
     async def empty(self) -> None:
-        """Begin anew: empty tables, an empty hub, the clock at its start."""
+        """Begin again: empty tables, an empty hub, the clock at its start."""
         for name in TABLES:
             await self.client.delete_table(name)
             await self.client.create_table(name)
@@ -387,15 +392,6 @@ def states(rows: Mapping[str, Any]) -> dict[str, Any]:
     """The rows of a device without what no two devices share, and no two looks."""
     own = ("PartitionKey", "EventId", "ObservedAt", "Published")
     return {key: {name: value for name, value in row.items() if name not in own} for key, row in rows.items()}
-
-
-@contextmanager
-def few_shards(number: int) -> Iterator[None]:
-    """Spread devices over fewer partitions of the index than usual: a question asks each of them."""
-    with pytest.MonkeyPatch.context() as patch:
-        for module in ("fleet_index.rows", "fleet_index.lookups", "reconcile.comparison"):
-            patch.setattr(f"status_app.{module}.SHARDS", SHARDS[:number])
-        yield
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""The client of the API over real sockets: what it tries again, what it tells, and where the key does not go."""
+"""The client of the API over real sockets: what it tries again, what it reports, and where the key does not go."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -99,7 +99,7 @@ async def test_a_wait_that_is_asked_for_is_kept_within_bounds(
         (200, {"Content-Type": "text/html"}, "<html>Sign in</html>", "not the API's"),
     ],
 )
-async def test_what_no_wait_mends_is_told_at_once(
+async def test_what_no_wait_repairs_is_reported_at_once(
     world: World, status: int, headers: dict[str, str], body: str, told: str
 ) -> None:
     world.api.answers = [(status, headers, body)]
@@ -109,13 +109,13 @@ async def test_what_no_wait_mends_is_told_at_once(
     assert KEY not in str(raised.value)
 
 
-async def test_a_list_that_is_none_is_told(world: World) -> None:
+async def test_a_list_that_is_none_is_reported(world: World) -> None:
     world.api.answers = [(200, JSON, '{"items": 5}')]
     with pytest.raises(RefusedError, match="not the API's"):
         await world.fleet.transitions("d", 5)
 
 
-async def test_a_key_that_is_wrong_or_missing_is_told_and_not_shown(world: World) -> None:
+async def test_a_key_that_is_wrong_or_missing_is_reported_and_not_shown(world: World) -> None:
     for key in (None, "hunter2-wrong"):
         fleet = world.client(key)
         with pytest.raises(RefusedError) as raised:

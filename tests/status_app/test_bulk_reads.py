@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import App, fresh_app, transitions
+from app_over_azurite import CREATED, DELETED, App, fresh_app, transitions
 
 from local.tables import TableProxy
 from status_app.iothub import queries
@@ -181,16 +181,8 @@ async def test_a_twin_may_be_stamped_a_little_before_its_notification(app: App) 
     "properties",
     [
         {"operationTimestamp": ""},
-        {
-            "iothub-message-schema": "deviceLifecycleNotification",
-            "opType": "createDeviceIdentity",
-            "moduleId": "",
-        },
-        {
-            "iothub-message-schema": "deviceLifecycleNotification",
-            "opType": "deleteDeviceIdentity",
-            "moduleId": "",
-        },
+        CREATED,
+        DELETED,
     ],
     ids=["no time", "created", "deleted"],
 )
@@ -206,8 +198,7 @@ async def test_a_device_that_was_removed_is_read(app: App) -> None:
     devices = await known(app)
     twins = dict(app.hub.twins)
     app.hub.twins.clear()
-    deleted = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
-    await app.handle(*(app.event(device, **deleted) for device in devices))
+    await app.handle(*(app.event(device, **DELETED) for device in devices))
     assert [await app.rows(device) for device in devices if "device" in await app.rows(device)] == []
     app.hub.twins |= twins
     app.hub.reads.clear()

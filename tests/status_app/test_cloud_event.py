@@ -123,7 +123,7 @@ def test_the_subject_of_an_event_about_the_device_is_its_credited_deployments(
         ("deleted", "", "device.deleted"),
     ],
 )
-def test_the_type_tells_what_changed_and_whose_it_is(kind: str, module: str, name: str) -> None:
+def test_the_type_says_what_changed_and_whose_it_is(kind: str, module: str, name: str) -> None:
     assert event_of(Kind=kind, Module=module)["type"] == f"edge.deployment.{name}"
 
 

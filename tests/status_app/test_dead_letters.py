@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from app_over_azurite import SECRET, TABLES, App, transitions
+from app_over_azurite import DELETED, SECRET, TABLES, App, transitions
 from transition_hub import TRANSITIONS, running_hub, stored
 
 from local.iothub import IotHub
@@ -28,11 +28,6 @@ NOISE: Final = random.Random(1).randbytes(300_000)  # noqa: S311 (a body that do
 HALF_A_DEVICE: Final = (
     r'{"system": {}, "application": {"opType": "updateTwin", "deviceId": "\ud800", "moduleId": "$edgeAgent"}}'
 )
-LIFECYCLE: Final = {
-    "iothub-message-schema": "deviceLifecycleNotification",
-    "opType": "deleteDeviceIdentity",
-    "moduleId": "",
-}
 TELEMETRY: Final = {"iothub-message-schema": "telemetry", "opType": ""}
 """Of an event that a route sends by mistake: it is not of a twin."""
 
@@ -177,7 +172,7 @@ async def test_what_can_be_processed_now_leaves_the_table_and_the_rest_stays_wit
         app.event(gone),
         app.event("never-seen"),
         app.event("d", b"{", **TELEMETRY),
-        app.event("leaf", b"{}", **LIFECYCLE),
+        app.event("leaf", b"{}", **DELETED),
         app.event("d", moduleId="$edgeHub"),
     ]
     letters = await keep(app, *events, reason="internal_error")
@@ -207,7 +202,7 @@ async def test_what_can_be_processed_now_leaves_the_table_and_the_rest_stays_wit
     assert [letter.reason for letter in await kept(letters)] == ["device_not_found", "unknown_schema"]
 
 
-async def test_many_events_are_told_in_their_order_and_a_device_is_read_once_a_page(app: App) -> None:
+async def test_many_events_are_reported_in_their_order_and_a_device_is_read_once_a_page(app: App) -> None:
     devices = [app.put(f"d{number}", "003") for number in range(3)]
     letters = await keep(app, *[app.event(devices[number % 3]) for number in range(2 * PAGE + 5)])
     done, lines = await replay(app)
@@ -219,7 +214,7 @@ async def test_many_events_are_told_in_their_order_and_a_device_is_read_once_a_p
     assert await kept(letters) == []
 
 
-async def test_a_dry_run_tells_what_is_there_and_changes_nothing(app: App) -> None:
+async def test_a_dry_run_says_what_is_there_and_changes_nothing(app: App) -> None:
     device = app.put("d", "003")
     letters = await keep(app, app.event(device), app.event("d", b"{", **TELEMETRY), app.event("d", moduleId="$edgeHub"))
     before = await kept(letters)
@@ -235,7 +230,7 @@ async def test_a_dry_run_tells_what_is_there_and_changes_nothing(app: App) -> No
     assert [letter.row.metadata for letter in await kept(letters)] == [letter.row.metadata for letter in before]
 
 
-async def test_an_event_that_is_kept_anew_during_the_look_is_not_lost(
+async def test_an_event_that_is_kept_again_during_the_look_is_not_lost(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     event = app.event(app.put("d", "003"))
@@ -265,7 +260,7 @@ async def test_an_event_that_another_replay_took_is_processed(app: App, monkeypa
     assert (await replay(app))[0]
 
 
-async def test_a_bug_is_told_by_its_name_alone_and_the_rest_goes_on(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_bug_is_named_by_its_type_alone_and_the_rest_goes_on(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     bad, good = app.put("bad", "003"), app.put("good", "003")
     letters = await keep(app, app.event(bad), app.event(good))
     read = app.hub.read
@@ -301,7 +296,7 @@ async def test_an_event_that_fails_as_it_did_before_leaves_its_row_untouched(app
         (KeyError(SECRET), "internal_error: KeyError"),
     ],
 )
-async def test_an_event_that_cannot_be_taken_out_of_the_table_is_told_and_the_rest_goes_on(
+async def test_an_event_that_cannot_be_taken_out_of_the_table_is_reported_and_the_rest_goes_on(
     app: App, monkeypatch: pytest.MonkeyPatch, error: Exception, words: str
 ) -> None:
     letters = await keep(app, *[app.event(app.put(name, "003")) for name in ("a", "b")])
@@ -342,7 +337,7 @@ async def test_an_event_that_cannot_be_taken_out_of_the_table_is_told_and_the_re
     ],
     ids=lambda value: value[:40] if isinstance(value, str) else "",
 )
-async def test_a_row_that_cannot_be_read_is_told_and_stays_as_it_is(
+async def test_a_row_that_cannot_be_read_is_reported_and_stays_as_it_is(
     app: App, columns: dict[str, Any], words: str
 ) -> None:
     def change(row: dict[str, Any]) -> None:
@@ -378,7 +373,7 @@ async def test_a_column_that_the_look_does_not_need_may_be_wrong(app: App, colum
     assert (await replay(app))[0]
 
 
-async def test_keys_that_a_person_made_are_told_as_they_are(app: App) -> None:
+async def test_keys_that_a_person_made_are_printed_as_they_are(app: App) -> None:
     await edit(app, app.event("d"), lambda row: row.update(PartitionKey="~FF\u00e9", RowKey="mine", Properties="{}"))
     _, lines = await replay(app)
     assert "~FF\\xe9/mine - stays: unreadable row: Properties.application is missing" in lines
@@ -479,7 +474,7 @@ async def test_the_command_replays_against_a_hub_and_says_by_its_exit_code_wheth
         ("STATUS_TABLES", f"AccountKey={SECRET}", "STATUS_TABLES is neither"),
     ],
 )
-def test_a_wrong_setting_is_told_and_the_exit_code_is_that_of_a_wrong_use(
+def test_a_wrong_setting_is_named_and_the_exit_code_is_that_of_a_wrong_use(
     name: str, value: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: Output
 ) -> None:
     for key, good in {"STATUS_TABLES": "https://a.example", "IOT_HUB": "hub1", name: value}.items():
@@ -530,7 +525,7 @@ async def test_a_command_with_other_settings_than_the_apps_loses_no_event_and_tr
     assert (code, error) == (64, f"IOT_HUB is 'other', but the tables in STATUS_TABLES belong to {name!r}\n")
 
 
-async def test_a_table_service_that_refuses_the_key_or_does_not_answer_is_told(tables: str) -> None:
+async def test_a_table_service_that_refuses_the_key_or_does_not_answer_is_reported(tables: str) -> None:
     refused = re.sub("AccountKey=[^;]+", "AccountKey=aHVudGVyMg==", tables)
     assert await command({"STATUS_TABLES": refused, "IOT_HUB": "hub1"}) == (
         1,

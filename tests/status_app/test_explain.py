@@ -2,12 +2,11 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import CASES, SECRET, App, fresh_app
+from app_over_azurite import CASES, DELETED, SECRET, App
 
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.explain.command import explain
@@ -15,14 +14,7 @@ from status_app.commands.explain.sentences import is_all_right
 from status_app.commands.fleet_status.tables import TableFleetStatus
 
 GRACE = timedelta(minutes=15)
-DELETED = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
 BACKOFF, SUCCESSFUL, PENDING, INVALID, PULLING, NONE = "048", "003", "002", "007", "026", "016"
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 async def told(app: App, device: str, *, as_json: bool = False) -> tuple[ExitCode, str]:
@@ -57,7 +49,7 @@ async def test_every_golden_twin_is_explained_and_needs_a_person_unless_it_is_at
         assert "{" not in text or "{" in path.read_text(), path.name
 
 
-async def test_a_crash_loop_is_told_with_its_evidence_the_hubs_counters_and_the_next_step(app: App) -> None:
+async def test_a_crash_loop_comes_with_its_evidence_the_hubs_counters_and_the_next_step(app: App) -> None:
     code, text = await told(app, await seen(app, BACKOFF, stuck=True))
     assert code is ExitCode.FAILED
     assert "Something on it has been stuck since " in text
@@ -107,7 +99,7 @@ async def test_what_recovers_is_not_all_right_yet(app: App) -> None:
     assert (await told(app, device))[0] is ExitCode.OK
 
 
-async def test_what_was_flagged_without_a_look_is_told_as_such(app: App) -> None:
+async def test_what_was_flagged_without_a_look_is_said_to_be_so(app: App) -> None:
     device = await seen(app, BACKOFF)
     app.hub.down = {device}
     await app.flag_stuck(GRACE)

@@ -49,7 +49,7 @@ def test_an_endpoint_that_never_answers_does_not_keep_the_app_from_ending(silent
     assert "Traceback" not in result.stderr
 
 
-def test_a_connection_string_that_is_none_costs_the_metrics_and_is_not_told(
+def test_a_connection_string_that_is_none_costs_the_metrics_and_is_not_quoted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", "hunter2")

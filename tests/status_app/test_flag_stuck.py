@@ -1,12 +1,11 @@
 """The timer of deadlines over real tables: what it flags, clears, leaves, and how much it asks."""
 
 import json
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import START, App, flags, fresh_app, transitions
+from app_over_azurite import START, App, flags, transitions
 
 from status_app.errors import UnavailableError
 from status_app.fleet_index.rows import shard_of
@@ -26,12 +25,6 @@ CARE = 10 * MINUTE
 """The window of what left by itself."""
 
 
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
-
-
 async def failing(app: App, name: str = "d") -> str:
     """A device whose module m1 fails from now on, and was seen to."""
     device = app.put(name, BACKOFF)
@@ -41,7 +34,7 @@ async def failing(app: App, name: str = "d") -> str:
 
 
 async def notified(app: App, device: str, after: timedelta, **m1: Any) -> None:
-    """A change of the module m1 that the app is told of."""
+    """A change of the module m1, with its notification."""
     app.report(device, after, **m1)
     await app.handle(app.event(device))
 
@@ -192,7 +185,7 @@ async def test_a_stuck_module_has_recovered_when_a_new_version_wants_another_ima
     assert rows["module:m1"]["StuckSince"] == START + 2 * GRACE + MINUTE
 
 
-async def test_what_is_due_while_the_hub_is_silent_is_flagged_unverified_and_told_once(app: App) -> None:
+async def test_what_is_due_while_the_hub_is_silent_is_flagged_unverified_once(app: App) -> None:
     device = await failing(app)
     app.hub.down.add(device)
     for _ in range(3):
@@ -365,7 +358,7 @@ async def test_what_one_device_fails_at_the_others_do_not_and_the_next_run_finis
     assert (await app.rows(devices[2]))["module:m1"]["StuckSince"] == START + GRACE
 
 
-async def test_a_bug_at_one_device_is_told_and_costs_no_other_its_turn(
+async def test_a_bug_at_one_device_is_logged_and_costs_no_other_its_turn(
     app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     devices = [await failing(app, name) for name in ("a", "b")]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from api_over_tables import KEY, running_api
-from app_over_azurite import App, fresh_app
+from app_over_azurite import DELETED, App
 
 from status_app.commands.fleet_status import FleetStatus, RefusedError
 from status_app.commands.fleet_status.api import ApiFleetStatus
@@ -34,12 +34,6 @@ async def source(kind: str, app: App, tables: str) -> AsyncIterator[FleetStatus]
         finally:
             await asked.close()
             await reader.close()
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 async def seen(app: App, name: str, case: str, *, stuck: bool = False) -> str:
@@ -99,8 +93,7 @@ async def test_a_device_has_its_modules_evidence_and_history(kind: str, app: App
 async def test_a_deleted_device_has_its_history_alone(kind: str, app: App, tables: str) -> None:
     device = await seen(app, "gone", SUCCESSFUL)
     del app.hub.twins[device]
-    schema = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
-    await app.handle(app.event(device, **schema))
+    await app.handle(app.event(device, **DELETED))
     async with source(kind, app, tables) as fleet:
         assert await fleet.device(device) is None
         assert [item["kind"] for item in await fleet.transitions(device, 1)] == ["deleted"]
@@ -123,7 +116,7 @@ async def test_what_is_not_known_is_none(kind: str, has_tables: bool, app: App, 
 
 
 @pytest.mark.filterwarnings("ignore:Testing an element's truth value:DeprecationWarning")  # by the SDK
-async def test_a_table_service_that_refuses_the_key_is_told_so_and_one_that_is_silent_is_unavailable(
+async def test_a_table_service_that_refuses_the_key_is_named_and_one_that_is_silent_is_unavailable(
     tables: str,
 ) -> None:
     parts = dict(part.partition("=")[::2] for part in tables.split(";"))
@@ -155,7 +148,7 @@ SECRET = "hunter2-correct-horse"
         ({"DEPLOYMENT_STATUS_KEY": f"{SECRET}\u00e4"}, "https://app.azurewebsites.net", "is no key"),
     ],
 )
-def test_a_wrong_setting_is_told_without_its_value(environment: dict[str, str], url: str | None, told: str) -> None:
+def test_a_wrong_setting_is_named_without_its_value(environment: dict[str, str], url: str | None, told: str) -> None:
     with pytest.raises(SettingError, match=told) as raised:
         choose_source(environment, url)
     assert SECRET not in str(raised.value)

@@ -1,10 +1,8 @@
 """The command forget-deployment: what is kept of a deployment that is over leaves the tables."""
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
-import pytest
-from app_over_azurite import App, fresh_app
+from app_over_azurite import App
 
 from status_app.commands.forget_deployment import forget_deployment
 from status_app.commands.parser import parser
@@ -12,12 +10,6 @@ from status_app.commands.parser import parser
 MINUTE = timedelta(minutes=1)
 OLD = {"old": {"status": "Applied"}}
 NEW = {"new": {"status": "Applied"}}
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 async def forget(app: App, deployment: str, *, goes_on: bool = True) -> tuple[bool, list[str]]:

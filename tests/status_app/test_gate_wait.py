@@ -370,7 +370,7 @@ async def test_a_timeout_of_nothing_is_one_look() -> None:
     assert story.slept == []
 
 
-async def test_an_outage_is_told_and_waited_out() -> None:
+async def test_an_outage_is_reported_and_waited_out() -> None:
     story = Story(DOWN, DOWN, fleet_of("pending"), DOWN, REFUSED, GOOD)
     assert await story.wait() is ExitCode.OK
     assert story.lines[:6] == [

@@ -1,7 +1,6 @@
 """Heartbeats of the timers and the trigger, and what health says of them."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
 
@@ -20,12 +19,6 @@ from status_app.version import VERSION
 
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 async def run(app: App, source: Source, *, error: Exception | None = None, **enqueued: Any) -> None:

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
-from app_over_azurite import TABLES, App, transitions
+from app_over_azurite import DELETED, TABLES, App, transitions
 
 BACKOFF = "048"
 NOW = timedelta(0)
@@ -12,7 +12,6 @@ MINUTE = timedelta(minutes=1)
 HOUR = 60 * MINUTE
 GRACE = 15 * MINUTE
 CARE = 10 * MINUTE
-DELETION = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
 
 
 @pytest.fixture
@@ -41,7 +40,7 @@ async def flap(app: App, device: str, times: int) -> None:
 
 
 async def long_life(app: App) -> str:
-    """A device whose module got stuck and recovered twice, and that had much to tell of a later version."""
+    """A device whose module got stuck and recovered twice, and that had much news of a later version."""
     device = app.put("d", BACKOFF)
     await notified(app, device, NOW)
     for _ in range(2):
@@ -101,6 +100,6 @@ async def test_the_history_is_listed_over_its_gaps(app: App) -> None:
 async def test_of_a_device_that_is_deleted_no_module_is_kept_beyond_the_limit(app: App) -> None:
     device = await long_life(app)
     del app.hub.twins[device]
-    await app.handle(app.event(device, b"{}", **DELETION))
+    await app.handle(app.event(device, b"{}", **DELETED))
     assert transitions(await app.rows(device))[-1]["Kind"] == "deleted"
     assert await kept(app, device) == []

@@ -2,13 +2,13 @@
 
 import json
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
-from app_over_azurite import CASES, SECRET, App, fresh_app
+from app_over_azurite import CASES, SECRET, App
 from azure.data.tables.aio import TableServiceClient
 
 from local.routed_event import RoutedEvent
@@ -24,12 +24,6 @@ PROPERTIES = {
 }
 PLANTED = f'{{"env": {{"P": {{"value": "{SECRET}"}}}}, "x": '.encode()
 """The beginning of a body with a secret in it."""
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 def nested(depth: int) -> Any:

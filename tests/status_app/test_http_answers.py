@@ -12,6 +12,7 @@ from status_app.http import routes
 from status_app.queries import Fleet
 from status_app.services import Services
 from status_app.settings import Settings
+from status_app.storage import client
 
 ROUTES: Final[dict[Route, str]] = {
     routes.devices: "",
@@ -26,7 +27,7 @@ ROUTES: Final[dict[Route, str]] = {
     routes.images: "",
     routes.agents: "",
 }
-"""Every route that tells of the fleet, with a query that is right."""
+"""Every route about the fleet, with a query that is right."""
 OF_ONE: Final = (routes.device, routes.transitions, routes.deployment, routes.progress, routes.disagreements)
 """Those of one device or one deployment."""
 PATH = {"deviceId": "one", "deploymentId": "at-scale1"}
@@ -36,6 +37,12 @@ SAFE = {
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that failed is made again at once."""
+    monkeypatch.setitem(client._RETRIES, "retry_backoff_factor", 0)  # type: ignore[index] # noqa: SLF001 (seconds)
 
 
 @pytest.fixture
@@ -50,7 +57,7 @@ async def app(tables: str) -> AsyncIterator[App]:
 
 @pytest.fixture
 async def empty(accounts: Iterator[str]) -> AsyncIterator[tuple[Fleet, TableProxy]]:
-    """A fleet of a table service that has no table, and what stands before it."""
+    """A fleet of a table service that has no table, and its proxy."""
     async with table_proxy(next(accounts)) as proxy:
         settings = {"STATUS_TABLES": proxy.connection_string, "IOT_HUB": "hub1.azure-devices.net"}
         services = Services(Settings.read(settings))
@@ -65,7 +72,7 @@ async def test_an_answer_has_a_tag_and_whoever_knows_it_gets_none_again(app: App
         tag = answered.headers["ETag"]
         assert answered.status == 200
         assert answered.headers == {**SAFE, "ETag": tag, "Content-Type": "application/json"}
-        if route is routes.deployment:  # counted anew, it says when
+        if route is routes.deployment:  # counted again, it says when
             continue
         for known in (tag, f'"x", {tag}', f"W/{tag}", "*"):
             again = await ask(fleet, route, query, {"if-none-match": known}, **PATH)

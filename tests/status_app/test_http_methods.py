@@ -9,6 +9,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 
 from local.stack import Stack, running_stack
 from status_app.http.methods import LEAST, takes_gzip
@@ -19,9 +20,11 @@ DEVICES = 4
 """As many as have an answer that is long enough to be compressed."""
 
 
-@pytest.fixture
-async def stack(tables: str, tmp_path: Path) -> AsyncIterator[Stack]:
-    async with running_stack(tmp_path, tables, lambda: datetime.now(UTC), function_key=KEY) as stack:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack(tables: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with running_stack(
+        tmp_path_factory.mktemp("stack"), tables, lambda: datetime.now(UTC), function_key=KEY
+    ) as stack:
         for number in range(DEVICES):
             stack.iot_hub.registry.put(TWIN | {"deviceId": f"edge-{number}"})
         await stack.drained()
@@ -29,7 +32,7 @@ async def stack(tables: str, tmp_path: Path) -> AsyncIterator[Stack]:
         yield stack
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="module")
 async def client() -> AsyncIterator[aiohttp.ClientSession]:
     """A client with the key, that unpacks nothing and takes nothing packed unless it says so."""
     headers = {"x-functions-key": KEY, "Accept-Encoding": "identity"}
@@ -45,6 +48,7 @@ def paths(stack: Stack) -> list[str]:
     return [f"{stack.api}/{re.sub(r'{(.+?)}', lambda match: ids[match[1]], path)}" for path in found]
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_head_is_get_without_a_body(stack: Stack, client: aiohttp.ClientSession) -> None:
     counted_now = {"ETag", "Content-Length", "Date"}
     for path in paths(stack):
@@ -59,6 +63,7 @@ async def test_head_is_get_without_a_body(stack: Stack, client: aiohttp.ClientSe
         assert body
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_options_says_what_a_path_takes_and_asks_no_table(stack: Stack, client: aiohttp.ClientSession) -> None:
     for path in paths(stack):
         async with client.options(f"{path}?whatever=1") as response:
@@ -71,6 +76,7 @@ async def test_options_says_what_a_path_takes_and_asks_no_table(stack: Stack, cl
         assert response.status == 404
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_an_answer_is_packed_for_whoever_takes_that_and_says_that_it_depends(
     stack: Stack, client: aiohttp.ClientSession
 ) -> None:
@@ -96,6 +102,7 @@ async def test_an_answer_is_packed_for_whoever_takes_that_and_says_that_it_depen
                 assert "Content-Encoding" not in response.headers
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_csv_metrics_and_the_page_are_packed_too_and_what_is_short_is_not(
     stack: Stack, client: aiohttp.ClientSession
 ) -> None:

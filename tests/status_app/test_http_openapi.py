@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import aiohttp
 import pytest
+import pytest_asyncio
 import yaml  # type: ignore[import-untyped] # its types are a package of their own, for this one call
 from asking import ask
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # as above
@@ -51,10 +52,10 @@ class Clock:
         return self.now
 
 
-@pytest.fixture
-async def stack(tables: str, tmp_path: Path) -> AsyncIterator[Stack]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack(tables: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
     clock = Clock()
-    async with running_stack(tmp_path, tables, clock, function_key=KEY) as stack:
+    async with running_stack(tmp_path_factory.mktemp("stack"), tables, clock, function_key=KEY) as stack:
         for device in IDS[:-1]:
             stack.iot_hub.registry.put(TWIN | {"deviceId": device})
         await stack.drained()
@@ -65,7 +66,7 @@ async def stack(tables: str, tmp_path: Path) -> AsyncIterator[Stack]:
 
 
 async def get(stack: Stack, path: str, **headers: str) -> tuple[int, Any]:
-    """The answer to a path that is sent as it stands."""
+    """The answer to a path that is sent as it is."""
     async with (
         aiohttp.ClientSession(headers={"x-functions-key": KEY} | headers) as session,
         session.get(URL(stack.api + path, encoded=True)) as response,
@@ -73,6 +74,7 @@ async def get(stack: Stack, path: str, **headers: str) -> tuple[int, Any]:
         return response.status, json.loads(await response.read() or "null")
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_device_of_any_legal_id_is_found_by_its_percent_encoded_path(stack: Stack) -> None:
     for device in IDS[:-1]:
         path = f"/devices/{quote(device, safe='')}"
@@ -89,6 +91,7 @@ async def test_a_device_of_any_legal_id_is_found_by_its_percent_encoded_path(sta
     assert sorted(found) == sorted(IDS[:-1])
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_every_route_but_health_and_the_page_answers_nothing_without_the_key(stack: Stack) -> None:
     functions = {
         function.trigger["route"]: function
@@ -121,6 +124,7 @@ async def test_every_route_but_health_and_the_page_answers_nothing_without_the_k
             assert response.status == 200
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_a_request_of_any_length_is_answered_or_refused(stack: Stack) -> None:
     """Paths, parameters and headers up to what a host takes, which is 8 KiB here, and a body of megabytes."""
     before = len(stack.host.invocations)
@@ -149,6 +153,7 @@ async def test_a_request_of_any_length_is_answered_or_refused(stack: Stack) -> N
     assert all(outcome.ok for outcome in list(stack.host.invocations)[before:])
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_schemathesis_finds_nothing(stack: Stack, tmp_path: Path) -> None:
     excluded = (
         "unsupported_method",  # the host answers 404, and not 405, to a method that no function has
@@ -178,6 +183,7 @@ async def test_schemathesis_finds_nothing(stack: Stack, tmp_path: Path) -> None:
     assert [outcome for outcome in stack.host.invocations if not outcome.ok] == []
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_an_answer_holds_what_its_schema_names_and_nothing_else(stack: Stack) -> None:
     assert stack
     fleet = services().fleet()
@@ -261,6 +267,7 @@ def test_the_words_of_the_document_are_those_of_the_code() -> None:
     assert (limit["default"], limit["maximum"]) == (parameters.DEFAULT, parameters.MOST)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_document_has_the_routes_of_the_app_and_each_outcome_of_them(stack: Stack) -> None:
     triggers = [function.trigger for function in stack.host.functions.values()]
     routes_of_the_app = {f"/{trigger['route']}" for trigger in triggers if trigger["type"] == "httpTrigger"}

@@ -1,4 +1,4 @@
-"""What is wrong with a request is told, and nothing that stands in one comes into a filter."""
+"""What is wrong with a request is reported, and nothing of one comes into a filter."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ HOSTILE = [
     "' or PartitionKey ne '",
     "x' or '1' eq '1",
     "'; DROP TABLE DeploymentStatus",
-    f"x' or PartitionKey ne '{HASH}",  # ends as a key does that stands for a long name
+    f"x' or PartitionKey ne '{HASH}",  # ends as the key of a long name does
     f"x' or RowKey ge 'device' or PartitionKey eq '{HASH}\n",
     "%27 or true",
     "~27 or true",
@@ -122,7 +122,7 @@ def content_of(text: str) -> Any:
         (routes.deployments, f"next={base64.b64encode(b'[' * 3000).decode()}", "next takes"),
     ],
 )
-async def test_a_wrong_parameter_is_told_by_its_name_and_no_table_is_asked(
+async def test_a_wrong_parameter_is_named_and_no_table_is_asked(
     unasked: Fleet, route: Route, query: str, words: str
 ) -> None:
     answered = await ask(unasked, route, query, deviceId="one", deploymentId="at-scale1")

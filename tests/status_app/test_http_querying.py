@@ -1,4 +1,4 @@
-"""docs/querying.md: its examples run as they stand there, and its table is that of the document."""
+"""docs/querying.md: its examples run, and its table is that of the document."""
 
 import asyncio
 import json
@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import yaml  # type: ignore[import-untyped] # its types are a package of their own, for this one call
 
 from local.stack import Stack, running_stack
@@ -25,9 +26,11 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
-@pytest.fixture
-async def stack(tables: str, tmp_path: Path) -> AsyncIterator[Stack]:
-    async with running_stack(tmp_path, tables, lambda: datetime.now(UTC), function_key=KEY) as stack:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stack(tables: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
+    async with running_stack(
+        tmp_path_factory.mktemp("stack"), tables, lambda: datetime.now(UTC), function_key=KEY
+    ) as stack:
         for device in ("edge-01", "edge-02"):
             stack.iot_hub.registry.put(TWIN | {"deviceId": device})
         await stack.drained()
@@ -45,6 +48,7 @@ async def output(stack: Stack, *command: str) -> str:
     return printed.decode()
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_commands_of_the_page_answer_with_something_each(stack: Stack) -> None:
     commands = [line for block in blocks("sh") for line in block.splitlines()]
     paths = [
@@ -62,6 +66,7 @@ async def test_the_commands_of_the_page_answer_with_something_each(stack: Stack)
         assert "stuckBefore" in command or answer.get("items", True)
 
 
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_program_of_the_page_goes_through_all_pages(stack: Stack) -> None:
     (program,) = blocks("python")
     small = program.replace('"limit": "200"', '"limit": "1"')

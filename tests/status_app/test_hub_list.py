@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -19,12 +19,6 @@ MINUTE: Final = timedelta(minutes=1)
 ATTEMPTS: Final = 20
 """More than a run makes."""
 BEFORE: Final = datetime.fromisoformat("2024-01-01T00:00:00+00:00")
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 def listed(name: str, created: datetime = BEFORE, modules: Sequence[str] | None = None, **others: Any) -> Any:

@@ -58,20 +58,20 @@ def test_a_batch_without_events_is_empty() -> None:
 
 
 @pytest.mark.parametrize("array", [None, [], [{"deviceId": "edge-1"}], [{}, {}, {}], {"deviceId": "edge-1"}, "[]"])
-def test_properties_that_cannot_be_told_apart_are_given_to_no_event(array: Any) -> None:
+def test_properties_of_an_unknown_event_are_given_to_none(array: Any) -> None:
     events = read_batch(batch(2, PropertiesArray=array))
     assert [event.properties for event in events] == [{}, {}]
     assert [event.sequence_number for event in events] == [7, 8]
 
 
 @pytest.mark.parametrize("entry", [None, 5, [1], "5"])
-def test_properties_that_are_no_object_are_none_and_their_neighbours_stand(entry: Any) -> None:
+def test_properties_that_are_no_object_are_none_and_their_neighbours_stay(entry: Any) -> None:
     events = read_batch(batch(2, PropertiesArray=[entry, {"deviceId": "edge-1"}]))
     assert [event.properties for event in events] == [{}, {"deviceId": "edge-1"}]
 
 
 @pytest.mark.parametrize("context", [None, {}, {"PartitionId": None}, [1], "5"])
-def test_a_partition_that_is_not_told_is_unknown(context: Any) -> None:
+def test_a_partition_that_is_not_given_is_unknown(context: Any) -> None:
     assert [event.partition_id for event in read_batch(batch(2, PartitionContext=context))] == ["unknown", "unknown"]
 
 
@@ -80,7 +80,7 @@ def test_a_partition_can_be_a_number(partition: Any) -> None:
     assert read_batch(batch(1, PartitionContext={"PartitionId": partition}))[0].partition_id == "0"
 
 
-def test_what_the_host_does_not_tell_of_an_event_is_left_open() -> None:
+def test_what_the_host_does_not_say_of_an_event_is_left_open() -> None:
     events = read_batch(batch(1, SystemPropertiesArray=[{}]))
     assert (events[0].sequence_number, events[0].enqueued_time, events[0].system_properties) == (0, None, {})
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import START, App, flags, forget, fresh_app, transitions, writers_are_dead
+from app_over_azurite import DELETED, START, App, flags, forget, fresh_app, transitions, writers_are_dead
 from asking import listed
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
 from transition_hub import TRANSITIONS, running_hub, stored
@@ -24,7 +24,6 @@ CASES = ("003", BACKOFF, "002", "006", "016", "022", "032")
 NOW = timedelta(0)
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
-DELETION = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
 FORMAT_1_BARS = 6
 """In the key of a counter of that format, behind its kind."""
 GENERATION = EntityProperty((5 << 32) + 1, EdmType.INT64)
@@ -181,7 +180,7 @@ async def test_once_it_is_built_no_run_and_no_process_asks_for_it_again(app: App
 
 
 async def lose(app: App, *devices: str) -> None:
-    """Let the index say nothing of devices, as where a writer stood still for days before it projected them."""
+    """Let the index say nothing of devices, as where a writer was paused for days before it projected them."""
     projection = FleetProjection(app.client.get_table_client("DeploymentIndex"))
 
     async def again(_: Projection) -> Projection:
@@ -246,9 +245,9 @@ async def test_what_happens_while_the_index_is_half_built_is_in_it_once(
     app.report(devices[0], MINUTE, runtimeStatus="backoff")
     gone = app.hub.twins.pop(devices[1])
     new = app.put("new", BACKOFF)
-    await app.handle(app.event(devices[0]), app.event(devices[1], b"{}", **DELETION), app.event(new))
+    await app.handle(app.event(devices[0]), app.event(devices[1], b"{}", **DELETED), app.event(new))
     app.hub.twins[devices[1]] = gone
-    await app.handle(app.event(devices[1], **DELETION | {"opType": "createDeviceIdentity"}))
+    await app.handle(app.event(devices[1], **DELETED | {"opType": "createDeviceIdentity"}))
     await app.resync(MINUTE)
     await app.flag_stuck()
     assert await wrong_rows(app) == {}
@@ -399,7 +398,7 @@ async def test_what_the_release_before_had_not_sent_is_sent_once_and_nothing_els
     waits, changes, gone, sent = (app.put(name, BACKOFF) for name in ("waits", "changes", "gone", "sent"))
     await app.handle(*map(app.event, (waits, changes, gone, sent)))
     del app.hub.twins[gone]
-    await app.handle(app.event(gone, b"{}", **DELETION))
+    await app.handle(app.event(gone, b"{}", **DELETED))
     await as_the_release_before_left_it(app, {waits: (1, 1), changes: (1, 1), gone: (2, 2)})
     async with running_hub() as hub:
         app.restart(Transitions=hub.connection_string(), TRANSITIONS_HUB=TRANSITIONS)
@@ -425,7 +424,7 @@ async def test_a_device_that_comes_again_sends_what_was_unsent_of_its_life_befor
     device = app.put("d", BACKOFF)
     await app.handle(app.event(device))
     twin = app.hub.twins.pop(device)
-    await app.handle(app.event(device, b"{}", **DELETION))
+    await app.handle(app.event(device, b"{}", **DELETED))
     await as_the_release_before_left_it(app, {device: (2, 2)})
     async with running_hub() as hub:
         app.restart(Transitions=hub.connection_string(), TRANSITIONS_HUB=TRANSITIONS)

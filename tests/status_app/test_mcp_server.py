@@ -99,7 +99,7 @@ async def test_a_chat_finds_what_is_wrong_and_where(api: tuple[App, Api]) -> Non
         assert any("runtimeStatus" in line for line in device["modules"][0][OF_DEVICES]["evidence"])
 
 
-async def test_what_a_device_wrote_stands_under_its_own_key_alone(api: tuple[App, Api]) -> None:
+async def test_what_a_device_wrote_is_under_its_own_key_alone(api: tuple[App, Api]) -> None:
     app, api_ = api
     device = app.put("bad", "048")
     app.hub.twins[device]["properties"]["reported"]["modules"][ORDER] = {"runtimeStatus": "running", "type": "docker"}

@@ -86,7 +86,7 @@ def test_odd_json_is_read_as_far_as_it_says_something(raw: bytes, version: int |
     "value", ["x" * 1_000_000, "\r\n\x1b[2J", "\ud800", [["x"] * 100_000], {"a": "b" * 9999}, 10**400]
 )
 @pytest.mark.parametrize("name", ["iothub-message-schema", "opType"])
-def test_an_error_tells_of_a_property_in_one_short_line(name: str, value: Any) -> None:
+def test_an_error_names_a_property_in_one_short_line(name: str, value: Any) -> None:
     with pytest.raises(BadEventError) as raised:
         read(TWIN_CHANGE | {name: value})
     assert str(raised.value).isprintable()
@@ -135,13 +135,13 @@ def test_an_event_without_a_schema_is_known_by_its_operation(operation: str, lif
         ([1], {"a": 1}, "unknown_schema"),
     ],
 )
-def test_what_no_route_of_twin_changes_sends_is_told_by_its_schema_or_its_operation(
+def test_what_no_route_of_twin_changes_sends_is_named_by_its_schema_or_its_operation(
     schema: Any, operation: Any, expected: str
 ) -> None:
     assert reason(TWIN_CHANGE | {"iothub-message-schema": schema, "opType": operation}) == expected
 
 
-def test_ids_stand_in_the_properties_before_the_system_properties_before_the_body() -> None:
+def test_ids_are_taken_from_the_properties_then_the_system_properties_then_the_body() -> None:
     system = {"connection-device-id": "second", "connection-module-id": "$edgeAgent"}
     body = {"deviceId": "third", "moduleId": "$edgeAgent"}
     bare = TWIN_CHANGE | {"deviceId": None, "moduleId": None}
@@ -269,7 +269,7 @@ def test_a_byte_order_mark_is_no_part_of_a_body() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else repr(value[:20]),
 )
-def test_a_body_that_cannot_be_read_is_told_by_what_it_is(raw: bytes, expected: str) -> None:
+def test_a_body_that_cannot_be_read_is_an_error_that_says_what_it_is(raw: bytes, expected: str) -> None:
     assert reason(TWIN_CHANGE, raw=raw) == expected
 
 

@@ -1,4 +1,4 @@
-"""What people are told of causes: devices of the app's real tables, over a real HTTPS target."""
+"""Messages to people about causes: devices of the app's real tables, over a real HTTPS target."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -114,7 +114,7 @@ async def test_devices_that_fail_alike_are_three_messages_first_tenfold_and_over
     assert len({news_id.rpartition("/")[0] for news_id in ids}) == 1
 
 
-async def test_what_lasts_no_minute_is_not_told(fleet: Fleet) -> None:
+async def test_what_lasts_no_minute_is_not_mentioned(fleet: Fleet) -> None:
     devices = await fleet.fail("d")
     await fleet.minute(GRACE)
     await fleet.mend(devices)
@@ -138,7 +138,7 @@ async def test_a_cause_that_comes_back_within_a_minute_is_not_over(fleet: Fleet)
     assert [title.rpartition(": ")[2] for title in fleet.titles[1:]] in ([], ["no device fails any more"])
 
 
-async def test_a_rejected_manifest_is_told_before_it_is_stuck_and_a_slow_device_is_not(fleet: Fleet) -> None:
+async def test_a_rejected_manifest_is_mentioned_before_it_is_stuck(fleet: Fleet) -> None:
     device = fleet.app.put("rejected", "007")
     await fleet.app.handle(fleet.app.event(device))
     await fleet.minute()
@@ -147,7 +147,7 @@ async def test_a_rejected_manifest_is_told_before_it_is_stuck_and_a_slow_device_
     assert "config_rejected" in fleet.http.taken[0].body["text"]
 
 
-async def test_each_target_is_told_what_its_filters_let_through(fleet: Fleet) -> None:
+async def test_each_target_gets_what_its_filters_let_through(fleet: Fleet) -> None:
     other = Filter(deployments=("another*",))
     fleet.targets = [
         fleet.http.target("people", Format.SLACK),
@@ -161,7 +161,7 @@ async def test_each_target_is_told_what_its_filters_let_through(fleet: Fleet) ->
     assert ["people" in message.id for message in fleet.http.taken] == [True]
 
 
-async def test_of_a_deployment_that_cannot_be_read_nothing_is_over_and_all_others_are_told(fleet: Fleet) -> None:
+async def test_nothing_is_over_of_a_deployment_that_cannot_be_read_and_all_others_are_mentioned(fleet: Fleet) -> None:
     applied = {"status": "Applied"}
     await fleet.fail("d", configurations={"bad": applied})
     await fleet.minute(GRACE)

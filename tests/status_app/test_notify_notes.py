@@ -38,7 +38,7 @@ def text(body: bytes) -> str:
     return note(json.loads(body), "north").text
 
 
-def test_a_cause_is_told_with_its_devices_and_what_to_do() -> None:
+def test_a_cause_comes_with_its_devices_and_what_to_do() -> None:
     assert text(cause(Stage.FIRST)).splitlines() == [
         "Deployment camera-2: 40 devices fail due to image_not_found: vision, registry.example.com/vision:2",
         "Devices: 40",
@@ -53,7 +53,7 @@ def test_a_cause_is_told_with_its_devices_and_what_to_do() -> None:
     assert text(cause(Stage.FIRST, devices=1)).startswith("Deployment camera-2: 1 device fails due to")
 
 
-def test_more_devices_and_none_are_told_beside_what_was_told_before() -> None:
+def test_more_devices_and_none_are_compared_with_the_message_before() -> None:
     assert text(cause(Stage.MORE)).startswith("Deployment camera-2: now 400 devices fail due to image_not_found")
     assert "Devices: 400 (40 in the last message)" in text(cause(Stage.MORE))
     over = text(cause(Stage.OVER, since="2024-05-02T12:11:00Z"))
@@ -62,7 +62,7 @@ def test_more_devices_and_none_are_told_beside_what_was_told_before() -> None:
 
 
 @pytest.mark.parametrize("name", [*Milestone, "of_a_later_release"])
-def test_a_milestone_is_told_with_its_counts(name: str) -> None:
+def test_a_milestone_comes_with_its_counts(name: str) -> None:
     lines = text(milestone(name)).splitlines()
     assert lines[0].startswith("Deployment camera-2")
     assert "Devices: 1 of 3 successful, 1 failing" in lines
@@ -87,7 +87,7 @@ def test_slack_gets_no_markup_no_mention_and_no_second_line_of_a_device() -> Non
     assert "# big" in line
 
 
-def test_teams_gets_a_card_whose_texts_are_shown_as_they_stand() -> None:
+def test_teams_gets_a_card_whose_texts_are_shown_unchanged() -> None:
     message = render(Target("t", Format.TEAMS, "https://a"), cause(Stage.FIRST, message=HOSTILE), "north")
     shown = json.loads(message.body)
     (attachment,) = shown["attachments"]

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from app_over_azurite import TABLES, App, transitions, writers_are_dead
+from app_over_azurite import DELETED, TABLES, App, transitions, writers_are_dead
 from azure.data.tables import UpdateMode
 from azure.eventhub import EventData
 from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
+from few_shards import few_shards
 from transition_hub import PATIENCE, TRANSITIONS, body, running_hub, stored
 
 from local.clock import utc_now
@@ -34,7 +35,6 @@ FOR_EVER = 10**6
 NOW = timedelta(0)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
-DELETION = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "deleteDeviceIdentity", "moduleId": ""}
 
 
 class Transitions:
@@ -59,7 +59,7 @@ class Transitions:
         self.namespace.faults.refuse(TRANSITIONS, count)
 
     async def on_event(self, partition: PartitionContext, event: EventData | None) -> None:
-        if event is not None:  # a connection that was cut begins anew, and brings it again
+        if event is not None:  # a connection that was cut begins again, and brings it again
             self._received[partition.partition_id, event.sequence_number] = event
             self._news.set()
 
@@ -78,7 +78,7 @@ class Transitions:
 
 
 class World:
-    """What the app runs in: a table service and an event hub that fail as they are told to.
+    """What the app runs in: a table service and an event hub that fail on demand.
 
     Attributes:
         publications: How many events of a device each call of a publisher was about, in order.
@@ -137,10 +137,11 @@ async def world(tables: str, consumed: Transitions, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(TransitionPublisher, "publish", counted)
     monkeypatch.setattr(publisher, "RETRY", replace(publisher.RETRY, first_wait=0.0))  # nobody waits for an attempt
-    async with table_proxy(tables) as proxy:
-        world = World(proxy, consumed, publications)
-        yield world
-        await world.clean()
+    with few_shards():
+        async with table_proxy(tables) as proxy:
+            world = World(proxy, consumed, publications)
+            yield world
+            await world.clean()
 
 
 @pytest.fixture
@@ -294,7 +295,7 @@ async def test_a_deletion_is_published_after_the_rest_and_a_new_life_after_it(wo
     world.transitions.refuse(0)
     twin = app.hub.twins.pop(device)
     app.now += MINUTE
-    await app.handle(app.event(device, b"{}", **DELETION))
+    await app.handle(app.event(device, b"{}", **DELETED))
     found = await world.transitions.of(app)
     assert found == {device: await events_of_rows(app, device)}
     assert b'"type":"edge.deployment.device.deleted"' in found[device][1]

@@ -10,8 +10,9 @@ from itertools import count
 from typing import Any
 
 import pytest
-from app_over_azurite import App, few_shards, flags, forget, fresh_app, states
+from app_over_azurite import DELETED, App, flags, forget, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
+from few_shards import few_shards
 from whole_index import wrong_rows
 
 from status_app.fleet_index.rows import SHARDS
@@ -20,11 +21,6 @@ from status_app.services import Services
 
 BACKOFF = "048"
 SUCCESSFUL = "003"
-DELETED = {
-    "iothub-message-schema": "deviceLifecycleNotification",
-    "opType": "deleteDeviceIdentity",
-    "moduleId": "",
-}
 NOW = timedelta(0)
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
@@ -42,7 +38,7 @@ class Killed(BaseException):
     """The process is gone: nothing catches it."""
 
 
-class Wire(AioHttpTransport):  # type: ignore[misc] # the SDK does not tell the type of what it loads lazily
+class Wire(AioHttpTransport):  # type: ignore[misc] # the SDK does not say the type of what it loads lazily
     """The connection of one process to its tables.
 
     Attributes:

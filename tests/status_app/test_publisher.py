@@ -118,7 +118,7 @@ async def test_more_than_a_batch_holds_goes_in_several_in_their_order() -> None:
         assert stored(namespace) == large(5)
 
 
-async def test_an_event_that_is_too_large_is_told_and_does_not_hold_the_others_back() -> None:
+async def test_an_event_that_is_too_large_is_reported_and_does_not_hold_the_others_back() -> None:
     async with running_hub() as namespace, publishing(namespace) as publisher:
         with pytest.raises(TooLargeError, match="1 of 4 events of device 'd'"):
             await publisher.publish("d", [event_of(1), event_of(2), event_of(0, 2**21), event_of(3)])
@@ -135,7 +135,7 @@ async def test_a_refused_batch_is_sent_again_after_a_wait_and_stored_once() -> N
     assert RETRY.first_wait / 2 <= waits[0] <= RETRY.first_wait
 
 
-async def test_a_hub_that_always_refuses_is_told_and_the_next_publish_loses_and_reorders_nothing() -> None:
+async def test_a_hub_that_always_refuses_is_reported_and_the_next_publish_loses_and_reorders_nothing() -> None:
     waits, events = Waits(), events_of("d", 5)
     async with running_hub() as namespace, publishing(namespace, waits=waits) as publisher:
         await publisher.publish("d", events[:2])
@@ -185,7 +185,7 @@ async def test_after_a_cut_and_after_a_restart_of_the_hub_events_are_stored_once
         assert stored(namespace) == events
 
 
-async def test_a_hub_that_is_not_there_is_told() -> None:
+async def test_a_hub_that_is_not_there_is_reported() -> None:
     async with running_hub() as namespace:
         address = namespace.connection_string()
     async with publishing(address) as publisher:
@@ -212,7 +212,7 @@ async def test_a_connection_that_falls_silent_is_replaced() -> None:
 
 @asynccontextmanager
 async def relaying(port: int, silence: asyncio.Event) -> AsyncIterator[int]:
-    """A network that may forget a connection and tell neither side: what comes in silence is lost, and all after it."""
+    """A network that may drop a connection and say so to nobody: what comes in silence is lost, and all after it."""
     writers: list[asyncio.StreamWriter] = []
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

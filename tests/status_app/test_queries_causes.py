@@ -188,7 +188,7 @@ async def test_ten_thousand_causes_are_answered_page_by_page(app: App, tables: s
     async with table_proxy(tables) as proxy:
         services = app.another(STATUS_TABLES=proxy.connection_string)
         answered = (await ask(services.fleet(), routes.causes, "limit=200")).json
-        # Of each shard what it has no room for, its counters, and devices that stand for them; and what peers say.
+        # Of each shard what it has no room for, its counters, and examples of their devices; and what peers say.
         assert proxy.requests_of["DeploymentIndex"]["read"] == 3 * len(SHARDS) + 1
         assert proxy.requests_of["DeploymentStatus"]["read"] <= 2 * 200
     found = [item["cause"] for item in answered["items"]]

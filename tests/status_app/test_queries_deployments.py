@@ -107,7 +107,7 @@ async def test_one_that_was_never_counted_has_no_version_and_one_that_never_was_
     assert (await ask(fleet, routes.deployment, deploymentId="camera")).status == 404
 
 
-async def test_one_that_is_on_no_device_any_more_is_still_told(app: App) -> None:
+async def test_one_that_is_on_no_device_any_more_is_still_listed(app: App) -> None:
     device = await credited(app, "one", "003", "camera-2")
     await app.flag_stuck()
     app.hub.twins[device] = {**app.hub.twins[device], "configurations": {}, "version": 8}

@@ -1,13 +1,13 @@
 """What runs in a fleet, and devices by what they run, report and are called."""
 
+import asyncio
 import csv
 import io
 import json
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -27,22 +27,24 @@ from status_core import Flag, Reason, State
 DEVICES = 2_000
 KNOWN = (*PARAMETERS, "limit", "next", "format")
 IMAGES = ("example.azurecr.io/camera:1", "example.azurecr.io/camera:2", "example.azurecr.io/camera:2-arm64")
+type Fleet = Mapping[str, list[Mapping[str, Any]]]
+"""Of each device its rows."""
 DIGESTS = ("sha256:" + "a" * 64, "sha256:" + "b" * 64, None)
 
 
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables, shards=len(SHARDS)) as app:
-        yield app
+async def rows_of(tables: str, *cases: str) -> list[dict[str, Any]]:
+    """The rows of a device of each case."""
+    found = []
+    async with fresh_app(tables) as app:
+        for case in cases:
+            device = app.put(case, case, configurations={"camera-2": {"status": "Applied"}})
+            await app.handle(app.event(device))
+            rows = await app.rows(device)
+            found.append({key: dict(row) for key, row in rows.items() if not key.startswith(TRANSITION)})
+    return found
 
 
-async def rows_of(app: App, case: str) -> dict[str, Any]:
-    device = app.put(case, case, configurations={"camera-2": {"status": "Applied"}})
-    await app.handle(app.event(device))
-    return {key: dict(row) for key, row in (await app.rows(device)).items() if not key.startswith(TRANSITION)}
-
-
-async def a_fleet(app: App) -> dict[str, list[Mapping[str, Any]]]:
+def a_fleet(kinds: Sequence[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
     """Rows of many devices of several kinds, that differ in their images, digests and versions."""
     chance = random.Random(21)  # noqa: S311 (the same fleet each time)
 
@@ -50,7 +52,6 @@ async def a_fleet(app: App) -> dict[str, list[Mapping[str, Any]]]:
         """The first of some values, seldom another: a test reads each device that it finds."""
         return values[0] if chance.random() < 0.95 else chance.choice(values[1:])
 
-    kinds = [await rows_of(app, case) for case in ("003", "048", "002", "028")]
     fleet: dict[str, list[Mapping[str, Any]]] = {}
     for number in range(DEVICES):
         kind = one(*kinds)
@@ -78,19 +79,27 @@ def modules_of(rows: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     return [row for row in rows if row["RowKey"].startswith("module:")]
 
 
+@pytest.fixture(scope="module")
+def seeded(accounts: Iterator[str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Fleet]]:
+    """A table service that holds a fleet."""
+    fleet = a_fleet(asyncio.run(rows_of(next(accounts), "003", "048", "002", "028")))
+    folder = tmp_path_factory.mktemp("fleet")
+    seed_devices(folder, fleet)
+    with azurite_tables(folder) as tables:
+        yield tables, fleet
+
+
 @pytest.fixture
-async def large(app: App, tmp_path: Path) -> AsyncIterator[tuple[App, TableProxy, dict[str, list[Mapping[str, Any]]]]]:
-    fleet = await a_fleet(app)
-    seed_devices(tmp_path, fleet)
-    with azurite_tables(tmp_path) as seeded:
-        async with table_proxy(seeded) as proxy:
-            over = App(proxy.connection_string)
-            yield over, proxy, fleet
-            await over.close()
+async def large(seeded: tuple[str, Fleet]) -> AsyncIterator[tuple[App, TableProxy, Fleet]]:
+    tables, fleet = seeded
+    async with table_proxy(tables) as proxy:
+        app = App(proxy.connection_string)
+        yield app, proxy, fleet
+        await app.close()
 
 
 async def test_every_filter_finds_what_a_scan_of_the_table_finds(
-    large: tuple[App, TableProxy, dict[str, list[Mapping[str, Any]]]],
+    large: tuple[App, TableProxy, Fleet],
 ) -> None:
     app, proxy, fleet = large
     reader = app.services.fleet()
@@ -134,7 +143,7 @@ async def test_every_filter_finds_what_a_scan_of_the_table_finds(
 
 
 async def test_the_inventory_is_the_sum_of_all_devices(
-    large: tuple[App, TableProxy, dict[str, list[Mapping[str, Any]]]],
+    large: tuple[App, TableProxy, Fleet],
 ) -> None:
     app, proxy, fleet = large
     reader = app.services.fleet()
@@ -210,7 +219,7 @@ async def test_filters_go_with_what_is_stuck_and_with_a_cause(app: App) -> None:
     assert await listed(fleet, routes.devices, image="none:1") == []
 
 
-async def test_a_digest_that_changes_under_one_tag_stands_in_the_row_and_in_the_inventory(app: App) -> None:
+async def test_a_digest_that_changes_under_one_tag_is_in_the_row_and_in_the_inventory(app: App) -> None:
     device, other = app.put("d", "003"), app.put("other", "003")
     await app.handle(app.event(device), app.event(other))
     with app.edit(device, timedelta(minutes=1)) as reported:

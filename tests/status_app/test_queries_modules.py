@@ -1,22 +1,15 @@
 """Modules of the whole fleet: stuck, or soon to be."""
 
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import App, fresh_app
+from app_over_azurite import App
 from asking import ask, listed, pages
 
 from status_app.http import routes
 
 HOUR = timedelta(hours=1)
-
-
-@pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
-        yield app
 
 
 async def several(app: App) -> None:
@@ -32,7 +25,7 @@ async def several(app: App) -> None:
 
 
 async def expected(app: App) -> list[dict[str, Any]]:
-    """Every module, and every device as one, of what the devices tell of themselves."""
+    """Every module, and every device as one, as the answers about devices have them."""
     fleet = app.services.fleet()
     found = []
     for device in await listed(fleet, routes.devices):

@@ -20,7 +20,7 @@ APPLIED = {"configurations": {"camera-2": {"status": "Applied"}}}
 
 @pytest.fixture
 async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables) as app:
+    async with fresh_app(tables, shards=len(SHARDS)) as app:  # it goes from one partition to the next
         yield app
 
 

@@ -111,7 +111,7 @@ async def test_a_run_that_was_paused_for_longer_than_its_lease_changes_nothing_o
     assert await app.index("resync") == []
 
 
-async def test_a_device_that_no_request_can_name_is_passed_over_and_told(
+async def test_a_device_that_no_request_can_name_is_passed_over_and_logged(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     (device,) = fleet(app, 1)

@@ -13,7 +13,7 @@ POLICY = RetryPolicy(attempts=4, first_wait=1.0, longest_wait=10.0, within=60.0)
 
 
 class Service:
-    """Fails as it is told to, then answers; each attempt takes so many seconds of a clock that only this moves."""
+    """Fails as often as it should, then answers; each attempt takes so many seconds of a clock that only this moves."""
 
     def __init__(self, *failures: Exception, seconds: float = 0.0) -> None:
         self._failures = list(failures)

@@ -65,7 +65,7 @@ def test_a_clock_that_was_set_back_while_an_answer_was_on_its_way_learns_from_th
     assert abs(clock() - NOW) <= seconds(1)
 
 
-def test_a_clock_that_is_off_by_more_than_a_minute_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_clock_that_is_off_by_more_than_a_minute_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING, "status_app")
     ahead = seconds(0)
     clock = ServiceClock(lambda: NOW + ahead)

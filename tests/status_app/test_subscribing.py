@@ -1,4 +1,4 @@
-"""docs/subscribing.md: its subscriber runs as it stands there, and its event is a real one."""
+"""docs/subscribing.md: its subscriber runs, and its event is a real one."""
 
 import asyncio
 import json
@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
+from test_event_models import PAGE, blocks
 from transition_hub import PATIENCE, TRANSITIONS, running_hub
 from transition_rows import rows_of_one_device
 
@@ -22,12 +23,6 @@ from status_core import Counts, Milestone, Rollout
 
 ROOT = Path(__file__).parents[2]
 TIME = "2024-05-02T09:02:10.765432Z"
-PAGE = (ROOT / "docs/subscribing.md").read_text()
-
-
-def blocks(language: str) -> list[str]:
-    """The code blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def events_of(device_id: str, count: int) -> list[bytes]:

@@ -42,7 +42,7 @@ class Answers:
 
     def __init__(self) -> None:
         self.status: int | None = None
-        # The SDK waits as long as it is told to: no test waits for its back-off.
+        # The SDK waits as long as an answer says: no test waits for its back-off.
         self.wait = {"retry-after-ms": "1"}
         self.requests = 0
         application = web.Application()
@@ -194,7 +194,7 @@ async def test_what_the_service_did_not_do_before_the_connection_broke_is_done_b
 
 
 @pytest.mark.parametrize("repeat", REPEATS)
-async def test_what_the_service_did_before_the_connection_broke_stands_once_and_a_condition_is_a_lost_race(
+async def test_what_the_service_did_before_the_connection_broke_is_done_once_and_a_condition_is_a_lost_race(
     proxy: TableProxy, cut_off: TableClient, repeat: str
 ) -> None:
     row, (call, is_lost) = await row_for(repeat, cut_off), REPEATS[repeat]
@@ -206,7 +206,7 @@ async def test_what_the_service_did_before_the_connection_broke_stands_once_and_
     )
 
 
-async def test_a_connection_that_the_service_closes_between_two_requests_is_made_anew() -> None:
+async def test_a_connection_that_the_service_closes_between_two_requests_is_made_again() -> None:
     """As Azurite closes one after five idle seconds, at the moment when the app sends on it."""
     requests = list[bytes]()
 
@@ -254,12 +254,3 @@ async def test_nobody_waits_longer_than_the_limit_whatever_the_service_says(
 def test_what_is_no_failure_of_the_service_passes_as_it_is() -> None:
     with pytest.raises(KeyError), table_errors():
         raise KeyError
-
-
-async def test_a_transaction_whose_row_another_writer_made_first_is_a_lost_race(tables: str) -> None:
-    async with table_service(tables) as client:
-        table = await client.create_table_if_not_exists("TableService")
-        row = {"PartitionKey": uuid.uuid4().hex, "RowKey": "r"}
-        await table.create_entity(row)
-        with pytest.raises(LostRaceError), table_errors(guarded=True):
-            await table.submit_transaction([("upsert", row | {"RowKey": "other"}), ("create", row)])

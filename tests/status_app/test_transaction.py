@@ -159,7 +159,7 @@ async def test_odd_keys_are_those_that_the_sdk_would_have_written(service: Table
         (UPSERT, row("new", Long="x" * 40_000)),
     ],
 )
-async def test_a_refused_operation_is_told_as_the_sdk_tells_it_and_nothing_is_done(
+async def test_a_refused_operation_is_the_error_of_the_sdk_and_nothing_is_done(
     table: TableClient, last: Operation
 ) -> None:
     await table.create_entity(row("there"))
@@ -171,7 +171,7 @@ async def test_a_refused_operation_is_told_as_the_sdk_tells_it_and_nothing_is_do
     assert await rows(table) == before
 
 
-async def test_a_row_that_comes_twice_is_told_as_the_sdk_tells_it(table: TableClient) -> None:
+async def test_a_row_that_comes_twice_is_the_error_of_the_sdk(table: TableClient) -> None:
     twice: list[Operation] = [(UPSERT, row("twice")), (UPSERT, row("twice"))]
     assert await refused(transaction.submit, table, twice) == await refused(by_the_sdk, table, twice)
     assert await rows(table) == []
@@ -185,7 +185,7 @@ async def test_more_than_a_hundred_operations_are_refused_in_words_that_the_sdk_
     assert await rows(table) == []
 
 
-async def test_a_table_that_is_not_there_is_told_as_the_sdk_tells_it(service: TableServiceClient) -> None:
+async def test_a_table_that_is_not_there_is_the_error_of_the_sdk(service: TableServiceClient) -> None:
     table = service.get_table_client("Nowhere")
     assert await refused(transaction.submit, table, [(UPSERT, ROW)]) == await refused(
         by_the_sdk, table, [(UPSERT, ROW)]
@@ -198,7 +198,7 @@ async def test_a_hundred_rows_give_their_etags_in_order(table: TableClient) -> N
     assert await transaction.submit(table, [(DELETE, row("00")), (DELETE, row("01"))]) == ["", ""]
 
 
-async def test_a_lost_race_is_told_as_one_and_recorded(table: TableClient) -> None:
+async def test_a_lost_race_is_reported_as_one_and_recorded(table: TableClient) -> None:
     await table.create_entity(ROW)
     told: list[Mapping[str, str]] = []
     meters.listen(lambda _metric, _value, attributes: told.append(attributes))
@@ -352,6 +352,8 @@ def test_a_refusal_says_which_operation_and_why() -> None:
         (MIXED, b"--b--"),
     ],
 )
-def test_what_is_not_the_answer_to_a_transaction_is_told_and_not_quoted(content_type: str, body: bytes) -> None:
+def test_what_is_not_the_answer_to_a_transaction_is_an_error_that_does_not_quote_it(
+    content_type: str, body: bytes
+) -> None:
     with pytest.raises(UnreadableAnswerError, match=r"^(the|a part of the) answer to a transaction [a-z ]+$"):
         etags(decode(content_type, body), [(UPSERT, ROW)])

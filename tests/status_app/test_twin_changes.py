@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from app_over_azurite import SECRET, App, transitions
+from app_over_azurite import DELETED, SECRET, App, transitions
 
 from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
 
@@ -57,7 +57,7 @@ async def test_the_same_batch_again_reads_no_twin_and_writes_nothing(app: App) -
 async def test_a_module_changes_where_the_row_of_its_device_does_not(app: App) -> None:
     device = app.put("anew", "056")
     await app.handle(app.event(device))
-    app.put("anew", "058")  # of the same version and time: an identity that was created anew
+    app.put("anew", "058")  # of the same version and time: an identity that was created again
     await app.handle(app.event(device, **{"iothub-message-schema": "moduleLifecycleNotification", "opType": CREATED}))
     assert (await app.rows(device))["module:m1"]["ExitCode"].value == 137
 
@@ -87,12 +87,7 @@ async def test_a_deleted_device_leaves_its_history_and_a_new_life_counts_on(app:
     device = app.put("gone", "003")
     await app.handle(app.event(device))
     twin = app.hub.twins.pop(device)
-    lifecycle = {
-        "iothub-message-schema": "deviceLifecycleNotification",
-        "opType": "deleteDeviceIdentity",
-        "moduleId": "",
-    }
-    await app.handle(app.event(device, b"{}", **lifecycle))
+    await app.handle(app.event(device, b"{}", **DELETED))
     rows = await app.rows(device)
     assert all(key.startswith("transition:") for key in rows)
     assert transitions(rows)[-1]["Kind"] == "deleted"

@@ -105,7 +105,7 @@ async def test_a_refusal_that_stays_one_is_not_asked_for_again(hub: IotHub, read
     assert hub.reads == {"edge-1": 1}
 
 
-async def test_a_wrong_key_is_refused_and_not_told(hub: IotHub) -> None:
+async def test_a_wrong_key_is_refused_and_not_quoted(hub: IotHub) -> None:
     wrong = "d3Jvbmcta2V5"
     reader = Reader(hub.connection_string.partition("SharedAccessKey=")[0] + f"SharedAccessKey={wrong}")
     assert await unavailable(reader) == "iothub is unavailable: answer 401 IotHubUnauthorizedAccess"
@@ -189,7 +189,7 @@ async def test_an_answer_that_is_no_json_object_is_no_twin_and_no_sign_that_the_
         f"HostName=localhost;SharedAccessKey={SECRET}",
     ],
 )
-async def test_a_connection_string_that_the_sdk_does_not_take_is_not_told(iot_hub: str) -> None:
+async def test_a_connection_string_that_the_sdk_does_not_take_is_not_quoted(iot_hub: str) -> None:
     reader = Reader(iot_hub)
     assert SECRET not in await unavailable(reader)
     reader.close()
@@ -296,7 +296,7 @@ async def test_a_throttled_read_does_not_wait_for_a_minute(hub: IotHub, reader: 
     assert reader.waits[0] <= RETRY.first_wait
 
 
-async def test_a_continuation_that_the_hub_does_not_take_is_told_apart_and_asked_once(
+async def test_a_continuation_that_the_hub_does_not_take_is_an_error_of_its_own_and_asked_once(
     hub: IotHub, reader: Reader
 ) -> None:
     with pytest.raises(ContinuationError):

@@ -7,7 +7,7 @@ type Scenario = Callable[[], Awaitable[None]]
 
 
 class SideBySide:
-    """Decorates the tests of a module: the first of them that is called runs all, then each tells its own outcome."""
+    """Decorates the tests of a module: the first of them that is called runs all, then each reports its own outcome."""
 
     def __init__(self) -> None:
         self._scenarios: list[Scenario] = []

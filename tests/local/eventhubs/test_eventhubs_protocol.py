@@ -26,7 +26,7 @@ from local.eventhubs.frames import (
 )
 
 PARTITION = "twins/ConsumerGroups/$Default/Partitions/0"
-DATA = b"\x00\x53\x75"  # what stands before the data of a message
+DATA = b"\x00\x53\x75"  # what comes before the data of a message
 
 
 def condition(frame_with_error: Detach | Close) -> str:

@@ -405,7 +405,7 @@ def test_long_create_options_are_read_and_reported_in_chunks() -> None:
     assert settings["createOptions"] + settings["createOptions01"] == options
 
 
-def test_a_module_whose_environment_changes_is_made_anew() -> None:
+def test_a_module_whose_environment_changes_is_made_again() -> None:
     device = running(manifest(m1=module("vision:1")))
     before = device.reported["modules"]["m1"]["lastStartTimeUtc"]
     device.deploy(manifest(m1=module("vision:1", env={"A": {"value": "1"}})), 61)

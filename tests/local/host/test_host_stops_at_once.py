@@ -21,4 +21,4 @@ def test_each_connection_is_closed_however_far_it_is(tmp_path: Path, turns: int)
                 await asyncio.sleep(0)
 
     asyncio.run(run())
-    gc.collect()  # whatever is left open is told of as an error
+    gc.collect()  # a connection that is left open is reported as an error

@@ -53,7 +53,7 @@ def test_a_second_identity_of_the_same_name_is_refused(hub: Hub) -> None:
         hub.registry.create("edge-1")
 
 
-def test_an_identity_that_is_created_anew_starts_over_with_another_device_etag(hub: Hub) -> None:
+def test_an_identity_that_is_created_again_starts_over_with_another_device_etag(hub: Hub) -> None:
     hub.registry.apply_desired("edge-1", {"a": 1})
     before = hub.twin()
     hub.registry.delete("edge-1")
@@ -87,7 +87,7 @@ def test_nulls_inside_what_is_new_leave_no_trace(hub: Hub) -> None:
     assert reported["$metadata"]["modules"]["m1"].keys() == {"$lastUpdated", "a"}
 
 
-def test_a_reported_patch_stamps_its_keys_and_what_they_stand_in(hub: Hub) -> None:
+def test_a_reported_patch_stamps_its_keys_and_their_sections(hub: Hub) -> None:
     first, second = "2024-05-02T09:00:00.1234560Z", "2024-05-02T09:00:05.1234560Z"
     hub.registry.patch_reported("edge-1", {"a": {"b": 1, "c": 1}, "d": 1})
     hub.now += timedelta(seconds=5)
@@ -146,7 +146,7 @@ def test_a_connection_changes_no_version_and_notifies_nobody(hub: Hub) -> None:
     assert hub.changes == []
 
 
-def test_a_twin_that_is_put_stands_as_it_is(hub: Hub) -> None:
+def test_a_twin_that_is_put_stays_as_it_is(hub: Hub) -> None:
     twin = {"deviceId": "odd", "properties": None, "version": "x"}
     hub.registry.put(twin)
     assert hub.twin("odd") == twin

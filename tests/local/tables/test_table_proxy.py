@@ -77,7 +77,7 @@ async def test_every_kind_of_request_comes_through_as_it_was_signed(table: Table
         await table.get_entity(ROW["PartitionKey"], "1")
 
 
-async def test_a_transaction_stands_as_a_whole_or_not_at_all(table: TableClient, behind: TableClient) -> None:
+async def test_a_transaction_is_done_as_a_whole_or_not_at_all(table: TableClient, behind: TableClient) -> None:
     result = await table.submit_transaction(transaction(100))
     assert [part["etag"] for part in result] == [row.metadata["etag"] for row in await in_number_order(behind)]
     wrong = [*transaction(2, "q"), ("delete", {"PartitionKey": "q", "RowKey": "missing"})]
@@ -258,7 +258,7 @@ async def test_the_sdk_repeats_a_guarded_update_whose_answer_was_lost_and_meets_
     assert (await behind.get_entity(ROW["PartitionKey"], "1"))["Value"] == "new"
 
 
-async def test_a_kept_connection_that_breaks_is_opened_anew_by_the_client_before_the_sdk_counts_an_attempt(
+async def test_a_kept_connection_that_breaks_is_opened_again_by_the_client_before_the_sdk_counts_an_attempt(
     proxy: TableProxy, table: TableClient
 ) -> None:
     assert await rows(table) == []
@@ -372,6 +372,6 @@ async def test_a_service_behind_that_is_gone_is_a_closed_connection() -> None:
             await rows(table)
 
 
-def test_a_connection_string_without_a_plain_endpoint_is_told() -> None:
+def test_a_connection_string_without_a_plain_endpoint_is_refused() -> None:
     with pytest.raises(ValueError, match="no TableEndpoint over plain HTTP"):
         TableProxy("DefaultEndpointsProtocol=https;AccountName=a;AccountKey=a2V5;EndpointSuffix=core.windows.net")

@@ -1,4 +1,4 @@
-"""A function of each kind; what they were given stands in lists that the tests read."""
+"""A function of each kind; what they were given is in lists that the tests read."""
 
 import asyncio
 import threading
