@@ -173,7 +173,8 @@ def _module_cause(
     if state in (ModuleState.SETTLED, ModuleState.PENDING, ModuleState.UNKNOWN) or reason is Reason.NOT_DESIRED:
         return None
     desired, reported = comparison.desired, comparison.reported
-    part = desired or reported
+    # What nobody manages ran the image of the last deployment that the agent accepted.
+    part = reported if reason is Reason.UNMANAGED else desired or reported
     image = _kept(part.image if part else None, IMAGE_LIMIT)
     # A module that has not started, or is running, has no exit code of its own.
     has_exited = state is ModuleState.WRONG_STATUS and step is None and reason not in _NOT_EXITED

@@ -71,7 +71,7 @@ def device_message(twin: Twin, verdict: Verdict, details: Details) -> str:
     if verdict.state is not State.SUCCESSFUL:
         parts += [_means(twin, verdict.reason), verdict.reason.advice]
     if verdict.state is State.MODULE_FAILED and details.modules:
-        parts.append(_restarts(details.modules[0]))
+        parts.append(_restarts(details.modules[0], verdict.reason))
     leading = verdict.explanation.leading if verdict.explanation is not None else None
     if leading is not None and leading.reason is verdict.reason and verdict.state is State.IN_PROGRESS:
         parts.append(retries(leading, twin.tried_since, details.now))
@@ -109,7 +109,7 @@ def module_message(  # noqa: PLR0913 (all keyword-only but the first two: the wh
         return f"{sentence} {reason.means}"
     parts = [sentence, reason.means]
     if state is ModuleState.WRONG_STATUS:
-        parts.append(_restarts(comparison))
+        parts.append(_restarts(comparison, reason))
     if reason not in _NOTHING_TO_DO:
         parts.append(reason.advice)
     if step is not None:
@@ -185,13 +185,13 @@ def _words(twin: Twin, verdict: Verdict, description: str) -> str:
     return f'{about}{cut}: "{description}"'
 
 
-def _restarts(comparison: Comparison) -> str:
-    """Say how often the agent restarted a module, and when it restarts it next."""
+def _restarts(comparison: Comparison, reason: Reason) -> str:
+    """Say how often the agent restarted a module, and when it restarts it next, if it manages the module."""
     reported = comparison.reported
     if reported is None or reported.never_started:
         return ""
     count = max(reported.restart_count or 0, 0)
-    if reported.runtime_status == BACKOFF:
+    if reported.runtime_status == BACKOFF and reason is not Reason.UNMANAGED:
         at = next_restart(count, reported.last_exit)
         if count == 0:
             return f"It is started again about {shown_time(at)}." if at is not None else ""

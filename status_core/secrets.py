@@ -60,6 +60,7 @@ operation option path permission plan port prepare process programming proxy pul
 repository request required reset resource response restart running runtime server service socket space start
 started starting state status stop stopped store system task temporary this timeout true type unable unauthorized
 unknown unreachable update userland valid value version volume warning waiting windows with
+default false localhost 127.0.0.1 0.0.0.0
 """
 _OWNER: Final = "microsoft.azure.devices.edge.agent"
 _ORDINARY: Final = frozenset((*_WORDS_OF_THE_AGENT.split(), _OWNER))

@@ -269,6 +269,8 @@ _OF_A_CONTAINER: Final[tuple[tuple[Reason, tuple[str, ...]], ...]] = (
 _NO_MOUNT: Final = (
     "cgroup",
     "unmount",
+    "umount",
+    "devmapper",
     "mount overlay",
     "overlay mount",
     "containerd-mount",

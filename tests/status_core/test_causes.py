@@ -67,6 +67,12 @@ def test_a_cause_is_reason_module_image_and_exit_code(
     assert status.as_json()["cause"] == device
 
 
+def test_what_nobody_manages_has_the_image_that_ran_and_not_that_of_the_rejected_version() -> None:
+    old = "registry.example/m1:0.9"
+    changes = {f"{STATUS}.code": 400, STATUS_OF: "backoff", f"{MODULE}.exitCode": 1, f"{MODULE}.settings.image": old}
+    assert judged(changes).modules["m1"].cause == Cause(Reason.UNMANAGED, "m1", old, 1)
+
+
 def test_the_cause_of_a_failed_step_is_that_of_the_module_that_it_names() -> None:
     pull = "Error calling prepare update for module m1: unauthorized"
     old = {f"{MODULE}.settings.image": "registry.example/m1:0.9", f"{MODULE}.exitCode": 137}

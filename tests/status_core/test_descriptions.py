@@ -204,6 +204,8 @@ def test_a_container_fails_for_what_its_innermost_words_say(step: str, words: st
         'exec: "run.sh": permission denied: unknown',
         "failed to mount overlay: no such device",
         "nvidia-container-cli: mount error: file creation failed: /usr/lib/x: file exists: unknown",
+        "devmapper: Error mounting '/dev/mapper/docker-8:1-1' on '/var/lib/docker/devicemapper/mnt/1': invalid",
+        "failed to umount /var/lib/docker/containers/1/mounts/shm: no such file or directory",
         'error mounting "proc" to rootfs at "/proc": mount proc:/proc: permission denied: unknown',
         "failed to mount /var/lib/containerd/tmpmounts/containerd-mount123: no such device",
         'error gathering device information while adding custom device "/dev/ttyUSB0": no such file or directory',

@@ -262,6 +262,13 @@ def test_where_no_restart_is_known_none_is_told(changes: dict[str, Any]) -> None
     assert [words for words in ("Restart", "started again about", "It exited about") if words in message] == []
 
 
+@pytest.mark.parametrize(("count", "after"), [(0, ""), (3, ", after 3 restarts")])
+def test_a_module_that_nobody_starts_again_tells_when_it_exited_and_no_next_start(count: int, after: str) -> None:
+    message = module({**code(400), STATUS_OF: "backoff", f"{MODULE}.restartCount": count, **EXITED_AT}).message
+    assert f"It exited about 10:40 UTC on 2026-01-01{after}." in message
+    assert [words for words in ("Restart", "started again about") if words in message] == []
+
+
 TAKEN_AT = {"reported.$metadata.lastDesiredVersion.$lastUpdated": "2026-01-01T09:10:00Z"}
 
 

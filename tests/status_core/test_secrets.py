@@ -144,6 +144,7 @@ def test_what_nearly_looks_like_keys_is_searched_once(text: str) -> None:
         ("!!!!", "what!!!!", "what***"),
         ("PASS=the long = one", "it says the long = one", "it says ***"),
         ("error", "Error calling: an error", "Error calling: an error"),
+        ("127.0.0.1", "Bind for 127.0.0.1:443 failed", "Bind for 127.0.0.1:443 failed"),
     ],
 )
 def test_a_secret_is_taken_out_as_a_whole_word(value: str, quoting: str, kept: str) -> None:
