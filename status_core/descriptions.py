@@ -133,7 +133,8 @@ def _starts(description: str) -> Iterator[int]:
     A bracket holds a step if it follows the words of an aggregate, or another such bracket. A bracket in a step's own
     words holds none, and a nested aggregate holds further steps.
     """
-    depth, aggregates, closed_at, closed_depth, opened_at = 0, set[int](), -1, -1, -1
+    depth, aggregates, closed_at, closed_depth = 0, set[int](), -1, -1
+    opened_at: int | None = None
     for match in _MARK.finditer(description):
         mark, at = match[0], match.end() - 1
         if mark == ")":
@@ -141,14 +142,15 @@ def _starts(description: str) -> Iterator[int]:
             aggregates.discard(depth + 1)
             closed_at, closed_depth = at, depth
         elif mark[-1] == "(":
+            is_aggregate = mark != "("
             is_after_step = depth in aggregates and closed_depth == depth and at - closed_at <= len(") ")
-            if len(mark) > 1:
+            if is_aggregate:
                 aggregates.add(depth)
-            if len(mark) > 1 or is_after_step:
+            if is_aggregate or is_after_step:
                 yield at
                 opened_at = at
             depth += 1
-        elif match.start() != opened_at + 1:
+        elif match.start() - 1 != opened_at:
             yield match.start()
 
 
@@ -156,7 +158,7 @@ class _Names:
     """The names of a twin's modules and images, in the spellings that a text may use."""
 
     def __init__(self, modules: Iterable[str], images: Iterable[str]) -> None:
-        names = {name.removeprefix("$") if name in ("$edgeAgent", "$edgeHub") else name: name for name in modules}
+        names = {name.removeprefix("$"): name for name in modules}  # only the system modules begin with `$`
         self._exact = names
         self._folded: dict[str, list[str]] = {}
         for called, name in names.items():

@@ -42,7 +42,7 @@ SAFE = {
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A request that failed is made again at once."""
-    monkeypatch.setitem(client._RETRIES, "retry_backoff_factor", 0)
+    monkeypatch.setitem(client._RETRIES, "retry_backoff_factor", 0)  # noqa: SLF001 (seconds)
 
 
 @pytest.fixture

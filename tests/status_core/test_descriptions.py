@@ -3,7 +3,7 @@
 import pytest
 
 from status_core import Reason
-from status_core.descriptions import explain
+from status_core.descriptions import Step, explain
 
 AGGREGATE = "One or more errors occurred."
 PULL = "Error calling prepare update for module m1: Could not pull image r.example/m1:2\n\tcaused by: "
@@ -243,6 +243,11 @@ def test_an_image_of_the_parent_is_known_though_the_text_has_the_name_of_the_par
     assert explain(words, image_outstanding=True, images=images).reason is Reason.PULL_FAILED
 
 
+@pytest.mark.parametrize("name", ["IdentityTranslationLite", "Cancel", "cancel_all", "timed-out"])
+def test_a_name_that_is_no_ordinary_word_says_nothing_wherever_it_stands(name: str) -> None:
+    assert explain(f"{name} says no", image_outstanding=True, modules=[name]).reason is Reason.PLAN_FAILED
+
+
 @pytest.mark.parametrize(
     "description",
     [
@@ -272,6 +277,29 @@ def test_each_step_of_an_aggregate_is_judged_by_itself_a_nested_one_too() -> Non
     assert steps(f"{AGGREGATE} ({a}) ({c}) ({b})") == expected
     assert steps(f"{AGGREGATE} ({AGGREGATE} ({a}) ({c})) ({b})") == expected
     assert steps(f"{AGGREGATE}  ({a} {c} ({b}") == [("a", Reason.PORT_TAKEN), ("b", Reason.STOP_FAILED)]
+    assert steps(f"{AGGREGATE} ({AGGREGATE} ({c})) ({a})") == [(None, Reason.PULL_TIMED_OUT), ("a", Reason.PORT_TAKEN)]
+    assert steps(f"{a} {b}") == [("a", Reason.PORT_TAKEN), ("b", Reason.STOP_FAILED)]
+
+
+def test_a_step_has_the_place_of_its_text() -> None:
+    first, second = "(Error calling start module a: no)", "(The operation was canceled.)"
+    text = f"{AGGREGATE} {first} {second}"
+    found = explain(text, image_outstanding=True)
+    assert [text[step.start : step.end] for step in found.steps] == [f"{first} ", second]
+
+
+def test_a_text_that_names_no_step_is_one_itself() -> None:
+    text = f"{AGGREGATE} (Agent configuration format is invalid.)"
+    assert explain(text, image_outstanding=True).steps == (Step(Reason.PLAN_FAILED, False, None, False, 0, len(text)),)
+    assert explain(f"{AGGREGATE} ()", image_outstanding=True).steps[0].is_of_plan is False
+
+
+def test_of_steps_with_one_rank_the_one_without_a_module_leads_and_else_the_first_by_name() -> None:
+    named = "(Error calling prepare update for module {}: A task was canceled.)"
+    both = explain(f"{AGGREGATE} {named.format('B')} {named.format('A')}", image_outstanding=True)
+    assert both.leading.module == "A"
+    beside = f"{AGGREGATE} {named.format('A')} (The operation was canceled.)"
+    assert explain(beside, image_outstanding=True).leading.module is None
 
 
 def test_a_bracket_that_the_agent_did_not_open_ends_no_step() -> None:
@@ -281,6 +309,7 @@ def test_a_bracket_that_the_agent_did_not_open_ends_no_step() -> None:
         ("b", Reason.STOP_FAILED),
         ("b", Reason.STOP_FAILED),
     ]
+    assert steps(f"{AGGREGATE} ({a}) (The operation was canceled.)")[1:] == [(None, Reason.PULL_TIMED_OUT)]
 
 
 def test_what_the_agent_thinks_of_the_manifest_is_no_step() -> None:
