@@ -231,8 +231,14 @@ def built[Kind](kind: type[Kind], values: Mapping[str, Any], at: str = "", **oth
         at: With what the paths of its fields begin.
         others: Its fields that no row holds, or not so.
     """
-    names = (field.name for field in fields(kind) if at + field.name in values)  # type: ignore[arg-type]  # a dataclass
-    return kind(**{name: values[at + name] for name in names} | others)
+    found = {name: values[path] for name, path in _paths(kind, at) if path in values}
+    return kind(**found | others)
+
+
+@cache
+def _paths(kind: type, at: str) -> Sequence[tuple[str, str]]:
+    """The fields of a dataclass, and their paths."""
+    return [(field.name, at + field.name) for field in fields(kind)]
 
 
 def shown(columns: Sequence[Column], row: Mapping[str, Any]) -> dict[str, Any]:
