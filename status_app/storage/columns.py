@@ -231,7 +231,7 @@ def built[Kind](kind: type[Kind], values: Mapping[str, Any], at: str = "", **oth
         at: With what the paths of its fields begin.
         others: Its fields that no row holds, or not so.
     """
-    found = {name: values[path] for name, path in _paths(kind, at) if path in values}
+    found = {name: values[path] for name, path in _paths(kind, at) if path in values}  # type: ignore[arg-type]  # a class
     return kind(**found | others)
 
 
