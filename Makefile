@@ -32,6 +32,7 @@ prove: $(READY) $(NODE_READY) ## Hours: what `make test` does in a minute, many 
 	$(PYTHON) -m tests.model --histories 100000
 	$(PYTHON) -m tests.fuzz --inputs 1000000
 	$(PYTHON) -m tests.flood --notifications 100000 --devices 3000
+	$(PYTHON) -m tests.flood --notifications 100000 --devices 10000 --processes 4
 
 soak: $(READY) $(NODE_READY) ## An hour: the app under load and faults, its memory, sockets and lag each minute
 	$(PYTHON) -m tests.soak --minutes 60

@@ -25,6 +25,8 @@ IDENTITIES_OF_A_HUB: Final = 1_000_000
 MESSAGE_KB: Final = 4
 """What IoT Hub counts as one message of its daily quota; twin reads and queries count as messages."""
 FLAG_STUCK_RUNS: Final = 24 * 60
+UPDATES: Final = 50
+"""Updates of twins that S1 and S2 take in a second, by devices and by the hub's deployments."""
 OUTLINE_KB: Final = 0.22
 """What a query for outlines gives of a device with two configurations."""
 RESYNC_RUN: Final = 7
@@ -155,6 +157,7 @@ def usage(load: Load) -> Mapping[str, float]:
         "events": events,
         "reads": reads,
         "reads a second of one hub": reads / hubs / 86_400,
+        "hub hours": of_one * load.notifications / UPDATES / 3_600,
         "rollout hours": of_one * max(load.notifications / _twins_a_second(load), 1 / _looks_a_second(load)) / 3_600,
         "resynced": resynced,
         "resync hours": math.ceil(of_one / reached) * 24 / load.resyncs,
@@ -244,7 +247,8 @@ def table(fleets: Sequence[Load]) -> str:
         row("twin changes a day", rounded("events")),
         row("twin reads a day", rounded("reads")),
         row("twin reads a second of one hub, on average", rounded("reads a second of one hub", 2)),
-        row("hours to follow a rollout to all at once", rounded("rollout hours", 2)),
+        row("hours that a rollout to all takes by itself", rounded("hub hours", 2)),
+        row("hours that reads and queries take to follow it", rounded("rollout hours", 2)),
         row("whole twins by query of resync a day", rounded("resynced")),
         row("IoT Hub messages a day", rounded("messages")),
         row("units that these alone would fill, of each hub", hub_units),

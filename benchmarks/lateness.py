@@ -21,7 +21,7 @@ from dataclasses import astuple, dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from benchmarks.cost import FLEETS, hubs_of
+from benchmarks.cost import FLEETS, UPDATES, hubs_of
 from benchmarks.simulation import HOUR, MINUTE, START, UNLIMITED, Latencies, Simulation, simulation
 from benchmarks.table import columns
 from benchmarks.virtual_time import run
@@ -90,7 +90,7 @@ class Tier:
         return USED * (READS_OF_A_TIMER * self.reads + QUERIES_OF_FLAG_STUCK * self.queries * PAGE_SIZE / 60)
 
 
-TIERS: Final = (Tier("S1", 100, 20, 50), Tier("S2", 100, 20, 50), Tier("S3", 500, 1_000, 250))
+TIERS: Final = (Tier("S1", 100, 20, UPDATES), Tier("S2", 100, 20, UPDATES), Tier("S3", 500, 1_000, 250))
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from azure.data.tables import EdmType, EntityProperty
@@ -95,7 +96,7 @@ LONG: Final = Codec(long, read_number, read_number)
 NUMBER: Final = Codec(_same, read_number, read_number)
 """A whole number of 32 bits, or seconds with a fraction."""
 BOOLEAN: Final = Codec(_same, _same, _same)
-PERIOD: Final = Codec(format_duration, _maybe(parse_duration), _same)
+PERIOD: Final = Codec(format_duration, _maybe(lru_cache(parse_duration)), _same)
 """A length of time, as an ISO 8601 duration."""
 NAMES: Final = Codec(_names, lambda value: tuple(_list(value)), _list)
 """Names, as a JSON array."""

@@ -231,14 +231,14 @@ def built[Kind](kind: type[Kind], values: Mapping[str, Any], prefix: str = "", *
         prefix: Prefix of the paths of its fields.
         others: Its fields that the row does not hold, or holds differently.
     """
-    paths = _paths(kind, prefix)  # type: ignore[arg-type]  # a class has a hash
-    return kind(**{name: values[path] for name, path in paths if path in values} | others)
+    found = {name: values[path] for name, path in _paths(kind, prefix) if path in values}  # type: ignore[arg-type]  # a class
+    return kind(**found | others)
 
 
 @cache
-def _paths(kind: Any, prefix: str) -> tuple[tuple[str, str], ...]:
+def _paths(kind: type, prefix: str) -> Sequence[tuple[str, str]]:
     """Return the fields of a dataclass with their paths."""
-    return tuple((field.name, prefix + field.name) for field in fields(kind))
+    return [(field.name, prefix + field.name) for field in fields(kind)]
 
 
 def shown(columns: Sequence[Column], row: Mapping[str, Any]) -> dict[str, Any]:
