@@ -60,6 +60,8 @@ MORE: Final = "progress|more|"
 ROOM: Final = ROWS - 3
 """How many of these rows make a device searchable. The others are for the timer (due, publish, more)."""
 
+_MODULES_UNKNOWN: Final = " without modules"
+
 _log = log(__name__)
 
 type Standings = dict[str, tuple[Standing, datetime | None]]
@@ -280,9 +282,14 @@ def deployments_of(stored: StoredDevice) -> tuple[str, ...]:
 
 
 def version_of(deployment: str, listings: Listings) -> str:
-    """Return when a deployment was created, by the list used for a row; empty if the list does not say."""
+    """Return when a deployment was created, by the list used for a row; empty if the list does not say.
+
+    Devices that were judged without its modules have another version: they are judged again once the list shows them.
+    """
     listing = listings.get(deployment)
-    return "" if listing is None or listing.created is None else time_text(listing.created)
+    if listing is None or listing.created is None:
+        return ""
+    return time_text(listing.created) + ("" if listing.modules is not None else _MODULES_UNKNOWN)
 
 
 def _due(stored: StoredDevice, standings: Standings) -> datetime | None:

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from status_app.errors import UnavailableError
 from status_app.rollouts.deployment_rows import DeploymentRows
-from status_app.rollouts.kept_list import KeptList
+from status_app.rollouts.kept_list import KeptList, kept_listing
 from status_app.telemetry.logs import log
 from status_core import NO_LIST, Listings, read_listings
 
@@ -87,7 +87,8 @@ class HubList:
             self._is_refused = False
             missed = kept.listings.keys() - listed.keys()
             stays = {name: kept.listings[name] for name in missed if name not in kept.missed}
-            after = KeptList({**stays, **listed}, frozenset(stays), now)
+            known = {name: kept_listing(listing, kept.listings.get(name)) for name, listing in listed.items()}
+            after = KeptList(stays | known, frozenset(stays), now)
             await self._rows.keep_list(kept, after)
             kept = after
         self._use(kept, now)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -74,10 +74,25 @@ def listing_key(deployment: str) -> str:
     return f"{LISTED}{key_part(deployment)}"
 
 
+def kept_listing(listing: Listing, before: Listing | None) -> Listing:
+    """Return a listing as it is stored.
+
+    The hub never changes the modules of a deployment, so an entry that does not show them keeps the known ones. Modules
+    too long for a column are left out: all modules count then.
+    """
+    modules = listing.modules
+    if modules is None and before is not None and None is not listing.created == before.created:
+        modules = before.modules
+    is_too_long = modules is not None and len(_text(modules).encode("utf-16-le")) > _TEXT_BYTES
+    return replace(listing, modules=None if is_too_long else modules)
+
+
+def _text(modules: Mapping[str, Any]) -> str:
+    return json.dumps(modules, ensure_ascii=False)
+
+
 def _row(partition: str, deployment: str, listing: Listing, *, missed: bool) -> Row:
-    modules = None if listing.modules is None else json.dumps(listing.modules, ensure_ascii=False)
-    if modules is not None and len(modules.encode("utf-16-le")) > _TEXT_BYTES:
-        modules = None  # too long for a column: all modules count then
+    modules = None if listing.modules is None else _text(listing.modules)
     labels = json.dumps(listing.labels or {}, ensure_ascii=False)
     columns = write(LISTING_COLUMNS, listing, Labels=labels, Modules=modules, Missed=missed)
     return {"PartitionKey": partition, "RowKey": listing_key(deployment), **columns}

@@ -18,9 +18,11 @@ from status_app.storage.transaction import Operation
 from .check import BrokenPromiseError, check
 from .faults import Fault, Trouble
 from .fleet import Act, Change
+from .hub_list import Created, Given, Gives
 from .steps import Both, History, Jump, Lose, Page, Run, Step, Wait
 
 BORN = (Change(Act.CREATE, 0), Change(Act.DEPLOY, 0, asked=((0, 1), (1, 1)), layers=3), Change(Act.REPORT, 0))
+BORN_ALL = tuple(replace(change, device=number) for number in range(3) for change in BORN)
 
 
 def history(*steps: Step, devices: int = 1) -> History:
@@ -163,15 +165,12 @@ def test_a_version_that_changes_nothing_while_a_timer_projects_is_left_to_the_co
     """Another process stored the version between the timer's commit and its projection, and had nothing to project."""
     report = Change(Act.REPORT, 2, code=1, runs=(0, 0, 0))
     rival = Fault(24, Trouble.RIVAL, 2, replace(report, device=0), pause=2)
-    devices: list[tuple[Step, ...]] = [
-        (
-            Change(Act.CREATE, number),
-            Change(Act.DEPLOY, number, asked=((0, 1), (1, 1)), layers=3),
-            Change(Act.REPORT, number),
-        )
-        for number in range(3)
-    ]
-    changes = (*chain.from_iterable(devices), Change(Act.DEPLOY, 0), report)
+    changes = (*BORN_ALL, Change(Act.DEPLOY, 0), report)
     delivered: Iterable[Step] = chain.from_iterable((change, Run("delivery", picks=(-1,))) for change in changes)
     killed = Run("delivery", 0, (Fault(5, Trouble.KILLED),), picks=(0,))
     check(History((*delivered, killed, Wait(1000), Run("flag_stuck", 0, (rival,)))))
+
+
+def test_devices_judged_before_the_list_shows_the_modules_of_a_deployment_are_judged_again() -> None:
+    """They waited for ever: the version of the deployment, the time of its creation, had not changed."""
+    check(History((*BORN_ALL, Created(0, 0, 1), Gives(Given.ODD), Run("flag_stuck")), has_list=True))
