@@ -1,4 +1,4 @@
-"""Answers of a stand-in that a test orders in advance: refusals, bodies, cut connections, lost answers, delays."""
+"""Faults that a test schedules for a stand-in: refusals, bodies, cut connections, lost answers, delays."""
 
 from collections import defaultdict, deque
 from dataclasses import dataclass
@@ -7,17 +7,17 @@ from itertools import repeat
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """What happens to one call.
+    """The fault of one call.
 
     Attributes:
         status: HTTP status of the refusal; None: no refusal.
-        retry_after: Value of its header Retry-After; None: no such header.
+        retry_after: Value of the header Retry-After; None: no such header.
         code: The service's own code of the refusal; None: the usual one of the status.
-        body: A 200 with this body in place of the answer; None: none.
-        cut: The connection is closed, and the call not done.
-        lost: The call is done, and the connection closed in place of its answer.
-        half: The call is done, and the connection closed within its answer.
-        delay: Seconds until the call is looked at.
+        body: Body of a 200 that replaces the answer; None: no replacement.
+        cut: The connection is closed, and the call is not executed.
+        lost: The call is executed, but the connection is closed instead of an answer.
+        half: The call is executed, but the connection is closed within the answer.
+        delay: Seconds before the call is handled.
     """
 
     status: int | None = None
@@ -31,7 +31,7 @@ class Fault:
 
 
 class Faults[Operation: str]:
-    """Faults in store, used up by calls in the order in which they were added, each operation by itself."""
+    """Scheduled faults, consumed by calls in the order they were added, per operation."""
 
     def __init__(self) -> None:
         self._queues: defaultdict[Operation, deque[repeat[Fault]]] = defaultdict(deque)
@@ -45,35 +45,35 @@ class Faults[Operation: str]:
         retry_after: float | str | None = None,
         code: str | None = None,
     ) -> None:
-        """The next `count` calls are refused with an HTTP status (429, 500, 503, ...)."""
+        """Refuse the next `count` calls with an HTTP status (429, 500, 503, ...)."""
         self._put(op, Fault(status=status, retry_after=retry_after, code=code), count)
 
     def answer(self, op: Operation, body: bytes, count: int = 1) -> None:
-        """The next `count` calls get a 200 with this body, whatever they ask for."""
+        """Answer the next `count` calls with a 200 and this body."""
         self._put(op, Fault(body=body), count)
 
     def cut(self, op: Operation, count: int = 1) -> None:
-        """The next `count` calls find their connection closed, and are not done."""
+        """Close the connections of the next `count` calls, without executing them."""
         self._put(op, Fault(cut=True), count)
 
     def cut_after(self, op: Operation, count: int = 1) -> None:
-        """The next `count` calls are done, and their answers get lost with the connection."""
+        """Execute the next `count` calls, but close their connections before the answer."""
         self._put(op, Fault(lost=True), count)
 
     def cut_within(self, op: Operation, count: int = 1) -> None:
-        """The next `count` calls are done, and half of their answers comes."""
+        """Execute the next `count` calls, but send only half of each answer."""
         self._put(op, Fault(half=True), count)
 
     def delay(self, op: Operation, seconds: float, count: int = 1) -> None:
-        """The next `count` calls are answered late."""
+        """Delay the next `count` calls."""
         self._put(op, Fault(delay=seconds), count)
 
     def clear(self) -> None:
-        """Takes back whatever is left."""
+        """Remove all scheduled faults."""
         self._queues.clear()
 
     def take(self, op: Operation) -> Fault | None:
-        """The fault of the call that just came in."""
+        """Take the fault for the call that just arrived."""
         queue = self._queues[op]
         while queue:
             fault = next(queue[0], None)

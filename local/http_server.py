@@ -1,4 +1,4 @@
-"""An HTTP server on a free port of this machine, for stand-ins of services that speak HTTP."""
+"""An HTTP server on a free port of this machine, for stand-ins of HTTP services."""
 
 import ssl
 from types import TracebackType
@@ -10,12 +10,12 @@ from local.listener import Listener
 
 
 class HttpServer:
-    """Serves an application while its context is open.
+    """Serve an application while the context is open.
 
     Args:
-        application: What it serves.
-        host: The name that clients call it by.
-        tls: Presents a certificate for that name; None: plain HTTP.
+        application: The application.
+        host: The host name that clients use.
+        tls: TLS context with a certificate for that name; None: plain HTTP.
     """
 
     def __init__(
@@ -25,7 +25,7 @@ class HttpServer:
 
     @property
     def port(self) -> int:
-        """Where it listens, from the start on."""
+        """The port that it listens on."""
         return self._listener.port
 
     async def __aenter__(self) -> Self:

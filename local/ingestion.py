@@ -1,4 +1,4 @@
-"""The ingestion endpoint of Application Insights: keeps the metrics that it is sent with a token."""
+"""The ingestion endpoint of Application Insights. Stores metrics sent with a valid token."""
 
 import gzip
 import json
@@ -15,13 +15,13 @@ AUDIENCE: Final = "https://monitor.azure.com/"
 
 
 class Ingestion(HttpServer):
-    """Takes telemetry over HTTPS.
+    """Receive telemetry over HTTPS.
 
     Args:
-        tls: Presents the certificate of this machine.
+        tls: TLS context with the certificate of this machine.
 
     Attributes:
-        items: What was sent, as it was sent.
+        items: The received items, unchanged.
         refused: Why requests were refused.
     """
 
@@ -34,13 +34,13 @@ class Ingestion(HttpServer):
 
     @property
     def connection_string(self) -> str:
-        """What the exporter takes."""
+        """The connection string for the exporter."""
         key = "00000000-0000-0000-0000-000000000000"
         return f"InstrumentationKey={key};IngestionEndpoint=https://localhost:{self.port}/"
 
     @property
     def metrics(self) -> dict[str, list[dict[str, Any]]]:
-        """The base data of each metric that was sent, by its name."""
+        """Return the base data of each received metric, by name."""
         found: dict[str, list[dict[str, Any]]] = {}
         for item in self.items:
             data = item["data"]["baseData"]

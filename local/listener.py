@@ -1,4 +1,4 @@
-"""Where a server of this machine listens, and how it stops."""
+"""How a local server listens and stops."""
 
 import asyncio
 import socket
@@ -9,19 +9,19 @@ from typing import Final
 from aiohttp import web
 
 _STEPS_OF_A_CONNECTION: Final = 3
-"""Turns of the loop from a connection that is accepted to one that its protocol knows."""
+"""Iterations of the loop from accepting a connection to its protocol's connection_made."""
 
 
 class Listener:
-    """Listens for a runner of aiohttp.
+    """Listen for an aiohttp runner.
 
     Args:
-        runner: What serves.
-        host: The name that clients call it by: `127.0.0.1` or `localhost`.
-        tls: Presents a certificate for that name; None: plain HTTP.
+        runner: The server.
+        host: The host name that clients use: `127.0.0.1` or `localhost`.
+        tls: TLS context with a certificate for that name; None: plain HTTP.
 
     Attributes:
-        port: Where it listens, from the start on.
+        port: The port that it listens on.
     """
 
     def __init__(self, runner: web.BaseRunner, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> None:
@@ -38,16 +38,16 @@ class Listener:
         self.port = self._socket.getsockname()[1]
 
     async def stop(self) -> None:
-        """Finish the requests that run, then close every connection."""
-        if self._socket.fileno() >= 0:  # not stopped before
+        """Finish running requests, then close every connection."""
+        if self._socket.fileno() >= 0:  # not stopped yet
             await stop_accepting([self._socket.fileno()])
         await self._runner.cleanup()
 
 
 async def stop_accepting(listening: Iterable[int]) -> None:
-    """Accept nothing more on sockets, and wait until what was accepted is known to its protocol.
+    """Stop accepting on sockets, and wait until accepted connections have reached their protocol.
 
-    A server that is closed in between closes such a connection never: asyncio hands it to nobody.
+    A server that is closed before that would never close such a connection.
     """
     loop = asyncio.get_running_loop()
     for descriptor in listening:

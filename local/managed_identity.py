@@ -1,4 +1,4 @@
-"""The endpoint where a function app in Azure gets the tokens of its managed identity."""
+"""The endpoint that gives a function app in Azure the tokens of its managed identity."""
 
 import time
 from collections.abc import Mapping
@@ -12,13 +12,13 @@ from local.tokens import LIFETIME, issue_token
 
 
 class ManagedIdentity(HttpServer):
-    """Gives tokens for one user-assigned identity, to whoever runs in its environment.
+    """Issue tokens for one user-assigned identity.
 
     Args:
-        client_id: The identity. A request for another one is refused, as Azure refuses one that the app does not have.
+        client_id: The identity. Requests for others are refused, as in Azure.
 
     Attributes:
-        audiences: What tokens were asked for, in order.
+        audiences: The audiences of requested tokens, in order.
     """
 
     def __init__(self, client_id: str) -> None:
@@ -31,7 +31,7 @@ class ManagedIdentity(HttpServer):
 
     @property
     def environment(self) -> Mapping[str, str]:
-        """What Azure sets beside the app settings."""
+        """The variables that Azure sets in addition to the app settings."""
         return {"IDENTITY_ENDPOINT": f"http://127.0.0.1:{self.port}/msi/token", "IDENTITY_HEADER": self._secret}
 
     async def _answer(self, request: web.Request) -> web.Response:

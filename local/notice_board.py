@@ -1,4 +1,4 @@
-"""Where news of an app on this machine go: an HTTPS server that keeps what a target would get."""
+"""A local notification target: an HTTPS server that keeps the messages it receives."""
 
 import json
 import ssl
@@ -18,17 +18,17 @@ from local.http_server import HttpServer
 URL_SETTING: Final = "NOTIFY_URL"
 """The setting that holds its address, as `NOTIFY` names it."""
 PEOPLE: Final = json.dumps([{"name": "people", "format": "slack", "urlSetting": URL_SETTING}])
-"""`NOTIFY` where nothing else is said."""
+"""The default of `NOTIFY`."""
 
 
 @dataclass(frozen=True, slots=True)
 class PostedNotice:
-    """A message that was taken.
+    """A received message.
 
     Attributes:
-        id: Its header Idempotency-Key.
-        at: When it came.
-        body: What it says.
+        id: The header Idempotency-Key.
+        at: When it was received.
+        body: The content.
     """
 
     id: str
@@ -37,21 +37,21 @@ class PostedNotice:
 
     @property
     def shown(self) -> Mapping[str, Any]:
-        """It as JSON."""
+        """Return it as JSON."""
         return {"id": self.id, "at": self.at.isoformat().replace("+00:00", "Z"), "body": self.body}
 
 
 class NoticeBoard(HttpServer):
-    """Takes messages over HTTPS.
+    """Receive messages over HTTPS.
 
     Args:
-        folder: For the certificate of its authority.
-        now: The time.
+        folder: Folder for the certificate of its authority.
+        now: The clock.
 
     Attributes:
-        posted: What it took, in order.
-        faults: What the next messages get in the place of an answer: `send`.
-        trusted: Believes its certificate.
+        posted: The received messages, in order.
+        faults: Faults of the next messages; the operation is `send`.
+        trusted: TLS context that trusts its certificate.
     """
 
     def __init__(self, folder: Path, now: Callable[[], datetime]) -> None:
@@ -72,7 +72,7 @@ class NoticeBoard(HttpServer):
     async def _take(self, request: web.Request) -> web.Response:
         fault = self.faults.take("send")
         if fault is not None and fault.cut:
-            assert request.transport is not None  # noqa: S101 (the request has just come over it)
+            assert request.transport is not None  # noqa: S101 (the request arrived over it)
             request.transport.abort()
         if fault is not None and fault.status is not None:
             wait = {} if fault.retry_after is None else {"Retry-After": str(fault.retry_after)}

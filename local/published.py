@@ -1,4 +1,4 @@
-"""What an event hub holds, as a consumer of the SDK gets it."""
+"""Read the events of an event hub with the SDK's consumer."""
 
 import asyncio
 import json
@@ -12,14 +12,14 @@ from azure.eventhub.aio import EventHubConsumerClient, PartitionContext
 from local.eventhubs import EventHubs
 
 _LOOK_SECONDS = 0.05
-"""How often the SDK looks whether its work is over."""
+"""How often the SDK checks whether it is done."""
 
 
 async def published(event_hubs: EventHubs, hub: str) -> list[Any]:
-    """The bodies of all events that an event hub holds now, which are JSON.
+    """Return the JSON bodies of all events in an event hub.
 
-    They are in the order in which they were stored, as far as their times show it; those of one partition, so those of
-    one device, always do.
+    They are in the order of their times. Events of one partition, and so of one device, are always in the order in
+    which they were stored.
 
     Raises:
         ValueError: A body is not JSON.
@@ -30,13 +30,13 @@ async def published(event_hubs: EventHubs, hub: str) -> list[Any]:
     )
     async with client:
         parts = await asyncio.gather(*(_receive(client, *place) for place in newest.items()))
-    # By time alone: what is of one time stays as it is, partition by partition, each in its order.
+    # A stable sort by time: equal times stay in order, partition by partition.
     events = sorted(chain(*parts), key=itemgetter(0))
     return [json.loads(event.body_as_str()) for _, event in events]
 
 
 async def _receive(client: EventHubConsumerClient, partition: str, last: int) -> list[tuple[Any, EventData]]:
-    """The events of a partition up to a sequence number, each with its time."""
+    """Receive the events of a partition up to a sequence number, with their times."""
     events: list[tuple[Any, EventData]] = []
     complete = asyncio.Event()
 

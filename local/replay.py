@@ -1,4 +1,4 @@
-"""Replays a scenario through the real app, and gives what came of it."""
+"""Replay a scenario through the real app, and return the results."""
 
 import asyncio
 import base64
@@ -26,29 +26,29 @@ from local.stack import TRANSITIONS, Stack, running_stack
 from local.tables import TableProxy, table_proxy
 
 PATIENCE: Final = 120.0
-"""Seconds for all that follows from one line. The app's own attempts come to an end well within them."""
+"""Seconds for everything that one line causes. The app's own retries end well before."""
 
 
 class ReplayError(Exception):
-    """A replay that does not come to its end. The text says how far it is."""
+    """The replay did not finish. The message says where it stopped."""
 
 
 async def replay(steps: Iterable[Step], tables: str, *, patience: float = PATIENCE) -> dict[str, list[Any]]:
-    """Run the steps, each to its end before the next.
+    """Run the steps, one after the other.
 
-    What a function of the app raises is logged and does not end the replay: so it is in Azure.
+    Exceptions of the app's functions are logged and do not stop the replay, as in Azure.
 
     Args:
-        steps: What happens.
-        tables: Connection string of a table service without any table, over plain HTTP.
-        patience: Seconds for each step, and for what is read at the end.
+        steps: The steps.
+        tables: Connection string of an empty table service, over plain HTTP.
+        patience: Seconds for each step, and for reading the results.
 
     Returns:
-        `rows` and `deadLetters`, the entities of both tables, `events`, what was published, `deployments`, what
-        `/api/deployments` answers, and `notices`, what people were sent.
+        `rows` and `deadLetters`: the entities of both tables. `events`: the published events. `deployments`: the answer
+            of `/api/deployments`. `notices`: the messages sent to people.
 
     Raises:
-        ReplayError: A step has not come to its end in time.
+        ReplayError: A step did not finish in time.
     """
     steps = list(steps)
     settings = steps.pop(0).content["settings"] if steps and steps[0].kind == "settings" else {}
@@ -101,7 +101,7 @@ async def _within(seconds: float, otherwise: str) -> AsyncIterator[None]:
 
 
 async def _take(stack: Stack, proxy: TableProxy, step: Step) -> None:
-    """Do what a line says."""
+    """Execute a step."""
     content = step.content
     match step.kind:
         case "run":
@@ -121,12 +121,12 @@ async def _take(stack: Stack, proxy: TableProxy, step: Step) -> None:
 
 
 def _change(stack: Stack, content: Mapping[str, Any]) -> None:
-    """Change the hub, and send what its route would have sent, or what the line says."""
+    """Change the hub, and send the events of its route, or those of the line."""
     registry, before = stack.iot_hub.registry, len(stack.sent)
     if "twin" in content:
         registry.put(content["twin"])
     else:
-        if registry.get(content["delete"]) is None:  # it is gone already, and is notified once more
+        if registry.get(content["delete"]) is None:  # it is deleted already, and notified again
             registry.put({"deviceId": content["delete"]}, notify=False)
         registry.delete(content["delete"])
     events = stack.sent[before:]
@@ -143,7 +143,7 @@ def _send(stack: Stack, events: Iterable[RoutedEvent], content: Mapping[str, Any
 
 
 def _order(stack: Stack, proxy: TableProxy, fault: Mapping[str, Any]) -> None:
-    """Let the next calls of a service fail."""
+    """Schedule failures of the next calls of a service."""
     op, count = fault["op"], fault.get("count", 1)
     if fault["service"] == "transitions":
         stack.event_hubs.faults.refuse_calls(TRANSITIONS, count)
@@ -161,7 +161,7 @@ def _order(stack: Stack, proxy: TableProxy, fault: Mapping[str, Any]) -> None:
 
 
 def _board(stack: Stack) -> NoticeBoard:
-    assert stack.board is not None  # noqa: S101 (it was asked for)
+    assert stack.board is not None  # noqa: S101 (the stack was started with it)
     return stack.board
 
 
@@ -170,7 +170,7 @@ def _body(body: Any) -> bytes:
 
 
 async def _deployments(stack: Stack) -> list[Any]:
-    """All pages of the API's list."""
+    """Return all pages of the API's list."""
     found: list[Any] = []
     query: dict[str, str] = {"limit": "200"}
     async with ClientSession() as session:
@@ -184,7 +184,7 @@ async def _deployments(stack: Stack) -> list[Any]:
 
 
 async def _entities(service: TableServiceClient, name: str) -> list[dict[str, Any]]:
-    """All rows of a table; none of one that the app had no reason to create."""
+    """Return all rows of a table; empty if the app did not create it."""
     entities = service.get_table_client(name).list_entities()
     try:
         return [{key: _plain(value) for key, value in entity.items()} async for entity in entities]

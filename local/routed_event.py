@@ -1,4 +1,4 @@
-"""What an IoT Hub route puts into an event hub."""
+"""An event that an IoT Hub route sends to an event hub."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,22 +1,21 @@
-"""Scenario files: JSON Lines, one thing that happens a line, `at` the time of everything.
+"""Scenario files: JSON Lines, one step per line, with its time as `at`.
 
-    {"at": TIME, "twin": {"deviceId": ID, ...}}         the hub now holds this twin, and notifies
-    {"at": TIME, "delete": ID}                          the device is deleted, and that is notified
-    {"at": TIME, "device": {"deviceId": ID, "tags": {...}}}    the device twin holds these tags
+    {"at": TIME, "twin": {"deviceId": ID, ...}}         the hub stores this twin and notifies
+    {"at": TIME, "delete": ID}                          the hub deletes the device and notifies
+    {"at": TIME, "device": {"deviceId": ID, "tags": {...}}}    the device twin gets these tags
     {"at": TIME, "raw": TEXT, "properties": {...}}      any event on twin-changes
     {"at": TIME, "deployments": [...]}                  the hub's own list of deployments; refused before the first one
     {"settings": {NAME: VALUE}}                         settings of the app: the first line, and no other
     {"at": TIME, "run": "flag_stuck"}                   a timer fires, flag_stuck or resync
     {"at": TIME, "fault": {"service": "tables", "op": "write", "status": 503, "count": 2}}    the next calls fail
 
-`twin` and `delete` take `"notify": false` (the notification gets lost), `"repeat": 3` (it is sent three times) and
-`"body": ...` (it has this body, a text or any JSON).
+`twin` and `delete` accept `"notify": false` (the notification gets lost), `"repeat": 3` (it is sent three times) and
+`"body": ...` (it has this body, a string or any JSON).
 
-The status of a fault is 503 and its count 1 where it says nothing else; it takes `"retryAfter"`, in seconds, and
-`"cut": true` in place of a status: the connection breaks, and the call is not done. Calls are counted as they arrive,
-those too that an SDK repeats by itself. Not so those of `transitions`, which takes neither of the two: it is busy,
-whatever the status, and a call is one send of the app, with the second attempt that the SDK makes of each. `notify` is
-the target of news to people.
+The default of a fault is status 503 and count 1. It accepts `"retryAfter"`, in seconds, and `"cut": true` instead of
+a status: the connection breaks, and the call is not executed. Calls are counted as they arrive, including retries of
+an SDK. For `transitions` neither option exists: it is busy, whatever the status, and a call is one send of the app,
+with both attempts of the SDK. `notify` is the target of notifications to people.
 """
 
 import json
@@ -45,7 +44,7 @@ _BESIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "run": (),
     "fault": (),
 }
-"""The kinds of lines, and what each takes beside itself and `at`."""
+"""The kinds of lines, with the keys each accepts in addition to itself and `at`."""
 _MOST_REPEATS: Final = 10_000
 _MOST_CALLS: Final = 10**9
 _MOST_SECONDS: Final = 3600
@@ -53,7 +52,7 @@ _FIRST_REFUSAL: Final = 400
 
 
 class ScenarioError(Exception):
-    """A line that is no step. The text names the line and what is wrong there, and quotes nothing of it."""
+    """A line is not a valid step. The message has its number and the problem, but does not quote it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +61,7 @@ class Step:
 
     Attributes:
         kind: `twin`, `delete`, `device`, `raw`, `deployments`, `settings`, `run` or `fault`.
-        content: What the line holds.
+        content: The content of the line.
     """
 
     line: int
@@ -72,12 +71,12 @@ class Step:
 
 
 def read_scenario(text: str) -> Iterator[Step]:
-    """The steps of a scenario, in its order.
+    """Parse a scenario; yield its steps in order.
 
     Raises:
-        ScenarioError: A line is no step.
+        ScenarioError: A line is not a valid step.
     """
-    for number, line in enumerate(text.split("\n"), 1):  # a JSON string may hold the other ends of lines
+    for number, line in enumerate(text.split("\n"), 1):  # a JSON string can contain the other line ends
         if line.strip():
             yield _Line(number, line).step()
 
@@ -96,7 +95,7 @@ class _Line:
         self._content: dict[str, Any] = content
 
     def step(self) -> Step:
-        """What the line says, every part of it checked."""
+        """Parse and validate the line."""
         kinds = [kind for kind in _BESIDE if kind in self._content]
         if len(kinds) != 1:
             self._refuse(f"a step has one of {', '.join(_BESIDE)}")
@@ -141,7 +140,7 @@ class _Line:
 
 
 def _is_text(value: Any) -> bool:
-    """Whether a value is a text that can be sent: half a surrogate pair cannot."""
+    """Whether a value is a string that can be sent: no lone surrogates."""
     return isinstance(value, str) and value == value.encode(errors="ignore").decode()
 
 

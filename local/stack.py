@@ -27,7 +27,7 @@ TWIN_CHANGES: Final = "twin-changes"
 TRANSITIONS: Final = "transitions"
 PARTITIONS: Final = 2
 _STOP_SECONDS: Final = 30
-"""Until functions that do not come to an end are left behind."""
+"""Seconds to wait for functions that do not finish."""
 
 _log = logging.getLogger(__name__)
 
@@ -37,9 +37,9 @@ class Stack:
     """The running parts.
 
     Attributes:
-        sent: What the hub's route sent, in order.
-        settings: Those of the app.
-        board: Where news go; None: nowhere.
+        sent: The events of the hub's route, in order.
+        settings: The settings of the app.
+        board: The target of notifications; None: none.
     """
 
     event_hubs: EventHubs
@@ -51,15 +51,15 @@ class Stack:
 
     @property
     def api(self) -> str:
-        """The address of the app's HTTP functions, without a slash at its end."""
+        """The address of the app's HTTP functions, without a trailing slash."""
         return f"http://127.0.0.1:{self.host.http_port}/api"
 
     def send(self, event: RoutedEvent) -> None:
-        """Put an event on twin-changes, as the hub's route would."""
+        """Send an event to twin-changes, as the hub's route would."""
         self.event_hubs.append(TWIN_CHANGES, event)
 
     async def drained(self) -> None:
-        """Wait until the app is done with every event of twin-changes, and with its own where it gives news."""
+        """Wait until the app has processed every event of twin-changes, and its own events if it notifies people."""
         await self.host.processed(TWIN_CHANGES, self.event_hubs.last_sequence(TWIN_CHANGES))
         if self.board is not None:
             await self.host.processed(TRANSITIONS, self.event_hubs.last_sequence(TRANSITIONS))
@@ -80,20 +80,20 @@ async def running_stack(  # noqa: PLR0913 (all but three keyword-only: what diff
     budget: Callable[[Settings], Budget] | None = None,
     before: Callable[[Stack], object] | None = None,
 ) -> AsyncIterator[Stack]:
-    """Run the app over a table service. No timer fires by itself: `host.run_timer` fires one.
+    """Run the app over a table service. Timers do not fire on their own: use `host.run_timer`.
 
     Args:
         folder: For certificates and checkpoints.
         tables: Connection string of the table service.
         clock: The clock of everything.
-        routes: Whether the hub's route sends on what it makes; else it only keeps it in `sent`.
-        function_key: Opens the HTTP functions; None leaves them open.
-        app_dir: Where the function app is.
-        twins: What reads twins; None: the app's own reader, without its waits.
+        routes: Whether the hub's route sends its events; otherwise they are only kept in `sent`.
+        function_key: The key of the HTTP functions. None leaves them open.
+        app_dir: Folder of the function app.
+        twins: The reader of twins; None: the app's own, without its waits.
         own_settings: Further settings of the app.
-        notifies: Whether the app gives news to people; they come to a board of this machine.
-        budget: How often it may be asked; None: as the settings say, by the clock.
-        before: Called before the app starts: what it does to the hubs waits for the app.
+        notifies: Whether the app notifies people, on a local board.
+        budget: The budget of the API; None: the one of the settings, with the clock.
+        before: Called before the app starts, to prepare the hubs.
     """
     event_hubs = EventHubs({TWIN_CHANGES: PARTITIONS, TRANSITIONS: PARTITIONS}, now=clock)
     sent: list[RoutedEvent] = []
@@ -154,17 +154,17 @@ async def _stop(host: FunctionsHost) -> None:
         async with asyncio.timeout(_STOP_SECONDS):
             await host.stop()
     except TimeoutError:
-        _log.error("a function still runs, and is left behind")
+        _log.error("a function is still running: not waiting for it")
 
 
 async def _no_wait(_seconds: float) -> None:
-    """The wait before a retry: time is the clock's, and passes for nobody who waits."""
+    """Do not wait before a retry: only the clock moves time."""
     await asyncio.sleep(0)
 
 
 @contextmanager
 def _trusting(ca_file: Path) -> Iterator[None]:
-    """Let clients of this process believe the certificates of an authority."""
+    """Let clients in this process trust the certificates of an authority."""
     before = os.environ.get("REQUESTS_CA_BUNDLE")
     os.environ["REQUESTS_CA_BUNDLE"] = str(ca_file)
     try:

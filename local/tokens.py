@@ -1,4 +1,4 @@
-"""Tokens as Entra ID gives them, but signed by nobody: stand-ins look at their audience and their end."""
+"""Tokens in the format of Entra ID, but unsigned: stand-ins check audience and expiry."""
 
 import json
 import time
@@ -12,14 +12,14 @@ _ISSUER: Final = "https://sts.windows.net/00000000-0000-0000-0000-000000000000/"
 
 
 def issue_token(audience: str) -> str:
-    """A token for a service; its times are those of the clock on the wall, as those of signatures are."""
+    """Issue a token for a service. Its times are wall-clock times, like those of signatures."""
     now = int(time.time())
     claims = {"aud": audience, "iss": _ISSUER, "iat": now, "nbf": now, "exp": now + LIFETIME}
     return ".".join([_part({"alg": "RS256", "typ": "JWT"}), _part(claims), _part({})])
 
 
 def token_refusal(token: str, audience: str) -> str | None:
-    """Why a token does not open a service; None where it does."""
+    """Return why a token is not valid for a service; None if it is valid."""
     try:
         encoded = token.split(".")[1]
         claims = json.loads(urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))

@@ -1,4 +1,4 @@
-"""The Event Hubs stand-in as its users see it: start, stop, addresses, events, faults."""
+"""The API of the Event Hubs stand-in: start, stop, addresses, events, faults."""
 
 import asyncio
 import ssl
@@ -16,7 +16,7 @@ from local.routed_event import RoutedEvent
 
 
 class EventHubsFaults:
-    """Makes the stand-in fail as Event Hubs does."""
+    """Make the stand-in fail the way Event Hubs does."""
 
     def __init__(self, broker: Broker, connections: Collection[Connection]) -> None:
         self._broker = broker
@@ -25,11 +25,11 @@ class EventHubsFaults:
     def refuse(self, hub: str, count: int) -> None:
         """Refuse the next sends (an event or a batch each) with com.microsoft:server-busy.
 
-        The clients of the SDK for Python make two attempts of a send before they raise: each of them counts.
+        Clients of the SDK for Python attempt a send twice before they raise. Each attempt counts.
 
         Args:
             hub: The name of the event hub.
-            count: How many, in place of any number that was set before.
+            count: How many. Replaces a number that was set before.
 
         Raises:
             AmqpError: There is no such event hub.
@@ -37,11 +37,11 @@ class EventHubsFaults:
         self._broker.refusals[self._broker.hub(hub).name] = count
 
     def refuse_calls(self, hub: str, count: int) -> None:
-        """Refuse the next calls of a client of the SDK for Python that makes one at a time: both attempts of each.
+        """Refuse the next calls of a client of the SDK for Python that sends one at a time: both attempts of each.
 
         Args:
             hub: The name of the event hub.
-            count: How many, after what is refused anyway.
+            count: How many, in addition to those already set.
 
         Raises:
             AmqpError: There is no such event hub.
@@ -50,7 +50,7 @@ class EventHubsFaults:
 
     @contextmanager
     def without_hub(self, hub: str) -> Iterator[None]:
-        """Leave out an event hub; afterwards it is there again, with its events.
+        """Remove an event hub for a while. Afterwards it is back, with its events.
 
         Raises:
             KeyError: There is no such event hub.
@@ -63,7 +63,7 @@ class EventHubsFaults:
 
     @contextmanager
     def only_groups(self, *groups: str) -> Iterator[None]:
-        """Let these consumer groups be the only ones, in the place of any."""
+        """Allow only these consumer groups for a while."""
         self._broker.groups = groups
         try:
             yield
@@ -72,7 +72,7 @@ class EventHubsFaults:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Refuse every token, as where a role is missing."""
+        """Refuse every token, as if a role were missing."""
         self._broker.locked = True
         try:
             yield
@@ -80,17 +80,17 @@ class EventHubsFaults:
             self._broker.locked = False
 
     def drop_connections(self) -> None:
-        """Reset every connection now, without a word to the clients."""
+        """Reset every connection now, without notice."""
         for connection in tuple(self._connections):
             connection.reset()
 
 
 class EventHubs:
-    """An Event Hubs namespace on 127.0.0.1, for the SDKs of Azure as they are: AMQP 1.0 over plain TCP, or over TLS.
+    """An Event Hubs namespace on 127.0.0.1, for the unmodified Azure SDKs: AMQP 1.0 over TCP or TLS.
 
-    It keeps all events in memory until it is thrown away, knows any consumer group, and takes any credentials.
-    Everything here runs on one event loop, the one that `start` is awaited on. The synchronous methods are called from
-    that loop, too; a caller on another thread hands them over, for instance with `loop.call_soon_threadsafe`.
+    It keeps all events in memory, knows any consumer group, and accepts any credentials. It runs on the event loop that
+    `start` is awaited on. Call the synchronous methods on that loop; from another thread, use
+    `loop.call_soon_threadsafe`.
 
     Attributes:
         faults: Makes it fail on purpose.
@@ -105,14 +105,14 @@ class EventHubs:
         tls: ssl.SSLContext | None = None,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        """Prepare a namespace; nothing listens before `start`.
+        """Prepare a namespace. It listens once it is started.
 
         Args:
             hubs: The number of partitions of each event hub, by name.
             host: The address to listen on.
             port: The port to listen on; 0 takes a free one.
-            tls: Presents a certificate; None: plain TCP. With an identity the SDK for Python goes to port 5671, by TLS.
-            now: Tells the time that events are stamped with, with a time zone.
+            tls: TLS context; None: plain TCP. With an identity the SDK for Python uses TLS on port 5671.
+            now: The clock that events are stamped with, with a time zone.
         """
         self._broker = Broker({name: Hub(name, partitions, now) for name, partitions in hubs.items()})
         self._wanted = host, port
@@ -123,7 +123,7 @@ class EventHubs:
 
     @property
     def port(self) -> int:
-        """The port that is listened on.
+        """The port that it listens on.
 
         Raises:
             RuntimeError: The namespace has not been started.
@@ -154,7 +154,7 @@ class EventHubs:
         await server.wait_closed()
 
     def connection_string(self, hub: str | None = None) -> str:
-        """The connection string of the namespace, or of one event hub."""
+        """Return the connection string of the namespace, or of one event hub."""
         entity = f";EntityPath={hub}" if hub else ""
         key = "SharedAccessKeyName=local;SharedAccessKey=local"
         return f"Endpoint=sb://localhost:{self.port};{key};UseDevelopmentEmulator=true{entity}"
@@ -163,7 +163,7 @@ class EventHubs:
         """Store an event as a route of IoT Hub does: with its properties, in the partition of its key.
 
         Returns:
-            The partition id and the sequence number that it has now.
+            Its partition id and sequence number.
 
         Raises:
             AmqpError: There is no such event hub.
@@ -174,7 +174,7 @@ class EventHubs:
         return log.partition_id, log.last_sequence_number
 
     def last_sequence(self, hub: str) -> dict[str, int]:
-        """The newest sequence number of each partition, by partition id; -1 where there is no event.
+        """Return the newest sequence number of each partition, by partition id; -1 if it is empty.
 
         Raises:
             AmqpError: There is no such event hub.
@@ -182,7 +182,7 @@ class EventHubs:
         return {log.partition_id: log.last_sequence_number for log in self._broker.hub(hub).partitions.values()}
 
     def events(self, hub: str) -> list[StoredEvent]:
-        """All events, partition by partition, each in its order.
+        """Return all events, partition by partition, each in order.
 
         Raises:
             AmqpError: There is no such event hub.

@@ -1,4 +1,4 @@
-"""One session of a connection: its links, and the windows that keep either side from flooding the other."""
+"""One session of a connection: its links, and the windows for flow control."""
 
 from collections import deque
 from typing import Any, Protocol
@@ -24,7 +24,7 @@ from local.eventhubs.links import MAX_MESSAGE_SIZE, IncomingLink, OutgoingLink
 from local.eventhubs.nodes import Broker, Nodes
 
 WINDOW = Uint(0x7FFFFFFF)
-"""As good as no window: TCP holds a fast sender back."""
+"""Practically unlimited: TCP slows a fast sender down."""
 
 _SETTLED, _FIRST = Ubyte(1), Ubyte(0)  # settle modes of senders and receivers
 _TRANSFER_SIZE = 64  # no encoded transfer is longer
@@ -52,7 +52,7 @@ class Session:
         self._channel = channel
         self._connection = connection
         self._nodes = Nodes(broker)
-        self._links: dict[int, IncomingLink | OutgoingLink | None] = {}  # None: detached here, not yet by the client
+        self._links: dict[int, IncomingLink | OutgoingLink | None] = {}  # None: detached here only
         self._next_incoming_id = begin.next_outgoing_id
         self._next_outgoing_id = 0
         self._next_delivery_id = 0
@@ -82,12 +82,12 @@ class Session:
             case Flow():
                 self._flow(performative)
             case Disposition():
-                pass  # what is sent is settled already
+                pass  # all sent messages are settled already
             case _:
-                raise AmqpError(Condition.NOT_ALLOWED, f"{type(performative).__name__} has no place in a session.")
+                raise AmqpError(Condition.NOT_ALLOWED, f"{type(performative).__name__} is not allowed in a session.")
 
     def pump(self) -> None:
-        """Send what waits, as far as the client's window and its reading allow."""
+        """Send waiting messages as far as the client's window and reading allow."""
         self._send_outbox()
         for link in tuple(self._links.values()):
             if link:
@@ -109,12 +109,12 @@ class Session:
         self._send(Detach(Uint(handle), closed=True, error=described_error(error)))
 
     def settle(self, delivery_id: int, refusal: AmqpError | None) -> None:
-        """Tell the client what became of a delivery."""
+        """Send the outcome of a delivery to the client."""
         state = rejected(refusal) if refusal else accepted()
         self._send(Disposition(RECEIVER, Uint(delivery_id), Uint(delivery_id), settled=True, state=state))
 
     def send_flow(self, handle: int, delivery_count: int, credit: int, *, drain: bool = False) -> None:
-        """Tell the client the state of a link."""
+        """Send the state of a link to the client."""
         self._send(
             Flow(
                 next_incoming_id=Uint(self._next_incoming_id),
@@ -220,6 +220,6 @@ def _address(terminus: Described | None) -> str:
 
 
 def _terminus(code: Ulong, given: Described | None, fields: int) -> Described:
-    """A source or a target with the client's address."""
+    """Make a source or target with the client's address."""
     values: list[Any] = given.value if given and isinstance(given.value, list) else []
     return Described(code, [*values[:1], *[None] * (fields - len(values[:1]))])

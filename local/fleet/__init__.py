@@ -1,4 +1,4 @@
-"""A simulated fleet: devices whose edgeAgents reconcile, pull, crash and report, by an explicit clock."""
+"""A simulated fleet: devices whose edgeAgents reconcile, pull, crash and report, with an explicit clock."""
 
 from local.fleet.agent import EdgeAgent
 from local.fleet.containers import ContainerRuntime, ImageBehaviour

@@ -1,10 +1,10 @@
 """One simulated edgeAgent: it reconciles, reports, waits five seconds and starts over.
 
-The agent is a generator that yields the time of its next move. Nothing happens between two moves, so a clock that
+The agent is a generator that yields the time of its next step. Nothing happens between two steps, so a clock that
 jumps by an hour makes the same reports at the same times as one that ticks.
 
-Source for what it does: Azure/iotedge 1.5, edge-agent (Core/Agent.cs, IoTHub/reporters). What it writes is compared
-with what edgeAgent itself wrote in tests/local/fleet/test_fleet_traces.py, which says what still differs.
+Source of its behavior: Azure/iotedge 1.5, edge-agent (Core/Agent.cs, IoTHub/reporters). Its reports are compared with
+those of a real edgeAgent in tests/local/fleet/test_fleet_traces.py, which lists the remaining differences.
 """
 
 from collections.abc import Mapping
@@ -34,22 +34,22 @@ from local.iothub.registry import Registry
 _RECONCILE_EVERY: Final = timedelta(seconds=5)
 _AGENT_SWAP: Final = timedelta(seconds=10)
 _PARENT: Final = "parent.example.com"
-"""Host name in place of `$upstream`."""
+"""Host name instead of `$upstream`."""
 
 
 class EdgeAgent:
     """The agent of one device, writing to the registry as the device would.
 
     Args:
-        registry: The hub's twins. A device that it does not know cannot connect, and reports nothing.
+        registry: The hub's twins. An unknown device cannot connect, and reports nothing.
         device_id: The device.
         runtime: Its containers.
-        image: The edgeAgent image that the device came with.
+        image: The edgeAgent image that the device was delivered with.
         newest_schema: Newest schema of a manifest that this agent reads.
         pulls_first: Whether its `ModuleUpdateMode` is `WaitForAllPulls`.
 
     Attributes:
-        wakes_at: When it moves next; None while it is off.
+        wakes_at: When its next step is; None while it is off.
     """
 
     def __init__(  # noqa: PLR0913 (the last three are what devices differ in)
@@ -78,23 +78,23 @@ class EdgeAgent:
         self._script: Script[None] | None = None
 
     def start(self, now: datetime) -> None:
-        """Switches the device on, or starts its agent; it comes up with the next step."""
+        """Switch the device on, or start its agent. It boots in the next step."""
         if self.wakes_at is None:
             self.wakes_at = now
             self._script = self._run()
 
     def power_off(self, now: datetime) -> None:
-        """Cuts the power: the device has no time to say so."""
+        """Cut the power, without a last report."""
         self._end(now)
         self.runtime.halt()
 
     def kill(self, now: datetime) -> None:
-        """Kills the agent alone: it has no time to say so, and the modules run on."""
+        """Kill only the agent, without a last report. The modules keep running."""
         if self._end(now):
             self.runtime.kill(EDGE_AGENT)
 
     def shut_down(self, now: datetime) -> None:
-        """Stops the device in good order: the agent says so, and edged stops the modules."""
+        """Shut the device down: the agent reports it, and edged stops the modules."""
         if self._end(now):
             self._send(stopped_report(self._reported))
             for name in self.runtime.containers:
@@ -102,16 +102,16 @@ class EdgeAgent:
             self.runtime.halt()
 
     def step(self, now: datetime) -> None:
-        """Makes all moves that are due."""
+        """Run all steps that are due."""
         while self._script is not None and self.wakes_at is not None and self.wakes_at <= now:
             self.runtime.advance(self.wakes_at)
             self.wakes_at = next(self._script)
 
     def _end(self, now: datetime) -> bool:
-        """Ends the process, after all that was due until then.
+        """End the process, after the steps that were due before.
 
         Returns:
-            Whether there was one.
+            Whether there was a process.
         """
         self.step(now)
         self.runtime.advance(now)
@@ -131,14 +131,14 @@ class EdgeAgent:
                 yield self.runtime.now + _RECONCILE_EVERY
 
     def _boot(self) -> None:
-        """A new process: what was reported is read from the twin, the failures of commands are forgotten."""
+        """Start a process: read the last report from the twin, forget failures of commands."""
         self.runtime.containers[EDGE_AGENT].start(self.runtime.now)
         twin = self._connect(connected=True)
         self._reported = known_report(twin["properties"]["reported"] if twin else {})
         self._runner = PlanRunner(self._edged, self._restarts, pulls_first=self._pulls_first)
 
     def _hand_over(self, successor: ModuleSpec) -> Script[None]:
-        """The end of a process that another one replaces; the modules run on."""
+        """End a process that another one replaces. The modules keep running."""
         self._send(stopped_report(self._reported))
         self.runtime.create(successor)
         yield self.runtime.now + _AGENT_SWAP
@@ -158,7 +158,7 @@ class EdgeAgent:
             wanted = read_manifest(twin["properties"]["desired"], self._newest_schema, _PARENT)
         except ManifestError as error:
             errors.append(error)
-        # What is reported at the end is what was observed before the plan: hence one report that lags behind.
+        # The final report shows the state before the plan, so one report lags behind.
         if observed is not None and wanted is not None:
             yield from self._carry_out(wanted, observed)
         else:
@@ -170,7 +170,7 @@ class EdgeAgent:
         if any(command.needs_identity for command in commands):
             try:
                 yield from self._edged.list_identities()
-            except CallError:  # the agent's log has it, its report has not
+            except CallError:  # the agent logs it, but does not report it
                 commands = [command for command in commands if not command.needs_identity]
         try:
             if (yield from self._runner.run(wanted.version, commands)):
@@ -207,10 +207,10 @@ class EdgeAgent:
             self._reported = report
 
     def _connect(self, *, connected: bool) -> Mapping[str, Any] | None:
-        """Takes up the connection to the hub, or loses it.
+        """Connect to the hub, or disconnect.
 
         Returns:
-            The twin; None where the hub does not know the device.
+            The twin; None if the hub does not know the device.
         """
         twin = self._registry.get(self.device_id)
         if twin is not None:

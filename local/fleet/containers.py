@@ -1,4 +1,4 @@
-"""The container runtime of a simulated device: images that are pulled, containers that run and die."""
+"""The container runtime of a simulated device: its images and containers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from typing import Final, Literal
 from local.fleet.manifest import ModuleSpec
 
 _TERMINATED: Final = 143
-"""Exit code of a process that SIGTERM ends."""
+"""Exit code of a process ended by SIGTERM."""
 _KILLED: Final = 137
 _POWER_LOST: Final = 255
 _UNTIL_KILLED: Final = timedelta(seconds=10)
-"""How long Docker waits for a process that does not heed SIGTERM."""
+"""How long Docker waits for a process that ignores SIGTERM."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageBehaviour:
-    """What happens to whoever pulls, creates and runs an image.
+    """What happens when an image is pulled, created and run.
 
     Attributes:
-        pull_seconds: How long a pull takes; None: it hangs for ever.
-        pull_error: How Docker refuses it when that time is over, such as 404; None: it does not.
-        create_error: How it refuses to create a container; None: it does not.
-        start_error: How it refuses to start one; None: it does not.
-        exits_after: Seconds from each start to the exit of the process; None: it runs on.
-        exit_code: With what it exits.
-        sigterm_code: Its exit code where it stops when asked to; None: it does not stop, and is killed.
+        pull_seconds: How long a pull takes; None: it hangs forever.
+        pull_error: Docker's refusal after that time, such as 404; None: it succeeds.
+        create_error: Docker's refusal to create a container; None: it succeeds.
+        start_error: Docker's refusal to start one; None: it succeeds.
+        exits_after: Seconds from each start to the exit of the process; None: it keeps running.
+        exit_code: Its exit code then.
+        sigterm_code: Its exit code after SIGTERM; None: it ignores SIGTERM, and is killed.
     """
 
     pull_seconds: float | None = 4.0
@@ -41,11 +41,11 @@ class ImageBehaviour:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a call to the runtime comes to.
+    """The result of a call to the runtime.
 
     Attributes:
         at: When it ends; None: never.
-        error: How it is refused; None: it is done.
+        error: The refusal; None: it succeeds.
     """
 
     at: datetime | None
@@ -63,11 +63,11 @@ class Container:
     exited_at: datetime | None = None
 
     def start(self, now: datetime) -> None:
-        """Runs its process. As in Docker, what runs has the exit code 0, and keeps the time of its last exit."""
+        """Run its process. As in Docker, a running container has exit code 0, and keeps the time of its last exit."""
         self.state, self.started_at, self.exit_code = "running", now, 0
 
     def exit(self, now: datetime, code: int) -> None:
-        """Ends its process."""
+        """End its process."""
         self.state, self.exited_at, self.exit_code = "exited", now, code
 
     @property
@@ -79,18 +79,18 @@ class Container:
 
 
 class ContainerRuntime:
-    """Containers by name, and the images they come from.
+    """The containers and images of a device.
 
     Args:
-        images: Behaviour by image; any other image makes no trouble.
+        images: Behavior by image. Other images work.
 
     Attributes:
         now: The time on the device.
-        images: As given. What is changed here holds from now on.
+        images: As given. Changes take effect at once.
         containers: By name.
-        list_error: How the runtime refuses to list its containers; None: it does not.
-        identity_error: How the identity service refuses; None: it does not.
-        unreadable: Containers in a state that edged has no word for.
+        list_error: The refusal to list containers; None: it succeeds.
+        identity_error: The refusal of the identity service; None: it succeeds.
+        unreadable: Containers in a state that edged has no name for.
     """
 
     def __init__(self, images: Mapping[str, ImageBehaviour] | None = None) -> None:
@@ -103,15 +103,15 @@ class ContainerRuntime:
         self._pulled_at: dict[str, datetime] = {}
 
     def behaviour(self, image: str) -> ImageBehaviour:
-        """What happens to whoever uses an image."""
+        """Return the behavior of an image."""
         return self.images.get(image, ImageBehaviour())
 
     def status(self, name: str) -> str:
-        """The state of a container in edged's words; `unknown` where it has none for it."""
+        """Return the state of a container in edged's terms; `unknown` if edged has none."""
         return "unknown" if name in self.unreadable else self.containers[name].status
 
     def pull(self, image: str) -> Answer:
-        """Begins a pull, or joins the one that is under way. It goes on when nobody waits for it any more."""
+        """Start a pull, or join the one in progress. It continues even if the caller stops waiting."""
         behaviour = self.behaviour(image)
         if image in self._pulled_at:
             return Answer(max(self.now, self._pulled_at[image]))
@@ -123,11 +123,11 @@ class ContainerRuntime:
         return Answer(end, behaviour.pull_error)
 
     def has(self, image: str) -> bool:
-        """Whether an image is there."""
+        """Whether an image is on the device."""
         return image in self._pulled_at and self._pulled_at[image] <= self.now
 
     def create(self, spec: ModuleSpec) -> Answer:
-        """Makes a container. One of the same name is stopped and gone, also where the new one is refused."""
+        """Create a container. An existing one of the same name is removed, even if the new one is refused."""
         end = self.stop(spec.name).at
         self.containers.pop(spec.name, None)
         error = self.behaviour(spec.image).create_error
@@ -136,7 +136,7 @@ class ContainerRuntime:
         return Answer(end, error)
 
     def start(self, name: str) -> Answer:
-        """Runs a container."""
+        """Start a container."""
         container = self.containers[name]
         error = self.behaviour(container.spec.image).start_error
         if error is None:
@@ -144,7 +144,7 @@ class ContainerRuntime:
         return Answer(self.now, error)
 
     def stop(self, name: str) -> Answer:
-        """Ends a container's process with a signal, where one runs."""
+        """Stop a container's process with a signal, if it runs."""
         container = self.containers.get(name)
         if container is None or container.state != "running":
             return Answer(self.now)
@@ -154,17 +154,17 @@ class ContainerRuntime:
         return Answer(end)
 
     def remove(self, name: str) -> Answer:
-        """Stops and removes a container."""
+        """Stop and remove a container."""
         end = self.stop(name).at
         del self.containers[name]
         return Answer(end)
 
     def kill(self, name: str) -> None:
-        """Ends a container's process with the signal that nobody can heed."""
+        """Kill a container's process."""
         self.containers[name].exit(self.now, _KILLED)
 
     def advance(self, now: datetime) -> None:
-        """Lets time pass: the processes exit whose time has come."""
+        """Let time pass: processes exit when they are due."""
         self.now = now
         for container in self.containers.values():
             behaviour = self.behaviour(container.spec.image)
@@ -175,7 +175,7 @@ class ContainerRuntime:
                 container.exit(end, behaviour.exit_code)
 
     def halt(self) -> None:
-        """Ends with the machine: every process that still runs and every pull that is under way."""
+        """Stop with the machine: end all processes and pulls."""
         for container in self.containers.values():
             if container.state == "running":
                 container.exit(self.now, _POWER_LOST)

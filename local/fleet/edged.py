@@ -1,7 +1,7 @@
-"""The calls of the agent to edged, the daemon beside it: how long they take, and the words in which they fail.
+"""The agent's calls to edged, its daemon: how long they take, and their error messages.
 
 Source: Azure/iotedge 1.5, edgelet (edgelet-http-mgmt, edgelet-core) and the agent's ModuleManagementHttpClient. Edged
-passes on the status of Docker, and of its words none: only what it was about to do itself.
+passes on Docker's status, but not its message: only what edged itself was about to do.
 """
 
 from collections.abc import Callable, Generator
@@ -13,11 +13,11 @@ from local.fleet.containers import Answer, ContainerRuntime
 from local.fleet.manifest import ModuleSpec
 
 type Script[T] = Generator[datetime, None, T]
-"""What takes time: it yields the time at which it goes on."""
+"""A generator that takes time: it yields the time at which it continues."""
 
 _TIMEOUT: Final = timedelta(seconds=300)
 _WAITS: Final = (timedelta(0), timedelta(seconds=5), timedelta(seconds=11))
-"""Before the further attempts of a call that is answered with 500 or more. The agent varies them by a fifth."""
+"""Delays before retries of a call that failed with 500 or more. The agent varies them by a fifth."""
 
 
 class CallError(Exception):
@@ -27,7 +27,7 @@ class CallError(Exception):
 class Edged:
     """The management API of a device.
 
-    Every call takes as long as the runtime does, and raises CallError where it fails or takes too long.
+    Every call takes as long as the runtime, and raises CallError if it fails or takes too long.
     """
 
     def __init__(self, runtime: ContainerRuntime) -> None:
@@ -39,17 +39,17 @@ class Edged:
         return self._runtime.now
 
     def list_modules(self) -> Script[None]:
-        """Asks what there is; the answer is in the runtime."""
+        """Request the modules. The answer is in the runtime."""
         runtime = self._runtime
         return self._call("List modules", "list modules", lambda: Answer(runtime.now, runtime.list_error))
 
     def list_identities(self) -> Script[None]:
-        """Asks for the identities of the modules."""
+        """Request the identities of the modules."""
         runtime = self._runtime
         return self._call("List identities", "list identities", lambda: Answer(runtime.now, runtime.identity_error))
 
     def prepare(self, spec: ModuleSpec) -> Script[None]:
-        """Pulls the image of a module, unless it came with the device."""
+        """Pull the image of a module, unless the device was delivered with it."""
         if spec.pull_policy != "never":
             yield from self._call(
                 f"prepare update for module {spec.name}",
@@ -59,23 +59,23 @@ class Edged:
             )
 
     def create(self, spec: ModuleSpec) -> Script[None]:
-        """Makes the container of a module."""
+        """Create the container of a module."""
         return self._create("Create", spec)
 
     def update(self, spec: ModuleSpec) -> Script[None]:
-        """Stops and removes the container of a module, and makes another one."""
+        """Stop and remove the container of a module, and create another one."""
         return self._create("update", spec)
 
     def start(self, name: str) -> Script[None]:
-        """Starts a container."""
+        """Start a container."""
         return self._call(f"start module {name}", f'start module "{name}"', lambda: self._runtime.start(name))
 
     def stop(self, name: str) -> Script[None]:
-        """Stops a container."""
+        """Stop a container."""
         return self._call(f"stop module {name}", f'stop module "{name}"', lambda: self._runtime.stop(name))
 
     def remove(self, name: str) -> Script[None]:
-        """Stops and removes a container."""
+        """Stop and remove a container."""
         return self._call(f"Delete module {name}", f'remove module "{name}"', lambda: self._runtime.remove(name))
 
     def _create(self, operation: str, spec: ModuleSpec) -> Script[None]:
@@ -86,16 +86,16 @@ class Edged:
     def _call(
         self, operation: str, words: str, attempt: Callable[[], Answer], *, kind: str = "runtime"
     ) -> Script[None]:
-        """Makes a call until it is done, refused for good, or was tried four times.
+        """Make a call until it succeeds, is refused for good, or was tried four times.
 
         Args:
-            operation: What the agent says that it called.
-            words: What edged says that it could not do.
-            attempt: The runtime's part.
-            kind: The kind of operation that edged names.
+            operation: The agent's name of the call.
+            words: Edged's description of what failed.
+            attempt: Runs the runtime's part.
+            kind: Edged's name of the kind of operation.
 
         Raises:
-            CallError: It was not done.
+            CallError: It failed.
         """
         runtime = self._runtime
         for wait in (*_WAITS, None):

@@ -1,4 +1,4 @@
-"""Many devices under one clock, and the hub's part in a rollout."""
+"""Many devices with one clock, and the hub's part in a rollout."""
 
 import heapq
 import random
@@ -15,8 +15,8 @@ class Fleet:
     """Devices of a hub.
 
     Args:
-        registry: The hub's twins; a device that is added and not yet in there is created.
-        seed: Spreads the devices' first moves over one reconcile; the same seed gives the same reports.
+        registry: The hub's twins; devices that it lacks are created when they are added.
+        seed: Spreads the first steps of devices over one reconcile. The same seed gives the same reports.
 
     Attributes:
         agents: By device id.
@@ -34,11 +34,11 @@ class Fleet:
         *,
         newest_schema: tuple[int, int] = (1, 1),
     ) -> EdgeAgent:
-        """Adds a device, which is off.
+        """Add a device. It is off.
 
         Args:
             device_id: Its id.
-            images: What happens to images on this device; others make no trouble.
+            images: Behavior of images on this device. Other images work.
             newest_schema: Newest schema of a manifest that its agent reads.
         """
         if self._registry.get(device_id) is None:
@@ -48,19 +48,19 @@ class Fleet:
         return agent
 
     def start(self, device_id: str, now: datetime) -> None:
-        """Switches a device on; it moves within the next five seconds."""
+        """Switch a device on. Its first step is within five seconds."""
         self.agents[device_id].start(now + timedelta(seconds=self._random.uniform(0, 5)))
 
     def power_off(self, device_id: str, now: datetime) -> None:
-        """Cuts the power of a device."""
+        """Cut the power of a device."""
         self.agents[device_id].power_off(now)
 
     def shut_down(self, device_id: str, now: datetime) -> None:
-        """Stops a device in good order."""
+        """Shut a device down."""
         self.agents[device_id].shut_down(now)
 
     def deploy(self, configuration_id: str, content: Mapping[str, Any], devices: Iterable[str], now: datetime) -> None:
-        """Does what IoT Hub does when a deployment wins: it is Applied, those before it are Targeted.
+        """Do what IoT Hub does when a deployment wins: it becomes Applied, earlier ones become Targeted.
 
         Args:
             configuration_id: The deployment.
@@ -78,7 +78,7 @@ class Fleet:
             self._registry.apply_desired(device_id, content, configuration_id, at=now)
 
     def step(self, now: datetime) -> None:
-        """Makes all moves of all devices that are due, in the order of their times."""
+        """Run all due steps of all devices, in order of time."""
         due = [
             (agent.wakes_at, device_id)
             for device_id, agent in self.agents.items()

@@ -1,4 +1,4 @@
-"""The desired properties as edgeAgent reads them, and why it may not be able to."""
+"""How edgeAgent parses desired properties, and its errors."""
 
 import json
 import re
@@ -9,18 +9,18 @@ from typing import Any, Final
 EDGE_AGENT: Final = "edgeAgent"
 EDGE_HUB: Final = "edgeHub"
 LAST_IN_STARTUP: Final = 4294967295
-"""`startupOrder` of a module that names none."""
+"""`startupOrder` of a module without one."""
 
 _UPSTREAM: Final = re.compile(r"\$upstream(?=:\d)")
 _STATUSES: Final = ("running", "stopped", "unknown", "backoff", "unhealthy", "failed", "dead")
 _RESTART_POLICIES: Final = ("never", "on-failure", "on-unhealthy", "always", "unknown")
 _PULL_POLICIES: Final = ("on-create", "never")
 _CHUNK: Final = 512
-"""Longest string that a createOptions property holds; the rest goes on in createOptions01, 02, ..."""
+"""Longest string in a createOptions property. The rest is in createOptions01, 02, ..."""
 
 
 class ManifestError(Exception):
-    """A manifest that the agent does not take.
+    """The agent rejects a manifest.
 
     Attributes:
         code: `lastDesiredStatus.code`.
@@ -33,10 +33,10 @@ class ManifestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ModuleSpec:
-    """One module as the agent wants it.
+    """The specification of one module.
 
     Attributes:
-        image: As the container is created: trimmed, with a tag, without `$upstream`.
+        image: As used for the container: trimmed, with a tag, `$upstream` replaced.
         create_options: Compact JSON text.
     """
 
@@ -52,7 +52,7 @@ class ModuleSpec:
 
     @property
     def chunks(self) -> dict[str, str]:
-        """The create options as the properties that a twin can hold."""
+        """Split the create options into properties that fit into a twin."""
         text = self.create_options
         parts = [text[start : start + _CHUNK] for start in range(0, len(text), _CHUNK)]
         return {_chunk_name(number): part for number, part in enumerate(parts)}
@@ -64,9 +64,9 @@ class Manifest:
 
     Attributes:
         version: `$version` of the desired properties.
-        runtime: `runtime.settings`, credentials in clear included.
-        agent: What edgeAgent itself is to be; None where the manifest leaves it as it is.
-        modules: All other modules by name, edgeHub included.
+        runtime: `runtime.settings`, including plain text credentials.
+        agent: Specification of edgeAgent itself; None if the manifest does not have it.
+        modules: All other modules by name, including edgeHub.
     """
 
     version: int
@@ -76,12 +76,12 @@ class Manifest:
 
 
 def read_manifest(desired: Mapping[str, Any], newest_schema: tuple[int, int], parent: str) -> Manifest:
-    """Reads desired properties.
+    """Parse desired properties.
 
     Args:
-        desired: The section as the hub holds it.
-        newest_schema: Newest schema version that this agent knows.
-        parent: Host name in place of `$upstream`.
+        desired: The section in the hub's format.
+        newest_schema: Newest schema version that this agent supports.
+        parent: Host name instead of `$upstream`.
 
     Raises:
         ManifestError: With code 417 (nothing is desired), 412 (schema version) or 400 (anything unreadable).
@@ -119,11 +119,11 @@ def _check_schema(version: Any, newest: tuple[int, int]) -> None:
 
 
 def _module(name: str, module: Mapping[str, Any], parent: str) -> ModuleSpec:
-    """Reads a module.
+    """Parse a module.
 
     Raises:
         KeyError: A required property is missing.
-        ValueError: A property holds what the agent does not know.
+        ValueError: A property has a value unknown to the agent.
     """
     settings = module["settings"]
     default_policy = "always" if name == EDGE_HUB else "on-unhealthy"
@@ -144,14 +144,14 @@ def _module(name: str, module: Mapping[str, Any], parent: str) -> ModuleSpec:
 def _one_of(words: tuple[str, ...], value: str) -> str:
     word = value.lower()
     if word not in words:
-        raise ValueError(f"{value!r} is none of {words}")
+        raise ValueError(f"{value!r} is not one of {words}")
     return word
 
 
 def _image(value: str, parent: str) -> str:
     image = _UPSTREAM.sub(lambda _match: parent, value.strip(), count=1)
     if not image or image.startswith("$") or re.search(r"\s", image):
-        raise ValueError(f"{value!r} is no image")
+        raise ValueError(f"{value!r} is not an image")
     name = image.rpartition("/")[2]
     return image if re.search(r"[:@]", name) else f"{image}:latest"
 

@@ -1,4 +1,4 @@
-"""A fleet as fleets are: most devices do what they should, and every kind of trouble is there too."""
+"""A realistic fleet: most devices work, and there is every kind of trouble."""
 
 import json
 import random
@@ -16,16 +16,16 @@ _REGISTRY: Final = "registry.example.com"
 
 
 class Trouble(StrEnum):
-    """What the second release meets on a device."""
+    """What happens to the second release on a device."""
 
     NONE = "none"
     SLOW_PULL = "slow pull"
-    """Longer than a call may take: reported as a failure, and yet it arrives."""
+    """Takes longer than the call's timeout: reported as a failure, but arrives later."""
     HANGING_PULL = "hanging pull"
     REFUSED_PULL = "refused pull"
     CRASHING_MODULE = "crashing module"
     OLD_AGENT = "old agent"
-    """It does not know the schema version of the manifest, and rejects it."""
+    """The agent rejects the schema version of the manifest."""
     OFF = "off"
 
 
@@ -40,9 +40,9 @@ _SHARES: Final = {
 
 
 def release(number: int) -> dict[str, Any]:
-    """The desired properties of a release: edgeAgent, edgeHub and three modules.
+    """Return the desired properties of a release: edgeAgent, edgeHub and three modules.
 
-    Releases from 2 on are written in schema 1.1, which gives the modules an order.
+    Releases from 2 on use schema 1.1, which orders the modules.
     """
     ports = {f"{port}/tcp": [{"HostPort": str(port)}] for port in (443, 5671, 8883)}
     ordered = number > 1
@@ -80,18 +80,18 @@ def release(number: int) -> dict[str, Any]:
 
 
 def image(name: str, number: int) -> str:
-    """The image of a module in a release."""
+    """Return the image of a module in a release."""
     return f"{_REGISTRY}/{name}:{number}.0"
 
 
 def mixed_fleet(registry: Registry, size: int, now: datetime, *, seed: int = 1) -> tuple[Fleet, dict[str, Trouble]]:
-    """A fleet on which release 1 runs well and release 2 meets trouble.
+    """Create a fleet on which release 1 works and release 2 has trouble.
 
-    All devices are on but those whose trouble is to be off: these were never started.
+    All devices are on, except those whose trouble is to be off. These were never started.
 
     Args:
         registry: The hub's twins.
-        size: Number of devices. Every trouble strikes at least one, as long as there are devices for it.
+        size: Number of devices. Each kind of trouble affects at least one, if there are enough devices.
         now: When the devices are switched on.
         seed: The same seed gives the same fleet.
 

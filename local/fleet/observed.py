@@ -1,4 +1,4 @@
-"""The modules on a device as its agent knows them: containers, seen through the manifest that it accepted last."""
+"""The modules on a device as its agent sees them: containers, combined with the last accepted manifest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -13,10 +13,10 @@ class ObservedModule:
     """One module.
 
     Attributes:
-        container: Its container as it was then.
-        accepted: The module in the manifest; None: it is not in there.
-        restarts: What is kept of its restarts, where something is.
-        status: What is reported as `runtimeStatus`.
+        container: A copy of its container.
+        accepted: The module in the manifest; None if it is not there.
+        restarts: Its restarts, if any are stored.
+        status: The value for `runtimeStatus`.
     """
 
     container: Container
@@ -26,14 +26,14 @@ class ObservedModule:
 
     @property
     def restart_count(self) -> int:
-        """How often it was restarted."""
+        """The number of restarts."""
         return self.restarts.count if self.restarts else 0
 
 
 def observe(
     runtime: ContainerRuntime, accepted: Mapping[str, ModuleSpec], restarts: Mapping[str, Restarts]
 ) -> dict[str, ObservedModule]:
-    """The modules by name, edgeAgent included.
+    """Return the modules by name, including edgeAgent.
 
     Raises:
         StatusError: The state of a container is unknown.

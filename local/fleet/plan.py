@@ -1,4 +1,4 @@
-"""What has to be done to make the modules on a device what a manifest wants.
+"""Plan the commands that bring the modules on a device to a manifest's state.
 
 Source: Azure/iotedge, edge-agent, Core/planner/HealthRestartPlanner.cs.
 """
@@ -19,7 +19,7 @@ class Verb(IntEnum):
     UPDATE_AGENT = auto()
     REMOVE = auto()
     FORGET = auto()
-    """Drops what is kept of its restarts."""
+    """Forgets its restarts."""
     PULL = auto()
     CREATE = auto()
     UPDATE = auto()
@@ -30,27 +30,27 @@ class Verb(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One step of a plan; `spec` is what the module is to become, or was."""
+    """One step of a plan; `spec` is the target of the module, or what it was."""
 
     verb: Verb
     spec: ModuleSpec
 
     @property
     def needs_identity(self) -> bool:
-        """Whether it is left out where the identities of modules cannot be obtained."""
+        """Whether to skip it if the identities of modules cannot be read."""
         return self.verb in (Verb.UPDATE_AGENT, Verb.PULL, Verb.CREATE, Verb.UPDATE)
 
 
 def plan(
     wanted: Manifest, observed: Mapping[str, ObservedModule], now: datetime, *, pulls_first: bool
 ) -> list[Command]:
-    """The commands of one reconcile, by startup order; edgeAgent itself comes first.
+    """Return the commands of one reconcile, by startup order, edgeAgent first.
 
     Args:
         wanted: The manifest.
-        observed: The modules that there are.
+        observed: The existing modules.
         now: The time on the device.
-        pulls_first: Whether all images are pulled before anything else is done.
+        pulls_first: Whether to pull all images before anything else.
     """
     ordered: list[tuple[int, Command]] = []
     for name, module in observed.items():
@@ -93,7 +93,7 @@ def _verbs_of_what_is_as_accepted(spec: ModuleSpec, module: ObservedModule, now:
             if cool_off_is_over(container.exited_at, module.restart_count, now):
                 yield Verb.RESTART
         case "running", "stopped":
-            # What exits with 0 under on-failure or on-unhealthy is in no back-off, and yet is started again.
+            # A module that exits with 0 under on-failure or on-unhealthy is started again without back-off.
             if spec.restart_policy != "never" or container.started_at is None:
                 yield Verb.START
         case "stopped", "running":
@@ -101,9 +101,9 @@ def _verbs_of_what_is_as_accepted(spec: ModuleSpec, module: ObservedModule, now:
 
 
 def _is_another_agent(current: ObservedModule, wanted: ModuleSpec) -> bool:
-    """Whether the agent has to replace itself: its image, or what the labels of its container say, is another.
+    """Whether the agent has to replace itself: its image or the labels of its container differ.
 
-    The container that edged made has no such labels: of that one only the image counts.
+    The container that edged created has no such labels. For it only the image counts.
     """
     known = current.container.spec
     labels = (known.create_options, known.env)

@@ -1,4 +1,4 @@
-"""How the agent carries out a plan: what fails is tried again after ever longer waits, the rest goes on.
+"""How the agent carries out a plan: failed commands are retried with growing delays, the rest continues.
 
 Source: Azure/iotedge, edge-agent, Core/planrunner/OrdererdRetryPlanRunner.cs and Edgelet/commandfactories.
 """
@@ -22,11 +22,11 @@ class PlanError(Exception):
 
 
 class AgentReplacedError(Exception):
-    """The process of the agent ended within a plan, another one takes over."""
+    """The agent's process ended during a plan, and a new one takes over."""
 
 
 class _PrerequisiteError(CallError):
-    """A pull failed without which nothing else is done."""
+    """A pull failed that the rest of the plan depends on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +36,20 @@ class _Failure:
     is_prerequisite: bool
 
     def cools_off(self, now: datetime) -> bool:
-        """Whether the command is not tried again yet, or ever."""
+        """Whether the command is not retried yet, or never again."""
         return self.count >= _MOST_FAILURES or now - self.last <= _COOL_OFF * 2**self.count
 
 
 class PlanRunner:
-    """Carries out the plans of one process of the agent.
+    """Execute the plans of one process of the agent.
 
     Args:
-        edged: Whom it asks.
-        restarts: What the agent keeps of restarts, by module; it is kept up to date.
-        pulls_first: Whether a pull that fails stops the whole plan.
+        edged: The daemon that it calls.
+        restarts: The stored restarts by module. Updated here.
+        pulls_first: Whether a failed pull stops the whole plan.
 
     Attributes:
-        successor: What takes the place of the agent, once it has asked for that.
+        successor: The module that replaces the agent, once it has requested that.
     """
 
     def __init__(self, edged: Edged, restarts: dict[str, Restarts], *, pulls_first: bool) -> None:
@@ -61,19 +61,19 @@ class PlanRunner:
         self._version = 0
 
     def run(self, version: int, commands: Iterable[Command]) -> Script[bool]:
-        """Carries out a plan.
+        """Execute a plan.
 
         Args:
-            version: Of the manifest. Failures under another one are forgotten.
+            version: Version of the manifest. Failures of other versions are forgotten.
             commands: The plan.
 
         Returns:
-            Whether nothing was left out because it cools off. A plan that a failed pull holds up says that of itself
-            too, though nothing of it is done.
+            Whether nothing was skipped because it cools off. True also for a plan that a failed pull stops, though
+                nothing of it was done.
 
         Raises:
-            PlanError: Some of them failed.
-            AgentReplacedError: One of them ended this process.
+            PlanError: Some commands failed.
+            AgentReplacedError: A command ended this process.
         """
         if version != self._version:
             self._failures, self._version = {}, version
@@ -91,7 +91,7 @@ class PlanRunner:
             except CallError as error:
                 errors.append(f"({error})")
                 stops = isinstance(error, _PrerequisiteError)
-                if command.verb is not Verb.RESTART:  # to the agent every restart is a command of its own
+                if command.verb is not Verb.RESTART:  # the agent considers every restart a new command
                     self._failures[key] = _Failure(failure.count + 1 if failure else 1, self._edged.now, stops)
                 if stops:
                     break
@@ -104,7 +104,7 @@ class PlanRunner:
     def _carry_out(self, command: Command) -> Script[None]:
         spec, edged = command.spec, self._edged
         if self.successor is not None and command.verb is not Verb.FORGET:
-            raise AgentReplacedError  # edged is at work on that, and answers nothing else
+            raise AgentReplacedError  # edged is busy with that, and answers nothing else
         match command.verb:
             case Verb.UPDATE_AGENT:
                 yield from self._prepare(spec)

@@ -1,4 +1,4 @@
-"""The reported properties as edgeAgent writes them: the whole state, and the patch from one to the next.
+"""Reported properties as edgeAgent writes them: the whole state, and the patches between states.
 
 Source: Azure/iotedge, edge-agent (IoTHub/reporters/IoTHubReporter.cs, Docker/DockerEnvironment.cs, Core/UnknownModule).
 """
@@ -21,7 +21,7 @@ _NOT_YET: Final = "0001-01-01T00:00:00Z"
 _NOT_ACCEPTED: Final = ModuleSpec(
     name="", image="", status="unknown", restart_policy="unknown", create_options="{}", startup_order=0
 )
-"""What is reported as the wish for a module that the manifest does not name."""
+"""The reported desired status of a module that is not in the manifest."""
 _UNKNOWN_AGENT: Final = {"type": "Unknown", "startupOrder": LAST_IN_STARTUP, "env": {}}
 _UNKNOWN_HUB: Final = {
     **_UNKNOWN_AGENT,
@@ -32,17 +32,17 @@ _UNKNOWN_HUB: Final = {
 
 
 def status_entry(code: int, description: str) -> dict[str, Any]:
-    """`lastDesiredStatus`."""
+    """Make `lastDesiredStatus`."""
     return {"code": code, "description": description}
 
 
 def version_entry() -> dict[str, str]:
-    """`version`, of the agent."""
+    """Make `version`, of the agent."""
     return {"version": _VERSION, "build": _BUILD, "commit": _COMMIT}
 
 
 def runtime_entry(manifest: Manifest | None) -> dict[str, Any]:
-    """`runtime`: the platform, and the settings of the manifest, credentials in clear included."""
+    """Make `runtime`: the platform, and the settings of the manifest, including plain text credentials."""
     known = (
         {"Type": "Unknown"}
         if manifest is None
@@ -52,10 +52,10 @@ def runtime_entry(manifest: Manifest | None) -> dict[str, Any]:
 
 
 def modules_entry(observed: Mapping[str, ObservedModule] | None) -> dict[str, Any]:
-    """`systemModules` and `modules`.
+    """Make `systemModules` and `modules`.
 
     Args:
-        observed: The modules by name; None where the agent could not find out: it then knows of no module at all.
+        observed: The modules by name; None if the agent could not read them: it then reports none.
     """
     if observed is None:
         return {"systemModules": {EDGE_HUB: _UNKNOWN_HUB, EDGE_AGENT: _UNKNOWN_AGENT}, "modules": {}}
@@ -70,10 +70,10 @@ def modules_entry(observed: Mapping[str, ObservedModule] | None) -> dict[str, An
 
 
 def known_report(reported: Mapping[str, Any]) -> Report:
-    """What an agent takes as reported when it starts: the twin's section, and defaults where that is silent.
+    """Return what an agent considers reported when it starts: the twin's section, with defaults for what it lacks.
 
-    Because a default counts as reported, a new device's first report has no `description` and no edgeHub, and its
-    first edgeHub no `env`. An `imageHash` is not read, and therefore reported again by each new process.
+    Because defaults count as reported, a new device's first report has no `description` and no edgeHub, and its first
+    edgeHub no `env`. `imageHash` is not read, so each new process reports it again.
     """
     known = {key: value for key, value in reported.items() if not key.startswith("$")}
     system = {EDGE_HUB: _UNKNOWN_HUB, EDGE_AGENT: _UNKNOWN_AGENT}
@@ -87,7 +87,7 @@ def known_report(reported: Mapping[str, Any]) -> Report:
 
 
 def stopped_report(last: Report) -> Report:
-    """The last words of an agent that stops in good order: 406, and that it knows of no module any more."""
+    """Return the last report of an agent that shuts down: 406, and all modules unknown."""
 
     def unknown(modules: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -104,7 +104,7 @@ def stopped_report(last: Report) -> Report:
 
 
 def difference(old: Report, new: Report) -> dict[str, Any]:
-    """The patch that leads from one state to another: what is gone becomes null, an array is sent whole."""
+    """Return the patch from one state to another: removed keys become null, arrays are sent whole."""
     patch: dict[str, Any] = {key: None for key in old if key not in new}
     for key, value in new.items():
         if key not in old:
@@ -119,7 +119,7 @@ def difference(old: Report, new: Report) -> dict[str, Any]:
 
 
 def _module_entry(name: str, module: ObservedModule) -> dict[str, Any]:
-    """What is reported of a module: its container measured, the accepted manifest echoed."""
+    """Make the report of a module: the state of its container, and the accepted manifest."""
     echo = module.accepted or _NOT_ACCEPTED
     # edgeHub is a module like any other, but has no version of its own.
     version = {} if name == EDGE_HUB else {"version": echo.version}
@@ -134,13 +134,13 @@ def _module_entry(name: str, module: ObservedModule) -> dict[str, Any]:
         "env": echo.env,
         **_run(module),
         "restartCount": module.restart_count,
-        # Where nothing is kept of a restart, this is the time of the last exit.
+        # Without a stored restart this is the time of the last exit.
         "lastRestartTimeUtc": _time(module.restarts.last if module.restarts else module.container.exited_at),
     }
 
 
 def _agent_entry(module: ObservedModule) -> dict[str, Any]:
-    """What the agent reports of itself: all of it read from its container, where a process before it wrote labels."""
+    """Make the agent's report of itself: from its container, where an earlier process wrote labels."""
     spec = module.container.spec
     made_by_agent = {
         "net.azure-devices.edge.create-options": spec.create_options,
@@ -161,7 +161,7 @@ def _agent_entry(module: ObservedModule) -> dict[str, Any]:
 
 
 def _known_modules(modules: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Modules of the twin; those that the agent wrote as unknown are left out."""
+    """Return the modules of the twin, except those that the agent reported as unknown."""
     return {
         name: {
             "env": {},
@@ -190,7 +190,7 @@ def _run(module: ObservedModule) -> dict[str, Any]:
 
 
 def _time(at: datetime | None) -> str:
-    """A time as the agent writes it: UTC, without zeros at the end of the fraction."""
+    """Format a time as the agent does: UTC, without trailing zeros in the fraction."""
     if at is None:
         return _NOT_YET
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}".rstrip("0").rstrip(".") + "Z"

@@ -1,4 +1,4 @@
-"""How edgeAgent restarts what has exited: policy, cool-off, and when it gives up.
+"""How edgeAgent restarts exited modules: policy, cool-off, and when it gives up.
 
 Source: Azure/iotedge, edge-agent, Core/RestartPolicyManager.cs and Core/planner/HealthRestartPlanner.cs.
 """
@@ -14,12 +14,12 @@ _HEALTHY_AFTER: Final = timedelta(minutes=10)
 
 
 class StatusError(Exception):
-    """A status that the agent cannot make anything of."""
+    """The agent does not understand a status."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restarts:
-    """What the agent keeps of a module that it restarted, until it is healthy or created again.
+    """The stored restarts of a module, until it is healthy or created again.
 
     Attributes:
         last: When the agent planned the last restart.
@@ -30,15 +30,15 @@ class Restarts:
 
 
 def judged_status(status: str, policy: str, count: int) -> str:
-    """What the agent reports of a module that is to run.
+    """Return the status that the agent reports for a module that should run.
 
     Args:
-        status: Edged's word for its container.
+        status: Edged's status of its container.
         policy: Its restart policy.
         count: How often it was restarted.
 
     Raises:
-        StatusError: Edged had no word. One such container leaves the agent without any module.
+        StatusError: Edged's status is `unknown`. One such container leaves the agent without any module.
     """
     if status == "unknown":
         raise StatusError("ModuleStatus unknown is not a valid status. (Parameter 'status')")
@@ -49,10 +49,10 @@ def judged_status(status: str, policy: str, count: int) -> str:
 
 
 def cool_off_is_over(exited_at: datetime | None, count: int, now: datetime) -> bool:
-    """Whether a module in back-off may be started again; one that has never run may at any time."""
+    """Whether a module in back-off can be started again. One that has never run can at any time."""
     return exited_at is None or now - exited_at > min(_COOL_OFF * 2**count, _LONGEST_COOL_OFF)
 
 
 def has_healed(started_at: datetime | None, now: datetime) -> bool:
-    """Whether a running module has run for so long that its restarts are forgotten."""
+    """Whether a running module has run long enough to forget its restarts."""
     return started_at is not None and now - started_at > _HEALTHY_AFTER

@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 class Checkpoints:
-    """(consumer group, event hub, partition id) -> sequence number of the last event that is done with.
+    """(consumer group, event hub, partition id) -> sequence number of the last processed event.
 
-    Each change replaces the file as a whole, so a host that is killed finds the old or the new one, never a torn one.
+    Each change replaces the whole file atomically, so a killed host never leaves a partial one.
     """
 
     def __init__(self, path: Path) -> None:
@@ -17,18 +17,18 @@ class Checkpoints:
         self._advanced = asyncio.Condition()
 
     def get(self, group: str, hub: str, partition: str) -> int | None:
-        """The last sequence number that is done with, or None before the first."""
+        """Return the last processed sequence number; None before the first."""
         return self._done.get(_key(group, hub, partition))
 
     async def advance(self, group: str, hub: str, partition: str, sequence_number: int) -> None:
-        """Move the checkpoint, write it down and wake whoever waits for it."""
+        """Advance the checkpoint, store it, and wake those who wait for it."""
         self._done[_key(group, hub, partition)] = sequence_number
         self._write()
         async with self._advanced:
             self._advanced.notify_all()
 
     async def reached(self, group: str, hub: str, partition: str, sequence_number: int) -> None:
-        """Wait until the event with `sequence_number` is done with."""
+        """Wait until the event with `sequence_number` is processed."""
         key = _key(group, hub, partition)
         async with self._advanced:
             await self._advanced.wait_for(lambda: self._done.get(key, -1) >= sequence_number)

@@ -1,6 +1,6 @@
-"""A batch of events as the Event Hubs extension hands it to a function (cardinality many, data type binary).
+"""A batch of events as the Event Hubs extension passes it to a function (cardinality many, data type binary).
 
-The metadata follows EventHubTriggerBindingStrategy of the extension: one entry an event in each array.
+The metadata follows EventHubTriggerBindingStrategy of the extension: one entry per event in each array.
 """
 
 import json
@@ -17,7 +17,7 @@ _UNKNOWN_OFFSET = -1
 
 
 def sequence_number(event: EventData) -> int:
-    """The event's place in its partition: a received event always has one."""
+    """Return the event's sequence number. Received events always have one."""
     number = event.sequence_number
     if number is None:
         raise ValueError("an event without a sequence number was not received from a partition")
@@ -25,18 +25,18 @@ def sequence_number(event: EventData) -> int:
 
 
 def event_bodies(events: Sequence[EventData]) -> TypedData:
-    """The bodies, byte for byte."""
+    """Return the bodies, byte for byte."""
     return TypedData(collection_bytes=CollectionBytes(bytes=[_body(event) for event in events]))
 
 
 def trigger_metadata(events: Sequence[EventData], context: dict[str, str | bool]) -> dict[str, TypedData]:
-    """The metadata of a batch; `context` is the partition's (`PartitionId`, `EventHubName`, `ConsumerGroup`, ...)."""
+    """Return the metadata; `context` is the partition's (`PartitionId`, `EventHubName`, `ConsumerGroup`, ...)."""
     system_properties = [_system_properties(event) for event in events]
     partition_context = TypedData(json=json.dumps(context))
     return {
         "TriggerPartitionContext": partition_context,
         "PartitionContext": partition_context,
-        # The real host leaves nulls out here, so this array alone is not aligned with the batch.
+        # The real host omits nulls here, so only this array is not aligned with the batch.
         "PartitionKeyArray": _texts(
             [properties["PartitionKey"] for properties in system_properties if properties["PartitionKey"] is not None]
         ),
@@ -58,7 +58,7 @@ def trigger_metadata(events: Sequence[EventData], context: dict[str, str | bool]
 def _body(event: EventData) -> bytes:
     if event.body_type == AmqpMessageBodyType.DATA:
         return b"".join(event.body)  # type: ignore[arg-type] # a body of type DATA is an iterable of bytes
-    # Other AMQP bodies are no bytes: their text stands in, so that one odd sender does not hold up a partition.
+    # Other AMQP bodies are not bytes: use their text, so that one odd sender does not block a partition.
     return event.body_as_str().encode()
 
 
@@ -76,7 +76,7 @@ def _system_properties(event: EventData) -> dict[str, Any]:
 
 
 def _naive_utc(time: datetime | None) -> str:
-    """Without a zone, as the extension writes it: apps see a naive UTC time."""
+    """Format a time without a zone, as the extension does: apps get naive UTC times."""
     return (time or datetime.min.replace(tzinfo=UTC)).astimezone(UTC).replace(tzinfo=None).isoformat()
 
 
@@ -85,7 +85,7 @@ def _texts(values: Sequence[str]) -> TypedData:
 
 
 def _plain(value: Any) -> Any:
-    """An AMQP value as JSON has it: text for bytes and for every type that JSON does not know."""
+    """Convert an AMQP value to JSON: text for bytes and for types that JSON lacks."""
     match value:
         case dict():
             return {_text(key): _plain(item) for key, item in value.items()}

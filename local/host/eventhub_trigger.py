@@ -1,4 +1,4 @@
-"""The Event Hubs trigger: reads an event hub and hands its events to a function, batch by batch."""
+"""The Event Hubs trigger: reads an event hub and passes its events to a function, batch by batch."""
 
 import asyncio
 import logging
@@ -24,10 +24,10 @@ _LOOK_AGAIN_SECONDS = 0.01
 
 
 class EventHubTrigger:
-    """Feeds one function from all partitions of an event hub.
+    """Feed one function from all partitions of an event hub.
 
-    Batches of a partition run strictly in turn, partitions run side by side. A partition's checkpoint moves when an
-    invocation is over, its retries included, whether it succeeded or not: so does the real host.
+    Batches of a partition run one after the other, partitions in parallel. A checkpoint advances when an invocation has
+    ended, including its retries, whether it succeeded or not. The real host does the same.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class EventHubTrigger:
         self._partitions: dict[str, _Receiver] = {}
 
     async def start(self, limits: HostJson) -> None:
-        """Start to read every partition behind its checkpoint.
+        """Start to read every partition after its checkpoint.
 
         Raises:
             azure.eventhub.exceptions.EventHubError: The event hub cannot be reached.
@@ -64,12 +64,12 @@ class EventHubTrigger:
             )
 
     async def stop(self) -> None:
-        """Stop to read and close the client. The invoker has been stopped before, so nothing is being delivered."""
+        """Stop reading and close the client. The invoker was stopped before, so nothing is being delivered."""
         await asyncio.gather(*(self._stop(partition, receiver) for partition, receiver in self._partitions.items()))
         await self._client.close()
 
     async def _stop(self, partition: str, receiver: "_Receiver") -> None:
-        # The SDK never closes the connection of a partition that is cancelled before its session has begun.
+        # The SDK never closes the connection of a partition that is cancelled before its session started.
         with suppress(TimeoutError):
             async with asyncio.timeout(_OPENING_SECONDS):
                 while receiver.is_open and not self._has_session(partition):  # noqa: ASYNC110 (nothing signals it)
@@ -77,14 +77,14 @@ class EventHubTrigger:
         await receiver.stop()
 
     def _has_session(self, partition: str) -> bool:
-        """Whether the partition's connection is one that the SDK closes: only its own attributes show it."""
+        """Whether the SDK will close the partition's connection. Only private attributes show it."""
         processor = self._client._event_processors.get((self._group, partition))  # noqa: SLF001
         consumer = processor._consumers.get(partition) if processor else None  # noqa: SLF001
         handler = consumer._handler if consumer else None  # noqa: SLF001
         return handler is not None and handler._session is not None  # noqa: SLF001
 
     async def drained(self) -> None:
-        """Wait until every event that the partitions hold now is behind their checkpoints."""
+        """Wait until every event that the partitions hold now has been checkpointed."""
         newest = await asyncio.gather(*map(self._client.get_partition_properties, self._partitions))
         for partition in newest:
             if not partition["is_empty"]:
@@ -95,7 +95,7 @@ class EventHubTrigger:
     async def _deliver(self, context: PartitionContext, batch: Sequence[EventData]) -> None:
         partition = context.partition_id
         checkpoint = self._checkpoints.get(self._group, self._hub, partition)
-        # The SDK re-opens a partition that failed where it began to read: what has been done since is skipped.
+        # The SDK reopens a failed partition where it started to read: skip what has been processed since.
         events = [event for event in batch if checkpoint is None or sequence_number(event) > checkpoint]
         if not events:
             return
@@ -112,7 +112,7 @@ class EventHubTrigger:
         try:
             await self._invoker.run(self._function, event_bodies(events), metadata)
         except HostStoppedError:
-            return  # not done with: the next host reads the batch again
+            return  # not processed: the next host reads the batch again
         await self._checkpoints.advance(self._group, self._hub, partition, sequence_number(events[-1]))
 
     async def _report(self, context: PartitionContext | None, error: Exception) -> None:
@@ -128,7 +128,7 @@ class _Receiver:
 
     @property
     def is_open(self) -> bool:
-        """Whether the partition is being read, or about to be."""
+        """Whether the partition is being read, or will be soon."""
         return not (self._task.done() or self._closed.is_set())
 
     def start(self, receiving: Coroutine[None, None, None]) -> None:
@@ -145,7 +145,7 @@ class _Receiver:
         closed = asyncio.create_task(self._closed.wait())
         await asyncio.wait({self._task, closed}, return_when=asyncio.FIRST_COMPLETED)
         closed.cancel()
-        # The SDK looks once a second whether a partition has been closed; it has, so that wait can be cut short.
+        # The SDK checks once a second whether a partition was closed. It was, so skip that wait.
         self._task.cancel()
         await asyncio.wait({self._task})
 
@@ -153,16 +153,16 @@ class _Receiver:
 def event_hub_client(
     function: Function, connection: tuple[str | None, str], credential: AsyncTokenCredential | None
 ) -> EventHubConsumerClient:
-    """The client for an event hub trigger.
+    """Create the client of an event hub trigger.
 
     Args:
         function: A function with an event hub trigger.
         connection: (connection string, "") or (None, fully qualified namespace).
-        credential: Opens the event hub where there is no connection string.
+        credential: Used if there is no connection string.
 
     Raises:
-        AppLoadError: The trigger wants another cardinality or data type than this host serves, or there is no
-            credential for an identity connection.
+        AppLoadError: The trigger has a cardinality or data type that this host does not support, or an identity
+            connection has no credential.
     """
     trigger = function.trigger
     shape = (str(trigger.get("cardinality")).upper(), str(trigger.get("dataType")).upper())
@@ -178,7 +178,7 @@ def event_hub_client(
             load_balancing_interval=_REOPEN_AFTER_SECONDS,
         )
     if credential is None:
-        raise AppLoadError(f"function {function.name}: {namespace} needs a credential, and the host was given none")
+        raise AppLoadError(f"function {function.name}: {namespace} needs a credential, but the host has none")
     return EventHubConsumerClient(
         namespace,
         trigger["eventHubName"],

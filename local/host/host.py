@@ -1,4 +1,4 @@
-"""A functions host for one machine: runs a Python function app on the worker library that Azure runs."""
+"""A functions host for one machine: runs a Python function app on the same worker library as Azure."""
 
 import asyncio
 import json
@@ -24,20 +24,20 @@ from local.host.worker import AppLoadError, Worker
 
 
 class FunctionsHost:
-    """Runs one function app: its event hub, timer and HTTP functions.
+    """Run one function app: its event hub, timer and HTTP functions.
 
-    One host at a time in a process: the worker library and the environment are shared. A host is started once.
+    A process can run one host at a time, because the worker library and the environment are global. Start it once.
 
     Args:
-        app_dir: Where `function_app.py` and `host.json` are.
-        settings: The app settings; environment variables of the app while the host runs.
-        data_dir: Where the host keeps its checkpoints.
-        clock: The time that timers go by.
+        app_dir: Folder of `function_app.py` and `host.json`.
+        settings: The app settings; set as environment variables while the host runs.
+        data_dir: Folder of the checkpoints.
+        clock: The clock of timers.
         sleep: Waits some seconds: between retries and until a timer is due.
-        function_key: Opens HTTP functions of auth level `function`; None leaves them open.
+        function_key: The key of HTTP functions with auth level `function`. None leaves them open.
         http_port: The port on 127.0.0.1, 0 for a free one.
-        timers: Whether timers fire on their schedules; `run_timer` fires them in any case.
-        credential: Opens event hubs that have an identity connection, in place of the identity in their settings.
+        timers: Whether timers fire on their schedules; `run_timer` always fires them.
+        credential: For event hubs with an identity connection, instead of the identity in their settings.
 
     Attributes:
         functions: The functions of the app by name.
@@ -75,14 +75,14 @@ class FunctionsHost:
 
     @property
     def invocations(self) -> Sequence[InvocationOutcome]:
-        """The last thousand outcomes, each attempt by itself, the newest last."""
+        """The last thousand outcomes, one per attempt, newest last."""
         return self._invoker.outcomes
 
     async def start(self) -> None:
-        """Load the app and start its triggers; if one fails to start, nothing of the host goes on running.
+        """Load the app and start its triggers; if one fails to start, stop everything.
 
         Raises:
-            AppLoadError: The app does not load, or asks for what this host does not serve.
+            AppLoadError: The app does not load, or needs something that this host does not support.
             MissingSettingError: A binding names a setting that does not exist.
             azure.eventhub.exceptions.EventHubError: An event hub cannot be reached.
         """
@@ -100,13 +100,13 @@ class FunctionsHost:
         await self._running.aclose()
 
     async def run_timer(self, name: str) -> InvocationOutcome:
-        """Fire the timer function `name` now; returns the outcome of its last attempt.
+        """Fire the timer function `name` now; return the outcome of its last attempt.
 
         Raises:
             KeyError: The app has no such timer function.
         """
         if name not in self._timers:
-            raise KeyError(f"{name!r} is no timer function of this app; these are: {', '.join(self._timers)}")
+            raise KeyError(f"{name!r} is not one of the app's timer functions: {', '.join(self._timers)}")
         return await self._timers[name].fire()
 
     async def drained(self) -> None:
@@ -114,11 +114,11 @@ class FunctionsHost:
         await asyncio.gather(*(trigger.drained() for trigger in self._event_hubs))
 
     async def processed(self, hub: str, newest: Mapping[str, int]) -> None:
-        """Wait until events of an event hub have been processed and checkpointed: `drained` for whoever sent them.
+        """Wait until events of an event hub have been processed and checkpointed: like `drained`, for the sender.
 
         Args:
             hub: The name of the event hub.
-            newest: The sequence number of the last event that is waited for, by partition id; -1 for none.
+            newest: The last sequence number to wait for, by partition id; -1 for none.
         """
         groups = {
             function.trigger.get("consumerGroup") or "$Default"
@@ -133,7 +133,7 @@ class FunctionsHost:
         bindings = [json.loads(binding) for binding in metadata.raw_bindings]
         for binding in bindings:
             if binding["type"] not in {"eventHubTrigger", "timerTrigger", "httpTrigger", "http"}:
-                raise AppLoadError(f"function {metadata.name}: this host does not serve the binding {binding['type']}")
+                raise AppLoadError(f"function {metadata.name}: this host does not support {binding['type']}")
         trigger = next(binding for binding in bindings if binding["type"].endswith("Trigger"))
         resolved = {
             key: self._settings.resolve(value, metadata.name) if isinstance(value, str) else value

@@ -1,4 +1,4 @@
-"""What this host reads from an app's `host.json`."""
+"""The settings that this host reads from `host.json`."""
 
 import json
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class HostJson:
-    """Settings of the host; the defaults are those of Azure Functions with extension bundle 4.
+    """Settings of the host. Defaults are those of Azure Functions with extension bundle 4.
 
     Attributes:
-        max_event_batch_size: Most events that one invocation gets.
-        prefetch_count: Events that a partition's reader may hold in advance.
-        route_prefix: First segment of every HTTP route, may be empty.
+        max_event_batch_size: Most events per invocation.
+        prefetch_count: Events that a partition's reader can prefetch.
+        route_prefix: First segment of every HTTP route, can be empty.
     """
 
     max_event_batch_size: int = 100
@@ -21,10 +21,10 @@ class HostJson:
 
 
 def read_host_json(app_dir: Path) -> HostJson:
-    """Read `host.json` in `app_dir`; without one the defaults hold.
+    """Read `host.json` in `app_dir`; without one use the defaults.
 
     Raises:
-        ValueError: The file is no JSON, or asks for a first position that this host does not know.
+        ValueError: The file is not JSON, or has an initial position that this host does not support.
     """
     path = app_dir / "host.json"
     if not path.exists():
@@ -33,7 +33,7 @@ def read_host_json(app_dir: Path) -> HostJson:
     event_hubs = extensions.get("eventHubs", {})
     initial = event_hubs.get("initialOffsetOptions", {}).get("type", "fromStart")
     if initial != "fromStart":
-        raise ValueError(f"{path}: initialOffsetOptions.type is {initial!r}, this host knows 'fromStart' only")
+        raise ValueError(f"{path}: initialOffsetOptions.type is {initial!r}, this host only supports 'fromStart'")
     default = HostJson()
     return HostJson(
         max_event_batch_size=event_hubs.get("maxEventBatchSize", default.max_event_batch_size),

@@ -17,10 +17,10 @@ _LONGEST_BODY = 100 * 1024 * 1024
 
 
 class HttpServer:
-    """Serves the routes of the app's HTTP functions.
+    """Serve the routes of the app's HTTP functions.
 
-    A function of auth level `function` (or `admin`) asks for the host's key; a host without a key asks for none, as
-    Core Tools do on a developer's machine. The header Date of an answer is the time of the clock.
+    Functions of auth level `function` (or `admin`) require the host's key. Without a key they are open, like in Core
+    Tools on a developer's machine. The Date header of answers has the time of the clock.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class HttpServer:
         self._routes = sorted(routes, key=lambda entry: entry[0].rank)
 
     async def start(self, port: int) -> int:
-        """Listen on 127.0.0.1:`port`, 0 for a free one; returns the port."""
+        """Listen on 127.0.0.1:`port`, 0 for a free one; return the port."""
         app = web.Application(client_max_size=_LONGEST_BODY)
         app.router.add_route("*", "/{path:.*}", self._serve)
         self._listener = Listener(web.AppRunner(app, access_log=None))
@@ -47,7 +47,7 @@ class HttpServer:
         return self._listener.port
 
     async def stop(self) -> None:
-        """Finish the requests that run, then close."""
+        """Finish running requests, then close."""
         await self._listener.stop()
 
     async def _serve(self, request: web.Request) -> web.Response:
@@ -90,7 +90,7 @@ def _allows(function: Function, method: str) -> bool:
 
 
 async def _request(request: web.Request, params: dict[str, str]) -> RpcHttp:
-    """The request as the host sends it: repeated headers and query values are joined, empty query values left out."""
+    """Convert a request as the host does: repeated headers and query values are joined, empty query values dropped."""
     body = await request.read()
     return RpcHttp(
         method=request.method,
@@ -103,7 +103,7 @@ async def _request(request: web.Request, params: dict[str, str]) -> RpcHttp:
 
 
 def _response(value: TypedData | None) -> web.Response:
-    """What an HTTP function returned: a response, or a plain text."""
+    """Convert the result of an HTTP function: a response, or plain text."""
     if value is None or value.http is None:
         return web.Response(text=value.string if value else None)
     return web.Response(status=int(value.http.status_code), headers=value.http.headers, body=value.http.body.bytes)

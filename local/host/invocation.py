@@ -1,4 +1,4 @@
-"""Invocations: the functions of an app, how a run of one ends, and when it runs again."""
+"""Invocations: functions, outcomes of their runs, and retries."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ _KEPT_OUTCOMES = 1000
 
 
 class HostStoppedError(Exception):
-    """The host stops before an invocation has come to its last outcome."""
+    """The host stopped before the final outcome of an invocation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Function:
 
     Attributes:
         name: Its name.
-        id: What the worker library calls it.
+        id: Its id in the worker library.
         trigger: Its trigger binding, settings resolved (`type`, `name`, `eventHubName`, `schedule`, `route`, ...).
         retry: Its retry policy, or None.
     """
@@ -42,7 +42,7 @@ class Function:
 
 @dataclass(frozen=True, slots=True)
 class InvocationOutcome:
-    """How one attempt to run a function ended.
+    """The outcome of one attempt to run a function.
 
     Attributes:
         function: The function's name.
@@ -62,7 +62,7 @@ class InvocationOutcome:
 
 
 class Invoker:
-    """Runs functions, each to the end of its retry policy, and keeps the last outcomes."""
+    """Run functions, each to the end of its retry policy, and keep the last outcomes."""
 
     def __init__(
         self, worker: Worker, clock: Callable[[], datetime], sleep: Callable[[float], Awaitable[object]]
@@ -79,10 +79,10 @@ class Invoker:
     async def run(
         self, function: Function, data: TypedData, trigger_metadata: Mapping[str, TypedData] | None = None
     ) -> InvocationOutcome:
-        """Run `function` until an attempt succeeds or its retry policy is at its end; returns the last outcome.
+        """Run `function` until an attempt succeeds or its retry policy is exhausted; return the last outcome.
 
         Raises:
-            HostStoppedError: The host has stopped, before the first attempt or between two.
+            HostStoppedError: The host stopped before the first attempt or between two.
         """
         self._check_running()
         metadata = {**(trigger_metadata or {}), "sys": self._system_metadata(function)}
@@ -107,7 +107,7 @@ class Invoker:
                 self._idle.set()
 
     async def stop(self) -> None:
-        """End the waits between attempts, start no further ones, and wait for those that run."""
+        """End the waits between attempts, start no further ones, and wait for running ones."""
         self._stopping.set()
         await self._idle.wait()
 

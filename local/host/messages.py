@@ -1,8 +1,8 @@
-"""The messages between functions host and worker library, as plain classes.
+"""The messages between the functions host and the worker library, as plain classes.
 
-In Azure these are the protobuf messages of `FunctionRpc.proto`. The worker library takes any object that has their
-names, so this module itself stands in for the generated one: it is handed over as `protos`. A field that is not set is
-None, and `WhichOneof` names the one that is.
+In Azure these are the protobuf messages of `FunctionRpc.proto`. The worker library accepts any object with their
+names, so this module replaces the generated one: it is passed as `protos`. Unset fields are None, and `WhichOneof`
+returns the name of the one that is set.
 """
 
 import builtins
@@ -21,7 +21,7 @@ class CollectionBytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CollectionString:
-    """Several texts."""
+    """Several strings."""
 
     string: Sequence[str]
 
@@ -37,7 +37,7 @@ class CollectionSInt64:
 class TypedData:
     """One value; exactly one field is set, or none at all.
 
-    The library looks for an attribute `TypedData` on it and takes the AttributeError for "this is the value itself".
+    The library checks it for an attribute `TypedData`. An AttributeError means "this is the value itself".
     """
 
     string: str | None = None
@@ -51,7 +51,7 @@ class TypedData:
     collection_sint64: CollectionSInt64 | None = None
 
     def WhichOneof(self, _group: str) -> str | None:  # noqa: N802 - protobuf's name
-        """The name of the field that is set, or None."""
+        """Return the name of the field that is set, or None."""
         return next((name for name in self.__slots__ if getattr(self, name) is not None), None)
 
 
@@ -78,7 +78,7 @@ class ParameterBinding:
     data: TypedData
 
     def WhichOneof(self, _group: str) -> str:  # noqa: N802 - protobuf's name
-        """Values are always inline: there is no shared memory between this host and the library."""
+        """Return that values are inline: this host shares no memory with the library."""
         return "data"
 
 
@@ -86,7 +86,7 @@ class ParameterBinding:
 class BindingInfo:
     """A binding as the worker describes it."""
 
-    # The directions as FunctionRpc.proto and azure.functions number them.
+    # Numbered as in FunctionRpc.proto and azure.functions.
     out: ClassVar = 1
     inout: ClassVar = 2
 
@@ -97,7 +97,7 @@ class BindingInfo:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RpcException:
-    """An exception that ended an invocation or the loading of an app."""
+    """An exception of an invocation or of loading an app."""
 
     message: str = ""
     stack_trace: str = ""
@@ -106,9 +106,9 @@ class RpcException:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusResult:
-    """Whether the worker did what it was asked to do."""
+    """Whether the worker's operation succeeded."""
 
-    # As FunctionRpc.proto numbers them, under its names.
+    # Names and numbers are those of FunctionRpc.proto.
     Failure: ClassVar = 0
     Success: ClassVar = 1
 
@@ -129,7 +129,7 @@ class RpcRetryOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RpcFunctionMetadata:
-    """A function as the worker found it in the app; `raw_bindings` holds the bindings as JSON objects."""
+    """A function that the worker found in the app; `raw_bindings` holds the bindings as JSON objects."""
 
     name: str
     function_id: str
@@ -147,7 +147,7 @@ class RpcFunctionMetadata:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerMetadata:
-    """What the worker says of itself."""
+    """Information about the worker."""
 
     runtime_name: str
     runtime_version: str
@@ -175,7 +175,7 @@ class WorkerInitResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionMetadataResponse:
-    """The functions of the app; None where there is no `function_app.py`."""
+    """The functions of the app; None if there is no `function_app.py`."""
 
     use_default_metadata_indexing: bool
     function_metadata_results: Sequence[RpcFunctionMetadata] | None
@@ -184,7 +184,7 @@ class FunctionMetadataResponse:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionLoadRequest:
-    """Asks the worker to make one function ready."""
+    """Asks the worker to load one function."""
 
     function_id: str
 
@@ -208,7 +208,7 @@ class RpcTraceContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryContext:
-    """Which retry this is. The first attempt has none, which reads as zeros."""
+    """The number of the retry. The first attempt has none, so all zeros."""
 
     retry_count: int = 0
     max_retry_count: int = 0
@@ -229,7 +229,7 @@ class InvocationRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvocationResponse:
-    """How a run ended."""
+    """The outcome of a run."""
 
     invocation_id: str
     result: StatusResult

@@ -11,22 +11,21 @@ _PARAMETER = re.compile(r"\{(\*?)(\w+)(\??)\}")
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A template such as `devices/{id}/modules/{name?}` or `pages/{*rest}`, its prefix included."""
+    """A template such as `devices/{id}/modules/{name?}` or `pages/{*rest}`, including the prefix."""
 
     template: str
     pattern: re.Pattern[str]
 
     @property
     def rank(self) -> list[int]:
-        """Sorts the more particular route first: text before a parameter, a parameter before the rest."""
+        """Sort key: specific routes first. Text is before a parameter, a parameter before the rest."""
         return [0 if "{" not in part else 2 if "{*" in part else 1 for part in self.template.split("/")]
 
     def match(self, raw_path: str) -> dict[str, str] | None:
-        """The parameters in a path as it was sent, URL-decoded once, or None where the path does not fit.
+        """Match a raw path: return its parameters, URL-decoded once, or None if it does not match.
 
-        As in Kestrel, the web server of ASP.NET Core: an encoded slash stays encoded, and so does what is no UTF-8; a
-        `+` is a `+`; segments `.` and `..` are resolved, encoded or not. Optional parameters that are not there are
-        left out.
+        As in Kestrel, the web server of ASP.NET Core: encoded slashes stay encoded, and so do bytes that are not UTF-8.
+        A `+` is a `+`. Segments `.` and `..` are resolved, encoded or not. Missing optional parameters are left out.
         """
         found = self.pattern.fullmatch(_resolved(raw_path).strip("/"))
         if found is None:
@@ -38,7 +37,7 @@ def parse_route(template: str) -> Route:
     """Read a route template.
 
     Raises:
-        ValueError: A segment mixes text and parameters, or has a constraint: this host knows neither.
+        ValueError: A segment mixes text and parameters, or has a constraint: this host supports neither.
     """
     pattern = ""
     for part in template.strip("/").split("/"):
@@ -61,7 +60,7 @@ def _decode(text: str) -> str:
 
 
 def _resolved(path: str) -> str:
-    """A path without the segments `.` and `..`."""
+    """Resolve the segments `.` and `..` of a path."""
     kept: list[str] = []
     for segment in path.split("/"):
         name = segment.replace("%2e", ".").replace("%2E", ".")
@@ -73,7 +72,7 @@ def _resolved(path: str) -> str:
 
 
 def _as_sent(error: UnicodeError) -> tuple[str, int]:
-    """Keep the percent-encoding of bytes that are no UTF-8."""
+    """Keep the percent-encoding of bytes that are not UTF-8."""
     if not isinstance(error, UnicodeDecodeError):
         raise error
     return "".join(f"%{byte:02X}" for byte in error.object[error.start : error.end]), error.end

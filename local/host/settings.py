@@ -20,7 +20,7 @@ class AppSettings:
 
     @contextmanager
     def environment(self) -> Iterator[None]:
-        """The settings as environment variables, where the app reads them; the old environment afterwards."""
+        """Set the settings as environment variables, where the app reads them; restore the environment afterwards."""
         before = {name: os.environ.get(name) for name in self._values}
         os.environ.update(self._values)
         try:
@@ -33,7 +33,7 @@ class AppSettings:
                     os.environ[name] = value
 
     def resolve(self, text: str, function: str) -> str:
-        """`text` of a binding of `function` with each `%Name%` replaced by that setting.
+        """Replace each `%Name%` in `text`, of a binding of `function`, with that setting.
 
         Raises:
             MissingSettingError: There is no such setting.
@@ -48,7 +48,7 @@ class AppSettings:
         return _REFERENCE.sub(value, text)
 
     def connection(self, name: str, function: str) -> tuple[str | None, str]:
-        """The connection `name` of `function`: (connection string, "") or (None, fully qualified namespace).
+        """Return the connection `name` of `function`: (connection string, "") or (None, fully qualified namespace).
 
         Raises:
             MissingSettingError: Neither `name` nor `name__fullyQualifiedNamespace` is set.
@@ -61,7 +61,7 @@ class AppSettings:
         raise MissingSettingError(f"function {function} needs the app setting {name!r} or {identity!r}")
 
     def managed_identity(self, name: str) -> str | None:
-        """The client id of the managed identity that opens the connection `name`; None where none is named."""
+        """Return the client id of the managed identity for the connection `name`; None if none is set."""
         if self._values.get(f"{name}__credential") != "managedidentity":
             return None
         return self._values.get(f"{name}__clientId")

@@ -15,10 +15,10 @@ _SHORTEST_MONITORED = timedelta(minutes=1)
 
 
 class TimerTrigger:
-    """Fires one function, one invocation at a time.
+    """Fire one function, one invocation at a time.
 
-    Occurrences that pass while an invocation runs are left out. The status of a schedule lives as long as the host:
-    it does not notice what it has missed while it was down.
+    Occurrences during an invocation are skipped. The status of a schedule is only kept in memory: occurrences while
+    the host was down are not detected.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class TimerTrigger:
         now = clock()
         self._schedule = _schedule(function, now)
         due = self._schedule.next(now)
-        # The extension keeps no status of a schedule that fires more than once a minute.
+        # The extension keeps no status for a schedule that fires more than once a minute.
         self._monitored = (
             function.trigger.get("useMonitor") is not False and self._schedule.next(due) - due >= _SHORTEST_MONITORED
         )
@@ -44,14 +44,14 @@ class TimerTrigger:
         self._one_at_a_time = asyncio.Lock()
 
     async def fire(self) -> InvocationOutcome:
-        """Run the function now, to the end of its retry policy; returns its last outcome.
+        """Run the function now, to the end of its retry policy; return the last outcome.
 
         Raises:
             HostStoppedError: The host has stopped.
         """
         async with self._one_at_a_time:
             now = self._clock()
-            # What the Timer extension sends: its TimerInfo as JSON.
+            # The input as the Timer extension sends it: TimerInfo as JSON.
             info = {
                 "Schedule": {"AdjustForDST": self._schedule.adjusts_for_dst},
                 "ScheduleStatus": self._status if self._monitored else None,
@@ -68,7 +68,7 @@ class TimerTrigger:
                 await self.fire()
             while True:
                 due = self._schedule.next(self._clock())
-                # A sleep may end a little early by the clock.
+                # A sleep can end slightly early by the clock.
                 while (left := (due - self._clock()).total_seconds()) > 0:
                     await self._sleep(left)
                 await self.fire()
@@ -82,7 +82,7 @@ class TimerTrigger:
 def _schedule(function: Function, now: datetime) -> Schedule:
     try:
         schedule = parse_schedule(function.trigger["schedule"])
-        schedule.next(now)  # a schedule that never fires is an error of the app, not of a later day
+        schedule.next(now)  # a schedule that never fires is an error at startup
     except ValueError as error:
         raise AppLoadError(f"function {function.name}: schedule {error}") from error
     return schedule

@@ -14,19 +14,19 @@ from local.host import messages
 
 
 class AppLoadError(Exception):
-    """A function app that Azure would refuse as well, or that this host cannot serve; the text says why."""
+    """Azure would refuse the function app as well, or this host does not support it. The message says why."""
 
 
 class Worker:
-    """Loads a function app and invokes its functions.
+    """Load a function app and invoke its functions.
 
-    The library keeps what it has loaded in module globals: one worker at a time in a process.
+    The library keeps its state in module globals, so a process can have one worker at a time.
     """
 
     _started: ClassVar[bool] = False
 
     async def start(self, app_dir: Path) -> Sequence[messages.RpcFunctionMetadata]:
-        """Load the app in `app_dir` afresh and return its functions.
+        """Load the app in `app_dir` from scratch and return its functions.
 
         Raises:
             AppLoadError: The library cannot load the app, or finds no function in it.
@@ -37,7 +37,7 @@ class Worker:
         Worker._started = True
         self._app_dir = str(app_dir)
         sys.path.insert(0, self._app_dir)
-        # An app object gives its functions once only: the module has to run again.
+        # An app object returns its functions only once, so the module has to run again.
         sys.modules.pop("function_app", None)
         importlib.invalidate_caches()
         runtime.start_threadpool_executor()
@@ -88,7 +88,7 @@ class Worker:
         return response
 
     def stop(self) -> None:
-        """End the thread pool and take the app's directory from `sys.path`."""
+        """End the thread pool and remove the app's directory from `sys.path`."""
         runtime.stop_threadpool_executor()
         sys.path.remove(self._app_dir)
         Worker._started = False
@@ -100,7 +100,7 @@ class Worker:
 
 
 def _request(name: str, content: Any) -> SimpleNamespace:
-    """A request as the library takes it: a field named after it holds the content."""
+    """Wrap a request for the library: a field named after it holds the content."""
     snake_case = "".join(f"_{letter.lower()}" if letter.isupper() else letter for letter in name).lstrip("_")
     return SimpleNamespace(
         name=name,

@@ -1,4 +1,4 @@
-"""An IoT Hub of this machine: a twin registry, what a route makes of its changes, and the service API over HTTPS."""
+"""A local IoT Hub: a twin registry, the route events of its changes, and the service API over HTTPS."""
 
 from local.faults import Faults
 from local.iothub.hub import IotHub

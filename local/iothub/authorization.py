@@ -1,4 +1,4 @@
-"""Shared access signatures and tokens: who may call."""
+"""Shared access signatures and tokens: authorization of calls."""
 
 import hmac
 import time
@@ -9,21 +9,21 @@ from urllib.parse import parse_qs, unquote_plus
 from local.tokens import token_refusal
 
 AUDIENCE: Final = "https://iothubs.azure.net"
-"""What a token for an IoT hub is for."""
+"""The audience of tokens for an IoT hub."""
 
 _SCHEME: Final = "SharedAccessSignature "
 
 
 def refusal_of(header: str | None, *, host: str, key_name: str, key: str) -> str | None:
-    """Why an Authorization header is refused; None where it is good.
+    """Return why an Authorization header is refused; None if it is valid.
 
-    A signature covers the quoted resource and the time of its end, and that time is the clock's on the wall: clients
-    sign with it whatever time a scenario plays in.
+    A signature covers the quoted resource and its expiry, in wall-clock time: clients sign with the real time, no
+    matter what time a scenario uses.
 
     Args:
         header: `SharedAccessSignature sr=...&sig=...&se=...&skn=...`.
-        host: The hub, with its port where it has one.
-        key_name: The only policy there is.
+        host: The hub, with its port if it has one.
+        key_name: The only policy.
         key: Its key, base64.
     """
     if header is not None and header.startswith("Bearer "):
@@ -31,11 +31,11 @@ def refusal_of(header: str | None, *, host: str, key_name: str, key: str) -> str
     if header is None or not header.startswith(_SCHEME):
         return "the request carries no shared access signature"
     fields = {name: values[0] for name, values in parse_qs(header.removeprefix(_SCHEME)).items()}
-    # The signed text is the resource as the header has it, so it is cut out and not decoded.
+    # The signature covers the resource as it is in the header, so cut it out without decoding.
     quoted = next((part[3:] for part in header.removeprefix(_SCHEME).split("&") if part.startswith("sr=")), "")
     end = fields.get("se", "")
     if not end.isdecimal():
-        return "the signature does not say when it ends"
+        return "the signature has no expiry"
     expected = b64encode(hmac.digest(b64decode(key), f"{quoted}\n{end}".encode(), "sha256")).decode()
     if fields.get("skn") != key_name or not hmac.compare_digest(fields.get("sig", "").encode(), expected.encode()):
         return "the signature is wrong"

@@ -1,4 +1,4 @@
-"""An IoT hub on this machine."""
+"""A local IoT hub."""
 
 import asyncio
 from base64 import b64encode
@@ -26,24 +26,24 @@ _SHUTDOWN_SECONDS: Final = 0.5
 
 
 def _discard(_event: RoutedEvent) -> None:
-    """The route of a hub that has none."""
+    """Drop events: the hub has no route."""
 
 
 class IotHub:
-    """Twins behind HTTPS on 127.0.0.1; each change of one goes to the route.
+    """Twins behind HTTPS on 127.0.0.1. Every change is sent to the route.
 
     Args:
-        certificate_folder: Gets the file of the certificate authority that a client has to trust.
+        certificate_folder: Where to write the certificate authority's file, which clients have to trust.
         name: The hub's short name in its events.
-        port: Where it listens; 0: any free port, kept over a stop and a new start.
+        port: The port; 0 is any free port, kept after a restart.
         now: The hub's clock.
-        route: Takes the event of every change, in order, at once.
+        route: Called with the event of every change, in order.
 
     Attributes:
-        ca_file: The file that a client needs, for instance in `REQUESTS_CA_BUNDLE`.
+        ca_file: The authority's file for clients, for example for `REQUESTS_CA_BUNDLE`.
         registry: The twins.
-        faults: Orders for the next answers.
-        port: 0 until the first start where any free one was asked for.
+        faults: Faults of the next answers.
+        port: The port. 0 until the first start if any free port was requested.
     """
 
     def __init__(
@@ -69,44 +69,44 @@ class IotHub:
 
     @property
     def reads(self) -> Counter[str]:
-        """Twin reads that came in, by device id, refused ones included."""
+        """Twin reads by device id, including refused ones."""
         return self._service.reads
 
     @property
     def on_read(self) -> set[Callable[[str], None]]:
-        """What is called with the device id as a twin read comes in."""
+        """Callbacks that get the device id when a twin read arrives."""
         return self._service.on_read
 
     @property
     def configurations(self) -> list[Any]:
-        """The hub's own list of deployments, as it sends it."""
+        """The hub's own list of deployments, as sent."""
         return self._service.configurations
 
     def give_list(self, configurations: Sequence[Any] | None) -> None:
-        """Give this list of deployments from now on; None: nobody may read it."""
+        """Return this list of deployments from now on. None refuses to return it."""
         self._service.gives_list = configurations is not None
         self._service.configurations[:] = configurations or []
 
     def index(self, index_of: Callable[[str], Twin | None] | None) -> None:
-        """Let queries find this of a device, and not what a read gives: their index may be behind by minutes."""
+        """Let queries return this for a device instead of its twin: their index can lag by minutes."""
         self._service.index_of = index_of
 
     def allow_queries(self, per_minute: int | None) -> None:
-        """Answer so many queries in any minute of the hub's clock, and throttle others, as a tier does; None: all."""
+        """Throttle queries to this many per minute of the hub's clock, as a tier does; None: unlimited."""
         self._service.queries_per_minute = per_minute
 
     @property
     def queries(self) -> int:
-        """Pages of queries that were asked for."""
+        """The number of requested query pages."""
         return self._service.requests["query"]
 
     @property
     def connection_string(self) -> str:
-        """What the SDK's `from_connection_string` takes. It holds the port, so it is asked for after the start."""
+        """The connection string for the SDK. It contains the port, so read it after the start."""
         return f"HostName=localhost:{self.port};SharedAccessKeyName={_KEY_NAME};SharedAccessKey={self._key}"
 
     async def start(self) -> None:
-        """Listens.
+        """Start to listen.
 
         Raises:
             OSError: The port is taken.
@@ -123,19 +123,19 @@ class IotHub:
         self.port = server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Closes every connection. The twins stay."""
+        """Close every connection. The twins stay."""
         if self._running is not None:
             runner, server = self._running
             self._running = None
             await stop_accepting(sock.fileno() for sock in server.sockets)
             server.close()
             await runner.cleanup()
-            # A TLS connection closes only after its client's last word, which may never come.
+            # A TLS connection closes only after its client's close_notify, which may never come.
             server.abort_clients()
             await server.wait_closed()
 
     def event(self, change: Change) -> RoutedEvent:
-        """The event of a change, for whoever wants to send it once more or in another shape."""
+        """Return the event of a change, to send it again or modified."""
         return routed_event(change, self.name)
 
     def _notify(self, change: Change) -> None:

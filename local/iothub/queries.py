@@ -1,4 +1,4 @@
-"""The part of IoT Hub's query language that the app asks: `$edgeAgent` twins, what changed of them, and tags."""
+"""The queries of IoT Hub that the app uses: `$edgeAgent` twins, their changes, and tags."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -26,7 +26,7 @@ FORMS: Final = (
     _TAGS,
     f"{_TAGS} WHERE deviceId IN ['a','b']",
 )
-"""What is answered."""
+"""The supported forms."""
 
 _LITERAL: Final = r"'(?:[^'\\])*'"
 _IN: Final = rf"(?-i:deviceId)\s+in\s*\[\s*(?P<ids>{_LITERAL}(?:\s*,\s*{_LITERAL})*)\s*\]"
@@ -56,9 +56,9 @@ class Query:
     """A query.
 
     Attributes:
-        gives: Whole twins of modules, or outlines of them, or the tags of devices.
-        device_ids: The devices that it is about; None: all.
-        since: The least time of the last change of each section, of which one is enough; none: whatever they are.
+        gives: Whole module twins, their outlines, or the tags of devices.
+        device_ids: The requested devices; None: all.
+        since: The earliest time of the last change, by section. One match is enough. Empty: no restriction.
     """
 
     gives: Literal["twins", "outlines", "tags"]
@@ -66,7 +66,7 @@ class Query:
     since: Mapping[str, datetime]
 
     def is_about(self, twin: Twin) -> bool:
-        """Whether the answer names the device of a twin."""
+        """Whether the answer includes the device of a twin."""
         if self.device_ids is not None and twin["deviceId"] not in self.device_ids:
             return False
         sections = twin.get("properties", {})
@@ -76,7 +76,7 @@ class Query:
         )
 
     def item(self, twin: Twin, tags_of: Callable[[str], Mapping[str, Any]]) -> Mapping[str, Any]:
-        """What the answer says of it; of a device without tags nothing is said of them."""
+        """Return the item of the answer. It has no tags if the device has none."""
         if self.gives == "twins":
             return twin
         if self.gives == "outlines":
@@ -89,7 +89,7 @@ class Query:
 
 
 def parse(text: str) -> Query | None:
-    """A query; None where it is none of the forms."""
+    """Parse a query; None if it has none of the supported forms."""
     if (match := _QUERIES["tags"].fullmatch(text)) is not None:
         return Query("tags", _device_ids(match), {})
     if (match := _QUERIES["outlines"].fullmatch(text)) is not None:

@@ -1,4 +1,4 @@
-"""The `$edgeAgent` twins of a hub, as its service side sees them."""
+"""The `$edgeAgent` twins of a hub, from the service side."""
 
 import bisect
 import hashlib
@@ -14,13 +14,13 @@ from typing import Any, Final
 from local.iothub.sections import NEVER, hub_time, merge, new_section, replace
 
 type Twin = Mapping[str, Any]
-"""A whole twin. A change never touches it, it puts another in its place: what was read stays as it was read."""
+"""A whole twin. Changes replace it and never modify it, so what was read stays valid."""
 
 EDGE_AGENT: Final = "$edgeAgent"
 
 
 class Operation(StrEnum):
-    """What an event of the hub says has happened (`opType`)."""
+    """The operation of a hub's event (`opType`)."""
 
     UPDATE_TWIN = "updateTwin"
     REPLACE_TWIN = "replaceTwin"
@@ -30,12 +30,12 @@ class Operation(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One change that a route would notify.
+    """One change that a route sends.
 
     Attributes:
-        twin: The twin after the change; of a deleted device, the last one.
+        twin: The twin after the change; for a deleted device, the last twin.
         at: The hub's time of the change.
-        reported_patch: What a device sent; None where something else than the reported section changed.
+        reported_patch: What the device sent; None if anything but the reported section changed.
     """
 
     operation: Operation
@@ -46,7 +46,7 @@ class Change:
 
 
 class Registry:
-    """The identities of a hub, one `$edgeAgent` twin each.
+    """The identities of a hub, with one `$edgeAgent` twin each.
 
     Args:
         now: The hub's clock.
@@ -64,30 +64,30 @@ class Registry:
         return len(self._twins)
 
     def get(self, device_id: str) -> Twin | None:
-        """The twin of a device's `$edgeAgent`; None where the hub knows no such device."""
+        """Return the twin of a device's `$edgeAgent`; None if the hub does not know the device."""
         return self._twins.get(device_id)
 
     def set_tags(self, device_id: str, tags: Mapping[str, Any]) -> None:
-        """Says which tags the twin of a device holds, in the place of those before. No route of this app reports it.
+        """Replace the tags of a device's twin. No route of this app reports it.
 
         Args:
-            device_id: A device, be it that the hub gets to know it later.
+            device_id: A device. It can be created later.
             tags: Any JSON object.
         """
         self._tags[device_id] = tags
 
     def tags(self, device_id: str) -> Mapping[str, Any]:
-        """The tags that the twin of a device holds."""
+        """Return the tags of a device's twin."""
         return self._tags.get(device_id, {})
 
     def page(self, size: int, after: str | None = None) -> list[Twin]:
-        """The next `size` twins in the order of their device ids, those after the device `after`."""
+        """Return the next `size` twins after the device `after`, in order of device ids."""
         ids = sorted(self._twins)
         start = 0 if after is None else bisect.bisect_right(ids, after)
         return [self._twins[device_id] for device_id in ids[start : start + size]]
 
     def create(self, device_id: str) -> Change:
-        """A new identity, whose versions start at 1, also where one of that name was deleted before.
+        """Create an identity. Its versions start at 1, even if one of that name was deleted before.
 
         Raises:
             ValueError: The hub has such a device.
@@ -113,7 +113,7 @@ class Registry:
         return self._store(Change(Operation.CREATE_DEVICE, device_id, twin, self._now()))
 
     def delete(self, device_id: str) -> Change:
-        """Deletes an identity with all its twins.
+        """Delete an identity with all its twins.
 
         Raises:
             KeyError: The hub has no such device.
@@ -123,14 +123,14 @@ class Registry:
         return change
 
     def put(self, twin: Twin, *, notify: bool = True) -> Change:
-        """Takes a whole twin as it stands, notified as a replacement.
+        """Store a whole twin unchanged, and notify it as a replacement.
 
         Args:
-            twin: Any JSON object; nothing but its `deviceId` is looked at.
-            notify: False where the notification gets lost.
+            twin: Any JSON object; only its `deviceId` is checked.
+            notify: False loses the notification.
 
         Raises:
-            ValueError: It names no device.
+            ValueError: It has no device id.
         """
         device_id = twin.get("deviceId")
         if not isinstance(device_id, str) or not device_id:
@@ -145,12 +145,12 @@ class Registry:
         *,
         at: datetime | None = None,
     ) -> Change:
-        """Replaces the desired properties.
+        """Replace the desired properties.
 
         Args:
             device_id: An existing device.
             content: All desired properties, without `$` keys.
-            configuration: The deployment that is named in `$lastUpdatedBy`; None for an individual one.
+            configuration: The deployment for `$lastUpdatedBy`; None for an individual one.
             at: When it happens; now by default.
 
         Raises:
@@ -166,7 +166,7 @@ class Registry:
         )
 
     def patch_reported(self, device_id: str, patch: Mapping[str, Any], *, at: datetime | None = None) -> Change:
-        """Merges what a device reports.
+        """Merge a device's report.
 
         Args:
             device_id: An existing device.
@@ -181,7 +181,7 @@ class Registry:
         return self._store(Change(Operation.UPDATE_TWIN, device_id, _next(twin, reported=reported), at, patch))
 
     def set_configurations(self, device_id: str, configurations: Mapping[str, Any]) -> None:
-        """Says which deployments target a device. It changes no version and is not notified.
+        """Set the deployments that target a device. It changes no version and is not notified.
 
         Args:
             device_id: An existing device.
@@ -194,11 +194,11 @@ class Registry:
         self._twins[device_id] = twin | {"configurations": configurations} if configurations else twin
 
     def set_connected(self, device_id: str, *, connected: bool) -> None:
-        """Says whether a device is connected. It changes no version and is not notified.
+        """Set whether a device is connected. It changes no version and is not notified.
 
         Args:
             device_id: An existing device.
-            connected: False also where the hub would notice only after minutes.
+            connected: The connection state, at once. A real hub would notice a lost connection only after minutes.
 
         Raises:
             KeyError: The hub has no such device.
@@ -214,7 +214,7 @@ class Registry:
 
 
 def device_twin(twin: Twin) -> Twin:
-    """The twin of the device itself, which nobody writes: as new as on the first day."""
+    """Return the twin of the device itself. Nobody writes it, so it is always new."""
     kept = {key: value for key, value in twin.items() if key not in ("moduleId", "configurations", "tags")}
     return kept | {
         "etag": _etag(1),
@@ -233,6 +233,6 @@ def _etag(version: int) -> str:
 
 
 def _digest(configuration: str, content: Mapping[str, Any]) -> str:
-    """Eighteen digits that are the same for the same content of the same deployment."""
+    """Return eighteen digits, the same for the same content of the same deployment."""
     text = json.dumps([configuration, content], sort_keys=True)
     return str(int.from_bytes(hashlib.sha256(text.encode()).digest()) % 10**18).zfill(18)

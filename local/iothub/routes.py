@@ -1,6 +1,6 @@
-"""What the routes for twin changes and device lifecycle make of a change.
+"""The events of the routes for twin changes and device lifecycle.
 
-The envelope follows Microsoft's page on non-telemetry events; the bodies follow what was measured: a reported change
+The envelope follows Microsoft's page on non-telemetry events; the bodies follow measurements: a reported change
 carries what the device sent, a desired one the whole section, and no body ever holds `configurations`.
 """
 
@@ -16,7 +16,7 @@ _REPLACED: Final = ("deviceId", "moduleId", "etag", "version", "tags", "properti
 
 
 def routed_event(change: Change, hub_name: str) -> RoutedEvent:
-    """The event of a change.
+    """Make the event of a change.
 
     Args:
         change: A change of the registry.
@@ -28,7 +28,7 @@ def routed_event(change: Change, hub_name: str) -> RoutedEvent:
         if is_twin_change
         else ("deviceLifecycleNotification", "deviceLifecycleEvents")
     )
-    # A lifecycle event speaks of the device, so it names no module.
+    # A lifecycle event is about the device, so it has no module.
     module = {"moduleId": EDGE_AGENT} if is_twin_change else {}
     module_connection = {"iothub-connection-module-id": EDGE_AGENT} if is_twin_change else {}
     return RoutedEvent(
@@ -71,6 +71,6 @@ def _body(change: Change) -> Any:
 
 
 def _correlation(change: Change, hub_name: str) -> str:
-    """An id that is the same for the same change."""
+    """Return an id, the same for the same change."""
     parts = [hub_name, change.device_id, change.operation, change.twin.get("version"), hub_time(change.at)]
     return uuid5(NAMESPACE_OID, json.dumps(parts)).hex

@@ -1,6 +1,6 @@
 """One section of a twin's properties, `desired` or `reported`: its values, their `$metadata` and its `$version`.
 
-Every function returns a new section: whoever holds the old one keeps what was.
+Every function returns a new section and leaves the old one unchanged.
 """
 
 from collections.abc import Mapping
@@ -10,36 +10,36 @@ from typing import Any, Final
 type Section = Mapping[str, Any]
 
 NEVER: Final = "0001-01-01T00:00:00Z"
-"""How the hub writes the time of what has not happened."""
+"""The hub's time for events that have not happened."""
 
 
 def hub_time(at: datetime) -> str:
-    """A time as the hub writes it: UTC, seven digits after the point (a tick is 100 ns)."""
+    """Format a time as the hub does: UTC, with seven decimals (a tick is 100 ns)."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}0Z"
 
 
 def new_section() -> Section:
-    """The section of an identity that was just created."""
+    """Return the section of a new identity."""
     return {"$metadata": {"$lastUpdated": NEVER}, "$version": 1}
 
 
 def merge(section: Section, patch: Mapping[str, Any], stamp: Mapping[str, Any]) -> Section:
-    """The section after a patch: null removes a key, an object is merged, anything else replaces.
+    """Apply a patch: null removes a key, an object is merged, anything else replaces.
 
-    Whatever the patch names is stamped, changed or not: the hub looks at what was sent, not at the difference.
+    All keys of the patch are stamped, changed or not, as in the real hub.
     """
     values, metadata = _merge(_values(section), section["$metadata"], patch, stamp)
     return {**values, "$metadata": metadata, "$version": section["$version"] + 1}
 
 
 def replace(section: Section, content: Mapping[str, Any], stamp: Mapping[str, Any]) -> Section:
-    """The section with other content. What is equal to what stood there keeps its stamp."""
+    """Replace the content of a section. Unchanged values keep their stamps."""
     metadata = _restamp(_values(section), section["$metadata"], content, stamp)
     return {**content, "$metadata": {**metadata, **stamp}, "$version": section["$version"] + 1}
 
 
 def excerpt(section: Section, patch: Mapping[str, Any]) -> Section:
-    """A patch with the `$metadata` of the keys it names and the `$version` it led to."""
+    """Return a patch with the `$metadata` of its keys and the resulting `$version`."""
     return {**patch, "$metadata": _metadata_of(section["$metadata"], patch), "$version": section["$version"]}
 
 

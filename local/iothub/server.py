@@ -1,4 +1,4 @@
-"""The part of IoT Hub's service API that reads twins."""
+"""The part of IoT Hub's service API for twins."""
 
 import asyncio
 import json
@@ -21,29 +21,29 @@ _MINUTE: Final = timedelta(minutes=1)
 _CODES: Final = {HTTPStatus.TOO_MANY_REQUESTS: "ThrottlingException", HTTPStatus.INTERNAL_SERVER_ERROR: "ServerError"}
 
 type Operation = Literal["read", "query", "write", "list"]
-"""What can be made to fail."""
+"""The operations that can fail."""
 
 type _Handler = Callable[[web.Request], Awaitable[web.Response]]
 type _Guarded = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class TwinService:
-    """Answers for a registry.
+    """Serve a registry.
 
     Args:
         registry: The twins.
-        faults: Orders that come before every answer.
-        refusal_of: Says why an Authorization header is refused, or None.
+        faults: Scheduled faults.
+        refusal_of: Returns why an Authorization header is refused, or None.
         now: The hub's clock.
 
     Attributes:
-        reads: Twin reads that came in, by device id, whatever became of them.
-        requests: Requests that came in, by operation.
-        on_read: Called with the device id as a twin read comes in.
-        configurations: The hub's own list of deployments, as it sends it.
-        gives_list: Whether it sends that list; else it says that nobody may read it.
-        index_of: What queries find of a device, where their index is behind the registry; None: it never is.
-        queries_per_minute: Queries that are answered in any minute, a page each; None: all. A tier has its own number.
+        reads: Twin reads by device id, including failed ones.
+        requests: Requests by operation.
+        on_read: Callbacks that get the device id when a twin read arrives.
+        configurations: The hub's own list of deployments, as sent.
+        gives_list: Whether it returns that list; otherwise it refuses with 403.
+        index_of: What queries return for a device, if their index lags behind the registry; None: it never does.
+        queries_per_minute: Query pages per minute; None: unlimited. Each tier has its own limit.
     """
 
     def __init__(
@@ -90,8 +90,8 @@ class TwinService:
             fault = self._faults.take(op)
             if fault is not None:
                 await asyncio.sleep(fault.delay)
-                if (fault.cut or fault.lost) and request.transport is not None:  # reading leaves nothing behind
-                    request.transport.abort()  # whatever is answered from here on goes nowhere
+                if (fault.cut or fault.lost) and request.transport is not None:  # a read has no side effects
+                    request.transport.abort()  # the answer is lost
                 if fault.status is not None:
                     return _ordered_refusal(fault.status, fault)
                 if fault.body is not None:
@@ -133,11 +133,11 @@ class TwinService:
             return _refusal(HTTPStatus.PRECONDITION_FAILED, "PreconditionFailed", "The query is too long.")
         asked = queries.parse(text) if isinstance(text, str) else None
         if asked is None or size < 1:
-            message = f"This stand-in answers in pages of at least one twin: {'; '.join(queries.FORMS)}."
+            message = f"Supported, in pages of at least one twin: {'; '.join(queries.FORMS)}."
             return _refusal(HTTPStatus.BAD_REQUEST, "ArgumentInvalid", message)
         if self._is_throttled():
             return _refusal(HTTPStatus.TOO_MANY_REQUESTS, "ThrottlingException", "Too many queries in a minute.")
-        # One more than asked for tells whether there is a next page.
+        # Read one more than requested, to see whether there is a next page.
         size = min(size, _PAGE_SIZE)
         found = self._page(asked, size + 1, after)
         page = found[:size]
@@ -147,7 +147,7 @@ class TwinService:
         return web.json_response([asked.item(twin, self._registry.tags) for twin in page], headers=headers)
 
     def _page(self, query: queries.Query, size: int, after: str | None) -> list[Twin]:
-        """The next twins that a query is about, in the order of their device ids, those after the device `after`."""
+        """Return the next twins of a query after the device `after`, in order of device ids."""
         if query.device_ids is None and not query.since and self.index_of is None:
             return self._registry.page(size, after)
         find = self.index_of or self._registry.get
@@ -156,7 +156,7 @@ class TwinService:
         return [twin for twin in found if twin is not None and query.is_about(twin)][:size]
 
     def _is_throttled(self) -> bool:
-        """Whether a query is one too many for its minute; if not, it counts."""
+        """Whether a query exceeds the limit of its minute. If not, count it."""
         if self.queries_per_minute is None:
             return False
         now = self._now()
@@ -169,14 +169,14 @@ class TwinService:
 
     async def _list_configurations(self, _request: web.Request) -> web.Response:
         if not self.gives_list:
-            return _refusal(HTTPStatus.FORBIDDEN, "IotHubForbidden", "The list of configurations is not yours.")
+            return _refusal(HTTPStatus.FORBIDDEN, "IotHubForbidden", "Not authorized to list configurations.")
         return web.json_response(self.configurations)
 
     async def _create(self, request: web.Request) -> web.Response:
-        """Make a device with the capability `iotEdge`; it gets its `$edgeAgent` at once."""
+        """Create a device with the capability `iotEdge`, and its `$edgeAgent`."""
         device_id, asked = request.match_info["device"], await request.json()
         if not asked.get("capabilities", {}).get("iotEdge"):
-            message = "This stand-in makes edge devices alone."
+            message = "This stand-in only creates edge devices."
             return _refusal(HTTPStatus.BAD_REQUEST, "ArgumentInvalid", message)
         if self._registry.get(device_id) is not None:
             message = f"A device with ID {device_id!r} is already registered."
@@ -209,9 +209,9 @@ def _no_device(device_id: str) -> web.Response:
 
 
 async def _half(request: web.Request, answer: web.Response) -> web.StreamResponse:
-    """Send the first half of an answer, and close the connection."""
+    """Send half of an answer, then close the connection."""
     body = answer.body
-    assert isinstance(body, bytes)  # noqa: S101 (as every handler makes it)
+    assert isinstance(body, bytes)  # noqa: S101 (set by every handler)
     cut = web.StreamResponse(status=answer.status, headers={"Content-Type": answer.content_type})
     cut.content_length = len(body)
     await cut.prepare(request)

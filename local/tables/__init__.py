@@ -1,4 +1,4 @@
-"""A table service as the app meets it: Azurite behind a proxy that counts requests and fails on purpose."""
+"""A table service for the app: Azurite behind a proxy that counts requests and injects faults."""
 
 from local.tables.proxy import Operation, TableProxy, is_transaction, table_proxy
 

@@ -1,4 +1,4 @@
-"""A proxy between the app and Azurite: it hands requests on as they are, counts them, and fails on purpose."""
+"""A proxy between the app and Azurite: it forwards requests unchanged, counts them, and injects faults."""
 
 import asyncio
 import re
@@ -19,35 +19,35 @@ from local.faults import Fault, Faults
 from local.listener import Listener
 
 type Operation = Literal["read", "write"]
-"""A GET reads, anything else writes: a transaction is one write, and so is the creation of a table."""
+"""A GET reads, anything else writes: a transaction or the creation of a table is one write."""
 
 _ENDPOINT: Final = re.compile(r"(?<=TableEndpoint=)(http://[^/;]+)(/[^/;]+)")
 _OF_ONE_CONNECTION: Final = frozenset({"connection", "keep-alive", "transfer-encoding", "content-length"})
-"""Headers that each side of the proxy has for itself."""
+"""Headers that belong to one side of the proxy."""
 _CODES: Final = {
     HTTPStatus.INTERNAL_SERVER_ERROR: ("InternalError", "The server encountered an internal error."),
     HTTPStatus.SERVICE_UNAVAILABLE: ("ServerBusy", "The server is currently unable to receive requests."),
 }
 _KEEP_ALIVE_SECONDS: Final = 2.0
-"""Azurite closes what is idle for 5 seconds: no request may meet that."""
+"""Azurite closes connections that are idle for 5 seconds: no request must hit that."""
 _SHUTDOWN_SECONDS: Final = 0.5
 
 
 class TableProxy:
-    """A table service on 127.0.0.1 that is another one behind it.
+    """A table service on 127.0.0.1 in front of another one.
 
     Args:
-        tables: Connection string of the one behind it, over plain HTTP.
-        keep_alive: Whether connections to it are used again. An Azurite that saves a large file answers nobody for
-            seconds, and then closes what it takes for idle.
+        tables: Connection string of the service behind it, over plain HTTP.
+        keep_alive: Whether to reuse connections to it. An Azurite that saves a large file does not answer for seconds,
+                and then closes connections that it considers idle.
 
     Attributes:
-        faults: Orders for the next answers.
-        requests: Requests that came in, whatever became of them; what the SDK repeats counts each time.
-        requests_of: The same of each table by its name; `Tables` counts those that create or list tables.
-        before: Called with the operation and the path of each request that is about to be handed on, which waits for
-            it; `is_transaction` knows the path of a transaction. Where it raises ConnectionError, the request is not
-            done and its connection closed.
+        faults: Faults of the next answers.
+        requests: Requests, including failed ones. Each retry of the SDK counts.
+        requests_of: The same per table, by name; `Tables` counts those that create or list tables.
+        before: Called with the operation and path of each request before it is forwarded. The request waits for it.
+                `is_transaction` recognizes the path of a transaction. If it raises ConnectionError, the request is not
+                executed and its connection closed.
     """
 
     def __init__(self, tables: str, *, keep_alive: bool = True) -> None:
@@ -61,13 +61,13 @@ class TableProxy:
         self._tables = tables
         self._keep_alive = keep_alive
         self._origin, account = match.groups()
-        # A transaction names its table in its body, the only one that it may be about.
+        # A transaction names its table in its body, which can only be one.
         self._table = re.compile(rf"{account}/(\w+)".encode())
         self._port = 0
 
     @property
     def connection_string(self) -> str:
-        """What the SDK's `from_connection_string` takes. It holds the port, so it is asked for after the start."""
+        """The connection string for the SDK. It contains the port, so read it after the start."""
         return _ENDPOINT.sub(rf"http://127.0.0.1:{self._port}\2", self._tables)
 
     async def start(self) -> None:
@@ -84,7 +84,7 @@ class TableProxy:
             skip_auto_headers=("Accept", "Accept-Encoding", "Content-Type", "User-Agent"),
             auto_decompress=False,
         )
-        # A request whose client is gone is given up: what was killed before a call does not make it later on.
+        # Cancel requests of disconnected clients: a killed client must not write later.
         server = web.Server(self._answer, access_log=None, handler_cancellation=True)
         self._listener = Listener(web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_SECONDS))
         await self._listener.start()
@@ -121,7 +121,7 @@ class TableProxy:
         except (ConnectionError, aiohttp.ClientError):
             if request.transport is not None:
                 request.transport.abort()
-            return web.Response()  # it goes nowhere
+            return web.Response()  # nobody receives it
         return answer
 
     async def _hand_on(self, request: web.BaseRequest, body: bytes) -> web.Response:
@@ -136,16 +136,16 @@ class TableProxy:
 
 
 def is_transaction(path: str, table: str) -> bool:
-    """Whether a path that `TableProxy.before` gets is that of a transaction of a table."""
+    """Whether a path passed to `TableProxy.before` is a transaction of a table."""
     return path.endswith(f"/$batch/{table}")
 
 
 @asynccontextmanager
 async def table_proxy(tables: str, *, keep_alive: bool = True) -> AsyncIterator[TableProxy]:
-    """Run a proxy before the table service of a connection string. `keep_alive` is that of `TableProxy`.
+    """Run a proxy in front of the table service of a connection string. For `keep_alive` see `TableProxy`.
 
     Raises:
-        ValueError: The connection string names no table service over plain HTTP.
+        ValueError: The connection string has no table service over plain HTTP.
     """
     proxy = TableProxy(tables, keep_alive=keep_alive)
     await proxy.start()
@@ -160,7 +160,7 @@ def _between_ends(headers: Iterable[tuple[str, str]]) -> CIMultiDict[str]:
 
 
 def _refusal(status: int, fault: Fault) -> web.Response:
-    """A refusal as Table Storage puts it."""
+    """Make an error response in the format of Table Storage."""
     phrase = HTTPStatus(status).phrase
     code, text = _CODES.get(HTTPStatus(status), (phrase.replace(" ", ""), f"{phrase}."))
     request_id = str(uuid4())

@@ -13,7 +13,7 @@ import { figure } from "./states.js";
  * @typedef {object} ListOf a list
  * @property {Element} section made by `part` of dom.js
  * @property {HTMLElement} rows the element that gets the rows
- * @property {(next: string | null) => Promise<Page<any>>} fetches a page; takes the `next` before it, or null
+ * @property {(next: string | null) => Promise<Page<any>>} ask fetches a page, from `next` on
  * @property {(items: any[]) => Item[]} [fold] turns the items of all pages into rows
  * @property {(item: Item) => string} keyOf see showRows
  * @property {(item: Item) => import("./dom.js").Row<Item>} makeRow see showRows

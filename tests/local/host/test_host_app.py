@@ -89,7 +89,7 @@ async def test_a_folder_without_an_app_is_refused(start_host: StartHost, tmp_pat
 
 async def test_a_binding_that_this_host_does_not_serve_is_refused(start_host: StartHost, tmp_path: Path) -> None:
     code = "@app.queue_trigger(arg_name='msg', queue_name='q', connection='C')\ndef work(msg): ...\n"
-    with pytest.raises(AppLoadError, match="function work: this host does not serve the binding queueTrigger"):
+    with pytest.raises(AppLoadError, match="function work: this host does not support queueTrigger"):
         await start_host(written(tmp_path, code))
 
 
@@ -139,5 +139,5 @@ async def test_a_host_json_that_starts_to_read_elsewhere_is_refused(start_host: 
     code = "@app.timer_trigger(arg_name='timer', schedule='01:00:00')\ndef tick(timer): ...\n"
     text = '{"extensions": {"eventHubs": {"initialOffsetOptions": {"type": "fromEnd"}}}}'
     (tmp_path / "host.json").write_text(text, "utf-8")
-    with pytest.raises(ValueError, match="this host knows 'fromStart' only"):
+    with pytest.raises(ValueError, match="this host only supports 'fromStart'"):
         await start_host(written(tmp_path, code))
