@@ -8,6 +8,7 @@ import platform
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from benchmarks.busy_batch import busy_batch
 from benchmarks.cold_start import cold_start
 from benchmarks.core import core
 from benchmarks.end_to_end import end_to_end
@@ -17,6 +18,7 @@ from benchmarks.resync import resync
 from benchmarks.table import Row, lines
 
 _PARTS: Final[Mapping[str, Callable[[argparse.Namespace], list[Row]]]] = {
+    "batch": lambda _options: busy_batch(),
     "core": lambda options: core(short=options.short),
     "end-to-end": lambda options: asyncio.run(end_to_end(options.devices, options.rounds, short=options.short)),
     "fleets": lambda options: asyncio.run(fleets(short=options.short)),

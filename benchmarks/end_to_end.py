@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any, Final
 
 from benchmarks.latencies import latencies
-from benchmarks.rollout import FIRST_RELEASE, START, Wave, backlog, waves
+from benchmarks.rollout import START, Wave, backlog, waves
 from benchmarks.sdk_calls import Call, Recording, recording, replaying
 from benchmarks.table import Row
 from local.azurite import azurite_accounts, azurite_tables
@@ -42,8 +42,6 @@ TIMES_NAIVE: Final = {"kept up": 4, "backlog": 15}
 TIMES_NAIVE_IN_AZURE: Final = 5.5
 FLOOR: Final = 1.2
 TWIN_REQUESTS: Final = {"kept up": 0.3, "backlog": 0.1}
-BUSY_TABLE_REQUESTS: Final = 1.5
-BUSY_ENTITIES: Final = 14.4
 UNLIMITED: Final = {"TWIN_QUERIES_PER_MINUTE": "0"}
 MINUTE: Final = timedelta(minutes=1)
 _PART: Final = "end to end"
@@ -160,7 +158,6 @@ async def _side_by_side(mix: str, story: Sequence[Wave], rounds: int, tables: _T
             )
         ),
         Row(_PART, f"{mix}: requests for twins by flag_stuck beside these", f"{by_timer / changed:.2f}"),
-        *([] if mix == "backlog" else _busy(story, recorded[1:])),
     ]
 
 
@@ -170,27 +167,6 @@ async def _without_a_limit(story: Sequence[Wave], tables: _Tables) -> list[Row]:
     counts, _ = await _counted_app(story, tables, UNLIMITED)
     what = "kept up, no limit of queries: requests for twins for each changed device"
     return [Row(_PART, what, f"{counts.twin_reads / changed:.2f}", aim=f"<= {TWIN_REQUESTS['kept up']}")]
-
-
-def _busy(story: Sequence[Wave], recorded: Sequence[Recording]) -> list[Row]:
-    """What the app asks of tables in waves in which at least half of the fleet changed.
-
-    Those of the first release are left out: the app does not know their devices yet.
-    """
-    half = len({device for wave in story for device in wave.twins}) / 2
-    busy = [
-        (len(wave.twins), part.calls)
-        for wave, part in zip(story, recorded, strict=True)
-        if len(wave.twins) >= half and wave.now > START + FIRST_RELEASE
-    ]
-    changed = sum(devices for devices, _ in busy)
-    calls = [call for _, calls in busy for call in calls if call.service == "tables"]
-    entities = sum(call.entities for call in calls)
-    what = f"for each of {changed} changed devices in {len(busy)} busy waves"
-    return [
-        Row(_PART, f"kept up: table requests {what}", f"{len(calls) / changed:.2f}", aim=f"<= {BUSY_TABLE_REQUESTS}"),
-        Row(_PART, f"kept up: entities written {what}", f"{entities / changed:.2f}", aim=f"<= {BUSY_ENTITIES}"),
-    ]
 
 
 def _median(rounds: Sequence[Sequence[_Spent]]) -> _Spent:

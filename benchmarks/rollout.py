@@ -18,7 +18,6 @@ from local.iothub.routes import routed_event
 from local.routed_event import RoutedEvent
 
 START: Final = datetime(2026, 1, 5, 8, tzinfo=UTC)
-FIRST_RELEASE: Final = timedelta(minutes=2)
 WAVE: Final = timedelta(seconds=10)
 """Fleet time between two moments at which the app is up to date."""
 REPEATED: Final = 0.1
@@ -49,9 +48,9 @@ def waves(devices: int, minutes: int, *, seed: int = 1) -> Iterator[Wave]:
     registry = Registry(lambda: now, changes.append)
     fleet, troubles = mixed_fleet(registry, devices, now, seed=seed)
     repeats = random.Random(seed)  # noqa: S311 (repeatable, and nothing secret)
-    for number, length in ((1, FIRST_RELEASE), (2, timedelta(minutes=minutes))):
+    for number, length in ((1, 2), (2, minutes)):
         fleet.deploy(f"release-{number}", release(number), troubles, now)
-        for _ in range(length // WAVE):
+        for _ in range(timedelta(minutes=length) // WAVE):
             for _ in range(WAVE // _STEP):
                 now += _STEP
                 fleet.step(now)

@@ -88,6 +88,7 @@ class Simulation:
         changed: When the twin of each device was changed last.
         is_routed: Whether changes of twins come to the event hub.
         calls: Requests to tables.
+        entities: Entities that were written or deleted.
     """
 
     queues: Sequence[asyncio.Queue[IncomingEvent]]
@@ -99,6 +100,7 @@ class Simulation:
     changed: dict[str, float] = field(default_factory=dict)
     is_routed: bool = True
     calls: int = 0
+    entities: int = 0
     twins: Registry = field(init=False)
     _sent: int = 0
 
@@ -128,15 +130,17 @@ class Simulation:
             IncomingEvent(event.body, event.properties, {}, str(partition), self._sent, self.utc())
         )
 
-    async def table_call(self, _name: str, do: Callable[[], Any]) -> Any:
+    async def table_call(self, name: str, do: Callable[[], Any]) -> Any:
         """A request to the table service."""
         self.calls += 1
+        self.entities += name.endswith("_entity")
         await asyncio.sleep(self.latencies.tables)
         return do()
 
     async def submit(self, table: Table, operations: Sequence[transaction.Operation]) -> list[str]:
         """A transaction; a device's own row says what is known of it."""
         etags = await memory.submit(table, operations)
+        self.entities += len(operations)
         for operation in operations:
             row = operation[1]
             if row["RowKey"] == DEVICE and "TwinVersion" in row and "State" in row:

@@ -44,8 +44,7 @@ def test_every_part_has_its_rows(rows: Rows) -> None:
                 "requests for twins by flag_stuck beside these",
             )
         ),
-        "end to end: kept up: table requests for each of N changed devices in N busy waves",
-        "end to end: kept up: entities written for each of N changed devices in N busy waves",
+        *(f"batch: {name} for each of N changed devices in a batch" for name in ("table requests", "entities")),
         "end to end: kept up, no limit of queries: requests for twins for each changed device",
         "end to end: kept up, calls as long as in Azure: app",
         "memory: a process of the app, after a batch of N, N modules each",
