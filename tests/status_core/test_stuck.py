@@ -8,7 +8,7 @@ import pytest
 from device import COUNT, RUNS, Device, after, told
 from twins import AGENT, ASKED, GONE, MODULE, STATUS
 
-from status_core import DeviceRecord, GracePolicy, flag_unverified
+from status_core import DeviceRecord, GracePolicy, Kind, flag_unverified
 
 SECOND: dict[str, Any] = {"status": "running", "settings": {"image": "m2:1"}}
 LABEL = '{"Labels": {"deployment-status.grace": "PT1H"}}'
@@ -55,9 +55,17 @@ def test_it_is_stuck_at_the_end_of_its_grace_whenever_somebody_looks() -> None:
 
 
 def test_any_look_flags_what_it_finds_away_and_says_what_it_was_then() -> None:
-    device = followed((100, {RUNS: "backoff"}), (5000, {RUNS: "dead"}))
+    version = {"desired.$version": 13, "reported.lastDesiredVersion": 13}
+    device = followed((100, {RUNS: "backoff"}), (5000, {RUNS: "dead", **version}))
     assert flags(device) == [("1000", "stuck", "m1", "wrong_status", "backoff")]
+    stuck = next(item for item in device.history if item.change.kind is Kind.STUCK)
+    assert (stuck.desired_version, stuck.change.since, stuck.change.evidence) == (12, after(100), ())
     assert device.module().verdict.reason == "dead"
+
+
+def test_what_changes_at_the_end_of_its_grace_is_flagged_as_what_it_is_then() -> None:
+    device = followed((100, {RUNS: "backoff"}), (1000, {RUNS: "dead"}))
+    assert flags(device) == [("1000", "stuck", "m1", "wrong_status", "dead")]
 
 
 def test_nothing_is_flagged_before_its_time_and_nothing_twice() -> None:
