@@ -117,7 +117,7 @@ def check_trigger(environment: Mapping[str, str]) -> None:
     _required(environment, "CONSUMER_GROUP", "a consumer group of that event hub")
     if not _connection(environment, "TwinChanges"):
         raise SettingError(
-            f"neither TwinChanges nor TwinChanges{_HOST} is set: it takes the Event Hubs namespace of twin changes, "
+            f"neither TwinChanges nor TwinChanges{_HOST} is set: expected the Event Hubs namespace of twin changes, "
             "the first as a connection string, the second as a host name"
         )
 
@@ -146,7 +146,7 @@ def read_schedules(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _schedule(environment: Mapping[str, str], name: str) -> str:
     value = (environment.get(name) or SCHEDULES[name]).strip()
-    takes = f"{name} is {value!r}: it takes six fields, second to day of the week, such as {SCHEDULES[name]!r}"
+    takes = f"{name} is {value!r}: expected six fields, second to day of the week, such as {SCHEDULES[name]!r}"
     if not _SCHEDULE.fullmatch(value):
         raise SettingError(takes)
     try:
@@ -159,7 +159,7 @@ def _schedule(environment: Mapping[str, str], name: str) -> str:
 def _required(environment: Mapping[str, str], name: str, takes: str) -> str:
     value = environment.get(name, "").strip()
     if not value:
-        raise SettingError(f"{name} is not set: it takes {takes}")
+        raise SettingError(f"{name} is not set: expected {takes}")
     return value
 
 
@@ -175,7 +175,7 @@ def read_tables(environment: Mapping[str, str]) -> str:
         ("https://", "http://") if not is_connection_string(tables) else ("AccountName=", "TableEndpoint=", "UseDev")
     )
     if not any(word in tables for word in known):  # not shown: the value may hold a key
-        raise SettingError(f"STATUS_TABLES is neither: it takes {takes}")
+        raise SettingError(f"STATUS_TABLES is neither: expected {takes}")
     return tables
 
 
@@ -206,23 +206,23 @@ def _transitions(environment: Mapping[str, str]) -> tuple[str, str] | None:
     if hub and not connection:
         raise SettingError(f"TRANSITIONS_HUB is {hub!r}, but neither {name} nor {name}{_HOST} is set")
     if connection and not hub:
-        raise SettingError(f"TRANSITIONS_HUB is not set: with {name} it takes the name of an event hub")
+        raise SettingError(f"TRANSITIONS_HUB is not set: with {name} it must name an event hub")
     if is_connection_string(connection) and "Endpoint=" not in connection:  # not shown: it may hold a key
-        raise SettingError(f"{name} is a connection string without Endpoint: it takes Endpoint=sb://...")
+        raise SettingError(f"{name} is a connection string without Endpoint: expected Endpoint=sb://...")
     return (connection, hub) if hub else None
 
 
 def _fleet_name(environment: Mapping[str, str]) -> str:
     name = environment.get("FLEET_NAME", "").strip()
     if len(name) > _LONGEST_NAME or not name.isprintable():
-        raise SettingError(f"FLEET_NAME is {name!r}: it takes at most {_LONGEST_NAME} printable characters")
+        raise SettingError(f"FLEET_NAME is {name!r}: expected at most {_LONGEST_NAME} printable characters")
     return name
 
 
 def _sends_metrics(environment: Mapping[str, str]) -> bool:
     value = environment.get("TELEMETRY", "").strip() or "off"
     if value not in ("off", "azure-monitor"):
-        raise SettingError(f"TELEMETRY is {value!r}: it takes off or azure-monitor")
+        raise SettingError(f"TELEMETRY is {value!r}: expected off or azure-monitor")
     if value == "azure-monitor" and not environment.get("APPLICATIONINSIGHTS_CONNECTION_STRING", "").strip():
         raise SettingError(f"TELEMETRY is {value!r}, but APPLICATIONINSIGHTS_CONNECTION_STRING is not set")
     return value == "azure-monitor"
@@ -233,10 +233,10 @@ def _hub(iot_hub: str) -> str:
         match = _HOST_NAME.search(iot_hub)
         if match is None:  # not shown: the value holds a key
             raise SettingError(
-                "IOT_HUB is a connection string without HostName: it takes HostName=...;SharedAccessKey..."
+                "IOT_HUB is a connection string without HostName: expected HostName=...;SharedAccessKey..."
             )
         if "SharedAccessKey=" not in iot_hub:
-            raise SettingError("IOT_HUB is a connection string without SharedAccessKey: it takes that of a policy")
+            raise SettingError("IOT_HUB is a connection string without SharedAccessKey: expected that of a policy")
         iot_hub = match[1]
     return re.split(r"[.:]", iot_hub, maxsplit=1)[0]
 
@@ -246,7 +246,7 @@ def _duration(environment: Mapping[str, str], name: str, default: str) -> timede
     try:
         return parse_duration(value)
     except ValueError as error:
-        raise SettingError(f"{name} is {value!r}: it takes an ISO 8601 duration such as {default} ({error})") from None
+        raise SettingError(f"{name} is {value!r}: expected an ISO 8601 duration such as {default} ({error})") from None
 
 
 def _threshold(environment: Mapping[str, str], name: str) -> Threshold | None:
@@ -254,13 +254,13 @@ def _threshold(environment: Mapping[str, str], name: str) -> Threshold | None:
     try:
         return Threshold.parse(value) if value else None
     except ValueError as error:
-        raise SettingError(f"{name} is {value!r}: it takes a number of devices, or a percentage ({error})") from None
+        raise SettingError(f"{name} is {value!r}: expected a number of devices, or a percentage ({error})") from None
 
 
 def _periods(environment: Mapping[str, str], name: str) -> Mapping[str, timedelta]:
     value = environment.get(name, "").strip() or "{}"
     takes = (
-        "it takes a JSON object of module name, image prefix or reason:<reason> to duration, "
+        "expected a JSON object of module name, image prefix or reason:<reason> to duration, "
         'such as {"camera": "PT30M", "reason:pull_timed_out": "PT2H"}'
     )
     try:
@@ -283,7 +283,7 @@ def _cohort_tags(environment: Mapping[str, str]) -> tuple[str, ...]:
     names = tuple(name.strip() for name in value.split(",")) if value else ()
     if len(names) > MOST_TAGS or len(set(names)) < len(names) or not all(map(_TAG.fullmatch, names)):
         raise SettingError(
-            f"COHORT_TAGS is {value!r}: it takes names of device tags, at most {MOST_TAGS}, such as ring,region"
+            f"COHORT_TAGS is {value!r}: expected names of device tags, at most {MOST_TAGS}, such as ring,region"
         )
     return names
 
@@ -291,5 +291,5 @@ def _cohort_tags(environment: Mapping[str, str]) -> tuple[str, ...]:
 def _count(environment: Mapping[str, str], name: str, default: int, *, least: int) -> int:
     value = environment.get(name, "").strip() or str(default)
     if not value.isdecimal() or not least <= int(value[:9]) <= 100_000:  # noqa: PLR2004 (the bound in the message)
-        raise SettingError(f"{name} is {value!r}: it takes a whole number from {least} to 100000")
+        raise SettingError(f"{name} is {value!r}: expected a whole number from {least} to 100000")
     return int(value)

@@ -152,11 +152,11 @@ def read_targets(environment: Mapping[str, str]) -> tuple[Target, ...]:
     try:
         found = json.loads(value)
     except (ValueError, RecursionError):  # not shown: it may hold an address
-        raise SettingError(f"{SETTING} is not JSON: it takes a list of targets") from None
+        raise SettingError(f"{SETTING} is not JSON: expected a list of targets") from None
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise SettingError(f"{SETTING} is not a list of JSON objects: it takes a list of targets")
+        raise SettingError(f"{SETTING} is not a list of JSON objects: expected a list of targets")
     if len(found) > MOST_TARGETS:
-        raise SettingError(f"{SETTING} has {len(found)} targets: it takes at most {MOST_TARGETS}")
+        raise SettingError(f"{SETTING} has {len(found)} targets: expected at most {MOST_TARGETS}")
     targets = tuple(_Reader(number, item, environment).target() for number, item in enumerate(found, 1))
     names = [target.name for target in targets]
     for name in names:
@@ -187,7 +187,7 @@ class _Reader:
         known |= {"url"} if kind is Format.CLOUDEVENTS else set()
         known |= {Auth.HEADER: {"headerName", "valueSetting"}, Auth.IDENTITY: {"scope"}}.get(auth, set())
         if unknown := sorted(self._item.keys() - known):
-            self._refuse(f"{unknown[0]!r} is unknown: it takes {', '.join(sorted(known))}")
+            self._refuse(f"{unknown[0]!r} is unknown: expected {', '.join(sorted(known))}")
         if kind is not Format.CLOUDEVENTS and auth is not Auth.NONE:
             self._refuse(f"auth takes none with {kind}, whose address is the secret")
         return Target(
@@ -205,7 +205,7 @@ class _Reader:
     def _url(self, kind: Format) -> str:
         if ("url" in self._item) == ("urlSetting" in self._item):
             or_url = " or url" if kind is Format.CLOUDEVENTS else ""
-            self._refuse(f"it takes either urlSetting{or_url}")
+            self._refuse(f"set either urlSetting{or_url}")
         if "urlSetting" in self._item:
             name, url = self._named("urlSetting")
             return self._checked(f"the setting {name}", url)
@@ -222,7 +222,7 @@ class _Reader:
         except ValueError:
             host = None
         if not host or not url.isascii() or any(character.isspace() for character in url):
-            self._refuse(f"{what} is not an address: it takes https://...")
+            self._refuse(f"{what} is not an address: expected https://...")
         if parts.scheme != "https":
             self._refuse(f"{what} is not an https address")
         if parts.username is not None:
@@ -235,7 +235,7 @@ class _Reader:
             self._refuse("headerName takes the name of a header")
         setting, value = self._named("valueSetting")
         if not value.isascii() or not value.isprintable():
-            self._refuse(f"the setting {setting} has a value that no header can have: it takes printable ASCII")
+            self._refuse(f"the setting {setting} has a value that no header can have: expected printable ASCII")
         return name, value
 
     def _named(self, key: str) -> tuple[str, str]:

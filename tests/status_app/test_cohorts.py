@@ -221,7 +221,7 @@ async def test_whatever_a_tag_holds_the_device_is_seen(app: App, value: Any, exp
 @pytest.mark.parametrize("value", ["a,b,c,d", "a,a", "a b", "ring,", "x" * 65, "tags.ring"])
 def test_tags_that_are_none_or_too_many_are_refused(value: str) -> None:
     environment = {"STATUS_TABLES": "UseDevelopmentStorage=true", "IOT_HUB": "hub1.azure-devices.net"}
-    with pytest.raises(SettingError, match=r"^COHORT_TAGS is .*: it takes names of device tags, at most 3"):
+    with pytest.raises(SettingError, match=r"^COHORT_TAGS is .*: expected names of device tags, at most 3"):
         Settings.read({**environment, "COHORT_TAGS": value})
     assert Settings.read(environment).cohort_tags == ()
     assert Settings.read({**environment, "COHORT_TAGS": " ring , region"}).cohort_tags == ("ring", "region")

@@ -60,12 +60,12 @@ def test_a_target_shows_no_secret() -> None:
 @pytest.mark.parametrize(
     ("value", "says"),
     [
-        ("{", "no JSON"),
-        ("[" * 100_000, "no JSON"),
-        (SECRET, "no JSON"),
-        ('{"name": "ops"}', "no list"),
-        (f'["{SECRET}"]', "no list"),
-        (json.dumps([{}] * 11), "11 targets: it takes at most 10"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "not JSON"),
+        (SECRET, "not JSON"),
+        ('{"name": "ops"}', "not a list"),
+        (f'["{SECRET}"]', "not a list"),
+        (json.dumps([{}] * 11), "11 targets: expected at most 10"),
     ],
 )
 def test_what_is_no_list_of_targets_is_said_without_its_value(value: str, says: str) -> None:
@@ -105,11 +105,11 @@ def test_a_wrong_target_is_named_with_what_it_takes_and_without_its_address(chan
     [
         ("http://example.com/hunter2", "not an https address"),
         ("ftp://example.com/hunter2", "not an https address"),
-        ("hunter2", "no address"),
-        ("https://", "no address"),
-        ("https://[hunter2", "no address"),
-        ("https://example.com:port/hunter2", "no address"),
-        ("https://example.com/hunter2 x", "no address"),
+        ("hunter2", "not an address"),
+        ("https://", "not an address"),
+        ("https://[hunter2", "not an address"),
+        ("https://example.com:port/hunter2", "not an address"),
+        ("https://example.com/hunter2 x", "not an address"),
         ("https://user:hunter2@example.com/", "with a user"),
         ("@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/hunter2)", "Key Vault reference"),
     ],

@@ -55,7 +55,7 @@ function fold(transitions) {
   /** @type {Entry[]} */
   const entries = [];
   for (const transition of transitions) {
-    const last = looks.at(-1);
+    const last = entries.at(-1);
     if (last?.transitions[0].observedAt === transition.observedAt) last.transitions.push(transition);
     else entries.push({ key: `${transition.sequence}`, transitions: [transition] });
   }
