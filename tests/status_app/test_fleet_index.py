@@ -10,7 +10,6 @@ import pytest
 from app_over_azurite import DELETED, START, App, fresh_app
 from asking import listed, pages
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
-from few_shards import few_shards
 
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.fleet_index.projection import FleetProjection, Projection
@@ -30,9 +29,10 @@ SAID = "2024-05-02T09:10:00.000000+00:00"
 
 
 @pytest.fixture
-async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
+async def app(tables: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> AsyncIterator[App]:
+    """Its parameter: over how many partitions of the index devices are spread."""
     assert monkeypatch  # what a test sets holds until the end is checked
-    async with fresh_app(tables) as app:
+    async with fresh_app(tables, shards=getattr(request, "param", 2)) as app:
         yield app
 
 
@@ -165,16 +165,16 @@ async def test_a_deadline_is_found_when_it_is_due_and_the_oldest_comes_first(app
     assert await app.index() == []
 
 
+@pytest.mark.parametrize("app", [1], indirect=True)
 async def test_one_run_takes_a_page_of_deadlines_of_each_shard_and_the_next_run_the_others(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     devices = [app.put(f"d{number}", "048", configurations={}) for number in range(7)]
+    await app.handle(*(app.event(device) for device in devices))
     monkeypatch.setattr("status_app.fleet_index.lookups.PAGE", 4)  # one row of it says that counters moved
-    with few_shards(1):
-        await app.handle(*(app.event(device) for device in devices))
-        for left in (4, 1, 0):
-            await app.flag_stuck(GRACE)
-            assert len(await app.index("reconcile")) == left
+    for left in (4, 1, 0):
+        await app.flag_stuck(GRACE)
+        assert len(await app.index("reconcile")) == left
 
 
 async def many_of_all(app: App) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from app_over_azurite import DELETED, App, flags, forget, fresh_app, states
 from azure.core.pipeline.transport import AioHttpTransport
-from few_shards import few_shards
 from whole_index import wrong_rows
 
 from status_app.fleet_index.rows import SHARDS
@@ -98,17 +97,11 @@ class Process:
 
 
 @pytest.fixture
-async def app(tables: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[App]:
+async def app(tables: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> AsyncIterator[App]:
+    """Its parameter: over how many partitions of the index devices are spread."""
     monkeypatch.setattr("status_app.status_table.commit.TRANSACTION_LIMIT", LIMIT)
-    async with fresh_app(tables) as app:
+    async with fresh_app(tables, shards=getattr(request, "param", 2)) as app:
         yield app
-
-
-@pytest.fixture
-def one_shard(app: App) -> Iterator[None]:
-    assert app  # it has two
-    with few_shards(1):
-        yield
 
 
 def put(app: App, name: str = "d", case: str = SUCCESSFUL, *deployments: str) -> str:
@@ -456,7 +449,7 @@ async def test_a_change_that_moves_nothing_of_the_index_leaves_it_alone(app: App
     assert written == {"summary", "count", "cause", "progress"}
 
 
-@pytest.mark.usefixtures("one_shard")
+@pytest.mark.parametrize("app", [1], indirect=True)
 async def test_counters_are_the_sums_of_all_devices_after_two_processes_changed_them_at_once(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -487,7 +480,7 @@ async def test_counters_are_the_sums_of_all_devices_after_two_processes_changed_
     assert sum(row["Devices"] for row in counted) == len(devices) - 5
 
 
-@pytest.mark.usefixtures("one_shard")
+@pytest.mark.parametrize("app", [1], indirect=True)
 async def test_what_is_refused_for_one_device_of_a_batch_is_refused_for_it_alone(app: App) -> None:
     devices = [put(app, f"d{number}") for number in range(4)]
     await app.handle(*map(app.event, devices))
