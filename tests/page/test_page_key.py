@@ -92,4 +92,4 @@ async def test_a_sign_in_that_is_over_is_said(shown: Shown) -> None:
         await page.route("**/causes?*", signed_out)
         await page.clock.run_for(15_000)
         alert = page.get_by_role("alert").filter(visible=True)
-        await expect(alert).to_contain_text("the sign-in is over: load this page again")
+        await expect(alert).to_contain_text("your session has expired: reload this page")

@@ -90,7 +90,7 @@ async def test_a_wait_that_is_asked_for_is_kept_within_bounds(
         (401, {}, "", "set DEPLOYMENT_STATUS_KEY"),
         (403, {}, "<html>Site Disabled</html>", "the app is stopped"),
         (404, {}, "", "no API at this address"),
-        (302, {"Location": "https://login.example.com/"}, "", "leads elsewhere"),
+        (302, {"Location": "https://login.example.com/"}, "", "redirects"),
         (400, PROBLEM, '{"detail": "state takes one of nine words"}', "state takes one of nine words"),
         (400, {}, "<html>", "answer 400"),
         (400, PROBLEM, "<html>", "not the API's"),

@@ -145,7 +145,7 @@ SECRET = "hunter2-correct-horse"
         ({}, f"https://me:{SECRET}@app.azurewebsites.net", "and nothing else"),
         ({}, f"https://[{SECRET}", "this is not one"),
         ({}, "http://app.azurewebsites.net", "with https"),
-        ({"DEPLOYMENT_STATUS_KEY": f"{SECRET}\u00e4"}, "https://app.azurewebsites.net", "is no key"),
+        ({"DEPLOYMENT_STATUS_KEY": f"{SECRET}\u00e4"}, "https://app.azurewebsites.net", "is not a key"),
     ],
 )
 def test_a_wrong_setting_is_named_without_its_value(environment: dict[str, str], url: str | None, told: str) -> None:

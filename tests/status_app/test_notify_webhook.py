@@ -165,7 +165,7 @@ async def test_a_certificate_that_nobody_vouches_for_is_not_believed(tmp_path: P
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "[::1]", "169.254.169.254"])
 async def test_this_machine_and_its_link_are_not_asked(tmp_path: Path, host: str) -> None:
     async with webhook_target(tmp_path, is_local=False) as (target, webhooks):
-        with pytest.raises(DeliveryError, match="of this machine or of its link"):
+        with pytest.raises(DeliveryError, match="on this machine or its link"):
             await webhooks.send(Target("ops", Format.SLACK, f"https://{host}:{target.port}/"), MESSAGE)
         assert target.received == []
 
