@@ -6,7 +6,7 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from status_core import DeviceRecord, GracePolicy, advance
+from status_core import DeviceRecord, GracePolicy, ModuleRecord, advance
 
 from .expected_rows import ONCE_STUCK
 from .fleet import Device
@@ -35,15 +35,20 @@ def times(world: World, device: Device, state: Mapping[str, Any], history: list[
     moments = [*(at for at, _ in changes), world.now]
     if _has_lagged_unseen(device, moments):
         return
-    record, silent = _ideal(device, moments)
+    watched, silent = _ideal(device, moments, has_timer=True)
+    unwatched, _ = _ideal(device, moments, has_timer=False)
     for name, row in parts(state).items():
-        kept = record if not name else record.modules.get(name) if record is not None else None
-        if kept is None or name in silent:
+        kept = [part for record in (watched, unwatched) if (part := _part(record, name)) is not None]
+        if not kept or name in silent:
             continue
         found = row["Since"], row.get("UnsettledSince"), row["AnnouncedState"], row["AnnouncedSince"]
-        known = kept.since, kept.clock.unsettled_since, kept.news.state, kept.news.since
-        if found != known:
-            yield f"{name or 'the device'} has Since, UnsettledSince and news {found}, not {known}"
+        known = [(part.since, part.clock.unsettled_since, part.news.state, part.news.since) for part in kept]
+        if found not in known:
+            yield f"{name or 'the device'} has Since, UnsettledSince and news {found}, none of {known}"
+
+
+def _part(record: DeviceRecord | None, name: str) -> DeviceRecord | ModuleRecord | None:
+    return record if record is None or not name else record.modules.get(name)
 
 
 def _has_lagged_unseen(device: Device, times: list[datetime]) -> bool:
@@ -52,12 +57,13 @@ def _has_lagged_unseen(device: Device, times: list[datetime]) -> bool:
     return any(status.is_lagging and end - at > GracePolicy().stable_after for status, (at, end) in said)
 
 
-def _ideal(device: Device, times: list[datetime]) -> tuple[DeviceRecord | None, set[str]]:
+def _ideal(device: Device, times: list[datetime], *, has_timer: bool) -> tuple[DeviceRecord | None, set[str]]:
     """What an app that misses nothing keeps, and the modules about which the device once said nothing.
 
     Args:
         device: Its twins, the first of which is none.
         times: When each of the others came, and the end.
+        has_timer: Whether the app looks at each deadline before the next change: a timer of a minute may come late.
     """
     record: DeviceRecord | None = None
     silent: set[str] = set()
@@ -69,6 +75,8 @@ def _ideal(device: Device, times: list[datetime]) -> tuple[DeviceRecord | None, 
         due: datetime | None = at
         while due is not None and due <= end:
             record, _ = advance(record, status, due, GracePolicy())
+            if not has_timer and end != times[-1]:
+                break
             before, due = due, record.due(GracePolicy())
             assert due is None or due > before, f"{device.device_id} is due at {due}, and was looked at then"
         assert record is not None

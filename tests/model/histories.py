@@ -121,7 +121,7 @@ def histories(devices: int, length: int, *, has_list: bool = False) -> st.Search
 
     def happen(later: list[tuple[Step, ...]], is_watched: bool) -> tuple[Step, ...]:
         every = (*born, *chain.from_iterable(later))
-        return tuple(chain.from_iterable(map(_watched, every))) if is_watched else every
+        return tuple(chain.from_iterable(map(watched, every))) if is_watched else every
 
     alone = (listed_steps if has_list else steps).map(_alone)
     return st.builds(
@@ -145,5 +145,6 @@ def _alone(step: Step) -> tuple[Step, ...]:
     return (step,)
 
 
-def _watched(step: Step) -> tuple[Step, ...]:
+def watched(step: Step) -> tuple[Step, ...]:
+    """A step, and where it is a change, its delivery."""
     return (step, Run("delivery", picks=(-1,))) if isinstance(step, Change) else (step,)

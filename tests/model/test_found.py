@@ -1,6 +1,6 @@
 """The smallest histories in which the app once broke a promise, and what the model itself must see."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import chain
 
@@ -18,6 +18,7 @@ from status_app.storage.transaction import Operation
 from .check import BrokenPromiseError, check
 from .faults import Fault, Trouble
 from .fleet import Act, Change
+from .histories import watched
 from .hub_list import Created, Given, Gives
 from .steps import Both, History, Jump, Lose, Page, Run, Step, Wait
 
@@ -166,7 +167,7 @@ def test_a_version_that_changes_nothing_while_a_timer_projects_is_left_to_the_co
     report = Change(Act.REPORT, 2, code=1, runs=(0, 0, 0))
     rival = Fault(24, Trouble.RIVAL, 2, replace(report, device=0), pause=2)
     changes = (*BORN_ALL, Change(Act.DEPLOY, 0), report)
-    delivered: Iterable[Step] = chain.from_iterable((change, Run("delivery", picks=(-1,))) for change in changes)
+    delivered = chain.from_iterable(map(watched, changes))
     killed = Run("delivery", 0, (Fault(5, Trouble.KILLED),), picks=(0,))
     check(History((*delivered, killed, Wait(1000), Run("flag_stuck", 0, (rival,)))))
 
@@ -174,3 +175,10 @@ def test_a_version_that_changes_nothing_while_a_timer_projects_is_left_to_the_co
 def test_devices_judged_before_the_list_shows_the_modules_of_a_deployment_are_judged_again() -> None:
     """They waited for ever: the version of the deployment, the time of its creation, had not changed."""
     check(History((*BORN_ALL, Created(0, 0, 1), Gives(Given.ODD), Run("flag_stuck")), has_list=True))
+
+
+def test_a_deadline_that_a_change_outruns_before_the_timer_comes_announces_nothing() -> None:
+    """A module was given up for two minutes, and ran again fifteen seconds later: no timer had come in between."""
+    crashing = Change(Act.REPORT, 1, runs=(0, 1, 0))
+    steps: tuple[Step, ...] = (*BORN_ALL, crashing, replace(crashing, runs=(2, 6, 0)), Wait(135), crashing)
+    check(History(tuple(chain.from_iterable(map(watched, steps)))))
