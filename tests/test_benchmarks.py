@@ -47,7 +47,7 @@ def test_every_part_has_its_rows(rows: Rows) -> None:
         *(f"batch: {name} for each of N changed devices in a batch" for name in ("table requests", "entities")),
         "end to end: kept up, no limit of queries: requests for twins for each changed device",
         "end to end: kept up, calls as long as in Azure: app",
-        "memory: a process of the app, after a batch of N, N modules each",
+        "memory: a process of the app, after a batch of 100, 5 modules each",
         *(f"resync: {name}, N devices" for name in ("an hourly run", "the daily comparison", "a whole pass")),
         *(f"fleets: {name}, N devices" for name in ("flag_stuck, N due", *QUERIES)),
         "start: import of function_app",

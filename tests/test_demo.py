@@ -49,7 +49,7 @@ def test_the_demo_prints_what_the_troubles_of_the_fleet_come_to(tmp_path: Path) 
         out, err = process.communicate()
     assert (process.returncode, err) == (0, "")
     assert "\nok       key and version: the key opens it; the app is " in out
-    assert "\n15 asked, 0 wrong, 1 skipped\n" in out
+    assert "\n15 checked, 0 wrong, 1 skipped\n" in out
     messages = out.partition("\nThese messages would have been sent to people:\n")[2]
     assert "\n  Deployment release-2 has started\n" in messages
     assert "\n  Deployment release-2: 1 device fails due to schema_version_rejected\n" in messages

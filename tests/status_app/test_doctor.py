@@ -61,7 +61,7 @@ async def test_of_a_chain_that_is_whole_nothing_is_wrong(chain: Chain) -> None:
         *("timer flag_stuck", "timer resync", "events that are not published", "dead letters"),
         *("trigger on_twin_changes", "event hub transitions", "API", "key and version"),
     ]
-    assert lines[-1] == "15 asked, 0 wrong, 1 skipped"
+    assert lines[-1] == "15 checked, 0 wrong, 1 skipped"
 
 
 async def test_as_json_each_step_says_what_was_asked_and_what_came_back(chain: Chain) -> None:

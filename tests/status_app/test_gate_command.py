@@ -166,7 +166,7 @@ async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_t
             line.split()[:3] == [by_trouble[Trouble.SLOW_PULL], "pending", "waiting_for_device"] for line in lines
         )
     async with running(world.environment("api"), *asked, "--max-failed", "1") as gate:
-        await gate.until("1 failing (1 may)")
+        await gate.until("1 failing (1 allowed)")
         await world.run(fleet, 15)
         assert await gate.end() == ExitCode.FAILED
     told = {line.split()[0]: line for line in gate.lines if line.startswith("  edge-")}

@@ -426,7 +426,7 @@ async def test_devices_that_cannot_be_named_at_the_end_do_not_change_the_outcome
 
 
 async def test_a_look_that_takes_too_long_is_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("status_app.commands.gate.wait.LOOK_SECONDS", 0)
+    monkeypatch.setattr("status_app.commands.gate.wait.READ_TIMEOUT", 0)
     story = Story(GOOD)
     monkeypatch.setattr(story, "deployment", _never)
     assert await story.wait() is ExitCode.UNAVAILABLE

@@ -145,7 +145,7 @@ def test_two_targets_have_two_names() -> None:
 
 
 def test_news_need_the_event_hub_that_they_come_from() -> None:
-    with pytest.raises(SettingError, match="TRANSITIONS_HUB is not set"):
+    with pytest.raises(SettingError, match="TRANSITIONS_HUB, the source of their news, is not set"):
         read(SLACK, TRANSITIONS_HUB="")
 
 

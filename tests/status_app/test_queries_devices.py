@@ -129,7 +129,7 @@ async def test_a_page_promises_no_next_one_that_is_empty(app: App, limit: int) -
 async def test_work_is_bounded_where_many_rows_are_out_of_date_and_the_list_goes_on(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("status_app.queries.pages.LOOKS", 40)
+    monkeypatch.setattr("status_app.queries.pages.MOST_READS", 40)
     (device,) = await seen(app, ("zz", "048"))
     index = app.client.get_table_client("DeploymentIndex")
     operations: dict[str, list[Any]] = {}

@@ -407,7 +407,7 @@ async def test_what_one_device_fails_at_the_others_do_not_and_the_next_cycle_hea
 async def test_of_very_many_that_are_gone_each_cycle_removes_its_share(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("status_app.reconcile.resync.LOOKS_PER_RUN", 2)
+    monkeypatch.setattr("status_app.reconcile.resync.UNSEEN_PER_RUN", 2)
     await fleet(app, 5)
     app.hub.twins.clear()
     for left in (3, 1, 0):
