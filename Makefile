@@ -37,7 +37,7 @@ prove: $(READY) $(NODE_READY) ## Hours: what `make test` does in a minute, many 
 soak: $(READY) $(NODE_READY) ## An hour: the app under load and faults, its memory, sockets and lag each minute
 	$(PYTHON) -m tests.soak --minutes 60
 
-mutants: .venv-mutants/.ready ## An hour: changes status_core in one place after the other, and each time a test has to fail
+mutants: .venv-mutants/.ready ## Hours: changes status_core in one place after the other, and each time a test has to fail
 	.venv-mutants/bin/mutmut run "$(MODULE).*"
 	.venv-mutants/bin/mutmut results
 

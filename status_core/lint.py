@@ -188,12 +188,12 @@ def _module(found: Findings, module: Any, path: str, *, is_agent: bool, is_layer
         return
     section = _proper(module)
     is_whole = not is_layer or sum(key in section for key in _REQUIRED) >= _WHOLE
-    if section.get("type") != "docker" and ("type" in section or is_whole):
+    if "type" in section or is_whole:
         _note(found, _type_problem(section.get("type")), path, ".type")
     if not is_agent:
-        if section.get("status") not in _STATUSES and ("status" in section or is_whole):
+        if "status" in section or is_whole:
             _note(found, word_problem(section.get("status"), _STATUSES, "use running or stopped"), path, ".status")
-        if section.get("restartPolicy") not in _POLICIES and "restartPolicy" in section:
+        if "restartPolicy" in section:
             use = "use always, on-failure, on-unhealthy or never"
             _note(found, word_problem(section["restartPolicy"], _POLICIES, use), path, ".restartPolicy")
         _note(found, startup_order_problem(section.get("startupOrder")), path, ".startupOrder")

@@ -177,6 +177,42 @@ def test_what_the_agent_takes_is_not_found(changes: dict[str, Any]) -> None:
     assert [item for item in found(changes) if "32 KB" not in item[1]] == []
 
 
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        ({}, []),
+        ({"modules": {"m1": {"env": {}}}, "systemModules": {"edgeHub": {"type": "docker"}}}, []),
+        ({"modules": {"m1": {"status": "running"}, "m2": {"settings": {"createOptions": "{}"}}}}, []),
+        ({"runtime": {"settings": {"registryCredentials": {"r": {"username": "u"}}}}}, []),
+        ({"schemaVersion": "2.0"}, [("schemaVersion", "2.0 is not supported; use 1.0 or 1.1")]),
+        ({"schemaVersion": None}, [("schemaVersion", "missing; use 1.0 or 1.1")]),
+        ({"runtime": {"type": "podman"}}, [("runtime.type", '"podman"; it must be docker')]),
+        (
+            {"runtime": {"settings": {"registryCredentials": {"r": {"username": ""}}}}},
+            [("runtime.settings.registryCredentials.r.username", "missing or empty")],
+        ),
+        ({"modules": {"m1": {"status": "started"}}}, [("modules.m1.status", f'"started" is not valid; {USE_STATUS}')]),
+        ({"modules": {"m1": {"type": None}}}, [("modules.m1.type", "missing; it must be docker")]),
+        ({"modules": {"m1": {"settings": {"image": ""}}}}, [("modules.m1.settings.image", "missing or empty")]),
+        ({"modules": {"m1": {"type": "docker", "status": "running"}}}, [("modules.m1.settings", "missing")]),
+        (
+            {"modules": {"m1": {"type": "docker", "settings": {}}}},
+            [("modules.m1.settings.image", "missing or empty"), ("modules.m1.status", f"missing; {USE_STATUS}")],
+        ),
+        (
+            {"modules": {"m1": {"status": "running", "settings": {"image": "m1"}}}},
+            [("modules.m1.type", "missing; it must be docker")],
+        ),
+    ],
+)
+def test_of_a_layer_only_what_it_sets_is_judged_and_a_module_as_a_whole_where_it_sets_most(
+    layer: dict[str, Any], expected: list[tuple[str, str]]
+) -> None:
+    assert [(item.path, item.problem) for item in lint(layer, path="", is_layer=True)] == [
+        (f".{path}", problem) for path, problem in expected
+    ]
+
+
 LEFT = "but valid without: another deployment left it there"
 
 
