@@ -26,6 +26,7 @@ from status_app.storage.keys import escape, module_key, unescape
 from status_core import (
     EDGE_AGENT,
     INDIVIDUAL,
+    UNVERIFIED,
     DeploymentStatus,
     DeviceRecord,
     GracePolicy,
@@ -104,7 +105,7 @@ def _states(device: Device, state: Mapping[str, Any], history: list[Mapping[str,
     if state.keys() != expected.keys():
         yield f"it has the rows {sorted(state)}, not {sorted(expected)}"
     for key in state.keys() & expected.keys():
-        is_blamed = _is_blamed(device, key, state[key], expected[key])
+        is_blamed = _is_blamed(device, key, state, expected[key])
         for column, value in expected[key].items():
             found = state[key].get(column)
             if is_blamed and column in ("Reason", "Message"):
@@ -113,14 +114,18 @@ def _states(device: Device, state: Mapping[str, Any], history: list[Mapping[str,
                 yield f"{key} has {column} {found!r}, not {value!r}"
 
 
-def _is_blamed(device: Device, key: str, row: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+def _is_blamed(device: Device, key: str, state: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
     """Whether a row rightly has another reason than the twin alone gives.
 
     What is stuck has the reason that holds once it is; and what is missing or updating keeps that of the last failed
-    step that was named for it in this version.
+    step that was named for it in this version. A device that only settles has the reason of such a module.
     """
+    row = state[key]
     if row["Stuck"] and row["Reason"] == ONCE_STUCK.get(expected["Reason"]):
         return True
+    if expected["Reason"] == Reason.SETTLING and expected["State"] == "in_progress":
+        outstanding = [part for part in state.values() if part["State"] in ("missing", "updating")]
+        return row["Reason"] in {part["Reason"].removesuffix(UNVERIFIED) for part in outstanding}
     if expected["Reason"] != Reason.SETTLING or expected["State"] not in ("missing", "updating"):
         return False
     version = device.statuses[-1].desired_version
