@@ -164,7 +164,7 @@ def test_the_model_sees_that_the_list_of_the_hub_says_nothing_of_a_device(monkey
         return standing(record, deployment, NO_LIST, now)
 
     monkeypatch.setattr(rows, "standing", without)
-    with pytest.raises(BrokenPromiseError, match="deployment base counts .*'Waiting': 0}, not .*'Waiting': 1}"):
+    with pytest.raises(BrokenPromiseError, match=r"deployment base counts .*'Waiting': 0}, not .*'Waiting': 1}"):
         check(replace(history(Created(0, 1, 1)), has_list=True))
 
 
