@@ -64,7 +64,7 @@ class Change:
 
 
 class Judge:
-    """In the place of `evaluate`: it judges each twin once, since what it says depends on nothing else here."""
+    """In the place of `evaluate`: it judges each twin once, since what it says does not depend on `now` here."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Any, DeploymentStatus]] = {}

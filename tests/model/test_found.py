@@ -2,25 +2,28 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
+from datetime import datetime, timedelta
+from itertools import chain, product
 
 import pytest
 from azure.data.tables import TransactionOperation
 
 from status_app.events import outbox
-from status_app.fleet_index import projection
+from status_app.fleet_index import projection, rows
 from status_app.fleet_index.projection import Projection
 from status_app.reconcile import flag_stuck
 from status_app.status_table.commit import DeviceCommit
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.transaction import Operation
+from status_core import NO_LIST, DeviceRecord, Listings, Standing, evaluate, standing
 
 from .check import BrokenPromiseError, check
 from .faults import Fault, Trouble
-from .fleet import Act, Change
+from .fleet import CODES, RUNS, Act, Change, Device
 from .histories import watched
 from .hub_list import Created, Given, Gives
 from .steps import Both, History, Jump, Lose, Page, Run, Step, Wait
+from .world import START
 
 BORN = (Change(Act.CREATE, 0), Change(Act.DEPLOY, 0, asked=((0, 1), (1, 1)), layers=3), Change(Act.REPORT, 0))
 BORN_ALL = tuple(replace(change, device=number) for number in range(3) for change in BORN)
@@ -155,6 +158,27 @@ def test_the_model_sees_a_transition_that_is_trimmed_before_it_is_sent(monkeypat
     refused = Run("delivery", 0, (Fault(12, Trouble.THROTTLED),), picks=(0, 1, 2))
     with pytest.raises(BrokenPromiseError, match="1 transitions are not sent"):
         check(replace(history(refused, *looks), history_limit=1))
+
+
+def test_the_model_sees_that_the_list_of_the_hub_says_nothing_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    def without(record: DeviceRecord, deployment: str, _: Listings, now: datetime) -> tuple[Standing, datetime | None]:
+        return standing(record, deployment, NO_LIST, now)
+
+    monkeypatch.setattr(rows, "standing", without)
+    with pytest.raises(BrokenPromiseError, match=r"deployment base counts .*'Waiting': 0}, not .*'Waiting': 1}"):
+        check(replace(history(Created(0, 1, 1)), has_list=True))
+
+
+def test_what_a_twin_of_the_model_says_does_not_depend_on_when_it_is_read() -> None:
+    """`Judge` judges each of them once."""
+    asked, later = ((0, 1), (1, 1)), START + timedelta(days=1)
+    codes, runs = range(len(CODES)), range(len(RUNS))
+    for taken, code, first, second in product([True, False], codes, runs, runs):
+        device = Device("edge-01")
+        report = Change(Act.REPORT, 0, taken=taken, code=code, runs=(first, second, 0))
+        for change in (*BORN, Change(Act.DEPLOY, 0, asked=asked), report):
+            device.change(change, START)
+        assert evaluate(device.twin, now=later) == evaluate(device.twin) == device.statuses[-1]
 
 
 async def succeed(*_: object) -> bool:
