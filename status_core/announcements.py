@@ -150,11 +150,10 @@ class Announcements:
             return record
         at = clock.stuck_at if away is not None else max(clock.stuck_at, seen.at)
         record = replace(record, verdict=blamed(record.verdict), clock=replace(clock, stuck_at=at, stuck_since=at))
-        now = replace(subject, record=record)
-        at_time = Subject(subject.name, away, is_past=True) if away is not None and at < seen.at else now
+        at_time = Subject(subject.name, away, is_past=True) if away is not None and at < seen.at else subject
         part = replace(at_time.record, verdict=blamed(at_time.record.verdict))
         change = clock_change(Kind.STUCK, subject.name, part, at_time.evidence, record.clock)
-        self._add(at, Place.ENDED if at_time.is_past else Place.STUCK, change, is_past=at_time.is_past)
+        self._add(at, Place.STUCK, change, is_past=at_time.is_past)
         return record
 
     def removal(self, name: str, kept: ModuleRecord) -> None:

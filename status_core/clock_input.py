@@ -52,7 +52,7 @@ def module_input(state: str, reason: str, device_state: str, *, is_lagging: bool
     return ClockInput.LAGGING if is_lagging else ClockInput.UNSETTLED
 
 
-def device_input(status: DeploymentStatus, *, is_lagging: bool = False) -> ClockInput:
+def device_input(status: DeploymentStatus, *, is_lagging: bool) -> ClockInput:
     """Return what a sample of a device means for the device's own clock.
 
     If only its modules are unsettled, the device itself is settled: each module has its own clock.
@@ -67,8 +67,6 @@ def device_input(status: DeploymentStatus, *, is_lagging: bool = False) -> Clock
         agent = status.modules.get(EDGE_AGENT)
         agent_settled = agent is None or agent.state is ModuleState.SETTLED
         modules = (module for name, module in status.modules.items() if name != EDGE_AGENT)
-        if agent_settled and any(
-            module_input(module.state, module.reason, status.state) is ClockInput.UNSETTLED for module in modules
-        ):
+        if agent_settled and any(module.state not in (ModuleState.SETTLED, *_NO_EVIDENCE) for module in modules):
             return ClockInput.SETTLED
     return ClockInput.UNSETTLED

@@ -249,3 +249,22 @@ def test_a_grace_by_reason_wins_over_what_is_hopeless() -> None:
 )
 def test_a_look_is_due_at_the_end_of_the_window_or_else_of_the_grace(clock: Clock, due: float | None) -> None:
     assert clock.due(POLICY) == (None if due is None else after(due))
+
+
+def test_after_its_care_has_ended_a_version_gives_it_the_short_window() -> None:
+    cared_for = seen((0, UNSETTLED), (10, SETTLED), (700, SETTLED))
+    again = look(cared_for, UNSETTLED, 1000, by_version=True)
+    assert look(again, SETTLED, 1010).ends_at(POLICY) == after(1010) + POLICY.stable_after
+
+
+def test_a_clock_keeps_the_source_of_its_grace_whatever_ends_or_restarts_it() -> None:
+    labeled = Clock(GRACE, "label")
+    assert look(labeled, UNSETTLED, 0, restarts=True).grace_source == "label"
+    assert seen((0, UNSETTLED), (10, SETTLED), (700, SETTLED), clock=labeled).grace_source == "label"
+
+
+def test_a_hopeless_reason_is_the_source_only_where_it_is_stuck_sooner_by_it() -> None:
+    sample = Sample(UNSETTLED, T0, T0)
+    for grace, source in ((POLICY.hopeless, "label"), (POLICY.hopeless + timedelta(seconds=1), "hopeless")):
+        clock = look(Clock(grace, "label"), UNSETTLED, 0)
+        assert with_deadline(clock, sample, POLICY, is_hopeless=True).grace_source == source

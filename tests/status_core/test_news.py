@@ -239,6 +239,13 @@ def test_the_removal_of_a_module_is_news_where_something_else_was_announced_of_i
     assert (removed.from_state, removed.previous_since, removed.since) == ("wrong_status", after(100), after(1100))
 
 
+def test_a_removal_is_announced_under_the_version_that_removes_it() -> None:
+    version = {"desired.$version": 13, "reported.lastDesiredVersion": 13}
+    device = followed((100, {RUNS: "backoff"}), (200, {ASKED: GONE, MODULE: GONE, **version}))
+    removed = next(item for item in device.history if item.change.reason == "removed")
+    assert removed.desired_version == 13
+
+
 def test_a_window_that_was_over_before_a_change_is_announced_before_it() -> None:
     device = followed((100, {RUNS: "backoff"}), (110, {RUNS: "running"}), (5000, {RUNS: "dead"}))
     assert device.news == [

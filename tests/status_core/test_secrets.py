@@ -10,7 +10,7 @@ from twins import ASKED, MODULE, STATUS, judged, twin_with
 from status_core import GracePolicy, advance
 from status_core.blanking import REDACTED, blank_keys
 from status_core.descriptions import DESCRIPTION_LIMIT
-from status_core.secrets import collapse, masked, secret_values
+from status_core.secrets import MASK, collapse, masked, secret_values
 
 SECRET = "hunter2-correct-horse"
 HUB = "systemModules.edgeHub"
@@ -93,6 +93,12 @@ def test_no_secret_is_in_a_status_record_or_transition_though_the_agent_quotes_i
         seen = json.dumps(status.as_json()) + repr(status) + repr(record) + repr(transitions)
         assert SECRET not in seen
         assert REDACTED in status.message
+
+
+def test_a_masked_text_has_each_place_where_it_was() -> None:
+    twin = twin_with({f"{MODULE}.env": {"PASSWORD": {"value": SECRET}}})
+    text = f"no {SECRET} and no {SECRET}, but token=abc"
+    assert masked(text, twin) == text.replace(SECRET, MASK * len(SECRET)).replace("abc", MASK * 3)
 
 
 def test_a_secret_at_the_cut_of_a_long_message_leaves_no_part() -> None:

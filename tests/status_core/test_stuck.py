@@ -49,7 +49,7 @@ def test_it_is_stuck_at_the_end_of_its_grace_whenever_somebody_looks() -> None:
     for seconds in (1000, 1060, 90_000):
         device = followed((100, {RUNS: "backoff"}), (seconds, None))
         assert flags(device) == [("1000", "stuck", "m1", "wrong_status", "backoff")]
-        assert device.module().clock.stuck_since == after(1000)
+        assert device.module().clock.stuck_since == device.kept.at == after(1000)
         assert device.history[-1].duration == 900
         assert device.history[-1].change.evidence[-1].value == "backoff"
 
@@ -66,6 +66,11 @@ def test_any_look_flags_what_it_finds_away_and_says_what_it_was_then() -> None:
 def test_what_changes_at_the_end_of_its_grace_is_flagged_as_what_it_is_then() -> None:
     device = followed((100, {RUNS: "backoff"}), (1000, {RUNS: "dead"}))
     assert flags(device) == [("1000", "stuck", "m1", "wrong_status", "dead")]
+
+
+def test_an_extra_module_is_not_flagged_while_its_agent_is_stopped() -> None:
+    device = followed((100, {"reported.modules.m2": SECOND}), (200, STOPPING), (5000, None))
+    assert flags(device) == [("1100", "stuck", "", "agent_unavailable", "agent_stopped")]
 
 
 def test_nothing_is_flagged_before_its_time_and_nothing_twice() -> None:
@@ -91,7 +96,7 @@ def test_what_leaves_again_with_its_grace_over_is_flagged_by_that_look_at_the_ti
     device = followed((100, {RUNS: "backoff"}), (900, {RUNS: "running"}), (1200, None))
     device.look(1350, {RUNS: "backoff"}, at=1300)
     assert flags(device) == [("1300", "stuck", "m1", "wrong_status", "backoff")]
-    assert device.module().clock.stuck_since == after(1300)
+    assert device.module().clock.stuck_since == device.history[-1].change.stuck_at == after(1300)
 
 
 def test_it_recovers_before_it_is_settled_when_its_clock_ends() -> None:
