@@ -21,7 +21,7 @@ async def test_events_that_wait_and_parts_that_are_gone_for_good_are_named(tmp_p
         chain.stack.iot_hub.registry.put(TWIN | {"deviceId": "edge-03"})
         chain.now = timedelta(minutes=12)
         found = await chain.wrong()
-        assert [line for line in found if line.startswith("events that are not published: those of 1 device")]
+        assert [line for line in found if line.startswith("events that are not published: on 1 device")]
         assert [line for line in found if line.startswith("trigger on_twin_changes: the newest event came ")]
         assert "API: nothing answers at the address (ClientConnectorError)" in found
 

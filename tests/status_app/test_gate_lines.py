@@ -120,7 +120,7 @@ def judged(snapshot: Snapshot, criteria: GateCriteria) -> Judgement:
         (
             Snapshot(Counts(2, 1, failing=1), states={"successful": 1, "module_failed": 1}, suspects=[device(1)]),
             GateCriteria(Threshold.parse("50%")),
-            "r2: 1 failing (50% may), 1 of 2 successful, 1 module_failed, stable since 08:00:00Z",
+            "r2: 1 failing (50% allowed), 1 of 2 successful, 1 module_failed, stable since 08:00:00Z",
         ),
         (
             Snapshot(Counts(3, 1, settling=1, waiting=1), states={"successful": 3}),

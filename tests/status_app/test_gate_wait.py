@@ -180,7 +180,7 @@ async def test_what_fails_and_may_is_named_when_the_gate_passes() -> None:
     assert await story.wait(GateCriteria(max_failed=Threshold.parse("2"))) is ExitCode.OK
     assert story.lines[-5:-2] == [
         "PASSED: 1 of 3 devices of r2 are successful, since 2026-01-05 08:00:00Z.",
-        "2 devices failing; 2 may:",
+        "2 devices failing, 2 allowed:",
         "  2 devices: its_reason: vision. It fails on all. Look at the image.",
     ]
     assert [line.split()[0] for line in story.lines[-2:]] == ["edge-1", "edge-2"]
@@ -190,7 +190,7 @@ async def test_the_gate_fails_as_soon_as_too_many_fail_and_names_them_longest_fi
     story = Story(fleet_of("in_progress", "pending"), fleet_of("successful", "invalid", "in_progress!", "pending"))
     assert await story.wait(GateCriteria(max_failed=Threshold.parse("1"))) is ExitCode.FAILED
     assert story.lines[1:] == [
-        "FAILED: 2 of 4 devices of r2 are failing; 1 may.",
+        "FAILED: 2 of 4 devices of r2 are failing, 1 allowed.",
         "  2 devices: its_reason: vision. It fails on all. Look at the image.",
         "  edge-1  invalid      its_reason  since       2026-01-05 07:01:00Z  Its message.",
         "  edge-2  in_progress  its_reason  stuck since 2026-01-05 07:02:00Z  Its message.",
@@ -219,7 +219,7 @@ async def test_causes_that_cannot_be_asked_for_do_not_change_the_outcome() -> No
     assert await story.wait() is ExitCode.FAILED
     assert story.lines[:2] == [
         "The causes cannot be read: the API is unavailable: no connection.",
-        "FAILED: 1 of 2 devices of r2 are failing; 0 may.",
+        "FAILED: 1 of 2 devices of r2 are failing, 0 allowed.",
     ]
     assert [line.split()[0] for line in story.lines if line.startswith("  edge-")] == ["edge-1"]
 

@@ -62,7 +62,7 @@ async def test_what_the_target_says_is_printed_without_its_address(both: tuple[W
 
 
 async def test_a_target_that_is_not_there_is_named_with_those_that_are() -> None:
-    with pytest.raises(SettingError, match="no target 'chat': there is ops"):
+    with pytest.raises(SettingError, match="NOTIFY has no target 'chat': its targets are: ops"):
         await notify_test(environment("https://example.com"), "chat", print, NOW)
 
 

@@ -185,7 +185,7 @@ async def test_the_inventory_is_the_sum_of_all_devices(
         ("state=successful&reason=backoff", "state=successful and reason=backoff contradict: it has as_desired"),
         (
             "state=pending&reason=as_desired",
-            "reason=as_desired and state=pending contradict: it belongs to successful",
+            "reason=as_desired and state=pending contradict: only successful has that reason",
         ),
         (
             "state=successful&flag=version_regressed",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from twins import AGENT, ASKED, GONE, MODULE, STATUS, judged, module
 
-from status_core import ModuleState, Reason
+from status_core import Evidence, ModuleState, Reason
 
 STATUS_OF = f"{MODULE}.runtimeStatus"
 JOB = {f"{ASKED}.restartPolicy": "never", STATUS_OF: "stopped"}
@@ -305,3 +305,19 @@ def test_the_restarts_of_a_module_are_kept_with_their_times_in_utc() -> None:
     assert seen.as_json()["reported"]["lastStartAt"] == "2026-01-01T09:00:00.123456+00:00"
     unsaid = module({MODULE: GONE})
     assert (unsaid.restart_count, unsaid.last_start, unsaid.last_exit) == (None, None, None)
+
+
+def test_the_evidence_of_a_module_has_the_values_that_were_compared_and_their_places() -> None:
+    image, reported, desired = (
+        "registry.example/m1:1.0",
+        "properties.reported.modules.m1",
+        "properties.desired.modules.m1",
+    )
+    images = Evidence(f"{reported}.settings.image", image, image, f"{desired}.settings.image")
+    status = Evidence(f"{reported}.runtimeStatus", "failed", "running", f"{desired}.status")
+    assert module({f"{MODULE}.runtimeStatus": "failed"}).evidence == (images, status)
+    assert module({MODULE: GONE}).evidence == (Evidence(images.path, None, image, images.expected_path),)
+    left_alone = module({f"{STATUS}.code": 400, f"{MODULE}.runtimeStatus": "failed"}).evidence
+    assert left_alone[-1] == Evidence(status.path, "failed", "running", f"{reported}.status")
+    named = module({"desired.modules.desired": {"settings": {"image": "m2"}}}, "desired").evidence
+    assert named[0].path == "properties.reported.modules.desired.settings.image"

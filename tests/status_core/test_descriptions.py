@@ -243,6 +243,20 @@ def test_an_image_of_the_parent_is_known_though_the_text_has_the_name_of_the_par
     assert explain(words, image_outstanding=True, images=images).reason is Reason.PULL_FAILED
 
 
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        ("r.example/Unauthorized:1", "r.example/Unauthorized says no"),
+        ("r.example:5000/x509", "r.example:5000/x509 says no"),
+        ("not-found:1", "not-found:1 says no"),
+        (" r.example/cancel:2 ", "r.example/cancel:1 says no"),
+    ],
+)
+def test_an_image_says_nothing_wherever_it_stands_without_its_tag_too(image: str, words: str) -> None:
+    found = explain(f"{PULL}{words}", image_outstanding=True, images=[image])
+    assert found.reason is Reason.PULL_FAILED
+
+
 @pytest.mark.parametrize("name", ["IdentityTranslationLite", "Cancel", "cancel_all", "timed-out"])
 def test_a_name_that_is_no_ordinary_word_says_nothing_wherever_it_stands(name: str) -> None:
     assert explain(f"{name} says no", image_outstanding=True, modules=[name]).reason is Reason.PLAN_FAILED
@@ -356,6 +370,7 @@ def test_a_text_names_a_step_of_the_plan_where_it_can_only_come_from_one(
         ("Error calling start module BARK: port", {"BARK"}),
         ("(Error calling start module a: x) (Error calling prepare update for module 'b': y)", {"a", "b"}),
         ("Error calling start module edgeHub: x", {"$edgeHub"}),
+        ("Error calling start module a:x:y failed", {"a"}),
         ('Error calling stop module old: runtime operation error: get module "old"', {"old"}),
         ("Unable to process module a add or update as the module identity could not be obtained", {"a"}),
         ("Error calling List modules: no answer", set()),

@@ -369,3 +369,14 @@ def test_a_code_of_another_kind_is_shown_by_its_kind_alone() -> None:
     assert "six: <object>." in judged({f"{STATUS}.code": {"password": "hunter2"}}).message
     assert "six: <array>." in judged({f"{STATUS}.code": [1]}).message
     assert "six: none." in judged({f"{STATUS}.code": None}).message
+
+
+def test_a_module_that_runs_and_should_not_is_said_to_be_asked_to_stop_and_an_unmanaged_one_to_run() -> None:
+    stopped = {f"{ASKED}.status": "stopped"}
+    assert module(stopped).message.startswith("m1 is running and should be stopped.")
+    unmanaged = {**stopped, f"{STATUS}.code": 400, f"{MODULE}.runtimeStatus": "failed"}
+    assert module(unmanaged).message.startswith("m1 is failed and should be running.")
+
+
+def test_a_version_that_the_twin_does_not_say_is_unknown() -> None:
+    assert "version unknown" in judged({"desired.$version": GONE}).message

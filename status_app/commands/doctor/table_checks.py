@@ -125,7 +125,8 @@ class TableChecks:
         written = [entry.written for entry in found if entry.written is not None]
         waiting = [time for time in written if self._clock() - time > WAITING]
         if waiting:
-            answer = f"of {len(waiting)} devices, for {_length(self._clock() - min(waiting))} or less"
+            devices = "1 device" if len(waiting) == 1 else f"{len(waiting)} devices"
+            answer = f"on {devices}, for {_length(self._clock() - min(waiting))} or less"
             return wrong(name, asked, answer, "give the app the role Azure Event Hubs Data Sender on TRANSITIONS_HUB")
         return ok(name, asked, "none is waiting")
 
