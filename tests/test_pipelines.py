@@ -137,7 +137,8 @@ def test_a_summary_says_how_it_ended_and_why() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "words"), [(ExitCode.OK, "has succeeded"), (ExitCode.TIMED_OUT, "in time"), (ExitCode.CONFIG, "judged")]
+    ("code", "words"),
+    [(ExitCode.OK, "has succeeded"), (ExitCode.TIMED_OUT, "has timed out"), (ExitCode.CONFIG, "judged")],
 )
 def test_each_end_has_its_heading(code: ExitCode, words: str) -> None:
     assert words in summary(["d"], code, [], {}).splitlines()[0]
