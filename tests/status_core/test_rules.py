@@ -1,12 +1,12 @@
 """The rules in their order, and the borders between them. V is 12 in the healthy twin."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from twins import AGENT, ASKED, DESIRED_AT, GONE, MODULE, STATUS, judged
+from twins import AGENT, ASKED, DESIRED_AT, GONE, MODULE, REPORTED_AT, STATUS, judged
 
-from status_core import Flag, Reason, State
+from status_core import Flag, Portal, Reason, State
 from status_core.rules import RULES
 
 EARLIER = {"reported.lastDesiredVersion": 11}
@@ -368,3 +368,20 @@ def test_the_evidence_of_a_verdict_names_both_paths_and_both_values() -> None:
         image.expected_path,
     )
     assert (image.value, image.expected) == ("registry.example/m1:0.9", "registry.example/m1:1.0")
+
+
+def test_a_status_has_what_the_twin_says_of_the_device() -> None:
+    exited = datetime(2026, 1, 1, 8, tzinfo=UTC)
+    status = judged(
+        {
+            "connectionState": "Connected",
+            "lastActivityTime": "2026-01-01T09:03:00Z",
+            f"{MODULE}.lastExitTimeUtc": "2026-01-01T08:00:00Z",
+        }
+    )
+    assert (status.device_id, status.twin_version, status.connection_state) == ("edge-01", 200, "Connected")
+    assert status.last_activity == datetime(2026, 1, 1, 9, 3, tzinfo=UTC)
+    assert (status.desired_version, status.last_desired_version, status.status_code) == (12, 12, 200)
+    assert (status.agent_version, status.portal, status.is_lagging) == ("1.5.0", Portal.SUCCESSFUL, False)
+    assert (status.desired_at, status.reported_at, status.changed) == (DESIRED_AT, REPORTED_AT, REPORTED_AT)
+    assert (status.modules["m1"].last_exit, status.modules["m1"].evidence[-1].value) == (exited, "running")
