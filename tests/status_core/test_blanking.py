@@ -48,6 +48,7 @@ def test_secrets_side_by_side_are_places_of_their_own_and_those_that_overlap_are
 
 def test_a_secret_is_replaced_where_another_began_as_it_does() -> None:
     assert Blanker(["a=b", "=c"]).blank("x a=c y") == "x a*** y"
+    assert Blanker(["++=", "=+++=", "+=!++"]).spans("!!=++=!=+") == [(3, 6)]
 
 
 def test_without_secrets_a_text_stays_as_it_is() -> None:
