@@ -21,7 +21,7 @@ from .check import BrokenPromiseError, check
 from .faults import Fault, Trouble
 from .fleet import CODES, RUNS, Act, Change, Device
 from .histories import watched
-from .hub_list import Created, Given, Gives
+from .hub_list import Created, Given, Gives, Removed
 from .steps import Both, History, Jump, Lose, Page, Run, Step, Wait
 from .world import START
 
@@ -206,3 +206,8 @@ def test_a_deadline_that_a_change_outruns_before_the_timer_comes_announces_nothi
     crashing = Change(Act.REPORT, 1, runs=(0, 1, 0))
     steps: tuple[Step, ...] = (*BORN_ALL, crashing, replace(crashing, runs=(2, 6, 0)), Wait(135), crashing)
     check(History(tuple(chain.from_iterable(map(watched, steps)))))
+
+
+def test_the_index_may_keep_how_far_devices_are_in_a_deployment_that_the_hub_has_no_more() -> None:
+    both = Both(Run("delivery", picks=(0,)), Run("flag_stuck"))
+    check(History((*BORN_ALL, Created(1, 0, 1), both, Removed(1)), has_list=True))
