@@ -7,7 +7,6 @@ from datetime import datetime
 from status_core.announcements import Announcements, Place, Subject
 from status_core.clock_input import ClockInput, device_input
 from status_core.clocks import Clock, Sample
-from status_core.module_step import OUTSTANDING
 from status_core.news import AS_DESIRED, News
 from status_core.observation import Observation
 from status_core.reasons import Reason, known_reason
@@ -59,7 +58,6 @@ def next_device(
         record = replace(record, news=announcements.state(subject, seen.at, Place.CHANGED))
     elif status.state not in AS_DESIRED and signal is not ClockInput.LAGGING:
         record = _fail(seen, announcements, subject)
-    record = replace(record, verdict=_of_its_modules(record, previous))
     if signal is ClockInput.UNSETTLED:
         was_away = previous.clock.settled_since is None and not previous.is_lagging
         record = announcements.stuck(replace(subject, record=record), previous if was_away else None)
@@ -142,26 +140,6 @@ def _fail(seen: Observation, announcements: Announcements, subject: Subject[Devi
     at = max(seen.at, leading.clock.stuck_since or seen.at)
     announced = announcements.failure(replace(subject, record=replace(record, verdict=verdict)), at)
     return replace(record, news=announced.news)
-
-
-def _of_its_modules(record: DeviceRecord, previous: DeviceRecord) -> DeviceVerdict:
-    """Return the verdict of a device that reports success while modules are outstanding: with the reason of these.
-
-    Under WaitForAllPulls the agent reports 200 between its tries, and modules keep the reason of the failed step
-    (`module_step`). The device keeps it too, so it counts under one cause between two tries.
-    """
-    verdict, before = record.verdict, previous.verdict
-    away = [
-        module.verdict
-        for module in record.modules.values()
-        if module.verdict.state in OUTSTANDING and module.verdict.reason != Reason.SETTLING
-    ]
-    if verdict.state != State.IN_PROGRESS or verdict.reason != Reason.SETTLING or not away:
-        return verdict
-    leading = min(away, key=_rank)
-    causes = (leading.reason, *(module.cause for module in away))
-    words = before if before.reason == leading.reason and before.cause in causes else leading
-    return replace(verdict, reason=words.reason, message=words.message, cause=words.cause)
 
 
 def _running(device: DeviceRecord) -> list[Clock]:

@@ -16,7 +16,7 @@ from status_core.states import ModuleState
 from status_core.status import ModuleStatus
 from status_core.stuck import blamed, still_blamed, verified
 
-OUTSTANDING: Final = (ModuleState.MISSING, ModuleState.UPDATING)
+_OUTSTANDING: Final = (ModuleState.MISSING, ModuleState.UPDATING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +69,10 @@ def _verdict(seen: Observation, kept: ModuleRecord | None, found: ModuleStatus) 
     a failed step that is still `settling` when it gets stuck becomes `skipped`, and stays so while stuck.
     """
     verdict = ModuleVerdict.of(found)
-    if kept is None or verdict.state not in OUTSTANDING or verdict.reason != Reason.SETTLING:
+    if kept is None or verdict.state not in _OUTSTANDING or verdict.reason != Reason.SETTLING:
         return verdict
     before = verified(kept.verdict)
-    if not seen.is_new_version and before.state in OUTSTANDING and before.reason != Reason.SETTLING:
+    if not seen.is_new_version and before.state in _OUTSTANDING and before.reason != Reason.SETTLING:
         return replace(verdict, reason=before.reason, message=before.message, cause=before.cause)
     is_still_stuck = kept.clock.is_stuck and _target(kept.verdict) == _target(verdict)
     return blamed(verdict) if is_still_stuck else verdict

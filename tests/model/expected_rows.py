@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from status_app.storage.keys import module_key
-from status_core import EDGE_AGENT, UNVERIFIED, DeploymentStatus, Reason
+from status_core import EDGE_AGENT, DeploymentStatus, Reason
 
 from .fleet import Device
 
@@ -25,7 +25,7 @@ def states(device: Device, state: Mapping[str, Any], history: list[Mapping[str, 
     if state.keys() != expected.keys():
         yield f"it has the rows {sorted(state)}, not {sorted(expected)}"
     for key in state.keys() & expected.keys():
-        is_blamed = _is_blamed(device, key, state, expected[key])
+        is_blamed = _is_blamed(device, key, state[key], expected[key])
         for column, value in expected[key].items():
             found = state[key].get(column)
             if is_blamed and column in ("Reason", "Message"):
@@ -34,18 +34,14 @@ def states(device: Device, state: Mapping[str, Any], history: list[Mapping[str, 
                 yield f"{key} has {column} {found!r}, not {value!r}"
 
 
-def _is_blamed(device: Device, key: str, state: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+def _is_blamed(device: Device, key: str, row: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
     """Whether a row rightly has another reason than the twin alone gives.
 
     What is stuck has the reason that holds once it is; and what is missing or updating keeps that of the last failed
-    step that was named for it in this version. A device that only settles has the reason of such a module.
+    step that was named for it in this version.
     """
-    row = state[key]
     if row["Stuck"] and row["Reason"] == ONCE_STUCK.get(expected["Reason"]):
         return True
-    if expected["Reason"] == Reason.SETTLING and expected["State"] == "in_progress":
-        outstanding = [part for part in state.values() if part["State"] in ("missing", "updating")]
-        return row["Reason"] in {part["Reason"].removesuffix(UNVERIFIED) for part in outstanding}
     if expected["Reason"] != Reason.SETTLING or expected["State"] not in ("missing", "updating"):
         return False
     version = device.statuses[-1].desired_version

@@ -234,24 +234,6 @@ def test_a_step_that_failed_in_another_version_gives_no_reason() -> None:
     assert device.module().verdict.reason == "settling"
 
 
-def test_a_device_keeps_why_its_modules_are_outstanding_while_the_agent_says_success_between_two_tries() -> None:
-    prerequisite = {
-        f"{STATUS}.code": 500,
-        f"{STATUS}.description": "One or more errors occurred. (Failed to execute ExecutionPrerequisite command)",
-    }
-    device = Device()
-    device.look(0, {"desired.modules.m2": SECOND, MODULE: GONE})
-    for seconds, words in ((100, prerequisite), (105, SUCCESS), (130, prerequisite), (135, SUCCESS)):
-        device.look(seconds, words)
-        verdict = device.kept.verdict
-        assert (verdict.state, verdict.reason, verdict.cause) == ("in_progress", "pull_failed", "pull_failed")
-        assert "cannot be pulled" in verdict.message
-    device.look(200, failing("m1"))
-    runs = {"runtimeStatus": "running", "settings": {"image": "registry.example/m1:1.0"}}
-    device.look(205, {**SUCCESS, MODULE: runs})
-    assert (device.kept.verdict.reason, device.kept.verdict.cause) == ("pull_failed", "pull_failed: m2, m2:1")
-
-
 def test_a_module_for_which_no_step_ever_failed_is_skipped_when_it_gets_stuck_and_as_long_as_it_is() -> None:
     device = followed((100, {MODULE: GONE}), (1000, None))
     verdict = device.module().verdict
