@@ -153,11 +153,12 @@ async def test_nothing_moves_while_it_updates(page: Page) -> None:
     await page.evaluate(SHIFTS)
     for view in ("", "deployments/release-2"):
         await follow(page, view)
-        await page.evaluate("window.shifts.length = 0")
-        for _ in range(3):
+        for update in range(4):
             async with page.expect_response("**/causes?*"):
                 await page.clock.run_for(15_000)
             await answered(page)
+            if update == 0:  # the browser reports shifts late: those of the first picture have come by now
+                await page.evaluate("window.shifts.length = 0")
         await page.evaluate("() => new Promise(requestAnimationFrame)")
         assert await page.evaluate("window.shifts") == []
 
