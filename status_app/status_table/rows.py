@@ -1,7 +1,7 @@
 """The rows of DeploymentStatus: conversion to and from the records of the core."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -98,19 +98,14 @@ def event_id(hub: str, device_id: str, sequence: int) -> str:
     return f"{hub}/{device_id}/{sequence}"
 
 
-def read_record(rows: Mapping[str, Mapping[str, Any]], names: Iterable[str] = ()) -> DeviceRecord | None:
+def read_record(rows: Mapping[str, Mapping[str, Any]]) -> DeviceRecord | None:
     """Read the record of a device from its state rows by RowKey; None if its own row is not among them.
 
-    Args:
-        rows: The rows.
-        names: Modules of the twin: the key of a very long name does not contain all of it.
+    A module whose name is too long for a key is under its key there.
     """
     if DEVICE not in rows:
         return None
-    known = {module_key(name): name for name in names}
-    modules = {
-        known.get(key) or module_name(key): _read_module(row) for key, row in rows.items() if key.startswith(MODULE)
-    }
+    modules = {module_name(key): _read_module(row) for key, row in rows.items() if key.startswith(MODULE)}
     values = read(DEVICE_COLUMNS, rows[DEVICE])
     verdict = built(DeviceVerdict, values, "verdict.")
     return built(DeviceRecord, values, verdict=verdict, clock=_clock(values), news=_news(values), modules=modules)
