@@ -48,8 +48,8 @@ def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime) -> O
             return Outcome.COVERED
         case Compared(_, status, _) if stored.is_whole and is_as_known(stored.rows[DEVICE], status):
             return Outcome.UNCHANGED
-        case Queried(_, status, asked) | Compared(_, status, asked) if stored.is_known and stored.observed >= asked:
-            return None if _is_newer(stored, status) else Outcome.COVERED
+        case Queried() | Compared() if stored.is_known and stored.observed >= task.queried:
+            return None if _is_newer(stored, task.status) else Outcome.COVERED
         case Due() if stored.look_at is None or stored.look_at > now:
             return Outcome.STALE
         case Announced():

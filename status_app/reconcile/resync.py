@@ -41,7 +41,7 @@ from status_app.reconcile.tasks import Outcome, Queried, Unseen
 from status_app.retry import Deadline
 from status_app.telemetry.logs import log
 from status_app.telemetry.meters import RESYNC_HEALED, record
-from status_core import NAME_LIMIT, evaluate
+from status_core import NAME_LIMIT
 
 TWINS_PER_RUN: Final = 10_000
 """A hundred pages, at sixteen a minute (TWIN_QUERIES_PER_MINUTE)."""
@@ -180,7 +180,7 @@ class Resync:
     async def _compare(self, page: TwinPage, queried: datetime, report: RunReport, end: Deadline) -> set[int] | None:
         """Compare the devices of a page. Returns their digests; None if time ran out and the page must come again."""
         devices = {device: twin for twin in page.twins if (device := _device(twin)) is not None}
-        tasks = (Queried(device, evaluate(twin, now=queried), queried) for device, twin in devices.items())
+        tasks = (Queried(device, twin, queried) for device, twin in devices.items())
         results = await self._reconciler.run(tasks, end)
         report.add(results)
         if any(isinstance(result.error, OutOfTimeError) for result in results):

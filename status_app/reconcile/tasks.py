@@ -1,11 +1,14 @@
 """The tasks of reconciling a device, and their results."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
+from typing import Any
 
 from status_app.ingest.notifications import Notification
-from status_core import DeploymentStatus
+from status_core import DeploymentStatus, evaluate
 
 
 class Outcome(StrEnum):
@@ -38,18 +41,22 @@ class Notified:
         return self.notification.device_id
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: its twin is judged once, and where a twin that fails costs only its device
 class Queried:
     """A query returned the twin, which may be older than a direct read.
 
     Attributes:
-        status: What it says.
         queried: When the query was sent.
     """
 
     device_id: str
-    status: DeploymentStatus
+    twin: Mapping[str, Any]
     queried: datetime
+
+    @cached_property
+    def status(self) -> DeploymentStatus:
+        """What the twin says."""
+        return evaluate(self.twin, now=self.queried)
 
 
 @dataclass(frozen=True, slots=True)

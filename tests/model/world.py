@@ -16,7 +16,7 @@ from local.tables.memory import Tables, submit
 from status_app.errors import UnavailableError
 from status_app.fleet_index import former, lookups, projection, rows
 from status_app.ingest.event_batch import IncomingEvent
-from status_app.reconcile import bulk_reads, comparison, resync, resync_times, twin_phase
+from status_app.reconcile import bulk_reads, comparison, resync, resync_times, tasks, twin_phase
 from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
 from status_app.settings import Settings
 from status_app.status_table import commit, reader
@@ -251,7 +251,7 @@ def world(history: History) -> Iterator[World]:
         stack.enter_context(patch.object(resync_times, "COMPARE_EVERY", timedelta(hours=history.compare_every)))
         stack.enter_context(patch.object(transaction, "submit", submit))
         found = World(history)
-        for user in (twin_phase, resync, comparison):
+        for user in (twin_phase, tasks, comparison):
             stack.enter_context(patch.object(user, "evaluate", found.judge))
         log.addHandler(found.told)
         log.setLevel(logging.INFO)

@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from app_over_azurite import CREATED, DELETED, START, App, flags, states, transitions
@@ -16,6 +17,7 @@ from status_app.reconcile.resync_position import Cycle, ResyncPosition, digest
 from status_app.status_table.commit import Change, DeviceCommit
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.columns import Row
+from status_core import DeploymentStatus, evaluate
 
 BACKOFF = "048"
 SUCCESSFUL = "003"
@@ -50,6 +52,20 @@ async def test_a_fleet_that_was_there_before_the_app_is_filled_by_one_run(app: A
     assert app.hub.reads == []
     assert len(await app.index("state")) == len(devices)
     assert await app.index("resync") == []
+
+
+async def test_a_twin_that_cannot_be_judged_costs_only_its_device(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad, well = app.put("bad", SUCCESSFUL), app.put("well", SUCCESSFUL)
+
+    def judge(twin: Any, *, now: datetime | None = None) -> DeploymentStatus:
+        if twin["deviceId"] == bad:
+            raise RuntimeError("a bug")
+        return evaluate(twin, now=now)
+
+    monkeypatch.setattr("status_app.reconcile.tasks.evaluate", judge)
+    with pytest.raises(ExceptionGroup, match="1 failed"):
+        await app.resync()
+    assert await known(app) == [well]
 
 
 def fails(app: App, device: str) -> dict[str, str]:
