@@ -240,17 +240,20 @@ class Services:
             due_reconciler = reconciler.reading(self._paced(self._budget.flag_stuck))
             refresh = CohortRefresh(refresh_rows, index, cohorts, reconciler, self._clock)
             build = IndexBuild(index_table, projection, rows, devices, reconciler, self._clock)
-            peers = PeerCount(PeerRows(index_table), index, self._clock)
+            peers = PeerRows(index_table)
+            peer_count = PeerCount(peers, index, self._clock)
             deployments = Deployments(rows, index, devices, publisher, policy, hub_list, hub=hub, clock=self._clock)
             indexed = IndexedDevices(index, devices, self._clock)
             notices, name = NoticeRows(await self._table(notice_rows.TABLE)), settings.fleet
             delivery = Delivery(notices, self._webhooks, name, self._clock, self._ticks)
-            causes = CauseNews(notices, indexed, rows, hub, self._clock)
+            causes = CauseNews(notices, indexed, peers, rows, hub, self._clock)
             position, ticks = ResyncPosition(index_table), self._ticks
             times = ResyncTimesRow(index_table, settings.shared)
             comparison = Comparison(index, times, reconciler, twins, self._clock)
             self._parts = _Parts(
-                FlagStuck(index, build, deployments, outbox, due_reconciler, self._twins, self._clock, ticks, peers),
+                FlagStuck(
+                    index, build, deployments, outbox, due_reconciler, self._twins, self._clock, ticks, peer_count
+                ),
                 Resync(index, build, position, times, reconciler, twins, comparison, self._clock, ticks, refresh),
                 reconciler,
                 DeadLetters(await self._table(dead_letters.TABLE)),

@@ -15,6 +15,7 @@ from status_app.errors import LostRaceError
 from status_app.events.severity import transition_severity
 from status_app.fleet_index.leading_cause import cause_id
 from status_app.fleet_index.lookups import DeviceGroup
+from status_app.fleet_index.peers import PeerRows
 from status_app.notify.notes import Stage, cause_notice
 from status_app.notify.notice_rows import AboutCause, CauseRecord, Notice, NoticeRows
 from status_app.notify.targets import CAUSE, Target
@@ -44,16 +45,18 @@ class Failing:
 class CauseNews:
     """Compares causes with earlier notices."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 (sources, hub and clock)
         self,
         rows: NoticeRows,
         indexed: IndexedDevices,
+        peers: PeerRows,
         deployments: DeploymentRows,
         hub: str,
         clock: Callable[[], datetime],
     ) -> None:
         self._rows = rows
         self._indexed = indexed
+        self._peers = peers
         self._deployments = deployments
         self._hub = hub
         self._clock = clock
@@ -123,9 +126,10 @@ class CauseNews:
 
     async def _words(self, about: AboutCause) -> Mapping[str, Any]:
         """Read the cause as the API shows it."""
-        found = await one_cause(self._indexed, about.cause, about.deployment, about.cohort or None)
+        found = await one_cause(self._indexed, self._peers, about.cause, about.deployment, about.cohort or None)
         examples = [example["deviceId"] for example in found["examples"]]
-        return {"examples": examples, **{name: found[name] for name in ("since", "message", "advice")}}
+        peers = (found["peers"] or {}).get("says")
+        return {"examples": examples, "peers": peers, **{name: found[name] for name in ("since", "message", "advice")}}
 
     def _notice(
         self, target: Target, record: CauseRecord, stage: Stage, details: Mapping[str, Any], now: datetime

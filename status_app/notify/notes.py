@@ -75,7 +75,7 @@ def cause_notice(news_id: str, time: str, severity: str, data: Mapping[str, Any]
         time: When it was found.
         severity: How serious it is.
         data: `deployment`, `version`, `cohort`, `stage`, `cause`, `devices` and `before`, the number in the last
-            message; if there are devices, also `examples`, `since`, `message` and `advice`.
+            message; if there are devices, also `examples`, `since`, `message`, `peers` and `advice`.
     """
     news = {"id": news_id, "type": CAUSE, "time": time, "severity": severity, "data": dict(data)}
     return json.dumps(news, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
@@ -98,6 +98,7 @@ def _cause_facts(data: Mapping[str, Any]) -> list[tuple[str, Any]]:
         ("For instance", ", ".join(clean(name, _NAMES) for name in data.get("examples", ()))),
         ("Since", data.get("since")),
         ("What happened", data.get("message")),
+        ("Across the fleet", data.get("peers")),
         ("What to do", data.get("advice")),
         ("Cohort", data["cohort"]),
         ("Version", data["version"]),

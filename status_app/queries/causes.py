@@ -83,19 +83,21 @@ async def causes(  # noqa: PLR0913, PLR0917 (sources and query)
     return Page(answers, (str(-shown[-1][0]), str(-shown[-1][1]), shown[-1][2]) if more else None)
 
 
-async def one_cause(indexed: IndexedDevices, line: str, deployment: str, cohort: str | None) -> Answer:
+async def one_cause(indexed: IndexedDevices, peers: PeerRows, line: str, deployment: str, cohort: str | None) -> Answer:
     """Return a cause as `causes` does, but without counts: the caller has them.
 
-    One request per shard of the index, and some for the message of its first device.
+    One request per shard of the index, one for the peers, and some for the message of its first device.
 
     Args:
         indexed: The devices.
+        peers: The counts of devices that run the images of causes.
         line: The cause as one line.
         deployment: Only devices with this deployment.
         cohort: Only devices in this cohort; None for all.
     """
-    rows = await _rows(indexed, {cause_id(line)}, deployment, cohort)
-    answer = await _answer(indexed, _Group(line, 0, 0), rows.get(cause_id(line)), None)
+    cause = cause_id(line)
+    rows = await _rows(indexed, {cause}, deployment, cohort)
+    answer = await _answer(indexed, _Group(line, 0, 0), rows.get(cause), (await peers.read()).get(cause))
     return {name: value for name, value in answer.items() if name not in ("devices", "stuck")}
 
 

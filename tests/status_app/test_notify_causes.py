@@ -92,7 +92,8 @@ async def test_devices_that_fail_alike_are_three_messages_first_tenfold_and_over
     text = fleet.http.taken[0].body["text"]
     assert "backoff: m1" in text
     assert "For instance: " in text
-    assert "What to do: " in text
+    assert "Across the fleet: It fails on all 2 devices that got this image: the image seems to be the problem." in text
+    assert "What to do: Check the image, or go back to the previous one." in text
     devices += await fleet.fail(*(f"e{count:02d}" for count in range(17)))
     await fleet.minute(GRACE)
     await fleet.minute()

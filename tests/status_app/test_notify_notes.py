@@ -23,7 +23,8 @@ def cause(stage: Stage, **more: Any) -> bytes:
         "before": 0 if stage is Stage.FIRST else 40,
         "devices": {Stage.FIRST: 40, Stage.MORE: 400, Stage.OVER: 0}[stage],
     }
-    said = {"examples": ["edge-01", "edge-02"], "since": "2024-05-02T12:10:00Z", "message": "m", "advice": "a"}
+    said = {"examples": ["edge-01", "edge-02"], "since": "2024-05-02T12:10:00Z", "message": "m"}
+    said |= {"peers": "p", "advice": "a"}
     return cause_notice("id", "2024-05-02T12:12:00Z", "error", data | (said if stage is not Stage.OVER else {}) | more)
 
 
@@ -45,12 +46,14 @@ def test_a_cause_comes_with_its_devices_and_what_to_do() -> None:
         "For instance: edge-01, edge-02",
         "Since: 2024-05-02T12:10:00Z",
         "What happened: m",
+        "Across the fleet: p",
         "What to do: a",
         "Version: 1",
         "Fleet: north",
         "Time: 2024-05-02T12:12:00Z",
     ]
     assert text(cause(Stage.FIRST, devices=1)).startswith("Deployment camera-2: 1 device fails due to")
+    assert "Across the fleet" not in text(cause(Stage.FIRST, peers=None))
 
 
 def test_more_devices_and_none_are_compared_with_the_message_before() -> None:
