@@ -7,15 +7,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import batched
 from typing import Any, Final, Self
 
-from azure.data.tables import TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.fleet_index.profile import Profile
 from status_app.storage import transaction
-from status_app.storage.client import TRANSACTION_LIMIT, table_errors
+from status_app.storage.client import table_errors
 from status_app.storage.codecs import UNREADABLE, read_number, read_time
 from status_app.telemetry.logs import log
 from status_core import Cause, Reason
@@ -169,14 +167,12 @@ class PeerRows:
         Raises:
             UnavailableError: The table service does not answer.
         """
-        operations: list[transaction.Operation] = [
-            (TransactionOperation.DELETE, {"PartitionKey": PARTITION, "RowKey": cause})
-            for cause in before.keys() - after.keys()
-        ]
-        for cause, peers in after.items():
-            if before.get(cause) != peers:
-                row = {"PartitionKey": PARTITION, "RowKey": cause, **peers.columns()}
-                operations.append((TransactionOperation.UPSERT, row, {"mode": UpdateMode.REPLACE}))
+        changed = (
+            {"PartitionKey": PARTITION, "RowKey": cause, **peers.columns()}
+            for cause, peers in after.items()
+            if before.get(cause) != peers
+        )
+        gone = ({"PartitionKey": PARTITION, "RowKey": cause} for cause in before.keys() - after.keys())
         with table_errors():
-            for some in batched(operations, TRANSACTION_LIMIT, strict=False):
-                await transaction.submit(self._client, some)
+            await transaction.replace(self._client, changed)
+            await transaction.delete(self._client, gone)

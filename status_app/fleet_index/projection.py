@@ -124,17 +124,10 @@ class FleetProjection:
         rows = [{"PartitionKey": shard, "RowKey": key, "Device": escape(device_id)} for device_id, key in keys.items()]
         try:
             with table_errors():
-                for start in range(0, len(rows), TRANSACTION_LIMIT):
-                    await self._upsert(rows[start : start + TRANSACTION_LIMIT])
+                await transaction.replace(self._client, rows)
         except (UnavailableError, HttpResponseError) as error:
             return dict.fromkeys(keys, error)
         return dict(keys)
-
-    async def _upsert(self, rows: Sequence[dict[str, Any]]) -> None:
-        if len(rows) == 1:  # cheaper alone
-            await self._client.upsert_entity(rows[0], mode=UpdateMode.REPLACE)
-        else:
-            await transaction.submit(self._client, [(TransactionOperation.UPSERT, row, _REPLACE) for row in rows])
 
     async def _project_shard(
         self, shard: str, work: Sequence[Projection], reread: Reread

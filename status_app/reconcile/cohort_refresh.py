@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import batched
 from typing import Any, Final
 
-from azure.data.tables import TransactionOperation, UpdateMode
+from azure.data.tables import UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import ContinuationError, UnavailableError
@@ -18,7 +18,7 @@ from status_app.reconcile.run_report import RunReport
 from status_app.reconcile.tasks import Tagged
 from status_app.retry import Deadline
 from status_app.storage import transaction
-from status_app.storage.client import PAGE, TRANSACTION_LIMIT, find_row, table_errors
+from status_app.storage.client import PAGE, find_row, table_errors
 from status_app.storage.codecs import read_time
 from status_app.storage.keys import escape, joined, key_part, unescape
 from status_app.telemetry.logs import log
@@ -55,7 +55,8 @@ class RefreshRows:
 
     async def leave(self, device_ids: Sequence[str]) -> None:
         """Add devices that wait for the next refresh."""
-        await self._submit(TransactionOperation.UPSERT, device_ids)
+        with table_errors():
+            await transaction.replace(self._client, map(_left_row, device_ids))
 
     async def left(self) -> list[str]:
         """Read a page of the devices that wait."""
@@ -72,20 +73,14 @@ class RefreshRows:
 
     async def forget(self, device_ids: Sequence[str]) -> None:
         """Remove devices that no longer wait."""
-        await self._submit(TransactionOperation.DELETE, device_ids)
+        with table_errors():
+            await transaction.delete(self._client, map(_left_row, device_ids))
 
-    async def _submit(self, operation: TransactionOperation, device_ids: Sequence[str]) -> None:
-        for some in batched(device_ids, TRANSACTION_LIMIT, strict=False):
-            rows = [
-                {
-                    "PartitionKey": _KEY["PartitionKey"],
-                    "RowKey": joined(_LEFT, key_part(device_id)),
-                    "Device": escape(device_id),
-                }
-                for device_id in some
-            ]
-            with table_errors():
-                await transaction.submit(self._client, [(operation, row) for row in rows])
+
+def _left_row(device_id: str) -> Mapping[str, Any]:
+    """Return the row of a device that waits for the next refresh."""
+    key = joined(_LEFT, key_part(device_id))
+    return {"PartitionKey": _KEY["PartitionKey"], "RowKey": key, "Device": escape(device_id)}
 
 
 class CohortRefresh:

@@ -13,7 +13,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from itertools import batched
 from typing import Any, Final
 
 from azure.core import MatchConditions
@@ -25,7 +24,7 @@ from status_app.rollouts.device_count import DeviceCount
 from status_app.rollouts.kept_list import LIST, LISTED, KeptList, listing_key
 from status_app.rollouts.progress_points import ProgressPoint, point_row, rows_with_points
 from status_app.storage import transaction
-from status_app.storage.client import TRANSACTION_LIMIT, table_errors
+from status_app.storage.client import table_errors
 from status_app.storage.columns import DEPLOYMENT_COLUMNS, Row, built, read, write
 from status_app.storage.keys import key_part, unescape
 from status_core import Counts, Rollout
@@ -153,19 +152,12 @@ class DeploymentRows:
             UnavailableError: The table service does not answer.
         """
         known, rows = before.rows(_PARTITION), after.rows(_PARTITION)
-        operations: list[transaction.Operation] = [
-            (TransactionOperation.UPSERT, row, {"mode": UpdateMode.REPLACE})
-            for key, row in rows.items()
-            if row != known.get(key)
-        ]
-        operations += (
-            (TransactionOperation.DELETE, {"PartitionKey": _PARTITION, "RowKey": key})
-            for key in known.keys() - rows.keys()
-        )
+        changed = [row for key, row in rows.items() if row != known.get(key)]
+        gone = [{"PartitionKey": _PARTITION, "RowKey": key} for key in known.keys() - rows.keys()]
         listed = {"PartitionKey": _PARTITION, "RowKey": LIST, "ListedAt": after.listed}
         with table_errors():
-            for some in batched(operations, TRANSACTION_LIMIT, strict=False):
-                await transaction.submit(self._client, list(some))
+            await transaction.replace(self._client, changed)
+            await transaction.delete(self._client, gone)
             await self._client.upsert_entity(listed, mode=UpdateMode.REPLACE)
 
     async def counted(self, after: str | None, limit: int) -> list[CountedDeployment]:
@@ -288,8 +280,8 @@ class DeploymentRows:
             keys = [str(row["RowKey"]) async for row in self._client.query_entities(query, select=["RowKey"])]
             if any(key.startswith("event|") for key in keys):
                 return False
-            deletions = [(TransactionOperation.DELETE, {"PartitionKey": _PARTITION, "RowKey": key}) for key in keys]
-            await transaction.submit(self._client, deletions)
+            gone = [{"PartitionKey": _PARTITION, "RowKey": key} for key in keys]
+            await transaction.delete(self._client, gone)
         return True
 
 

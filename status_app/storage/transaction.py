@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import batched
 from typing import Any, Final
 from urllib.parse import quote
 from uuid import uuid4
@@ -28,6 +29,7 @@ from azure.data.tables._serialize import _add_entity_properties
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import StatusAppError
+from status_app.storage.client import TRANSACTION_LIMIT
 from status_app.storage.request_metrics import record
 
 type Operation = (
@@ -105,6 +107,37 @@ async def submit(client: TableClient, operations: Sequence[Operation]) -> list[s
         raise UnreadableAnswerError(f"the answer to a transaction has status {response.status_code}")
     kind = _ERRORS.get(response.status_code, HttpResponseError)
     raise _refusal(kind, response.status_code, response.content, response.headers.get("x-ms-error-code", ""))
+
+
+async def replace(client: TableClient, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Write whole rows of one partition. One request per hundred.
+
+    Raises:
+        AzureError: As of `submit`. Some rows may be written.
+    """
+    for some in batched(rows, TRANSACTION_LIMIT, strict=False):
+        if len(some) == 1:  # cheaper alone
+            await client.upsert_entity(some[0], mode=UpdateMode.REPLACE)
+        else:
+            await submit(client, [(TransactionOperation.UPSERT, row, {"mode": UpdateMode.REPLACE}) for row in some])
+
+
+async def delete(client: TableClient, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Delete rows of one partition by their keys, which may be gone already.
+
+    One request per hundred, and one per row where another process has deleted some of them.
+
+    Raises:
+        AzureError: As of `submit`. Some rows may be deleted.
+    """
+    for some in batched(rows, TRANSACTION_LIMIT, strict=False):
+        try:
+            await submit(client, [(TransactionOperation.DELETE, row) for row in some])
+        except TableTransactionError as error:
+            if error.status_code != HTTPStatus.NOT_FOUND:
+                raise
+            for row in some:
+                await client.delete_entity(row["PartitionKey"], row["RowKey"])
 
 
 def encode(table: str, operations: Sequence[Operation], batch: str) -> bytes:

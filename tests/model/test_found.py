@@ -211,3 +211,10 @@ def test_a_deadline_that_a_change_outruns_before_the_timer_comes_announces_nothi
 def test_the_index_may_keep_how_far_devices_are_in_a_deployment_that_the_hub_has_no_more() -> None:
     both = Both(Run("delivery", picks=(0,)), Run("flag_stuck"))
     check(History((*BORN_ALL, Created(1, 0, 1), both, Removed(1)), has_list=True))
+
+
+def test_two_timers_that_both_forget_a_deployment_of_the_list_both_go_on() -> None:
+    """The second was refused a row that the first had deleted, and its run failed."""
+    timers = Both(Run("flag_stuck", 1), Run("flag_stuck", 1))
+    steps: tuple[Step, ...] = (*BORN, Created(0, 0, 1), Run("flag_stuck"), Removed(0), Run("flag_stuck"), timers)
+    check(History(steps, devices=1, has_list=True))

@@ -198,6 +198,22 @@ async def test_a_hundred_rows_give_their_etags_in_order(table: TableClient) -> N
     assert await transaction.submit(table, [(DELETE, row("00")), (DELETE, row("01"))]) == ["", ""]
 
 
+async def test_rows_are_replaced_and_deleted_though_another_process_deletes_some(table: TableClient) -> None:
+    every = [row(f"{number:03}") for number in range(201)]
+    await transaction.replace(table, [{**each, "Old": True} for each in every])
+    await transaction.replace(table, every)
+    assert [{**found} async for found in table.list_entities()] == every
+    await table.delete_entity("p", "150")
+    await transaction.delete(table, every[1:])
+    assert [{**found} async for found in table.list_entities()] == every[:1]
+
+
+async def test_a_deletion_that_is_refused_for_another_reason_is_an_error(table: TableClient) -> None:
+    await transaction.replace(table, [row("a"), row("b")])
+    with pytest.raises(TableTransactionError):
+        await transaction.delete(table, [row("a"), row("b"), row("a")])
+
+
 async def test_a_lost_race_is_reported_as_one_and_recorded(table: TableClient) -> None:
     await table.create_entity(ROW)
     told: list[Mapping[str, str]] = []

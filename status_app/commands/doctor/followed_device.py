@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from azure.core.exceptions import ResourceNotFoundError
-from azure.data.tables import TransactionOperation
 from azure.data.tables.aio import TableServiceClient
 
 from status_app.commands.fleet_status import RefusedError
@@ -19,7 +18,8 @@ from status_app.fleet_index import lookups
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.settings import is_connection_string
 from status_app.status_table import reader
-from status_app.storage.client import TRANSACTION_LIMIT, table_errors
+from status_app.storage import transaction
+from status_app.storage.client import table_errors
 from status_app.storage.keys import DEVICE, TRANSITION, beginning, escape, joined, key_part
 
 EVERY: Final = 1.0
@@ -102,10 +102,8 @@ class FollowedDevice:
             rows = await self._rows(f"RowKey ge '{TRANSITION}'")
         except ResourceNotFoundError:
             return
-        for start in range(0, len(rows), TRANSACTION_LIMIT):
-            part = rows[start : start + TRANSACTION_LIMIT]
-            with table_errors():
-                await self._status.submit_transaction([(TransactionOperation.DELETE, row) for row in part])
+        with table_errors():
+            await transaction.delete(self._status, rows)
 
     async def _rows(self, condition: str) -> list[Mapping[str, Any]]:
         query = f"PartitionKey eq '{escape(self.device_id)}' and {condition}"
