@@ -8,7 +8,7 @@ from status_app.reconcile import resync_times
 from status_app.reconcile.resync_position import LEASE
 
 from .expected_index import lagging
-from .hub_list import Given, Removed
+from .hub_list import NAMES, Given, Removed
 from .oracle import wrong
 from .steps import History, Run, Wait
 from .world import World, world
@@ -57,9 +57,9 @@ async def _happen(found: World) -> None:
     written.discard(("DeploymentIndex", "build", "check"))  # how far the check of the index has come
     written.discard(("DeploymentIndex", "compared", "times"))
     written.discard(("Deployments", "deployments", "list|"))  # when the hub gave its list
-    if any(isinstance(step, Removed) for step in found.history.steps):
+    if removed := {NAMES[step.deployment] for step in found.history.steps if isinstance(step, Removed)}:
         # How far devices are in what the hub has no more stays until they change, or the weekly check comes to them.
-        written = {key for key in written if key[0] != "DeploymentIndex"}
+        written = {key for key in written if key[0] != "DeploymentIndex" and not removed & {*key[2].split("|")}}
     if written:
         _hold(found, "later", f"nothing happened, and the app has written {sorted(written)}")
 

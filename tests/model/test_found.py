@@ -211,6 +211,8 @@ def test_a_deadline_that_a_change_outruns_before_the_timer_comes_announces_nothi
 def test_the_index_may_keep_how_far_devices_are_in_a_deployment_that_the_hub_has_no_more() -> None:
     both = Both(Run("delivery", picks=(0,)), Run("flag_stuck"))
     check(History((*BORN_ALL, Created(1, 0, 1), both, Removed(1)), has_list=True))
+    steps: tuple[Step, ...] = (*BORN_ALL[:6], Created(1, 1, 1), Run("flag_stuck"), Removed(1))
+    check(History(steps, devices=2, has_list=True))  # and so does the count
 
 
 def test_two_timers_that_both_forget_a_deployment_of_the_list_both_go_on() -> None:
