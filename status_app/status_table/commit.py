@@ -139,7 +139,7 @@ class DeviceCommit:
         """Delete transitions beyond the newest `history_limit`, except those that must stay.
 
         These are unpublished ones, the newest `stuck` and `recovered` of each module and of the device, and the first
-        of the present version.
+        of the present version; of a deleted device the initial one.
 
         Args:
             stored: The device.
@@ -158,7 +158,7 @@ class DeviceCommit:
         with table_errors(guarded=True):
             found = self._client.query_entities(
                 f"PartitionKey eq '{escape(stored.device_id)}' and {bounds}",
-                select=["PartitionKey", "RowKey", "Kind", "Module", "DesiredVersion"],
+                select=["PartitionKey", "RowKey", "Kind", "Module", "DesiredVersion", "Initial"],
             )
             old = [row async for row in found]
             kept = _kept(stored, old)
@@ -300,8 +300,8 @@ def _guarded(operation: tuple[TransactionOperation, Row], etag: str | None, mode
 
 def _kept(stored: StoredDevice, old: Sequence[Mapping[str, Any]]) -> set[str]:
     """Return the keys of old transitions that must stay. The transitions are given newest first."""
-    if not stored.is_known:
-        return set()
+    if not stored.is_known:  # a writer that read before the device was created must find its sequence taken
+        return {*[row["RowKey"] for row in old if row.get("Initial")][:1]}
     newest: dict[tuple[str, str], str] = {}
     for row in old:
         place = module_key(row["Module"]) if row["Module"] else DEVICE

@@ -220,3 +220,11 @@ def test_two_timers_that_both_forget_a_deployment_of_the_list_both_go_on() -> No
     timers = Both(Run("flag_stuck", 1), Run("flag_stuck", 1))
     steps: tuple[Step, ...] = (*BORN, Created(0, 0, 1), Run("flag_stuck"), Removed(0), Run("flag_stuck"), timers)
     check(History(steps, devices=1, has_list=True))
+
+
+def test_a_writer_that_slept_while_a_device_came_and_went_writes_no_sequence_twice() -> None:
+    """The history of one transition was trimmed to that of the deletion, so the first sequence was free again."""
+    for gap in range(14):
+        slept = Run("delivery", 1, (Fault(gap, Trouble.PAUSED, 0, Change(Act.DELETE, 0), pause=2),), picks=(0,))
+        steps: tuple[Step, ...] = (*BORN_ALL[:6], Both(Run("delivery", 0, picks=(0,)), slept))
+        check(History(steps, devices=2, history_limit=1))
