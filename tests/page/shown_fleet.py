@@ -24,6 +24,14 @@ HIDDEN: Final = """(hidden) => {
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
 """What a browser says to a page whose tab is hidden: a headless one hides none."""
+SHIFTS: Final = """() => {
+    window.shifts = [];
+    new PerformanceObserver((list) => {
+        const moved = list.getEntries().filter((one) => !one.hadRecentInput).flatMap((one) => one.sources);
+        window.shifts.push(...moved.map(({ node }) => node.textContent));
+    }).observe({ type: "layout-shift", buffered: false });
+}"""
+"""Collects the texts of what moves by itself from now on in `window.shifts`."""
 
 
 @asynccontextmanager

@@ -1,16 +1,17 @@
 """The page of two thousand devices: 400 are stuck for six causes. How it looks, sounds and is gone through by keys."""
 
+import hashlib
 import os
 import re
 import struct
+import zlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
-from shown_fleet import KEY, ROOT, address_of, answered, follow, opened
+from shown_fleet import KEY, ROOT, SHIFTS, address_of, answered, follow, opened
 
 from benchmarks.plant import Plant, running_plant
 
@@ -33,13 +34,6 @@ BROKEN: Final = """() => {
     return found;
 }"""
 """Words that are broken over two lines."""
-SHIFTS: Final = """() => {
-    window.shifts = [];
-    new PerformanceObserver((list) => {
-        const moved = list.getEntries().filter((one) => !one.hadRecentInput).flatMap((one) => one.sources);
-        window.shifts.push(...moved.map(({ node }) => node.textContent));
-    }).observe({ type: "layout-shift", buffered: false });
-}"""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
@@ -164,15 +158,35 @@ async def test_nothing_moves_while_it_updates(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("name", "view"), PICTURES.items())
-async def test_the_screenshots_of_the_documents(
-    plant: Plant, browser: Browser, name: str, view: str, tmp_path: Path
+async def test_the_screenshots_of_the_documents_show_the_page_as_it_is(
+    plant: Plant, browser: Browser, name: str, view: str
 ) -> None:
-    width = int(name.partition("-")[2])
-    folder = ROOT / "docs" if os.environ.get("SCREENSHOTS") else tmp_path
+    width, stored = int(name.partition("-")[2]), ROOT / "docs" / f"{name}.png"
     async with opened(browser, address_of(plant.stack), width=width, color_scheme="light") as page:
         await follow(page, view)
-        picture = folder / f"{name}.png"
-        await page.screenshot(path=picture, clip={"x": 0, "y": 0, "width": width, "height": 720})
-    for one in (picture, ROOT / "docs" / picture.name):
-        assert struct.unpack(">I", one.read_bytes()[16:20]) == (width,)
-        assert one.stat().st_size < 200_000
+        taken = await page.screenshot(clip={"x": 0, "y": 0, "width": width, "height": 720})
+        shown = look_of(await page.locator("body").inner_text())
+    if os.environ.get("SCREENSHOTS"):
+        stored.write_bytes(with_look(taken, shown))
+    for picture in (taken, stored.read_bytes()):
+        assert struct.unpack(">I", picture[16:20]) == (width,)
+        assert len(picture) < 200_000
+    assert shown in stored.read_bytes(), f"{stored.name} is old: take it again, with SCREENSHOTS=1"
+
+
+def look_of(words: str) -> bytes:
+    """Hash what the page looks like: its words without numbers, its style, and the shapes of states."""
+    folder = ROOT / "status_app/http/fleet_page"
+    look = [
+        re.sub(r"[\d.,]+ ?(s|min|h)?\b", "0", words),
+        *((folder / name).read_text() for name in ("style.css", "states.js")),
+    ]
+    return hashlib.sha256("".join(look).encode()).hexdigest().encode()
+
+
+def with_look(picture: bytes, look: bytes) -> bytes:
+    """Put the hash into a PNG, as a text chunk behind the header."""
+    chunk = b"tEXtLook\0" + look
+    return (
+        picture[:33] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + picture[33:]
+    )

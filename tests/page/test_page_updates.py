@@ -1,12 +1,13 @@
 """The page while time passes: it keeps up, and never lies about its age."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, Route, expect
-from shown_fleet import HIDDEN, KEY, Shown, answered, follow, shown_fleet
+from shown_fleet import HIDDEN, KEY, SHIFTS, Shown, answered, follow, shown_fleet
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 ROUND = 15_000
@@ -68,6 +69,42 @@ async def test_what_is_new_appears_by_itself(page: Page, fleet: Shown) -> None:
     await page.clock.run_for(ROUND)
     await expect(needs(page)).to_contain_text("m1: backoff, exit code 139")
     await expect(needs(page).locator(".device")).to_have_text("edge-1")
+
+
+async def test_nothing_moves_under_a_hand_and_a_button_shows_what_is_new(page: Page, fleet: Shown) -> None:
+    await page.evaluate(SHIFTS)
+    async with page.expect_response("**/causes?*"):
+        await page.clock.run_for(ROUND)
+    await answered(page)
+    await page.evaluate("window.shifts.length = 0")  # the browser reports those of the first picture late
+    await page.mouse.move(300, 300)
+    await fleet.put("edge-0", "052")
+    await fleet.pass_time(minutes=20)
+    await page.clock.run_for(ROUND)
+    button = needs(page).get_by_role("button", name=re.compile("Show 1 new"))
+    await expect(button).to_be_visible()
+    await expect(needs(page).locator("h2")).to_contain_text("2 causes")  # the number is of now
+    await expect(needs(page).locator(".device")).to_have_text("edge-1")
+    await page.evaluate("() => new Promise(requestAnimationFrame)")
+    assert await page.evaluate("window.shifts") == []
+    await button.focus()
+    await page.keyboard.press("Enter")
+    await expect(needs(page).locator(".device")).to_have_count(2)
+    await expect(button).to_have_count(0)
+    await expect(needs(page).locator("h2")).to_be_focused()
+
+
+async def test_what_waits_is_shown_when_nobody_uses_the_page(page: Page, fleet: Shown) -> None:
+    await page.mouse.move(300, 310)
+    fleet.stack.iot_hub.registry.delete("edge-0")
+    await fleet.stack.drained()
+    await fleet.pass_time(minutes=1)
+    await page.clock.run_for(ROUND)
+    await expect(needs(page).get_by_role("button", name=re.compile("Show 1 gone"))).to_be_visible()
+    await expect(needs(page).locator(".device")).to_have_count(2)
+    await page.clock.run_for(3 * ROUND)
+    await expect(needs(page).locator(".device")).to_have_text("edge-1")
+    await expect(needs(page).get_by_role("button")).to_have_count(0)
 
 
 async def test_what_did_not_change_is_not_sent_again(page: Page) -> None:

@@ -33,7 +33,7 @@ export function causes(title, filters, reload) {
     number: sum,
     reload,
   });
-  return { node, load: () => list.load() };
+  return { node, load: (byItself) => list.load(byItself) };
 }
 
 /**

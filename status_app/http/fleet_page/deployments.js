@@ -1,10 +1,11 @@
 // Deployments and their progress. Incomplete ones come first, finished ones are folded.
 
 import { get } from "./api.js";
-import { link, make, named, part, setText, showRows, within } from "./dom.js";
+import { link, make, named, part, setText, within } from "./dom.js";
 import { bar } from "./pictures.js";
 import { progress } from "./progress.js";
 import { deploymentAddress, devicesWhere } from "./route.js";
+import { showRows } from "./rows.js";
 import { counted, figure, inOrder, lookOf, stateBadge, stuckBadge, words } from "./states.js";
 import { age } from "./times.js";
 
@@ -22,6 +23,8 @@ const progresses = new Map(); // of the cards with a line, by deployment
 /** Whether a deployment is on no device any more, or was superseded. @param {Summary} item */
 const isOver = ({ devices, milestones }) => devices === 0 || "superseded" in milestones;
 
+const keyOf = (/** @type {Summary} */ item) => item.deploymentId;
+
 /** A source: the list of deployments. @returns {Source} */
 export function deployments() {
   const now = make("ul", { class: "deployments" }), past = make("ul", { class: "deployments past" });
@@ -29,7 +32,8 @@ export function deployments() {
   const node = part("Deployments", now, fold);
   const heading = within(node, "h2");
 
-  async function load() {
+  /** @param {boolean} byItself */
+  async function load(byItself) {
     /** @type {{items: Summary[], next: string | null}} */
     const { items } = await get("deployments", { limit: MOST });
     const under = items.filter((item) => !isOver(item)).sort(byNeed), over = items.filter(isOver);
@@ -37,12 +41,11 @@ export function deployments() {
     const note = within(node, ".note");
     setText(note, "No deployment is applied on any device.");
     note.hidden = under.length > 0;
-    const idOf = (/** @type {Summary} */ item) => item.deploymentId;
-    showRows(now, under, idOf, (item) => card(item.deploymentId), heading);
-    showRows(past, over, idOf, (item) => pastRow(item.deploymentId), heading);
+    showRows({ rows: now, heading, keyOf, makeRow: (item) => card(item.deploymentId) }, under, byItself);
+    showRows({ rows: past, heading, keyOf, makeRow: (item) => pastRow(item.deploymentId) }, over);
     fold.hidden = over.length === 0;
     setText(many, `${counted(over.length, "old deployment")}`);
-    const shown = under.filter((item) => !("completed" in item.milestones)).slice(0, LINES).map(idOf);
+    const shown = under.filter((item) => !("completed" in item.milestones)).slice(0, LINES).map(keyOf);
     await Promise.all(shown.map((id) => progresses.get(id)?.()));
   }
   return { node, load };

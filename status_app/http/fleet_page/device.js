@@ -68,7 +68,8 @@ function nowOf(id) {
   const known = make("div"), all = modules();
   let wasKnown = false;
 
-  async function load() {
+  /** @param {boolean} byItself */
+  async function load(byItself) {
     /** @type {Device | null} */
     let device = null;
     try {
@@ -85,7 +86,7 @@ function nowOf(id) {
     known.replaceChildren(summary(device), factsOf(device));
     within(why, "div").replaceChildren(evidence(compared));
     why.hidden = compared.length === 0;
-    all.show(device);
+    all.show(device, byItself);
     if (!body.hasChildNodes()) body.append(known, why, all.node);
   }
   return { node, load };

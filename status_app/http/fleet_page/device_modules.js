@@ -1,8 +1,9 @@
 // The modules of a device, those not as desired first: images, exit code, restarts, reason and advice.
 
 import { whatToDo, withoutAdvice } from "./advice.js";
-import { make, named, showRows, table, tableRow } from "./dom.js";
+import { make, named, table, tableRow } from "./dom.js";
 import { evidence } from "./facts.js";
+import { showRows } from "./rows.js";
 import { rank, stateBadge, stuckBadge, words } from "./states.js";
 import { age } from "./times.js";
 
@@ -24,15 +25,18 @@ export function modules() {
   const heading = make("h3", { tabindex: "-1" }, "Modules"), rows = table("modules", COLUMNS);
   const node = make("div", { class: "of-device" }, heading, rows);
 
-  /** @param {Device} device */
-  function show({ reason, moduleStates, modules: { total, settled }, evidence: all, advice }) {
+  /**
+   * @param {Device} device
+   * @param {boolean} byItself
+   */
+  function show({ reason, moduleStates, modules: { total, settled }, evidence: all, advice }, byItself) {
     heading.textContent = `Modules: ${settled} of ${total} as desired`;
     rows.hidden = total === 0;
     const items = moduleStates.map((module) => ({
       module, compared: all[module.module] ?? [], advice: advice[module.reason], isShown: reason === module.reason,
     }));
     items.sort((a, b) => Number(b.module.stuck) - Number(a.module.stuck) || rank(a.module.state) - rank(b.module.state));
-    showRows(rows, items, ({ module }) => module.module, row, heading);
+    showRows({ rows, heading, keyOf: ({ module }) => module.module, makeRow: row }, items, byItself);
   }
   return { node, show };
 }

@@ -58,8 +58,9 @@ export function devices(given, reload) {
     if (focused) (within(controls, `[data-filter="${focused}"]`) ?? within(node, "h2")).focus();
     setText(about, "");
   }
-  async function load() {
-    await list.load();
+  /** @param {boolean} byItself */
+  async function load(byItself) {
+    await list.load(byItself);
     if (filters.cause && !about.textContent) setText(about, await sayCause(filters.cause));
   }
   show();

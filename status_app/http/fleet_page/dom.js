@@ -1,13 +1,6 @@
 // DOM helpers. Every text from a device becomes a text node here: nothing is parsed as HTML.
 
 /**
- * One row of a list: its element, and a function that updates it.
- *
- * @template Item
- * @typedef {{node: HTMLElement, update: (item: Item) => void, value?: string}} Row
- */
-
-/**
  * Make an element with attributes, listeners (`onclick`) and children. Strings become text nodes, null is skipped.
  *
  * @template {keyof HTMLElementTagNameMap} Tag
@@ -111,48 +104,4 @@ export function tableRow(columns, cells) {
     return make("td", { class: content === "" ? `${kind} blank` : kind, role: "cell" }, label, content);
   });
   return make("tr", { role: "row" }, ...made);
-}
-
-/** @type {WeakMap<Element, Map<string, Row<any>>>} */
-const shownIn = new WeakMap();
-
-/**
- * Show one row for each item. A row keeps its element as long as its item is listed, so that an update moves
- * neither the focus nor closes open details.
- *
- * @template Item
- * @param {HTMLElement & {moveBefore?: (node: Node, place: Node | null) => void}} parent
- * @param {Item[]} items
- * @param {(item: Item) => string} keyOf the id of an item
- * @param {(item: Item) => Row<Item>} makeRow for a new item
- * @param {HTMLElement} heading gets the focus if the focused row is removed
- */
-export function showRows(parent, items, keyOf, makeRow, heading) {
-  /** @type {Map<string, Row<Item>>} */
-  const before = shownIn.get(parent) ?? new Map();
-  /** @type {Map<string, Row<Item>>} */
-  const after = new Map();
-  for (const item of items) {
-    const key = keyOf(item);
-    if (after.has(key)) continue; // the list changed between two pages
-    const row = before.get(key) ?? makeRow(item);
-    const value = JSON.stringify(item);
-    if (row.value !== value) row.update(item);
-    row.value = value;
-    after.set(key, row);
-  }
-  for (const [key, row] of before) {
-    if (after.has(key)) continue;
-    if (row.node.contains(document.activeElement)) heading.focus();
-    row.node.remove();
-  }
-  /** @type {Element | null} */
-  let place = [...before.values()].find((row) => row.node.isConnected)?.node ?? null;
-  for (const { node } of after.values()) {
-    if (node === place) place = node.nextElementSibling;
-    else if (node.isConnected && parent.moveBefore) parent.moveBefore(node, place); // keeps the focus
-    else parent.insertBefore(node, place);
-  }
-  shownIn.set(parent, after);
-  return after.size;
 }

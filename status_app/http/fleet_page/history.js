@@ -34,7 +34,7 @@ export function history(deviceId, reload) {
     cut: "There are older transitions.",
     reload,
   });
-  return { node, load: () => list.load() };
+  return { node, load: (byItself) => list.load(byItself) };
 }
 
 /**

@@ -1,6 +1,7 @@
 // A list of the API: as many pages as were requested, and a note if there are more.
 
-import { make, setText, showRows, within } from "./dom.js";
+import { make, setText, within } from "./dom.js";
+import { showRows } from "./rows.js";
 import { figure } from "./states.js";
 
 /**
@@ -16,7 +17,7 @@ import { figure } from "./states.js";
  * @property {(next: string | null) => Promise<Page<any>>} ask fetches a page, from `next` on
  * @property {(items: any[]) => Item[]} [fold] turns the items of all pages into rows
  * @property {(item: Item) => string} keyOf see showRows
- * @property {(item: Item) => import("./dom.js").Row<Item>} makeRow see showRows
+ * @property {(item: Item) => import("./rows.js").Row<Item>} makeRow see showRows
  * @property {string} empty the sentence for an empty list
  * @property {(items: Item[], isCut: boolean) => string} [number] next to the heading; by default the number of items
  * @property {string} [cut] the sentence if there are more
@@ -54,13 +55,13 @@ export class List {
   clear() {
     this.#pages = 1;
     this.#round++;
-    this.#show([], false);
+    this.#show([], false, false);
     setText(this.#note, "Loading");
     this.#note.hidden = false;
   }
 
-  /** Fetch the list and show it, unless it was cleared or fetched again meanwhile. */
-  async load() {
+  /** Fetch the list and show it, unless it was cleared or fetched again meanwhile. @param {boolean} byItself */
+  async load(byItself) {
     const round = ++this.#round;
     const { ask, fold = (/** @type {Item[]} */ all) => all } = this.#list;
     const items = [];
@@ -71,16 +72,17 @@ export class List {
       items.push(...answer.items);
       ({ next } = answer);
     }
-    if (round === this.#round) this.#show(fold(items), next !== null);
+    if (round === this.#round) this.#show(fold(items), next !== null, byItself);
   }
 
   /**
    * @param {Item[]} items
    * @param {boolean} isCut
+   * @param {boolean} byItself
    */
-  #show(items, isCut) {
-    const { rows, keyOf, makeRow, empty, number, cut } = this.#list;
-    const shown = showRows(rows, items, keyOf, makeRow, this.#heading);
+  #show(items, isCut, byItself) {
+    const { rows, empty, number, cut } = this.#list;
+    const shown = showRows({ ...this.#list, heading: this.#heading }, items, byItself);
     setText(this.#note, empty);
     this.#note.hidden = shown > 0 || isCut;
     rows.hidden = shown === 0;

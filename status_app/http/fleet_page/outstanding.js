@@ -39,7 +39,7 @@ export function outstanding(reload) {
     cut: "Only those stuck soonest are shown: there are more.",
     reload,
   });
-  return { node, load: () => list.load() };
+  return { node, load: (byItself) => list.load(byItself) };
 }
 
 /** @param {string | null} next */

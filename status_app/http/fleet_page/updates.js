@@ -3,7 +3,8 @@
 const LONGEST = 300; // seconds between two tries
 
 /**
- * @typedef {{node: Element, load: () => Promise<void>}} Source loads data and shows it in its element
+ * @typedef {{node: Element, load: (byItself: boolean) => Promise<void>}} Source loads data and shows it in its element;
+ *   `byItself`: it is time, and nobody asked for it
  * @typedef {Error & {status?: number, retryAfter?: number}} Failure an ApiError; without `status` a bug of the page
  * @typedef {{answeredAt: number | null, error: Failure | null}} Known by performance.now(); null: never
  */
@@ -77,11 +78,14 @@ export class Updates {
     } else this.now();
   }
 
-  /** @param {Source[]} sources */
-  async #ask(sources) {
+  /**
+   * @param {Source[]} sources
+   * @param {boolean} [byItself]
+   */
+  async #ask(sources, byItself = false) {
     this.#stop();
     this.#asking += 1;
-    await Promise.all(sources.map((source) => this.#askOne(source)));
+    await Promise.all(sources.map((source) => this.#askOne(source, byItself)));
     this.#asking -= 1;
     if (this.#asking === 0) { // the last round in progress schedules the next one
       this.#failures = this.error ? this.#failures + 1 : 0;
@@ -90,11 +94,14 @@ export class Updates {
     this.#notify();
   }
 
-  /** @param {Source} source */
-  async #askOne(source) {
+  /**
+   * @param {Source} source
+   * @param {boolean} byItself
+   */
+  async #askOne(source, byItself) {
     let error = null;
     try {
-      await source.load();
+      await source.load(byItself);
     } catch (thrown) {
       error = /** @type {Failure} */ (thrown);
     }
@@ -111,7 +118,7 @@ export class Updates {
     const wait = Math.min(this.#every * 2 ** this.#failures, Math.max(this.#every, LONGEST));
     const seconds = Math.max(wait * (0.9 + 0.2 * Math.random()), error?.retryAfter ?? 0); // spreads the viewers
     this.next = performance.now() + seconds * 1000;
-    this.#timer = setTimeout(() => this.now(), seconds * 1000);
+    this.#timer = setTimeout(() => this.#ask([...this.#sources.keys()], true), seconds * 1000);
   }
 
   #stop() {
