@@ -171,7 +171,7 @@ def project(  # noqa: PLR0913 (four of them keyword-only)
     return Summary(device_id, before.etag, entries, counted, published, stored.etag, profile, twin)
 
 
-def said_of(stored: StoredDevice, listings: Listings, now: datetime) -> Summary | None:
+def summary_to_compare(stored: StoredDevice, listings: Listings, now: datetime) -> Summary | None:
     """Derive the summary of a device whose events are all published, for comparison: without the source of the rows."""
     summary = project(stored, Summary(stored.device_id), stored.last_sequence, now=now, listings=listings)
     return None if summary is None else replace(summary, status_etag=None, twin=None)
@@ -295,7 +295,7 @@ def version_of(deployment: str, listings: Listings) -> str:
 def _due(stored: StoredDevice, standings: Standings) -> datetime | None:
     if stored.is_known and not stored.is_whole:  # a first change was interrupted: the next run completes it
         return stored.at
-    times = [stored.look_at, *(changes_at for _, changes_at in standings.values())]
+    times = [stored.due_at, *(changes_at for _, changes_at in standings.values())]
     return min((time for time in times if time is not None), default=None)
 
 

@@ -113,8 +113,8 @@ def can_be_queried(task: Task, stored: StoredDevice, now: datetime) -> bool:
     counts. Without a notification the deadline must be over for as long as a query may lag.
     """
     if isinstance(task, Due):
-        look_at, is_whole = stored.look_at, stored.twin_version is not None
-        return is_whole and look_at is not None and max(look_at, stored.observed) <= now - QUERIES_LAG
+        due_at, is_whole = stored.due_at, stored.twin_version is not None
+        return is_whole and due_at is not None and max(due_at, stored.observed) <= now - QUERIES_LAG
     if not isinstance(task, Notified):
         return False
     notification = task.notification

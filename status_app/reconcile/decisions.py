@@ -50,7 +50,7 @@ def outcome_without_a_twin(task: Task, stored: StoredDevice, now: datetime) -> O
             return Outcome.UNCHANGED
         case Queried() | Compared() if stored.is_known and stored.observed >= task.queried:
             return None if _is_newer(stored, task.status) else Outcome.COVERED
-        case Due() if stored.look_at is None or stored.look_at > now:
+        case Due() if stored.due_at is None or stored.due_at > now:
             return Outcome.STALE
         case Announced():
             return Outcome.FINISHED

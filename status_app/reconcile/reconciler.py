@@ -25,7 +25,7 @@ from status_app.errors import LostRaceError, OutOfTimeError, UnavailableError
 from status_app.events.outbox import LeftForTheApp, Outbox
 from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.projection import FleetProjection, Projection
-from status_app.fleet_index.rows import Summary, project, said_of
+from status_app.fleet_index.rows import Summary, project, summary_to_compare
 from status_app.iothub.cohorts import CohortReader
 from status_app.reconcile.batch import Device, each
 from status_app.reconcile.bulk_reads import BulkReads
@@ -57,7 +57,7 @@ from status_app.status_table.commit import Change, DeviceCommit
 from status_app.status_table.reader import DeviceReader
 from status_app.status_table.stored_device import StoredDevice
 from status_app.telemetry.logs import log
-from status_app.telemetry.transitions import tell_transition
+from status_app.telemetry.transitions import report_transition
 from status_core import NO_LIST, GracePolicy
 
 ROUNDS: Final = 5
@@ -146,16 +146,16 @@ class Reconciler:
         known = self._cache.take(device.device_id)  # its state changes from here on
         if known is None or not isinstance(device.task, Notified) or device.task.notification.lifecycle:
             summary = await self._projection.read(device.device_id) if device.is_moving else None
-            known = summary, await self._outrun(device.task, await self._reader.read(device.device_id))
+            known = summary, await self._fence(device.task, await self._reader.read(device.device_id))
         await self._take(device, *known)
         device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock())
 
-    async def _outrun(self, task: Task, stored: StoredDevice) -> StoredDevice:
+    async def _fence(self, task: Task, stored: StoredDevice) -> StoredDevice:
         """Make late writers fail before their announcements end. A device without rows has nothing to write to."""
         if not isinstance(task, Announced) or not task.pending or not stored.is_known:
             return stored
         try:
-            return await self._commit.outrun(stored)
+            return await self._commit.fence(stored)
         except LostRaceError as error:
             raise UnavailableError("tables", "another writer was first") from error
 
@@ -225,7 +225,7 @@ class Reconciler:
         if change.transitions or change.record is None or stored.published is None:
             return True
         after, now = replace(stored, rows=self._commit.rows(change)), self._clock()
-        return said_of(stored, self._listings, now) != said_of(after, self._listings, now)
+        return summary_to_compare(stored, self._listings, now) != summary_to_compare(after, self._listings, now)
 
     async def _announce(self, devices: Sequence[Device], deadline: Deadline) -> None:
         new = [device.device_id for device in devices]  # in each round: earlier announcements may have ended
@@ -254,7 +254,7 @@ class Reconciler:
             return
         device.has_committed = True
         for transition in change.transitions:
-            tell_transition(device.device_id, transition)
+            report_transition(device.device_id, transition)
         if device.is_silent:
             device.outcome = Outcome.UNVERIFIED
         elif change.record is None:

@@ -121,7 +121,7 @@ class DeviceCommit:
         etag = await self._submit(stored, parts, partial, (TransactionOperation.UPDATE, after[DEVICE]))
         return replace(stored, rows=after, etag=etag, last_sequence=record.sequence), history
 
-    async def outrun(self, stored: StoredDevice) -> StoredDevice:
+    async def fence(self, stored: StoredDevice) -> StoredDevice:
         """Change the ETag of a device's row, so that a writer that read it earlier and was paused can no longer write.
 
         Returns:

@@ -61,7 +61,7 @@ class StoredDevice:
         return max(read_time(row["Since"]) for row in self.rows.values())
 
     @property
-    def look_at(self) -> datetime | None:
+    def due_at(self) -> datetime | None:
         """When it must be read again even without a change; None if it need not be."""
         look_at = self.rows[DEVICE].get("LookAt") if self.is_known else None
         return None if look_at is None else read_time(look_at)

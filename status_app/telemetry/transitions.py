@@ -7,7 +7,7 @@ from status_core import NAME_LIMIT, Transition, clean
 _log = log(__name__)
 
 
-def tell_transition(device_id: str, transition: Transition) -> None:
+def report_transition(device_id: str, transition: Transition) -> None:
     """Report a committed transition."""
     change = transition.change
     left, entered = change.from_state or "absent", change.to_state or "absent"
