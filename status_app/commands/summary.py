@@ -7,7 +7,7 @@ from typing import Final
 
 from status_app.commands.exit_codes import ExitCode
 from status_app.commands.fleet_status import Answer
-from status_app.commands.gate.snapshot import MOST_CAUSES
+from status_app.commands.gate.snapshot import MORE_CAUSES, MOST_CAUSES
 from status_app.commands.terminal import printable
 
 _MOST_LINES: Final = 40
@@ -41,7 +41,7 @@ def summary(
             lines += ["| devices | stuck | cause | for instance | what to do |", "|---:|---:|---|---|---|"]
             lines += map(_row, found[:MOST_CAUSES])
         if len(found) > MOST_CAUSES:
-            lines += ["", "There are more causes: edge-status causes lists all of them."]
+            lines += ["", MORE_CAUSES]
     return "\n".join([*lines, ""])
 
 

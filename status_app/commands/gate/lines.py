@@ -7,7 +7,7 @@ from typing import Any, Final, TextIO
 
 from status_app.commands.fleet_status import Answer
 from status_app.commands.gate.rule import Device, GateCriteria, Judgement, Snapshot
-from status_app.commands.gate.snapshot import MOST_CAUSES
+from status_app.commands.gate.snapshot import MORE_CAUSES, MOST_CAUSES
 from status_app.commands.terminal import printable, printable_time
 from status_core import State, format_duration
 
@@ -148,7 +148,7 @@ def cause_lines(causes: Sequence[Answer]) -> Iterator[str]:
         says = (cause["peers"] or {}).get("says")
         yield " ".join(filter(None, (f"  {_devices(cause['devices'])}: {cause['cause']}.", says, cause["advice"])))
     if len(causes) > MOST_CAUSES:
-        yield "  There are more causes: edge-status causes lists all of them."
+        yield f"  {MORE_CAUSES}"
 
 
 def device_lines(devices: Sequence[Device], total: int) -> Iterator[str]:

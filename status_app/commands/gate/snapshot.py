@@ -11,6 +11,7 @@ READ_LIMIT: Final = 200
 """Devices of a state that are read to be named at the timeout. Of more devices, the longest stuck may be missing."""
 MOST_CAUSES: Final = 20
 """Causes shown per deployment. A fleet can have thousands."""
+MORE_CAUSES: Final = "There are more causes: edge-status causes lists all of them."
 
 
 async def read_deployment(fleet: FleetStatus, deployment: str, criteria: GateCriteria) -> Snapshot:
