@@ -71,12 +71,16 @@ class Budget:
         """
         if (partition_id, partitions) not in self._partitions:
             queries = 1 - QUERIES_OF_RESYNC - QUERIES_OF_FLAG_STUCK
-            share = self._share((1 - 2 * READS_OF_A_TIMER) / partitions, queries / partitions)
+            place = int(partition_id) % partitions / partitions if partition_id.isdecimal() else 0.0
+            share = self._share((1 - 2 * READS_OF_A_TIMER) / partitions, queries / partitions, place)
             self._partitions[partition_id, partitions] = share
         return self._partitions[partition_id, partitions]
 
-    def _share(self, reads: float, queries: float) -> Share:
+    def _share(self, reads: float, queries: float, place: float = 0.0) -> Share:
+        """Create a share. If it has less than a query a minute, many begin together: the first waits for its place."""
+        rate = queries * self._queries
+        first = place / rate if 0 < rate * MINUTE < 1 else 0.0
         return Share(
             TokenBucket(reads * self._reads, clock=self._clock, sleep=self._sleep),
-            TokenBucket(queries * self._queries, clock=self._clock, sleep=self._sleep),
+            TokenBucket(rate, first=first, clock=self._clock, sleep=self._sleep),
         )

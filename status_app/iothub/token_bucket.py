@@ -16,6 +16,7 @@ class TokenBucket:
 
     Args:
         rate: Tokens per second; 0 for no limit.
+        first: Seconds until there is the first token.
         clock: Seconds that never run back.
         sleep: Waits that many seconds.
     """
@@ -24,13 +25,14 @@ class TokenBucket:
         self,
         rate: float,
         *,
+        first: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self._period = 1 / rate if rate else 0.0
         self._clock = clock
         self._sleep = sleep
-        self._next = -math.inf
+        self._next = clock() + first if first else -math.inf
 
     async def take(self) -> None:
         """Wait for a token."""

@@ -54,6 +54,17 @@ async def test_each_timer_has_a_fifth_of_the_reads_and_a_share_of_the_queries() 
     assert MINUTE / await period(shared.flag_stuck.queries, clock) == pytest.approx(2)
 
 
+async def test_partitions_that_begin_together_ask_no_more_in_any_minute_than_they_may() -> None:
+    shared, clock = budget(80, 16)
+    of_partitions = [shared.partition(str(number), 32).queries for number in range(32)]
+    asked = list[float]()
+    for clock.now in range(1000):
+        asked += [clock.now for bucket in of_partitions if bucket.try_take()]
+    most = 16 * 3 / 8
+    assert max(sum(begin <= at < begin + MINUTE for at in asked) for begin in range(1000)) == most
+    assert len(asked) == pytest.approx(most * 1000 / MINUTE, abs=1)
+
+
 async def test_a_partition_has_one_share_however_often_it_is_asked_for() -> None:
     shared, _ = budget(80, 16)
     assert shared.partition("0", 2) is shared.partition("0", 2)
