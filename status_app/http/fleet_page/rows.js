@@ -1,6 +1,6 @@
 // The rows of a list. While somebody uses the page, nothing moves by itself: a button says what would.
 
-import { make } from "./dom.js";
+import { make, setText } from "./dom.js";
 
 const AT_REST = 30_000; // milliseconds without a key, a pointer or a touch
 
@@ -20,7 +20,7 @@ const AT_REST = 30_000; // milliseconds without a key, a pointer or a touch
  * @property {(item: Item) => Row<Item>} makeRow for a new item
  */
 
-/** @type {WeakMap<Element, {rows: Map<string, Row<any>>, button: HTMLElement | null}>} */
+/** @type {WeakMap<Element, {rows: Map<string, Row<any>>, items: any[], button: HTMLElement | null}>} */
 const shownIn = new WeakMap();
 
 let usedAt = -AT_REST;
@@ -38,22 +38,24 @@ for (const kind of ["keydown", "pointerdown", "pointermove", "wheel"]) addEventL
  */
 export function showRows(list, items, byItself = false) {
   const { rows: parent, heading, keyOf } = list;
-  const shown = shownIn.get(parent) ?? { rows: new Map(), button: null };
+  const shown = shownIn.get(parent) ?? { rows: new Map(), items, button: null };
   /** @type {Map<string, Item>} */
   const listed = new Map();
   for (const item of items) if (!listed.has(keyOf(item))) listed.set(keyOf(item), item); // lists change between two pages
   const isUsed = byItself && shown.rows.size > 0 && performance.now() - usedAt < AT_REST;
   const held = isUsed ? hold(shown.rows, listed) : "";
   if (!held) shown.rows = arrange(list, listed, shown.rows);
-  shown.button?.remove();
-  shown.button = held ? make("button", { type: "button", class: "held", onclick }, `Show ${held}`) : null;
-  if (shown.button) heading.after(shown.button);
+  shown.items = items;
+  shown.button ??= make("button", { type: "button", class: "held", onclick });
+  setText(shown.button, `Show ${held}`);
+  if (held && !shown.button.isConnected) heading.after(shown.button);
+  if (!held && shown.button === document.activeElement) heading.focus();
+  if (!held) shown.button.remove();
   shownIn.set(parent, shown);
   return shown.rows.size;
 
   function onclick() {
-    heading.focus();
-    showRows(list, items);
+    showRows(list, shown.items);
   }
 }
 
