@@ -75,14 +75,14 @@ function hold(rows, listed) {
 }
 
 /**
- * Show an item in its row, unless that changes its height or moves what is in it. If one is missing, nothing has to fit.
+ * Show an item in its row, unless that changes its height or moves what is in it. Return false if it does.
  *
  * @template Item
  * @param {Row<Item> | undefined} row
  * @param {Item | undefined} item
  */
 function fits(row, item) {
-  if (!row || !item) return true;
+  if (!row || !item || isShown(row, item)) return true;
   const { node, item: before } = row, { offsetHeight: height } = node;
   /** @type {[HTMLElement, number][]} */
   const tops = [...node.querySelectorAll("*")].filter((one) => one instanceof HTMLElement).map((one) => [one, one.offsetTop]);
@@ -98,9 +98,16 @@ function fits(row, item) {
  * @param {Item} item
  */
 function update(row, item) {
-  if (JSON.stringify(row.item) !== JSON.stringify(item)) row.update(item);
+  if (!isShown(row, item)) row.update(item);
   row.item = item;
 }
+
+/**
+ * @template Item
+ * @param {Row<Item>} row
+ * @param {Item} item
+ */
+const isShown = (row, item) => JSON.stringify(row.item) === JSON.stringify(item);
 
 /**
  * @template Item
