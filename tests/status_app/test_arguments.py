@@ -22,7 +22,6 @@ type Output = pytest.CaptureFixture[str]
         ["wiat"],
         ["wait", "--deployment"],
         ["wait", "--deployment", "d", "--timeout", "30"],
-        ["wait", "--deployment", "d", "--timeout", "PT30X"],
         ["wait", "--deployment", "d", "--interval", "PT0S"],
         ["wait", "--deployment", "d", "--interval", "PT2M"],
         ["wait", "--deployment", "d", "--max-failed", "-1"],

@@ -1,4 +1,4 @@
-"""Twins of a batch by one query: when it is made, which of its twins count, and that it can cost nothing but time."""
+"""Twins of a batch by one query: when it is made, which of its twins count, and that it can only cost time."""
 
 import copy
 import itertools
@@ -22,8 +22,8 @@ type Answer = list[Twin]
 async def known(app: App, count: int = ENOUGH) -> list[str]:
     """Devices that were read once, and none of whose twins has changed since."""
     devices = [app.put(f"d{number:03}", "003") for number in range(count)]
-    for device in devices:
-        await app.handle(app.event(device))  # one at a time: none is queried
+    for few in itertools.batched(devices, ENOUGH - 1, strict=False):
+        await app.handle(*map(app.event, few))
     app.hub.reads.clear()
     assert app.hub.queried == []
     return devices
@@ -159,7 +159,7 @@ async def test_of_half_an_answer_the_other_half_is_read(app: App) -> None:
     assert len(app.hub.queried) == 2, "half of it was of use"
 
 
-async def test_no_query_is_made_for_two_minutes_after_one_of_which_less_than_half_was_new_enough(app: App) -> None:
+async def test_after_an_answer_of_which_less_than_half_is_new_enough_no_query_is_made_for_two_minutes(app: App) -> None:
     devices = await known(app)
     app.hub.answers = lambda twins: twins[: ENOUGH // 2 - 1]
     await change(app, devices)
@@ -203,7 +203,7 @@ async def test_a_device_that_was_removed_is_read(app: App) -> None:
     assert (app.hub.queried, sorted(app.hub.reads)) == ([], devices)
 
 
-async def test_a_queried_twin_is_known_to_hold_up_to_its_last_change_or_ten_minutes_before_it_was_asked_for(
+async def test_a_queried_twin_holds_up_to_its_last_change_or_until_ten_minutes_before_the_query(
     app: App,
 ) -> None:
     devices = await known(app)
@@ -221,7 +221,7 @@ async def test_a_queried_twin_is_known_to_hold_up_to_its_last_change_or_ten_minu
 
 
 async def test_a_twin_that_is_no_later_than_the_stored_one_is_read(app: App) -> None:
-    """Its notification came later than what is stored is known to hold: the identity may be another one."""
+    """Its notification came after the time up to which the stored twin holds: the identity may be another one."""
     devices = await known(app)
     await change(app, devices)
     app.now += SECOND
@@ -279,7 +279,7 @@ async def stuck(app: App, devices: list[str]) -> set[str]:
 async def test_a_deadline_that_has_been_over_for_as_long_as_queries_lag_ends_by_one_query(app: App) -> None:
     devices = await overdue(app, QUERIES_LAG)
     await app.flag_stuck()
-    assert len(app.hub.reads) == PROBES, "they go first, so that the others know whether the hub answers"
+    assert len(app.hub.reads) == PROBES, "these go first, and show whether the hub answers"
     assert [{*asked} for asked in app.hub.queried] == [{*devices} - {*app.hub.reads}]
     assert await stuck(app, devices) == {*devices}
     app.hub.queried.clear()
