@@ -124,7 +124,6 @@ async def test_a_twin_that_is_not_as_good_as_a_read_is_read(app: App) -> None:
         lambda twin: [twin | {"deviceId": "another"}],
         lambda twin: [twin | {"moduleId": "$edgeHub"}],
         lambda twin: [twin | {"version": str(twin["version"])}],
-        lambda twin: [twin | {"version": True}],
         lambda twin: [without(twin, "version")],
         lambda twin: [without(twin, "properties")],
         lambda twin: [without(twin, "deviceId")],
@@ -139,6 +138,15 @@ async def test_a_twin_that_is_not_as_good_as_a_read_is_read(app: App) -> None:
     assert len(app.hub.queried) == 1
     assert sorted(app.hub.reads) == devices
     assert await states(app, devices) == {"module_failed"}
+
+
+async def test_true_is_not_version_1(app: App) -> None:
+    devices = [app.put(f"new{number}", "003", version=0) for number in range(ENOUGH)]
+    for device in devices:
+        app.report(device, timedelta(0))
+    app.hub.answers = lambda twins: [twin | {"version": True} for twin in twins]
+    await app.handle(*map(app.event, devices))
+    assert (len(app.hub.queried), sorted(app.hub.reads)) == (1, devices)
 
 
 @pytest.mark.parametrize("answer", [None, []], ids=["refused", "empty"])
