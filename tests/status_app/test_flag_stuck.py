@@ -370,7 +370,7 @@ async def test_a_bug_at_one_device_is_logged_and_costs_no_other_its_flag(
     assert f"device '{devices[0]}': a bug" in caplog.text
 
 
-async def test_a_longer_grace_moves_the_deadline_once_and_no_run_reads_the_device_before(app: App) -> None:
+async def test_a_longer_grace_moves_the_deadline_by_one_read(app: App) -> None:
     device = await failing(app)
     app.restart(GRACE_DEFAULT="PT40M")
     app.hub.reads.clear()
