@@ -12,6 +12,13 @@ from status_app.http import routes
 from status_app.queries import Fleet
 
 KEY = "hunter2-function-key"
+LISTS = {
+    "agents": routes.agents,
+    "causes": routes.causes,
+    "deployments": routes.deployments,
+    "devices": routes.devices,
+    "images": routes.images,
+}
 
 
 class Api:
@@ -19,8 +26,8 @@ class Api:
 
     Attributes:
         port: Where it listens on 127.0.0.1, the same after each start.
-        answers: Given first, in the place of its own: a status, headers and a body.
-        requests: What it was asked, with its query.
+        answers: Sent first, in place of its own: a status, headers and a body.
+        requests: The paths of requests, with their queries.
     """
 
     def __init__(self, fleet: Fleet) -> None:
@@ -64,18 +71,10 @@ class Api:
             "GET", str(request.url), headers=request.headers, params=request.query, route_params=names, body=b""
         )
         match path:
+            case [name] if name in LISTS:
+                return await LISTS[name](self._fleet, asked)
             case ["deployments", _]:
                 return await routes.deployment(self._fleet, asked)
-            case ["causes" | "deployments" | "images" | "agents" as name]:
-                answer = {
-                    "causes": routes.causes,
-                    "deployments": routes.deployments,
-                    "images": routes.images,
-                    "agents": routes.agents,
-                }[name]
-                return await answer(self._fleet, asked)
-            case ["devices"]:
-                return await routes.devices(self._fleet, asked)
             case ["devices", _]:
                 return await routes.device(self._fleet, asked)
             case ["devices", _, "transitions"]:

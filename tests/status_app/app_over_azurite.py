@@ -29,7 +29,7 @@ from status_app.storage.keys import escape, unescape
 
 CASES = Path(__file__).parents[1] / "cases"
 START = datetime(2024, 5, 2, 9, 10, tzinfo=UTC)
-"""Soon after the times of the cases, so that nothing in them is stuck yet."""
+"""Soon after the times of the cases: nothing in them is stuck yet."""
 SECRET = "hunter2-correct-horse"
 TABLES = ("DeploymentStatus", "DeploymentIndex", "Deployments")
 """The tables that a test empties."""
@@ -40,31 +40,30 @@ DELETED = LIFECYCLE | {"opType": "deleteDeviceIdentity"}
 
 
 class Hub:
-    """Twins in memory, in the place of the hub: it counts reads, and fails on demand.
+    """Twins in memory, in place of the hub: it counts reads, and fails on demand.
 
     Attributes:
         down: Devices whose twin cannot be read.
-        lagging: What a query gives in the place of a device's twin; None: it does not know the device yet.
-        strays: What a query gives beside twins.
-        pages_left: Pages that a query still gives before the hub does not answer; None: all of them.
+        lagging: What a query returns in place of a device's twin; None: it does not know the device yet.
+        strays: What a query returns beside twins.
+        pages_left: Pages that a query still returns before the hub does not answer; None: all of them.
         refused: Continuations that the hub no longer takes.
         asked: Continuations that it was asked for.
         device_tags: The tags of devices.
-        tag_queries: Of each query of tags the devices that were named; none where all were asked for.
+        tag_queries: The devices that each query of tags named; none where it asked for all.
         tags_are_down: A query of tags is refused.
         tags_have_a_turn: A query for the tags of some devices may be made.
         on_read: Called when a twin is read and has not arrived.
         on_page: Called with a page that is made and has not arrived.
         listed: The hub's own list of deployments; None: it refuses it.
         lists: How often it was asked for that list.
-        changes_asked: What the queries for changes asked for.
+        changes_asked: The continuation and the start of each query for changes.
         refuses_changes: It does not take such a query.
         outlines_asked: The devices of each query for outlines.
         refuses_outlines: It does not take such a query.
-        outline_answers: Makes another answer of such a query out of the right one.
+        outline_answers: Turns the right answer of such a query into another one.
         queried: The devices of each query for the twins of some.
-        answers: Makes another answer of a query for the twins of some devices out of the right one; None: it does not
-            answer.
+        answers: Turns the right answer of such a query into another one; None: it does not answer.
     """
 
     def __init__(self) -> None:
@@ -248,9 +247,9 @@ class App:
             reported["modules"]["m1"] |= m1
 
     def deploy(self, device: str, after: timedelta, **m1: Any) -> None:
-        """A version with another image of m1, and what the device that took it at once reports of m1.
+        """Deploy another image of m1. The device takes it at once, and reports this of m1.
 
-        So what it is comes as news: no window, and nothing that was announced, is left of the version before.
+        So its state is announced: no window and no announcement is left of the version before.
         """
         with self.edit(device, after, "desired") as desired:
             image = f"sensor:{desired['$version'] + 1}"
@@ -289,21 +288,21 @@ class App:
         await (await self.services.flag_stuck()).run()
 
     async def resync(self, after: timedelta = timedelta(0)) -> None:
-        """Fire the timer of the whole fleet, after a while: a day was over since every device was compared."""
+        """Fire the timer of resync, after a while: every device is due to be compared."""
         self.now += after
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(resync_times, "WHOLE_EVERY", timedelta(0))
             await (await self.services.resync()).run()
 
     async def hourly(self, after: timedelta = timedelta(hours=1)) -> None:
-        """Fire the same timer, after an hour."""
+        """Fire the same timer, after an hour: devices are due by their own times."""
         self.now += after
         await (await self.services.resync()).run()
 
     async def etags(self) -> dict[tuple[str, ...], Any]:
-        """The ETags of the rows of these tables: they are equal as long as nothing is written of any device.
+        """The ETags of the rows of these tables: they are equal until something is written about a device.
 
-        Left out are how far the check of the index has come, which each resync writes, and the settings of the app,
+        It leaves out the position of the check of the index, which each resync writes, and the settings of the app,
         which each process writes.
         """
         found: dict[tuple[str, ...], Any] = {}
@@ -362,7 +361,7 @@ class App:
 
 @contextmanager
 def writers_are_dead() -> Iterator[None]:
-    """Nobody lives who has announced a change: the tables have the time of this machine, and the app one of its own."""
+    """Let no writer of an announcement live: the tables have the time of this machine, and the app has its own."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flag_stuck, "WRITERS_END_AFTER", -timedelta(days=36_525))
         patch.setattr(flag_stuck, "FORGOTTEN_AFTER", -timedelta(days=36_525))
@@ -370,7 +369,7 @@ def writers_are_dead() -> Iterator[None]:
 
 
 async def forget(services: Services) -> None:
-    """Make of a process one that has just begun: it knows no device, and no counter."""
+    """Let a process forget devices and counters, as if it had just begun."""
     reconciler = await services.reconciler()
     reconciler._cache = DeviceCache()  # noqa: SLF001 (quicker than another process)
     reconciler._projection._counters.clear()  # noqa: SLF001 (as above)
@@ -384,12 +383,12 @@ def transitions(rows: Mapping[str, Any]) -> list[Any]:
 
 
 def flags(rows: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """What became stuck and recovered, oldest first, with the module."""
+    """The transitions to stuck and recovered, oldest first, with the module."""
     return [(row["Kind"], row["Module"]) for row in transitions(rows) if row["Kind"] in ("stuck", "recovered")]
 
 
 def states(rows: Mapping[str, Any]) -> dict[str, Any]:
-    """The rows of a device without what no two devices share, and no two looks."""
+    """The rows of a device without the columns that differ between devices and between reads."""
     own = ("PartitionKey", "EventId", "ObservedAt", "Published")
     return {key: {name: value for name, value in row.items() if name not in own} for key, row in rows.items()}
 

@@ -27,7 +27,7 @@ class Answered:
 async def ask[Source](
     source: Source, route: Route[Source], query: str = "", headers: Mapping[str, str] | None = None, /, **path: str
 ) -> Answered:
-    """The answer of a route; the host joins values of one name, and leaves out empty ones."""
+    """The answer of a route. The host joins values of one name, and leaves out empty ones."""
     params: dict[str, str] = {}
     for name, value in parse_qsl(query):
         params[name] = f"{params[name]},{value}" if name in params else value

@@ -1,4 +1,4 @@
-"""The client of the API over real sockets: what it tries again, what it reports, and where the key does not go."""
+"""The client of the API over real sockets: what it retries, what it reports, and that it keeps the key to itself."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,7 +16,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 class OneDevice(Fleet):
-    """A fleet in which every device and every deployment is known, in the place of tables."""
+    """A fleet that knows every device and every deployment, in place of tables."""
 
     def __init__(self) -> None:
         pass
@@ -53,7 +53,7 @@ async def world() -> AsyncIterator[World]:
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-async def test_what_may_pass_is_tried_again(world: World, status: int) -> None:
+async def test_an_error_that_may_pass_is_retried(world: World, status: int) -> None:
     world.api.answers = [(status, {}, "busy")] * (RETRY.attempts - 1)
     assert await world.fleet.device("d") == {"deviceId": "d"}
     assert len(world.waits) == RETRY.attempts - 1
@@ -75,9 +75,7 @@ async def test_after_the_last_attempt_it_is_unavailable(world: World) -> None:
         ("soon", 0, 2),
     ],
 )
-async def test_a_wait_that_is_asked_for_is_kept_within_bounds(
-    world: World, header: str, least: float, most: float
-) -> None:
+async def test_a_requested_wait_is_kept_within_bounds(world: World, header: str, least: float, most: float) -> None:
     world.api.answers = [(503, {"Retry-After": header}, "")]
     await world.fleet.device("d")
     (wait,) = world.waits
@@ -85,9 +83,8 @@ async def test_a_wait_that_is_asked_for_is_kept_within_bounds(
 
 
 @pytest.mark.parametrize(
-    ("status", "headers", "body", "told"),
+    ("status", "headers", "body", "message"),
     [
-        (401, {}, "", "set DEPLOYMENT_STATUS_KEY"),
         (403, {}, "<html>Site Disabled</html>", "the app is stopped"),
         (404, {}, "", "no API at this address"),
         (302, {"Location": "https://login.example.com/"}, "", "redirects"),
@@ -99,17 +96,17 @@ async def test_a_wait_that_is_asked_for_is_kept_within_bounds(
         (200, {"Content-Type": "text/html"}, "<html>Sign in</html>", "not the API's"),
     ],
 )
-async def test_what_no_wait_repairs_is_reported_at_once(
-    world: World, status: int, headers: dict[str, str], body: str, told: str
+async def test_an_error_that_no_wait_repairs_is_reported_at_once(
+    world: World, status: int, headers: dict[str, str], body: str, message: str
 ) -> None:
     world.api.answers = [(status, headers, body)]
-    with pytest.raises(RefusedError, match=told) as raised:
+    with pytest.raises(RefusedError, match=message) as raised:
         await world.fleet.device("d")
     assert world.waits == []
     assert KEY not in str(raised.value)
 
 
-async def test_a_list_that_is_none_is_reported(world: World) -> None:
+async def test_a_list_whose_items_are_no_list_is_reported(world: World) -> None:
     world.api.answers = [(200, JSON, '{"items": 5}')]
     with pytest.raises(RefusedError, match="not the API's"):
         await world.fleet.transitions("d", 5)
@@ -118,10 +115,11 @@ async def test_a_list_that_is_none_is_reported(world: World) -> None:
 async def test_a_key_that_is_wrong_or_missing_is_reported_and_not_shown(world: World) -> None:
     for key in (None, "hunter2-wrong"):
         fleet = world.client(key)
-        with pytest.raises(RefusedError) as raised:
+        with pytest.raises(RefusedError, match="set DEPLOYMENT_STATUS_KEY") as raised:
             await fleet.device("d")
         assert "hunter2" not in str(raised.value)
         await fleet.close()
+    assert world.waits == []
 
 
 async def test_a_redirect_does_not_take_the_key_along(world: World) -> None:
@@ -132,7 +130,7 @@ async def test_a_redirect_does_not_take_the_key_along(world: World) -> None:
         assert other.requests == []
 
 
-async def test_an_api_that_is_off_is_unavailable_and_answers_once_it_is_on(world: World) -> None:
+async def test_an_api_that_is_off_is_unavailable_until_it_is_on_again(world: World) -> None:
     await world.api.stop()
     with pytest.raises(UnavailableError, match="no connection"):
         await world.fleet.device("d")
@@ -154,7 +152,7 @@ async def test_an_api_that_is_silent_is_unavailable(world: World, monkeypatch: p
     await fleet.close()
 
 
-async def test_names_go_into_an_address_whole(world: World) -> None:
+async def test_any_name_goes_whole_into_an_address(world: World) -> None:
     name = "a b/c?d#e%20'f&g=h+\u00e4"
     assert await world.fleet.device(name) == {"deviceId": name}
     assert await world.fleet.deployment(name) == {"deploymentId": name}

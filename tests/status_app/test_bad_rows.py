@@ -1,4 +1,4 @@
-"""A row that a person edited, a crash cut off or a newer release wrote costs itself, and none of its neighbors."""
+"""A row that a person edited, a crash cut off or a newer release wrote costs only itself, and no other row."""
 
 import json
 from collections.abc import AsyncIterator
@@ -24,11 +24,11 @@ NEWER = "2026-01-05T08:00:00+00:00"
 async def app(tables: str) -> AsyncIterator[App]:
     async with fresh_app(tables) as app:
         yield app
-        await app.empty()  # nobody keeps a promise about rows that are broken by hand
+        await app.empty()  # rows that are broken by hand keep no promise
 
 
 async def show(app: App, name: str, case: str, *deployments: str) -> str:
-    """A device that the app has looked at, on which deployments are applied."""
+    """A device that the app has read, with deployments applied."""
     device = app.put(name, case, configurations={name: {"status": "Applied"} for name in deployments})
     await app.handle(app.event(device))
     return device
@@ -50,23 +50,33 @@ async def four_devices(app: App) -> list[str]:
     return [await show(app, f"{number}", "048", "camera-2") for number in range(4)]
 
 
+async def edit_index(app: App, key: str, **columns: Any) -> None:
+    """Change a row of the index by hand."""
+    index = app.client.get_table_client("DeploymentIndex")
+    (row,) = [row async for row in index.query_entities(f"RowKey eq '{key}'")]
+    await index.update_entity({**row, **columns}, UpdateMode.REPLACE)
+
+
+async def add_to_index(app: App, shard: str, key: str, **columns: Any) -> None:
+    row = {"PartitionKey": shard, "RowKey": key, **columns}
+    await app.client.get_table_client("DeploymentIndex").create_entity(row)
+
+
 @pytest.mark.parametrize("columns", [{"Deployments": "no list"}, {"Deployments": 5}, {"Flags": "["}])
-@pytest.mark.parametrize("limit", [1, 2, 3, 50])
-async def test_a_device_that_cannot_be_read_is_missing_in_a_list_of_all_others(
-    app: App, caplog: pytest.LogCaptureFixture, columns: dict[str, Any], limit: int
+async def test_a_list_leaves_out_a_device_that_cannot_be_read_and_no_other(
+    app: App, caplog: pytest.LogCaptureFixture, columns: dict[str, Any]
 ) -> None:
     devices = await four_devices(app)
     await edit(app, devices[1], "device", **columns)
-    found = await pages(app.services.fleet(), routes.devices, limit=limit)
-    assert [item["deviceId"] for page in found for item in page] == [
-        devices[0],
-        *devices[2:],
-    ]
-    assert all(found)
-    assert f"device '{devices[1]}' cannot be read" in caplog.text
+    for limit in (1, 2, 3, 50):
+        caplog.clear()
+        found = await pages(app.services.fleet(), routes.devices, limit=limit)
+        assert [item["deviceId"] for page in found for item in page] == [devices[0], *devices[2:]]
+        assert all(found)
+        assert f"device '{devices[1]}' cannot be read" in caplog.text
 
 
-async def test_the_last_page_is_known_as_such_where_only_unreadable_devices_are_left(app: App) -> None:
+async def test_no_page_follows_where_only_devices_are_left_that_cannot_be_read(app: App) -> None:
     devices = await four_devices(app)
     for device in devices[2:]:
         await edit(app, device, "device", Deployments="no list")
@@ -77,11 +87,11 @@ async def test_the_last_page_is_known_as_such_where_only_unreadable_devices_are_
 
 
 @pytest.mark.parametrize("columns", [{"Evidence": "["}, {"Deployments": "no list"}])
-async def test_a_transition_that_cannot_be_read_is_missing_in_a_history_of_all_others(
+async def test_a_history_leaves_out_a_transition_that_cannot_be_read_and_no_other(
     app: App, columns: dict[str, Any]
 ) -> None:
     device = await show(app, "d", "048")
-    app.deploy(device, timedelta(minutes=1), runtimeStatus="running")
+    app.deploy(device, MINUTE, runtimeStatus="running")
     await app.handle(app.event(device))
     await app.flag_stuck()
     fleet, path = app.services.fleet(), {"deviceId": device}
@@ -96,7 +106,7 @@ async def test_a_transition_that_cannot_be_read_is_missing_in_a_history_of_all_o
             assert all(found) or bad == len(keys) - 1
 
 
-async def test_a_device_is_answered_without_the_evidence_and_the_module_that_cannot_be_read(app: App) -> None:
+async def test_a_device_is_shown_without_evidence_that_cannot_be_read(app: App) -> None:
     device = await show(app, "d", "048")
     fleet = app.services.fleet()
     before = (await ask(fleet, routes.device, deviceId=device)).json
@@ -107,7 +117,7 @@ async def test_a_device_is_answered_without_the_evidence_and_the_module_that_can
     assert {**answered.json, "evidence": before["evidence"]} == before
 
 
-async def test_a_milestone_of_a_newer_release_is_kept_and_answered(app: App) -> None:
+async def test_a_milestone_of_a_newer_release_is_kept_and_shown(app: App) -> None:
     await show(app, "d", "048", "camera-2")
     await app.flag_stuck()
     fleet = app.services.fleet()
@@ -124,7 +134,7 @@ async def test_a_milestone_of_a_newer_release_is_kept_and_answered(app: App) -> 
 
 
 @pytest.mark.parametrize("columns", [{"Reached": "["}, {"Reached": '{"started": "yesterday"}'}, {"Devices": "many"}])
-async def test_a_deployment_that_cannot_be_read_stops_neither_the_count_nor_the_list_of_others(
+async def test_other_deployments_are_counted_and_listed_beside_one_that_cannot_be_read(
     app: App, columns: dict[str, Any]
 ) -> None:
     names = ["a", "b", "c"]
@@ -146,7 +156,7 @@ async def test_a_deployment_that_cannot_be_read_stops_neither_the_count_nor_the_
     assert (answered.status, answered.json["devices"]) == (200, 2)
 
 
-async def test_a_page_promises_a_next_one_only_where_that_has_an_item(app: App) -> None:
+async def test_a_page_has_a_next_one_only_if_that_has_an_item(app: App) -> None:
     devices = await four_devices(app)
     table = app.client.get_table_client("DeploymentStatus")
     for device in devices[2:]:  # the index still names them
@@ -157,19 +167,7 @@ async def test_a_page_promises_a_next_one_only_where_that_has_an_item(app: App) 
     assert answered.json["next"] is None
 
 
-async def edit_index(app: App, key: str, **columns: Any) -> None:
-    """Change a row of the index by hand."""
-    index = app.client.get_table_client("DeploymentIndex")
-    (row,) = [row async for row in index.query_entities(f"RowKey eq '{key}'")]
-    await index.update_entity({**row, **columns}, UpdateMode.REPLACE)
-
-
-async def add_to_index(app: App, shard: str, key: str, **columns: Any) -> None:
-    row = {"PartitionKey": shard, "RowKey": key, **columns}
-    await app.client.get_table_client("DeploymentIndex").create_entity(row)
-
-
-async def test_a_device_that_cannot_be_read_costs_a_batch_nothing_but_itself(app: App) -> None:
+async def test_a_device_that_cannot_be_read_costs_no_other_in_its_batch(app: App) -> None:
     bad, known = await show(app, "bad", "003"), await show(app, "known", "003")
     await edit(app, bad, "device", Deployments="no list")
     await forget(app.services)
@@ -185,7 +183,7 @@ async def test_a_device_that_cannot_be_read_costs_a_batch_nothing_but_itself(app
     await app.client.delete_table("DeadLetter")
 
 
-async def test_a_device_that_cannot_be_read_keeps_the_timer_from_no_other(app: App) -> None:
+async def test_the_timer_flags_other_devices_beside_one_that_cannot_be_read(app: App) -> None:
     bad, good = await show(app, "bad", "048"), await show(app, "good", "048")
     await app.flag_stuck()
     await edit(app, bad, "device", Deployments="no list")
@@ -198,7 +196,7 @@ async def test_a_device_that_cannot_be_read_keeps_the_timer_from_no_other(app: A
 
 
 @pytest.mark.parametrize("columns", [{"Rows": "["}, {"Counters": 5}, {"Published": "many"}])
-async def test_a_summary_that_cannot_be_read_costs_its_device_alone(app: App, columns: dict[str, Any]) -> None:
+async def test_a_summary_that_cannot_be_read_costs_only_its_device(app: App, columns: dict[str, Any]) -> None:
     bad, good = await show(app, "bad", "003"), await show(app, "good", "003")
     await app.flag_stuck()
     await edit_index(app, f"summary|{bad}", **columns)
@@ -208,14 +206,14 @@ async def test_a_summary_that_cannot_be_read_costs_its_device_alone(app: App, co
     with pytest.raises(BatchError, match="1 devices"):
         await app.handle(app.event(bad), app.event(good))
     assert (await app.rows(good))["device"]["State"] == "module_failed"
-    with pytest.raises(ExceptionGroup, match=r"resync: [12] failed"):  # once more where it is its turn to be checked
+    with pytest.raises(ExceptionGroup, match=r"resync: [12] failed"):  # a second time if its check is due
         await app.resync()
     await app.flag_stuck()
     assert [item["deviceId"] for item in await listed(app.services.fleet(), routes.devices)] == [good, bad]
 
 
 @pytest.mark.parametrize("devices", ["many", None])
-async def test_a_counter_without_a_number_keeps_no_device_and_no_deployment_from_its_count(
+async def test_devices_and_deployments_are_counted_beside_a_counter_without_a_number(
     app: App, caplog: pytest.LogCaptureFixture, devices: str | None
 ) -> None:
     device, other = await show(app, "d", "003", "a"), await show(app, "other", "003", "b")
@@ -238,21 +236,15 @@ async def test_a_counter_without_a_number_keeps_no_device_and_no_deployment_from
     assert "cannot be read" in caplog.text
 
 
-async def test_rows_of_a_later_release_in_the_index_change_nothing_of_what_is_known_here(
+async def test_index_rows_of_a_later_release_change_nothing_that_this_one_knows(
     app: App, caplog: pytest.LogCaptureFixture
 ) -> None:
     device = await show(app, "d", "048", "a")
     shard, counter = shard_of(device), "count|a||module_failed|backoff|successful|0|"
     like = {"Deployment": "a", "State": "module_failed", "Reason": "backoff", "Portal": "", "Stuck": False}
     await add_to_index(app, shard, f"count|a|zone=north|{counter[9:]}", Devices=1, Cohort="zone=north", **like)
-    await add_to_index(
-        app,
-        shard,
-        "count|c||melted|sunk|lost|0|leak",
-        Devices=1,
-        Cause="leak",
-        **like | {"State": "melted", "Deployment": "c"},
-    )
+    later = like | {"State": "melted", "Deployment": "c", "Cause": "leak"}
+    await add_to_index(app, shard, "count|c||melted|sunk|lost|0|leak", Devices=1, **later)
     await add_to_index(app, shard, "picture|sha256:1", Digest="sha256:1")
     await add_to_index(app, shard, f"promise|{device}", Device=device)
     await add_to_index(app, shard, f"quota|{device}", Device=device, Format=2)

@@ -1,4 +1,4 @@
-"""What the app may ask of the hub: shares that add up to the settings, whoever has them."""
+"""The hub's budget: the shares of all that ask it add up to the settings."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -12,7 +12,7 @@ from status_app.iothub.token_bucket import TokenBucket
 
 
 class Clock:
-    """Seconds that pass while somebody waits."""
+    """Seconds that pass only in a wait."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -38,12 +38,12 @@ async def period(bucket: TokenBucket, clock: Clock) -> float:
 
 
 @pytest.mark.parametrize("partitions", [1, 2, 32])
-async def test_the_shares_of_all_who_ask_add_up_to_the_settings(partitions: int) -> None:
+async def test_all_shares_add_up_to_the_settings(partitions: int) -> None:
     shared, clock = budget(80, 16)
     of_partitions = [shared.partition(str(number), partitions) for number in range(partitions)]
-    everybody = [shared.flag_stuck, shared.resync, *of_partitions]
-    assert sum([1 / await period(share.reads, clock) for share in everybody]) == pytest.approx(80)
-    assert sum([MINUTE / await period(share.queries, clock) for share in everybody]) == pytest.approx(16)
+    shares = [shared.flag_stuck, shared.resync, *of_partitions]
+    assert sum([1 / await period(share.reads, clock) for share in shares]) == pytest.approx(80)
+    assert sum([MINUTE / await period(share.queries, clock) for share in shares]) == pytest.approx(16)
 
 
 async def test_each_timer_has_a_fifth_of_the_reads_and_a_share_of_the_queries() -> None:
@@ -54,7 +54,7 @@ async def test_each_timer_has_a_fifth_of_the_reads_and_a_share_of_the_queries() 
     assert MINUTE / await period(shared.flag_stuck.queries, clock) == pytest.approx(2)
 
 
-async def test_partitions_that_begin_together_ask_no_more_in_any_minute_than_they_may() -> None:
+async def test_partitions_that_begin_together_exceed_their_queries_in_no_minute() -> None:
     shared, clock = budget(80, 16)
     of_partitions = [shared.partition(str(number), 32).queries for number in range(32)]
     asked = list[float]()
@@ -94,11 +94,11 @@ async def test_the_event_hub_is_asked_once_for_its_partitions(
     assert await asyncio.gather(*(partitions.count() for _ in range(3))) == [5, 5, 5]
     await event_hubs.stop()
     assert await partitions.count() == 5
-    assert [text for text in caplog.messages if "5 partitions" in text] != []
-    assert len(caplog.messages) == 1
+    (message,) = caplog.messages
+    assert "5 partitions" in message
 
 
-async def test_an_event_hub_that_does_not_answer_counts_as_one_of_the_most_partitions_and_is_asked_again(
+async def test_an_event_hub_that_does_not_answer_counts_as_the_largest_and_is_asked_again(
     event_hubs: EventHubs, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "status_app")
@@ -113,5 +113,5 @@ async def test_an_event_hub_that_does_not_answer_counts_as_one_of_the_most_parti
     assert connection not in caplog.text
 
 
-async def test_where_the_event_hub_is_not_known_it_is_not_asked() -> None:
+async def test_an_event_hub_that_is_not_known_is_not_asked() -> None:
     assert await Partitions(None, Clock()).count() == UNKNOWN

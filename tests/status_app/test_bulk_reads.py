@@ -1,34 +1,29 @@
-"""Twins of a batch by one query: when it is made, which of its twins count, and that it can cost nothing but time."""
+"""Twins of a batch by one query: when it is made, which of its twins count, and that it can only cost time."""
 
 import copy
-from collections.abc import AsyncIterator, Callable
+import itertools
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from app_over_azurite import CREATED, DELETED, App, fresh_app, transitions
+from app_over_azurite import CREATED, DELETED, App, transitions
 
-from local.tables import TableProxy
 from status_app.iothub import queries
 from status_app.iothub.breaker import PROBES
 from status_app.reconcile.bulk_reads import CLOCKS_OF_THE_HUB, ENOUGH, PAUSE
 from status_app.reconcile.decisions import QUERIES_LAG
 
 SECOND, MINUTE = timedelta(seconds=1), timedelta(minutes=1)
-type Answer = list[Any]
-
-
-@pytest.fixture
-async def app(proxy: TableProxy) -> AsyncIterator[App]:
-    async with fresh_app(proxy.connection_string) as app:
-        yield app
+type Twin = dict[str, Any]
+type Answer = list[Twin]
 
 
 async def known(app: App, count: int = ENOUGH) -> list[str]:
     """Devices that were read once, and none of whose twins has changed since."""
     devices = [app.put(f"d{number:03}", "003") for number in range(count)]
-    for device in devices:
-        await app.handle(app.event(device))  # one at a time: none is queried
+    for few in itertools.batched(devices, ENOUGH - 1, strict=False):
+        await app.handle(*map(app.event, few))
     app.hub.reads.clear()
     assert app.hub.queried == []
     return devices
@@ -54,13 +49,11 @@ async def test_one_query_gives_the_twins_of_a_batch(app: App) -> None:
     assert await states(app, devices) == {"module_failed"}
 
 
-async def test_devices_that_nobody_knows_yet_are_queried_though_they_were_just_created(app: App) -> None:
+async def test_new_devices_are_queried_though_they_were_just_created(app: App) -> None:
     devices = [app.put(f"new{number}", "003") for number in range(ENOUGH)]
     for device in devices:
         app.report(device, timedelta(0), runtimeStatus="backoff")
-    created = {"iothub-message-schema": "deviceLifecycleNotification", "opType": "createDeviceIdentity", "moduleId": ""}
-    events = [event for device in devices for event in (app.event(device, **created), app.event(device))]
-    await app.handle(*events)
+    await app.handle(*(app.event(device, **kind) for device in devices for kind in (CREATED, {})))
     assert (len(app.hub.queried), app.hub.reads) == (1, [])
     assert await states(app, devices) == {"module_failed"}
 
@@ -84,64 +77,82 @@ async def test_few_devices_are_read_one_by_one(app: App) -> None:
     assert sorted(app.hub.reads) == devices
 
 
-def without(twins: Answer, key: str) -> Answer:
-    return [{name: value for name, value in twin.items() if name != key} for twin in twins]
+def without(twin: Twin, key: str) -> Twin:
+    return {name: value for name, value in twin.items() if name != key}
 
 
-def stale(twins: Answer) -> Answer:
-    return [twin | {"version": twin["version"] - 1} for twin in twins]
+def stale(twin: Twin) -> Answer:
+    return [twin | {"version": twin["version"] - 1}]
 
 
-def earlier(twins: Answer) -> Answer:
-    """Twins of an identity that was there before: of a higher version, changed long ago."""
-    found = copy.deepcopy(twins)
-    for twin in found:
-        twin["version"] += 100
-        for section in twin["properties"].values():
-            section["$metadata"]["$lastUpdated"] = "2024-05-02T08:00:00Z"
+def dated(twin: Twin, time: str) -> Twin:
+    found = copy.deepcopy(twin)
+    for section in found["properties"].values():
+        section["$metadata"]["$lastUpdated"] = time
     return found
 
 
-def timeless(twins: Answer) -> Answer:
-    """Twins whose reported section does not say when it changed."""
-    found = copy.deepcopy(twins)
-    for twin in found:
-        del twin["properties"]["reported"]["$metadata"]
-    return found
+def earlier(twin: Twin) -> Answer:
+    """An identity that was there before: of a higher version, changed long ago."""
+    return [dated(twin, "2024-05-02T08:00:00Z") | {"version": twin["version"] + 100}]
 
 
-def half(twins: Answer) -> Answer:
-    return [twin | {"properties": {"desired": twin["properties"]["desired"]}} for twin in twins]
+def timeless(twin: Twin) -> Answer:
+    """Its reported section has no time of its change."""
+    found = copy.deepcopy(twin)
+    del found["properties"]["reported"]["$metadata"]
+    return [found]
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        lambda _: None,
-        lambda _: [],
-        lambda twins: twins + twins,
-        lambda twins: [twin | {"deviceId": "another"} for twin in twins],
-        lambda twins: [twin | {"moduleId": "$edgeHub"} for twin in twins],
-        lambda twins: [twin | {"version": "8"} for twin in twins],
-        lambda twins: [twin | {"version": True} for twin in twins],
-        lambda twins: without(twins, "version"),
-        lambda twins: without(twins, "properties"),
-        lambda twins: without(twins, "deviceId"),
+def half(twin: Twin) -> Answer:
+    return [twin | {"properties": {"desired": twin["properties"]["desired"]}}]
+
+
+def answer_of(kinds: Sequence[Callable[[Twin], Answer]]) -> Callable[[Answer], Answer]:
+    """An answer in which each kind takes the place of the twin of some device."""
+
+    def answer(twins: Answer) -> Answer:
+        assert len(twins) >= len(kinds)
+        return [found for twin, kind in zip(twins, itertools.cycle(kinds), strict=False) for found in kind(twin)]
+
+    return answer
+
+
+async def test_a_twin_that_is_not_as_good_as_a_read_is_read(app: App) -> None:
+    kinds: list[Callable[[Twin], Answer]] = [
+        lambda twin: [twin, twin],
+        lambda twin: [twin | {"deviceId": "another"}],
+        lambda twin: [twin | {"moduleId": "$edgeHub"}],
+        lambda twin: [twin | {"version": str(twin["version"])}],
+        lambda twin: [without(twin, "version")],
+        lambda twin: [without(twin, "properties")],
+        lambda twin: [without(twin, "deviceId")],
         half,
         timeless,
         stale,
         earlier,
-    ],
-    ids=[
-        *("refused", "empty", "twice", "of others", "of another module", "text for a version", "true for a version"),
-        *("no version", "no properties", "nobody's", "half a twin", "no time", "stale", "of an earlier identity"),
-    ],
-)
-async def test_a_twin_that_is_not_as_good_as_a_read_is_read(
-    app: App, answer: Callable[[Answer], Answer | None]
-) -> None:
+    ]
+    devices = await known(app, len(kinds))
+    app.hub.answers = answer_of(kinds)
+    await change(app, devices)
+    assert len(app.hub.queried) == 1
+    assert sorted(app.hub.reads) == devices
+    assert await states(app, devices) == {"module_failed"}
+
+
+async def test_true_is_not_version_1(app: App) -> None:
+    devices = [app.put(f"new{number}", "003", version=0) for number in range(ENOUGH)]
+    for device in devices:
+        app.report(device, timedelta(0))
+    app.hub.answers = lambda twins: [twin | {"version": True} for twin in twins]
+    await app.handle(*map(app.event, devices))
+    assert (len(app.hub.queried), sorted(app.hub.reads)) == (1, devices)
+
+
+@pytest.mark.parametrize("answer", [None, []], ids=["refused", "empty"])
+async def test_where_a_query_gives_nothing_every_device_is_read(app: App, answer: Answer | None) -> None:
     devices = await known(app)
-    app.hub.answers = answer
+    app.hub.answers = lambda _: answer
     await change(app, devices)
     assert sorted(app.hub.reads) == devices
     assert await states(app, devices) == {"module_failed"}
@@ -156,7 +167,7 @@ async def test_of_half_an_answer_the_other_half_is_read(app: App) -> None:
     assert len(app.hub.queried) == 2, "half of it was of use"
 
 
-async def test_no_query_is_made_for_two_minutes_after_one_of_which_less_than_half_was_new_enough(app: App) -> None:
+async def test_after_an_answer_of_which_less_than_half_is_new_enough_no_query_is_made_for_two_minutes(app: App) -> None:
     devices = await known(app)
     app.hub.answers = lambda twins: twins[: ENOUGH // 2 - 1]
     await change(app, devices)
@@ -178,13 +189,7 @@ async def test_a_twin_may_be_stamped_a_little_before_its_notification(app: App) 
 
 
 @pytest.mark.parametrize(
-    "properties",
-    [
-        {"operationTimestamp": ""},
-        CREATED,
-        DELETED,
-    ],
-    ids=["no time", "created", "deleted"],
+    "properties", [{"operationTimestamp": ""}, CREATED, DELETED], ids=["no time", "created", "deleted"]
 )
 async def test_a_notification_that_leaves_the_identity_in_doubt_asks_for_a_read(
     app: App, properties: dict[str, str]
@@ -199,14 +204,14 @@ async def test_a_device_that_was_removed_is_read(app: App) -> None:
     twins = dict(app.hub.twins)
     app.hub.twins.clear()
     await app.handle(*(app.event(device, **DELETED) for device in devices))
-    assert [await app.rows(device) for device in devices if "device" in await app.rows(device)] == []
+    assert [device for device in devices if "device" in await app.rows(device)] == []
     app.hub.twins |= twins
     app.hub.reads.clear()
     await change(app, devices)
     assert (app.hub.queried, sorted(app.hub.reads)) == ([], devices)
 
 
-async def test_a_queried_twin_is_known_to_hold_up_to_its_last_change_or_ten_minutes_before_it_was_asked_for(
+async def test_a_queried_twin_holds_up_to_its_last_change_or_until_ten_minutes_before_the_query(
     app: App,
 ) -> None:
     devices = await known(app)
@@ -224,7 +229,7 @@ async def test_a_queried_twin_is_known_to_hold_up_to_its_last_change_or_ten_minu
 
 
 async def test_a_twin_that_is_no_later_than_the_stored_one_is_read(app: App) -> None:
-    """Its notification came later than what is stored is known to hold: the identity may be another one."""
+    """Its notification came after the time up to which the stored twin holds: the identity may be another one."""
     devices = await known(app)
     await change(app, devices)
     app.now += SECOND
@@ -282,7 +287,7 @@ async def stuck(app: App, devices: list[str]) -> set[str]:
 async def test_a_deadline_that_has_been_over_for_as_long_as_queries_lag_ends_by_one_query(app: App) -> None:
     devices = await overdue(app, QUERIES_LAG)
     await app.flag_stuck()
-    assert len(app.hub.reads) == PROBES, "they go first, so that the others know whether the hub answers"
+    assert len(app.hub.reads) == PROBES, "these go first, and show whether the hub answers"
     assert [{*asked} for asked in app.hub.queried] == [{*devices} - {*app.hub.reads}]
     assert await stuck(app, devices) == {*devices}
     app.hub.queried.clear()
@@ -297,16 +302,16 @@ async def test_a_deadline_that_is_just_over_ends_by_reads(app: App) -> None:
     assert await stuck(app, devices) == {*devices}
 
 
-def another_identity(twins: Answer) -> Answer:
-    """Twins of the same versions, of identities that were created later."""
-    found = copy.deepcopy(twins)
-    for twin in found:
-        for section in twin["properties"].values():
-            section["$metadata"]["$lastUpdated"] = "2024-05-02T09:20:00Z"
-    return found
+def another_identity(twin: Twin) -> Answer:
+    """An identity of the same version that was created later."""
+    return [dated(twin, "2024-05-02T09:20:00Z")]
 
 
-@pytest.mark.parametrize("answer", [stale, earlier, timeless, half, another_identity, lambda _: [], lambda _: None])
+@pytest.mark.parametrize(
+    "answer",
+    [answer_of([stale, earlier, timeless, half, another_identity]), lambda _: [], lambda _: None],
+    ids=["of another", "empty", "refused"],
+)
 async def test_a_queried_twin_that_may_be_another_ends_no_deadline(
     app: App, answer: Callable[[Answer], Answer | None]
 ) -> None:

@@ -123,7 +123,7 @@ def test_the_subject_of_an_event_about_the_device_is_its_credited_deployments(
         ("deleted", "", "device.deleted"),
     ],
 )
-def test_the_type_says_what_changed_and_whose_it_is(kind: str, module: str, name: str) -> None:
+def test_the_type_names_the_change_and_whether_it_is_of_a_device_or_a_module(kind: str, module: str, name: str) -> None:
     assert event_of(Kind=kind, Module=module)["type"] == f"edge.deployment.{name}"
 
 
@@ -148,21 +148,21 @@ def test_the_severity_follows_from_kind_state_and_reason(kind: str, state: str, 
     assert event_of(Kind=kind, ToState=state, Reason=reason)["severity"] == severity
 
 
-def test_the_first_transition_of_a_device_says_so() -> None:
+def test_only_the_first_transition_of_a_device_is_initial() -> None:
     initial, later = (json.loads(cloud_event("edge-01", row)) for row in rows_of_one_device("edge-01", 2))
     assert (initial["data"]["initial"], later["data"]["initial"]) == (True, False)
 
 
-def test_a_row_of_the_release_before_gives_an_event_that_its_schema_takes() -> None:
+def test_a_row_of_the_release_before_gives_an_event_that_fits_the_schema() -> None:
     added = ("Cause", "Initial", "PreviousSince", "Since", "StuckAt", "RestartCount", "ImageHash", "Cohorts")
     for row in (row for rows in rows_of_every_kind().values() for row in rows):
         before = {name: value for name, value in row.items() if name not in added}
         event = json.loads(cloud_event("edge-01", before))
         validator(event["dataschema"]).validate(event["data"])
-        said = {name: event["data"][name[0].lower() + name[1:]] for name in added}
-        assert said == dict.fromkeys(added) | {"Initial": False, "Cohorts": []}
+        found = {name: event["data"][name[0].lower() + name[1:]] for name in added}
+        assert found == dict.fromkeys(added) | {"Initial": False, "Cohorts": []}
 
 
-def test_a_version_that_is_not_known_is_null() -> None:
+def test_an_unknown_version_is_null() -> None:
     row = {name: value for name, value in ROW.items() if name != "DesiredVersion"}
     assert json.loads(cloud_event("edge-01", row))["data"]["desiredVersion"] is None

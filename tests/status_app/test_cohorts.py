@@ -1,4 +1,4 @@
-"""Cohorts: what the tags of devices hold, in rows, counters and answers."""
+"""Cohorts: the tags of devices in rows, counters and answers."""
 
 import json
 from collections.abc import AsyncIterator
@@ -27,7 +27,7 @@ async def app(tables: str) -> AsyncIterator[App]:
 
 
 async def tagged(app: App, name: str, case: str = "048", **tags: Any) -> str:
-    """A device that the app sees for the first time."""
+    """A device that the app reads for the first time."""
     device = app.put(name, case, configurations={"camera-2": {"status": "Applied"}})
     app.hub.device_tags[device] = tags
     await app.handle(app.event(device))
@@ -38,7 +38,7 @@ async def cohorts(app: App) -> dict[str, list[str]]:
     return {item["deviceId"]: item["cohorts"] for item in await listed(app.services.fleet(), routes.devices)}
 
 
-async def test_a_new_device_is_in_its_cohorts_with_its_first_look_and_no_other_look_asks(app: App) -> None:
+async def test_a_new_device_is_in_its_cohorts_from_its_first_read_on_and_its_tags_are_asked_for_once(app: App) -> None:
     one = await tagged(app, "one", ring="canary", site="oslo", owner="me")
     two = await tagged(app, "two", ring="wide")
     three = await tagged(app, "three")
@@ -74,7 +74,7 @@ async def test_a_deployment_and_causes_are_counted_by_cohort(app: App) -> None:
     assert await listed(fleet, routes.causes, cohort="ring=none") == []
 
 
-async def test_events_say_the_cohorts_and_the_digest_of_the_image_that_a_module_reports(app: App) -> None:
+async def test_events_have_the_cohorts_and_the_digest_of_the_image_that_a_module_reports(app: App) -> None:
     device = await tagged(app, "one", "003", ring="canary")
     app.deploy(device, 2 * HOUR)
     with app.edit(device, HOUR) as reported:
@@ -87,20 +87,17 @@ async def test_events_say_the_cohorts_and_the_digest_of_the_image_that_a_module_
     del app.hub.twins[device]
     await app.resync(DAY)
     rows = transitions(await app.rows(device))
-    said = [
-        (row["Kind"], data["imageHash"], data["cohorts"])
-        for row in rows
-        for data in [json.loads(cloud_event(device, row))["data"]]
-    ]
-    assert said[0] == ("device", None, ["ring=canary"])
-    assert ("module", DIGEST, ["ring=canary"]) in said
-    assert ("stuck", DIGEST, ["ring=wide"]) in said
-    assert said[-1] == ("deleted", None, ["ring=wide"])
+    events = [json.loads(cloud_event(device, row))["data"] for row in rows]
+    found = [(event["kind"], event["imageHash"], event["cohorts"]) for event in events]
+    assert found[0] == ("device", None, ["ring=canary"])
+    assert ("module", DIGEST, ["ring=canary"]) in found
+    assert ("stuck", DIGEST, ["ring=wide"]) in found
+    assert found[-1] == ("deleted", None, ["ring=wide"])
     items = await listed(app.services.fleet(), routes.transitions, path={"deviceId": device})
-    assert [(item["kind"], item["imageHash"], item["cohorts"]) for item in reversed(items)] == said
+    assert [(item["kind"], item["imageHash"], item["cohorts"]) for item in reversed(items)] == found
 
 
-async def test_once_a_day_all_tags_are_read_and_a_device_moves_with_its_counters(app: App) -> None:
+async def test_once_a_day_all_pages_of_tags_are_read_and_a_device_moves_with_its_counters(app: App) -> None:
     one, two = await tagged(app, "one", ring="canary"), await tagged(app, "two", ring="wide")
     await app.resync(HOUR)
     assert app.hub.tag_queries[2:] == [[]]
@@ -117,6 +114,8 @@ async def test_once_a_day_all_tags_are_read_and_a_device_moves_with_its_counters
     counted = [key for key in await app.index("count") if key.startswith("camera-2|ring=")]
     assert {key.split("|")[1] for key in counted} == {"ring=wide"}
     assert app.hub.reads.count(one) == app.hub.reads.count(two)
+    await app.resync(HOUR)
+    assert len(app.hub.tag_queries) == 5
 
 
 async def test_without_the_setting_every_device_leaves_its_cohorts(app: App) -> None:
@@ -133,7 +132,7 @@ async def test_without_the_setting_every_device_leaves_its_cohorts(app: App) -> 
     assert (await cohorts(app), len(app.hub.tag_queries)) == ({one: ["ring=canary"]}, queries + 1)
 
 
-async def test_where_the_hub_refuses_the_query_devices_are_seen_and_get_their_cohorts_later(app: App) -> None:
+async def test_where_the_hub_refuses_the_query_devices_get_their_cohorts_later(app: App) -> None:
     app.hub.tags_are_down = True
     one = await tagged(app, "one", ring="canary")
     assert await cohorts(app) == {one: []}
@@ -143,14 +142,14 @@ async def test_where_the_hub_refuses_the_query_devices_are_seen_and_get_their_co
     assert await cohorts(app) == {one: ["ring=canary"]}
 
 
-async def test_new_devices_of_which_no_query_may_be_made_are_asked_for_by_the_next_resync(app: App) -> None:
-    await app.resync(HOUR)  # the daily one is over
+async def test_the_next_resync_asks_for_the_tags_of_new_devices_that_no_query_could_be_made_for(app: App) -> None:
+    await app.resync(HOUR)  # the daily refresh is over
     app.hub.tags_have_a_turn = False
     one, two = await tagged(app, "one", ring="canary"), await tagged(app, "it's", ring="wide")
     assert await cohorts(app) == {one: [], two: []}
     before = len(app.hub.tag_queries)
     await app.resync(HOUR)
-    assert app.hub.tag_queries[before:] == [[one]], "of the other one no query can say the name"
+    assert app.hub.tag_queries[before:] == [[one]], "no query can name the other one"
     assert await cohorts(app) == {one: ["ring=canary"], two: []}
     await app.resync(HOUR)
     assert len(app.hub.tag_queries) == before + 1
@@ -158,17 +157,7 @@ async def test_new_devices_of_which_no_query_may_be_made_are_asked_for_by_the_ne
     assert await cohorts(app) == {one: ["ring=canary"], two: ["ring=wide"]}
 
 
-async def test_a_refresh_of_several_pages_is_over_after_the_last_of_them(app: App) -> None:
-    app.hub.page_size = 1
-    await tagged(app, "one", ring="canary")
-    await tagged(app, "two", ring="wide")
-    await app.resync(HOUR)
-    asked = len(app.hub.tag_queries)
-    await app.resync(HOUR)
-    assert len(app.hub.tag_queries) == asked
-
-
-async def test_a_tag_has_counters_for_its_first_values_and_one_for_all_others(app: App) -> None:
+async def test_a_tag_has_a_counter_for_each_of_its_first_values_and_one_for_all_others(app: App) -> None:
     devices = [await tagged(app, f"{number:02d}", site=f"s{number}") for number in range(VALUES + 2)]
     found = await cohorts(app)
     assert found[devices[0]] == ["site=s0"]
@@ -186,15 +175,15 @@ async def test_a_tag_has_counters_for_its_first_values_and_one_for_all_others(ap
     )
     for route, path in counted_by_value:
         answered = await ask(fleet, route, f"cohort=site%3Ds{VALUES + 1}", **path)
-        assert answered.status == 400, "an answer by counters that are not there would say that nothing is wrong"
+        assert answered.status == 400, "without counters the answer would be that nothing is wrong"
         assert "cohort=site=~other" in answered.json["detail"]
     app.restart(COHORT_TAGS="ring,site")
-    assert (await tagged(app, "again", site="s3"), (await cohorts(app))[f"{app.prefix}-again"])[1] == ["site=s3"]
+    again = await tagged(app, "again", site="s3")
+    assert (await cohorts(app))[again] == ["site=s3"]
 
 
-@pytest.mark.parametrize(
-    ("value", "expected"),
-    [
+async def test_a_tag_of_any_value_is_a_cohort_or_none(app: App) -> None:
+    values: list[tuple[Any, list[str]]] = [
         ({"of": "gold"}, []),
         (["gold"], []),
         (None, []),
@@ -202,26 +191,30 @@ async def test_a_tag_has_counters_for_its_first_values_and_one_for_all_others(ap
         (True, ["ring=true"]),
         (3, ["ring=3"]),
         ("a|b'c/d\x00\u2028", ["ring=a|b'c/d"]),
-        ("x" * 5000, None),
-    ],
-)
-async def test_whatever_a_tag_holds_the_device_is_seen(app: App, value: Any, expected: list[str] | None) -> None:
-    device = await tagged(app, "odd", ring=value)
-    (found,) = (await cohorts(app)).values()
-    if expected is None:
-        assert len(found[0]) <= 70
-    else:
-        assert [cohort.strip("\x00 \u2028") for cohort in found] == expected
-    for cohort in found:
-        assert [item["deviceId"] for item in await listed(app.services.fleet(), routes.devices, cohort=cohort)] == [
-            device
-        ]
+    ]
+    expected = {await tagged(app, str(number), ring=value): known for number, (value, known) in enumerate(values)}
+    long = await tagged(app, "long", ring="x" * 5000)
+    found = await cohorts(app)
+    (cut_off,) = found[long]
+    assert len(cut_off) <= 70
+    assert {
+        device: [cohort.strip("\x00 \u2028") for cohort in known] for device, known in found.items() if device != long
+    } == expected
+    for device, known in found.items():
+        for cohort in known:
+            items = await listed(app.services.fleet(), routes.devices, cohort=cohort)
+            assert [item["deviceId"] for item in items] == [device]
+
+
+ENVIRONMENT = {"STATUS_TABLES": "UseDevelopmentStorage=true", "IOT_HUB": "hub1.azure-devices.net"}
 
 
 @pytest.mark.parametrize("value", ["a,b,c,d", "a,a", "a b", "ring,", "x" * 65, "tags.ring"])
-def test_tags_that_are_none_or_too_many_are_refused(value: str) -> None:
-    environment = {"STATUS_TABLES": "UseDevelopmentStorage=true", "IOT_HUB": "hub1.azure-devices.net"}
+def test_wrong_names_of_tags_and_more_than_three_are_refused(value: str) -> None:
     with pytest.raises(SettingError, match=r"^COHORT_TAGS is .*: expected names of device tags, at most 3"):
-        Settings.read({**environment, "COHORT_TAGS": value})
-    assert Settings.read(environment).cohort_tags == ()
-    assert Settings.read({**environment, "COHORT_TAGS": " ring , region"}).cohort_tags == ("ring", "region")
+        Settings.read({**ENVIRONMENT, "COHORT_TAGS": value})
+
+
+def test_names_of_tags_are_separated_by_commas() -> None:
+    assert Settings.read(ENVIRONMENT).cohort_tags == ()
+    assert Settings.read({**ENVIRONMENT, "COHORT_TAGS": " ring , region"}).cohort_tags == ("ring", "region")

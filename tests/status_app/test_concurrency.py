@@ -1,4 +1,4 @@
-"""Three processes that look at one device at the same time, while its twin changes under them."""
+"""Three processes that read one device at the same time, while its twin changes."""
 
 import asyncio
 import copy
@@ -17,7 +17,7 @@ from status_core import GracePolicy, advance, evaluate
 SUCCESSFUL = "003"
 WORLDS = 20
 ROUNDS = 10
-"""Of each world: two hundred rounds in all."""
+"""Rounds of each world: two hundred in all."""
 OF_THE_PAST: Final = {
     *("Since", "At", "ObservedAt", "Sequence", "LookAt", "Published", "FirstStuckSince", "ModulesStuck"),
     *("UnsettledSince", "SettledSince", "StuckAt", "Stuck", "StuckSince", "HopelessSince", "Window", "WindowEndedAt"),
@@ -33,7 +33,7 @@ async def app(tables: str) -> AsyncIterator[App]:
 
 
 class World:
-    """One device, what becomes of it by chance, and three processes that look."""
+    """One device, its random changes, and three processes that read it."""
 
     def __init__(self, app: App, seed: int) -> None:
         self.app = app
@@ -46,7 +46,7 @@ class World:
         app.hub.on_page = lambda _page: self.wait()
 
     def turn(self) -> dict[str, str]:
-        """Something happens to the device; gives the properties of its event."""
+        """Change the device; return the properties of its event."""
         chance, app, device = self.chance, self.app, self.device
         after = timedelta(seconds=chance.choice([0, 1, 20, 70, 600, 1200]))
         if device not in app.hub.twins:
@@ -74,17 +74,17 @@ class World:
         return {}
 
     def create(self) -> None:
-        """The device is there again, with an identity of its own."""
+        """Create the device again, with a new identity."""
         assert self.twin is not None
         twin = self.app.hub.twins[self.device] = copy.deepcopy(self.twin) | {"version": 2}
         for section in twin["properties"].values():
             section["$metadata"]["$lastUpdated"] = self.app.now.isoformat()
 
-    async def look(self, properties: dict[str, str]) -> None:
+    async def notify(self, properties: dict[str, str]) -> None:
         await self.app.handle(self.app.event(self.device, **properties))
 
     async def wait(self) -> None:
-        """Let others come between."""
+        """Let the other processes run."""
         for _ in range(self.chance.choice([0, 10, 100])):
             await asyncio.sleep(0)
 
@@ -93,13 +93,13 @@ class World:
 
         async def and_another() -> None:
             await self.wait()
-            await self.look(self.turn())
+            await self.notify(self.turn())
 
-        await asyncio.gather(self.look(self.turn()), and_another(), timer.run(), resync.run())
+        await asyncio.gather(self.notify(self.turn()), and_another(), timer.run(), resync.run())
 
 
 def fresh(device: str, twin: Mapping[str, Any], app: App) -> dict[str, dict[str, Any]]:
-    """The state rows that a twin gives at a first look, without the columns of its past."""
+    """The state rows of a device that is read for the first time, without the columns of its past."""
     policy = GracePolicy()
     record, _ = advance(None, evaluate(twin), app.now, policy)
     rows = {"device": device_row(device, record, policy, 0)}
@@ -119,20 +119,20 @@ async def test_a_trigger_a_timer_and_a_resync_at_once_lose_nothing_and_announce_
     for _ in range(ROUNDS):
         await world.all_at_once()
         assert await app.broken_promises() == []
-    app.now += timedelta(seconds=1)  # the last event is later than any look before
-    await world.look(world.turn())
+    app.now += timedelta(seconds=1)  # the last event is later than any read before
+    await world.notify(world.turn())
     rows = await app.rows(world.device)
     found = {key: without_past(row) for key, row in rows.items() if not key.startswith("transition:")}
     twin = app.hub.twins.get(world.device)
     expected = fresh(world.device, twin, app) if twin is not None else {}
     for key in expected:
-        if "Cause" not in expected[key]:  # what is still stuck keeps the cause of before
+        if "Cause" not in expected[key]:  # what is still stuck keeps its earlier cause
             found[key].pop("Cause", None)
     assert found == expected
     assert len(transitions(rows)) > 1  # a state is announced once until the device is as desired
 
 
-async def test_a_twin_that_arrives_late_does_not_undo_what_another_has_seen(app: App) -> None:
+async def test_a_twin_that_arrives_late_does_not_undo_what_another_process_read(app: App) -> None:
     device = app.put("d", SUCCESSFUL)
     await app.handle(app.event(device))
     app.report(device, timedelta(minutes=1), exitCode=1)

@@ -1,4 +1,4 @@
-"""What benchmarks/cost.py counts for a look is what a look asks of the table service, or less."""
+"""A read of a device costs no more table requests than benchmarks/cost.py counts for it."""
 
 from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
@@ -35,7 +35,7 @@ def change(app: App, devices: list[str], status: str) -> None:
                 module["runtimeStatus"] = status
 
 
-async def test_a_change_a_newer_twin_and_a_deadline_cost_no_more_table_requests_than_is_counted(
+async def test_a_change_a_newer_twin_and_a_deadline_cost_no_more_table_requests_than_counted(
     counted: tuple[App, Mapping[Any, int], list[str]],
 ) -> None:
     app, requests, devices = counted
@@ -71,6 +71,6 @@ async def test_a_resync_reads_each_device_once_beside_what_the_end_of_a_cycle_co
     await (await app.services.resync()).run()  # removes the devices of other tests
     before = sum(requests.values())
     await (await app.services.resync()).run()
-    # Of each shard the devices that it names, and the changes that are announced; the lease, and its end. Of the one
-    # device whose turn it is to be checked its key, its rows and its summary; and how far the check has come.
+    # Of each shard its devices, and the announced changes; the lease, and its end. Of the one device that is checked
+    # now its key, its rows and its summary; and the position of the check.
     assert sum(requests.values()) - before <= DEVICES + 2 * 16 + 4 + 5

@@ -7,27 +7,29 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from app_over_azurite import App
 from asking import Route, ask, listed
+from few_shards import few_shards
 
 from benchmarks.seeding import seed
 from local.azurite import azurite_tables
 from local.tables import TableProxy, table_proxy
-from status_app.fleet_index.rows import SHARDS
 from status_app.http import routes
 from status_app.iothub.breaker import PROBES
 from status_app.storage.keys import TRANSITION
 
-DEVICES = 20_000
-DUE = 100
-LIMIT = 20
+SHARDS: Final = 2
+DEVICES: Final = 2_500
+"""More of each shard than a page holds, as a fleet of twenty thousand has in the sixteen shards of the app."""
+DUE: Final = 12
+LIMIT: Final = 20
 
 
 async def requests_of_a_run(app: App, requests: Mapping[Any, int]) -> dict[str, int]:
-    """Let a hundred modules get stuck. The table requests of the run that flags them."""
+    """Let some modules get stuck. The table requests of the run that flags them."""
     devices = [app.put(f"due-{number}", "048") for number in range(DUE)]
     for device in devices:
         twin = app.hub.twins[device] = copy.deepcopy(app.hub.twins[device])
@@ -79,7 +81,8 @@ def seeded(accounts: Iterator[str], tmp_path_factory: pytest.TempPathFactory) ->
     """The database of the fleet."""
     folder = tmp_path_factory.mktemp("fleet")
     rows = asyncio.run(rows_of_a_device(next(accounts)))
-    seed(folder, rows, (f"fleet-{number}" for number in range(DEVICES)))
+    with few_shards(SHARDS):
+        seed(folder, rows, (f"fleet-{number}" for number in range(DEVICES)))
     return folder
 
 
@@ -87,31 +90,31 @@ def seeded(accounts: Iterator[str], tmp_path_factory: pytest.TempPathFactory) ->
 async def fleet(seeded: Path, tmp_path: Path) -> AsyncIterator[tuple[App, TableProxy]]:
     """The app over the fleet, and what counts its requests."""
     shutil.copytree(seeded, tmp_path, dirs_exist_ok=True)
-    with azurite_tables(tmp_path) as tables:
+    with few_shards(SHARDS), azurite_tables(tmp_path) as tables:
         async with table_proxy(tables) as proxy:
             app = App(proxy.connection_string)
             yield app, proxy
             await app.close()
 
 
-async def test_a_run_over_a_hundred_due_devices_makes_the_same_requests_in_a_fleet_of_twenty_thousand(
+async def test_a_run_makes_requests_for_what_is_due_and_none_for_the_other_thousands_of_devices(
     fleet: tuple[App, TableProxy],
 ) -> None:
     app, proxy = fleet
     requests = proxy.requests
     made = await requests_of_a_run(app, requests)
     # Of each shard what is to be done, and its counters, for the projection and for the count of a deployment.
-    # Of each device its rows, and what the index says of it. The hub's list as it is kept; what is kept
-    # of deployments; their events. For a cause that is new, what peers say: the counters of causes, every
-    # summary, a thousand a page, and what was counted before.
-    peers = len(SHARDS) + 2 * len(SHARDS) + 1
-    assert made["read"] == 3 * len(SHARDS) + 2 * DUE + 3 + peers
-    # A transaction of each device, and of each shard an announcement and a projection; so much again of the
-    # shards of the devices that show whether the hub answers; a count; what peers say.
-    known = DUE + 2 * len(SHARDS) + 2
+    # Of each device its rows, and its entries in the index. The stored list of the hub; the rows of deployments;
+    # their events. For a new cause the comparison with peers: the counters of causes, every summary, a thousand a page,
+    # and what was counted before.
+    peers = SHARDS + 2 * SHARDS + 1
+    assert made["read"] == 3 * SHARDS + 2 * DUE + 3 + peers
+    # A transaction of each device, and of each shard an announcement and a projection; as much again of the shards of
+    # the devices that show whether the hub answers; a count; the comparison with peers.
+    known = DUE + 2 * SHARDS + 2
     assert known < made["write"] <= known + 2 * PROBES
     assert await requests_of_a_count(app, requests) == {
-        "read": 2 * len(SHARDS) + 1,  # of each shard what is to be done, and its counters
+        "read": 2 * SHARDS + 1,  # of each shard what is to be done, and its counters
         "write": 1,
     }
     table = app.client.get_table_client("DeploymentStatus")
@@ -119,7 +122,7 @@ async def test_a_run_over_a_hundred_due_devices_makes_the_same_requests_in_a_fle
     assert len([device async for device in devices]) == DEVICES + DUE
 
 
-async def test_in_a_fleet_of_twenty_thousand_an_answer_costs_what_it_holds(fleet: tuple[App, TableProxy]) -> None:
+async def test_in_a_fleet_of_thousands_an_answer_costs_what_it_holds(fleet: tuple[App, TableProxy]) -> None:
     app, proxy = fleet
     reader = app.services.fleet()
 
@@ -131,14 +134,14 @@ async def test_in_a_fleet_of_twenty_thousand_an_answer_costs_what_it_holds(fleet
         after = Counter({table: count["read"] for table, count in proxy.requests_of.items()})
         return answered.json, dict(after - before)
 
-    answer, requests = await cost(routes.device, deviceId="fleet-4711")
+    answer, requests = await cost(routes.device, deviceId="fleet-471")
     assert (len(answer["moduleStates"]), requests) == (3, {"DeploymentStatus": 1, "Deployments": 1})
     (deployment,) = answer["deployments"]
 
     # Which devices have more than there is room for: it is known for a minute.
-    assert (await cost(routes.devices, "deployment=none"))[1] == {"DeploymentIndex": 2 * len(SHARDS)}
+    assert (await cost(routes.devices, "deployment=none"))[1] == {"DeploymentIndex": 2 * SHARDS}
 
-    page = {"DeploymentIndex": len(SHARDS), "DeploymentStatus": LIMIT + 1}  # one more: it is the promise of a next page
+    page = {"DeploymentIndex": SHARDS, "DeploymentStatus": LIMIT + 1}  # one more shows that there is a next page
     for route, query in (
         (routes.devices, ""),
         (routes.devices, "state=module_failed"),
@@ -153,10 +156,10 @@ async def test_in_a_fleet_of_twenty_thousand_an_answer_costs_what_it_holds(fleet
             answer, requests = await cost(route, f"{query}&limit={LIMIT}")
             assert (len(answer["items"]), requests) == (LIMIT, page), query
             query += f"&next={answer['next']}"  # noqa: PLW2901 (the page that follows)
-    assert (await cost(routes.devices, "state=pending"))[1] == {"DeploymentIndex": len(SHARDS)}
+    assert (await cost(routes.devices, "state=pending"))[1] == {"DeploymentIndex": SHARDS}
 
     answer, requests = await cost(routes.deployment, deploymentId=deployment)
     assert answer["states"] == {"module_failed": DEVICES}
     assert (answer["devices"], answer["stuck"]) == (DEVICES, DEVICES)
-    assert requests == {"DeploymentIndex": 2 * len(SHARDS), "Deployments": 1}  # counters, and what is stuck longest
+    assert requests == {"DeploymentIndex": 2 * SHARDS, "Deployments": 1}  # counters, and what is stuck longest
     assert (await cost(routes.deployments, f"limit={LIMIT}"))[1] == {"Deployments": 2}

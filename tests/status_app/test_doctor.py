@@ -26,18 +26,18 @@ from status_app.telemetry import meters
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 EVENT_HUBS = ("TWIN_CHANGES_HUB", "TRANSITIONS_HUB", "Transitions")
-"""Not to be set where the rest is broken: the SDK takes three seconds to receive an event."""
+"""Settings to leave out where something else is broken: the SDK takes three seconds to receive an event."""
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No waits between attempts that nobody will answer."""
+    """Wait hardly between attempts that get no answer."""
     monkeypatch.setattr(twins, "RETRY", replace(twins.RETRY, first_wait=0.01))
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def chain(tables: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Chain]:
-    """One chain for all tests: what breaks a part of it heals it again."""
+    """One chain for all tests: each test repairs what it breaks."""
     async with running_chain(tmp_path_factory.mktemp("chain"), tables) as chain:
         yield chain
 
@@ -50,7 +50,7 @@ async def test_each_run_of_a_timer_records_its_success_once(chain: Chain) -> Non
     assert heard.of(meters.TIMER_SUCCESS) == [(1, {"timer": "flag_stuck"}), (1, {"timer": "resync"})]
 
 
-async def test_of_a_chain_that_is_whole_nothing_is_wrong(chain: Chain) -> None:
+async def test_nothing_is_wrong_with_a_whole_chain(chain: Chain) -> None:
     code, lines = await chain.doctor()
     assert [line for line in lines if line.startswith("WRONG")] == []
     assert code == 0
@@ -64,7 +64,7 @@ async def test_of_a_chain_that_is_whole_nothing_is_wrong(chain: Chain) -> None:
     assert lines[-1] == "15 checked, 0 wrong, 1 skipped"
 
 
-async def test_as_json_each_step_says_what_was_asked_and_what_came_back(chain: Chain) -> None:
+async def test_as_json_each_step_has_its_question_and_its_answer(chain: Chain) -> None:
     async with without_iot_hub(chain):
         code, lines = await chain.doctor(without=EVENT_HUBS, as_json=True)
     found: Mapping[str, Any] = json.loads("\n".join(lines))
@@ -163,9 +163,7 @@ async def breaking(broken: Broken, chain: Chain) -> AsyncIterator[None]:
         (bad_event, ["dead letters: 1"]),
     ],
 )
-async def test_each_part_that_is_deleted_is_the_one_that_doctor_names(
-    chain: Chain, broken: Broken, expected: list[str]
-) -> None:
+async def test_doctor_names_the_part_that_is_broken(chain: Chain, broken: Broken, expected: list[str]) -> None:
     async with breaking(broken, chain):
         found = await chain.wrong(without=EVENT_HUBS)
     assert [line[: len(start)] for line, start in zip(found, expected, strict=True)] == expected
@@ -178,16 +176,14 @@ async def test_each_part_that_is_deleted_is_the_one_that_doctor_names(
         (without_hub(TRANSITIONS), "event hub transitions: the namespace has no such event hub"),
     ],
 )
-async def test_each_event_hub_that_is_deleted_is_the_one_that_doctor_names(
-    chain: Chain, broken: Broken, expected: str
-) -> None:
+async def test_doctor_names_the_event_hub_that_is_deleted(chain: Chain, broken: Broken, expected: str) -> None:
     async with breaking(broken, chain):
         assert await chain.wrong() == [expected]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_a_consumer_group_that_is_deleted_is_named(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_hub_checks, "OPENING", 4.0)  # it never opens: whoever waits longer learns no more
+    monkeypatch.setattr(event_hub_checks, "OPENING", 4.0)  # it never opens, however long the wait
     with chain.stack.event_hubs.faults.only_groups("$Default"), setting("CONSUMER_GROUP", "edge-status")(chain):
         assert await chain.wrong() == ["event hub twin-changes: the consumer group edge-status does not exist"]
     gc.collect()  # the SDK never closes a connection that is cancelled before its session began: it warns here
@@ -221,9 +217,7 @@ async def test_a_missing_role_is_named_with_the_command_that_gives_it(
     assert lines[at + 1].strip().startswith(f'az role assignment create --role "{role}"')
 
 
-async def test_a_table_that_answers_once_and_then_no_more_is_named(
-    chain: Chain, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_table_that_answers_only_once_is_named(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
 
     async def fail(_operation: str, path: str) -> None:
@@ -257,7 +251,7 @@ async def test_a_clock_that_is_off_by_an_hour_is_named(chain: Chain) -> None:
     assert found.endswith("min behind the table service's")
 
 
-async def test_where_nothing_can_be_asked_doctor_says_what_is_missing() -> None:
+async def test_where_nothing_can_be_asked_doctor_names_the_missing_settings() -> None:
     lines: list[str] = []
     assert await doctor({}, lines.append) == 78
     assert "nothing can be checked: set the settings of the app here, or DEPLOYMENT_STATUS_URL" in lines
@@ -308,7 +302,7 @@ async def test_a_name_that_does_not_exist_is_named(environment: dict[str, str], 
     assert [line for line in lines if line.startswith(f"WRONG    {expected}")]
 
 
-async def test_where_nobody_is_signed_in_doctor_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_doctor_reports_that_nobody_is_signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("azure.identity.DefaultAzureCredential", Nobody)
     monkeypatch.setattr("azure.identity.aio.DefaultAzureCredential", Nobody)
     lines: list[str] = []
@@ -318,7 +312,7 @@ async def test_where_nobody_is_signed_in_doctor_says_so(monkeypatch: pytest.Monk
 
 
 class Nobody:
-    """A credential that is none, for either kind of client."""
+    """A credential without a token, for either kind of client."""
 
     def get_token(self, *_scopes: str, **_options: Any) -> Any:
         raise ClientAuthenticationError("hunter2")
@@ -345,7 +339,7 @@ esac
         ("Basic", "{}", ["wrong: basic: it has no twins"]),
     ],
 )
-async def test_the_route_and_the_tier_are_asked_of_az(
+async def test_az_is_asked_for_the_route_and_the_tier(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tier: str, routes: str, expected: list[str]
 ) -> None:
     script = tmp_path / "az"

@@ -1,4 +1,4 @@
-"""doctor --end-to-end over the stand-ins: its device comes from the hub to the API, and nothing of it stays."""
+"""doctor --end-to-end over the stand-ins: its device gets from the hub to the API, and nothing of it stays."""
 
 import asyncio
 import re
@@ -57,9 +57,10 @@ def device_of(lines: list[str]) -> str:
 
 
 async def what_is_left(stack: Stack, tables: str, device_id: str) -> list[Any]:
-    """The device in the hub, and rows that speak of it, once the app is done with all events."""
+    """The device in the hub, and rows that mention it, once the app is done with all events."""
     await stack.drained()
-    found: list[Any] = [twin for twin in [stack.iot_hub.registry.get(device_id)] if twin is not None]
+    twin = stack.iot_hub.registry.get(device_id)
+    found: list[Any] = [] if twin is None else [twin]
     async with TableServiceClient.from_connection_string(tables) as service:
         for name in ("DeploymentStatus", "DeploymentIndex", "Deployments", "DeadLetter"):
             rows = service.get_table_client(name).list_entities()
@@ -83,7 +84,7 @@ async def test_a_device_is_followed_from_the_hub_to_the_api_and_nothing_of_it_st
     assert await what_is_left(stack, tables, device_of(lines)) == []
 
 
-async def test_it_says_which_deployments_would_take_the_device_and_does_nothing_without_a_yes(stack: Stack) -> None:
+async def test_it_lists_deployments_that_may_take_the_device_and_does_nothing_without_a_yes(stack: Stack) -> None:
     content: Any = {"modulesContent": {"$edgeAgent": {}}}
     listed = [
         {"id": "base", "targetCondition": "*", "content": content},
@@ -100,7 +101,7 @@ async def test_it_says_which_deployments_would_take_the_device_and_does_nothing_
     assert stack.iot_hub.registry.get(device_of(lines)) is None
 
 
-async def test_without_the_right_to_write_it_says_so_and_there_is_nothing_to_remove(stack: Stack) -> None:
+async def test_a_missing_right_to_write_is_reported_and_leaves_nothing_to_remove(stack: Stack) -> None:
     stack.iot_hub.faults.add("write", 403, 1, code="IotHubUnauthorizedAccess")
     code, lines = await run(stack)
     assert code == 1
@@ -125,16 +126,16 @@ def refused(_device_id: str) -> Any:
 
 
 @pytest.mark.parametrize("moment", ["deployments", "event:"])
-async def test_after_ctrl_c_the_device_is_removed_all_the_same(stack: Stack, tables: str, moment: str) -> None:
+async def test_after_ctrl_c_the_device_is_still_removed(stack: Stack, tables: str, moment: str) -> None:
     lines: list[str] = []
 
-    def tell(line: str) -> None:
+    def show(line: str) -> None:
         lines.append(line)
-        if moment in line:  # as asyncio.run does at Ctrl-C: as the hub makes the device, or the API is asked
+        if moment in line:  # as asyncio.run does at Ctrl-C: while the hub makes the device, or the API is asked
             asyncio.get_running_loop().call_later(0.1 if moment == "deployments" else 0, running.cancel)
 
     stack.iot_hub.faults.delay("write", 0.3)
-    running = asyncio.create_task(end_to_end(environment(stack), tell, lambda: True))
+    running = asyncio.create_task(end_to_end(environment(stack), show, lambda: True))
     with pytest.raises(asyncio.CancelledError):
         await running
     assert words(lines)[-1] == "removed  DEVICE, and its rows"

@@ -27,7 +27,7 @@ def defined() -> dict[str, type[BaseException]]:
 
 
 def drawn() -> Iterator[tuple[str, str, str]]:
-    """Each error of the docstring's tree, with its parent there and what is said of it."""
+    """Each error of the docstring's tree, with its parent there and its text."""
     path = ["StatusAppError"]
     for indent, name, text in _BRANCH.findall(errors.__doc__ or ""):
         path = [*path[: len(indent) // 4 + 1], name]
@@ -44,7 +44,7 @@ def test_the_docstring_draws_every_error_below_its_parent() -> None:
 
 
 @pytest.mark.parametrize(("name", "text"), [(name, text) for name, _, text in drawn()])
-def test_the_docstring_says_where_an_error_is_defined(name: str, text: str) -> None:
+def test_the_docstring_names_the_module_of_an_error(name: str, text: str) -> None:
     place = re.search(r"\((\w+\.\w+)\)$", text)
     module = f"status_app.{place[1]}" if place else errors.__name__
     home = defined()[name].__module__

@@ -1,4 +1,4 @@
-"""The types of events are made of their schemas, and the examples of the docs use what events have."""
+"""The types of events are made from their schemas, and the examples of the docs use fields that events have."""
 
 import json
 import re
@@ -21,11 +21,11 @@ def keys(kind: type) -> set[str]:
     return set(get_type_hints(kind))
 
 
-def test_the_module_is_what_the_schemas_give() -> None:
+def test_the_module_is_what_the_schemas_generate() -> None:
     assert (ROOT / "status_core/events.py").read_text() == source(ROOT / "schemas")
 
 
-def test_an_event_of_a_deployment_has_what_every_event_has() -> None:
+def test_an_event_of_a_deployment_has_the_attributes_of_one_of_a_device() -> None:
     assert keys(DeploymentEvent) == keys(DeviceEvent)
 
 
@@ -35,7 +35,7 @@ def blocks(language: str) -> list[str]:
 
 
 @pytest.mark.parametrize("language", ["sql", "kql"])
-def test_the_queries_of_the_page_ask_for_what_events_have(language: str) -> None:
+def test_the_queries_of_the_page_ask_for_fields_that_events_have(language: str) -> None:
     (query,) = blocks(language)
     data = keys(get_type_hints(DeviceEvent)["data"])
     used = set(re.findall(r"\bdata\.(\w+)", query))

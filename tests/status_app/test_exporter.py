@@ -1,4 +1,4 @@
-"""The real exporter, over sockets: where nobody answers, nothing waits for it."""
+"""The real exporter, over sockets: nothing waits for an endpoint that does not answer."""
 
 import socket
 import subprocess
@@ -28,7 +28,7 @@ print("the end")
 
 @pytest.fixture
 def silent() -> socket.socket:
-    """A listening socket that takes connections and never says a word."""
+    """A listening socket that takes connections and never answers."""
     return socket.create_server(("127.0.0.1", 0))
 
 
@@ -49,7 +49,7 @@ def test_an_endpoint_that_never_answers_does_not_keep_the_app_from_ending(silent
     assert "Traceback" not in result.stderr
 
 
-def test_a_connection_string_that_is_none_costs_the_metrics_and_is_not_quoted(
+def test_with_a_wrong_connection_string_no_metrics_are_sent_and_it_is_not_quoted(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("APPLICATIONINSIGHTS_CONNECTION_STRING", "hunter2")

@@ -1,4 +1,4 @@
-"""The timer of deadlines over real tables: what it flags, clears, leaves, and how much it asks."""
+"""The timer of deadlines over real tables: what it flags, what it clears, and how much it asks."""
 
 import json
 from datetime import timedelta
@@ -22,11 +22,11 @@ SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
 CARE = 10 * MINUTE
-"""The window of what left by itself."""
+"""How long a recovery must last."""
 
 
 async def failing(app: App, name: str = "d") -> str:
-    """A device whose module m1 fails from now on, and was seen to."""
+    """A device whose module m1 fails from now on, as the app knows."""
     device = app.put(name, BACKOFF)
     app.report(device, NOW)
     await app.handle(app.event(device))
@@ -34,7 +34,7 @@ async def failing(app: App, name: str = "d") -> str:
 
 
 async def notified(app: App, device: str, after: timedelta, **m1: Any) -> None:
-    """A change of the module m1, with its notification."""
+    """Change the module m1, and notify the app."""
     app.report(device, after, **m1)
     await app.handle(app.event(device))
 
@@ -60,7 +60,7 @@ async def test_a_module_that_is_past_its_grace_is_flagged_once_and_its_deadline_
     assert await app.index("reconcile") == []
 
 
-async def test_what_has_recovered_is_cleared_once_at_the_end_of_the_window(app: App) -> None:
+async def test_the_flag_of_a_module_that_recovered_is_cleared_once_at_the_end_of_the_window(app: App) -> None:
     device = await failing(app)
     await app.flag_stuck(GRACE)
     await notified(app, device, 5 * MINUTE, runtimeStatus="running")
@@ -76,7 +76,7 @@ async def test_what_has_recovered_is_cleared_once_at_the_end_of_the_window(app: 
     assert await app.index("reconcile") == []
 
 
-async def test_a_timer_looks_before_it_flags_and_heals_a_lost_notification(app: App) -> None:
+async def test_the_timer_reads_before_it_flags_and_heals_a_lost_notification(app: App) -> None:
     device = await failing(app)
     app.report(device, 10 * MINUTE, runtimeStatus="running")
     await app.flag_stuck(5 * MINUTE)
@@ -185,7 +185,7 @@ async def test_a_stuck_module_has_recovered_when_a_new_version_wants_another_ima
     assert rows["module:m1"]["StuckSince"] == START + 2 * GRACE + MINUTE
 
 
-async def test_what_is_due_while_the_hub_is_silent_is_flagged_unverified_once(app: App) -> None:
+async def test_a_module_that_is_due_while_the_hub_is_silent_is_flagged_unverified_once(app: App) -> None:
     device = await failing(app)
     app.hub.down.add(device)
     for _ in range(3):
@@ -208,7 +208,7 @@ async def test_what_is_due_while_the_hub_is_silent_is_flagged_unverified_once(ap
     assert app.hub.reads == []
 
 
-async def test_a_flag_without_a_look_is_taken_back_after_the_window_where_it_was_wrong(app: App) -> None:
+async def test_an_unverified_flag_that_was_wrong_is_cleared_after_the_window(app: App) -> None:
     device = await failing(app)
     app.hub.down.add(device)
     app.report(device, GRACE - 2 * MINUTE, runtimeStatus="running")
@@ -268,7 +268,7 @@ async def test_nothing_is_cleared_while_the_hub_is_silent(app: App) -> None:
     assert transitions(rows)[-1]["At"] == START + GRACE + MINUTE + CARE
 
 
-async def test_a_hub_that_is_silent_is_not_asked_for_every_device_and_each_is_flagged_all_the_same(
+async def test_a_silent_hub_is_not_asked_for_every_device_and_each_is_still_flagged(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_once(monkeypatch, 4)
@@ -314,10 +314,10 @@ async def test_a_device_that_is_gone_at_its_deadline_is_removed_and_nothing_poin
     [(False, FORGOTTEN_AFTER), (True, WRITERS_END_AFTER)],
     ids=["of no device", "of another change"],
 )
-async def test_an_announcement_without_a_change_is_left_while_its_writer_may_change_something_and_then_ends(
+async def test_an_announcement_without_a_change_ends_once_its_writer_can_change_nothing_any_more(
     app: App, known: bool, until: timedelta
 ) -> None:
-    """A row that is there can be given another ETag, so that its writer is late in any case."""
+    """An existing row can get another ETag, which makes its writer late in any case."""
     device = await failing(app) if known else "nobody"
     await app.flag_stuck(GRACE)  # nothing is due any more
     before = await app.rows(device), await app.index_keys()
@@ -336,7 +336,7 @@ async def test_an_announcement_without_a_change_is_left_while_its_writer_may_cha
     assert app.hub.reads == []
 
 
-async def test_what_one_device_fails_at_the_others_do_not_and_the_next_run_finishes_it(
+async def test_a_device_whose_commit_fails_costs_no_other_and_is_flagged_by_the_next_run(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     devices = [await failing(app, f"d{number}") for number in range(5)]
@@ -358,11 +358,11 @@ async def test_what_one_device_fails_at_the_others_do_not_and_the_next_run_finis
     assert (await app.rows(devices[2]))["module:m1"]["StuckSince"] == START + GRACE
 
 
-async def test_a_bug_at_one_device_is_logged_and_costs_no_other_its_turn(
+async def test_a_bug_at_one_device_is_logged_and_costs_no_other_its_flag(
     app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     devices = [await failing(app, name) for name in ("a", "b")]
-    app.hub.twins[devices[0]] = None  # type: ignore[assignment] # in the place of whatever the core cannot take
+    app.hub.twins[devices[0]] = None  # type: ignore[assignment] # something that the core cannot take
     monkeypatch.setattr("status_app.reconcile.decisions.deletion", None)
     with pytest.raises(ExceptionGroup, match="1 failed"):
         await app.flag_stuck(GRACE)
@@ -370,12 +370,12 @@ async def test_a_bug_at_one_device_is_logged_and_costs_no_other_its_turn(
     assert f"device '{devices[0]}': a bug" in caplog.text
 
 
-async def test_a_longer_grace_moves_the_look_once_and_no_device_is_looked_at_each_minute(app: App) -> None:
+async def test_a_longer_grace_moves_the_deadline_by_one_read(app: App) -> None:
     device = await failing(app)
     app.restart(GRACE_DEFAULT="PT40M")
     app.hub.reads.clear()
-    for _ in range(39):
-        await app.flag_stuck(MINUTE)
+    for _ in range(13):
+        await app.flag_stuck(3 * MINUTE)
     assert app.hub.reads == [device]
     rows = await app.rows(device)
     assert (flags(rows), rows["device"]["LookAt"]) == ([], START + 40 * MINUTE)
@@ -387,7 +387,7 @@ async def test_a_longer_grace_moves_the_look_once_and_no_device_is_looked_at_eac
     assert rows["module:m1"]["StuckSince"] == START + 40 * MINUTE
 
 
-async def test_a_shorter_grace_holds_from_the_next_look_on(app: App) -> None:
+async def test_a_shorter_grace_holds_from_the_next_read_on(app: App) -> None:
     device = await failing(app)
     app.restart(GRACE_DEFAULT="PT5M")
     await app.flag_stuck(10 * MINUTE)
@@ -403,8 +403,30 @@ async def test_a_shorter_grace_holds_from_the_next_look_on(app: App) -> None:
     assert app.hub.reads == [device]
 
 
+@pytest.mark.parametrize("changed", ["PT5M", "PT2H"])
+async def test_a_module_stays_stuck_since_the_same_time_when_its_grace_is_changed(app: App, changed: str) -> None:
+    device = await failing(app)
+    await app.flag_stuck(GRACE)
+    since = (True, START + GRACE, START + GRACE)
+
+    async def module() -> dict[str, Any]:
+        row: dict[str, Any] = (await app.rows(device))["module:m1"]
+        assert (row["Stuck"], row["StuckSince"], row["StuckAt"]) == since
+        return row
+
+    await module()
+    app.restart(GRACE_DEFAULT=changed)
+    await notified(app, device, MINUTE, exitCode=3)
+    await app.flag_stuck(MINUTE)
+    assert (await module())["GracePeriod"] == changed
+    assert flags(await app.rows(device)) == [("stuck", "m1")]
+    app.hub.down.add(device)
+    await app.flag_stuck(MINUTE)
+    await module()
+
+
 @pytest.mark.parametrize(("stable_after", "cleared"), [("PT10M", 10), ("PT10S", 2)])
-async def test_another_window_holds_from_the_next_look_on_and_no_device_is_looked_at_each_minute(
+async def test_another_window_holds_from_the_next_read_on_and_not_every_run_reads_the_device(
     app: App, stable_after: str, cleared: int
 ) -> None:
     device = app.put("d", SUCCESSFUL)

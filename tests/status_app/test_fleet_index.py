@@ -1,8 +1,8 @@
-"""What the index says of a device, and how it is found by that."""
+"""The entries of a device in the index, and how they find it."""
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -20,20 +20,12 @@ from status_app.status_table.stored_device import StoredDevice
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
 ROW: Mapping[str, Any] = {"State": "pending", "Reason": "waiting_for_device", "Deployments": "[]"}
-"""The columns of a device of which the index says something."""
+"""The columns of a device that the index uses."""
 MODULE: Mapping[str, Any] = {"Reason": "backoff", "Since": START}
-"""The columns of a module of which the index says something."""
+"""The columns of a module that the index uses."""
 CAUSE = "backoff: m1, image:1, exit code 139"
 CAUSE_ID = hashlib.sha256(CAUSE.encode()).hexdigest()[:16]
-SAID = "2024-05-02T09:10:00.000000+00:00"
-
-
-@pytest.fixture
-async def app(tables: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> AsyncIterator[App]:
-    """Its parameter: over how many partitions of the index devices are spread."""
-    assert monkeypatch  # what a test sets holds until the end is checked
-    async with fresh_app(tables, shards=getattr(request, "param", 2)) as app:
-        yield app
+START_TEXT = "2024-05-02T09:10:00.000000+00:00"
 
 
 def stored(name: str, columns: Mapping[str, Any], **modules: Mapping[str, Any]) -> StoredDevice:
@@ -43,32 +35,27 @@ def stored(name: str, columns: Mapping[str, Any], **modules: Mapping[str, Any]) 
 
 
 async def never(_: Projection) -> Projection:
-    raise AssertionError("nobody else writes")
+    raise AssertionError("no other process writes")
 
 
 async def move(app: App, before: Summary, after: Summary | None) -> Summary | None:
-    """Project a device, as one that read what the index says of it."""
+    """Project a device whose entries are known."""
     projection = FleetProjection(app.client.get_table_client("DeploymentIndex"))
-    said = (await projection.project([Projection(before, after)], never))[before.device_id]
-    assert not isinstance(said, Exception)
-    return said
+    summary = (await projection.project([Projection(before, after)], never))[before.device_id]
+    assert not isinstance(summary, Exception)
+    return summary
 
 
-def test_the_rows_of_a_device_say_what_it_is_asked_by() -> None:
-    columns = {
-        "LookAt": START + GRACE,
-        "FirstStuckSince": START,
-        "Portal": "applied",
-        "Deployments": '["a|b:c"]',
-    }
+def test_a_device_has_an_entry_for_each_question_that_finds_it() -> None:
+    columns = {"LookAt": START + GRACE, "FirstStuckSince": START, "Portal": "applied", "Deployments": '["a|b:c"]'}
     module = {**MODULE, "StuckSince": START + MINUTE, "UnsettledSince": START - 2 * MINUTE, "Cause": CAUSE}
     summary = project(stored("a|b", columns, m1=module, m2={}), Summary("a|b"), 2, now=START + GRACE)
     assert summary is not None
     assert summary.entries == {
         "state|pending|a~7Cb": {},
         "reconcile|2024-05-02T09:25:00.000000+00:00|a~7Cb": {},
-        f"stuck||{SAID}|a~7Cb": {"State": "pending"},
-        f"stuck|a~7Cb~3Ac|{SAID}|a~7Cb": {"State": "pending"},
+        f"stuck||{START_TEXT}|a~7Cb": {"State": "pending"},
+        f"stuck|a~7Cb~3Ac|{START_TEXT}|a~7Cb": {"State": "pending"},
         "deployment|a~7Cb~3Ac|a~7Cb": {"State": "pending", "Version": ""},
         "module|2024-05-02T09:11:00.000000+00:00|a~7Cb|m1": {"Row": "module:m1"},
         f"cause|{CAUSE_ID}|2024-05-02T09:08:00.000000+00:00|a~7Cb": {"Stuck": True, "Deployments": '["a|b:c"]'},
@@ -105,7 +92,7 @@ def test_a_device_that_has_modules_of_its_own_counts_for_the_deployment_of_all_s
     assert [like["Deployment"] for like in (summary.counters or {}).values()] == ["~7Eindividual"]
 
 
-def test_of_a_removed_device_a_row_is_left_until_its_last_event_is_published() -> None:
+def test_a_removed_device_has_an_entry_until_its_last_event_is_published() -> None:
     gone = StoredDevice("d", last_sequence=3)
     unsent = project(gone, Summary("d"), 2, now=START)
     assert unsent is not None
@@ -113,13 +100,13 @@ def test_of_a_removed_device_a_row_is_left_until_its_last_event_is_published() -
     assert project(gone, Summary("d"), 3, now=START) is None
 
 
-def test_a_device_whose_first_parts_alone_are_stored_is_due_at_once_and_found_by_nothing() -> None:
+def test_a_device_that_is_stored_in_part_is_due_at_once_and_in_no_list() -> None:
     summary = project(stored("d", {"State": "", "At": START, "Deployments": '["a"]'}), Summary("d"), 3, now=START)
     assert summary is not None
-    assert (summary.entries, summary.counters) == ({f"reconcile|{SAID}|d": {}}, {})
+    assert (summary.entries, summary.counters) == ({f"reconcile|{START_TEXT}|d": {}}, {})
 
 
-def test_the_row_by_due_time_may_be_early_until_the_timer_comes_and_is_never_late() -> None:
+def test_the_entry_by_due_time_may_be_early_until_the_timer_runs_and_is_never_late() -> None:
     early, late = stored("d", {"LookAt": START}), stored("d", {"LookAt": START + MINUTE})
     first = project(early, Summary("d"), 3, now=START)
     assert first is not None
@@ -140,45 +127,49 @@ def test_no_device_has_more_rows_and_counters_than_a_transaction_takes() -> None
     assert summary is not None
     entries, counters = summary.entries or {}, summary.counters or {}
     assert (len(entries), len(counters)) == (ROWS, COUNTED)
-    assert {"progress|more|d", "publish|d", f"reconcile|{SAID}|d", "state|pending|d", f"stuck||{SAID}|d"} <= set(
-        entries
-    )
-    # Each of them goes and another comes, with the summary, an announcement, and what says that counters moved.
+    assert {
+        "progress|more|d",
+        "publish|d",
+        f"reconcile|{START_TEXT}|d",
+        "state|pending|d",
+        f"stuck||{START_TEXT}|d",
+    } <= set(entries)
+    # Each of them is replaced by another, with the summary, an announcement, and the row that marks moved counters.
     assert 2 * (len(entries) + len(counters)) + 3 <= 100
 
 
 async def test_a_deadline_is_found_when_it_is_due_and_the_oldest_comes_first(app: App) -> None:
     index = FleetIndex(app.client.get_table_client("DeploymentIndex"))
     ids = [f"device-{number}" for number in range(40)] + ["Odd |device'~#?%/\\", "é|", "|", "\x00"]
-    said = {}
+    summaries = {}
     for number, name in enumerate(ids):
         after = project(stored(name, {"LookAt": START + number * MINUTE}), Summary(name), 3, now=START)
-        said[name] = await move(app, Summary(name), after)
+        summaries[name] = await move(app, Summary(name), after)
     work = await index.work(START + 20 * MINUTE)
     assert [entry.device_id for entry in work.due] == ids[:21]
     assert [entry.device_id for entry in (await index.work(START + 100 * MINUTE)).due] == ids
     assert (work.announced, work.overflowing, len(work.counter_etags)) == ([], [], 2)  # of both partitions
     assert sorted([device async for device in index.devices()]) == sorted(ids)
-    for summary in said.values():
+    for summary in summaries.values():
         assert summary is not None
         await move(app, summary, None)
     assert await app.index() == []
 
 
-@pytest.mark.parametrize("app", [1], indirect=True)
 async def test_one_run_takes_a_page_of_deadlines_of_each_shard_and_the_next_run_the_others(
-    app: App, monkeypatch: pytest.MonkeyPatch
+    tables: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    devices = [app.put(f"d{number}", "048", configurations={}) for number in range(7)]
-    await app.handle(*(app.event(device) for device in devices))
-    monkeypatch.setattr("status_app.fleet_index.lookups.PAGE", 4)  # one row of it says that counters moved
-    for left in (4, 1, 0):
-        await app.flag_stuck(GRACE)
-        assert len(await app.index("reconcile")) == left
+    async with fresh_app(tables, shards=1) as app:
+        devices = [app.put(f"d{number}", "048", configurations={}) for number in range(7)]
+        await app.handle(*map(app.event, devices))
+        monkeypatch.setattr("status_app.fleet_index.lookups.PAGE", 4)  # one row of a page marks moved counters
+        for left in (4, 1, 0):
+            await app.flag_stuck(GRACE)
+            assert len(await app.index("reconcile")) == left
 
 
 async def many_of_all(app: App) -> str:
-    """A device with 50 modules and 100 deployments, that is stuck with all of them."""
+    """A device with 100 deployments and 50 modules, all of them stuck."""
     names = [f"deployment-{number:03d}" for number in range(100)]
     device = app.put("large", "048", configurations={name: {"status": "Applied"} for name in names})
     for section in ("desired", "reported"):
@@ -189,7 +180,7 @@ async def many_of_all(app: App) -> str:
     return device
 
 
-async def test_a_device_with_more_than_there_is_room_for_is_found_by_all_of_it_and_counted_everywhere(app: App) -> None:
+async def test_a_device_with_more_entries_than_there_is_room_for_is_found_by_and_counted_for_all(app: App) -> None:
     small = app.put("small", "003", configurations={"deployment-099": {"status": "Applied"}})
     await app.handle(app.event(small))
     large = await many_of_all(app)

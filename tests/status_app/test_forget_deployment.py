@@ -1,4 +1,4 @@
-"""The command forget-deployment: what is kept of a deployment that is over leaves the tables."""
+"""The command forget-deployment: a deployment that is over leaves the tables."""
 
 from datetime import timedelta
 
@@ -13,14 +13,14 @@ NEW = {"new": {"status": "Applied"}}
 
 
 async def forget(app: App, deployment: str, *, goes_on: bool = True) -> tuple[bool, list[str]]:
-    """Whether it is forgotten, and what was said."""
+    """Whether it is forgotten, and the lines that are printed."""
     lines: list[str] = []
     rows, fleet = app.services.deployment_rows(), app.services.fleet()
     return await forget_deployment(fleet, rows, deployment, lines.append, lambda: goes_on), lines
 
 
 async def roll_out(app: App) -> None:
-    """A device has a deployment, and then another one."""
+    """Give a device a deployment, and then another one."""
     for version, configurations in enumerate((OLD, NEW), 20):
         device = app.put("d", "090", configurations=configurations, version=version)
         await app.handle(app.event(device))
@@ -48,7 +48,7 @@ async def test_a_deployment_that_is_over_is_forgotten_and_does_not_come_back(app
     assert await forget(app, "old") == (False, ["old is not known"])
 
 
-async def test_one_that_is_on_a_device_or_on_the_hubs_list_stays(app: App) -> None:
+async def test_a_deployment_that_is_on_a_device_or_in_the_hubs_list_stays(app: App) -> None:
     await roll_out(app)
     assert await forget(app, "new") == (
         False,
@@ -66,7 +66,7 @@ async def test_one_that_is_on_a_device_or_on_the_hubs_list_stays(app: App) -> No
     assert await names(app) == {"new"}
 
 
-async def test_nothing_is_deleted_where_nobody_agrees_or_an_event_is_not_sent_yet(app: App) -> None:
+async def test_nothing_is_deleted_without_a_yes_or_before_every_event_is_sent(app: App) -> None:
     await roll_out(app)
     assert await forget(app, "old", goes_on=False) == (False, [])
     table = app.client.get_table_client("Deployments")
@@ -77,7 +77,7 @@ async def test_nothing_is_deleted_where_nobody_agrees_or_an_event_is_not_sent_ye
     assert "old" in await names(app)
 
 
-def test_the_command_takes_one_deployment_and_asks_unless_it_is_answered() -> None:
+def test_the_command_takes_one_deployment_and_asks_without_yes() -> None:
     options = parser().parse_args(["forget-deployment", "camera-1"])
     assert (options.deployment, options.yes) == ("camera-1", False)
     assert parser().parse_args(["forget-deployment", "camera-1", "--yes"]).yes

@@ -32,13 +32,13 @@ class World:
         self.tables = tables
 
     def environment(self, source: str) -> dict[str, str]:
-        """What says to a command where to ask."""
+        """The settings of a command that asks this source."""
         if source == "tables":
             return {"STATUS_TABLES": self.tables}
         return {"DEPLOYMENT_STATUS_URL": self.stack.api, "DEPLOYMENT_STATUS_KEY": KEY}
 
     async def run(self, fleet: Fleet, minutes: int) -> None:
-        """Let time pass: devices move, the app follows them, its timer fires every minute."""
+        """Let time pass: devices change, the app follows them, its timer fires every minute."""
         for _ in range(minutes):
             for _ in range(timedelta(minutes=1) // STEP):
                 self.clock.now += STEP
@@ -72,7 +72,7 @@ async def api(tables: str) -> AsyncIterator[Api]:
 
 
 def good_fleet(world: World, name: str, count: int = 3) -> tuple[Fleet, list[str]]:
-    """Devices without any trouble, with names of their own; they are on."""
+    """Devices without any trouble, with unique names, that are on."""
     fleet = Fleet(world.stack.iot_hub.registry)
     devices = [f"{name}-{number}" for number in range(count)]
     for device in devices:
@@ -149,7 +149,7 @@ async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_t
     await world.run(fleet, 3)
     asked = ("wait", "--deployment", "release-2", *QUICK)
 
-    # Minutes after the release: the old agent has rejected it, which no wait mends.
+    # Minutes after the release: the old agent has rejected it, which no wait repairs.
     code, lines = await ended(world.environment("tables"), *asked)
     assert code == ExitCode.FAILED
     assert [line.split()[0] for line in lines if line.startswith("  edge-")] == [by_trouble[Trouble.OLD_AGENT]]
@@ -169,11 +169,11 @@ async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_t
         await gate.until("1 failing (1 allowed)")
         await world.run(fleet, 15)
         assert await gate.end() == ExitCode.FAILED
-    told = {line.split()[0]: line for line in gate.lines if line.startswith("  edge-")}
-    assert set(told) <= broken
-    assert len(told) > 1
+    named = {line.split()[0] for line in gate.lines if line.startswith("  edge-")}
+    assert named <= broken
+    assert len(named) > 1
 
-    # At the end all of them are named, each with its reason, whoever is asked.
+    # At the end all of them are named, each with its reason, by both sources.
     for source in SOURCES:
         summary = tmp_path / f"{source}.md"
         code, lines = await ended(world.environment(source), *asked, "--summary", str(summary))
@@ -181,9 +181,9 @@ async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_t
         assert heading == "## Deployment release-2 has failed"
         assert "### Why devices of release-2 fail" in written
         assert any("backoff" in line for line in written)
-        told = {line.split()[0]: line.split()[2] for line in lines if line.startswith("  edge-")}
+        reasons = {line.split()[0]: line.split()[2] for line in lines if line.startswith("  edge-")}
         assert code == ExitCode.FAILED
-        assert told == {
+        assert reasons == {
             by_trouble[Trouble.HANGING_PULL]: "pull_timed_out",
             by_trouble[Trouble.REFUSED_PULL]: "pull_failed",
             by_trouble[Trouble.CRASHING_MODULE]: "backoff",
@@ -200,9 +200,7 @@ async def test_a_rollout_on_a_fleet_with_troubles_stops_the_pipeline_and_names_t
         assert "    1. Read the module's logs, on the device: `sudo iotedge logs vision --tail 200`" in lines
 
 
-async def test_an_api_that_goes_and_comes_back_is_reported_and_does_not_stop_the_pipeline(
-    world: World, api: Api
-) -> None:
+async def test_an_outage_of_the_api_is_reported_and_does_not_stop_the_pipeline(world: World, api: Api) -> None:
     fleet, devices = good_fleet(world, "outage")
     fleet.deploy("outage", release(2), devices, world.clock.now)
     await world.stack.drained()
@@ -233,7 +231,7 @@ async def test_a_key_that_is_wrong_is_reported_at_once_and_never_shown(api: Api)
         assert lines == ["the API refuses the key (answer 401): set DEPLOYMENT_STATUS_KEY to a function key of the app"]
 
 
-async def test_without_an_answer_all_the_time_nothing_is_decided(api: Api) -> None:
+async def test_without_any_answer_nothing_is_decided(api: Api) -> None:
     environment = {"DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": KEY}
     await api.stop()
     code, lines = await ended(environment, "wait", "--deployment", "d", "--timeout", "PT0S")

@@ -67,7 +67,7 @@ def test_a_terminal_gets_one_line_that_is_rewritten(monkeypatch: pytest.MonkeyPa
     assert out == "\r\x1b[K08:00:00Z  30:00 left  a\r\x1b[K08:00:01Z  29:59 left  xxxxxxxx\r\x1b[Kthe end\n"
 
 
-def test_no_more_devices_are_named_than_can_be_read_and_the_others_are_counted() -> None:
+def test_only_so_many_devices_are_named_as_can_be_read_and_the_others_are_counted() -> None:
     devices = [device(number) for number in range(NAMED_DEVICES + 3)]
     lines = list(device_lines(devices, 40))
     assert len(lines) == NAMED_DEVICES + 1
@@ -135,13 +135,13 @@ def judged(snapshot: Snapshot, criteria: GateCriteria) -> Judgement:
         (Snapshot(listed_at=NOW), STANDARD, "r2: on no device yet, the hub's list is from before the first question"),
     ],
 )
-def test_the_progress_line_says_how_far_it_is_and_what_fails_first(
+def test_the_progress_line_shows_failures_first_and_then_how_far_it_is(
     snapshot: Snapshot, criteria: GateCriteria, line: str
 ) -> None:
     assert progress_line("r2", snapshot, judged(snapshot, criteria), criteria) == line
 
 
-def test_what_was_stuck_before_is_named_and_not_counted() -> None:
+def test_a_device_that_was_stuck_before_is_named_and_not_counted() -> None:
     criteria, old = GateCriteria(new_only=True), replace(device(0), stuck_since=NOW - timedelta(minutes=5))
     snapshot = Snapshot(Counts(2, 1, failing=1), states={"successful": 1, "module_failed": 1}, suspects=[old])
     judgement = judged(snapshot, criteria)
@@ -163,7 +163,7 @@ def test_what_was_stuck_before_is_named_and_not_counted() -> None:
         (GOOD, [], ["Only time was missing."]),
     ],
 )
-def test_a_timeout_says_what_is_missing_by_cause_or_else_by_reason(
+def test_a_timeout_lists_what_is_missing_by_cause_or_else_by_reason(
     snapshot: Snapshot, causes: list[dict[str, Any]], missing: list[str]
 ) -> None:
     lines = list(timeout_lines("r2", snapshot, judged(snapshot, STANDARD), STANDARD, timedelta(minutes=30), causes))

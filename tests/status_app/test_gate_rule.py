@@ -1,4 +1,4 @@
-"""The rule of the gate: what a snapshot comes to, for every kind of device, and in every second of a rollout."""
+"""The rule of the gate: its outcome for each kind of snapshot, and in every second of a rollout."""
 
 import sys
 from datetime import UTC, datetime, timedelta
@@ -50,13 +50,13 @@ GOOD = Snapshot(Counts(2, 2), milestones=COMPLETED, credited_at=NOW - MINUTE)
         (Counts(), GateOutcome.WAITING),
     ],
 )
-def test_it_passes_after_the_event_while_all_are_successful(counts: Counts, expected: GateOutcome) -> None:
+def test_it_passes_once_completion_is_announced_while_all_are_successful(counts: Counts, expected: GateOutcome) -> None:
     assert outcome(Snapshot(counts, milestones=COMPLETED)) is expected
     before = GateOutcome.WAITING if expected is GateOutcome.PASSED else expected
     assert outcome(Snapshot(counts, milestones=frozenset({"started"}))) is before
 
 
-def test_what_may_fail_is_the_threshold_of_the_app_unless_something_else_is_asked() -> None:
+def test_the_apps_threshold_of_failures_counts_unless_another_is_given() -> None:
     snapshot = Snapshot(Counts(10, 9, failing=1), milestones=COMPLETED, threshold=Threshold.parse("10%"))
     assert outcome(snapshot) is GateOutcome.PASSED
     assert outcome(snapshot, allowed("0")) is GateOutcome.FAILED
@@ -66,13 +66,13 @@ def test_what_may_fail_is_the_threshold_of_the_app_unless_something_else_is_aske
     assert outcome(Snapshot(Counts(10, 0, failing=10)), allowed("100%")) is GateOutcome.WAITING
 
 
-def test_a_share_is_one_of_the_targeted_devices_where_these_are_more() -> None:
+def test_a_percentage_is_of_the_targeted_devices_where_these_are_more() -> None:
     counts = Counts(2, 1, failing=1)
     assert outcome(Snapshot(counts, targeted=100), allowed("5%")) is GateOutcome.WAITING
     assert outcome(Snapshot(counts), allowed("5%")) is GateOutcome.FAILED
 
 
-def test_with_criteria_of_its_own_it_waits_until_none_was_credited_for_the_window() -> None:
+def test_with_its_own_criteria_it_waits_until_no_device_was_added_for_the_window() -> None:
     own = GateCriteria(stable_after=2 * MINUTE)
     for credited, expected in (
         (NOW - MINUTE, GateOutcome.PASSED),
@@ -96,7 +96,7 @@ def test_a_list_from_before_the_first_question_decides_nothing() -> None:
             assert judged(snapshot).is_fresh is is_fresh
 
 
-def test_one_that_the_hub_does_not_have_is_unknown_and_one_that_left_its_devices_is_superseded() -> None:
+def test_a_deployment_that_the_hub_does_not_have_is_unknown_and_one_that_left_its_devices_is_superseded() -> None:
     fresh = NOW + MINUTE
     assert outcome(Snapshot(is_known=False, listed_at=fresh)) is GateOutcome.UNKNOWN
     assert outcome(Snapshot(is_known=False)) is GateOutcome.WAITING
@@ -107,7 +107,7 @@ def test_one_that_the_hub_does_not_have_is_unknown_and_one_that_left_its_devices
     assert outcome(Snapshot(is_listed=True, listed_at=fresh)) is GateOutcome.WAITING
 
 
-def test_a_soak_is_waited_for_from_when_all_were_successful() -> None:
+def test_a_soak_begins_when_all_are_successful() -> None:
     soak = GateCriteria(soak=10 * MINUTE)
     settled = {
         minutes: Snapshot(Counts(1, 1), milestones=COMPLETED, settled_since=NOW - minutes * MINUTE)
@@ -119,7 +119,7 @@ def test_a_soak_is_waited_for_from_when_all_were_successful() -> None:
     assert judged(GOOD, soak).stable_since == NOW + MINUTE
 
 
-def test_what_was_stuck_before_the_wait_began_does_not_count_where_only_new_failures_do() -> None:
+def test_where_only_new_failures_count_a_device_that_was_stuck_before_the_wait_does_not() -> None:
     old, new = device("old", stuck=5), device("new", stuck=-1)
     new_only = GateCriteria(new_only=True)
     snapshot = Snapshot(Counts(2, 1, failing=1), suspects=[old], credited_at=NOW - MINUTE)
@@ -129,19 +129,19 @@ def test_what_was_stuck_before_the_wait_began_does_not_count_where_only_new_fail
     assert (judgement.outcome, judgement.failed, judgement.failing) == (GateOutcome.FAILED, [new], 1)
 
 
-def test_strictly_a_device_has_failed_at_its_first_crash() -> None:
+def test_a_strict_gate_fails_at_the_first_crash() -> None:
     snapshot = Snapshot(Counts(2, 1), suspects=[device(state=State.MODULE_FAILED)])
     assert outcome(snapshot) is GateOutcome.WAITING
     assert outcome(snapshot, GateCriteria(strict=True)) is GateOutcome.FAILED
 
 
-def test_devices_are_named_longest_first() -> None:
+def test_devices_that_failed_first_are_named_first() -> None:
     suspects = [device("b", stuck=5), device("c", stuck=9), device("a", stuck=5)]
     assert [item.device_id for item in judged(Snapshot(Counts(3), suspects=suspects)).failed] == ["c", "a", "b"]
 
 
 def asked_each_second(name: str, deployment: str) -> tuple[list[datetime], list[datetime]]:
-    """The seconds of a file in which a gate that is asked just then passes, and in which it fails."""
+    """The seconds of a file in which a gate that is asked then passes, and those in which it fails."""
     passed, failed = list[datetime](), list[datetime]()
     seen: list[datetime] = []
 

@@ -1,4 +1,4 @@
-"""The loop of the gate, under a clock that the test holds: when it looks, what it survives, how it ends."""
+"""The loop of the gate under the clock of the test: when it reads, what it survives, how it ends."""
 
 import asyncio
 import io
@@ -34,15 +34,15 @@ def device(number: int, state: str, *, stuck: bool = False) -> dict[str, Any]:
 
 
 def fleet_of(*states: str) -> list[dict[str, Any]]:
-    """Devices in these states; `!` behind one says that it is stuck."""
+    """Devices in these states; `!` behind one means stuck."""
     return [device(number, state.rstrip("!"), stuck=state.endswith("!")) for number, state in enumerate(states)]
 
 
 class Story:
-    """A fleet that goes through steps, one each time when the gate has slept; the last one stays.
+    """A fleet that goes through steps, one after each sleep of the gate; the last one stays.
 
     A step is the devices of each deployment, an error, or None: the deployment is not known yet. It is completed once
-    all are successful for a minute; `!` says that a device fails.
+    all are successful for a minute.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class Story:
 GOOD = fleet_of("successful", "successful")
 
 
-async def test_a_rollout_that_comes_through_passes_once_the_app_has_announced_it() -> None:
+async def test_a_rollout_that_succeeds_passes_once_the_app_has_announced_it() -> None:
     story = Story(None, fleet_of("pending"), fleet_of("successful", "in_progress"), GOOD)
     assert await story.wait() is ExitCode.OK
     assert story.lines == [
@@ -175,7 +175,7 @@ async def test_a_rollout_that_comes_through_passes_once_the_app_has_announced_it
     assert story.time == NOW + timedelta(seconds=105)
 
 
-async def test_what_fails_and_may_is_named_when_the_gate_passes() -> None:
+async def test_devices_that_may_fail_are_named_when_the_gate_passes() -> None:
     story = Story(fleet_of("successful", "invalid", "pending!"))
     assert await story.wait(GateCriteria(max_failed=Threshold.parse("2"))) is ExitCode.OK
     assert story.lines[-5:-2] == [
@@ -199,7 +199,7 @@ async def test_the_gate_fails_as_soon_as_too_many_fail_and_names_them_longest_fi
     assert story.slept == [15]
 
 
-async def test_at_the_timeout_a_last_look_is_taken_and_what_is_missing_is_named() -> None:
+async def test_at_the_timeout_the_gate_reads_once_more_and_names_what_is_missing() -> None:
     story = Story(fleet_of("pending", "successful", "module_failed"))
     limits = WaitLimits(timedelta(seconds=40), timedelta(seconds=15))
     assert await story.wait(limits=limits) is ExitCode.TIMED_OUT
@@ -232,7 +232,7 @@ async def test_too_many_that_fail_are_not_called_missing_time_while_the_list_is_
     assert "  1 device: its_reason: vision. It fails on all. Look at the image." in story.lines
 
 
-async def test_a_deployment_that_is_never_credited_ends_at_the_timeout() -> None:
+async def test_a_deployment_that_is_never_applied_ends_at_the_timeout() -> None:
     story = Story(None)
     assert await story.wait() is ExitCode.TIMED_OUT
     assert "Check the name of the deployment" in story.lines[-1]
@@ -271,7 +271,7 @@ def with_canaries(canaries: int, *states: str) -> list[dict[str, Any]]:
     return [item | {"cohort": CANARY if item["deviceId"] < f"edge-{canaries}" else "x=y"} for item in fleet_of(*states)]
 
 
-async def test_of_a_cohort_its_devices_alone_let_the_wait_pass() -> None:
+async def test_for_a_cohort_only_its_devices_decide() -> None:
     story = Story(
         with_canaries(2, "successful", "pending", "invalid", "pending!"),
         with_canaries(2, "successful", "successful", "invalid", "pending!"),
@@ -284,7 +284,7 @@ async def test_of_a_cohort_its_devices_alone_let_the_wait_pass() -> None:
     assert (result["cohort"], result["deployments"]["r2"]["devices"]) == (CANARY, 2)
 
 
-async def test_of_a_cohort_a_percentage_is_one_of_its_devices_and_only_they_are_named() -> None:
+async def test_for_a_cohort_a_percentage_is_of_its_devices_and_only_they_are_named() -> None:
     states = ("successful", "invalid", "invalid", *["successful"] * 7)
     story = Story(with_canaries(2, *states))
     story.beside |= {"hub": {"targeted": 10}, "listedAt": (NOW + timedelta(seconds=2)).isoformat()}
@@ -297,7 +297,7 @@ async def test_of_a_cohort_a_percentage_is_one_of_its_devices_and_only_they_are_
     assert await story.wait(GateCriteria(max_failed=Threshold.parse("20%"), cohort="x=y")) is ExitCode.OK
 
 
-async def test_of_a_cohort_what_is_missing_is_named_at_the_timeout() -> None:
+async def test_for_a_cohort_the_timeout_names_only_its_devices() -> None:
     story = Story(with_canaries(1, "pending", "pending", "successful"))
     limits = WaitLimits(timedelta(seconds=5), timedelta(seconds=5))
     assert await story.wait(GateCriteria(cohort=CANARY), limits) is ExitCode.TIMED_OUT
@@ -305,13 +305,13 @@ async def test_of_a_cohort_what_is_missing_is_named_at_the_timeout() -> None:
     assert await Story(with_canaries(0, "successful")).wait(GateCriteria(cohort=CANARY)) is ExitCode.TIMED_OUT
 
 
-async def test_it_passes_once_everything_stayed_so_for_the_soak() -> None:
+async def test_it_passes_once_everything_stayed_successful_for_the_soak() -> None:
     story = Story(fleet_of("pending"), GOOD)
     assert await story.wait(GateCriteria(soak=5 * MINUTE)) is ExitCode.OK
     assert story.time == NOW + timedelta(seconds=15) + 5 * MINUTE
 
 
-async def test_of_several_deployments_all_have_to_come_through() -> None:
+async def test_all_of_several_deployments_must_succeed() -> None:
     story = Story(fleet_of("pending"), GOOD, deployments=["r2", "r3", "r2"])
     assert await story.wait() is ExitCode.OK
     assert story.lines[0] == (
@@ -340,7 +340,7 @@ def answered(**standings: str) -> dict[str, Any]:
         ({}, [], ExitCode.TIMED_OUT),
     ],
 )
-async def test_one_device_is_waited_for_until_it_has_the_version_and_its_clocks_have_ended(
+async def test_one_device_passes_when_it_has_the_version_and_its_clocks_have_ended(
     standings: dict[str, str], deployments: list[str], code: ExitCode
 ) -> None:
     story = Story(deployments=deployments)
@@ -362,7 +362,7 @@ async def test_the_result_is_one_json_object() -> None:
     assert [item["deviceId"] for item in result["deployments"]["r2"]["failed"]] == ["edge-1"]
 
 
-async def test_a_timeout_of_nothing_is_one_look() -> None:
+async def test_with_a_timeout_of_zero_the_gate_reads_once() -> None:
     limits = WaitLimits(timedelta(0), timedelta(seconds=15))
     assert await Story(fleet_of("pending")).wait(limits=limits) is ExitCode.TIMED_OUT
     story = Story(GOOD)
@@ -383,7 +383,7 @@ async def test_an_outage_is_reported_and_waited_out() -> None:
     ]
 
 
-async def test_what_held_has_to_hold_again_after_what_was_not_seen() -> None:
+async def test_after_an_outage_the_soak_begins_again() -> None:
     failing = fleet_of("successful", "invalid")
     story = Story(failing, failing, DOWN, failing)
     criteria = GateCriteria(max_failed=Threshold.parse("1"), soak=MINUTE)
@@ -391,13 +391,13 @@ async def test_what_held_has_to_hold_again_after_what_was_not_seen() -> None:
     assert story.time == NOW + timedelta(seconds=45 + 60)
 
 
-async def test_no_answer_all_the_time_is_not_a_timeout() -> None:
+async def test_without_any_answer_the_end_is_not_a_timeout() -> None:
     story = Story(DOWN)
     assert await story.wait() is ExitCode.UNAVAILABLE
     assert story.lines[-1] == "NO ANSWER the whole time: the API is unavailable: no connection."
 
 
-async def test_an_outage_at_the_end_is_a_timeout_with_what_was_seen_last() -> None:
+async def test_an_outage_at_the_end_is_a_timeout_with_the_last_known_state() -> None:
     story = Story(fleet_of("pending"), DOWN)
     assert await story.wait() is ExitCode.TIMED_OUT
     assert story.lines[-1] == "That is the last known state; after it: the API is unavailable: no connection."
@@ -411,10 +411,10 @@ async def test_a_refusal_before_any_answer_is_not_waited_out(before: list[Except
 
 
 @pytest.mark.parametrize(
-    ("error", "told"), [(DOWN, "the API is unavailable: no connection"), (TimeoutError(), "no answer in time")]
+    ("error", "message"), [(DOWN, "the API is unavailable: no connection"), (TimeoutError(), "no answer in time")]
 )
 async def test_devices_that_cannot_be_named_at_the_end_do_not_change_the_outcome(
-    error: Exception, told: str, monkeypatch: pytest.MonkeyPatch
+    error: Exception, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def missing(*_asked: object) -> None:
         raise error
@@ -422,10 +422,10 @@ async def test_devices_that_cannot_be_named_at_the_end_do_not_change_the_outcome
     monkeypatch.setattr("status_app.commands.gate.wait.missing", missing)
     story = Story(fleet_of("pending"))
     assert await story.wait() is ExitCode.TIMED_OUT
-    assert story.lines[-1] == f"The devices cannot be named: {told}."
+    assert story.lines[-1] == f"The devices cannot be named: {message}."
 
 
-async def test_a_look_that_takes_too_long_is_one_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_read_that_takes_too_long_has_failed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("status_app.commands.gate.wait.READ_TIMEOUT", 0)
     story = Story(GOOD)
     monkeypatch.setattr(story, "deployment", _never)

@@ -1,4 +1,4 @@
-"""Rows of each `Format`: those of the release before are read, and what is written now it can read.
+"""Rows of each `Format`: this release reads older rows, and the release before can read new ones.
 
 The files hold one device, as each release left it: all was well, then a module failed and got stuck.
 """
@@ -82,9 +82,7 @@ def test_the_present_format_is_written_as_it_was_read() -> None:
     assert {row["RowKey"]: row for row in written} == rows
 
 
-async def test_what_the_release_before_announced_is_not_announced_again_and_the_news_goes_on_from_there(
-    app: App,
-) -> None:
+async def test_what_the_release_before_announced_is_not_announced_again(app: App) -> None:
     await store(app, golden(1))
     await app.handle(app.event(DEVICE))
     rows = await app.rows(DEVICE)
@@ -119,7 +117,7 @@ async def test_the_api_and_events_show_rows_of_each_format(app: App, form: int) 
         validator(event["dataschema"]).validate(event["data"])
 
 
-def test_the_release_before_reads_what_is_written_now() -> None:
+def test_the_release_before_can_read_new_rows() -> None:
     """It takes the columns that it knows, by these steps, and no other."""
     rows, before = golden(FORMAT), golden(1)
     device = rows["device"]
