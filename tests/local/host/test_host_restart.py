@@ -1,4 +1,4 @@
-"""A host that ends, and the next one that goes on where it was."""
+"""A host that stops, and the next one, which goes on at its checkpoints."""
 
 import asyncio
 import json

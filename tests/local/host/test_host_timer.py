@@ -134,7 +134,7 @@ async def test_a_host_that_stops_ends_the_wait_for_a_retry(start_host: StartHost
     assert len(running_app().ticks) == 1
 
 
-async def test_an_unknown_timer_is_refused_with_the_names_of_those_there_are(start_host: StartHost) -> None:
+async def test_an_unknown_timer_is_refused_with_the_names_of_all_timers(start_host: StartHost) -> None:
     host = await start_host()
     with pytest.raises(KeyError, match="'device' is not one of the app's timer functions: tick"):
         await host.run_timer("device")
