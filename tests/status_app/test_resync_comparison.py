@@ -191,7 +191,7 @@ async def test_pages_with_fewer_than_were_asked_for_are_followed_and_one_that_ne
 
 
 @pytest.mark.parametrize("is_refused", [True, False])
-async def test_a_hub_that_does_not_give_outlines_has_its_whole_fleet_compared_each_day_and_logs_it(
+async def test_without_outlines_the_whole_fleet_is_compared_each_day_and_a_warning_logged(
     app: App, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, is_refused: bool
 ) -> None:
     monkeypatch.setattr(comparison, "ENOUGH", 1)

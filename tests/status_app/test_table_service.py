@@ -86,7 +86,7 @@ def connection_string(port: int) -> str:
 @pytest.mark.parametrize("guarded", [False, True])
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 504])
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_service_that_fails_is_asked_a_few_times_and_is_unavailable_guarded_or_not(
+async def test_a_service_that_fails_is_unavailable_whether_or_not_the_call_is_guarded(
     answers: Answers, table: TableClient, call: str, status: int, guarded: bool
 ) -> None:
     answers.status = status
@@ -94,6 +94,13 @@ async def test_a_service_that_fails_is_asked_a_few_times_and_is_unavailable_guar
         pytest.raises(UnavailableError, match=f"^tables is unavailable: answer {status}$"),
         table_errors(guarded=guarded),
     ):
+        await CALLS[call](table)
+
+
+@pytest.mark.parametrize("call", CALLS)
+async def test_a_service_that_fails_is_asked_a_few_times(answers: Answers, table: TableClient, call: str) -> None:
+    answers.status = 503
+    with pytest.raises(UnavailableError), table_errors():
         await CALLS[call](table)
     assert answers.requests == ATTEMPTS
 
