@@ -6,16 +6,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from sample_hosts import StartHost, hosts, running_app, without_event_hub
+from sample_hosts import StartHost, running_app, without_event_hub
 from yarl import URL
 
 from local.host.route import parse_route
-
-
-@pytest.fixture
-async def start_host(tmp_path: Path) -> AsyncIterator[StartHost]:
-    async with hosts(tmp_path) as start:
-        yield start
 
 
 @pytest.fixture

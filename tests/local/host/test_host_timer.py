@@ -3,20 +3,13 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sample_hosts import StartHost, hosts, running_app
+from sample_hosts import StartHost, running_app
 
 from local.host import HostStoppedError
-
-
-@pytest.fixture
-async def start_host(tmp_path: Path) -> AsyncIterator[StartHost]:
-    async with hosts(tmp_path) as start:
-        yield start
 
 
 class SimulatedTime:
