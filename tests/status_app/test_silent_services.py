@@ -26,7 +26,7 @@ from status_app.storage import transaction
 from status_app.storage.client import table_errors, table_service
 
 PATIENCE = 300
-"""Seconds after which a test gives up on what would last for ever."""
+"""Seconds after which a test gives up on what would never end."""
 LIMIT = 0.1
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
