@@ -22,10 +22,6 @@ def copy(tmp_path: Path) -> Path:
     return Path(shutil.copytree(ROOT / "infra", tmp_path / "infra"))
 
 
-def test_the_real_files_have_no_finding() -> None:
-    assert [str(finding) for finding in findings(ROOT / "infra", ROOT)] == []
-
-
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake["when"])
 def test_it_is_found_when(copy: Path, mistake: Mapping[str, str]) -> None:
     path = copy / mistake["file"]
@@ -49,10 +45,10 @@ def test_a_file_that_cannot_be_parsed_is_the_only_finding(copy: Path) -> None:
     assert {str(finding).partition(": ")[0] for finding in findings(copy, ROOT)} == {"infra/main.bicep:1"}
 
 
-def test_the_command_prints_nothing_where_nothing_is_wrong() -> None:
+def test_the_command_finds_nothing_in_the_real_files() -> None:
     command = [sys.executable, "-m", "checks.infra"]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603 (a fixed command)
-    assert (result.stdout, result.stderr) == ("", "")
+    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)  # noqa: S603 (a fixed command)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 
 
 @pytest.mark.parametrize(
