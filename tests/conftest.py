@@ -20,6 +20,7 @@ from local.tables import TableProxy, table_proxy
 if TYPE_CHECKING:
     from app_over_azurite import App
     from playwright.async_api import Browser
+    from sample_hosts import StartHost
 
 _OUTSIDE = re.compile(r"^(?:from|import) (?:local|playwright|subprocess)\b", re.MULTILINE)
 """Servers and stand-ins, a browser, other programs."""
@@ -96,6 +97,15 @@ async def app(tables: str) -> "AsyncIterator[App]":
 
     async with fresh_app(tables) as app:
         yield app
+
+
+@pytest.fixture
+async def start_host(tmp_path: Path) -> "AsyncIterator[StartHost]":
+    """Starts functions hosts, which stop at the end of the test."""
+    from sample_hosts import hosts  # noqa: PLC0415 (of tests/local/host alone)
+
+    async with hosts(tmp_path) as start:
+        yield start
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -51,21 +51,21 @@ class _Hub(UnaskedTwins):
         return self.twin
 
     async def several(self, _device_ids: Sequence[str], _share: object = None) -> None:
-        """It asks no query."""
+        """It sends no query."""
 
     async def page(self, _continuation: str | None, _share: object = None, _since: object = None) -> TwinPage:
         return TwinPage([self.twin] if self.twin is not None else [], None)
 
 
 class _Errors(logging.Handler):
-    """What the app calls an error: none here is one."""
+    """The errors that the app logs: there must be none."""
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
-        self.told: list[str] = []
+        self.lines: list[str] = []
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.told.append(self.format(record))
+        self.lines.append(self.format(record))
 
 
 def run(settings: Mapping[str, str], steps: Sequence[Step], done: "Synchronized[int]") -> None:
@@ -74,7 +74,7 @@ def run(settings: Mapping[str, str], steps: Sequence[Step], done: "Synchronized[
     logging.getLogger("status_app").addHandler(errors)
     with few_shards():
         asyncio.run(_run(settings, steps, done))
-    assert errors.told == []
+    assert errors.lines == []
 
 
 async def _run(settings: Mapping[str, str], steps: Sequence[Step], done: "Synchronized[int]") -> None:

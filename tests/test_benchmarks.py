@@ -1,4 +1,4 @@
-"""The benchmarks run and fill their table. What they count holds; what they time is not looked at."""
+"""The benchmarks run and fill their table. Tests hold what they count, and leave what they time."""
 
 import re
 import subprocess

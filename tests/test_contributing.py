@@ -1,4 +1,4 @@
-"""What CONTRIBUTING.md promises is set up: one command a check, by the same versions everywhere."""
+"""CONTRIBUTING.md is right: each check is one command, and all use the same versions."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""`make demo`: what it prints is what the fleet's troubles come to, and it leaves nothing behind."""
+"""`make demo` prints what the troubles of the fleet come to, and leaves nothing behind."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from azure.core.messaging import CloudEvent
-from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # as above
+from jsonschema import Draft202012Validator  # type: ignore[import-untyped] # its types are a package of their own, for this one call
 from referencing import Registry as SchemaRegistry
 from referencing import Resource
 from running_demo import start
@@ -58,7 +58,7 @@ def test_the_demo_prints_what_the_troubles_of_the_fleet_come_to(tmp_path: Path) 
     assert dict(table(out, "PUBLISHED")) == {
         name: str(count) for name, count in Counter(event["type"] for event in events).items()
     }
-    assert_every_event_is_what_its_schema_says(events)
+    assert_every_event_is_valid_by_its_schema(events)
     assert len(events) < EVENTS_OF_A_DEVICE * DEVICES
 
     unsolved = {device: UNSOLVED[trouble] for device, trouble in troubles.items() if trouble in UNSOLVED}
@@ -79,7 +79,7 @@ def test_the_demo_prints_what_the_troubles_of_the_fleet_come_to(tmp_path: Path) 
     assert len(turns) == len(stuck) + 2 * len(solved)
 
 
-def assert_every_event_is_what_its_schema_says(events: Sequence[Mapping[str, Any]]) -> None:
+def assert_every_event_is_valid_by_its_schema(events: Sequence[Mapping[str, Any]]) -> None:
     files = [json.loads(path.read_bytes()) for path in (ROOT / "schemas").glob("*.json")]
     schemas: SchemaRegistry[Any] = SchemaRegistry().with_resources(
         (schema["$id"], Resource.from_contents(schema)) for schema in files

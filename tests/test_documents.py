@@ -1,4 +1,4 @@
-"""What README and docs say is so: their examples run, and their lists are those of the code."""
+"""README and docs are right: their examples run, and their lists are those of the code."""
 
 import asyncio
 import json
@@ -51,10 +51,7 @@ OF_THE_HOST = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
 
 @pytest.fixture(scope="module")
 def written(tables: str, tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, set[str]]:
-    """The app has seen two devices, has counted their deployments, and got one event that is none.
-
-    The columns that it has for each kind of row.
-    """
+    """The columns of each table that the app wrote for two devices, their deployments, and an event that is none."""
 
     async def run() -> None:
         folder = tmp_path_factory.mktemp("stack")
@@ -144,8 +141,7 @@ def test_the_query_of_az_finds_the_device_with_its_columns(tables: str, written:
 
 def test_what_az_gives_of_a_fleet_is_printed_for_people_and_the_twin_that_it_shows_gets_a_state() -> None:
     fleet, device = (command.partition(" | ")[2] for command in shell_commands(PAGES[0]) if " | " in command)
-    told = piped(fleet, [TWIN, SUCCESSFUL])
-    assert "2 devices: 1 module_failed, 1 successful" in told
+    assert "2 devices: 1 module_failed, 1 successful" in piped(fleet, [TWIN, SUCCESSFUL])
     assert json.loads(piped(device, TWIN))["state"] == "module_failed"
 
 

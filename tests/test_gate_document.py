@@ -1,4 +1,4 @@
-"""What docs/gate.md says is so: its options, its exit codes and its steps are those of the commands."""
+"""docs/gate.md is right: its options, its exit codes and its steps are those of the commands."""
 
 import argparse
 import re
@@ -14,7 +14,7 @@ PAGE = (Path(__file__).parents[1] / "docs/gate.md").read_text()
 
 def options_of(command: str) -> dict[str, str | None]:
     """The options of a command with their defaults."""
-    commands = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001 (argparse tells its options nowhere else)
+    commands = next(action for action in parser()._actions if isinstance(action, argparse._SubParsersAction))  # noqa: SLF001 (argparse has them nowhere else)
     actions = commands.choices[command]._actions  # noqa: SLF001 (as above)
     return {
         action.option_strings[0]: str(action.default)

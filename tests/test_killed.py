@@ -1,4 +1,4 @@
-"""The app killed at every point between two of its writes, and what a new process makes of what is left.
+"""The app is killed at every point between two of its writes, and a new process makes the same of what is left.
 
 A call that only reads leaves nothing: a kill beside it comes to what a kill beside the write before it comes to. The
 model kills there too.
@@ -110,7 +110,7 @@ class Doom:
         if self.count(Phase.PUBLISH):
             self.end()
             if self.kill is Kill.BEFORE:
-                raise AmqpError(Condition.SERVER_BUSY, "Nobody is there who could hear this.")
+                raise AmqpError(Condition.SERVER_BUSY, "The app is dead.")
         return utc_now()
 
 
@@ -146,9 +146,9 @@ def twin(version: int, at: datetime, **statuses: str) -> dict[str, Any]:
     """A twin whose modules are asked to run, and report these statuses."""
     found: dict[str, Any] = copy.deepcopy(TWIN) | {"deviceId": DEVICE, "version": version, "configurations": {}}
     desired, reported = found["properties"]["desired"], found["properties"]["reported"]
-    asked, told = desired["modules"]["m1"], reported["modules"]["m1"]
-    desired["modules"] = dict.fromkeys(statuses, asked)
-    reported["modules"] = {name: told | {"runtimeStatus": status} for name, status in statuses.items()}
+    m1_desired, m1_reported = desired["modules"]["m1"], reported["modules"]["m1"]
+    desired["modules"] = dict.fromkeys(statuses, m1_desired)
+    reported["modules"] = {name: m1_reported | {"runtimeStatus": status} for name, status in statuses.items()}
     reported["$metadata"]["$lastUpdated"] = at.isoformat()
     return found
 
@@ -193,7 +193,7 @@ async def live(tables: str, steps: Sequence[Step], doom: Doom, *, history_limit:
         done = await process(settings | {"STATUS_TABLES": doomed.connection_string}, steps, doom)
         last = steps[-1]
         end = last.at + timedelta(minutes=20)
-        # The first run of the timer finishes what is left, and the next one sees what is due by that.
+        # The first run of the timer finishes what is left, and the next one sees what became due by that.
         timers = [Step("flag_stuck", end + timedelta(minutes=minute), last.twin) for minute in (0, 1)]
         rest = [*steps[done:], *timers, Step("resync", timers[-1].at, last.twin)]
         assert await process(settings | {"STATUS_TABLES": tables}, rest) == len(rest)
@@ -236,7 +236,7 @@ async def remains(tables: str, event_hubs: EventHubs) -> Remains:
 
 
 def check(found: Remains, expected: Remains, history_limit: int) -> None:
-    """Whether what is left after a kill is what is left without one."""
+    """Assert that what is left after a kill is what is left without one."""
     assert compared(found, expected, history_limit) == compared(expected, expected, history_limit)
     assert found.dead_letters == []
     # The announcement of a writer that was killed stays for as long as it might have lived.

@@ -81,15 +81,15 @@ def test_edge_status_asks_the_api_where_nothing_but_the_wheel_is_installed(pytho
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)  # noqa: S603 (fixed)
         return done.returncode, done.stdout, done.stderr
 
-    code, printed, said = ask("causes", **address)
-    assert (code, said) == (0, "")
+    code, printed, errors = ask("causes", **address)
+    assert (code, errors) == (0, "")
     assert [line.split() for line in printed.splitlines()][1] == ["16", "backoff:", "m1"]
-    code, _, said = ask("causes", STATUS_TABLES="https://a.table.core.windows.net")
-    assert (code, "pip install 'edge-deployment-status[tables]'" in said) == (69, True)
-    code, _, said = ask("mcp", **address)
-    assert (code, "pip install 'edge-deployment-status[mcp]'" in said) == (69, True)
-    code, _, said = ask("doctor")
-    assert (code, "is not installed" in said) == (69, True)
+    code, _, errors = ask("causes", STATUS_TABLES="https://a.table.core.windows.net")
+    assert (code, "pip install 'edge-deployment-status[tables]'" in errors) == (69, True)
+    code, _, errors = ask("mcp", **address)
+    assert (code, "pip install 'edge-deployment-status[mcp]'" in errors) == (69, True)
+    code, _, errors = ask("doctor")
+    assert (code, "is not installed" in errors) == (69, True)
     server.shutdown()
     server.server_close()
 

@@ -22,7 +22,7 @@ NOT_HERE = {
 
 
 def prose(page: Path) -> str:
-    """What a page says, without its blocks of code."""
+    """The text of a page without its blocks of code."""
     return FENCED.sub("", page.read_text())
 
 

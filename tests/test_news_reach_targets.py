@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from local.replay import replay
-from local.scenario import ScenarioError, read_scenario
+from local.scenario import read_scenario
 from local.stack import Stack, running_stack
 
 ROOT = Path(__file__).parent
@@ -111,10 +111,3 @@ def test_a_target_that_is_down_for_an_hour_costs_people_nothing_but_time(account
     }
     assert len(late) == len(usual)
     assert min(notice["at"] for notice in late) > usual[0]["at"]
-
-
-@pytest.mark.parametrize("fault", [{"op": "write"}, {"op": "send", "status": 200}, {"op": "send", "code": 1}])
-def test_a_fault_of_notify_that_means_nothing_is_refused(fault: Any) -> None:
-    line = json.dumps({"at": START.isoformat(), "fault": {"service": "notify", **fault}})
-    with pytest.raises(ScenarioError, match="line 1"):
-        list(read_scenario(line))

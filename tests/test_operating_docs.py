@@ -171,7 +171,7 @@ def test_the_roles_of_the_page_are_those_that_bicep_gives() -> None:
                 principal = text(property_at(resource.value, "properties", "principalId") or resource.node)
                 role = text(property_at(resource.value, "properties", "roleDefinitionId") or resource.node)
                 if principal == "readerPrincipalId":
-                    continue  # who deploys: the page says it in a sentence
+                    continue  # the deployer: the page has it in a sentence
                 given.append((principal.removesuffix("PrincipalId"), role.rpartition(" ")[2].strip(")").lower()))
     page = (ROOT / "docs/security.md").read_text()
     rows = re.findall(r"^\| `id-(\w+)` \| ([^|]+) \|", page, re.MULTILINE)

@@ -1,7 +1,7 @@
-"""What pipelines run: the steps of the action and of the template, as a shell runs them, and the summary."""
+"""The steps of the action and of the template, as a shell runs them, and the summary."""
 
-import json
 import os
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -130,7 +130,7 @@ def cause(**more: Any) -> dict[str, Any]:
     return known | more
 
 
-def test_a_summary_says_how_it_ended_and_why() -> None:
+def test_a_summary_has_the_end_and_its_causes() -> None:
     text = summary(["camera-2"], ExitCode.FAILED, ["FAILED: 40 devices."], {"camera-2": [cause()]})
     assert text.splitlines()[:3] == ["## Deployment camera-2 has failed", "", "    FAILED: 40 devices."]
     assert "| 40 | 38 | image&#95;not&#95;found: vision | edge-01, edge-02 | Push the image. |" in text
@@ -175,8 +175,9 @@ def test_a_line_of_a_log_is_no_command_to_a_pipeline(text: str, shown: str) -> N
     assert printable(text) == shown
 
 
-def test_the_page_of_the_gate_shows_both() -> None:
+def test_the_page_of_the_gate_shows_the_action_with_all_its_inputs_and_names_the_template() -> None:
     page = (ROOT / "docs/gate.md").read_text()
     assert "action.yml" in page
     assert "pipelines/wait.yml" in page
-    assert json.dumps(sorted(ACTION["inputs"])) == '["arguments", "deployment", "key", "timeout", "url"]'
+    (shown,) = re.findall(r"^  with:\n((?:    .+\n)+)", page, re.MULTILINE)
+    assert set(yaml.safe_load(shown)) == set(ACTION["inputs"]) == {"arguments", "deployment", "key", "timeout", "url"}

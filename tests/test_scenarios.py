@@ -18,7 +18,7 @@ FOLDER: Final = Path(__file__).parent / "scenarios"
 TURNS: Final[Mapping[str, list[str]]] = {
     # Up for ten seconds of each minute, the timer once in each phase.
     "crash_loop": ["edge-01 stuck camera 08:16:00 backoff"],
-    # The module's own label says an hour; the timer comes at 17, 60 and 61 minutes.
+    # The module's own label sets an hour; the timer comes at 17, 60 and 61 minutes.
     "slow_pull": ["edge-01 stuck camera 09:01:00 pull_failed"],
     # Two modules of a new version, and a device that never takes it.
     "device_off": ["edge-02 stuck  08:16:00 waiting_for_device"],
@@ -44,14 +44,14 @@ TURNS: Final[Mapping[str, list[str]]] = {
 
 
 def play(name: str, tables: str) -> Result:
-    """What comes of a scenario, over a table service without any table."""
+    """Replay a scenario over a table service without any table."""
     with few_shards():
         return asyncio.run(replay(read_scenario((FOLDER / f"{name}.jsonl").read_text()), tables))
 
 
 @pytest.fixture(scope="module")
 def results(accounts: Iterator[str]) -> Mapping[str, Result]:
-    """What comes of each scenario."""
+    """The result of each scenario."""
     return {name: play(name, next(accounts)) for name in TURNS}
 
 
@@ -76,13 +76,13 @@ def test_each_file_is_played() -> None:
 def test_what_becomes_stuck_recovers_or_goes_is_announced_once_at_its_time(
     results: Mapping[str, Result], name: str
 ) -> None:
-    told = [
+    announced = [
         f"{device} {row['Kind']} {row['Module']} {row['At'][11:19]} {row['Reason']}"
         for device, rows in history(results[name]).items()
         for row in rows
         if row["Kind"] not in ("device", "module")
     ]
-    assert told == TURNS[name]
+    assert announced == TURNS[name]
 
 
 @pytest.mark.parametrize("name", TURNS)
@@ -102,7 +102,7 @@ def test_each_transition_is_there_once_in_order_and_is_published_in_order(
 
 
 @pytest.mark.parametrize("name", TURNS)
-def test_a_row_is_stuck_where_its_last_transition_says_so(results: Mapping[str, Result], name: str) -> None:
+def test_a_row_is_stuck_where_its_last_flag_is_stuck(results: Mapping[str, Result], name: str) -> None:
     result = results[name]
     stuck: set[tuple[str, str]] = set()
     for device, rows in history(result).items():
@@ -175,12 +175,12 @@ def test_states_are_written_on_time_while_the_event_hub_refuses(results: Mapping
 def test_a_deployment_starts_fails_stalls_and_is_completed_each_once_at_its_time(
     results: Mapping[str, Result],
 ) -> None:
-    told = [
+    announced = [
         (event["type"], event["time"][11:19], event["data"]["version"], event["data"]["states"])
         for event in results["deployment"]["events"]
         if "deviceId" not in event["data"]
     ]
-    assert told == [
+    assert announced == [
         ("edge.deployment.started", "08:00:30", 1, {"pending": 3}),
         ("edge.deployment.first_failure", "08:18:00", 1, {"module_failed": 1, "successful": 2}),  # it is stuck
         ("edge.deployment.stalled", "08:21:00", 1, {"module_failed": 1, "successful": 2}),

@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-import yaml  # type: ignore[import-untyped] # ships no type information
+import yaml  # type: ignore[import-untyped] # its types are a package of their own, for this one call
 
 from status_app.version import VERSION
 

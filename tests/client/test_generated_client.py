@@ -1,4 +1,4 @@
-"""A client made of schemas/openapi.yaml asks the running app, as a program does that was written without the app."""
+"""A client made of schemas/openapi.yaml asks the running app, as a program of somebody else does."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ async def asked(*arguments: str) -> Any:
 
 
 def validator(path: str) -> Any:
-    """A validator of what the document says of an answer."""
+    """A validator of an answer, by the document."""
     registry: Any = Registry().with_resource("urn:openapi", DRAFT202012.create_resource(API))
     pointer = path.replace("/", "~1").replace("{", "%7B").replace("}", "%7D")
     schema = f"urn:openapi#/paths/{pointer}/get/responses/200/content/application~1json/schema"

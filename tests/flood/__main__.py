@@ -1,6 +1,6 @@
 """`python -m tests.flood --notifications 100000 --devices 10000`: a long flood, with its lines and a summary.
 
-With `--processes 4` so many processes handle it side by side, in virtual time, over tables in memory; then once more by
+With `--processes 4` four processes handle it side by side, in virtual time, over tables in memory; then once more by
 reads alone.
 """
 
@@ -42,7 +42,7 @@ def side_by_side(seen: Flooded, name: str) -> bool:
     )
     print(f"  {len(seen.reads)} reads of a twin, {reads} in the busiest second, where S1 allows {READS}")
     print(f"  {len(seen.queries)} queries, {queries} in the busiest minute, where S1 allows {QUERIES}")
-    print(f"  {len(seen.wrong)} devices are not what their twins say", *seen.wrong[:SHOWN], flush=True)
+    print(f"  {len(seen.wrong)} devices differ from their twins", *seen.wrong[:SHOWN], flush=True)
     return reads <= READS and queries <= QUERIES and not seen.wrong
 
 
@@ -61,14 +61,14 @@ def main() -> int:
         return int(not all([side_by_side(both[0], "reads and queries"), side_by_side(both[1], "reads alone")]))
     began, lines = time.monotonic(), 0
 
-    def tell(line: str) -> None:
+    def show(line: str) -> None:
         nonlocal lines
         lines += 1
         if lines % EVERY == 0:
             print(f"{time.monotonic() - began:.0f} s: {line.partition(' {"')[0]}", flush=True)
 
     with azurite_tables() as tables:
-        seen = asyncio.run(drain(waiting, tables, tell))
+        seen = asyncio.run(drain(waiting, tables, show))
     summary(seen, time.monotonic() - began)
     found = broken(seen)
     for promise, texts in found.items():

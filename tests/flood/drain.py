@@ -34,13 +34,13 @@ LINE = re.compile(r"batch of (\d+) events, (\d+) devices, up to (\w+)/(\d+), lag
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """A batch as its log line tells of it, and what was so when it was logged.
+    """A batch as its log line counts it, and the figures of that moment.
 
     Attributes:
         number: Sequence number of its last event.
         published: Last sequence number of each partition of `transitions`.
-        most_reads: Twin reads of one device since the batch before of this partition, of whichever had most.
-        peak_kb: The most that the process had in memory up to now, all stand-ins and what they keep among it.
+        most_reads: The most twin reads of one device since the batch before of this partition.
+        peak_kb: The most memory of the process up to now, with all stand-ins and what they keep.
     """
 
     events: int
@@ -91,7 +91,7 @@ class Seen:
     failed: int = 0
 
 
-async def drain(waiting: Backlog, tables: str, tell: Callable[[str], None] = lambda _line: None) -> Seen:
+async def drain(waiting: Backlog, tables: str, show: Callable[[str], None] = lambda _line: None) -> Seen:
     """Put a backlog into the event hub, start the app, and wait until it has handled all.
 
     While it drains, after each batch a flooding device changes once more, until that made a hundredth more
@@ -100,10 +100,10 @@ async def drain(waiting: Backlog, tables: str, tell: Callable[[str], None] = lam
     Args:
         waiting: What waits.
         tables: Connection string of an empty table service.
-        tell: Gets each batch's log line.
+        show: Gets each batch's log line.
     """
     seen, clock = Seen(), ReadClock()
-    watch = _Watch(seen, clock, waiting, tell)
+    watch = _Watch(seen, clock, waiting, show)
 
     def twins(settings: Settings) -> ClockedReader:
         reader = ClockedReader(settings, clock)
@@ -139,14 +139,14 @@ async def drain(waiting: Backlog, tables: str, tell: Callable[[str], None] = lam
 
 
 class _Watch(logging.Handler):
-    """Fills the event hub, and looks at each batch's log line and at each twin read."""
+    """Fills the event hub, and watches each batch's log line and each twin read."""
 
-    def __init__(self, seen: Seen, clock: ReadClock, waiting: Backlog, tell: Callable[[str], None]) -> None:
+    def __init__(self, seen: Seen, clock: ReadClock, waiting: Backlog, show: Callable[[str], None]) -> None:
         super().__init__()
         self._seen = seen
         self._clock = clock
         self._waiting = waiting
-        self._tell = tell
+        self._show = show
         self._versions: Counter[str] = Counter()
         self._partitions: dict[str, str] = {}
         self._reads: dict[str, Counter[str]] = {}
@@ -168,7 +168,7 @@ class _Watch(logging.Handler):
         match = LINE.match(text)
         if match is None:
             return
-        self._tell(text)
+        self._show(text)
         events, devices, partition, number, lag, outcomes = match.groups()
         reads = self._reads.pop(partition, Counter())
         self._seen.batches.append(
@@ -212,7 +212,7 @@ _GIVEN = func.EventHubEvent
 
 @contextmanager
 def _listening(watch: _Watch) -> Iterator[None]:
-    """Let a handler have the app's lines, as the functions host has them."""
+    """Give a handler the app's lines, as the functions host gets them."""
     log = logging.getLogger("status_app.reconcile.twin_changes")
     level = log.level
     log.setLevel(logging.INFO)

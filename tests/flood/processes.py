@@ -28,10 +28,10 @@ class Flooded:
     Attributes:
         notifications: How many had waited.
         took: Seconds of the virtual clock from the start of the processes until none waited.
-        reads: When the hub was asked for a twin, by whichever process.
-        queries: When it was asked for several, or for a page.
+        reads: When any process asked the hub for a twin.
+        queries: When any process asked it for several, or for a page.
         cpu: Seconds of a processor.
-        wrong: Devices whose row does not say what their twin says.
+        wrong: Devices whose row differs from their twin.
     """
 
     notifications: int
@@ -79,7 +79,7 @@ def _is_right(world: Simulation, device: str) -> bool:
 
 
 def most(times: Sequence[float], seconds: float) -> int:
-    """How many of the times lie within so many seconds, where most do."""
+    """The most of the times that lie within so many seconds."""
     first, found, ordered = 0, 0, sorted(times)
     for last, at in enumerate(ordered):
         while at - ordered[first] >= seconds - _ROUNDING:

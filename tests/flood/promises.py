@@ -1,4 +1,4 @@
-"""What must hold of a drain, each promise by itself: what is broken, in sentences."""
+"""The promises of a drain, each by itself: what is broken, in sentences."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +17,7 @@ _ROUNDING = 1e-6
 def memory(seen: Seen) -> Iterator[str]:
     """The app holds events of the batches under way, and none of the backlog."""
     if not seen.held:
-        yield "nobody looked at what is held"
+        yield "the events that are held were never counted"
     most = max((count for held in seen.held for count in held.values()), default=0)
     if not 0 < most <= HELD:
         yield f"{most} events were held at once, where {HELD} are allowed"
@@ -35,7 +35,7 @@ def last_twins(seen: Seen) -> Iterator[str]:
         found = row and (_number(row["TwinVersion"]), row["State"])
         expected = (twin["version"], evaluate(twin).state)
         if found != expected:
-            yield f"{device} is {found}, and its twin says {expected}"
+            yield f"{device} is {found}, and by its twin {expected}"
 
 
 def fairness(seen: Seen) -> Iterator[str]:
@@ -70,18 +70,18 @@ def _too_many(times: Sequence[float], limit: int, seconds: int) -> Iterator[str]
 
 
 def progress(seen: Seen) -> Iterator[str]:
-    """The lines of the batches tell of every event, in order, and how far behind the app is."""
-    told = sum(batch.events for batch in seen.batches)
+    """The lines of the batches count every event, in order, and show how far behind the app is."""
+    counted = sum(batch.events for batch in seen.batches)
     waited = sum(seen.sent.values()) + len(seen.sent)
-    if told != waited:
-        yield f"the lines tell of {told} events of {waited}"
+    if counted != waited:
+        yield f"the lines count {counted} events of {waited}"
     for partition, last in seen.sent.items():
         batches = [batch for batch in seen.batches if batch.partition == partition]
         number = -1
         for batch in batches:
             number += batch.events
             if batch.number != number:
-                yield f"partition {partition}: a line says up to {batch.number}, and it was {number}"
+                yield f"partition {partition}: a line has {batch.number}, and it was {number}"
                 break
         if number != last:
             yield f"partition {partition}: the lines end at {number} of {last}"

@@ -1,4 +1,4 @@
-"""Some thousand notifications of a few hundred devices wait; `python -m tests.flood` lets more wait."""
+"""A small flood; `python -m tests.flood` makes a large one."""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -38,11 +38,11 @@ def by_processes() -> tuple[Flooded, Flooded]:
     return flooded(waiting, PROCESSES), flooded(waiting, PROCESSES, queries=False)
 
 
-def test_four_processes_leave_each_device_as_its_twin_says(by_processes: tuple[Flooded, Flooded]) -> None:
+def test_four_processes_leave_each_device_as_its_twin_is(by_processes: tuple[Flooded, Flooded]) -> None:
     assert [seen.wrong for seen in by_processes] == [[], []]
 
 
-def test_no_second_and_no_minute_sees_more_of_four_processes_than_the_hub_allows(
+def test_four_processes_together_ask_no_more_in_a_second_or_a_minute_than_the_hub_allows(
     by_processes: tuple[Flooded, Flooded],
 ) -> None:
     for seen in by_processes:

@@ -1,1 +1,1 @@
-"""Hostile input: whatever it is, it is judged or refused, never an exception that nobody expects."""
+"""Hostile input: it is judged or refused, and never raises an unexpected exception."""

@@ -57,7 +57,7 @@ KEYS: Final = (
 
 
 def hostile(random: Random) -> Any:
-    """A golden twin after one to eight mutations; at times any value in its place."""
+    """A golden twin after one to eight mutations, or now and then any value in its place."""
     if random.random() < 0.02:
         return value(random)
     twin = fresh(random.choice(TWINS))

@@ -1,4 +1,4 @@
-"""What is fuzzed: each target takes a source of chance, makes an input, and asserts what must hold of the answer."""
+"""The targets: each makes an input out of a source of chance, and asserts what must hold of the answer."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -70,7 +70,7 @@ def notifications(random: Random) -> None:
 
 
 def batches(random: Random) -> None:
-    """`read_batch` reads whatever metadata the worker hands over with events."""
+    """`read_batch` reads any metadata that the worker gives with events."""
     metadata = {
         name: Datum(json.dumps(_metadata(random)), random.choice(("json", "string")))
         for name in ("PropertiesArray", "SystemPropertiesArray", "PartitionContext")
@@ -144,14 +144,14 @@ def lives(random: Random) -> None:
 
 
 def secrets(random: Random) -> None:
-    """A golden twin full of secrets, of which one place is lost: none leaves the core."""
+    """A golden twin full of secrets, with one place changed: no secret leaves the core."""
     twin = with_secrets(fresh(random.choice(TWINS)))
     mutate(random, twin)
     status = evaluate(twin)
     later = START + timedelta(days=1)
     first, initial = advance(None, status, START, POLICY)
-    told = (status.as_json(), first, initial, advance(first, status, later, POLICY), flag_unverified(first, later))
-    assert SECRET not in repr(told)
+    results = (status.as_json(), first, initial, advance(first, status, later, POLICY), flag_unverified(first, later))
+    assert SECRET not in repr(results)
     assert SECRET not in repr(safe_body(json.dumps(twin).encode("utf-8", "surrogatepass")))
 
 

@@ -1,7 +1,7 @@
 """A process with the app as Bicep sets it up: every setting from there, every service a stand-in, every way in a token.
 
 It is given a folder and the address of the event hubs. The folder holds the certificate of the servers; `SSL_CERT_FILE`
-names the authority that the process believes.
+names the authority that the process trusts.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import certifi
 
-# The clients of Event Hubs and of IoT Hub believe the authorities of this package, whatever the environment says.
+# The clients of Event Hubs and of IoT Hub trust the authorities of this package, whatever the environment sets.
 certifi.where = lambda: os.environ["SSL_CERT_FILE"]
 
 from azure.data.tables.aio import TableServiceClient  # noqa: E402 (after the authorities are set)
@@ -41,7 +41,7 @@ async def _no_wait(_seconds: float) -> None:
 
 
 async def run(folder: Path, event_hubs_host: str) -> dict[str, Any]:
-    """Let a device report, and print what becomes of it."""
+    """Let a device report, and return the rows, events, tokens and telemetry that follow."""
     certificate = folder / "local-server.pem", folder / "local-server.key"
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(*certificate)

@@ -1,6 +1,6 @@
 """Stands in for the Azure CLI: answers as it does with `--output json`, from a file of what is there.
 
-`STATE` names a folder. `hub.json` in it holds the hub, and `calls` takes each call: its words, and its options.
+`STATE` names a folder. Its `hub.json` holds the hub, and its `calls` gets each call: the command, and its options.
 """
 
 import json

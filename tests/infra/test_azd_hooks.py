@@ -51,11 +51,11 @@ SHELLS = [
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What came of a hook: its exit code, what it said, and what it asked of az, each with its options."""
+    """A hook that ran: its exit code, its output, its errors, and its calls of az, each with its options."""
 
     code: int
-    said: str
-    complained: str
+    output: str
+    errors: str
     calls: Sequence[tuple[str, Mapping[str, str]]]
 
     @property
@@ -108,7 +108,7 @@ def run(name: str, folder: Path, shell: Shell = "posix", **outputs: str) -> Ran:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_hub_gets_the_identity_the_endpoint_and_both_routes(folder: Path, shell: Shell) -> None:
     ran = run("postprovision", folder, shell)
-    assert (ran.code, ran.complained) == (0, "")
+    assert (ran.code, ran.errors) == (0, "")
     common = {"subscription": "s", "output": "json", "resource-group": "rg-fleet"}
     of_the_hub = {**common, "hub-name": "fleet", "endpoint-name": NAME}
     endpoint = {"identity": IDENTITY, "endpoint-resource-group": "rg-app", "entity-path": "twin-changes"}
@@ -125,7 +125,7 @@ def test_a_hub_gets_the_identity_the_endpoint_and_both_routes(folder: Path, shel
         ("iot hub message-route create", {**of_the_hub, **lifecycle, "route-name": f"{NAME}-lifecycle"}),
     ]
     assert list(ran.changes) == expected
-    assert "added or corrected: the identity, the endpoint, the route" in ran.said
+    assert "added or corrected: the identity, the endpoint, the route" in ran.output
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -133,7 +133,9 @@ def test_a_second_run_writes_nothing(folder: Path, shell: Shell) -> None:
     run("postprovision", folder, shell)
     ran = run("postprovision", folder, shell)
     assert (ran.code, ran.changes) == (0, [])
-    assert "the IoT hub fleet has its route to sb://evhns.servicebus.windows.net/twin-changes: nothing was" in ran.said
+    assert (
+        "the IoT hub fleet has its route to sb://evhns.servicebus.windows.net/twin-changes: nothing was" in ran.output
+    )
 
 
 @pytest.mark.parametrize(
@@ -163,14 +165,14 @@ def test_an_endpoint_that_leads_elsewhere_is_left_alone(folder: Path) -> None:
     write_hub(folder, {**read_hub(folder), "extensions": ["azure-iot"], "endpoints": [elsewhere]})
     ran = run("postprovision", folder)
     assert ran.code == 1
-    assert "leads to another event hub, sb://other" in ran.complained
+    assert "leads to another event hub, sb://other" in ran.errors
     assert [command for command, _ in ran.changes] == ["iot hub identity assign"]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_hub_that_was_made_here_is_not_touched(folder: Path, shell: Shell) -> None:
     ran = run("postprovision", folder, shell, IOT_HUB_IS_NEW="true")
-    assert (ran.code, ran.said, ran.calls) == (0, "the IoT hub fleet was made here, with its route\n", [])
+    assert (ran.code, ran.output, ran.calls) == (0, "the IoT hub fleet was made here, with its route\n", [])
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -178,22 +180,22 @@ def test_a_hub_that_was_made_here_is_not_touched(folder: Path, shell: Shell) -> 
 def test_a_hook_without_its_variables_fails_and_names_them(folder: Path, hook: str, shell: Shell) -> None:
     ran = run(hook, folder, shell, **dict.fromkeys(OUTPUTS, ""))
     assert (ran.code, ran.calls) == (1, [])
-    assert re.search(r"called without .*AZURE_SUBSCRIPTION_ID", ran.complained)
+    assert re.search(r"called without .*AZURE_SUBSCRIPTION_ID", ran.errors)
 
 
-def test_a_refusal_of_azure_ends_the_hook_with_its_words(folder: Path) -> None:
+def test_a_refusal_of_azure_ends_the_hook_and_is_quoted(folder: Path) -> None:
     write_hub(folder, {**read_hub(folder), "refuses": {"iot hub message-endpoint create eventhub": "(403) Forbidden"}})
     ran = run("postprovision", folder)
     assert ran.code == 1
-    assert "az iot hub message-endpoint create eventhub failed: (403) Forbidden" in ran.complained
-    assert "azd hooks run postprovision" in ran.complained
+    assert "az iot hub message-endpoint create eventhub failed: (403) Forbidden" in ran.errors
+    assert "azd hooks run postprovision" in ran.errors
 
 
-def test_without_the_azure_cli_it_says_where_to_get_it(folder: Path) -> None:
+def test_a_missing_azure_cli_is_reported_with_where_to_get_it(folder: Path) -> None:
     (folder / "bin/az").unlink()
     ran = run("postprovision", folder)
     assert ran.code == 1
-    assert "az is missing: install the Azure CLI" in ran.complained
+    assert "az is missing: install the Azure CLI" in ran.errors
 
 
 def test_powershell_and_the_posix_shell_run_the_same() -> None:
@@ -230,7 +232,7 @@ def host() -> Iterator[Host]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         taken.url = f"http://127.0.0.1:{server.server_port}"
@@ -244,30 +246,30 @@ def host() -> Iterator[Host]:
 @pytest.mark.parametrize("shell", SHELLS)
 def test_after_a_deployment_resync_is_started_once(folder: Path, host: Host, shell: Shell) -> None:
     ran = run("postdeploy", folder, shell, DEPLOYMENT_STATUS_URL=host.url)
-    assert (ran.code, ran.complained) == (0, "")
+    assert (ran.code, ran.errors) == (0, "")
     assert host.requests == [("/admin/functions/resync", "the-master-key", b"{}")]
     assert [command for command, _ in ran.calls] == ["functionapp keys list"]
-    assert ran.said.startswith("resync has been started\n")
+    assert ran.output.startswith("resync has been started\n")
 
 
-def test_after_a_deployment_it_says_where_the_app_is_and_what_comes_next(folder: Path, host: Host) -> None:
-    said = run("postdeploy", folder, DEPLOYMENT_STATUS_URL=host.url).said
-    assert f"{host.url}/api/fleet#key=KEY" in said
-    assert "az functionapp keys list --resource-group rg-app --name func-1 --query functionKeys.default" in said
-    assert "export TwinChanges__fullyQualifiedNamespace='evhns.servicebus.windows.net'" in said
-    assert 'export DEPLOYMENT_STATUS_KEY="$(az functionapp keys list --resource-group rg-app ' in said
-    commands = re.findall(r"python -m status_app (\S+)", said)
+def test_after_a_deployment_the_address_of_the_app_and_the_next_steps_are_printed(folder: Path, host: Host) -> None:
+    output = run("postdeploy", folder, DEPLOYMENT_STATUS_URL=host.url).output
+    assert f"{host.url}/api/fleet#key=KEY" in output
+    assert "az functionapp keys list --resource-group rg-app --name func-1 --query functionKeys.default" in output
+    assert "export TwinChanges__fullyQualifiedNamespace='evhns.servicebus.windows.net'" in output
+    assert 'export DEPLOYMENT_STATUS_KEY="$(az functionapp keys list --resource-group rg-app ' in output
+    commands = re.findall(r"python -m status_app (\S+)", output)
     assert commands == ["doctor", "wait", "explain"]
     known = subprocess.run([sys.executable, "-m", "status_app", "--help"], capture_output=True, text=True, check=True)
     assert all(command in known.stdout for command in commands)
-    assert "the-master-key" not in said
-    assert "a-host-key" not in said
+    assert "the-master-key" not in output
+    assert "a-host-key" not in output
 
 
 def test_in_powershell_the_settings_are_those_of_powershell() -> None:
-    said = after_deploy.commands(OUTPUTS, "az functionapp keys list", is_windows=True)
-    assert "$env:IOT_HUB = 'fleet.azure-devices.net'" in said
-    assert "$env:DEPLOYMENT_STATUS_KEY = az functionapp keys list\n" in said
+    output = after_deploy.commands(OUTPUTS, "az functionapp keys list", is_windows=True)
+    assert "$env:IOT_HUB = 'fleet.azure-devices.net'" in output
+    assert "$env:DEPLOYMENT_STATUS_KEY = az functionapp keys list\n" in output
 
 
 def test_a_host_that_is_not_ready_is_asked_again(host: Host) -> None:
@@ -297,5 +299,5 @@ def test_a_resync_that_cannot_be_started_does_not_fail_the_deployment(folder: Pa
     write_hub(folder, {**read_hub(folder), "refuses": {"functionapp keys list": "(403) Forbidden"}})
     ran = run("postdeploy", folder)
     assert ran.code == 0
-    assert "resync was not started: az functionapp keys list failed: (403) Forbidden" in ran.said
-    assert "/api/fleet" in ran.said
+    assert "resync was not started: az functionapp keys list failed: (403) Forbidden" in ran.output
+    assert "/api/fleet" in ran.output

@@ -1,4 +1,4 @@
-"""What the infrastructure says twice, or says of the app, is the same in both places."""
+"""What the infrastructure repeats, of itself or of the app, is the same in both places."""
 
 import json
 import re
@@ -69,7 +69,7 @@ def test_a_hub_of_the_free_size_is_compared_once_a_day() -> None:
 
 def test_the_defaults_of_the_parameters_are_those_of_the_app() -> None:
     known = {setting.name: setting.value for setting in app_settings(ROOT / "infra") if setting.value is not None}
-    # In Azure the app has a consumer group of its own, since the default one is anybody's, and somewhere to tell.
+    # In Azure the app has a consumer group of its own, since others may use the default one, and a place for telemetry.
     tuned = set(EXAMPLE) - {"CONSUMER_GROUP", "TELEMETRY"}
     assert {name: value for name, value in known.items() if name in tuned} == {
         name: value for name, value in EXAMPLE.items() if name in known and name in tuned

@@ -1,4 +1,4 @@
-"""The stand-in for a managed identity, and who takes its tokens."""
+"""The stand-in for a managed identity, and the services that take its tokens."""
 
 import time
 from http import HTTPStatus
@@ -29,7 +29,7 @@ async def test_an_identity_gets_tokens_that_the_hub_takes() -> None:
     assert identity.audiences == [AUDIENCE]
 
 
-async def test_nobody_gets_the_token_of_another_identity_or_from_outside() -> None:
+async def test_a_request_for_another_identity_or_without_the_header_gets_no_token() -> None:
     async with ManagedIdentity("mine") as identity:
         other, _ = await ask(identity, "other", identity.environment["IDENTITY_HEADER"])
         outside, _ = await ask(identity, "mine", "guessed")

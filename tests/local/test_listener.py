@@ -22,7 +22,7 @@ async def connecting(port: int, turns: int) -> list[socket.socket]:
 
 
 def all_are_closed(clients: list[socket.socket]) -> bool:
-    """Whether the other end closed: with what was sent before, and no wait for ever."""
+    """Whether the other end closed each connection, maybe after what it had sent."""
     for client in clients:
         client.settimeout(10)
         try:

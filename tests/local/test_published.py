@@ -1,4 +1,4 @@
-"""What an event hub holds, read by the SDK's consumer."""
+"""The events of an event hub, read by the SDK's consumer."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,4 +1,4 @@
-"""Scenario files: what each line means, replayed through the real app, and what is said of one that means nothing."""
+"""Scenario files: what each line means, replayed through the real app, and how a line without a meaning is refused."""
 
 import json
 import logging
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from local.replay import ReplayError, replay
+from local.replay import replay
 from local.scenario import ScenarioError, read_scenario
 from status_app.events import publisher
 from status_app.iothub import twins
@@ -50,18 +50,18 @@ def states(result: dict[str, list[Any]]) -> dict[str, str]:
     return {row["PartitionKey"]: row["State"] for row in result["rows"] if row["RowKey"] == "device"}
 
 
-def told(result: dict[str, list[Any]], device: str) -> list[str]:
+def events_of(result: dict[str, list[Any]], device: str) -> list[str]:
     """The types of a device's events, without what they have in common, and their numbers."""
     events = [event for event in result["events"] if event["data"].get("deviceId") == device]
     return [f"{int(event['sequence'])} {event['type'].removeprefix('edge.deployment.')}" for event in events]
 
 
 def refusals(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the host says of functions that raised."""
+    """The lines of the host about functions that raised."""
     return [record.getMessage().partition(":")[0] for record in caplog.records if record.name == "local.host"]
 
 
-async def test_every_kind_of_line_does_what_it_says(empty: str) -> None:
+async def test_every_kind_of_line_has_its_effect(empty: str) -> None:
     result = await replayed(
         empty,
         line(twin=twin("003", "sure"), repeat=3),
@@ -85,10 +85,10 @@ async def test_every_kind_of_line_does_what_it_says(empty: str) -> None:
         "late": "module_failed",
     }
     assert sorted(letter["Reason"] for letter in result["deadLetters"]) == ["not_json"] * 2 + ["not_utf8"] * 3
-    assert told(result, "sure") == told(result, "lost") == ["1 device.transitioned"]
-    assert told(result, "hinted") == ["1 device.transitioned", "2 device.deleted"]
-    assert told(result, "late") == ["1 device.transitioned", "2 module.stuck"]
-    assert told(result, "never-seen") == told(result, "stays-lost") == []
+    assert events_of(result, "sure") == events_of(result, "lost") == ["1 device.transitioned"]
+    assert events_of(result, "hinted") == ["1 device.transitioned", "2 device.deleted"]
+    assert events_of(result, "late") == ["1 device.transitioned", "2 module.stuck"]
+    assert events_of(result, "never-seen") == events_of(result, "stays-lost") == []
     of_devices = [event["data"] for event in result["events"] if "deviceId" in event["data"]]
     observed = [data["observedAt"] for data in of_devices if data["deviceId"] != "lost"]
     assert observed == sorted(observed)
@@ -96,7 +96,7 @@ async def test_every_kind_of_line_does_what_it_says(empty: str) -> None:
     assert {row["ObservedAt"] for row in result["rows"] if "ObservedAt" in row} == {AT, LATER, "2024-05-02T11:50:00Z"}
 
 
-async def test_a_scenario_of_nothing_comes_to_nothing(empty: str) -> None:
+async def test_an_empty_scenario_has_an_empty_result(empty: str) -> None:
     nothing: dict[str, list[Any]] = {"rows": [], "events": [], "deadLetters": [], "deployments": [], "notices": []}
     assert await replayed(empty, "") == nothing
 
@@ -117,7 +117,7 @@ async def test_what_a_function_raises_is_logged_and_the_replay_goes_on(
     assert states(result) == {"lost": "successful", "sure": "successful"}
 
 
-async def test_calls_fail_as_often_as_it_says(empty: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_calls_fail_as_often_as_the_fault_counts(empty: str, caplog: pytest.LogCaptureFixture) -> None:
     attempts = twins.RETRY.attempts * PROBES  # then the hub is not asked for a while, by the clock of the scenario
     caplog.set_level(logging.ERROR)
     result = await replayed(
@@ -140,11 +140,6 @@ async def test_calls_fail_as_often_as_it_says(empty: str, caplog: pytest.LogCapt
     assert refusals(caplog) == [
         f"on_twin_changes failed in attempt {number}" for number in (*range(1, twin_changes.MAX_RETRIES + 1), 1)
     ]
-
-
-async def test_a_step_that_does_not_end_ends_the_replay(empty: str) -> None:
-    with pytest.raises(ReplayError, match="line 2: the app is not done with it after 0 seconds"):
-        await replayed(empty, "", line(twin=twin("003", "slow")), patience=0)
 
 
 def test_times_are_utc_and_lines_end_where_json_lines_do() -> None:
@@ -211,6 +206,9 @@ STEPS = "a step has one of twin, delete, device, raw, deployments, settings, run
             fault(service="tables", op="read", delay=1),
             "`fault of tables` takes nothing but service, op, status, count, retryAfter, cut",
         ),
+        (fault(service="notify", op="write"), "`op` of notify takes send"),
+        (fault(service="notify", op="send", status=200), "`status` takes the HTTP status of a refusal, such as 429 or"),
+        (fault(service="notify", op="send", code=1), "`fault of notify` takes nothing but service, op, status, count"),
         (
             fault(service="transitions", op="send", cut=True),
             "`fault of transitions` takes nothing but service, op, status, count",

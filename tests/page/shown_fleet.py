@@ -23,7 +23,7 @@ HIDDEN: Final = """(hidden) => {
     Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
     document.dispatchEvent(new Event("visibilitychange"));
 }"""
-"""What a browser says to a page whose tab is hidden: a headless one hides none."""
+"""Hides or shows the tab for the page: a headless browser hides none."""
 SHIFTS: Final = """() => {
     window.shifts = [];
     new PerformanceObserver((list) => {

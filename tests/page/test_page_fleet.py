@@ -1,4 +1,4 @@
-"""What the page shows of a few devices: what needs a person, deployments, what is not done yet, and one device."""
+"""The page of a few devices: what needs a person, deployments, what is not done yet, and one device."""
 
 import re
 from collections.abc import AsyncIterator
@@ -136,17 +136,17 @@ async def test_an_image_that_should_run_is_shown_beside_the_one_that_runs(shown:
     await shown.stack.drained()
 
 
-async def test_the_history_is_folded_by_look_and_comes_newest_first(shown: Shown) -> None:
+async def test_the_history_groups_what_was_seen_at_once_and_comes_newest_first(shown: Shown) -> None:
     async with shown.page() as page:
         await page.get_by_role("link", name="edge-4").click()
         history = page.get_by_role("dialog").get_by_role("region", name="History")
         newest = history.locator("ol > li").first
         await expect(newest.locator(".what").first).to_have_text(re.compile("stuck after 15 min not as desired"))
-        looks, transitions = history.locator("ol > li"), history.get_by_text(re.compile(r"^Transition \d+,"))
-        assert await looks.count() < await transitions.count()
+        groups, transitions = history.locator("ol > li"), history.get_by_text(re.compile(r"^Transition \d+,"))
+        assert await groups.count() < await transitions.count()
         texts = await transitions.all_text_contents()
         assert len(texts) == len({re.findall(r"\d+", text)[0] for text in texts})
-        times = await looks.locator(".when time:first-child").evaluate_all("all => all.map((one) => one.dateTime)")
+        times = await groups.locator(".when time:first-child").evaluate_all("all => all.map((one) => one.dateTime)")
         assert times == sorted(times, reverse=True)
 
 
@@ -159,9 +159,11 @@ async def test_a_link_opens_a_device_and_the_way_back_closes_it(shown: Shown) ->
         await expect(dialog).to_be_hidden()
 
 
-async def test_a_device_that_is_deleted_while_it_is_open_says_so_and_keeps_its_history(shown: Shown) -> None:
+async def test_a_device_that_is_deleted_while_it_is_open_is_shown_as_deleted_and_keeps_its_history(
+    shown: Shown,
+) -> None:
     await shown.put("edge-gone", "048")
-    async with shown.page(quiet=False) as page:  # the browser says each 404 in its console
+    async with shown.page(quiet=False) as page:  # the browser logs each 404 in its console
         await follow(page, "?device=edge-gone")
         dialog = page.get_by_role("dialog", name="edge-gone")
         await expect(dialog.locator(".modules")).to_be_visible()
@@ -174,7 +176,7 @@ async def test_a_device_that_is_deleted_while_it_is_open_says_so_and_keeps_its_h
         await expect(page.locator(".banner:visible")).to_have_count(0)
 
 
-async def test_a_search_suggests_and_opens_a_device_or_lists_those_that_begin_so(shown: Shown) -> None:
+async def test_a_search_suggests_devices_and_opens_one_or_lists_all_that_begin_with_it(shown: Shown) -> None:
     async with shown.page() as page:
         field = page.get_by_label("Device", exact=True)
         await field.press_sequentially("edge")

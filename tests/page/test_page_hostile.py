@@ -1,4 +1,4 @@
-"""What a page may get that nobody wishes: hostile strings, names in every script, more than fits, words of later."""
+"""Hostile answers to the page: strings that attack, names in every script, more than fits, words of a later release."""
 
 import json
 from collections.abc import AsyncIterator
@@ -81,7 +81,7 @@ async def test_hostile_strings_are_shown_as_text_and_nothing_runs(shown: Shown) 
 
 
 async def test_the_policy_lets_nothing_run_that_did_not_come_with_the_page(shown: Shown) -> None:
-    async with shown.page(opens=False, quiet=False) as page:  # the browser says what it refused
+    async with shown.page(opens=False, quiet=False) as page:  # the browser logs what it refused
         response = await page.goto(shown.address)
         assert response is not None
         policy = dict(part.split(maxsplit=1) for part in response.headers["content-security-policy"].split("; "))
@@ -109,7 +109,7 @@ async def test_a_hundred_modules_with_the_longest_names_fit(shown: Shown, width:
         await assert_fits(page)
 
 
-async def test_ten_thousand_causes_are_cut_off_and_say_so(shown: Shown) -> None:
+async def test_of_ten_thousand_causes_the_first_are_shown_and_the_rest_is_announced(shown: Shown) -> None:
     async def page_of(route: Route) -> None:
         first = int(route.request.url.partition("next=")[2] or 0)
         like = {"reason": "backoff", "image": None, "devices": 1, "stuck": 1, "since": "2024-05-02T09:00:00.000000Z"}
@@ -156,7 +156,7 @@ async def test_words_of_a_later_release_are_shown_unchanged(shown: Shown) -> Non
         await expect(row.locator(".mark path")).to_be_visible()
 
 
-async def test_an_answer_of_another_form_is_said_and_costs_its_part_alone(shown: Shown) -> None:
+async def test_an_answer_of_another_form_is_reported_and_costs_its_part_alone(shown: Shown) -> None:
     async with shown.page(opens=False) as page:
         await page.route("**/causes?*", lambda route: route.fulfill(json={"causes": "elsewhere"}))
         await page.goto(shown.address)

@@ -1,4 +1,4 @@
-"""The key of the page: nobody needs it for the document, and no address keeps it."""
+"""The key of the page: the document needs none, and no address keeps it."""
 
 import gzip
 from collections.abc import AsyncIterator
@@ -37,7 +37,7 @@ async def test_the_document_needs_no_key_and_holds_nothing_of_the_fleet(shown: S
         assert again.status == 304
 
 
-async def test_the_document_is_sent_in_gzip_to_those_who_take_it(shown: Shown) -> None:
+async def test_the_document_is_sent_in_gzip_to_a_client_that_takes_it(shown: Shown) -> None:
     async with shown.page(opens=False) as page:
         plain = await page.request.get(page_of(shown), headers={"Accept-Encoding": "identity"})
         zipped = await page.request.get(page_of(shown), headers={"Accept-Encoding": "gzip"})
@@ -62,7 +62,7 @@ async def test_a_key_in_the_fragment_opens_the_page_and_leaves_the_address(shown
 
 
 async def test_a_key_is_asked_for_where_none_was_given(shown: Shown) -> None:
-    async with shown.page(opens=False, quiet=False) as page:  # the browser says each 401 in its console
+    async with shown.page(opens=False, quiet=False) as page:  # the browser logs each 401 in its console
         await page.goto(page_of(shown))
         form = page.locator("#key")
         await expect(form).to_contain_text("The app requires a key.")
@@ -84,11 +84,11 @@ async def test_another_window_does_not_know_the_key(shown: Shown) -> None:
         await expect(other.locator("#key")).to_be_visible()
 
 
-async def test_a_sign_in_that_is_over_is_said(shown: Shown) -> None:
+async def test_a_sign_in_that_has_expired_is_reported(shown: Shown) -> None:
     async def signed_out(route: Route) -> None:
         await route.fulfill(status=302, headers={"Location": "https://login.example.com/"})
 
-    async with shown.page(quiet=False) as page:  # the browser may say what became of a request
+    async with shown.page(quiet=False) as page:  # the browser may log the request
         await page.route("**/causes?*", signed_out)
         await page.clock.run_for(15_000)
         alert = page.get_by_role("alert").filter(visible=True)

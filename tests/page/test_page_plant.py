@@ -1,4 +1,4 @@
-"""The page of two thousand devices: 400 are stuck for six causes. How it looks, sounds and is gone through by keys."""
+"""The page of two thousand devices, 400 of them stuck for six causes: how it looks, and how it works by keys alone."""
 
 import hashlib
 import os
@@ -130,12 +130,12 @@ async def test_every_view_is_accessible_and_fits_and_breaks_no_word(
             assert (view, await page.evaluate(BROKEN)) == (view, [])
 
 
-async def test_colours_follow_the_system_and_shapes_go_with_them(plant: Plant, browser: Browser) -> None:
+async def test_colors_follow_the_system_and_each_state_has_its_own_shape(plant: Plant, browser: Browser) -> None:
     backgrounds = []
     for scheme in ("light", "dark"):
         async with opened(browser, address_of(plant.stack), color_scheme=scheme) as page:
-            colour = "getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)"
-            backgrounds.append(max(await page.evaluate(colour)))
+            color = "getComputedStyle(document.body).backgroundColor.match(/[0-9]+/g).map(Number)"
+            backgrounds.append(max(await page.evaluate(color)))
             marks = page.locator(".deployment").first.locator(".counts .mark path")
             shapes = await marks.evaluate_all("all => all.map((one) => one.getAttribute('d'))")
             assert len(set(shapes)) == len(shapes) == 5

@@ -32,20 +32,20 @@ async def page(fleet: Shown) -> AsyncIterator[Page]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def troubled(fleet: Shown) -> AsyncIterator[Page]:
-    """A page whose browser says in the console what the page says too."""
+    """A page whose browser may log errors in its console."""
     async with fleet.page(quiet=False) as opened:
         yield opened
 
 
 def requests_of(page: Page) -> list[str]:
-    """Gets the address of each request from now on."""
+    """Collect the address of each request from now on."""
     addresses: list[str] = []
     page.on("request", lambda request: addresses.append(request.url))
     return addresses
 
 
 def outage(page: Page) -> Locator:
-    """The banner, which is in the dialog where that is open."""
+    """The banner, which is in the dialog while that is open."""
     return page.locator(".outage .banner:visible")
 
 
@@ -54,7 +54,7 @@ def needs(page: Page) -> Locator:
     return page.get_by_role("region", name="Needs a person")
 
 
-async def test_an_empty_fleet_is_said_to_be_empty(page: Page) -> None:
+async def test_an_empty_fleet_is_shown_as_empty(page: Page) -> None:
     for sentence in ("No deployment is applied on any device.", "Nothing is stuck.", "Nothing is under way."):
         await expect(page.get_by_text(sentence)).to_be_visible()
 
@@ -147,7 +147,7 @@ async def test_a_paused_page_and_a_hidden_one_ask_for_nothing(page: Page) -> Non
         await page.evaluate(HIDDEN, arg=False)
 
 
-async def test_tables_that_do_not_answer_are_said_and_asked_ever_more_rarely(troubled: Page, fleet: Shown) -> None:
+async def test_tables_that_do_not_answer_are_reported_and_asked_ever_more_rarely(troubled: Page, fleet: Shown) -> None:
     fleet.tables.faults.add("read", 503, ALL)
     try:
         await troubled.clock.run_for(ROUND)
@@ -168,7 +168,7 @@ async def test_tables_that_do_not_answer_are_said_and_asked_ever_more_rarely(tro
     await expect(needs(troubled)).not_to_have_class("stale")
 
 
-async def test_an_outage_is_said_in_a_dialog_too(troubled: Page) -> None:
+async def test_an_outage_is_reported_in_a_dialog_too(troubled: Page) -> None:
     await follow(troubled, "?device=edge-1")
     await troubled.context.set_offline(True)
     await troubled.clock.run_for(ROUND)
@@ -183,7 +183,7 @@ async def test_an_outage_is_said_in_a_dialog_too(troubled: Page) -> None:
 @pytest.mark.parametrize(
     ("status", "sentence"), [(429, "gets too many requests (429)"), (500, "answered with an error (500)")]
 )
-async def test_an_error_of_the_host_is_said_and_waits_as_long_as_it_asks(
+async def test_an_error_of_the_host_is_reported_and_waits_as_long_as_it_asks(
     troubled: Page, status: int, sentence: str
 ) -> None:
     async def refused(route: Route) -> None:
@@ -225,7 +225,7 @@ async def test_a_key_that_is_refused_is_asked_for_and_not_tried_again(troubled: 
     await expect(outage(troubled)).to_have_count(0)
 
 
-async def test_a_banner_says_when_a_timer_is_silent_and_goes_when_it_runs_again(fleet: Shown) -> None:
+async def test_a_banner_names_a_timer_that_is_silent_and_goes_when_it_runs_again(fleet: Shown) -> None:
     for timer in ("flag_stuck", "resync"):
         await fleet.stack.host.run_timer(timer)
     async with fleet.page() as page:

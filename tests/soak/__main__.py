@@ -33,7 +33,7 @@ MINUTE: Final = 60
 RELEASE_EVERY: Final = MINUTE
 """Seconds from one release to the next; each goes to half of the fleet."""
 CATCH_UP: Final = 3 * MINUTE
-"""Seconds at the end, in which nothing fails, and the app gets even."""
+"""Seconds at the end, in which nothing fails, and the app catches up."""
 STOP_WITHIN: Final = 60
 
 

@@ -1,4 +1,4 @@
-"""What a soak is made of, for a moment; `make soak` goes on for an hour."""
+"""The parts of a soak, for a moment; `make soak` goes on for an hour."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from .__main__ import Surroundings, app, surroundings
 from .figures import lag, memory, sockets
 
 
-async def test_the_app_in_a_process_of_its_own_is_done_with_what_comes(tmp_path: Path) -> None:
+async def test_the_app_in_a_process_of_its_own_handles_what_comes(tmp_path: Path) -> None:
     async with surroundings() as around, app(around, tmp_path / "log") as process:
         fleet, troubles = mixed_fleet(around.hub.registry, 3, utc_now())
         fleet.deploy("release-1", release(1), troubles, utc_now())

@@ -1,4 +1,4 @@
-"""What goes wrong in a soak: one thing after the other, at random."""
+"""The faults of a soak: one after the other, at random."""
 
 import signal
 from collections.abc import Callable
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 MOST: Final = 20
 """Calls in a row that one fault meets."""
 LONGEST: Final = 20.0
-"""Seconds that a call is late, or the process stands still."""
+"""Seconds that a call is late, or the process is paused."""
 
 
 class Trouble:
-    """Makes services of the app fail, and its process stand still.
+    """Makes services of the app fail, and pauses its process.
 
     Attributes:
         count: Of faults so far.

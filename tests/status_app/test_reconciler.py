@@ -1,4 +1,4 @@
-"""The phases of a batch over real tables: what is written when, who loses, and who finishes what is left."""
+"""The phases of a batch over real tables: what is written when, who loses a race, and who finishes what is left."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -77,7 +77,7 @@ async def test_what_changes_nothing_is_not_announced(app: App, written: list[str
 
 
 @pytest.mark.parametrize("lost_to", ["counters", "the device"])
-async def test_who_loses_three_times_leaves_its_announcement_to_the_timer_which_finishes_it(
+async def test_a_writer_that_loses_three_times_leaves_its_announcement_to_the_timer_which_finishes_it(
     app: App, proxy: TableProxy, lost_to: str
 ) -> None:
     device, waits, attempts = app.put("d", SUCCESSFUL), list[float](), 0
@@ -89,11 +89,11 @@ async def test_who_loses_three_times_leaves_its_announcement_to_the_timer_which_
             attempts += 1
             await touch(app, "count|" if lost_to == "counters" else summary_key(device), shard_of(device))
 
-    async def noted(seconds: float) -> None:
+    async def keep(seconds: float) -> None:
         waits.append(seconds)
 
     projection = (await app.services.reconciler())._projection  # noqa: SLF001 (nobody waits in a test)
-    projection._sleep = noted  # noqa: SLF001 (as above)
+    projection._sleep = keep  # noqa: SLF001 (as above)
     proxy.before = come_first
     await failing(app, device)
     proxy.before = None
@@ -110,7 +110,7 @@ async def test_who_loses_three_times_leaves_its_announcement_to_the_timer_which_
     assert await wrong_rows(app) == {}
 
 
-async def test_who_loses_once_projects_what_is_stored_then(app: App, proxy: TableProxy) -> None:
+async def test_a_writer_that_loses_once_projects_what_is_stored_then(app: App, proxy: TableProxy) -> None:
     device = app.put("d", SUCCESSFUL)
     await app.handle(app.event(device))
 
@@ -127,14 +127,12 @@ async def test_who_loses_once_projects_what_is_stored_then(app: App, proxy: Tabl
     assert await wrong_rows(app) == {}
 
 
-async def test_nothing_is_committed_that_could_not_be_announced_and_its_neighbors_are(
+async def test_a_change_that_cannot_be_announced_is_not_committed_and_its_neighbors_are(
     app: App, proxy: TableProxy
 ) -> None:
-    names = [f"d{number}" for number in range(40)]
-    devices = [app.put(name, SUCCESSFUL) for name in names]
-    await app.handle(*map(app.event, devices))
-    bad = devices[0]
-    good = next(device for device in devices if shard_of(device) != shard_of(bad))
+    bad, *others = [app.put(f"d{number}", SUCCESSFUL) for number in range(40)]
+    good = next(device for device in others if shard_of(device) != shard_of(bad))
+    await app.handle(app.event(bad), app.event(good))
 
     async def refuse(_op: Operation, path: str) -> None:
         if f"pending|{bad}|" in path:
@@ -165,7 +163,7 @@ async def test_a_batch_costs_one_announcement_and_one_projection_for_each_shard(
     assert await wrong_rows(app) == {}
 
 
-async def test_of_a_batch_a_device_that_lost_a_race_goes_into_the_next_round_alone(
+async def test_only_the_device_of_a_batch_that_lost_a_race_is_committed_again(
     app: App, proxy: TableProxy, written: list[str]
 ) -> None:
     first, second = app.put("a", SUCCESSFUL), app.put("b", SUCCESSFUL)

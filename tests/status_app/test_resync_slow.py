@@ -46,7 +46,7 @@ async def test_a_run_that_is_killed_again_and_again_still_comes_to_the_end_of_th
         pages = 0
         with pytest.raises(Killed):
             await app.resync(HOUR)
-        assert app.hub.asked[-1] == devices[(run + 1) * PAGES_KEPT], "the place was kept before"
+        assert app.hub.asked[-1] == devices[(run + 1) * PAGES_KEPT], "the position was kept before"
         app.restart()
     pages = 0
     await app.resync(HOUR)
@@ -54,16 +54,16 @@ async def test_a_run_that_is_killed_again_and_again_still_comes_to_the_end_of_th
     assert [(await app.rows(device))["device"]["State"] for device in devices] == ["successful"] * len(devices)
 
 
-async def test_a_run_of_slow_pages_ends_by_time_went_well_and_the_next_one_goes_on(app: App) -> None:
-    devices = fleet(app, 70)
+async def test_a_run_of_slow_pages_ends_by_time_and_the_next_one_goes_on(app: App) -> None:
+    devices, seconds = fleet(app, 15), QUERY_FOR / 8.5
 
     async def slow(_page: TwinPage) -> None:
-        app.now += timedelta(seconds=7)
+        app.now += timedelta(seconds=seconds)
 
     app.hub.on_page = slow
     began = app.now
     await app.resync()
-    assert QUERY_FOR <= (app.now - began).total_seconds() < QUERY_FOR + 7
+    assert QUERY_FOR <= (app.now - began).total_seconds() < QUERY_FOR + seconds
     asked = len(app.hub.asked)
     assert asked < len(devices)
     await app.resync(HOUR)
@@ -72,7 +72,7 @@ async def test_a_run_of_slow_pages_ends_by_time_went_well_and_the_next_one_goes_
 
 
 @pytest.mark.parametrize("pages", [1, PAGES_KEPT, PAGES_KEPT + 1])
-async def test_some_pages_are_a_run_that_went_well_and_none_is_one_that_failed(app: App, pages: int) -> None:
+async def test_a_run_that_gets_some_pages_goes_well_and_one_that_gets_none_fails(app: App, pages: int) -> None:
     devices = fleet(app, 2 * PAGES_KEPT)
     app.hub.pages_left = pages
     await app.resync()

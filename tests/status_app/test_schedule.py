@@ -61,7 +61,7 @@ def test_a_wrong_schedule_is_refused_with_the_part_that_is_wrong(text: str, comp
     assert complaint in str(refusal.value)
 
 
-def test_a_schedule_without_any_occurrence_says_so() -> None:
+def test_a_schedule_that_never_fires_is_refused() -> None:
     with pytest.raises(ValueError, match="never fires"):
         parse_schedule("0 0 0 30 2 *").next(datetime(2026, 1, 1, tzinfo=UTC))
 

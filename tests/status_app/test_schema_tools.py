@@ -29,7 +29,7 @@ def check(project: Path, *events: Path) -> tuple[int, str]:
 
 
 def replace(path: Path, pattern: str, replacement: str) -> None:
-    """Put what was wrong once back into a file."""
+    """Put a former mistake back into a file."""
     text, count = re.subn(pattern, replacement, path.read_text())
     assert count
     path.write_text(text)
@@ -49,7 +49,7 @@ def test_every_tool_takes_the_schemas_and_events_of_every_kind(project: Path) ->
     assert '"/devices/{deviceId}/transitions": {' in types
 
 
-def test_whatever_stops_one_of_the_tools_is_found(project: Path) -> None:
+def test_a_mistake_that_stops_one_of_the_tools_is_found(project: Path) -> None:
     schemas = project / "schemas"
     replace(schemas / "openapi.yaml", r"\bOnlyTrue\b", "True")  # a name that YAML reads as a boolean
     urn = "urn:edge-deployment-status:2:definitions#/$defs/"

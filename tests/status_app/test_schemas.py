@@ -1,4 +1,4 @@
-"""schemas/ says what the code says, and every event is valid by its schema."""
+"""schemas/ agrees with the code, and every event is valid by its schema."""
 
 import json
 from datetime import timedelta

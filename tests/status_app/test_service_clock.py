@@ -1,4 +1,4 @@
-"""The time that a process goes by: that of the services, wherever the clock of its machine has gone."""
+"""The time of a process is that of the services, however wrong the clock of its machine is."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -18,7 +18,7 @@ from status_app.storage.heartbeats import Source
 NOW = datetime(2026, 1, 1, 12, 0, 0, 600_000, tzinfo=UTC)
 OFF = timedelta(minutes=16)
 CLOSE = timedelta(minutes=5)
-"""A header is exact to the second, and its answer was on its way for a while."""
+"""A header is exact to the second, and its answer took a while."""
 
 
 def seconds(number: float) -> timedelta:
@@ -43,7 +43,7 @@ def test_a_clock_that_is_off_is_moved_to_the_second_of_the_header(off: timedelta
     assert abs(clock() - NOW) <= seconds(1)
 
 
-def test_an_answer_that_was_long_on_its_way_says_no_more_than_it_can() -> None:
+def test_an_answer_that_took_long_leaves_a_clock_that_it_may_agree_with() -> None:
     clock = ServiceClock(lambda: NOW)
     clock.answered(header(NOW - seconds(30)), NOW - seconds(45))
     assert clock() == NOW
@@ -56,9 +56,8 @@ def test_a_header_that_is_no_date_changes_nothing(date: str | None) -> None:
     assert clock() == NOW
 
 
-def test_a_clock_that_was_set_back_while_an_answer_was_on_its_way_learns_from_the_next_one() -> None:
-    times = iter([NOW - OFF, NOW - OFF, NOW - OFF, NOW - OFF])
-    clock = ServiceClock(lambda: next(times))
+def test_a_clock_that_was_set_back_during_a_request_is_moved_by_the_next_one() -> None:
+    clock = ServiceClock(lambda: NOW - OFF)
     clock.answered(header(NOW), NOW)
     assert clock() == NOW - OFF
     clock.answered(header(NOW), NOW - OFF)
@@ -75,23 +74,19 @@ def test_a_clock_that_is_off_by_more_than_a_minute_is_logged_once(caplog: pytest
     assert [record.getMessage().split(" is ")[0] for record in caplog.records] == ["the clock of this machine"] * 2
 
 
-@pytest.mark.parametrize("off", [OFF, -OFF])
-async def test_the_answers_of_the_table_service_move_the_clock(tables: str, off: timedelta) -> None:
-    clock = ServiceClock(lambda: machine_time() + off)
+async def test_the_answers_of_the_table_service_move_the_clock(tables: str) -> None:
+    clock = ServiceClock(lambda: machine_time() + OFF)
     async with table_service(tables, clock) as service:
         await service.create_table_if_not_exists("Clock")
     assert abs(clock() - machine_time()) < CLOSE
 
 
-@pytest.mark.parametrize("off", [OFF, -OFF])
-async def test_the_answers_of_the_hub_move_the_clock(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, off: timedelta
-) -> None:
+async def test_the_answers_of_the_hub_move_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hub = IotHub(tmp_path)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(hub.ca_file))
     await hub.start()
     hub.registry.create("edge-1")
-    clock = ServiceClock(lambda: machine_time() + off)
+    clock = ServiceClock(lambda: machine_time() + OFF)
     reader = TwinReader(hub.connection_string, hub_clock=clock)
     try:
         await reader.read("edge-1")

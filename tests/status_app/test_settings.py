@@ -1,4 +1,4 @@
-"""Settings: read once, and an error about a wrong one has its name, its value and what it takes."""
+"""Settings are read once, and the error of a wrong one has its name, its value and what it takes."""
 
 from datetime import timedelta
 

@@ -42,7 +42,7 @@ class Answers:
 
     def __init__(self) -> None:
         self.status: int | None = None
-        # The SDK waits as long as an answer says: no test waits for its back-off.
+        # The SDK waits as long as an answer asks: no test waits for its back-off.
         self.wait = {"retry-after-ms": "1"}
         self.requests = 0
         application = web.Application()
@@ -86,7 +86,7 @@ def connection_string(port: int) -> str:
 @pytest.mark.parametrize("guarded", [False, True])
 @pytest.mark.parametrize("status", [408, 429, 500, 503, 504])
 @pytest.mark.parametrize("call", CALLS)
-async def test_a_service_that_cannot_now_is_unavailable_whether_or_not_the_call_is_guarded(
+async def test_a_service_that_fails_is_unavailable_whether_or_not_the_call_is_guarded(
     answers: Answers, table: TableClient, call: str, status: int, guarded: bool
 ) -> None:
     answers.status = status
@@ -129,7 +129,7 @@ async def test_a_conflict_of_a_call_without_a_guard_is_the_callers_own(
 
 @pytest.mark.parametrize("guarded", [False, True])
 @pytest.mark.parametrize("status", [400, 413])
-async def test_a_call_that_the_service_does_not_take_is_a_bug(
+async def test_a_request_that_the_service_refuses_as_wrong_is_a_bug(
     answers: Answers, table: TableClient, status: int, guarded: bool
 ) -> None:
     answers.status = status
@@ -219,7 +219,7 @@ async def test_a_connection_that_the_service_closes_between_two_requests_is_made
             if number == 0:
                 writer.write(b'HTTP/1.1 204 No Content\r\nETag: W/"1"\r\nContent-Length: 0\r\n\r\n')
             else:
-                writer.close()  # it was about to, and never looked at what came
+                writer.close()  # it was about to, and did not read the request
 
     server = await asyncio.start_server(answer_once, "127.0.0.1", 0)
     async with server, table_service(connection_string(server.sockets[0].getsockname()[1])) as client:
@@ -240,7 +240,7 @@ async def test_a_service_that_is_not_there_does_not_answer(answers: Answers) -> 
 
 @pytest.mark.parametrize("wait", ["3600", "Fri, 31 Dec 2999 23:59:59 GMT", "soon"])
 @pytest.mark.parametrize("call", CALLS)
-async def test_nobody_waits_longer_than_the_limit_whatever_the_service_says(
+async def test_no_wait_is_longer_than_the_limit_whatever_the_service_asks_for(
     answers: Answers, table: TableClient, call: str, wait: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service, "LONGEST_WAIT", 0.001)

@@ -1,4 +1,4 @@
-"""Periods in different places of which one has to be longer than the other: docs/reliability.md says why."""
+"""Periods in different places, one of which has to be longer than the other: docs/reliability.md has the reasons."""
 
 import json
 from datetime import timedelta

@@ -1,15 +1,9 @@
-"""How many are let through, when, and in which order: by a clock that only the waits move."""
+"""How many calls pass, when, and in which order: by a clock that only the waits move."""
 
 import asyncio
 import heapq
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
-
-from local.iothub import IotHub
 from status_app.iothub.token_bucket import TokenBucket
-from status_app.iothub.twins import RETRY, TwinReader
 
 
 class Clock:
@@ -30,7 +24,7 @@ class Clock:
         await woken.wait()
 
     async def run(self) -> None:
-        """Wake who waits, in the order of their times."""
+        """Wake those that wait, in the order of their times."""
         await asyncio.sleep(0)
         while self._waiting:
             self.now, _, woken = heapq.heappop(self._waiting)
@@ -40,7 +34,7 @@ class Clock:
 
 
 async def let_through(bucket: TokenBucket, clock: Clock, count: int) -> list[tuple[int, float]]:
-    """Ask that often at once: who was let through, and how many seconds after it was asked."""
+    """Ask that often at once: the number of each call that passed, and how many seconds it waited."""
     passed: list[tuple[int, float]] = []
     begin = clock.now
 
@@ -80,47 +74,3 @@ async def test_without_a_rate_nobody_waits() -> None:
     clock = Clock()
     bucket = TokenBucket(0, clock=clock, sleep=clock.sleep)
     assert {seconds for _, seconds in await let_through(bucket, clock, 1000)} == {0}
-
-
-class Slow(TwinReader):
-    """A reader by a clock that its own waits move."""
-
-    def __init__(self, iot_hub: str, reads_per_second: int) -> None:
-        self.waits: list[float] = []
-        self.now = 0.0
-        super().__init__(iot_hub, reads_per_second=reads_per_second, sleep=self._wait, clock=lambda: self.now)
-
-    async def _wait(self, seconds: float) -> None:
-        self.waits.append(seconds)
-        self.now += seconds
-
-
-@pytest.fixture
-async def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[IotHub]:
-    hub = IotHub(tmp_path)
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(hub.ca_file))
-    await hub.start()
-    hub.registry.create("edge-1")
-    yield hub
-    await hub.stop()
-
-
-async def test_twins_are_read_no_faster_than_the_setting_allows(hub: IotHub) -> None:
-    reader = Slow(hub.connection_string, 10)
-    for _ in range(13):
-        await reader.read("edge-1")
-    reader.close()
-    assert [round(wait, 6) for wait in reader.waits] == [0.1] * 12
-    assert hub.reads == {"edge-1": 13}
-
-
-async def test_each_attempt_counts_and_a_query_does_not(hub: IotHub, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("random.uniform", lambda least, _most: least)  # waits between attempts: 1.75 seconds in all
-    reader = Slow(hub.connection_string, 1)
-    hub.faults.add("read", 503, RETRY.attempts - 1)
-    await reader.read("edge-1")
-    assert reader.now == pytest.approx(RETRY.attempts - 1)
-    waited = len(reader.waits)
-    await reader.page(None)
-    reader.close()
-    assert len(reader.waits) == waited

@@ -1,4 +1,4 @@
-"""Transactions as they are written and read here, beside those of the SDK over the same Azurite."""
+"""Transactions as the app writes and reads them, beside those of the SDK over the same Azurite."""
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -177,7 +177,9 @@ async def test_a_row_that_comes_twice_is_the_error_of_the_sdk(table: TableClient
     assert await rows(table) == []
 
 
-async def test_more_than_a_hundred_operations_are_refused_in_words_that_the_sdk_cannot_read(table: TableClient) -> None:
+async def test_more_than_a_hundred_operations_are_refused_by_an_answer_that_the_sdk_cannot_read(
+    table: TableClient,
+) -> None:
     operations: list[Operation] = [(UPSERT, row(f"{number}")) for number in range(101)]
     assert await refused(transaction.submit, table, operations) == (TableTransactionError, 400, "InvalidInput", 0)
     with pytest.raises(BadStatusLine):  # Azurite puts a line before the status
@@ -216,14 +218,14 @@ async def test_a_deletion_that_is_refused_for_another_reason_is_an_error(table: 
 
 async def test_a_lost_race_is_reported_as_one_and_recorded(table: TableClient) -> None:
     await table.create_entity(ROW)
-    told: list[Mapping[str, str]] = []
-    meters.listen(lambda _metric, _value, attributes: told.append(attributes))
+    recorded: list[Mapping[str, str]] = []
+    meters.listen(lambda _metric, _value, attributes: recorded.append(attributes))
     try:
         with pytest.raises(LostRaceError), table_errors(guarded=True):
             await transaction.submit(table, [(UPSERT, row("new")), (UPDATE, ROW, STALE)])
     finally:
         meters.listen(None)
-    assert told == [{"table": table.table_name, "op": "transaction", "outcome": "conflict"}]
+    assert recorded == [{"table": table.table_name, "op": "transaction", "outcome": "conflict"}]
 
 
 @pytest.mark.parametrize(
@@ -261,7 +263,7 @@ async def test_a_busy_service_is_asked_again_and_after_a_cut_connection_once(
 
 @pytest.mark.parametrize("status", [403, 404, 409, 412, 413, 500])
 @pytest.mark.parametrize("body", [b"", b"<Error/>", b'{"odata.error": 1}'])
-async def test_a_whole_that_is_refused_without_words_has_the_class_and_status_of_the_sdk(
+async def test_a_transaction_that_is_refused_without_a_reason_has_the_class_and_status_of_the_sdk(
     status: int, body: bytes
 ) -> None:
     async def refuse(_: web.BaseRequest) -> web.Response:
@@ -344,7 +346,7 @@ def test_an_answer_gives_the_etag_of_each_row() -> None:
     assert etags(decode(MIXED, answer(STORED, GONE)), [(UPSERT, ROW), (DELETE, ROW)]) == ['W/"1"', ""]
 
 
-def test_a_refusal_says_which_operation_and_why() -> None:
+def test_a_refusal_names_the_operation_and_the_code() -> None:
     with pytest.raises(TableTransactionError) as raised:
         etags(decode('multipart/mixed; boundary="b"', answer(REFUSAL)), [(UPSERT, ROW), (DELETE, ROW)])
     error: Any = raised.value

@@ -16,7 +16,7 @@ def clock(*seconds: int) -> Callable[[], datetime]:
     return lambda: T0 + timedelta(seconds=next(times))
 
 
-def test_the_partition_of_a_key_is_the_same_for_ever() -> None:
+def test_the_partition_of_a_key_never_changes() -> None:
     namespace = EventHubs({"twins": 4})
     partitions = [namespace.append("twins", routed(b"", key))[0] for key in ("device-1", "device-2", "dévice/3", "")]
     assert partitions == ["1", "3", "2", "0"]
@@ -40,6 +40,11 @@ def test_the_time_of_a_partition_never_runs_backwards() -> None:
 
 def test_hubs_that_do_not_exist_are_an_error() -> None:
     namespace = EventHubs({"twins": 1})
-    for call in (namespace.events, namespace.last_sequence, lambda hub: namespace.faults.refuse(hub, 1)):
+    for call in (
+        namespace.events,
+        namespace.last_sequence,
+        lambda hub: namespace.append(hub, routed(b"")),
+        lambda hub: namespace.faults.refuse(hub, 1),
+    ):
         with pytest.raises(AmqpError, match="not-found"):
             call("nowhere")

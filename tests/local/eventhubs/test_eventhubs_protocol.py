@@ -1,4 +1,4 @@
-"""AMQP itself, frame by frame: what the SDK does not show, and what no SDK sends."""
+"""AMQP itself, frame by frame: details that the SDK hides, and frames that no SDK sends."""
 
 import struct
 
@@ -52,7 +52,7 @@ MALFORMED = {
     "half a value": (raw_frame(b"\x00"), "amqp:decode-error"),
     "no performative": (raw_frame(encode([])), "amqp:decode-error"),
     "unknown performative": (raw_frame(performative(0x99)), "amqp:decode-error"),
-    "fewer fields than it says": (raw_frame(b"\x00\x53\x14\xc0\x01\x09"), "amqp:decode-error"),
+    "fewer fields than it declares": (raw_frame(b"\x00\x53\x14\xc0\x01\x09"), "amqp:decode-error"),
     "fewer fields than it needs": (raw_frame(performative(0x16)), "amqp:decode-error"),
     "more fields than there are": (raw_frame(performative(0x17, None, None)), "amqp:decode-error"),
     "a field of another type": (raw_frame(performative(0x16, "handle")), "amqp:decode-error"),
@@ -79,7 +79,7 @@ async def test_a_malformed_frame_closes_its_connection_only(malformed: bytes, ex
         await good.attach_receiver(0, PARTITION)
 
 
-async def test_another_protocol_is_answered_with_the_one_that_is_spoken() -> None:
+async def test_another_protocol_is_answered_with_the_header_of_amqp() -> None:
     async with running({"twins": 1}) as namespace, connected(namespace) as client:
         client.writer.write(b"GET / HTTP/1.1\r\n\r\n")
         assert await client.read(8) == AMQP_HEADER

@@ -30,7 +30,7 @@ def sent_event() -> EventData:
     event.content_type = "application/json"
     event.correlation_id = "correlation"
     event.message_id = "message"
-    event.properties = PROPERTIES  # type: ignore[assignment] # the SDK takes more than it says
+    event.properties = PROPERTIES  # type: ignore[assignment] # the SDK takes more types than it declares
     return event
 
 

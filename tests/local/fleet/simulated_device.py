@@ -1,4 +1,4 @@
-"""One simulated device under a clock, and what it reports."""
+"""One simulated device under a clock, and its reports."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -45,7 +45,7 @@ class Device:
         self.registry.apply_desired("edge-1", content, "release", at=self.at(seconds))
 
     def until(self, seconds: float) -> list[tuple[float, dict[str, Any]]]:
-        """Steps, and gives what was reported on the way: seconds and patch."""
+        """Step, and return the reports on the way: seconds and patch."""
         before = len(self.changes)
         self.agent.step(self.at(seconds))
         return [
@@ -56,7 +56,7 @@ class Device:
 
     @property
     def status(self) -> tuple[int, str]:
-        """Code and description of what the agent said last."""
+        """Code and description that the agent reported last."""
         status = self.reported["lastDesiredStatus"]
         return status["code"], status.get("description", "")
 
@@ -78,6 +78,6 @@ def running(content: dict[str, Any], images: dict[str, ImageBehaviour] | None = 
 
 
 def statuses(device: Device) -> list[str]:
-    """What was reported of the module m1, change by change."""
+    """The reported statuses of the module m1, change by change."""
     entries = [(change.reported_patch or {}).get("modules", {}).get("m1", {}) for change in device.changes]
     return [entry["runtimeStatus"] for entry in entries if "runtimeStatus" in entry]

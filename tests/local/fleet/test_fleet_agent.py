@@ -1,4 +1,4 @@
-"""What a simulated edgeAgent reports, and when."""
+"""The reports of a simulated edgeAgent, and their times."""
 
 import json
 from http import HTTPStatus
@@ -211,7 +211,7 @@ def test_the_restarts_of_a_module_that_runs_for_ten_minutes_are_forgotten() -> N
         ("Always", 1, "backoff"),
     ],
 )
-def test_the_restart_policy_decides_what_an_exit_is_called(policy: str, exit_code: int, expected: str) -> None:
+def test_the_restart_policy_decides_the_status_after_an_exit(policy: str, exit_code: int, expected: str) -> None:
     job = ImageBehaviour(exits_after=2, exit_code=exit_code)
     device = running(manifest(m1=module("job:1", restartPolicy=policy)), {"job:1": job})
     assert expected in statuses(device)
@@ -239,7 +239,7 @@ def test_a_module_that_is_to_stop_reports_failed_with_the_code_of_the_signal() -
     assert (entry["status"], entry["runtimeStatus"], entry["restartCount"]) == ("running", "running", 0)
 
 
-def test_a_graceful_stop_reports_406_and_knows_of_no_module() -> None:
+def test_a_graceful_stop_reports_406_and_every_module_as_unknown() -> None:
     device = running(manifest(m1=module("vision:1")))
     device.agent.shut_down(device.at(61))
     assert device.reported["lastDesiredStatus"] == {"code": 406, "description": "Agent is not running"}
@@ -250,7 +250,7 @@ def test_a_graceful_stop_reports_406_and_knows_of_no_module() -> None:
     assert device.until(600) == []
 
 
-def test_a_device_that_is_off_cannot_be_stopped_once_more() -> None:
+def test_a_device_that_is_off_cannot_be_stopped_again() -> None:
     device = running(manifest(m1=module("vision:1")))
     device.agent.power_off(device.at(61))
     before = len(device.changes)
@@ -303,7 +303,7 @@ def versions_and_codes(device: Device, seconds: float) -> list[tuple[int, int, s
     return seen
 
 
-def test_an_agent_that_replaces_itself_takes_the_version_says_406_and_comes_back_with_its_new_image() -> None:
+def test_an_agent_that_replaces_itself_takes_the_version_reports_406_and_comes_back_with_its_new_image() -> None:
     device = running(manifest(m1=module("vision:1")))
     before = device.reported["modules"]["m1"]
     device.deploy(manifest(agent="azureiotedge-agent:1.6", m1=module("vision:1")), 61)

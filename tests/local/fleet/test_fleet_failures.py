@@ -1,4 +1,4 @@
-"""What a simulated edgeAgent makes of calls to edged that fail."""
+"""A simulated edgeAgent whose calls to edged fail."""
 
 from http import HTTPStatus
 
@@ -58,7 +58,7 @@ def test_an_answer_of_500_or_more_is_tried_three_times_more_within_the_call(erro
     assert (reported_at, patch["lastDesiredStatus"]["code"]) == (seconds, 500)
 
 
-def test_a_process_that_does_not_heed_sigterm_holds_up_the_plan_for_ten_seconds() -> None:
+def test_a_process_that_ignores_sigterm_holds_up_the_plan_for_ten_seconds() -> None:
     device = running(manifest(m1=module("vision:1")), {"vision:1": ImageBehaviour(sigterm_code=None)})
     device.deploy(manifest(), 61)
     assert [seconds for seconds, _ in device.until(120)] == [73, 78]
@@ -81,7 +81,7 @@ def test_a_list_that_fails_leaves_no_module_and_a_rejected_manifest_makes_it_two
     assert device.reported["modules"]["m1"]["runtimeStatus"] == "running"
 
 
-def test_a_state_without_a_word_is_no_trouble_in_a_module_that_is_not_to_run() -> None:
+def test_an_unknown_state_is_no_error_of_a_module_that_is_to_be_stopped() -> None:
     device = running(manifest(m1=module("vision:1", status="stopped"), m2=module("other:1")))
     device.runtime.unreadable.add("m1")
     device.until(120)
@@ -127,7 +127,7 @@ def test_a_missing_image_stops_the_whole_plan_of_an_agent_that_waits_for_all_pul
     assert (entry["runtimeStatus"], entry["restartCount"]) == ("backoff", 0)
 
 
-def test_an_agent_that_waits_for_all_pulls_says_no_more_of_its_own_missing_image() -> None:
+def test_an_agent_that_waits_for_all_pulls_does_not_name_its_own_missing_image() -> None:
     device = running(manifest(), {"agent:9": NOT_THERE}, pulls_first=True)
     device.deploy(manifest(agent="agent:9"), 61)
     [(_, patch)] = device.until(69)
@@ -137,7 +137,7 @@ def test_an_agent_that_waits_for_all_pulls_says_no_more_of_its_own_missing_image
     }
 
 
-def test_a_device_that_knows_of_no_module_keeps_what_it_knew_of_restarts() -> None:
+def test_a_list_that_fails_does_not_reset_restart_counts() -> None:
     device = running(manifest(m1=module("flaky:1")), {"flaky:1": ImageBehaviour(exits_after=7, exit_code=1)})
     device.until(200)
     count = device.reported["modules"]["m1"]["restartCount"]

@@ -1,4 +1,4 @@
-"""A fleet under one clock, and what the hub does when a deployment is rolled out to it."""
+"""A fleet under one clock, to which a hub rolls out deployments."""
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta

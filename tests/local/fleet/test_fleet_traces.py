@@ -1,4 +1,4 @@
-"""The simulated edgeAgent beside the real one: both went through the same scenarios, and wrote the same.
+"""The simulated edgeAgent beside the real one: both go through the same scenarios, and write the same.
 
 `traces/*.jsonl` are what edgeAgent 1.6.1 wrote when its own code was driven through a scenario; IoT Hub, edged and
 Docker were simulated at their sockets. A line is a change of the twin: what was desired from then on, whole, or what

@@ -2,21 +2,14 @@
 
 import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sample_hosts import SAMPLE_APP, StartHost, hosts
+from sample_hosts import SAMPLE_APP, StartHost
 
 from local.host import AppLoadError, FunctionsHost, MissingSettingError
 
 HEAD = "import azure.functions as func\nimport typing\napp = func.FunctionApp()\n"
-
-
-@pytest.fixture
-async def start_host(tmp_path: Path) -> AsyncIterator[StartHost]:
-    async with hosts(tmp_path) as start:
-        yield start
 
 
 def written(folder: Path, code: str) -> Path:

@@ -1,4 +1,4 @@
-"""Checkpoints in their file."""
+"""Checkpoints are kept in a file."""
 
 import asyncio
 from pathlib import Path
@@ -14,7 +14,7 @@ async def test_a_checkpoint_outlives_the_object_that_wrote_it(tmp_path: Path) ->
     assert Checkpoints(path).get("other", "twins", "0") is None
 
 
-async def test_who_waits_for_an_event_goes_on_when_its_checkpoint_is_reached(tmp_path: Path) -> None:
+async def test_a_wait_for_an_event_ends_when_its_checkpoint_is_reached(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints.json")
     waiting = asyncio.create_task(checkpoints.reached("$Default", "twins", "0", 2))
     await checkpoints.advance("$Default", "twins", "0", 1)

@@ -129,7 +129,7 @@ async def test_batches_hold_no_more_than_host_json_allows_and_keep_their_order(
     assert [body for batch in batches for body in batch.bodies] == bodies
 
 
-async def test_a_batch_that_fails_is_tried_again_as_often_as_its_policy_says_and_then_given_up(
+async def test_a_batch_that_fails_is_tried_again_as_often_as_its_policy_allows_and_then_given_up(
     host: FunctionsHost, hubs: EventHubs, batches: list[Any], waits: Waits
 ) -> None:
     before = waits.read_checkpoints()

@@ -6,16 +6,10 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-from sample_hosts import StartHost, hosts, running_app, without_event_hub
+from sample_hosts import StartHost, running_app, without_event_hub
 from yarl import URL
 
 from local.host.route import parse_route
-
-
-@pytest.fixture
-async def start_host(tmp_path: Path) -> AsyncIterator[StartHost]:
-    async with hosts(tmp_path) as start:
-        yield start
 
 
 @pytest.fixture
@@ -42,26 +36,18 @@ async def test_the_key_is_taken_from_the_query_too(client: aiohttp.ClientSession
 
 
 @pytest.mark.parametrize("key", ["", "Secret", "secret "])
-async def test_a_function_with_a_key_is_closed_to_who_has_another(client: aiohttp.ClientSession, key: str) -> None:
+async def test_a_function_with_a_key_is_closed_to_any_other_key(client: aiohttp.ClientSession, key: str) -> None:
     async with client.get("/api/devices/d1", params={"code": key}) as response:
         assert response.status == 401
 
 
-async def test_a_host_without_a_key_asks_for_none(start_host: StartHost) -> None:
-    host = await start_host()
-    async with (
-        aiohttp.ClientSession() as session,
-        session.get(f"http://127.0.0.1:{host.http_port}/api/devices/d1") as response,
-    ):
-        assert response.status == 203
-
-
-async def test_the_date_of_an_answer_is_that_of_the_clock(start_host: StartHost) -> None:
+async def test_a_host_without_a_key_asks_for_none_and_dates_answers_by_its_clock(start_host: StartHost) -> None:
     host = await start_host(clock=lambda: datetime(2026, 1, 5, 8, tzinfo=UTC))
     async with (
         aiohttp.ClientSession() as session,
         session.get(f"http://127.0.0.1:{host.http_port}/api/devices/d1") as response,
     ):
+        assert response.status == 203
         assert response.headers["Date"] == "Mon, 05 Jan 2026 08:00:00 GMT"
 
 
@@ -149,7 +135,7 @@ def test_a_route_matches_the_paths_of_its_template(template: str, path: str, par
     assert parse_route(template).match(path) == params
 
 
-def test_the_more_particular_route_goes_first() -> None:
+def test_the_more_specific_route_comes_first() -> None:
     routes = [parse_route(template) for template in ("api/{*rest}", "api/{id}", "api/stuck", "api/{id}/x")]
     order = [route.template for route in sorted(routes, key=lambda route: route.rank)]
     assert order.index("api/stuck") < order.index("api/{id}") < order.index("api/{*rest}")

@@ -1,4 +1,4 @@
-"""A host that ends, and the next one that goes on where it was."""
+"""A host that stops, and the next one, which goes on at its checkpoints."""
 
 import asyncio
 import json
@@ -6,15 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from sample_hosts import SAMPLE_APP, StartHost, append, drained, hosts, running_app, until
+from sample_hosts import SAMPLE_APP, StartHost, append, drained, running_app, until
 
 from local.eventhubs import EventHubs
-
-
-@pytest.fixture
-async def start_host(tmp_path: Path) -> AsyncIterator[StartHost]:
-    async with hosts(tmp_path) as start:
-        yield start
 
 
 @pytest.fixture

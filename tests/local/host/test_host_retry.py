@@ -18,7 +18,7 @@ def test_a_backoff_starts_with_its_minimum_doubles_what_it_adds_and_ends_at_its_
     assert delays[-1] == 60
 
 
-def test_a_policy_allows_as_many_retries_as_it_says_and_minus_one_allows_all() -> None:
+def test_a_policy_allows_its_number_of_retries_and_minus_one_allows_all() -> None:
     assert [RetryPolicy(2, timedelta(), None).allows(retry) for retry in (1, 2, 3)] == [True, True, False]
     endless = RetryPolicy(-1, timedelta(seconds=1), timedelta(minutes=1))
     assert endless.allows(100_000)

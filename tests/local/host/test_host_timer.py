@@ -3,20 +3,13 @@
 import asyncio
 import logging
 import threading
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sample_hosts import StartHost, hosts, running_app
+from sample_hosts import StartHost, running_app
 
 from local.host import HostStoppedError
-
-
-@pytest.fixture
-async def start_host(tmp_path: Path) -> AsyncIterator[StartHost]:
-    async with hosts(tmp_path) as start:
-        yield start
 
 
 class SimulatedTime:
@@ -134,7 +127,7 @@ async def test_a_host_that_stops_ends_the_wait_for_a_retry(start_host: StartHost
     assert len(running_app().ticks) == 1
 
 
-async def test_an_unknown_timer_is_refused_with_the_names_of_those_there_are(start_host: StartHost) -> None:
+async def test_an_unknown_timer_is_refused_with_the_names_of_all_timers(start_host: StartHost) -> None:
     host = await start_host()
     with pytest.raises(KeyError, match="'device' is not one of the app's timer functions: tick"):
         await host.run_timer("device")

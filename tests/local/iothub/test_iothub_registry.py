@@ -1,4 +1,4 @@
-"""What happens to versions, metadata and values of a twin."""
+"""Versions, metadata and values of a twin."""
 
 import json
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The events that a route makes of the changes of a hub."""
+"""The events that a route makes of a hub's changes."""
 
 import json
 from datetime import UTC, datetime
@@ -101,7 +101,9 @@ def test_no_body_holds_configurations(hub: IotHub, events: list[RoutedEvent]) ->
 
 
 @pytest.mark.parametrize("operation", ["deleteDeviceIdentity", "createDeviceIdentity"])
-def test_a_lifecycle_event_speaks_of_the_device(hub: IotHub, events: list[RoutedEvent], operation: str) -> None:
+def test_a_lifecycle_event_names_the_device_and_no_module(
+    hub: IotHub, events: list[RoutedEvent], operation: str
+) -> None:
     hub.registry.delete("edge-1")
     hub.registry.create("edge-1")
     event = next(event for event in events if event.properties["opType"] == operation)
@@ -118,6 +120,6 @@ def test_a_twin_of_any_json_makes_an_event(hub: IotHub, events: list[RoutedEvent
     assert body(events[-1]) == {"deviceId": "odd \ud800", "properties": [None], "version": {}}
 
 
-def test_the_event_of_a_change_can_be_had_once_more(hub: IotHub, events: list[RoutedEvent]) -> None:
+def test_the_event_of_a_change_can_be_made_again(hub: IotHub, events: list[RoutedEvent]) -> None:
     change = hub.registry.patch_reported("edge-1", {"a": 1})
     assert hub.event(change) == events[-1]

@@ -211,7 +211,7 @@ async def test_a_page_is_as_long_as_asked_for(hub: IotHub) -> None:
 
 
 @pytest.mark.parametrize("query", ["SELECT * FROM devices", "SELECT deviceId FROM devices.modules", ""])
-async def test_another_query_is_a_400_that_says_which_one_is_answered(hub: IotHub, query: str) -> None:
+async def test_another_query_is_a_400_that_names_the_supported_one(hub: IotHub, query: str) -> None:
     with pytest.raises(HttpOperationError) as raised:
         await sdk(hub, lambda manager: manager.query_iot_hub(QuerySpecification(query=query)))
     response: Any = raised.value.response
@@ -280,14 +280,14 @@ async def get(hub: IotHub, query: str, headers: dict[str, str], times: int = 1) 
 
 
 async def queried(hub: IotHub, *device_ids: str) -> list[str]:
-    """Whom a query for some devices gives."""
+    """The devices that a query for some returns."""
     names = ", ".join(f"'{device_id}'" for device_id in device_ids)
     specification = QuerySpecification(query=f"{QUERY} AND deviceId IN [{names}]")
     answer = await sdk(hub, lambda manager: manager.query_iot_hub(specification))
     return [twin.device_id for twin in answer.items]
 
 
-async def test_a_query_for_some_devices_gives_those_of_them_that_there_are(hub: IotHub) -> None:
+async def test_a_query_for_some_devices_returns_those_that_exist(hub: IotHub) -> None:
     for name in ("b", "a", "c"):
         hub.registry.create(name)
     assert await queried(hub, "c", "a", "nobody", "a") == ["a", "c"]
@@ -300,7 +300,7 @@ async def test_a_query_that_is_too_long_is_refused(hub: IotHub) -> None:
     assert response.status_code == 412
 
 
-async def test_queries_lag_where_they_are_made_to_and_reads_never_do(hub: IotHub) -> None:
+async def test_queries_lag_on_demand_and_reads_never_do(hub: IotHub) -> None:
     before = hub.registry.create("edge-1").twin
     hub.registry.apply_desired("edge-1", {"schemaVersion": "1.1"})
     hub.index(lambda _device_id: before)

@@ -1,4 +1,4 @@
-"""A function of each kind; what they were given is in lists that the tests read."""
+"""A function of each kind, which keeps what it gets in lists that the tests read."""
 
 import asyncio
 import threading
@@ -65,7 +65,7 @@ async def collect(
 @app.timer_trigger(arg_name="timer", schedule="%SCHEDULE%")
 @app.retry(strategy="fixed_delay", max_retry_count="1", delay_interval="00:00:05")
 def tick(timer: func.TimerRequest, context: func.Context) -> None:
-    """Fail as often as `ticks_to_fail` says."""
+    """Fail for the next `ticks_to_fail` calls."""
     global ticks_to_fail  # noqa: PLW0603 - a function app has its module alone to keep something in
     ticks.append((timer, context.retry_context.retry_count, threading.current_thread().name))
     if ticks_to_fail:
