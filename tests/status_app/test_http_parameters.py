@@ -161,7 +161,7 @@ def unknown(*known: str) -> str:
         ),
         (routes.device, "limit=5", unknown()),
         (routes.deployment, "limit=5", unknown("cohort")),
-        (routes.transitions, "state=pending", unknown("limit", "next")),
+        (routes.transitions, "state=pending", unknown("limit", "next", "format")),
         (routes.modules, "", ONE_OF_TWO),
         (routes.modules, "stuck=true&stuckBefore=2026-01-01T00:00:00Z", ONE_OF_TWO),
         (routes.modules, "stuckBefore=2026-01-01", TIME),
