@@ -55,7 +55,7 @@ async def run(app: App, minutes: int) -> None:
 
 async def test_a_deployment_is_shown_as_the_hub_lists_it_with_the_time_of_the_list(app: App) -> None:
     results = {"targetedCount": 3, "appliedCount": 2, "reportedSuccessfulCount": 1, "reportedFailedCount": 0}
-    more = {"labels": {"team": "x"}, "targetCondition": "*", "systemMetrics": {"results": results}}
+    more: dict[str, Any] = {"labels": {"team": "x"}, "targetCondition": "*", "systemMetrics": {"results": results}}
     app.hub.listed = [listed("a", modules=["m1"], **more)]
     await show(app, "d", SUCCESSFUL, "a")
     await run(app, 1)
