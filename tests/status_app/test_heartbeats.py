@@ -1,4 +1,4 @@
-"""Heartbeats of the timers and the trigger, and what health says of them."""
+"""Heartbeats of the timers and the trigger, and what health makes of them."""
 
 import asyncio
 from datetime import timedelta
@@ -39,7 +39,7 @@ async def word(app: App) -> tuple[int, str]:
     return answered.status, answered.json["status"]
 
 
-async def test_a_heartbeat_says_when_a_timer_ran_how_long_and_what_came_of_it(app: App) -> None:
+async def test_a_heartbeat_has_when_a_timer_ran_for_how_long_and_with_what_result(app: App) -> None:
     await run(app, Source.RESYNC)
     succeeded = app.now
     failure = ExceptionGroup("resync", [UnavailableError("iothub", "answer 429"), ValueError("SharedAccessKey=x")])
@@ -51,7 +51,7 @@ async def test_a_heartbeat_says_when_a_timer_ran_how_long_and_what_came_of_it(ap
     assert (beat.event_at, beat.lag, beat.version) == (None, None, VERSION)
 
 
-async def test_an_error_that_is_not_the_apps_own_is_kept_by_its_type_alone(app: App) -> None:
+async def test_of_an_error_that_is_not_the_apps_own_only_the_type_is_kept(app: App) -> None:
     with pytest.raises(ValueError, match="hunter2"):
         await run(app, Source.FLAG_STUCK, error=ValueError("SharedAccessKey=hunter2"))
     assert (await app.services.heartbeats.read())[Source.FLAG_STUCK].error == "ValueError"
@@ -69,7 +69,7 @@ async def test_the_trigger_keeps_its_lag_and_one_heartbeat_a_minute(app: App) ->
     assert (await app.services.heartbeats.read())[Source.ON_TWIN_CHANGES].event_at == app.now - MINUTE
 
 
-async def test_a_heartbeat_that_cannot_be_written_changes_nothing_of_the_run(
+async def test_a_heartbeat_that_cannot_be_written_does_not_fail_the_run(
     tables: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with table_proxy(tables) as proxy, fresh_app(proxy.connection_string) as app:
@@ -94,7 +94,7 @@ async def test_a_timer_records_its_success_and_the_trigger_none(app: App) -> Non
     assert heard.of(meters.TIMER_SUCCESS) == [(1, {"timer": timer}) for timer in TIMERS]
 
 
-async def test_health_is_ok_while_the_timers_run_and_says_in_a_word_what_is_wrong(app: App) -> None:
+async def test_health_is_ok_while_the_timers_run_and_otherwise_names_the_problem_in_a_word(app: App) -> None:
     async def after(length: timedelta) -> tuple[int, str]:
         app.now += length
         return await word(app)
@@ -126,7 +126,7 @@ async def test_a_timer_that_never_succeeded_fails(app: App) -> None:
     assert (await details(app))["problems"] == ["flag_stuck_failing", "resync_never_ran"]
 
 
-async def test_a_schedule_of_its_own_has_periods_of_its_own(tables: str) -> None:
+async def test_a_timer_is_silent_after_periods_of_its_own_schedule(tables: str) -> None:
     async with fresh_app(tables, RESYNC_SCHEDULE="0 0 3 * * *") as app:
         await run(app, Source.RESYNC)
         app.now += timedelta(days=4)
@@ -144,7 +144,7 @@ async def test_the_details_name_the_hub_the_version_and_the_lag(app: App) -> Non
     assert found["checkedAt"] == found["heartbeats"]["on_twin_changes"]["ranAt"]
 
 
-async def test_strangers_cost_a_request_in_fifteen_seconds_however_many_ask(app: App, tables: str) -> None:
+async def test_health_costs_a_request_in_fifteen_seconds_however_many_ask(app: App, tables: str) -> None:
     async with table_proxy(tables) as proxy:
         services = app.another(STATUS_TABLES=proxy.connection_string)
         await asyncio.gather(*(ask(services.health, routes.health) for _ in range(100)))
@@ -156,14 +156,14 @@ async def test_strangers_cost_a_request_in_fifteen_seconds_however_many_ask(app:
         assert sum(proxy.requests.values()) == 2
 
 
-async def test_one_who_hangs_up_takes_the_answer_from_nobody(app: App) -> None:
+async def test_a_caller_who_hangs_up_does_not_cancel_the_answer_of_another(app: App) -> None:
     asked = [asyncio.create_task(app.services.health.word()) for _ in range(2)]
     await asyncio.sleep(0)
     asked[0].cancel()
     assert await asked[1] == "flag_stuck_never_ran"
 
 
-async def test_health_says_that_the_tables_do_not_answer_in_time(
+async def test_health_reports_tables_that_do_not_answer_in_time(
     app: App, tables: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with table_proxy(tables) as proxy:

@@ -1,9 +1,8 @@
-"""Events that are too long, nested too deeply or no JSON: each is a dead letter, and its neighbours are looked at."""
+"""Events that are too long, nested too deeply or no JSON: each is a dead letter, and costs its neighbors nothing."""
 
 import json
 import random
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import pytest
 from app_over_azurite import CASES, SECRET, App
 from azure.data.tables.aio import TableServiceClient
 
+from local.clock import utc_now
 from local.routed_event import RoutedEvent
 from local.stack import running_stack
 from status_app.ingest.event_batch import IncomingEvent
@@ -35,7 +35,7 @@ def nested(depth: int) -> Any:
 
 
 def deepest() -> int:
-    """How deep a list can be nested so that JSON of it is just read."""
+    """The deepest list that can still be read from JSON."""
     least, most = 100, 1_000_000
     while most - least > 1:
         depth = (least + most) // 2
@@ -111,7 +111,7 @@ async def test_hostile_properties_are_a_dead_letter(
     assert_plain(caplog)
 
 
-async def test_properties_that_can_just_be_read_are_kept_or_said_to_be_nested(app: App) -> None:
+async def test_properties_that_can_just_be_read_are_kept_or_replaced_by_nested_too_deeply(app: App) -> None:
     depth = deepest()
     events = [event(app, PROPERTIES | {"other": nested(depth - less)}) for less in range(1, 10)]
     await app.handle(*events)
@@ -127,11 +127,11 @@ async def test_hostile_system_properties_name_no_device(app: App) -> None:
     assert {letter["Reason"] for letter in await app.dead_letters()} == {"no_device_id", "device_id_too_long"}
 
 
-async def test_hostile_events_between_good_ones_cost_nothing_in_the_whole_app(
+async def test_hostile_events_cost_the_good_ones_between_them_nothing_in_the_whole_app(
     tables: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", logger="status_app")
-    async with running_stack(tmp_path, tables, lambda: datetime.now(UTC)) as stack:
+    async with running_stack(tmp_path, tables, utc_now) as stack:
         stack.iot_hub.registry.put({**TWIN, "deviceId": "first"})
         stack.send(RoutedEvent(PLANTED + b"[" * 500_000, "first", PROPERTIES))
         stack.send(RoutedEvent(b"\xff" * 900_000, "first", PROPERTIES, {"iothub-connection-device-id": "[" * 90_000}))
@@ -148,13 +148,13 @@ async def test_hostile_events_between_good_ones_cost_nothing_in_the_whole_app(
 
 
 def event(app: App, properties: Mapping[str, Any], system: Mapping[str, Any] | None = None) -> IncomingEvent:
-    """An event of these properties, with the place of the next one."""
+    """The next event, with these properties."""
     app.sequence += 1
     return IncomingEvent(b"{}", properties, system or {}, app.prefix, app.sequence, app.now)
 
 
 def assert_plain(caplog: pytest.LogCaptureFixture) -> None:
-    """Every line of the app is one short line, nothing in it is for a terminal, and it quotes no secret."""
+    """Every message of the app is one short line without control characters, and no log quotes the secret."""
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("status_app")]
     assert lines
     for line in lines:

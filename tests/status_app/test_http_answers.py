@@ -1,4 +1,4 @@
-"""How the app answers: headers, what is known already, an empty fleet, and a table service that fails."""
+"""How the app answers: headers, tags, an empty fleet, and a table service that fails."""
 
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Final
@@ -27,9 +27,9 @@ ROUTES: Final[dict[Route, str]] = {
     routes.images: "",
     routes.agents: "",
 }
-"""Every route about the fleet, with a query that is right."""
+"""Every route about the fleet, with a valid query."""
 OF_ONE: Final = (routes.device, routes.transitions, routes.deployment, routes.progress, routes.disagreements)
-"""Those of one device or one deployment."""
+"""Routes of one device or one deployment."""
 PATH = {"deviceId": "one", "deploymentId": "at-scale1"}
 SAFE = {
     "Cache-Control": "private, no-cache",
@@ -41,7 +41,7 @@ SAFE = {
 
 @pytest.fixture(autouse=True)
 def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that failed is made again at once."""
+    """Retry a failed request at once."""
     monkeypatch.setitem(client._RETRIES, "retry_backoff_factor", 0)  # noqa: SLF001 (seconds)
 
 
@@ -57,7 +57,7 @@ async def app(tables: str) -> AsyncIterator[App]:
 
 @pytest.fixture
 async def empty(accounts: Iterator[str]) -> AsyncIterator[tuple[Fleet, TableProxy]]:
-    """A fleet of a table service that has no table, and its proxy."""
+    """The fleet of a table service without tables, and the proxy of that service."""
     async with table_proxy(next(accounts)) as proxy:
         settings = {"STATUS_TABLES": proxy.connection_string, "IOT_HUB": "hub1.azure-devices.net"}
         services = Services(Settings.read(settings))
@@ -65,14 +65,14 @@ async def empty(accounts: Iterator[str]) -> AsyncIterator[tuple[Fleet, TableProx
         await services.close()
 
 
-async def test_an_answer_has_a_tag_and_whoever_knows_it_gets_none_again(app: App) -> None:
+async def test_an_answer_has_a_tag_and_a_client_that_sends_the_tag_gets_a_304(app: App) -> None:
     fleet = app.services.fleet()
     for route, query in ROUTES.items():
         answered = await ask(fleet, route, query, **PATH)
         tag = answered.headers["ETag"]
         assert answered.status == 200
         assert answered.headers == {**SAFE, "ETag": tag, "Content-Type": "application/json"}
-        if route is routes.deployment:  # counted again, it says when
+        if route is routes.deployment:  # it is counted for each answer, and has the time of that
             continue
         for known in (tag, f'"x", {tag}', f"W/{tag}", "*"):
             again = await ask(fleet, route, query, {"if-none-match": known}, **PATH)
@@ -93,7 +93,7 @@ async def test_the_tag_of_a_device_changes_with_the_device(app: App) -> None:
     assert (await ask(fleet, routes.device, "", {"if-none-match": before}, deviceId="one")).status == 200
 
 
-async def test_a_problem_has_the_same_safe_headers_and_no_tag(app: App) -> None:
+async def test_a_problem_has_the_safe_headers_of_any_answer_and_no_tag(app: App) -> None:
     fleet = app.services.fleet()
     for answered in (
         await ask(fleet, routes.devices, "limit=0"),
@@ -102,15 +102,15 @@ async def test_a_problem_has_the_same_safe_headers_and_no_tag(app: App) -> None:
         assert answered.headers == {**SAFE, "Content-Type": "application/problem+json"}
 
 
-async def test_a_fleet_without_tables_is_empty_and_no_table_is_made(empty: tuple[Fleet, TableProxy]) -> None:
+async def test_a_fleet_without_tables_is_empty_and_no_question_creates_one(empty: tuple[Fleet, TableProxy]) -> None:
     fleet, proxy = empty
     for route, query in ROUTES.items():
         answered = await ask(fleet, route, query, **PATH)
         if route in OF_ONE:
             assert answered.status == 404
         else:
-            beside = {"listedAt": None} if route == routes.deployments else {}
-            assert answered.json == {"items": [], "next": None, **beside}
+            more = {"listedAt": None} if route == routes.deployments else {}
+            assert answered.json == {"items": [], "next": None, **more}
     for query in ("state=pending", "deployment=x", "stuck=true", "stuck=true&deployment=x"):
         assert (await ask(fleet, routes.devices, query)).json == {"items": [], "next": None}
     assert (await ask(fleet, routes.modules, "stuckBefore=2999-01-01T00:00:00Z")).json["items"] == []
@@ -118,7 +118,7 @@ async def test_a_fleet_without_tables_is_empty_and_no_table_is_made(empty: tuple
     assert proxy.requests["write"] == 0
 
 
-async def test_while_the_table_service_fails_each_route_says_so_and_when_to_come_again(
+async def test_while_the_table_service_fails_each_route_answers_503_with_a_time_to_retry(
     app: App, tables: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with table_proxy(tables) as proxy:
@@ -140,7 +140,7 @@ async def test_while_the_table_service_fails_each_route_says_so_and_when_to_come
 
 
 @pytest.mark.parametrize("fault", ["refused", "cut", "throttled", "forbidden"])
-async def test_however_the_table_service_fails_it_is_a_503(app: App, tables: str, fault: str) -> None:
+async def test_every_kind_of_failure_of_the_table_service_is_a_503(app: App, tables: str, fault: str) -> None:
     async with table_proxy(tables) as proxy:
         services = app.another(STATUS_TABLES=proxy.connection_string)
         match fault:
@@ -158,7 +158,7 @@ async def test_however_the_table_service_fails_it_is_a_503(app: App, tables: str
         assert (answered.status, answered.json) == (503, {"status": "tables_unavailable"})
 
 
-async def test_a_failure_that_passes_is_not_seen(app: App, tables: str) -> None:
+async def test_a_failure_that_passes_is_retried_and_not_answered(app: App, tables: str) -> None:
     async with table_proxy(tables) as proxy:
         services = app.another(STATUS_TABLES=proxy.connection_string)
         proxy.faults.add("read", 503, 2)

@@ -4,27 +4,27 @@ import gzip
 import json
 import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
+from local.clock import utc_now
 from local.stack import Stack, running_stack
 from status_app.http.methods import LEAST, takes_gzip
+from status_app.storage.transport import TableTransport
 
 TWIN = json.loads((Path(__file__).parents[1] / "cases/048_200_module_backoff.json").read_text())["twin"]
 KEY = "a-key"
 DEVICES = 4
-"""As many as have an answer that is long enough to be compressed."""
+"""Enough for an answer that is compressed."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tables: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with running_stack(
-        tmp_path_factory.mktemp("stack"), tables, lambda: datetime.now(UTC), function_key=KEY
-    ) as stack:
+    async with running_stack(tmp_path_factory.mktemp("stack"), tables, utc_now, function_key=KEY) as stack:
         for number in range(DEVICES):
             stack.iot_hub.registry.put(TWIN | {"deviceId": f"edge-{number}"})
         await stack.drained()
@@ -34,7 +34,7 @@ async def stack(tables: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 
 @pytest_asyncio.fixture(loop_scope="module")
 async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    """A client with the key, that unpacks nothing and takes nothing packed unless it says so."""
+    """A client with the key that asks for no compression unless a test does, and decompresses nothing."""
     headers = {"x-functions-key": KEY, "Accept-Encoding": "identity"}
     async with aiohttp.ClientSession(headers=headers, auto_decompress=False) as session:
         yield session
@@ -64,7 +64,13 @@ async def test_head_is_get_without_a_body(stack: Stack, client: aiohttp.ClientSe
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_options_says_what_a_path_takes_and_asks_no_table(stack: Stack, client: aiohttp.ClientSession) -> None:
+async def test_options_lists_the_methods_of_a_path_and_asks_no_table(
+    stack: Stack, client: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def a_request(*_: Any, **__: Any) -> Any:
+        raise AssertionError
+
+    monkeypatch.setattr(TableTransport, "send", a_request)
     for path in paths(stack):
         async with client.options(f"{path}?whatever=1") as response:
             assert (response.status, await response.read()) == (204, b""), path
@@ -77,7 +83,7 @@ async def test_options_says_what_a_path_takes_and_asks_no_table(stack: Stack, cl
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_an_answer_is_packed_for_whoever_takes_that_and_says_that_it_depends(
+async def test_an_answer_is_compressed_for_a_client_that_takes_gzip_and_varies_by_that_header(
     stack: Stack, client: aiohttp.ClientSession
 ) -> None:
     url = f"{stack.api}/devices"
@@ -87,12 +93,12 @@ async def test_an_answer_is_packed_for_whoever_takes_that_and_says_that_it_depen
         assert "Content-Encoding" not in response.headers
     assert len(plain) >= LEAST
     async with client.get(url, headers={"Accept-Encoding": "br, gzip;q=0.5"}) as response:
-        packed, weak = await response.read(), response.headers["ETag"]
+        compressed, weak = await response.read(), response.headers["ETag"]
         assert (response.headers["Content-Encoding"], response.headers["Vary"]) == ("gzip", "Accept-Encoding")
         assert response.headers["Content-Type"] == "application/json"
-        assert int(response.headers["Content-Length"]) == len(packed)
-    assert (gzip.decompress(packed), weak) == (plain, f"W/{tag}")
-    assert len(packed) < len(plain) / 2
+        assert int(response.headers["Content-Length"]) == len(compressed)
+    assert (gzip.decompress(compressed), weak) == (plain, f"W/{tag}")
+    assert len(compressed) < len(plain) / 2
     for known in (tag, weak):
         for taken in ("gzip", "identity"):
             headers = {"If-None-Match": known, "Accept-Encoding": taken}
@@ -103,16 +109,16 @@ async def test_an_answer_is_packed_for_whoever_takes_that_and_says_that_it_depen
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_csv_metrics_and_the_page_are_packed_too_and_what_is_short_is_not(
+async def test_csv_metrics_and_the_page_are_compressed_too_and_short_answers_are_not(
     stack: Stack, client: aiohttp.ClientSession
 ) -> None:
-    packed = {"Accept-Encoding": "gzip"}
+    compressed = {"Accept-Encoding": "gzip"}
     for path in ("devices?format=csv", "metrics", "fleet"):
-        async with client.get(f"{stack.api}/{path}", headers=packed) as response:
+        async with client.get(f"{stack.api}/{path}", headers=compressed) as response:
             assert response.headers["Content-Encoding"] == "gzip", path
             assert gzip.decompress(await response.read()).decode()
     for path, status in (("agents", 200), ("devices?limit=0", 400), ("devices/none", 404)):
-        async with client.get(f"{stack.api}/{path}", headers=packed) as response:
+        async with client.get(f"{stack.api}/{path}", headers=compressed) as response:
             assert response.status == status
             assert "Content-Encoding" not in response.headers
             assert json.loads(await response.read())
@@ -138,5 +144,5 @@ async def test_csv_metrics_and_the_page_are_packed_too_and_what_is_short_is_not(
         (";;,,q=1", False),
     ],
 )
-def test_who_takes_gzip_is_what_the_header_says(accepted: str, expected: bool) -> None:
+def test_the_header_decides_whether_a_client_takes_gzip(accepted: str, expected: bool) -> None:
     assert takes_gzip(accepted) is expected

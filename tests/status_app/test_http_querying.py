@@ -1,4 +1,4 @@
-"""docs/querying.md: its examples run, and its table is that of the document."""
+"""docs/querying.md: its examples run, and its table has the paths of the API."""
 
 import asyncio
 import json
@@ -6,13 +6,13 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
 import yaml  # type: ignore[import-untyped] # its types are a package of their own, for this one call
 
+from local.clock import utc_now
 from local.stack import Stack, running_stack
 
 ROOT = Path(__file__).parents[2]
@@ -28,9 +28,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stack(tables: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stack]:
-    async with running_stack(
-        tmp_path_factory.mktemp("stack"), tables, lambda: datetime.now(UTC), function_key=KEY
-    ) as stack:
+    async with running_stack(tmp_path_factory.mktemp("stack"), tables, utc_now, function_key=KEY) as stack:
         for device in ("edge-01", "edge-02"):
             stack.iot_hub.registry.put(TWIN | {"deviceId": device})
         await stack.drained()
@@ -39,7 +37,7 @@ async def stack(tables: str, tmp_path_factory: pytest.TempPathFactory) -> AsyncI
 
 
 async def output(stack: Stack, *command: str) -> str:
-    """What a command prints, that has the address and the key in its environment."""
+    """What a command prints that has the address and the key in its environment."""
     process = await asyncio.create_subprocess_exec(
         *command, env={**os.environ, "API": stack.api, "KEY": KEY}, stdout=asyncio.subprocess.PIPE
     )
@@ -49,17 +47,12 @@ async def output(stack: Stack, *command: str) -> str:
 
 
 @pytest.mark.asyncio(loop_scope="module")
-async def test_the_commands_of_the_page_answer_with_something_each(stack: Stack) -> None:
+async def test_every_command_of_the_page_gets_an_answer_with_items(stack: Stack) -> None:
     commands = [line for block in blocks("sh") for line in block.splitlines()]
-    paths = [
-        re.sub(
-            r"/[0-9a-f]{16}/",
-            "/{causeId}/",
-            re.sub(r"edge-01", "{deviceId}", path.replace("at-scale1", "{deploymentId}")),
-        )
-        for path in (re.findall(r'"\$API([^"?]+)', command)[0] for command in commands)
-    ]
-    assert {f"/api{path}" for path in paths} == set(table()) - {"/api/metrics"}  # it is no JSON
+    asked = "\n".join(re.findall(r'"\$API([^"?]+)', command)[0] for command in commands)
+    for pattern, name in (("edge-01", "deviceId"), ("at-scale1", "deploymentId"), ("(?<=/)[0-9a-f]{16}", "causeId")):
+        asked = re.sub(pattern, f"{{{name}}}", asked)
+    assert {f"/api{path}" for path in asked.splitlines()} == set(table()) - {"/api/metrics"}  # it is no JSON
     for command in commands:
         answer = json.loads(await output(stack, "sh", "-c", command))
         assert "detail" not in answer

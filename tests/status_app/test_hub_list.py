@@ -1,4 +1,4 @@
-"""The hub's own list of deployments: what it changes, and what becomes of one that is refused or odd."""
+"""The hub's own list of deployments: what the app takes from it, also where the hub refuses it or it is odd."""
 
 import asyncio
 import copy
@@ -53,10 +53,10 @@ async def run(app: App, minutes: int) -> None:
         await app.flag_stuck(MINUTE)
 
 
-async def test_what_the_hub_says_of_a_deployment_is_shown_with_the_time_of_its_list(app: App) -> None:
+async def test_a_deployment_is_shown_as_the_hub_lists_it_with_the_time_of_the_list(app: App) -> None:
     results = {"targetedCount": 3, "appliedCount": 2, "reportedSuccessfulCount": 1, "reportedFailedCount": 0}
-    said = listed("a", modules=["m1"], labels={"team": "x"}, targetCondition="*", systemMetrics={"results": results})
-    app.hub.listed = [said]
+    more: dict[str, Any] = {"labels": {"team": "x"}, "targetCondition": "*", "systemMetrics": {"results": results}}
+    app.hub.listed = [listed("a", modules=["m1"], **more)]
     await show(app, "d", SUCCESSFUL, "a")
     await run(app, 1)
     found = await answer(app, "a")
@@ -76,14 +76,14 @@ async def test_what_the_hub_says_of_a_deployment_is_shown_with_the_time_of_its_l
     assert app.hub.lists == 1
 
 
-async def test_a_deployment_that_is_on_no_device_is_listed_and_has_no_version(app: App) -> None:
+async def test_a_deployment_without_devices_is_listed_without_a_version(app: App) -> None:
     app.hub.listed = [listed("new")]
     await run(app, 1)
     assert [(name, item["version"], item["devices"]) for name, item in (await all_of(app)).items()] == [("new", 0, 0)]
     assert (await answer(app, "new"))["milestones"] == {}
 
 
-async def test_one_that_was_created_again_under_its_id_starts_again_and_waits_for_its_devices(app: App) -> None:
+async def test_a_deployment_created_again_under_its_id_starts_again_and_waits_for_its_devices(app: App) -> None:
     app.hub.listed = [listed("a"), listed("base")]
     device = await show(app, "d", SUCCESSFUL, "a", "base")
     await run(app, 3)
@@ -102,7 +102,7 @@ async def test_one_that_was_created_again_under_its_id_starts_again_and_waits_fo
     assert (await answer(app, "base"))["version"] == 1
 
 
-async def test_a_process_that_goes_by_an_old_list_is_put_right_by_the_timer(app: App) -> None:
+async def test_the_timer_corrects_what_a_process_with_an_old_list_wrote(app: App) -> None:
     app.hub.listed = [listed("a")]
     other = app.another()
     device = await show(app, "d", SUCCESSFUL, "a")
@@ -117,7 +117,7 @@ async def test_a_process_that_goes_by_an_old_list_is_put_right_by_the_timer(app:
     assert (await answer(app, "a"))["waiting"] == 1
 
 
-async def test_a_layer_counts_its_own_modules_alone(app: App) -> None:
+async def test_only_its_own_modules_count_for_a_layer(app: App) -> None:
     app.hub.listed = [listed("mine", modules=["m1"]), listed("other", modules=["m9"])]
     await show(app, "d", BACKOFF, "mine", "other")
     await run(app, 40)
@@ -125,7 +125,7 @@ async def test_a_layer_counts_its_own_modules_alone(app: App) -> None:
     assert "first_failure" not in (await answer(app, "other"))["milestones"]
 
 
-async def test_one_is_superseded_once_two_lists_in_a_row_lack_it(app: App) -> None:
+async def test_a_deployment_is_superseded_once_two_lists_in_a_row_lack_it(app: App) -> None:
     app.hub.listed = [listed("a"), listed("b")]
     await show(app, "d", SUCCESSFUL, "a", "b")
     await run(app, 3)
@@ -141,7 +141,7 @@ async def test_one_is_superseded_once_two_lists_in_a_row_lack_it(app: App) -> No
     assert "superseded" not in (await answer(app, "a"))["milestones"]
 
 
-async def test_where_the_hub_refuses_its_list_the_last_one_holds(app: App, caplog: pytest.LogCaptureFixture) -> None:
+async def test_while_the_hub_refuses_its_list_the_last_one_holds(app: App, caplog: pytest.LogCaptureFixture) -> None:
     await show(app, "d", SUCCESSFUL, "a")
     await run(app, 3)
     found = await answer(app, "a")
@@ -153,15 +153,14 @@ async def test_where_the_hub_refuses_its_list_the_last_one_holds(app: App, caplo
     found = await answer(app, "a")
     assert (found["listedAt"], found["version"]) == ("2024-05-02T09:14:00.000000Z", 1)
     assert found["hub"]["createdAt"] == "2024-01-01T00:00:00.000000Z"
-    words = [message for message in caplog.messages if "list of deployments" in message]
-    assert words == [
+    assert [message for message in caplog.messages if "list of deployments" in message] == [
         "IoT Hub does not return its list of deployments: iothub is unavailable: answer 403",
         "IoT Hub returns its list of deployments again",
         "IoT Hub does not return its list of deployments: iothub is unavailable: answer 403",
     ]
 
 
-async def test_where_the_answer_breaks_off_or_is_none_the_last_list_holds_whole(
+async def test_after_an_answer_that_breaks_off_or_is_not_json_the_last_list_holds_whole(
     app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     hub = IotHub(tmp_path)
@@ -185,8 +184,8 @@ async def test_where_the_answer_breaks_off_or_is_none_the_last_list_holds_whole(
         assert (await answer(app, "b"))["milestones"].keys() == {"started", "completed"}
         hub.faults.clear()
         await run(app, 1)
-    words = [message for message in caplog.messages if "list of deployments" in message]
-    assert ["again" in message for message in words] == [False, True] * 3
+    messages = [message for message in caplog.messages if "list of deployments" in message]
+    assert ["again" in message for message in messages] == [False, True] * 3
     reader.close()
     await hub.stop()
 
@@ -195,7 +194,7 @@ async def _no_wait(_seconds: float) -> None:
     await asyncio.sleep(0)
 
 
-async def test_a_hundred_deployments_on_one_device_are_each_followed_by_the_list(app: App) -> None:
+async def test_each_of_a_hundred_deployments_on_one_device_is_counted_and_superseded_by_itself(app: App) -> None:
     names = [f"layer-{number:03d}" for number in range(100)]
     app.hub.listed = [listed(name, modules=["m1"]) for name in names]
     await show(app, "d", SUCCESSFUL, *names)
@@ -210,7 +209,7 @@ async def test_a_hundred_deployments_on_one_device_are_each_followed_by_the_list
     assert ended == set(names[:50])
 
 
-async def test_an_odd_list_costs_only_what_is_odd(app: App) -> None:
+async def test_an_odd_entry_of_the_list_costs_only_itself(app: App) -> None:
     app.hub.listed = [7, None, {"id": 5}, listed("a"), listed("a", START), listed("b"), {"id": "c", "content": "x"}]
     await show(app, "d", SUCCESSFUL, "a", "b")
     await run(app, 3)

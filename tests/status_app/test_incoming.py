@@ -1,4 +1,4 @@
-"""Events as the library of the Functions worker makes them, and what is left of them where metadata is missing."""
+"""Events as the library of the Functions worker makes them, with and without their metadata."""
 
 import json
 from datetime import UTC, datetime
@@ -58,20 +58,20 @@ def test_a_batch_without_events_is_empty() -> None:
 
 
 @pytest.mark.parametrize("array", [None, [], [{"deviceId": "edge-1"}], [{}, {}, {}], {"deviceId": "edge-1"}, "[]"])
-def test_properties_of_an_unknown_event_are_given_to_none(array: Any) -> None:
+def test_properties_that_match_no_event_are_given_to_none(array: Any) -> None:
     events = read_batch(batch(2, PropertiesArray=array))
     assert [event.properties for event in events] == [{}, {}]
     assert [event.sequence_number for event in events] == [7, 8]
 
 
 @pytest.mark.parametrize("entry", [None, 5, [1], "5"])
-def test_properties_that_are_no_object_are_none_and_their_neighbours_stay(entry: Any) -> None:
+def test_properties_that_are_no_object_are_left_out_and_their_neighbors_stay(entry: Any) -> None:
     events = read_batch(batch(2, PropertiesArray=[entry, {"deviceId": "edge-1"}]))
     assert [event.properties for event in events] == [{}, {"deviceId": "edge-1"}]
 
 
 @pytest.mark.parametrize("context", [None, {}, {"PartitionId": None}, [1], "5"])
-def test_a_partition_that_is_not_given_is_unknown(context: Any) -> None:
+def test_a_missing_partition_is_unknown(context: Any) -> None:
     assert [event.partition_id for event in read_batch(batch(2, PartitionContext=context))] == ["unknown", "unknown"]
 
 
@@ -80,7 +80,7 @@ def test_a_partition_can_be_a_number(partition: Any) -> None:
     assert read_batch(batch(1, PartitionContext={"PartitionId": partition}))[0].partition_id == "0"
 
 
-def test_what_the_host_does_not_say_of_an_event_is_left_open() -> None:
+def test_an_event_without_system_properties_has_neither_number_nor_time() -> None:
     events = read_batch(batch(1, SystemPropertiesArray=[{}]))
     assert (events[0].sequence_number, events[0].enqueued_time, events[0].system_properties) == (0, None, {})
 
@@ -90,7 +90,7 @@ def test_events_without_any_metadata_keep_their_bodies() -> None:
     assert read_batch([event, event]) == [IncomingEvent(b"{}", {}, {}, "unknown", 0, None)] * 2
 
 
-def test_metadata_that_the_worker_left_as_text_is_read() -> None:
+def test_metadata_that_the_worker_leaves_as_text_is_read() -> None:
     metadata = {
         "PropertiesArray": Datum('[{"deviceId": "edge-1"}]', "string"),
         "PartitionContext": Datum('{"PartitionId": "1"}', "string"),
@@ -99,7 +99,7 @@ def test_metadata_that_the_worker_left_as_text_is_read() -> None:
     assert (event.properties, event.partition_id) == ({"deviceId": "edge-1"}, "1")
 
 
-def test_the_metadata_of_a_batch_is_taken_from_its_first_event_alone() -> None:
+def test_the_metadata_of_a_batch_comes_from_its_first_event_alone() -> None:
     first, second = batch(2)
     second = func.EventHubEvent(body=second.get_body(), trigger_metadata={"PropertiesArray": Datum("{", "json")})
     assert [event.properties["deviceId"] for event in read_batch([first, second])] == ["edge-0", "edge-1"]

@@ -1,4 +1,4 @@
-"""The first start over the tables of the release before: the index is built, and nothing waits for it or is lost."""
+"""The first start over the tables of an earlier release: the index is built, and nothing waits for it or is lost."""
 
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -25,7 +25,7 @@ NOW = timedelta(0)
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
 FORMAT_1_BARS = 6
-"""In the key of a counter of that format, behind its kind."""
+"""Bars in the key of a counter of format 1, after its kind."""
 GENERATION = EntityProperty((5 << 32) + 1, EdmType.INT64)
 
 
@@ -37,7 +37,7 @@ async def app(proxy: TableProxy, monkeypatch: pytest.MonkeyPatch) -> AsyncIterat
 
 
 async def fleet(app: App) -> list[str]:
-    """Devices in all kinds of states; something of the second is stuck, and two deployments are counted."""
+    """Devices in all kinds of states: a module of the second is stuck, and two deployments are counted."""
     devices = [app.put(f"d{number}", case) for number, case in enumerate(CASES)]
     app.report(devices[1], NOW)
     await app.handle(*map(app.event, devices))
@@ -47,10 +47,10 @@ async def fleet(app: App) -> list[str]:
 
 
 async def as_the_release_before_left_it(app: App, unsent: Mapping[str, tuple[int, int]] | None = None) -> None:
-    """Make the tables those that the release before would have written, and begin with a new process.
+    """Make the tables what the release before would have written, and start a new process.
 
     Args:
-        unsent: Of devices, the first and the last transition that it had not sent.
+        unsent: Of each device the first and the last transition that were not sent.
     """
     status, index = (app.client.get_table_client(name) for name in ("DeploymentStatus", "DeploymentIndex"))
     async for row in index.list_entities():
@@ -87,7 +87,7 @@ def former_row(device: str, key: str) -> dict[str, Any]:
 
 
 async def as_format_1_left_it(app: App) -> None:
-    """Make the index that of a release whose counters had no standing, and begin with a new process."""
+    """Make the index that of a release whose counters had no standing, and start a new process."""
     index = app.client.get_table_client("DeploymentIndex")
     counters: dict[tuple[str, str], dict[str, Any]] = {}
     async for row in index.list_entities():
@@ -99,9 +99,9 @@ async def as_format_1_left_it(app: App) -> None:
             del row["Version"]
             await index.create_entity(row)
         elif kind == "summary":
-            rows = {key: said for key, said in json.loads(row["Rows"]).items() if not key.startswith("reconcile|")}
-            for said in rows.values():
-                said.pop("Version", None)
+            rows = {key: own for key, own in json.loads(row["Rows"]).items() if not key.startswith("reconcile|")}
+            for own in rows.values():
+                own.pop("Version", None)
             moved = dict(map(format_1, json.loads(row["Counters"]).values()))
             for counter, like in moved.items():
                 known = counters.setdefault((shard, counter), {**like, "Devices": 0})
@@ -117,10 +117,10 @@ async def as_format_1_left_it(app: App) -> None:
 
 
 def format_1(like: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """A counter of format 1, by its key, of what the counter of today says."""
-    said = {name: like[name] for name in ("Deployment", "State", "Reason", "Portal", "Stuck")}
-    parts = (said["State"], said["Reason"], said["Portal"], str(int(said["Stuck"])))
-    return f"count|{said['Deployment']}||{'|'.join(parts)}|", said
+    """The key and the columns that a counter of today had in format 1."""
+    columns = {name: like[name] for name in ("Deployment", "State", "Reason", "Portal", "Stuck")}
+    parts = (like["State"], like["Reason"], like["Portal"], str(int(like["Stuck"])))
+    return f"count|{like['Deployment']}||{'|'.join(parts)}|", columns
 
 
 async def former_keys(app: App) -> dict[tuple[str, str], Any]:
@@ -133,12 +133,12 @@ async def status_etags(app: App) -> dict[tuple[str, ...], Any]:
 
 
 def stop_the_build(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No run goes on with the build, as if each came to the end of its time."""
+    """Let each run end before it goes on with the build, as if its time were over."""
     monkeypatch.setattr("status_app.reconcile.index_build.RUN_FOR", NOW)
 
 
 async def half_built(app: App, proxy: TableProxy, pages: int) -> None:
-    """Cut the build off after some pages."""
+    """Interrupt the build after some pages."""
     projected = 0
 
     async def cut_off(_op: str, path: str) -> None:
@@ -153,7 +153,7 @@ async def half_built(app: App, proxy: TableProxy, pages: int) -> None:
     proxy.before = None
 
 
-async def test_the_first_start_builds_the_index_without_a_question_to_the_hub(app: App) -> None:
+async def test_the_first_start_builds_the_index_once_and_asks_the_hub_nothing(app: App, proxy: TableProxy) -> None:
     await fleet(app)
     await as_the_release_before_left_it(app)
     before, former = await status_etags(app), await former_keys(app)
@@ -163,13 +163,7 @@ async def test_the_first_start_builds_the_index_without_a_question_to_the_hub(ap
     assert await wrong_rows(app) == {}
     assert (app.hub.reads, app.hub.asked) == ([], [])
     assert await status_etags(app) == before
-    assert await former_keys(app) == former, "the release before can go on with its own"
-
-
-async def test_once_it_is_built_no_run_and_no_process_asks_for_it_again(app: App, proxy: TableProxy) -> None:
-    await fleet(app)
-    await as_the_release_before_left_it(app)
-    await app.flag_stuck()
+    assert await former_keys(app) == former, "the release before can still use its own rows"
     before = await app.etags()
     app.restart()
     await app.flag_stuck()
@@ -180,7 +174,7 @@ async def test_once_it_is_built_no_run_and_no_process_asks_for_it_again(app: App
 
 
 async def lose(app: App, *devices: str) -> None:
-    """Let the index say nothing of devices, as where a writer was paused for days before it projected them."""
+    """Remove devices from the index, as if a writer had been paused for days before it projected them."""
     projection = FleetProjection(app.client.get_table_client("DeploymentIndex"))
 
     async def again(_: Projection) -> Projection:
@@ -189,7 +183,7 @@ async def lose(app: App, *devices: str) -> None:
     await projection.project([Projection(await projection.read(device), None) for device in devices], again)
 
 
-async def test_a_device_that_the_index_has_lost_is_in_it_again_once_the_resyncs_of_a_week_have_run(
+async def test_the_resyncs_of_a_week_restore_each_device_that_the_index_has_lost(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("status_app.reconcile.index_build.CHECKS", 3)
@@ -208,7 +202,7 @@ async def test_a_device_that_the_index_has_lost_is_in_it_again_once_the_resyncs_
     assert runs[1] <= 3, "how many devices there are is known after the first pass"
 
 
-async def test_what_a_query_heals_is_in_the_index_again_at_once(app: App) -> None:
+async def test_a_device_that_a_query_heals_is_in_the_index_again_at_once(app: App) -> None:
     devices = await fleet(app)
     await lose(app, *devices)
     for device in devices:
@@ -218,14 +212,14 @@ async def test_what_a_query_heals_is_in_the_index_again_at_once(app: App) -> Non
     assert await wrong_rows(app) == {}
 
 
-async def test_a_build_that_was_cut_off_goes_on_behind_its_last_page(app: App, proxy: TableProxy) -> None:
+async def test_an_interrupted_build_goes_on_after_its_last_page(app: App, proxy: TableProxy) -> None:
     devices = await fleet(app)
     await as_the_release_before_left_it(app)
     await half_built(app, proxy, pages=1)
     half = await app.index("summary")
     assert len(half) == 3
     found = await listed(app.services.fleet(), routes.devices)
-    assert len(found) == len(half), "what is there is answered"
+    assert len(found) == len(half), "the devices that it has are answered"
     app.restart()
     read = proxy.requests_of["DeploymentStatus"]["read"]
     await app.flag_stuck()
@@ -236,9 +230,7 @@ async def test_a_build_that_was_cut_off_goes_on_behind_its_last_page(app: App, p
 
 
 @pytest.mark.parametrize("pages", [0, 1, 2])
-async def test_what_happens_while_the_index_is_half_built_is_in_it_once(
-    app: App, proxy: TableProxy, pages: int
-) -> None:
+async def test_changes_while_the_index_is_half_built_are_in_it_once(app: App, proxy: TableProxy, pages: int) -> None:
     devices = await fleet(app)
     await as_the_release_before_left_it(app)
     await half_built(app, proxy, pages)
@@ -253,7 +245,7 @@ async def test_what_happens_while_the_index_is_half_built_is_in_it_once(
     assert await wrong_rows(app) == {}
 
 
-async def test_what_is_due_by_the_former_index_is_looked_at_before_the_index_is_there(
+async def test_a_device_that_is_due_by_the_former_index_is_reconciled_before_the_index_is_built(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     device, other = app.put("d", BACKOFF), app.put("other", "003")
@@ -261,7 +253,7 @@ async def test_what_is_due_by_the_former_index_is_looked_at_before_the_index_is_
     await app.handle(app.event(device), app.event(other))
     await as_the_release_before_left_it(app)
     late = former_row(other, f"deadline|{time_text(START)}|{other}|{GENERATION.value}")
-    await app.client.get_table_client("DeploymentIndex").create_entity(late)  # its writer never came to its change
+    await app.client.get_table_client("DeploymentIndex").create_entity(late)  # its writer died before the change
     app.hub.reads.clear()
     with monkeypatch.context() as patch:
         stop_the_build(patch)
@@ -278,7 +270,7 @@ async def test_what_is_due_by_the_former_index_is_looked_at_before_the_index_is_
     assert app.hub.reads == [device]
 
 
-async def test_no_deployment_is_counted_by_half_an_index(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_deployment_is_counted_from_half_an_index(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     devices = await fleet(app)
     fleet_ = app.services.fleet()
     before = await listed(fleet_, routes.deployments)
@@ -298,7 +290,7 @@ async def test_no_deployment_is_counted_by_half_an_index(app: App, monkeypatch: 
     ]
 
 
-async def test_an_index_of_the_format_before_is_built_over_and_no_device_is_counted_twice(app: App) -> None:
+async def test_an_index_of_the_format_before_is_rebuilt_and_no_device_is_counted_twice(app: App) -> None:
     await fleet(app)
     before = await listed(app.services.fleet(), routes.deployments)
     await as_format_1_left_it(app)
@@ -313,7 +305,7 @@ async def test_an_index_of_the_format_before_is_built_over_and_no_device_is_coun
     assert [item | {"countedAt": None} for item in after] == [item | {"countedAt": None} for item in before]
 
 
-async def test_a_build_over_the_format_before_asks_nothing_of_what_came_before_that(
+async def test_a_rebuild_of_the_format_before_takes_nothing_from_rows_of_older_releases(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     devices = await fleet(app)
@@ -323,7 +315,7 @@ async def test_a_build_over_the_format_before_asks_nothing_of_what_came_before_t
     late = former_row(devices[0], f"deadline|{time_text(START)}|{devices[0]}|{GENERATION.value}")
     for row in (sent, late):
         await index.create_entity(row)
-    build = (await app.services.flag_stuck())._build  # noqa: SLF001 (what it would look at)
+    build = (await app.services.flag_stuck())._build  # noqa: SLF001 (which devices it would reconcile)
     with monkeypatch.context() as patch:
         stop_the_build(patch)
         await app.flag_stuck()
@@ -335,7 +327,7 @@ async def test_a_build_over_the_format_before_asks_nothing_of_what_came_before_t
     assert await wrong_rows(app) == {}
 
 
-async def test_a_device_that_a_process_of_the_format_before_counted_last_is_counted_again_by_the_next_run(
+async def test_the_next_run_counts_a_device_again_that_a_process_of_the_format_before_counted_last(
     app: App,
 ) -> None:
     await fleet(app)
@@ -343,16 +335,16 @@ async def test_a_device_that_a_process_of_the_format_before_counted_last_is_coun
     index = app.client.get_table_client("DeploymentIndex")
     await index.create_entity({"PartitionKey": "build", "RowKey": f"format:{FORMAT}", "Place": "null", "Done": True})
     await app.flag_stuck()
-    left = [key for key in await app.index("count") if key.count("|") == FORMAT_1_BARS]
-    assert left == []
+    assert [key for key in await app.index("count") if key.count("|") == FORMAT_1_BARS] == []
+    assert await wrong_rows(app) == {}
 
 
-async def test_what_was_adopted_of_a_deployment_is_not_replaced_by_what_is_older(app: App) -> None:
+async def test_adopted_counts_of_a_deployment_are_not_replaced_by_older_ones(app: App) -> None:
     await fleet(app)
     await as_the_release_before_left_it(app)
     await app.flag_stuck()
     index = app.client.get_table_client("DeploymentIndex")
-    await index.delete_entity("build", f"format:{FORMAT}")  # as if the first run had been killed right after it
+    await index.delete_entity("build", f"format:{FORMAT}")  # as if the first run had been killed right after that
     device = app.put("more", BACKOFF)
     await app.handle(app.event(device))
     await app.flag_stuck()
@@ -362,7 +354,7 @@ async def test_what_was_adopted_of_a_deployment_is_not_replaced_by_what_is_older
     assert await listed(app.services.fleet(), routes.deployments) == counted
 
 
-async def test_a_device_that_cannot_be_read_keeps_no_other_out_of_the_index(app: App) -> None:
+async def test_a_device_that_cannot_be_read_does_not_keep_others_out_of_the_index(app: App) -> None:
     devices = await fleet(app)
     status = app.client.get_table_client("DeploymentStatus")
     (row,) = [row async for row in status.query_entities(f"PartitionKey eq '{devices[1]}' and RowKey eq 'device'")]
@@ -383,7 +375,7 @@ async def test_a_device_that_cannot_be_read_keeps_no_other_out_of_the_index(app:
 
 
 @pytest.mark.parametrize("begin", [App.flag_stuck, App.resync])
-async def test_an_index_that_was_dropped_is_built_again(app: App, begin: Callable[[App], Any]) -> None:
+async def test_a_deleted_index_is_built_again(app: App, begin: Callable[[App], Any]) -> None:
     await fleet(app)
     await app.client.delete_table("DeploymentIndex")
     app.restart()
@@ -392,7 +384,7 @@ async def test_an_index_that_was_dropped_is_built_again(app: App, begin: Callabl
     assert await wrong_rows(app) == {}
 
 
-async def test_what_the_release_before_had_not_sent_is_sent_once_and_nothing_else(
+async def test_events_that_the_release_before_had_not_sent_are_sent_once_and_no_others(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits, changes, gone, sent = (app.put(name, BACKOFF) for name in ("waits", "changes", "gone", "sent"))
@@ -420,7 +412,7 @@ async def test_what_the_release_before_had_not_sent_is_sent_once_and_nothing_els
         app.restart()
 
 
-async def test_a_device_that_comes_again_sends_what_was_unsent_of_its_life_before_first(app: App) -> None:
+async def test_a_device_that_comes_back_first_sends_the_unsent_events_of_its_former_life(app: App) -> None:
     device = app.put("d", BACKOFF)
     await app.handle(app.event(device))
     twin = app.hub.twins.pop(device)

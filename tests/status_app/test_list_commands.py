@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from api_over_tables import KEY, running_api
+from api_over_tables import KEY, Api, running_api
 from app_over_azurite import App, fresh_app
 from commands import ROOT, ended
 
@@ -34,12 +34,6 @@ async def app(tables: str) -> AsyncIterator[App]:
         well = app.put("well", "003")
         await app.handle(app.event(well))
         yield app
-
-
-async def printed(fleet: FleetLists, name: str, form: Form, **words: str) -> str:
-    out = io.StringIO()
-    assert await print_list(fleet, name, words, out, form) == 0
-    return out.getvalue()
 
 
 QUESTIONS: tuple[tuple[str, Mapping[str, str], int], ...] = (
@@ -68,40 +62,47 @@ async def test_a_list_is_the_same_over_the_api_and_over_the_tables_in_every_form
         await over_tables.close()
 
 
-async def test_a_word_that_is_none_is_refused_with_those_that_there_are(app: App, tables: str) -> None:
+async def printed(fleet: FleetLists, name: str, form: Form, **words: str) -> str:
+    out = io.StringIO()
+    assert await print_list(fleet, name, words, out, form) == 0
+    return out.getvalue()
+
+
+def environment(api: Api) -> dict[str, str]:
+    return {"PATH": "", "DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": KEY}
+
+
+async def test_an_unknown_word_is_refused_with_the_known_ones(app: App, tables: str) -> None:
     async with running_api(app.services.fleet()) as api:
-        environment = {"PATH": "", "DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": KEY}
-        for settings in (environment, {"PATH": "", "STATUS_TABLES": tables}):
+        for settings in (environment(api), {"PATH": "", "STATUS_TABLES": tables}):
             code, lines = await ended(settings, "devices", "--state", "melted")
             assert (code, "state takes one of no_deployment, invalid" in lines[-1]) == (78, True)
 
 
 async def test_a_command_prints_what_is_stuck(app: App) -> None:
     async with running_api(app.services.fleet()) as api:
-        environment = {"PATH": "", "DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": KEY}
-        code, lines = await ended(environment, "stuck", "--deployment", "camera-2")
+        code, lines = await ended(environment(api), "stuck", "--deployment", "camera-2")
         assert (code, lines[0].split()[:2], len(lines)) == (0, ["DEVICE", "STATE"], 4)
         assert all("backoff: m1" in line for line in lines[1:])
-        code, lines = await ended(environment, "stuck", "--deployment", "another")
+        code, lines = await ended(environment(api), "stuck", "--deployment", "another")
         assert (code, lines) == (0, ["none"])
 
 
 @pytest.mark.parametrize("form", ["--csv", "--json"])
-async def test_a_list_of_which_no_more_is_read_ends_without_a_word(app: App, form: str) -> None:
+async def test_a_list_whose_reader_is_gone_ends_without_a_message(app: App, form: str) -> None:
     read, write = os.pipe()
     os.close(read)
     async with running_api(app.services.fleet()) as api:
-        environment = {"PATH": "", "DEPLOYMENT_STATUS_URL": api.url, "DEPLOYMENT_STATUS_KEY": KEY}
         command = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "status_app", "devices", form,
-            cwd=ROOT, env=environment, stdout=write, stderr=asyncio.subprocess.PIPE,
+            cwd=ROOT, env=environment(api), stdout=write, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
         os.close(write)
         _, complaint = await command.communicate()
     assert (command.returncode, complaint.decode()) == (ExitCode.CUT_OFF, "")
 
 
-def test_a_value_that_a_spreadsheet_would_run_has_an_apostrophe_in_front_and_a_number_has_none() -> None:
+def test_a_text_that_a_spreadsheet_would_run_gets_an_apostrophe_and_a_number_gets_none() -> None:
     columns = tuple(map(ListColumn, "abcdef"))
     items: list[Mapping[str, Any]] = [
         {"a": "=1+1", "b": "+x", "c": "-x", "d": "@SUM(A1)", "e": -1, "f": ["-x", "y"]},
@@ -114,7 +115,7 @@ def test_a_value_that_a_spreadsheet_would_run_has_an_apostrophe_in_front_and_a_n
     ]
 
 
-def test_a_table_shows_nothing_that_a_terminal_would_obey_and_is_no_wider() -> None:
+def test_a_table_has_no_control_characters_and_fits_into_the_terminal() -> None:
     columns = [column for column in DEVICES if column.title]
     item = {"deviceId": "d\x1b[2J", "state": "pending", "since": "2026-01-31T09:02:10.765432Z", "cause": "x" * 500}
     lines = table(columns, [item], 100)

@@ -1,14 +1,15 @@
-"""Log lines: the fields at their end, and that a line stays one whatever a device is called."""
+"""Log lines: they end with their fields, and stay one line whatever a device is called."""
 
 import json
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from app_over_azurite import CASES, App
 
+from local.clock import utc_now
 from local.stack import running_stack
 from status_app.reconcile.twin_changes import MAX_RETRIES
 from status_app.telemetry.logs import about, log
@@ -44,7 +45,7 @@ def test_a_line_ends_with_what_it_is_about(caplog: pytest.LogCaptureFixture) -> 
 
 
 @pytest.mark.parametrize("name", ["100%s", "{}", "a\nb", 'a"b', "\x1b[31m", "\u2028", "\udc80", "grün"])
-def test_any_name_comes_out_as_it_was_in_one_printable_line(caplog: pytest.LogCaptureFixture, name: str) -> None:
+def test_any_name_can_be_read_from_one_printable_line(caplog: pytest.LogCaptureFixture, name: str) -> None:
     with about(device=name):
         _log.warning("%s of %s", "one", "two")
         _log.warning("plain")
@@ -68,10 +69,10 @@ async def test_every_line_about_a_hostile_device_is_one_line_and_names_it(
     app.hub.down.add(device)
     await app.handle(app.event(device, json.dumps({"version": 10}).encode()), attempt=MAX_RETRIES)
     await app.close()
-    told = [line for line in caplog.messages if not line.startswith("batch of")]
-    assert [line for line in told if "dead-lettered" in line]
-    assert [line for line in told if fields(line).get("deployments") == ["at-scale1"] and "m1 forged line" in line]
-    for line in told:
+    lines = [line for line in caplog.messages if not line.startswith("batch of")]
+    assert [line for line in lines if "dead-lettered" in line]
+    assert [line for line in lines if fields(line).get("deployments") == ["at-scale1"] and "m1 forged line" in line]
+    for line in lines:
         assert line.isprintable()
         assert fields(line)["device"] == device
 
@@ -79,7 +80,7 @@ async def test_every_line_about_a_hostile_device_is_one_line_and_names_it(
 async def test_the_lines_of_an_invocation_have_its_id(
     tables: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with running_stack(tmp_path, tables, lambda: datetime.now(UTC)) as stack:
+    async with running_stack(tmp_path, tables, utc_now) as stack:
         stack.iot_hub.registry.put(TWIN)
         await stack.drained()
         await stack.host.run_timer("flag_stuck")

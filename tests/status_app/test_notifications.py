@@ -1,4 +1,4 @@
-"""What an event says: which device, how new, and what is no event of an IoT Hub route."""
+"""What an event is about: which device, which version, and which events are no twin change of $edgeAgent."""
 
 import json
 import traceback
@@ -28,7 +28,7 @@ SECRET = "hunter2-correct-horse"
 def read(
     properties: dict[str, Any], body: Any = None, *, system: dict[str, Any] | None = None, raw: bytes | None = None
 ) -> Notification | OtherEvent:
-    """What an event says; a property that is None is left out."""
+    """Read an event; a property that is None is left out."""
     return read_notification(
         IncomingEvent(
             body=json.dumps({} if body is None else body).encode() if raw is None else raw,
@@ -56,7 +56,7 @@ def test_a_twin_change_names_its_device_the_version_and_the_time(operation: str)
 
 
 @pytest.mark.parametrize("time", ["noon", "", "0001-01-01T00:00:00Z", 5, None])
-def test_a_time_that_is_none_is_not_known(time: Any) -> None:
+def test_a_wrong_time_is_unknown(time: Any) -> None:
     assert read(TWIN_CHANGE | {"operationTimestamp": time}) == Notification("edge-1")
 
 
@@ -78,7 +78,7 @@ def test_only_a_whole_number_is_a_version(version: Any) -> None:
     ],
     ids=["a key twice", "NaN", "infinity", "too large", "4,000 digits", "nested", "megabytes"],
 )
-def test_odd_json_is_read_as_far_as_it_says_something(raw: bytes, version: int | None) -> None:
+def test_the_version_is_read_from_odd_json(raw: bytes, version: int | None) -> None:
     assert read(TWIN_CHANGE, raw=raw) == Notification("edge-1", version=version, demands=version)
 
 
@@ -102,7 +102,7 @@ def test_an_error_names_a_property_in_one_short_line(name: str, value: Any) -> N
         ("moduleLifecycleNotification", "deleteModuleIdentity", "$edgeAgent"),
     ],
 )
-def test_a_lifecycle_event_has_no_version_since_it_speaks_of_another_twin(
+def test_a_lifecycle_event_has_no_version_since_it_holds_another_twin(
     schema: str, operation: str, module: str | None
 ) -> None:
     properties = LIFECYCLE | {"iothub-message-schema": schema, "opType": operation, "moduleId": module}
@@ -114,7 +114,7 @@ def test_a_lifecycle_event_has_no_version_since_it_speaks_of_another_twin(
     ("operation", "lifecycle"),
     [("updateTwin", False), ("replaceTwin", False), ("createDeviceIdentity", True), ("deleteModuleIdentity", True)],
 )
-def test_an_event_without_a_schema_is_known_by_its_operation(operation: str, lifecycle: bool) -> None:
+def test_an_event_without_a_schema_is_recognized_by_its_operation(operation: str, lifecycle: bool) -> None:
     properties = TWIN_CHANGE | {"iothub-message-schema": None, "opType": operation}
     demands = 1 if operation.startswith("create") else None
     assert read(properties) == Notification("edge-1", lifecycle=lifecycle, demands=demands)
@@ -135,7 +135,7 @@ def test_an_event_without_a_schema_is_known_by_its_operation(operation: str, lif
         ([1], {"a": 1}, "unknown_schema"),
     ],
 )
-def test_what_no_route_of_twin_changes_sends_is_named_by_its_schema_or_its_operation(
+def test_an_event_that_no_route_of_twin_changes_sends_is_refused_for_its_schema_or_operation(
     schema: Any, operation: Any, expected: str
 ) -> None:
     assert reason(TWIN_CHANGE | {"iothub-message-schema": schema, "opType": operation}) == expected
@@ -150,7 +150,7 @@ def test_ids_are_taken_from_the_properties_then_the_system_properties_then_the_b
     assert read(bare, body) == Notification("third")
 
 
-def test_a_module_of_the_properties_is_believed_more_than_that_of_the_connection() -> None:
+def test_the_module_of_the_properties_goes_before_that_of_the_connection() -> None:
     assert read(TWIN_CHANGE, system={"connection-module-id": "other"}) == Notification("edge-1")
     assert (
         read(TWIN_CHANGE | {"moduleId": "other"}, system={"connection-module-id": "$edgeAgent"})
@@ -194,9 +194,7 @@ def test_the_lifecycle_of_another_module_is_ignored() -> None:
         ("digitalTwinChangeEvents", OtherEvent.DIGITAL_TWIN),
     ],
 )
-def test_an_event_of_another_source_is_known_by_the_source_whatever_else_it_says(
-    source: str, other: OtherEvent
-) -> None:
+def test_an_event_of_another_source_is_recognized_by_the_source_alone(source: str, other: OtherEvent) -> None:
     system = {"message-source": source, "connection-device-id": "edge-1"}
     assert read({}, system=system, raw=b"\xff any bytes") is other
     assert read(TWIN_CHANGE, system=system) is other
@@ -213,7 +211,7 @@ def test_an_event_of_another_source_is_known_by_the_source_whatever_else_it_says
         ("digitalTwinChangeNotification", "updateTwin", OtherEvent.DIGITAL_TWIN),
     ],
 )
-def test_an_event_without_a_source_is_known_by_its_schema_or_its_operation(
+def test_an_event_without_a_source_is_recognized_by_its_schema_or_operation(
     schema: str | None, operation: str | None, other: OtherEvent
 ) -> None:
     properties = {"iothub-message-schema": schema, "opType": operation, "deviceId": "edge-1"}
@@ -221,19 +219,19 @@ def test_an_event_without_a_source_is_known_by_its_schema_or_its_operation(
 
 
 @pytest.mark.parametrize("name", ["connection-auth-method", "connection-auth-generation-id"])
-def test_what_the_hub_says_of_a_connection_makes_an_event_without_a_schema_a_message_of_a_device(name: str) -> None:
+def test_an_event_of_a_connection_without_a_schema_is_telemetry(name: str) -> None:
     system = {name: "{}", "connection-device-id": "edge-1"}
     assert read({"unit": "C"}, system=system, raw=b"21.5") is OtherEvent.TELEMETRY
     assert read(TWIN_CHANGE, system=system) == Notification("edge-1")
 
 
 @pytest.mark.parametrize("source", ["twinChangeEvents", "deviceLifecycleEvents", "another", "", 5, None, ["Telemetry"]])
-def test_any_other_source_leaves_it_to_the_schema(source: Any) -> None:
+def test_with_any_other_source_the_schema_decides(source: Any) -> None:
     assert read(TWIN_CHANGE, system={"message-source": source}) == Notification("edge-1")
 
 
 @pytest.mark.parametrize("device", [None, "", 5, ["edge-1"], {}])
-def test_an_event_that_names_no_device_is_no_event(device: Any) -> None:
+def test_an_event_without_a_device_is_refused(device: Any) -> None:
     assert reason(TWIN_CHANGE | {"deviceId": None}, {"deviceId": device}) == "no_device_id"
     assert reason(LIFECYCLE | {"deviceId": None}, {"deviceId": device}) == "no_device_id"
 
@@ -269,7 +267,7 @@ def test_a_byte_order_mark_is_no_part_of_a_body() -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else repr(value[:20]),
 )
-def test_a_body_that_cannot_be_read_is_an_error_that_says_what_it_is(raw: bytes, expected: str) -> None:
+def test_a_body_that_cannot_be_read_is_refused_with_the_reason(raw: bytes, expected: str) -> None:
     assert reason(TWIN_CHANGE, raw=raw) == expected
 
 

@@ -1,4 +1,4 @@
-"""Messages to people about causes: devices of the app's real tables, over a real HTTPS target."""
+"""Messages to people about causes, from the real tables of the app to a real HTTPS target."""
 
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -25,7 +25,7 @@ CARE = 10 * MINUTE
 
 
 class Fleet:
-    """The app, with people who are told."""
+    """The app, with a target that people read."""
 
     def __init__(self, app: App, http: WebhookTarget, webhooks: Any) -> None:
         self.app = app
@@ -66,7 +66,7 @@ class Fleet:
 
     @property
     def titles(self) -> list[str]:
-        """The first lines of what was taken."""
+        """The first lines of the messages that were taken, without the cause."""
         return [message.body["text"].splitlines()[0].partition(" due to ")[0] for message in self.http.taken]
 
 
@@ -81,7 +81,9 @@ def names(number: int) -> list[str]:
     return [f"d{count:02d}" for count in range(number)]
 
 
-async def test_devices_that_fail_alike_are_three_messages_first_tenfold_and_over(fleet: Fleet) -> None:
+async def test_a_cause_is_one_message_at_first_one_at_ten_times_the_devices_and_one_at_its_end(
+    fleet: Fleet,
+) -> None:
     devices = await fleet.fail(*names(2))
     await fleet.minute()
     assert fleet.http.received == []
@@ -115,7 +117,7 @@ async def test_devices_that_fail_alike_are_three_messages_first_tenfold_and_over
     assert len({news_id.rpartition("/")[0] for news_id in ids}) == 1
 
 
-async def test_what_lasts_no_minute_is_not_mentioned(fleet: Fleet) -> None:
+async def test_a_cause_that_lasts_less_than_a_minute_is_not_mentioned(fleet: Fleet) -> None:
     devices = await fleet.fail("d")
     await fleet.minute(GRACE)
     await fleet.mend(devices)
@@ -125,18 +127,29 @@ async def test_what_lasts_no_minute_is_not_mentioned(fleet: Fleet) -> None:
     assert fleet.http.received == []
 
 
-async def test_a_cause_that_comes_back_within_a_minute_is_not_over(fleet: Fleet) -> None:
-    devices = await fleet.fail("d")
-    await fleet.minute(GRACE)
-    await fleet.minute()
-    assert len(fleet.titles) == 1
-    await fleet.mend(devices)
+async def test_a_cause_that_comes_back_within_a_minute_has_not_ended(fleet: Fleet) -> None:
+    device = fleet.app.put("rejected", "007")
+
+    async def look(code: int) -> None:
+        """The device rejects the manifest, or takes it."""
+        with fleet.app.edit(device, timedelta(0)) as reported:
+            reported["lastDesiredStatus"]["code"] = code
+        await fleet.app.handle(fleet.app.event(device))
+
+    await look(400)
+    for _ in range(2):
+        await fleet.minute()
+    for _ in range(2):
+        assert len(fleet.titles) == 1
+        await look(200)
+        await fleet.minute(CARE)  # no device fails
+        await look(400)
+        await fleet.minute(MINUTE / 2)
+    await look(200)
     await fleet.minute(CARE)
-    assert (await fleet.app.services._made()).notices is not None  # noqa: SLF001 (it has run)
-    await fleet.fail("e")
-    await fleet.minute(GRACE - MINUTE)
+    assert len(fleet.titles) == 1, "it did not fail for less than a minute each time"
     await fleet.minute()
-    assert [title.rpartition(": ")[2] for title in fleet.titles[1:]] in ([], ["no device fails any more"])
+    assert [title.rpartition(": ")[2] for title in fleet.titles[1:]] == ["no device fails any more"]
 
 
 async def test_a_rejected_manifest_is_mentioned_before_it_is_stuck(fleet: Fleet) -> None:
@@ -148,7 +161,7 @@ async def test_a_rejected_manifest_is_mentioned_before_it_is_stuck(fleet: Fleet)
     assert "config_rejected" in fleet.http.taken[0].body["text"]
 
 
-async def test_each_target_gets_what_its_filters_let_through(fleet: Fleet) -> None:
+async def test_each_target_gets_what_its_filter_lets_through(fleet: Fleet) -> None:
     other = Filter(deployments=("another*",))
     fleet.targets = [
         fleet.http.target("people", Format.SLACK),
@@ -162,7 +175,7 @@ async def test_each_target_gets_what_its_filters_let_through(fleet: Fleet) -> No
     assert ["people" in message.id for message in fleet.http.taken] == [True]
 
 
-async def test_nothing_is_over_of_a_deployment_that_cannot_be_read_and_all_others_are_mentioned(fleet: Fleet) -> None:
+async def test_no_cause_ends_of_a_deployment_that_cannot_be_read_and_others_are_mentioned(fleet: Fleet) -> None:
     applied = {"status": "Applied"}
     await fleet.fail("d", configurations={"bad": applied})
     await fleet.minute(GRACE)
@@ -181,7 +194,7 @@ async def test_nothing_is_over_of_a_deployment_that_cannot_be_read_and_all_other
     await rows.update_entity(whole, mode=UpdateMode.REPLACE)
 
 
-async def test_what_a_target_does_not_take_comes_later_and_once(fleet: Fleet) -> None:
+async def test_a_message_that_a_target_does_not_take_comes_later_and_once(fleet: Fleet) -> None:
     await fleet.fail("d")
     await fleet.minute(GRACE)
     fleet.http.answers = [web.Response(status=503)]
@@ -192,7 +205,7 @@ async def test_what_a_target_does_not_take_comes_later_and_once(fleet: Fleet) ->
     assert len(fleet.titles) == 1
 
 
-async def test_a_cause_is_not_over_while_the_index_is_built_again(fleet: Fleet) -> None:
+async def test_no_cause_ends_while_the_index_is_rebuilt(fleet: Fleet) -> None:
     await fleet.fail("d")
     await fleet.minute(GRACE)
     await fleet.minute()
@@ -209,7 +222,7 @@ async def test_a_cause_is_not_over_while_the_index_is_built_again(fleet: Fleet) 
 
 
 @pytest.mark.parametrize("kind", ["before", "after"])
-async def test_killed_at_every_call_nothing_is_lost_and_only_what_was_sent_comes_twice_under_its_id(
+async def test_a_run_killed_at_any_call_loses_nothing_and_repeats_only_what_was_sent_under_its_id(
     fleet: Fleet, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each call of the run, a request to the tables or to the target, is the last that the process makes once."""
@@ -219,8 +232,8 @@ async def test_killed_at_every_call_nothing_is_lost_and_only_what_was_sent_comes
     fleet.app.now += MINUTE
     calls = await killed_run(fleet, float("inf"), kind, monkeypatch)
     assert calls > 10
-    (told,) = fleet.http.taken
-    await forget_what_was_told(fleet)
+    (message,) = fleet.http.taken
+    await forget_the_message(fleet)
     for number in range(1, calls + 1):
         fleet.http.taken.clear()
         await killed_run(fleet, number, kind, monkeypatch)
@@ -230,13 +243,13 @@ async def test_killed_at_every_call_nothing_is_lost_and_only_what_was_sent_comes
         await fleet.app.services.send_notices()
         found = [(message.id.rpartition("/")[2], message.body) for message in fleet.http.taken]
         assert len(found) in (1, 1 + was_sent)
-        assert found == [("1", told.body)] * len(found)
+        assert found == [("1", message.body)] * len(found)
         assert len({message.id for message in fleet.http.taken}) == 1
-        await forget_what_was_told(fleet)
+        await forget_the_message(fleet)
 
 
-async def forget_what_was_told(fleet: Fleet) -> None:
-    """Go back to where the cause was seen, and nobody was told."""
+async def forget_the_message(fleet: Fleet) -> None:
+    """Go back to where the cause was seen, and no message was sent."""
     table = fleet.app.client.get_table_client(TABLE)
     async for row in table.list_entities():
         if row["RowKey"].startswith("cause|"):
@@ -246,7 +259,7 @@ async def forget_what_was_told(fleet: Fleet) -> None:
 
 
 async def killed_run(fleet: Fleet, last: float, kind: str, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Run the part of the timer in a new process that ends at a call; how many calls there were."""
+    """Run that part of the timer in a new process that ends at a call; return the number of calls."""
     fleet.restart()
     await fleet.app.flag_stuck()
     return (await killed_at(last, kind, fleet.app.services.send_notices, monkeypatch)).number

@@ -1,4 +1,4 @@
-"""What people read, and that words of devices are nothing but text in it."""
+"""The messages that people read, in which the words of devices are only text."""
 
 import json
 from typing import Any
@@ -23,9 +23,10 @@ def cause(stage: Stage, **more: Any) -> bytes:
         "before": 0 if stage is Stage.FIRST else 40,
         "devices": {Stage.FIRST: 40, Stage.MORE: 400, Stage.OVER: 0}[stage],
     }
-    said = {"examples": ["edge-01", "edge-02"], "since": "2024-05-02T12:10:00Z", "message": "m"}
-    said |= {"peers": "p", "advice": "a"}
-    return cause_notice("id", "2024-05-02T12:12:00Z", "error", data | (said if stage is not Stage.OVER else {}) | more)
+    if stage is not Stage.OVER:
+        data |= {"examples": ["edge-01", "edge-02"], "since": "2024-05-02T12:10:00Z", "message": "m"}
+        data |= {"peers": "p", "advice": "a"}
+    return cause_notice("id", "2024-05-02T12:12:00Z", "error", data | more)
 
 
 def milestone(name: str) -> bytes:
@@ -56,7 +57,7 @@ def test_a_cause_comes_with_its_devices_and_what_to_do() -> None:
     assert "Across the fleet" not in text(cause(Stage.FIRST, peers=None))
 
 
-def test_more_devices_and_none_are_compared_with_the_message_before() -> None:
+def test_more_devices_and_no_more_devices_are_compared_with_the_message_before() -> None:
     assert text(cause(Stage.MORE)).startswith("Deployment camera-2: now 400 devices fail due to image_not_found")
     assert "Devices: 400 (40 in the last message)" in text(cause(Stage.MORE))
     over = text(cause(Stage.OVER, since="2024-05-02T12:11:00Z"))
@@ -104,7 +105,7 @@ def test_teams_gets_a_card_whose_texts_are_shown_unchanged() -> None:
     assert any("[here](https://evil.example)" in run["text"] for run in runs)
 
 
-def test_a_card_is_small_whatever_a_device_says() -> None:
+def test_a_message_is_small_whatever_a_device_reports() -> None:
     long = "x" * 100_000
     data = {"message": long, "cause": long, "examples": [long] * 3, "cohort": long, "deployment": long}
     for kind in (Format.TEAMS, Format.SLACK):

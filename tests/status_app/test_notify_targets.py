@@ -1,4 +1,4 @@
-"""The setting NOTIFY: what it takes, and what it says of what it does not."""
+"""The setting NOTIFY: what it takes, and how it refuses anything else."""
 
 import json
 from pathlib import Path
@@ -58,7 +58,7 @@ def test_a_target_shows_no_secret() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "says"),
+    ("value", "message"),
     [
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
@@ -68,15 +68,15 @@ def test_a_target_shows_no_secret() -> None:
         (json.dumps([{}] * 11), "11 targets: expected at most 10"),
     ],
 )
-def test_what_is_no_list_of_targets_is_said_without_its_value(value: str, says: str) -> None:
-    with pytest.raises(SettingError, match=says) as raised:
+def test_a_value_that_is_no_list_of_targets_is_refused_and_not_quoted(value: str, message: str) -> None:
+    with pytest.raises(SettingError, match=message) as raised:
         read_targets(NAMED | {"NOTIFY": value})
     assert "NOTIFY" in str(raised.value)
     assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"name": "Ops team"}, "target 1: name takes"),
         ({"name": None}, "target 1: name takes"),
@@ -94,14 +94,14 @@ def test_what_is_no_list_of_targets_is_said_without_its_value(value: str, says: 
         ({"token": "hunter2"}, "'token' is unknown"),
     ],
 )
-def test_a_wrong_target_is_named_with_what_it_takes_and_without_its_address(change: Any, says: str) -> None:
-    with pytest.raises(SettingError, match=says) as raised:
+def test_a_wrong_target_is_refused_with_what_it_takes_and_its_address_is_not_quoted(change: Any, message: str) -> None:
+    with pytest.raises(SettingError, match=message) as raised:
         read(SLACK | change)
     assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("url", "says"),
+    ("url", "message"),
     [
         ("http://example.com/hunter2", "not an https address"),
         ("ftp://example.com/hunter2", "not an https address"),
@@ -114,14 +114,14 @@ def test_a_wrong_target_is_named_with_what_it_takes_and_without_its_address(chan
         ("@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/hunter2)", "Key Vault reference"),
     ],
 )
-def test_what_is_no_https_address_is_said_without_it(url: str, says: str) -> None:
-    with pytest.raises(SettingError, match=says) as raised:
+def test_an_address_that_is_not_https_is_refused_and_not_quoted(url: str, message: str) -> None:
+    with pytest.raises(SettingError, match=message) as raised:
         read(SLACK, OPS_URL=url)
     assert "hunter2" not in str(raised.value)
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"url": "https://example.com/a?code=hunter2"}, "url has a query"),
         ({"urlSetting": "OPS_URL"}, "either urlSetting or url"),
@@ -133,23 +133,23 @@ def test_what_is_no_https_address_is_said_without_it(url: str, says: str) -> Non
         ({"types": ["edge.deployment.cause"]}, "cloudevents takes"),
     ],
 )
-def test_a_program_is_reached_with_what_its_format_takes(change: Any, says: str) -> None:
-    with pytest.raises(SettingError, match=says) as raised:
+def test_a_wrong_target_of_a_program_is_refused_with_what_its_format_takes(change: Any, message: str) -> None:
+    with pytest.raises(SettingError, match=message) as raised:
         read(GRID | change, BROKEN="hunter2\r\nx: y")
     assert "hunter2" not in str(raised.value)
 
 
-def test_two_targets_have_two_names() -> None:
+def test_two_targets_of_one_name_are_refused() -> None:
     with pytest.raises(SettingError, match="two targets named 'ops'"):
         read(SLACK, SLACK)
 
 
-def test_news_need_the_event_hub_that_they_come_from() -> None:
+def test_a_target_without_the_event_hub_that_its_events_come_from_is_refused() -> None:
     with pytest.raises(SettingError, match="TRANSITIONS_HUB, the source of their news, is not set"):
         read(SLACK, TRANSITIONS_HUB="")
 
 
-def test_the_types_are_those_of_the_schemas() -> None:
+def test_a_filter_takes_the_types_of_all_schemas() -> None:
     schemas = {path.stem for path in SCHEMAS.glob("*.json")} - {"definitions"}
     assert {*DEVICE_EVENTS, *MILESTONES} == schemas
 
@@ -166,7 +166,7 @@ def test_addresses_of_the_machine_and_of_its_link_are_refused(address: str) -> N
 
 
 @pytest.mark.parametrize("address", ["10.1.2.3", "20.50.1.1", "2603:1020::1"])
-def test_addresses_of_a_network_are_not(address: str) -> None:
+def test_addresses_of_a_network_are_not_refused(address: str) -> None:
     assert not is_refused(address)
 
 

@@ -1,4 +1,4 @@
-"""The progress of deployments: the points that the timer keeps, and what is answered by them."""
+"""The progress of deployments: the points that the timer keeps, and the answers made of them."""
 
 import json
 from collections import defaultdict
@@ -50,7 +50,7 @@ def at(minutes: int, successful: int) -> ProgressPoint:
     return ProgressPoint(START + minutes * MINUTE, 1, None, 100, successful, 0, 0)
 
 
-async def test_a_minute_in_which_the_counts_change_is_a_point_and_any_other_is_none(app: App) -> None:
+async def test_only_a_minute_in_which_the_counts_change_is_a_point(app: App) -> None:
     app.hub.listed = [listed(4)]
     for name in "abc":
         await show(app, name, PENDING)
@@ -78,7 +78,7 @@ async def test_a_minute_in_which_the_counts_change_is_a_point_and_any_other_is_n
     assert found["estimate"] == "No estimate: no device became successful in the last 15 minutes."
 
 
-async def test_what_fails_is_not_left_and_where_nothing_is_left_there_is_no_time(app: App) -> None:
+async def test_a_failing_device_is_not_left_to_do_and_with_none_left_there_is_no_estimate(app: App) -> None:
     for name in "abc":
         await show(app, name, PENDING)
     await app.flag_stuck(MINUTE)
@@ -95,7 +95,7 @@ async def test_what_fails_is_not_left_and_where_nothing_is_left_there_is_no_time
     assert found["estimate"] == "No estimate: every device is successful or failing."
 
 
-async def test_another_version_begins_with_points_of_its_own(app: App) -> None:
+async def test_each_version_has_points_of_its_own(app: App) -> None:
     app.hub.listed = [listed(1), listed(1) | {"id": "another"}]
     await show(app, "a", SUCCESSFUL)
     await app.flag_stuck(MINUTE)
@@ -112,7 +112,7 @@ async def test_another_version_begins_with_points_of_its_own(app: App) -> None:
     assert (found["version"], [point["successful"] for point in found["points"]]) == (3, [0])
 
 
-async def test_a_deployment_of_the_list_that_nobody_counted_has_no_points_and_one_that_never_was_is_not_known(
+async def test_a_listed_deployment_without_a_count_has_no_points_and_an_unknown_one_is_not_found(
     app: App,
 ) -> None:
     fleet = app.services.fleet()
@@ -127,26 +127,26 @@ async def test_a_deployment_of_the_list_that_nobody_counted_has_no_points_and_on
     assert (await ask(fleet, routes.progress, "cohort=ring%3Dcanary", deploymentId=CAMERA)).status == 400
 
 
-async def test_a_point_costs_no_request_and_an_answer_one(tables: str) -> None:
+async def test_a_point_costs_no_request_and_an_answer_costs_one(tables: str) -> None:
     async with table_proxy(tables) as proxy, fresh_app(proxy.connection_string) as app:
         await show(app, "a", PENDING)
         await app.flag_stuck()
         before = proxy.requests_of["Deployments"].copy()
         await show(app, "a", SUCCESSFUL)
         await app.flag_stuck(MINUTE)
-        # What is kept of deployments, and the count with its point.
+        # The deployments, and the count with its point.
         assert proxy.requests_of["Deployments"] - before == {"read": 1, "write": 1}
         before = proxy.requests_of["Deployments"].copy()
         assert len((await progress(app))["points"]) == 2
         assert proxy.requests_of["Deployments"] - before == {"read": 1}
 
 
-async def test_the_newest_thousand_are_kept_in_rows_of_a_hundred(app: App) -> None:
+async def test_the_newest_thousand_points_are_kept_in_rows_of_a_hundred(app: App) -> None:
     table = app.client.get_table_client("Deployments")
     rows = DeploymentRows(table)
 
     async def count(number: int) -> None:
-        """Keep the count that is followed by so many others."""
+        """Keep a count after so many others."""
         found, _, _ = await rows.read()
         stored = found[0] if found else StoredDeployment(CAMERA, None)
         counted = Rollout(1, Counts(2_000, number), number, None, START)
@@ -175,7 +175,7 @@ async def test_the_newest_thousand_are_kept_in_rows_of_a_hundred(app: App) -> No
     assert (await progress(app))["perHour"] == 56.0, "14 in the 15 minutes that end a minute after the last"
 
 
-async def test_a_point_that_cannot_be_read_costs_itself(app: App, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_point_that_cannot_be_read_costs_only_itself(app: App, caplog: pytest.LogCaptureFixture) -> None:
     table = app.client.get_table_client("Deployments")
     for case in (PENDING, SUCCESSFUL):
         await show(app, "a", case)
@@ -187,7 +187,7 @@ async def test_a_point_that_cannot_be_read_costs_itself(app: App, caplog: pytest
         assert "Point00 of row 'progress|camera-2|00' cannot be read" in caplog.records[-1].message
 
 
-async def test_rows_of_a_release_before_that_kept_no_points_begin_with_the_next_change(app: App) -> None:
+async def test_over_rows_of_a_release_without_points_the_first_point_is_the_next_change(app: App) -> None:
     table = app.client.get_table_client("Deployments")
     await show(app, "a", PENDING)
     await app.flag_stuck(MINUTE)
@@ -219,7 +219,7 @@ async def test_rows_of_a_release_before_that_kept_no_points_begin_with_the_next_
         ([at(0, 0), at(2, 4)], 0, None),  # the clock of another process is behind
     ],
 )
-def test_the_speed_is_that_of_the_last_quarter_of_an_hour(
+def test_the_speed_is_taken_from_the_last_quarter_of_an_hour(
     points: list[ProgressPoint], now: int, expected: Speed | None
 ) -> None:
     assert speed(points, START + now * MINUTE) == expected

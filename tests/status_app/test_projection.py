@@ -1,4 +1,4 @@
-"""The index as a projection: what becomes of it when a writer is killed, late, or not alone."""
+"""The index as a projection: it comes right when a writer is killed, late, or not alone."""
 
 import asyncio
 import copy
@@ -24,9 +24,9 @@ NOW = timedelta(0)
 MINUTE = timedelta(minutes=1)
 GRACE = 15 * MINUTE
 CARE = 10 * MINUTE
-"""The window of what left by itself."""
+"""How long a module must run until it has recovered."""
 LATE = datetime(2100, 1, 1, tzinfo=UTC)
-"""When no writer lives any more, by the clock of the table service too."""
+"""A time when no writer lives any more, by the clock of the table service too."""
 LIMIT = 10
 """Entities of a transaction, in these tests."""
 MANY = 8
@@ -34,10 +34,10 @@ MANY = 8
 
 
 class Killed(BaseException):
-    """The process is gone: nothing catches it."""
+    """The process has ended: nothing catches this."""
 
 
-class Wire(AioHttpTransport):  # type: ignore[misc] # the SDK does not say the type of what it loads lazily
+class Wire(AioHttpTransport):  # type: ignore[misc] # the SDK loads it lazily, without a type
     """The connection of one process to its tables.
 
     Attributes:
@@ -70,8 +70,8 @@ class Process:
     services: Services
     wire: Wire
 
-    async def look(self, app: App, device: str) -> None:
-        """What a notification makes it do."""
+    async def notify(self, app: App, device: str) -> None:
+        """Reconcile a device as after a notification."""
         properties = {} if device in app.hub.twins else DELETED
         await (await self.services.twin_changes()).handle([app.event(device, **properties)], attempt=0)
 
@@ -83,7 +83,7 @@ class Process:
 
     @asynccontextmanager
     async def killed_after(self, writes: int) -> AsyncIterator[None]:
-        """Kill the process after it has written so often, and start it again."""
+        """Kill the process after so many writes, and start it again."""
         await forget(self.services)
         self.wire.kill_after = writes
         self.wire.killed = False
@@ -98,14 +98,14 @@ class Process:
 
 @pytest.fixture
 async def app(tables: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> AsyncIterator[App]:
-    """Its parameter: over how many partitions of the index devices are spread."""
+    """Its parameter is the number of partitions of the index."""
     monkeypatch.setattr("status_app.status_table.commit.TRANSACTION_LIMIT", LIMIT)
     async with fresh_app(tables, shards=getattr(request, "param", 2)) as app:
         yield app
 
 
 def put(app: App, name: str = "d", case: str = SUCCESSFUL, *deployments: str) -> str:
-    """Put the twin of a case into the hub, with deployments that are applied."""
+    """Put the twin of a case into the hub, with applied deployments."""
     applied = {deployment: {"status": "Applied"} for deployment in deployments or ("base", "camera-2")}
     return app.put(name, case, configurations=applied)
 
@@ -120,7 +120,7 @@ async def process(app: App, monkeypatch: pytest.MonkeyPatch) -> Process:
 
 
 def many(app: App, device: str) -> None:
-    """Give a device very many modules, each like its m1."""
+    """Give a device many modules, each like its m1."""
     app.hub.twins[device] = copy.deepcopy(app.hub.twins[device])
     for section in ("desired", "reported"):
         modules = app.hub.twins[device]["properties"][section]["modules"]
@@ -156,7 +156,7 @@ type Step = Callable[[App, str], Awaitable[object]]
 
 
 async def new(_app: App, _device: str) -> None:
-    """Nobody has seen it."""
+    """The app does not know the device."""
 
 
 async def seen(app: App, device: str) -> None:
@@ -206,13 +206,13 @@ async def large_and_stuck(app: App, device: str) -> None:
 type Act = Callable[[Process, App, str], Awaitable[None]]
 
 CHANGES: dict[str, tuple[Step, Callable[[App, str], object], Act]] = {
-    "a first look": (new, lambda app, device: app.report(device, NOW, runtimeStatus="backoff"), Process.look),
-    "a module fails": (seen, lambda app, device: app.report(device, MINUTE, runtimeStatus="backoff"), Process.look),
-    "another reason": (failing, lambda app, device: app.report(device, MINUTE, runtimeStatus="failed"), Process.look),
-    "it runs again": (failing, lambda app, device: app.report(device, MINUTE, runtimeStatus="running"), Process.look),
-    "a new version": (stuck, lambda app, device: wants(app, device, "sensor:2"), Process.look),
-    "a deletion": (recovering, lambda app, device: app.hub.twins.pop(device), Process.look),
-    "a new life": (deleted, lambda _app, _device: None, Process.look),
+    "a first look": (new, lambda app, device: app.report(device, NOW, runtimeStatus="backoff"), Process.notify),
+    "a module fails": (seen, lambda app, device: app.report(device, MINUTE, runtimeStatus="backoff"), Process.notify),
+    "another reason": (failing, lambda app, device: app.report(device, MINUTE, runtimeStatus="failed"), Process.notify),
+    "it runs again": (failing, lambda app, device: app.report(device, MINUTE, runtimeStatus="running"), Process.notify),
+    "a new version": (stuck, lambda app, device: wants(app, device, "sensor:2"), Process.notify),
+    "a deletion": (recovering, lambda app, device: app.hub.twins.pop(device), Process.notify),
+    "a new life": (deleted, lambda _app, _device: None, Process.notify),
     "it gets stuck": (failing, lambda app, _device: pass_time(app, GRACE), Process.timer),
     "it recovers": (recovering, lambda app, _device: pass_time(app, CARE), Process.timer),
     "a timer sees another failure and a flag": (
@@ -236,12 +236,12 @@ CHANGES: dict[str, tuple[Step, Callable[[App, str], object], Act]] = {
         lambda app, device: vanish(app, device, MINUTE),
         Process.resync,
     ),
-    "a large first look": (new, many, Process.look),
-    "a large failure": (large, lambda app, device: all_report(app, device, runtimeStatus="backoff"), Process.look),
+    "a large first look": (new, many, Process.notify),
+    "a large failure": (large, lambda app, device: all_report(app, device, runtimeStatus="backoff"), Process.notify),
     "a large recovery": (
         large_and_failing,
         lambda app, device: all_report(app, device, runtimeStatus="running"),
-        Process.look,
+        Process.notify,
     ),
     "many get stuck": (large_and_failing, lambda app, _device: pass_time(app, GRACE), Process.timer),
     "a timer sees a large change and flags": (
@@ -249,25 +249,25 @@ CHANGES: dict[str, tuple[Step, Callable[[App, str], object], Act]] = {
         lambda app, device: all_report(app, device, GRACE, settings={"image": "sensor:0"}),
         Process.timer,
     ),
-    "a large deletion": (large_and_stuck, lambda app, device: app.hub.twins.pop(device), Process.look),
+    "a large deletion": (large_and_stuck, lambda app, device: app.hub.twins.pop(device), Process.notify),
 }
 
 
 async def heal_by_repeating(process: Process, app: App, device: str, act: Act) -> None:
-    """As the host does with a batch that is not at its end, and with a timer."""
+    """Repeat it, as the host does with an unfinished batch and with a timer."""
     await act(process, app, device)
 
 
 async def heal_by_resync(process: Process, app: App, device: str, _act: Act) -> None:
     await process.resync(app, device)
-    for _ in range(2):  # the second looks at what the first has projected as due
+    for _ in range(2):  # the second reconciles what the first has projected as due
         await process.timer(app, device)
 
 
 async def outcome(app: App, device: str) -> dict[str, Any]:
     """The rows of a device, without the times at which they were seen.
 
-    Transitions of one time have an order of their own where a change is written in parts: here they have none.
+    A change that is written in parts may order transitions of one time otherwise, so they have no order here.
     """
     rows = states(await app.rows(device))
     found = {}
@@ -276,7 +276,7 @@ async def outcome(app: App, device: str) -> dict[str, Any]:
             found[key] = row
             continue
         place = f"{row['At']} {row['Kind']} {row['Module']}"
-        if row["Kind"] == "deleted":  # its time is when it was seen
+        if row["Kind"] == "deleted":  # its time is when the app saw it
             place = "deleted"
             del row["At"], row["Since"], row["DurationSeconds"]
         assert place not in found
@@ -294,6 +294,7 @@ REPEATED = (
     ("name", "heal"),
     [*((name, heal_by_resync) for name in CHANGES), *((name, heal_by_repeating) for name in REPEATED)],
 )
+@pytest.mark.parametrize("app", [1], indirect=True)
 async def test_a_change_that_is_killed_between_any_two_writes_comes_to_the_same_end(
     app: App, monkeypatch: pytest.MonkeyPatch, name: str, heal: Callable[..., Awaitable[None]]
 ) -> None:
@@ -308,12 +309,12 @@ async def test_a_change_that_is_killed_between_any_two_writes_comes_to_the_same_
         async with victim.killed_after(writes):
             await act(victim, app, device)
         assert "large" in name or await app.broken_promises() == []
-        app.now += LEASE if act is Process.resync else NOW  # one that was killed has left it
+        app.now += LEASE if act is Process.resync else NOW  # the killed process has left its lease
         await heal(victim, app, device, act)
         assert await app.broken_promises() == []
         healed = await outcome(app, device)
-        app.now = LATE  # what was left behind goes once its writer cannot live any more
-        for _ in range(2):  # the second looks at what the first has made due
+        app.now = LATE  # its leftovers go once it cannot live any more
+        for _ in range(2):  # the second reconciles what the first has made due
             await victim.timer(app, device)
         assert await wrong_rows(app) == {}
         await victim.resync(app, device)
@@ -339,11 +340,11 @@ class Gate:
         """Start something, up to that request."""
         task, reached = asyncio.create_task(act), asyncio.create_task(self._reached.wait())
         await asyncio.wait([task, reached], return_when=asyncio.FIRST_COMPLETED)
-        assert reached.done(), "it came to its end without such a request"
+        assert reached.done(), "it ended without such a request"
         return task
 
     async def let(self, task: asyncio.Task[None]) -> None:
-        """Let it come to its end."""
+        """Let it go on to its end."""
         self._opened.set()
         await task
 
@@ -353,7 +354,7 @@ class Gate:
             await self._opened.wait()
 
 
-async def test_two_writers_of_one_change_leave_one_deadline_and_nothing_announced(
+async def test_two_writers_of_one_change_leave_one_deadline_and_no_announcement(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await process(app, monkeypatch), await process(app, monkeypatch)
@@ -362,36 +363,36 @@ async def test_two_writers_of_one_change_leave_one_deadline_and_nothing_announce
     app.report(device, MINUTE, runtimeStatus="backoff")
     for method, part in (("PUT", "pending"), ("POST", "transition:"), ("POST", "summary")):
         gate = Gate(first, method, part)
-        slow = await gate.hold(first.look(app, device))
-        await second.look(app, device)
+        slow = await gate.hold(first.notify(app, device))
+        await second.notify(app, device)
         await gate.let(slow)
         assert await wrong_rows(app) == {}
         assert len(await app.index("reconcile")) == 1
         app.report(device, MINUTE, runtimeStatus="running")
         await seen(app, device)
-        await app.flag_stuck(120 * MINUTE)  # so long that the next window is no longer one
+        await app.flag_stuck(120 * MINUTE)  # after that no window is open any more
         assert await app.index("reconcile") == []
         app.report(device, MINUTE, runtimeStatus="backoff")
 
 
-async def test_a_late_projection_never_replaces_what_is_newer(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_late_projection_never_replaces_a_newer_one(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
     slow, quick = await process(app, monkeypatch), await process(app, monkeypatch)
     device = put(app)
     await failing(app, device)
     app.report(device, MINUTE, runtimeStatus="running")
     gate = Gate(slow, "POST", "summary")
-    late = await gate.hold(slow.look(app, device))
+    late = await gate.hold(slow.notify(app, device))
     app.report(device, NOW, runtimeStatus="backoff", exitCode=1)  # it fails again, and waits for the same time
-    await quick.look(app, device)
+    await quick.notify(app, device)
     before = await app.index()
     await gate.let(late)
-    assert set(await app.index()) < set(before)  # its announcement is gone, and nothing has come
+    assert set(await app.index()) < set(before)  # its announcement is gone, and no row is new
     assert await wrong_rows(app) == {}
     await app.flag_stuck(GRACE - MINUTE)
     assert flags(await app.rows(device)) == [("stuck", "m1")]
 
 
-async def test_a_change_that_is_projected_by_nobody_is_found_by_the_next_run_of_the_timer(
+async def test_the_next_run_of_the_timer_projects_a_change_of_a_dead_writer(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer = await process(app, monkeypatch)
@@ -399,7 +400,7 @@ async def test_a_change_that_is_projected_by_nobody_is_found_by_the_next_run_of_
     await seen(app, device)
     app.report(device, MINUTE, runtimeStatus="backoff")
     async with writer.killed_after(2):  # it is announced and committed
-        await writer.look(app, device)
+        await writer.notify(app, device)
     assert (await app.rows(device))["device"]["State"] == "module_failed"
     assert [key.partition("|")[0] for key in await app.index("state")] == ["successful"]
     await app.flag_stuck()
@@ -410,7 +411,7 @@ async def test_a_change_that_is_projected_by_nobody_is_found_by_the_next_run_of_
     assert await wrong_rows(app) == {}
 
 
-async def test_an_announcement_of_a_dead_writer_goes_while_another_writes_the_same_change(
+async def test_the_announcement_of_a_dead_writer_goes_while_another_writes_the_same_change(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer, timer = await process(app, monkeypatch), await process(app, monkeypatch)
@@ -418,12 +419,12 @@ async def test_an_announcement_of_a_dead_writer_goes_while_another_writes_the_sa
     await seen(app, device)
     app.report(device, MINUTE, runtimeStatus="backoff")
     async with writer.killed_after(1):  # it is announced, and no more
-        await writer.look(app, device)
+        await writer.notify(app, device)
     assert len(await app.index("pending")) == 1
     app.now = LATE
     gate = Gate(timer, "POST", "pending")
     finishing = await gate.hold(timer.timer(app, device))
-    await writer.look(app, device)
+    await writer.notify(app, device)
     await gate.let(finishing)
     assert await wrong_rows(app) == {}
     assert await app.index("reconcile") == []
@@ -431,7 +432,7 @@ async def test_an_announcement_of_a_dead_writer_goes_while_another_writes_the_sa
     assert flags(await app.rows(device)) == [("stuck", "m1")]
 
 
-async def test_a_change_that_moves_nothing_of_the_index_leaves_it_alone(app: App) -> None:
+async def test_a_change_that_the_index_does_not_show_leaves_it_alone(app: App) -> None:
     device = put(app)
     await failing(app, device)
 
@@ -443,14 +444,14 @@ async def test_a_change_that_moves_nothing_of_the_index_leaves_it_alone(app: App
     await seen(app, device)
     assert (await app.rows(device))["module:m1"]["LastExitAt"].minute == 1
     assert await etags() == before
-    app.report(device, MINUTE, runtimeStatus="failed")  # that is news, and moves the counters
+    app.report(device, MINUTE, runtimeStatus="failed")  # this is a new reason, which counters have
     await seen(app, device)
     written = {row.partition("|")[0] for (*_, row), _ in before.items() ^ (await etags()).items()}
     assert written == {"summary", "count", "cause", "progress"}
 
 
 @pytest.mark.parametrize("app", [1], indirect=True)
-async def test_counters_are_the_sums_of_all_devices_after_two_processes_changed_them_at_once(
+async def test_counters_are_right_after_two_processes_changed_them_at_the_same_time(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("status_app.fleet_index.projection.TRANSACTION_LIMIT", 30)  # a batch has several transactions
@@ -481,22 +482,20 @@ async def test_counters_are_the_sums_of_all_devices_after_two_processes_changed_
 
 
 @pytest.mark.parametrize("app", [1], indirect=True)
-async def test_what_is_refused_for_one_device_of_a_batch_is_refused_for_it_alone(app: App) -> None:
+async def test_a_refused_row_of_one_device_of_a_batch_costs_no_other_device_its_projection(app: App) -> None:
     devices = [put(app, f"d{number}") for number in range(4)]
     await app.handle(*map(app.event, devices))
     bad = app.client.get_table_client("DeploymentIndex")
     for key in await app.index("state"):
         if key.endswith(devices[1]):
-            await bad.delete_entity(SHARDS[0], f"state|{key}")  # somebody has deleted a row that is to go
+            await bad.delete_entity(SHARDS[0], f"state|{key}")  # a row that the projection will delete
     for device in devices:
         app.report(device, NOW, runtimeStatus="backoff")
     await app.handle(*map(app.event, devices))
     assert await wrong_rows(app) == {}
 
 
-async def test_a_counter_that_somebody_has_deleted_costs_no_device_its_projection(
-    app: App, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_missing_counter_costs_no_device_its_projection(app: App, caplog: pytest.LogCaptureFixture) -> None:
     device = put(app, "d", SUCCESSFUL, "base")
     await seen(app, device)
     table = app.client.get_table_client("DeploymentIndex")
@@ -510,7 +509,7 @@ async def test_a_counter_that_somebody_has_deleted_costs_no_device_its_projectio
     assert [record.message for record in caplog.records if "would have become negative" in record.message]
 
 
-async def test_a_device_whose_change_was_killed_between_two_parts_is_looked_at_in_time(
+async def test_a_device_whose_change_was_killed_between_two_parts_is_flagged_in_time(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     victim = await process(app, monkeypatch)
@@ -518,7 +517,7 @@ async def test_a_device_whose_change_was_killed_between_two_parts_is_looked_at_i
     await large(app, device)
     all_report(app, device, runtimeStatus="backoff")
     async with victim.killed_after(2):  # it is announced, and one transaction is done
-        await victim.look(app, device)
+        await victim.notify(app, device)
     waits = await app.broken_promises()
     for _ in range(20):
         await app.flag_stuck(MINUTE)

@@ -1,4 +1,4 @@
-"""Deployments as wholes, as they are asked for."""
+"""Questions about deployments."""
 
 import json
 from collections import Counter
@@ -17,8 +17,9 @@ NAMES = ("camera-2", "o'neill", "a%2fb", "+_*!", "z" * 128)
 
 
 @pytest.fixture
-async def app(tables: str) -> AsyncIterator[App]:
-    async with fresh_app(tables, shards=len(SHARDS)) as app:
+async def app(tables: str, request: pytest.FixtureRequest) -> AsyncIterator[App]:
+    """Its parameter is the number of partitions of the index: a test that counts requests takes all of them."""
+    async with fresh_app(tables, shards=getattr(request, "param", 2)) as app:
         yield app
 
 
@@ -29,6 +30,7 @@ async def credited(app: App, name: str, case: str, *deployments: str) -> str:
     return device
 
 
+@pytest.mark.parametrize("app", [len(SHARDS)], indirect=True)
 async def test_a_deployment_is_counted_now_from_the_index_and_no_device_is_read(app: App, tables: str) -> None:
     devices = [
         await credited(app, str(number), case, "camera-2")
@@ -42,11 +44,11 @@ async def test_a_deployment_is_counted_now_from_the_index_and_no_device_is_read(
     async with table_proxy(tables) as proxy:
         services = app.another(STATUS_TABLES=proxy.connection_string)
         answer = (await ask(services.fleet(), routes.deployment, deploymentId="camera-2")).json
-        # Of each shard which devices have more than there is room for, its counters, and what is stuck longest.
+        # Of each partition: the devices that have more rows than fit, its counters, and the device stuck longest.
         expected = {"DeploymentIndex": {"read": 3 * len(SHARDS)}, "Deployments": {"read": 1}}
         assert proxy.requests_of == expected
         await ask(services.fleet(), routes.deployment, deploymentId="camera-2")
-        expected["DeploymentIndex"]["read"] += 2 * len(SHARDS)  # the first of these is known for a minute
+        expected["DeploymentIndex"]["read"] += 2 * len(SHARDS)  # the first answer is kept for a minute
         expected["Deployments"]["read"] += 1
         assert proxy.requests_of == expected
         await services.close()
@@ -69,7 +71,7 @@ async def test_a_deployment_is_counted_now_from_the_index_and_no_device_is_read(
     assert set(answer["milestones"]) >= {"started", "first_failure"}
 
 
-async def test_the_states_of_the_list_are_what_the_timer_counted(app: App) -> None:
+async def test_the_list_has_the_states_that_the_timer_counted(app: App) -> None:
     for number, case in enumerate(("003", "048", "048")):
         await credited(app, str(number), case, "camera-2")
     fleet = app.services.fleet()
@@ -80,12 +82,12 @@ async def test_the_states_of_the_list_are_what_the_timer_counted(app: App) -> No
     index = app.client.get_table_client("Deployments")
     row = await index.get_entity("deployments", "deployment|camera-2")
     assert json.loads(row["States"]) == counted["states"]
-    del row["States"]  # as an older release has left it
+    del row["States"]  # a row of an older release
     await index.upsert_entity(row, mode="replace")
     assert (await listed(fleet, routes.deployments))[0]["states"] is None
 
 
-async def test_a_deployment_may_have_any_name_and_pages_of_them_miss_none(app: App) -> None:
+async def test_a_deployment_of_any_name_is_found_and_is_on_one_page_of_the_list(app: App) -> None:
     await credited(app, "one", "003", *NAMES)
     await app.flag_stuck()
     fleet = app.services.fleet()
@@ -98,7 +100,7 @@ async def test_a_deployment_may_have_any_name_and_pages_of_them_miss_none(app: A
         assert (answer["deploymentId"], answer["devices"], answer["version"]) == (name, 1, 1)
 
 
-async def test_one_that_was_never_counted_has_no_version_and_one_that_never_was_is_not_known(app: App) -> None:
+async def test_a_deployment_that_was_never_counted_has_no_version_and_an_unknown_one_is_not_found(app: App) -> None:
     await credited(app, "one", "003", "camera-2")
     fleet = app.services.fleet()
     answer = (await ask(fleet, routes.deployment, deploymentId="camera-2")).json
@@ -107,7 +109,7 @@ async def test_one_that_was_never_counted_has_no_version_and_one_that_never_was_
     assert (await ask(fleet, routes.deployment, deploymentId="camera")).status == 404
 
 
-async def test_one_that_is_on_no_device_any_more_is_still_listed(app: App) -> None:
+async def test_a_deployment_that_has_left_every_device_is_still_known(app: App) -> None:
     device = await credited(app, "one", "003", "camera-2")
     await app.flag_stuck()
     app.hub.twins[device] = {**app.hub.twins[device], "configurations": {}, "version": 8}

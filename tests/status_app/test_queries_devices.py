@@ -1,4 +1,4 @@
-"""Devices, one and many, as they are asked for."""
+"""Questions about devices: one, and lists of them."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -21,7 +21,7 @@ ODD = "-.+%_#*?!(),:=@$'aZ9"
 
 
 async def seen(app: App, *cases: tuple[str, str]) -> list[str]:
-    """Devices of cases, by the names that are given beside them, that the app has looked at."""
+    """Devices by name and case that the app has seen."""
     devices = [app.put(name, case) for name, case in cases]
     await app.handle(*map(app.event, devices))
     return devices
@@ -47,8 +47,7 @@ async def test_devices_come_by_state_and_then_by_id_in_pages_that_miss_and_repea
         assert [len(page) for page in found[:-1]] == [limit] * (len(found) - 1)
 
 
-@pytest.mark.parametrize("limit", [1, 2, 50])
-async def test_what_is_asked_of_devices_can_be_combined(app: App, limit: int) -> None:
+async def test_filters_of_devices_can_be_combined_at_any_limit(app: App) -> None:
     cases = ["090", "048", "002", "048", "090", "005", "048"]
     await seen(app, *((str(number), case) for number, case in enumerate(cases)))
     await app.flag_stuck(timedelta(hours=1))
@@ -73,7 +72,8 @@ async def test_what_is_asked_of_devices_can_be_combined(app: App, limit: int) ->
                 elif deployment:
                     expected.sort(key=lambda item: item["deviceId"])
                 given = {name: value for name, value in asked.items() if value is not None}
-                assert await listed(fleet, routes.devices, limit=limit, **given) == expected
+                for limit in (1, 2, 50):
+                    assert await listed(fleet, routes.devices, limit=limit, **given) == expected
 
 
 async def test_the_longest_stuck_device_comes_first(app: App) -> None:
@@ -89,13 +89,13 @@ async def test_the_longest_stuck_device_comes_first(app: App) -> None:
     assert ids(found) == devices
 
 
-async def test_an_index_row_that_is_out_of_date_is_skipped_and_the_page_filled_up(app: App) -> None:
+async def test_an_outdated_index_row_is_skipped_and_the_page_is_filled(app: App) -> None:
     devices = await seen(app, *((f"{number:02d}", "048") for number in range(40)))
     index, table = (app.client.get_table_client(name) for name in ("DeploymentIndex", "DeploymentStatus"))
-    for device in devices[:10]:  # they are gone, and it is not projected yet
+    for device in devices[:10]:  # they are gone, which is not projected yet
         for key in await app.rows(device):
             await table.delete_entity(escape(device), key)
-    for device in devices[10:20]:  # their state was another one, and it is not projected yet
+    for device in devices[10:20]:  # they had another state, and the new one is not projected yet
         await index.upsert_entity(
             {"PartitionKey": shard_of(device), "RowKey": f"state|empty|{device}", "Device": device}
         )
@@ -107,26 +107,26 @@ async def test_an_index_row_that_is_out_of_date_is_skipped_and_the_page_filled_u
     await app.empty()
 
 
-@pytest.mark.parametrize("limit", [3, 4, 5])
-async def test_a_page_promises_no_next_one_that_is_empty(app: App, limit: int) -> None:
+async def test_no_page_is_followed_by_an_empty_one(app: App) -> None:
     devices = await seen(app, *((f"{number:02d}", "048") for number in range(30)))
     await app.flag_stuck(timedelta(hours=1))
     fleet = app.services.fleet()
     table = app.client.get_table_client("DeploymentStatus")
     for last in (5, 4, 3):
-        for device in devices[last:]:  # all that comes behind them is gone
+        for device in devices[last:]:  # all after these are gone
             for key in await app.rows(device):
                 await table.delete_entity(escape(device), key)
         queries: list[dict[str, Any]] = [{}, {"state": "module_failed"}, {"stuck": "true"}]
-        for query in queries:
-            found = await pages(fleet, routes.devices, limit=limit, **query)
-            assert [len(page) for page in found] == [limit] * (last // limit) + [last % limit] * (last % limit > 0)
-        modules = await pages(fleet, routes.modules, limit=limit, stuck="true")
-        assert all(modules)
+        for limit in (3, 4, 5):
+            for query in queries:
+                found = await pages(fleet, routes.devices, limit=limit, **query)
+                assert [len(page) for page in found] == [limit] * (last // limit) + [last % limit] * (last % limit > 0)
+            modules = await pages(fleet, routes.modules, limit=limit, stuck="true")
+            assert all(modules)
     await app.empty()
 
 
-async def test_work_is_bounded_where_many_rows_are_out_of_date_and_the_list_goes_on(
+async def test_work_is_bounded_if_many_rows_are_outdated_and_the_list_goes_on(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("status_app.queries.pages.MOST_READS", 40)
@@ -183,7 +183,7 @@ async def test_a_device_comes_with_its_modules_and_their_evidence_in_two_request
     assert set(newest) == {"$edgeAgent", "m1"}
 
 
-async def test_what_has_changed_since_it_was_announced_shows_no_evidence_of_before(app: App) -> None:
+async def test_a_state_that_is_not_announced_yet_has_no_evidence_of_the_state_before(app: App) -> None:
     (device,) = await seen(app, ("one", "048"))
     app.report(device, MINUTE, runtimeStatus="running")
     await app.handle(app.event(device))
@@ -191,7 +191,7 @@ async def test_what_has_changed_since_it_was_announced_shows_no_evidence_of_befo
     assert (answer["state"], answer["announcedState"], answer["evidence"]) == ("successful", "module_failed", {})
 
 
-async def test_a_device_of_a_long_history_takes_two_requests_too(app: App, tables: str) -> None:
+async def test_a_device_with_a_long_history_takes_two_requests_too(app: App, tables: str) -> None:
     (device,) = await seen(app, ("long", "048"))
     rows = await app.rows(device)
     table = app.client.get_table_client("DeploymentStatus")
@@ -230,7 +230,7 @@ async def test_transitions_come_newest_first_in_pages(app: App) -> None:
         assert len(found) == -(-last // limit)
 
 
-async def test_no_transition_is_shown_above_the_sequence_of_the_device(app: App) -> None:
+async def test_no_transition_after_the_sequence_of_the_device_is_shown(app: App) -> None:
     (device,) = await seen(app, ("one", "048"))
     rows = await app.rows(device)
     last = rows["device"]["Sequence"].value
@@ -244,7 +244,7 @@ async def test_no_transition_is_shown_above_the_sequence_of_the_device(app: App)
     await table.delete_entity(ahead)
 
 
-async def test_the_history_of_a_deleted_device_stays_and_the_device_is_not_known(app: App) -> None:
+async def test_the_history_of_a_deleted_device_stays_and_the_device_is_unknown(app: App) -> None:
     (device,) = await seen(app, ("gone", "048"))
     twin = app.hub.twins.pop(device)
     await app.handle(app.event(device, b"{}", **DELETED))
@@ -262,7 +262,7 @@ async def test_the_history_of_a_deleted_device_stays_and_the_device_is_not_known
     assert (await ask(fleet, routes.device, deviceId=device)).json["sequence"] == len(again)
 
 
-async def test_a_first_look_that_has_come_half_way_is_no_device_yet(app: App) -> None:
+async def test_a_device_whose_first_change_is_half_written_is_unknown(app: App) -> None:
     (device,) = await seen(app, ("half", "048"))
     rows = await app.rows(device)
     table = app.client.get_table_client("DeploymentStatus")
@@ -275,7 +275,7 @@ async def test_a_first_look_that_has_come_half_way_is_no_device_yet(app: App) ->
     await app.empty()
 
 
-async def test_ids_of_every_legal_character_are_found_by_themselves_alone(app: App) -> None:
+async def test_a_device_id_of_every_legal_character_finds_only_its_device(app: App) -> None:
     device = app.put(ODD, "048")
     other = app.put("x", "048")
     await app.handle(app.event(device), app.event(other))

@@ -89,7 +89,7 @@ class WebhookTarget(HttpServer):
         return web.Response(status=202)
 
     def end(self) -> None:
-        """Let go of whoever waits."""
+        """Answer the requests that wait."""
         self._end.set()
 
 
