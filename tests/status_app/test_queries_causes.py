@@ -175,8 +175,8 @@ async def many(app: App, causes: list[tuple[str, int]]) -> None:
 
 
 @pytest.mark.parametrize("app", [len(SHARDS)], indirect=True)
-async def test_thousands_of_causes_are_answered_page_by_page(app: App, tables: str) -> None:
-    lines = [f"backoff: m1, image:{number}, exit code 1" for number in range(2_000)]
+async def test_ten_thousand_causes_are_answered_page_by_page(app: App, tables: str) -> None:
+    lines = [f"backoff: m1, image:{number}, exit code 1" for number in range(10_000)]
     await many(app, [(line, 1) for line in lines])
     async with table_proxy(tables) as proxy:
         services = app.another(STATUS_TABLES=proxy.connection_string)
