@@ -16,7 +16,8 @@ def broken_promises(
     state: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
     index: set[tuple[str, str]],
-    policy: GracePolicy | None = None,
+    *,
+    is_chained: bool = True,
 ) -> Iterator[str]:
     """What is wrong with a device.
 
@@ -24,11 +25,13 @@ def broken_promises(
         state: Its rows and those of its modules, by RowKey.
         history: All its transitions, the oldest first.
         index: The keys of the rows that point to devices.
-        policy: Grace periods and windows; those of the settings' defaults, where it is None.
+        is_chained: Whether only this release has written of it. The one before announced each state as it came, and its
+            rows do not say what was announced.
     """
     yield from _history(device, state, history)
-    yield from _chain(state, history)
-    yield from _pointers(device, state, index, policy or GracePolicy())
+    if is_chained:
+        yield from _chain(state, history)
+    yield from _pointers(device, state, index)
 
 
 def parts(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -119,7 +122,7 @@ def _first(module: str) -> tuple[str, ...]:
     return ("settled", "wrong_status", "missing", "updating", "extra") if module else ("",)
 
 
-def _pointers(device: str, state: Mapping[str, Any], index: set[tuple[str, str]], policy: GracePolicy) -> Iterator[str]:
+def _pointers(device: str, state: Mapping[str, Any], index: set[tuple[str, str]]) -> Iterator[str]:
     """Every row that leads to the device, unless a change of it is announced; no deadline is too late."""
     if "device" not in state:
         return
@@ -129,6 +132,6 @@ def _pointers(device: str, state: Mapping[str, Any], index: set[tuple[str, str]]
     if missing and not any(partition == shard and key.startswith(pending) for partition, key in index):
         yield f"the index does not hold {missing}"
     record, look_at = read_record(state), state["device"].get("LookAt")
-    due = None if record is None else record.due(policy)
+    due = None if record is None else record.due(GracePolicy())
     if due is not None and (look_at is None or look_at > due):
         yield f"it is due {due}, and is looked at {look_at}"
