@@ -87,6 +87,17 @@ class DeviceReader:
             )
             return [row async for row in rows][::-1]
 
+    async def first_of_this_release(self, stored: StoredDevice) -> int | None:
+        """Return the sequence of the first stored transition that this release wrote; None if there is none."""
+        rows = self._client.query_entities(
+            f"PartitionKey eq '{escape(stored.device_id)}' and RowKey ge '{transition_key(stored.last_sequence)}'"
+            f" and RowKey lt '{AFTER_TRANSITIONS}'",
+            select=["RowKey", "Initial"],
+        )
+        with table_errors():
+            first = [row["RowKey"] async for row in rows if row.get("Initial") is not None][-1:]
+        return transition_sequence(first[0]) if first else None
+
     async def history(self, device_id: str, newest: int, count: int) -> list[TableEntity]:
         """Read the newest transitions of a device up to a sequence, newest first. One request."""
         rows = self._client.query_entities(

@@ -41,9 +41,10 @@ async def _happen(found: World) -> None:
     found.hub_list.given = Given.WHOLE
     # One resync, of as many runs as it takes, makes the states right, and the timer of a minute all else.
     await found.take(Wait(60))
+    has_unknown = _has_unknown(found)
     await _resync(found)
     await found.settle(*REST)
-    if _has_unknown(found):  # what no notification, query or index names is found within a week of resyncs
+    if has_unknown:  # what no notification, query or index names is found within a week of resyncs
         for _ in range(len(found.devices) + 1):
             await _resync(found)
         await found.settle(*REST)
@@ -81,10 +82,10 @@ async def _resync(found: World) -> None:
 
 
 def _has_unknown(found: World) -> bool:
-    """Whether only a process of the release before has ever seen a device that the hub has no more."""
-    summaries = {row["RowKey"] for row in found.tables.rows(projection.TABLE)}
-    gone = {name for name in found.written_by_older if found.devices[name].twin is None and found.rows(name)}
-    return any(DEVICE in found.rows(name) and summary_key(name) not in summaries for name in gone)
+    """Whether only the release before has ever seen a device that the hub has no more: the index does not name it."""
+    named = {row["RowKey"] for row in found.tables.rows(projection.TABLE)}
+    gone = {name: found.rows(name).get(DEVICE) for name, device in found.devices.items() if device.twin is None}
+    return any(row and "Format" not in row and summary_key(name) not in named for name, row in gone.items())
 
 
 async def _cycle(found: World) -> None:

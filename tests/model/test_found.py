@@ -228,3 +228,17 @@ def test_a_writer_that_slept_while_a_device_came_and_went_writes_no_sequence_twi
         slept = Run("delivery", 1, (Fault(gap, Trouble.PAUSED, 0, Change(Act.DELETE, 0), pause=2),), picks=(0,))
         steps: tuple[Step, ...] = (*BORN_ALL[:6], Both(Run("delivery", 0, picks=(0,)), slept))
         check(History(steps, devices=2, history_limit=1))
+
+
+def test_what_this_release_left_unsent_is_sent_though_the_release_before_wrote_the_device_then() -> None:
+    """Only `Published` in the row of the device said that it was not, and that release drops the column."""
+    for gap in range(8, 18):
+        killed = Run("delivery", 0, (Fault(gap, Trouble.KILLED),), picks=(0, 1, 2))
+        rejected = Change(Act.REPORT, 0, code=3), Run("delivery", 0, picks=(-1,))
+        check(replace(history(killed, *rejected), older=(False, True)))
+
+
+def test_a_device_that_only_the_release_before_has_seen_is_removed_within_a_week_of_resyncs() -> None:
+    """Neither a notification, nor a query, nor the index of this release names it."""
+    look = Run("delivery", 0, picks=(0, 1, 2))
+    check(replace(history(Run("flag_stuck"), look, Change(Act.DELETE, 0), Lose(0)), older=(True,)))
