@@ -29,8 +29,7 @@ def broken_promises(
             rows do not say what was announced.
     """
     yield from _history(device, state, history)
-    if is_chained:
-        yield from _chain(state, history)
+    yield from _chain(state, history) if is_chained else _initial(history)
     yield from _pointers(device, state, index)
 
 
@@ -69,6 +68,15 @@ def _chain(state: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> It
             yield from (f"{name or 'the device'} was announced as {text}" for text in news.differs(name, *found))
     if gone := news.stuck - parts(state).keys():
         yield f"there are no rows of {gone}, which are stuck"
+
+
+def _initial(history: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A device that was announced is not announced for the first time again, whichever release announced it."""
+    is_known = False
+    for row in history:
+        if is_known and row.get("Initial"):
+            yield f"{row['Sequence'].value}: it is announced as new"
+        is_known = row["Kind"] == "device" or (is_known and row["Kind"] != "deleted")
 
 
 class _News:

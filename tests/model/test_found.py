@@ -1,19 +1,24 @@
 """The smallest histories in which the app once broke a promise, and what the model itself must see."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain, product
+from typing import Any
 
 import pytest
 from azure.data.tables import TransactionOperation
 
 from status_app.events import outbox
 from status_app.fleet_index import projection, rows
+from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.projection import Projection
 from status_app.reconcile import flag_stuck
+from status_app.status_table import stored_device
 from status_app.status_table.commit import DeviceCommit
+from status_app.status_table.rows import read_record
 from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.keys import DEVICE
 from status_app.storage.transaction import Operation
 from status_core import NO_LIST, DeviceRecord, Listings, Standing, evaluate, standing
 
@@ -167,6 +172,25 @@ def test_the_model_sees_that_the_list_of_the_hub_says_nothing_of_a_device(monkey
     monkeypatch.setattr(rows, "standing", without)
     with pytest.raises(BrokenPromiseError, match=r"deployment base counts .*'Waiting': 0}, not .*'Waiting': 1}"):
         check(replace(history(Created(0, 1, 1)), has_list=True))
+
+
+def test_the_model_sees_that_rows_of_the_release_before_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(rows: Mapping[str, Any]) -> DeviceRecord | None:
+        return read_record(rows) if "Format" in rows[DEVICE] else None
+
+    monkeypatch.setattr(stored_device, "read_record", read)
+    with pytest.raises(BrokenPromiseError, match="it is announced as new"):
+        check(replace(history(Run("delivery", 0, picks=(0, 1, 2))), older=(True,)))
+
+
+def test_the_model_sees_that_what_the_release_before_left_unsent_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> None:
+        """In the place of the first sequence that is unsent."""
+
+    monkeypatch.setattr(FormerIndex, "first_unsent", nothing)
+    refused = Run("delivery", 0, (Fault(12, Trouble.THROTTLED),), picks=(0, 1, 2))
+    with pytest.raises(BrokenPromiseError, match="4 transitions are not sent"):
+        check(replace(history(refused), older=(True,)))
 
 
 def test_what_a_twin_of_the_model_says_does_not_depend_on_when_it_is_read() -> None:
