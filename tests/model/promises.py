@@ -94,8 +94,9 @@ class _News:
     def take(self, row: Mapping[str, Any]) -> Iterator[str]:
         """Go on behind a transition. What is wrong with it."""
         module, kind = row["Module"], row["Kind"]
-        if row["Initial"] is self._is_known or (row["Initial"] and module):
-            yield f"Initial is {row['Initial']}"
+        initial = row.get("Initial")  # the release before did not say
+        if initial is self._is_known or (initial and module):
+            yield f"Initial is {initial}"
         self._is_known = kind != "deleted"
         if kind in ("stuck", "recovered"):
             if (module in self.stuck) is (kind == "stuck"):
