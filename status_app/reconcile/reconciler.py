@@ -164,9 +164,16 @@ class Reconciler:
         device.summary, device.stored = summary, stored
         published = summary.published if summary is not None and summary.published is not None else stored.published
         if published is None and summary is not None:  # no row of this release has it
-            unsent = await self._former.first_unsent(device.device_id) if stored.last_sequence else None
-            published = stored.last_sequence if unsent is None else unsent - 1
+            published = await self._published_without_a_row(stored) if stored.last_sequence else 0
         device.published = max(device.published, published or 0)
+
+    async def _published_without_a_row(self, stored: StoredDevice) -> int:
+        """Return the sequence up to which a device is published for sure, if the previous release wrote its row last.
+
+        That drops `Published`: what this release committed before, and did not project, may be unpublished too.
+        """
+        unsent = await self._former.first_unsent(stored.device_id), await self._reader.first_of_this_release(stored)
+        return min((sequence - 1 for sequence in unsent if sequence is not None), default=stored.last_sequence)
 
     async def _consult(self, device: Device) -> None:
         """Read the summary of a device that changes, unless it is known, or the device has no history and is new."""

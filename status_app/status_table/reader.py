@@ -87,6 +87,23 @@ class DeviceReader:
             )
             return [row async for row in rows][::-1]
 
+    async def first_of_this_release(self, stored: StoredDevice) -> int | None:
+        """Return the first transition that this release wrote of a device that the previous one wrote last.
+
+        None if there is none, or this release removed the device. One request.
+        """
+        rows = self._client.query_entities(
+            f"PartitionKey eq '{escape(stored.device_id)}' and RowKey ge '{transition_key(stored.last_sequence)}'"
+            f" and RowKey lt '{AFTER_TRANSITIONS}'",
+            select=["RowKey", "Initial"],
+        )
+        with table_errors():
+            written = [row async for row in rows]
+        ours = [row["RowKey"] for row in written if row.get("Initial") is not None]
+        if not ours or (not stored.is_known and ours[0] == written[0]["RowKey"]):
+            return None
+        return transition_sequence(ours[-1])
+
     async def history(self, device_id: str, newest: int, count: int) -> list[TableEntity]:
         """Read the newest transitions of a device up to a sequence, newest first. One request."""
         rows = self._client.query_entities(

@@ -99,7 +99,9 @@ left_behind = st.tuples(
 """What a killed writer has left is finished once it cannot be alive any more, while the device changes."""
 
 
-def histories(devices: int, length: int, *, has_list: bool = False) -> st.SearchStrategy[History]:
+def histories(
+    devices: int, length: int, *, has_list: bool = False, has_older: bool = False
+) -> st.SearchStrategy[History]:
     """Histories of a fleet: each device is in the hub from the beginning, with a deployment.
 
     In half of them the app looks at each change before the next one comes: all times and news are known then.
@@ -108,6 +110,7 @@ def histories(devices: int, length: int, *, has_list: bool = False) -> st.Search
         devices: How many there are.
         length: The most steps that follow.
         has_list: Whether the hub can be asked for its list of deployments, and that changes.
+        has_older: Whether a process of the release before takes some of the first deliveries.
     """
     born = tuple(
         step
@@ -138,6 +141,7 @@ def histories(devices: int, length: int, *, has_list: bool = False) -> st.Search
         whole_every=st.sampled_from([0, 1, 24, 168]),
         compare_every=st.sampled_from([0, 24]),
         has_list=st.just(has_list),
+        older=st.lists(st.booleans(), min_size=1, max_size=12).map(tuple) if has_older else st.just(()),
     )
 
 

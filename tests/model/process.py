@@ -38,18 +38,19 @@ class Process:
         self.ahead = timedelta()
         self._paused = timedelta()
         self._silent = set[Service]()
-        self._clock = ServiceClock(lambda: world.now + self.ahead)
+        self.clock = ServiceClock(lambda: world.now + self.ahead)
         self._world = world
         self._faults: Iterator[Fault | None] = troubles(())
-        tables = TableService(world.tables, partial(self.call, "tables"))
+        self.tables = TableService(world.tables, partial(self.call, "tables"))
+        self.publisher = Publisher(self, world)
+        self.hub = hub = Hub(self.call, world)
         with (
-            patch("status_app.services.table_service", lambda *_: tables),
-            patch("status_app.services.TransitionPublisher", lambda *_, **__: Publisher(self, world)),
+            patch("status_app.services.table_service", lambda *_: self.tables),
+            patch("status_app.services.TransitionPublisher", lambda *_, **__: self.publisher),
         ):
-            hub = Hub(self.call, world)
             self.services = Services(
                 settings,
-                clock=self._clock,
+                clock=self.clock,
                 twins=hub,
                 deployments=hub if world.history.has_list else None,
                 sleep=at_once,
@@ -68,14 +69,14 @@ class Process:
         self, service: Service, name: str, do: Callable[[], Any], part: Callable[[], object] = lambda: None
     ) -> Any:
         """Make a call, as `_call` does, and learn from its answer when it was made."""
-        asked, made = self._clock.machine(), list[datetime]()
+        asked, made = self.clock.machine(), list[datetime]()
 
         def timed() -> Any:
             made.append(self._world.now)
             return do()
 
         answer = await self._call(service, name, timed, part)
-        self._clock.answered(_date(made[-1].replace(microsecond=0)), asked)
+        self.clock.answered(_date(made[-1].replace(microsecond=0)), asked)
         return answer
 
     async def _call(

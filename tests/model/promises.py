@@ -16,7 +16,8 @@ def broken_promises(
     state: Mapping[str, Any],
     history: Sequence[Mapping[str, Any]],
     index: set[tuple[str, str]],
-    policy: GracePolicy | None = None,
+    *,
+    is_chained: bool = True,
 ) -> Iterator[str]:
     """What is wrong with a device.
 
@@ -24,11 +25,12 @@ def broken_promises(
         state: Its rows and those of its modules, by RowKey.
         history: All its transitions, the oldest first.
         index: The keys of the rows that point to devices.
-        policy: Grace periods and windows; those of the settings' defaults, where it is None.
+        is_chained: Whether only this release has written of it. The one before announced each state as it came, and its
+            rows do not say what was announced.
     """
     yield from _history(device, state, history)
-    yield from _chain(state, history)
-    yield from _pointers(device, state, index, policy or GracePolicy())
+    yield from _chain(state, history) if is_chained else _initial(history)
+    yield from _pointers(device, state, index)
 
 
 def parts(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -68,6 +70,15 @@ def _chain(state: Mapping[str, Any], history: Sequence[Mapping[str, Any]]) -> It
         yield f"there are no rows of {gone}, which are stuck"
 
 
+def _initial(history: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """A device that was announced is not announced for the first time again, whichever release announced it."""
+    is_known = False
+    for row in history:
+        if is_known and row.get("Initial"):
+            yield f"{row['Sequence'].value}: it is announced as new"
+        is_known = row["Kind"] == "device" or (is_known and row["Kind"] != "deleted")
+
+
 class _News:
     """What a history has announced so far.
 
@@ -83,8 +94,9 @@ class _News:
     def take(self, row: Mapping[str, Any]) -> Iterator[str]:
         """Go on behind a transition. What is wrong with it."""
         module, kind = row["Module"], row["Kind"]
-        if row["Initial"] is self._is_known or (row["Initial"] and module):
-            yield f"Initial is {row['Initial']}"
+        initial = row.get("Initial")  # the release before did not say
+        if initial is self._is_known or (initial and module):
+            yield f"Initial is {initial}"
         self._is_known = kind != "deleted"
         if kind in ("stuck", "recovered"):
             if (module in self.stuck) is (kind == "stuck"):
@@ -119,7 +131,7 @@ def _first(module: str) -> tuple[str, ...]:
     return ("settled", "wrong_status", "missing", "updating", "extra") if module else ("",)
 
 
-def _pointers(device: str, state: Mapping[str, Any], index: set[tuple[str, str]], policy: GracePolicy) -> Iterator[str]:
+def _pointers(device: str, state: Mapping[str, Any], index: set[tuple[str, str]]) -> Iterator[str]:
     """Every row that leads to the device, unless a change of it is announced; no deadline is too late."""
     if "device" not in state:
         return
@@ -129,6 +141,6 @@ def _pointers(device: str, state: Mapping[str, Any], index: set[tuple[str, str]]
     if missing and not any(partition == shard and key.startswith(pending) for partition, key in index):
         yield f"the index does not hold {missing}"
     record, look_at = read_record(state), state["device"].get("LookAt")
-    due = None if record is None else record.due(policy)
+    due = None if record is None else record.due(GracePolicy())
     if due is not None and (look_at is None or look_at > due):
         yield f"it is due {due}, and is looked at {look_at}"

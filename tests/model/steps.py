@@ -104,6 +104,8 @@ class History:
         whole_every: Hours from one whole pass of resync to the next.
         compare_every: Hours from one comparison of outlines to the next.
         has_list: Whether the hub can be asked for its list of deployments.
+        older: Of each of the first deliveries, whether a process of the release before takes it. Later ones are this
+            release's: the last process of that one has ended.
     """
 
     steps: tuple[Step, ...]
@@ -118,3 +120,4 @@ class History:
     whole_every: int = 0
     compare_every: int = 0
     has_list: bool = False
+    older: tuple[bool, ...] = ()

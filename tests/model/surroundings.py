@@ -7,7 +7,7 @@ from typing import Protocol
 
 from local.tables.memory import Tables
 
-from .fleet import Change, Device
+from .fleet import Change, Device, Judge
 from .hub_list import Deployments
 from .steps import History, Page
 
@@ -16,6 +16,7 @@ class Surroundings(Protocol):
     """What a process is in: its services, the hub, and the clock."""
 
     history: History
+    judge: Judge
     now: datetime
     hub_list: Deployments
     tables: Tables

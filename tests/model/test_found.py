@@ -1,19 +1,24 @@
 """The smallest histories in which the app once broke a promise, and what the model itself must see."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import chain, product
+from typing import Any
 
 import pytest
 from azure.data.tables import TransactionOperation
 
 from status_app.events import outbox
 from status_app.fleet_index import projection, rows
+from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.projection import Projection
 from status_app.reconcile import flag_stuck
+from status_app.status_table import stored_device
 from status_app.status_table.commit import DeviceCommit
+from status_app.status_table.rows import read_record
 from status_app.status_table.stored_device import StoredDevice
+from status_app.storage.keys import DEVICE
 from status_app.storage.transaction import Operation
 from status_core import NO_LIST, DeviceRecord, Listings, Standing, evaluate, standing
 
@@ -169,6 +174,25 @@ def test_the_model_sees_that_the_list_of_the_hub_says_nothing_of_a_device(monkey
         check(replace(history(Created(0, 1, 1)), has_list=True))
 
 
+def test_the_model_sees_that_rows_of_the_release_before_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(rows: Mapping[str, Any]) -> DeviceRecord | None:
+        return read_record(rows) if "Format" in rows[DEVICE] else None
+
+    monkeypatch.setattr(stored_device, "read_record", read)
+    with pytest.raises(BrokenPromiseError, match="it is announced as new"):
+        check(replace(history(Run("delivery", 0, picks=(0, 1, 2))), older=(True,)))
+
+
+def test_the_model_sees_that_what_the_release_before_left_unsent_is_not_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> None:
+        """In the place of the first sequence that is unsent."""
+
+    monkeypatch.setattr(FormerIndex, "first_unsent", nothing)
+    refused = Run("delivery", 0, (Fault(12, Trouble.THROTTLED),), picks=(0, 1, 2))
+    with pytest.raises(BrokenPromiseError, match="4 transitions are not sent"):
+        check(replace(history(refused), older=(True,)))
+
+
 def test_what_a_twin_of_the_model_says_does_not_depend_on_when_it_is_read() -> None:
     """`Judge` judges each of them once."""
     asked, later = ((0, 1), (1, 1)), START + timedelta(days=1)
@@ -228,3 +252,17 @@ def test_a_writer_that_slept_while_a_device_came_and_went_writes_no_sequence_twi
         slept = Run("delivery", 1, (Fault(gap, Trouble.PAUSED, 0, Change(Act.DELETE, 0), pause=2),), picks=(0,))
         steps: tuple[Step, ...] = (*BORN_ALL[:6], Both(Run("delivery", 0, picks=(0,)), slept))
         check(History(steps, devices=2, history_limit=1))
+
+
+def test_what_this_release_left_unsent_is_sent_though_the_release_before_wrote_the_device_then() -> None:
+    """Only `Published` in the row of the device said that it was not, and that release drops the column."""
+    for gap in range(8, 18):
+        killed = Run("delivery", 0, (Fault(gap, Trouble.KILLED),), picks=(0, 1, 2))
+        rejected = Change(Act.REPORT, 0, code=3), Run("delivery", 0, picks=(-1,))
+        check(replace(history(killed, *rejected), older=(False, True)))
+
+
+def test_a_device_that_only_the_release_before_has_seen_is_removed_within_a_week_of_resyncs() -> None:
+    """Neither a notification, nor a query, nor the index of this release names it."""
+    look = Run("delivery", 0, picks=(0, 1, 2))
+    check(replace(history(Run("flag_stuck"), look, Change(Act.DELETE, 0), Lose(0)), older=(True,)))

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -13,7 +13,7 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from local.tables.memory import Tables, submit
-from status_app.errors import UnavailableError
+from status_app.errors import LostRaceError, UnavailableError
 from status_app.fleet_index import former, lookups, projection, rows
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.reconcile import bulk_reads, comparison, resync, resync_times, tasks, twin_phase
@@ -24,6 +24,7 @@ from status_app.status_table.stored_device import StoredDevice
 from status_app.storage import transaction
 from status_app.storage.keys import DEVICE, escape
 
+from . import older_release
 from .faults import Killed
 from .fleet import Act, Change, Device, Judge
 from .hub_list import Created, Deployments, Gives, Removed
@@ -46,7 +47,7 @@ class World:
         lag: How many twins a query is behind, by device.
         pages: What the next pages of a query are like.
         hub_list: The deployments of the hub.
-        before: Called before each change of a twin.
+        written_by_older: Devices that a process of the release before has handled.
     """
 
     history: History
@@ -58,12 +59,14 @@ class World:
     told: Told = field(default_factory=Told)
     pages: Iterator[Page] = field(default_factory=lambda: iter(()))
     hub_list: Deployments = field(default_factory=Deployments)
+    written_by_older: set[str] = field(default_factory=set)
     sequence: int = 0
 
     def __post_init__(self) -> None:
         self.judge = Judge()
         self.devices = {name: Device(name, self.judge) for name in NAMES[: self.history.devices]}
         self.random = Random(self.history.seed)  # noqa: S311 (an order, no secret)
+        self._older = iter(self.history.older)
         self.page_size = self.history.page_size
         self.settings = _settings(self.history.history_limit)
         self.tables.limit = self.history.transaction_limit
@@ -217,9 +220,18 @@ class World:
         events = [self.waiting[pick % len(self.waiting)] for pick in run.picks if self.waiting]
         if not events:
             return
-        await self._invoke(process, events, (0, 1, MAX_RETRIES) if run.gives_up else (0, 1))
+        if next(self._older, False):
+            await self._let_older_handle(process, events)
+        else:
+            await self._invoke(process, events, (0, 1, MAX_RETRIES) if run.gives_up else (0, 1))
         if not run.keeps:
             self.waiting = [event for event in self.waiting if event not in events]
+
+    async def _let_older_handle(self, process: Process, events: Sequence[IncomingEvent]) -> None:
+        for device_id in dict.fromkeys(event.properties["deviceId"] for event in events):
+            self.written_by_older.add(device_id)
+            with suppress(LostRaceError):
+                await older_release.handle(process, self, device_id)
 
     async def _invoke(self, process: Process, events: Sequence[IncomingEvent], attempts: Sequence[int] = (0,)) -> None:
         for attempt in attempts:
