@@ -122,7 +122,7 @@ def test_another_reason_message_or_restart_count_never_restarts_a_clock() -> Non
     for second, word in enumerate(["dead", "unhealthy", "backoff", "unknown"], 1):
         assert device.look(10 * second, {RUNS: word, COUNT: second}) == []
         assert device.module().verdict.runtime_status == word
-    assert (device.module().verdict.reason, device.module().since) == ("status_unknown", T0)
+    assert (device.module().verdict.reason, device.module().since, device.kept.since) == ("status_unknown", T0, T0)
     assert device.module().clock.unsettled_since == T0
 
 
@@ -245,6 +245,21 @@ def test_a_count_of_which_nothing_was_known_before_starts_no_clock() -> None:
         device.changes.pop(key)
     device.look(200, {f"{STATUS}.code": 200, COUNT: 1})
     assert not device.module().clock.is_running
+
+
+def test_a_module_that_goes_with_a_new_version_did_not_leave_by_itself() -> None:
+    device = Device()
+    device.look(0, {})
+    device.look(100, {**version(13), **taken(13), MODULE: GONE})
+    device.changes.pop(MODULE)
+    device.look(200, {})
+    assert device.due == after(260)
+    by_itself = Device()
+    by_itself.look(0, {})
+    by_itself.look(100, {MODULE: GONE})
+    by_itself.changes.pop(MODULE)
+    by_itself.look(200, {})
+    assert by_itself.due == after(800)
 
 
 def test_a_loop_of_any_rhythm_is_found() -> None:

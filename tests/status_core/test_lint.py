@@ -53,6 +53,7 @@ NO_IMAGE = "not an image reference; it must be [registry/]name[:tag]"
         ({f"{HUB}.status": None}, "systemModules.edgeHub.status", f"missing; {USE_STATUS}"),
         ({f"{ASKED}.type": GONE}, f"{MODULES}.type", "missing; it must be docker"),
         ({f"{ASKED}.type": "Docker"}, f"{MODULES}.type", '"Docker"; it must be docker'),
+        ({f"{ASKED}.type": "d" * 41}, f"{MODULES}.type", f'"{"d" * 37}..."; it must be docker'),
         ({f"{ASKED}.type": 1}, f"{MODULES}.type", "not a string; it must be docker"),
         ({f"{AGENT}.type": "podman"}, "systemModules.edgeAgent.type", '"podman"; it must be docker'),
         (
@@ -236,6 +237,10 @@ LEFT = "but valid without: another deployment left it there"
             f"not a JSON object with createOptions01, {LEFT}",
         ),
         ({"createOptions": '[{"a":1}]', "createOptions01": "}"}, "not a JSON object with createOptions01"),
+        (
+            {"createOptions": "{", "createOptions01": "x", "createOptions02": "y"},
+            "not a JSON object with createOptions01, createOptions02",
+        ),
         ({"createOptions": '{"a":1}}', "createOptions01": "}"}, "not a JSON object with createOptions01"),
         ({"createOptions": '{"a":', "createOptions02": "1}"}, "createOptions01 is missing before createOptions02"),
         ({"createOptions01": "{}"}, "createOptions is missing before createOptions01"),
@@ -322,7 +327,8 @@ def test_a_section_that_is_nearly_too_large_is_found(section: str, changes: dict
 )
 @pytest.mark.parametrize("section", ["desired", "reported"])
 def test_a_section_is_found_whatever_makes_it_large(section: str, path: str) -> None:
-    status = judged({**EARLIER, f"{section}.{path}": "x" * LARGE})
+    credentials = {f"{section}.runtime.settings.registryCredentials.s.username": "s"}
+    status = judged({**EARLIER, f"{section}.{path}": "x" * LARGE, **credentials})
     assert f"properties.{section}" in [item.path for item in status.lint]
 
 

@@ -159,6 +159,7 @@ def test_an_agent_that_took_the_version_and_stops_is_replacing_itself_where_its_
 def test_a_twin_of_another_module_has_no_modules_no_rule_of_the_document_and_no_counter() -> None:
     status = judged({"moduleId": "$edgeHub"})
     assert (status.modules, status.documented, status.portal, status.lint) == ({}, (), None, ())
+    assert judged({"moduleId": "$edgeHub", "desired": {"routes": {}}}).lint == ()
     for unsaid in (GONE, None, 5):
         assert judged({"moduleId": unsaid}).state is State.SUCCESSFUL
 
