@@ -190,6 +190,7 @@ def test_a_pull_fails_for_what_its_innermost_words_say(words: str, reason: Reaso
         ("no space left on device", Reason.DISK_FULL),
         ("exec format error", Reason.WRONG_PLATFORM),
         ("No such image: r.example/m1:2", Reason.IMAGE_NOT_FOUND),
+        ("No such image: r.example/m1:2\n\tcaused by: port is already allocated", Reason.PORT_TAKEN),
     ],
 )
 def test_a_container_fails_for_what_its_innermost_words_say(step: str, words: str, reason: Reason) -> None:

@@ -314,8 +314,8 @@ def test_a_failed_pull_tells_about_when_it_is_tried_again_and_what_makes_it_try_
 def test_without_a_clock_the_message_says_how_to_count() -> None:
     since = judged({**failed(f"{PULL}no such host"), **TAKEN_AT})
     assert (
-        "It first failed about 09:10 UTC on 2026-01-01, and each wait is twice the one before: the next try is about as "
-        f"far ahead as that is back. {AT_ONCE}"
+        "It first failed about 09:10 UTC on 2026-01-01, and each wait is twice the one before: the next try is about "
+        f"as far ahead as that is back. {AT_ONCE}"
     ) in since.message
     assert "The agent waits twice as long after each try." in judged(failed(f"{PULL}no such host")).message
 

@@ -169,6 +169,8 @@ def test_a_device_that_only_settles_is_news_once_a_module_is_stuck_and_has_its_r
         ("1000", "stuck", "m1", "missing", "skipped"),
     ]
     assert {item.change.cause for item in device.history[1:]} == {"skipped: m1, registry.example/m1:1.0"}
+    assert {item.change.message for item in device.history[1:]} == {device.module().verdict.message}
+    assert device.look(2000, {COUNT: 1}) == []
 
 
 def test_a_device_that_only_settles_has_the_gravest_reason_of_what_is_stuck_and_away() -> None:

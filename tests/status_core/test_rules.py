@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from twins import AGENT, ASKED, DESIRED_AT, GONE, MODULE, REPORTED_AT, STATUS, judged
+from twins import AGENT, ASKED, DESIRED_AT, GONE, MODULE, REPORTED_AT, STATUS, judged, twin_with
 
 from status_core import Evidence, Flag, Portal, Reason, State
 from status_core.rules import RULES
+from status_core.twin import read_twin
 
 EARLIER = {"reported.lastDesiredVersion": 11}
 OTHER_IMAGE = {f"{MODULE}.settings.image": "registry.example/m1:0.9"}
@@ -458,5 +459,9 @@ def test_a_status_has_what_the_twin_says_of_the_device() -> None:
     assert (status.agent_version, status.portal, status.is_lagging) == ("1.5.0", Portal.SUCCESSFUL, False)
     assert (status.desired_at, status.reported_at, status.changed) == (DESIRED_AT, REPORTED_AT, REPORTED_AT)
     assert (status.modules["m1"].last_exit, status.modules["m1"].evidence[-1].value) == (exited, "running")
+    taken_at = {"reported.$metadata.lastDesiredVersion.$lastUpdated": REPORTED_AT.isoformat()}
+    assert read_twin(twin_with(taken_at)).tried_since is None  # no step failed
+    linted = judged({**code(400), f"{ASKED}.type": GONE})
+    assert linted.as_json()["lint"] == ["properties.desired.modules.m1.type: missing; it must be docker"]
     unsaid = judged({"deviceId": GONE, "version": GONE, "reported": {}})
     assert (unsaid.device_id, unsaid.twin_version, unsaid.agent_version, unsaid.changed) == ("", None, None, DESIRED_AT)

@@ -339,6 +339,19 @@ def test_what_was_left_out_is_skipped_though_the_hub_does_not_answer() -> None:
     assert device.module().verdict.reason == "skipped"
 
 
+def test_what_nobody_manages_is_flagged_though_the_hub_does_not_answer() -> None:
+    device = followed((100, {f"{STATUS}.code": 400}), (200, {RUNS: "failed", f"{MODULE}.exitCode": 1}))
+    assert unverified(device, 1200) == [
+        ("1100", "stuck", "m1", "wrong_status", "unmanaged_unverified"),
+        ("1100", "stuck", "", "invalid", "config_rejected_unverified"),
+    ]
+
+
+def test_a_module_that_is_only_reported_is_not_flagged_while_neither_agent_nor_hub_answers() -> None:
+    device = followed((100, {"reported.modules.m2": SECOND}), (200, STOPPING))
+    assert unverified(device, 5000) == [("1100", "stuck", "", "agent_unavailable", "agent_stopped_unverified")]
+
+
 def test_no_clock_ends_while_the_hub_does_not_answer_and_nothing_that_looked_settled_is_flagged() -> None:
     device = followed((100, {RUNS: "backoff"}), (1000, None), (1100, {RUNS: "running"}))
     before: DeviceRecord = device.kept
