@@ -331,6 +331,7 @@ def test_the_restarts_of_a_module_are_kept_with_their_times_in_utc() -> None:
     assert (seen.restart_count, seen.last_exit) == (7, None)
     assert seen.last_start == datetime(2026, 1, 1, 9, 0, 0, 123456, tzinfo=UTC)
     assert seen.as_json()["reported"]["lastStartAt"] == "2026-01-01T09:00:00.123456+00:00"
+    assert module({f"{MODULE}.restartCount": -1}).restart_count is None
     unsaid = module({MODULE: GONE})
     assert (unsaid.restart_count, unsaid.last_start, unsaid.last_exit) == (None, None, None)
 

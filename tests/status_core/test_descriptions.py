@@ -238,10 +238,11 @@ def test_the_name_of_a_module_or_an_image_says_nothing_of_the_cause(name: str) -
 
 
 def test_an_image_of_the_parent_is_known_though_the_text_has_the_name_of_the_parent_in_it() -> None:
-    words = f'{PULL}failed to resolve reference "parent:443/unauthorized-app:2": boom'
-    assert explain(words, image_outstanding=True).reason is Reason.REGISTRY_REFUSED
-    images = ["$upstream:443/unauthorized-app:2"]
-    assert explain(words, image_outstanding=True, images=images).reason is Reason.PULL_FAILED
+    for image in ("unauthorized-app:2", "unauthorized/app:2"):
+        words = f'{PULL}failed to resolve reference "parent:443/{image}": boom'
+        assert explain(words, image_outstanding=True).reason is Reason.REGISTRY_REFUSED
+        images = [f"$upstream:443/{image}"]
+        assert explain(words, image_outstanding=True, images=images).reason is Reason.PULL_FAILED
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from device import COUNT, RUNS, Device, after
-from twins import ASKED, GONE, MODULE, STATUS, judged
+from twins import ASKED, GONE, MODULE, REPORTED_AT, STATUS, judged
 
 from status_core import GracePolicy, advance
 from status_core.clock_input import ClockInput, module_input
@@ -111,6 +111,13 @@ def test_a_device_that_leaves_again_after_a_lagging_report_was_not_settled_at_th
     device.look(130, {RUNS: "backoff"}, lags=True)
     device.look(170, {f"{STATUS}.code": 418})
     assert device.kept.clock.unsettled_since == after(0)
+
+
+def test_the_report_that_takes_a_version_lags_and_the_next_does_not() -> None:
+    taken_at = {"reported.$metadata.lastDesiredVersion.$lastUpdated": REPORTED_AT.isoformat()}
+    assert judged(taken_at).is_lagging
+    later = (REPORTED_AT + timedelta(seconds=5)).isoformat()
+    assert not judged({**taken_at, "reported.$metadata.$lastUpdated": later}).is_lagging
 
 
 def test_without_word_of_a_lag_a_report_counts() -> None:

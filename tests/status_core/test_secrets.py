@@ -147,6 +147,7 @@ def test_what_nearly_looks_like_keys_is_searched_once(text: str) -> None:
         ("pass", "the 'pass', pass. (pass)=pass", "the '***', ***. (***)=***"),
         ("a b", "x a b y", "x a b y"),
         ("ab cd", "x ab cd y ab c", "x *** y ab c"),
+        ("ab cd", "x ab cd cd", "x *** cd"),
         ("!!!!", "what!!!!", "what***"),
         ("PASS=the long = one", "it says the long = one", "it says ***"),
         ("error", "Error calling: an error", "Error calling: an error"),
@@ -262,7 +263,8 @@ def test_the_address_of_a_registry_is_no_secret_nor_a_user_who_is_named_like_it(
 
 def test_create_options_that_are_an_object_have_no_secret_in_their_open_places() -> None:
     open_place = {"HostConfig": {"Binds": ["/srv/line=data-one:/data"]}}
-    assert secret_values(twin_with({f"{ASKED}.settings.createOptions": open_place})) == []
+    for module in (ASKED, "desired.systemModules.edgeAgent"):
+        assert secret_values(twin_with({f"{module}.settings.createOptions": open_place})) == []
 
 
 def nested(depth: int) -> list[Any]:

@@ -169,7 +169,8 @@ def test_the_grace_is_that_of_the_label_else_of_the_name_else_the_default() -> N
     named = followed((0, {RUNS: "backoff", **OLD_AGENT}), (8000, None), policy=policy)
     assert [(item[0], item[2]) for item in flags(named)] == [("1800", "m1"), ("7200", "")]
     assert named.module().clock.grace_source == "m1"
-    labelled = followed((0, {RUNS: "backoff", f"{ASKED}.settings.createOptions": LABEL}), policy=policy)
+    labelled = Device(policy)
+    labelled.look(0, {RUNS: "backoff", f"{ASKED}.settings.createOptions": LABEL})
     assert labelled.module().clock.grace_source == "label"
     labelled.look(8000)
     assert [item[0] for item in flags(labelled)] == ["3600"]
