@@ -461,7 +461,10 @@ def test_a_status_has_what_the_twin_says_of_the_device() -> None:
     assert (status.modules["m1"].last_exit, status.modules["m1"].evidence[-1].value) == (exited, "running")
     taken_at = {"reported.$metadata.lastDesiredVersion.$lastUpdated": REPORTED_AT.isoformat()}
     assert read_twin(twin_with(taken_at)).tried_since is None  # no step failed
-    linted = judged({**code(400), f"{ASKED}.type": GONE})
-    assert linted.as_json()["lint"] == ["properties.desired.modules.m1.type: missing; it must be docker"]
     unsaid = judged({"deviceId": GONE, "version": GONE, "reported": {}})
     assert (unsaid.device_id, unsaid.twin_version, unsaid.agent_version, unsaid.changed) == ("", None, None, DESIRED_AT)
+
+
+def test_a_status_as_json_has_its_findings_as_lines() -> None:
+    linted = judged({**code(400), f"{ASKED}.type": GONE})
+    assert linted.as_json()["lint"] == ["properties.desired.modules.m1.type: missing; it must be docker"]
