@@ -340,6 +340,14 @@ def test_what_was_left_out_is_skipped_though_the_hub_does_not_answer() -> None:
     assert device.module().verdict.reason == "skipped"
 
 
+def test_what_was_stored_without_a_cause_is_flagged_without_one() -> None:
+    device = followed((100, {MODULE: GONE}))
+    bare = replace(device.module(), verdict=replace(device.module().verdict, cause=None))
+    device.record = replace(device.kept, modules={**device.kept.modules, "m1": bare})
+    assert unverified(device, 1200) == [("1000", "stuck", "m1", "missing", "skipped_unverified")]
+    assert device.history[-1].change.cause is None
+
+
 def test_what_nobody_manages_is_flagged_though_the_hub_does_not_answer() -> None:
     device = followed((100, {f"{STATUS}.code": 400}), (200, {RUNS: "failed", f"{MODULE}.exitCode": 1}))
     assert unverified(device, 1200) == [
