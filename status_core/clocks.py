@@ -82,7 +82,7 @@ class Sample:
         at: Hub time of the change that was seen.
         now: Until when the sample is known to hold.
         restarts: The clock starts over: a new version changed what is desired.
-        by_version: The desired version is not that of the previous sample.
+        by_version: The desired version is not that of the previous sample; implied by `restarts`.
         has_failed: It is in the wrong status, or runs again after restarts.
         came_back: It has restarted since the previous sample.
         was_lagging: The previous sample was lagging, so it may have left since.

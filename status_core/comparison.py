@@ -17,7 +17,7 @@ BACKOFF: Final = "backoff"
 NEVER: Final = "never"
 
 _NOT_RUNNING: Final = (BACKOFF, STOPPED, FAILED)
-_UNMET: Final = {
+_UNMET: Final[Mapping[str | None, Reason]] = {
     BACKOFF: Reason.BACKOFF,
     STOPPED: Reason.EXITED,
     FAILED: Reason.EXITED,
@@ -99,7 +99,7 @@ def _status(desired: DesiredModule, reported: ReportedModule) -> tuple[ModuleSta
             return ModuleState.WRONG_STATUS, Reason.GAVE_UP
         if reported.never_started:
             return ModuleState.WRONG_STATUS, Reason.NEVER_STARTED
-    return ModuleState.WRONG_STATUS, _UNMET.get(status or "", Reason.STATUS_UNKNOWN)
+    return ModuleState.WRONG_STATUS, _UNMET.get(status, Reason.STATUS_UNKNOWN)
 
 
 def is_left_alone(reported: ReportedModule | None) -> bool:
@@ -133,10 +133,9 @@ def _is_finished_job(restart_policy: str | None, reported: ReportedModule) -> bo
 
 
 def _image_evidence(desired: DesiredModule, reported: ReportedModule | None) -> Evidence:
-    path = f"{reported.path if reported else desired.path.replace('desired', 'reported', 1)}.settings.image"
-    found, wanted = reported.image if reported else None, scalar(desired.image)
-    seen = wanted if found == desired.image else scalar(found)
-    return Evidence(path, seen, wanted, f"{desired.path}.settings.image")
+    path = f"{desired.path}.settings.image"
+    found = reported.image if reported else None
+    return Evidence(path.replace("desired", "reported", 1), scalar(found), scalar(desired.image), path)
 
 
 def _status_evidence(desired: DesiredModule, reported: ReportedModule) -> Evidence:

@@ -30,7 +30,4 @@ def part_number(key: str) -> int | None:
 
 def create_options(settings: Mapping[str, Any]) -> str:
     """Return a module's createOptions as one text."""
-    if settings.keys() <= _USUAL:
-        options = settings.get(_NAME)
-        return options if isinstance(options, str) else ""
     return "".join(part for part in create_options_parts(settings).values() if isinstance(part, str))

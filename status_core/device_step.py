@@ -83,7 +83,6 @@ def _clock(seen: Observation, verdict: DeviceVerdict, signal: ClockInput) -> tup
         seen.at,
         seen.now,
         restarts=seen.is_new_version,
-        by_version=seen.is_new_version,
         was_lagging=previous is not None and previous.is_lagging,
     )
     grace = seen.policy.grace(EDGE_AGENT, image, label, verdict.reason)

@@ -190,7 +190,7 @@ def _restarts(comparison: Comparison, reason: Reason) -> str:
     reported = comparison.reported
     if reported is None or reported.never_started:
         return ""
-    count = max(reported.restart_count or 0, 0)
+    count = reported.restart_count or 0
     if reported.runtime_status == BACKOFF and reason is not Reason.UNMANAGED:
         at = next_restart(count, reported.last_exit)
         if count == 0:

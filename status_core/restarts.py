@@ -71,7 +71,7 @@ def ago(time: datetime, now: datetime) -> str:
 
 def shown_time(time: datetime) -> str:
     """Format a time for a message, to the minute."""
-    written = time.isoformat(" ", "minutes")
+    written = time.isoformat(" ")
     return f"{written[11:16]} UTC on {written[:10]}"
 
 

@@ -175,7 +175,7 @@ def as_desired(twin: Twin, _comparisons: Comparisons) -> Verdict | None:
     return Verdict(State.SUCCESSFUL, Reason.AS_DESIRED, (version_evidence(twin), code_evidence(twin)))
 
 
-def unknown_code(twin: Twin, _comparisons: Comparisons) -> Verdict:
+def unknown_code(twin: Twin) -> Verdict:
     """Anything else: no known agent reports it (Core/DeploymentStatusCode.cs holds six codes)."""
     return Verdict(State.UNCLASSIFIED, Reason.UNKNOWN_CODE, (code_evidence(twin),))
 
@@ -202,7 +202,7 @@ def decide(twin: Twin, comparisons: Comparisons) -> tuple[str, Verdict]:
         verdict = rule(twin, comparisons)
         if verdict is not None:
             return rule.__name__, verdict
-    return unknown_code.__name__, unknown_code(twin, comparisons)
+    return unknown_code.__name__, unknown_code(twin)
 
 
 def _unsettled(comparisons: Comparisons) -> Iterable[Comparison]:

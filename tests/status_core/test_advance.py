@@ -62,6 +62,7 @@ def test_a_change_is_announced_with_the_time_in_the_state_that_was_left() -> Non
         (3, 90.0, after(90)),
     ]
     assert module.change.evidence[-1].value == "backoff"
+    assert whole.change.evidence == device.status.evidence
     assert (module.desired_version, module.deployments) == (12, ("at-scale1",))
     assert device.module().since == after(90)
     assert device.module("$edgeHub").since == T0
@@ -122,7 +123,7 @@ def test_another_reason_message_or_restart_count_never_restarts_a_clock() -> Non
     for second, word in enumerate(["dead", "unhealthy", "backoff", "unknown"], 1):
         assert device.look(10 * second, {RUNS: word, COUNT: second}) == []
         assert device.module().verdict.runtime_status == word
-    assert (device.module().verdict.reason, device.module().since) == ("status_unknown", T0)
+    assert (device.module().verdict.reason, device.module().since, device.kept.since) == ("status_unknown", T0, T0)
     assert device.module().clock.unsettled_since == T0
 
 
@@ -205,6 +206,49 @@ def test_a_recovery_that_a_look_sees_has_what_was_compared_in_it() -> None:
     device.look(1600)
     recovered = next(item.change for item in device.history if item.change.kind is Kind.RECOVERED)
     assert recovered.evidence == device.status.modules["m1"].evidence
+    later = Device()
+    later.look(0, {RUNS: "backoff"})
+    later.look(900)
+    later.look(1000, {RUNS: "running"})
+    later.look(1700, {"reported.systemModules.edgeHub.runtimeStatus": "backoff"})
+    recovered = next(item.change for item in later.history if item.change.kind is Kind.RECOVERED)
+    assert recovered.evidence == later.status.modules["m1"].evidence
+
+
+@pytest.mark.parametrize("left", [1160, 3000])
+def test_a_recovery_of_a_device_before_it_left_again_is_announced_as_it_was_at_the_end_of_the_window(left: int) -> None:
+    device = Device()
+    device.look(0, {f"{STATUS}.code": 418})
+    device.look(1000)
+    device.look(1100, {f"{STATUS}.code": 200})
+    device.look(left, {f"{STATUS}.code": 418, **version(13), **taken(13)})
+    assert device.news == [
+        ("900", "stuck", "", "unclassified", "unknown_code"),
+        ("1160", "recovered", "", "successful", "as_desired"),
+        ("1160", "device", "", "successful", "as_desired"),
+        (str(left), "device", "", "unclassified", "unknown_code"),
+    ]
+    for item in device.history[2:4]:
+        assert (item.desired_version, item.change.since, item.change.evidence) == (12, after(1100), ())
+
+
+def test_a_device_that_got_stuck_before_it_changed_is_flagged_as_it_was_then() -> None:
+    device = Device()
+    device.look(0, {f"{STATUS}.code": 418})
+    device.look(1500, {f"{STATUS}.code": 500, f"{STATUS}.description": "no"})
+    assert device.news_of("")[0] == ("900", "stuck", "unclassified", "unknown_code")
+
+
+def test_a_module_that_leaves_again_at_the_end_of_its_window_was_settled_until_then() -> None:
+    device = Device()
+    device.look(0, {})
+    device.crash(100, back=10)
+    device.look(710, {RUNS: "dead"})
+    assert device.news_of("m1") == [
+        ("100", "module", "wrong_status", "backoff"),
+        ("710", "module", "settled", "as_desired"),
+        ("710", "module", "wrong_status", "dead"),
+    ]
 
 
 def test_a_module_that_stops_because_it_is_told_to_did_not_leave() -> None:
@@ -245,6 +289,21 @@ def test_a_count_of_which_nothing_was_known_before_starts_no_clock() -> None:
         device.changes.pop(key)
     device.look(200, {f"{STATUS}.code": 200, COUNT: 1})
     assert not device.module().clock.is_running
+
+
+def test_a_module_that_goes_with_a_new_version_did_not_leave_by_itself() -> None:
+    device = Device()
+    device.look(0, {})
+    device.look(100, {**version(13), **taken(13), MODULE: GONE})
+    device.changes.pop(MODULE)
+    device.look(200, {})
+    assert device.due == after(260)
+    by_itself = Device()
+    by_itself.look(0, {})
+    by_itself.look(100, {MODULE: GONE})
+    by_itself.changes.pop(MODULE)
+    by_itself.look(200, {})
+    assert by_itself.due == after(800)
 
 
 def test_a_loop_of_any_rhythm_is_found() -> None:
@@ -293,6 +352,22 @@ def test_such_a_silence_makes_no_news_of_what_was_news_before() -> None:
     device.look(2000, STARTED)
     assert device.module().clock.unsettled_since == after(2000)
     assert device.news_of("m1") == [("100", "module", "wrong_status", "backoff")]
+    at_its_end = Device()
+    at_its_end.look(0, {})
+    at_its_end.look(100, {RUNS: "backoff"})
+    at_its_end.look(200, STOPPING)
+    at_its_end.look(1100, STARTED)
+    assert at_its_end.module().clock.unsettled_since == after(1100)
+
+
+def test_a_silence_begins_with_the_state_of_the_module_and_not_with_that_of_the_device() -> None:
+    device = Device()
+    device.look(0, {MODULE: GONE})
+    device.look(200, {f"{STATUS}.code": 500, f"{AGENT}.type": "Unknown", "reported.modules": GONE})
+    for key in ("reported.modules", f"{AGENT}.type"):
+        device.changes.pop(key)
+    device.look(1000, {f"{STATUS}.code": 200})
+    assert device.module().clock.unsettled_since == T0
 
 
 def test_a_short_silence_over_the_end_of_its_grace_does_not_restart_the_clock_of_a_crash_loop() -> None:

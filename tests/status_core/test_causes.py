@@ -79,6 +79,9 @@ def test_the_cause_of_a_failed_step_is_that_of_the_module_that_it_names() -> Non
     status = failed(f"{AGGREGATE} (Error calling stop module old: no) ({pull})", **old)
     assert status.cause == Cause(Reason.REGISTRY_REFUSED, "m1", IMAGE)
     assert status.cause == status.modules["m1"].cause
+    other = {"desired.modules.m2": {"status": "running", "settings": {"image": "m2:1"}}}
+    both = failed(f"{AGGREGATE} (Error calling prepare update for module m2: no) ({pull})", **old, **other)
+    assert both.cause == status.cause
 
 
 def test_a_step_that_names_no_module_is_the_cause_of_the_only_one_that_is_outstanding_or_of_the_device() -> None:
@@ -103,7 +106,7 @@ def test_a_wiped_list_has_the_cause_of_the_device() -> None:
     ("one", "other"),
     [
         ("exec failed in container 8134f1a538930b7e at 10:42:03.5", "exec failed in container 0a1b2c3d at 23:01:59"),
-        ("container_linux.go:380: pid 4711 on edge-01", "container_linux.go:380: pid 12 on edge-02"),
+        ("container_linux.go:380: pid 4711 on edge-a", "container_linux.go:380: pid 12 on edge-b"),
         ("id 7f3c0a52-9d1e-4b6f-8a21-0c9d8e7f6a5b: 0x1f", "id 00000000-1111-2222-3333-444444444444: 0xab"),
         ("deadbeefcafe is not running", "abcdefabcdef is not running"),
     ],
@@ -114,14 +117,14 @@ def test_a_wiped_list_has_the_cause_of_the_device() -> None:
 def test_where_a_reason_gathers_many_causes_the_agents_words_tell_them_apart_without_what_is_each_devices_own(
     step: str, one: str, other: str
 ) -> None:
-    first = failed(f"{AGGREGATE} ({step.format(one)})", **{"deviceId": "edge-01", STATUS_OF: "stopped"})
-    second = failed(f"{AGGREGATE} ({step.format(other)})", **{"deviceId": "edge-02", STATUS_OF: "stopped"})
-    third = failed(f"{AGGREGATE} ({step.format('something else')})", **{STATUS_OF: "stopped"})
+    first = failed(f"{AGGREGATE} ({step.format(one)})", **{"deviceId": "edge-a", STATUS_OF: "stopped"})
+    second = failed(f"{AGGREGATE} ({step.format(other)})", **{"deviceId": "edge-b", STATUS_OF: "stopped"})
+    third = failed(f"{AGGREGATE} ({step.format('Xorg says no')})", **{STATUS_OF: "stopped"})
     assert first.cause == second.cause != third.cause
     assert first.cause is not None
     assert first.cause.words
     assert third.cause is not None
-    assert third.cause.words.endswith("something else")
+    assert third.cause.words.endswith("Xorg says no")
 
 
 def test_the_words_of_a_cause_are_short_printable_and_without_secrets() -> None:

@@ -236,6 +236,34 @@ def test_a_failed_step_is_the_reason_of_the_module_that_the_text_names_and_of_no
     assert (modules["m3"].state, modules["m3"].reason) == (ModuleState.SETTLED, Reason.AS_DESIRED)
 
 
+def test_a_step_that_names_a_module_which_is_as_desired_is_not_its_reason() -> None:
+    seen = module({f"{STATUS}.code": 500, f"{STATUS}.description": "Error calling start module m1: no"})
+    assert (seen.state, seen.reason) == (ModuleState.SETTLED, Reason.AS_DESIRED)
+
+
+def test_what_keeps_a_version_from_being_taken_is_not_the_reason_of_a_module_that_is_only_reported() -> None:
+    unknown = "Unable to process module old: identity could not be obtained"
+    changes = {
+        f"{STATUS}.code": 500,
+        f"{STATUS}.description": unknown,
+        "reported.lastDesiredVersion": 11,
+        "reported.modules.old": {"settings": {"image": "old:1"}},
+    }
+    status = judged(changes)
+    assert (status.reason, status.modules["m1"].reason) == (Reason.IDENTITY_FAILED, Reason.IDENTITY_FAILED)
+    assert (status.modules["old"].state, status.modules["old"].reason) == (ModuleState.EXTRA, Reason.NOT_DESIRED)
+
+
+def test_the_name_of_an_image_in_the_twin_is_no_cause() -> None:
+    changes = {
+        f"{STATUS}.code": 500,
+        f"{STATUS}.description": "Error calling prepare update for module m1: r.example/x509-proxy:1 says no",
+        f"{ASKED}.settings.image": "r.example/x509-proxy:1",
+    }
+    assert judged(changes).reason is Reason.PULL_FAILED
+    assert judged({**changes, f"{ASKED}.settings.image": "r.example/other:1"}).reason is Reason.REGISTRY_UNREACHABLE
+
+
 def test_each_module_has_the_reason_of_the_failed_step_that_names_it() -> None:
     changes = {
         f"{STATUS}.code": 500,
@@ -303,6 +331,7 @@ def test_the_restarts_of_a_module_are_kept_with_their_times_in_utc() -> None:
     assert (seen.restart_count, seen.last_exit) == (7, None)
     assert seen.last_start == datetime(2026, 1, 1, 9, 0, 0, 123456, tzinfo=UTC)
     assert seen.as_json()["reported"]["lastStartAt"] == "2026-01-01T09:00:00.123456+00:00"
+    assert module({f"{MODULE}.restartCount": -1}).restart_count is None
     unsaid = module({MODULE: GONE})
     assert (unsaid.restart_count, unsaid.last_start, unsaid.last_exit) == (None, None, None)
 

@@ -190,6 +190,7 @@ def test_a_pull_fails_for_what_its_innermost_words_say(words: str, reason: Reaso
         ("no space left on device", Reason.DISK_FULL),
         ("exec format error", Reason.WRONG_PLATFORM),
         ("No such image: r.example/m1:2", Reason.IMAGE_NOT_FOUND),
+        ("No such image: r.example/m1:2\n\tcaused by: port is already allocated", Reason.PORT_TAKEN),
     ],
 )
 def test_a_container_fails_for_what_its_innermost_words_say(step: str, words: str, reason: Reason) -> None:
@@ -237,10 +238,11 @@ def test_the_name_of_a_module_or_an_image_says_nothing_of_the_cause(name: str) -
 
 
 def test_an_image_of_the_parent_is_known_though_the_text_has_the_name_of_the_parent_in_it() -> None:
-    words = f'{PULL}failed to resolve reference "parent:443/unauthorized-app:2": boom'
-    assert explain(words, image_outstanding=True).reason is Reason.REGISTRY_REFUSED
-    images = ["$upstream:443/unauthorized-app:2"]
-    assert explain(words, image_outstanding=True, images=images).reason is Reason.PULL_FAILED
+    for image in ("unauthorized-app:2", "unauthorized/app:2"):
+        words = f'{PULL}failed to resolve reference "parent:443/{image}": boom'
+        assert explain(words, image_outstanding=True).reason is Reason.REGISTRY_REFUSED
+        images = [f"$upstream:443/{image}"]
+        assert explain(words, image_outstanding=True, images=images).reason is Reason.PULL_FAILED
 
 
 @pytest.mark.parametrize(
@@ -248,13 +250,26 @@ def test_an_image_of_the_parent_is_known_though_the_text_has_the_name_of_the_par
     [
         ("r.example/Unauthorized:1", "r.example/Unauthorized says no"),
         ("r.example:5000/x509", "r.example:5000/x509 says no"),
-        ("not-found:1", "not-found:1 says no"),
+        ("x509:1", "x509:1 says no"),
         (" r.example/cancel:2 ", "r.example/cancel:1 says no"),
+        ("r.example:5000/x509:2", "r.example:5000/x509:1 says no"),
     ],
 )
 def test_an_image_says_nothing_wherever_it_stands_without_its_tag_too(image: str, words: str) -> None:
-    found = explain(f"{PULL}{words}", image_outstanding=True, images=[image])
+    folder = image.rpartition("/")[0]
+    found = explain(f"{PULL}{words}", image_outstanding=True, images=[folder, image])
     assert found.reason is Reason.PULL_FAILED
+
+
+def test_a_word_that_is_an_image_only_with_its_tag_still_gives_the_cause() -> None:
+    found = explain(f"{PULL}unauthorized", image_outstanding=True, images=["unauthorized:1"])
+    assert found.reason is Reason.REGISTRY_REFUSED
+
+
+def test_a_bracket_that_holds_names_alone_is_no_step() -> None:
+    text = f"{AGGREGATE} (r.example/m1:1.0) (camera-1) ({PULL}unauthorized)"
+    found = explain(text, image_outstanding=True, modules=["camera-1"], images=["r.example/m1:1.0"])
+    assert [step.reason for step in found.steps] == [Reason.REGISTRY_REFUSED]
 
 
 @pytest.mark.parametrize("name", ["IdentityTranslationLite", "Cancel", "cancel_all", "timed-out"])
@@ -371,6 +386,7 @@ def test_a_text_names_a_step_of_the_plan_where_it_can_only_come_from_one(
         ("(Error calling start module a: x) (Error calling prepare update for module 'b': y)", {"a", "b"}),
         ("Error calling start module edgeHub: x", {"$edgeHub"}),
         ("Error calling start module a:x:y failed", {"a"}),
+        ("Error calling start module Xray. It failed", {"Xray"}),
         ('Error calling stop module old: runtime operation error: get module "old"', {"old"}),
         ("Unable to process module a add or update as the module identity could not be obtained", {"a"}),
         ("Error calling List modules: no answer", set()),
@@ -381,7 +397,7 @@ def test_a_text_names_a_step_of_the_plan_where_it_can_only_come_from_one(
 def test_a_module_is_named_by_its_exact_name_and_without_case_where_that_is_unique(
     description: str, modules: set[str]
 ) -> None:
-    names = ["Camera-1", "Bark", "bark", "a", "b", "$edgeHub", "$edgeAgent"]
+    names = ["Camera-1", "Xray", "Bark", "bark", "a", "b", "$edgeHub", "$edgeAgent"]
     assert modules == explain(description, image_outstanding=True, modules=names).modules.keys()
 
 

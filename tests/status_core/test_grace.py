@@ -55,6 +55,7 @@ def test_a_label_is_read_from_create_options_in_one_part_or_in_several() -> None
     for cut in range(len(LABELLED)):
         parts = {"image": "m1", "createOptions01": LABELLED[cut:], "createOptions": LABELLED[:cut]}
         assert grace_label(parts) == HOUR
+    assert grace_label({"createoptions": LABELLED[:20], "CREATEOPTIONS01": LABELLED[20:]}) == HOUR
     assert module({f"{ASKED}.settings.createOptions": LABELLED}).grace == HOUR
 
 

@@ -15,6 +15,8 @@ from status_core.images import normalise, same_image
         ("registry.example:5000/team/m1:2", "registry.example:5000/team/m1:2"),
         ("registry.example/m1@sha256:ab", "registry.example/m1@sha256:ab"),
         ("m1@digest", "m1@digest"),
+        ("registry.example/team:a/m1", "registry.example/team:a/m1:latest"),
+        ("registry.example/:2", "registry.example/:2"),
         ("", ":latest"),
     ],
 )

@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 from device import COUNT, RUNS, Device, after
-from twins import ASKED, GONE, MODULE, STATUS, judged
+from twins import ASKED, GONE, MODULE, REPORTED_AT, STATUS, judged
 
 from status_core import GracePolicy, advance
+from status_core.clock_input import ClockInput, module_input
 
 BACKOFF: dict[str, Any] = {RUNS: "backoff", COUNT: 0}
 BACK: dict[str, Any] = {RUNS: "running", COUNT: 1}
@@ -84,6 +85,43 @@ def test_a_module_that_stays_away_after_a_lagging_report_was_not_settled_at_the_
     device.look(705, {RUNS: "dead"})
     assert [item[2] for item in device.news_of("m1")] == ["wrong_status"]
     assert device.module().clock.unsettled_since == after(50)
+
+
+def test_a_lagging_report_has_a_deadline_only_where_it_shows_something_that_is_not_as_desired() -> None:
+    device = Device()
+    device.look(0, {})
+    device.look(100, {}, lags=True)
+    assert device.due is None
+    device.look(200, {f"{STATUS}.code": 418, RUNS: "backoff"}, lags=True)
+    assert device.due == after(260)
+
+
+def test_the_clock_of_a_device_is_not_due_before_its_report_counts() -> None:
+    device = Device(GracePolicy(default=timedelta(seconds=30)))
+    device.look(0, {f"{STATUS}.code": 418})
+    assert device.due == after(30)
+    device.look(10, {f"{STATUS}.code": 200, RUNS: "backoff"}, lags=True)
+    assert device.due == after(70)
+
+
+def test_a_device_that_leaves_again_after_a_lagging_report_was_not_settled_at_the_end_of_its_window() -> None:
+    device = Device()
+    device.look(0, {f"{STATUS}.code": 418})
+    device.look(100, {f"{STATUS}.code": 200})
+    device.look(130, {RUNS: "backoff"}, lags=True)
+    device.look(170, {f"{STATUS}.code": 418})
+    assert device.kept.clock.unsettled_since == after(0)
+
+
+def test_the_report_that_takes_a_version_lags_and_the_next_does_not() -> None:
+    taken_at = {"reported.$metadata.lastDesiredVersion.$lastUpdated": REPORTED_AT.isoformat()}
+    assert judged(taken_at).is_lagging
+    later = (REPORTED_AT + timedelta(seconds=5)).isoformat()
+    assert not judged({**taken_at, "reported.$metadata.$lastUpdated": later}).is_lagging
+
+
+def test_without_word_of_a_lag_a_report_counts() -> None:
+    assert module_input("missing", "settling", "in_progress") is ClockInput.UNSETTLED
 
 
 def test_pending_and_invalid_do_not_lag() -> None:

@@ -141,6 +141,30 @@ AT_ONCE = "A restart of edgeAgent, or a version that changes the module, makes i
             {**code(406), f"{STATUS}.description": "Agent is not running"},
             '{means} {advice} The agent says: "Agent is not running"',
         ),
+        (
+            {f"{MODULE}.settings.image": "m1:0", STATUS_OF: "backoff", f"{MODULE}.restartCount": 3},
+            "Version 12 is not in force yet: m1. {means} {advice}",
+        ),
+        (
+            {**failed(f"{START}no"), STATUS_OF: "stopped"},
+            f'Version 12 is not in force yet: m1 (stopped). {{means}} {{advice}} The agent says: "{START}no"',
+        ),
+        (
+            {**failed("Error calling update module edgeAgent: no"), AGENT: GONE, "desired.systemModules.edgeAgent": {}},
+            (
+                f"Version 12 is not in force yet: $edgeAgent (unknown). {{means}} {{advice}} {AGAIN} {AT_ONCE} "
+                'The agent says: "Error calling update module edgeAgent: no"'
+            ),
+        ),
+        (is_status("failed"), "Not in their desired status: m1 (failed). {means} {advice}"),
+        (
+            {**is_status("backoff"), f"{MODULE}.lastStartTimeUtc": "0001-01-01T00:00:00"},
+            "Not in their desired status: m1 (backoff). {means} {advice}",
+        ),
+        (
+            {**is_status("backoff"), f"{MODULE}.restartCount": 0},
+            "Not in their desired status: m1 (backoff). {means} {advice}",
+        ),
         ({}, "Every module is as version 12 wants it."),
     ],
     ids=lambda value: str(value)[:32],
@@ -216,12 +240,18 @@ def many_modules(count: int, word: str) -> DeploymentStatus:
 def test_three_modules_are_named_and_the_rest_is_counted() -> None:
     assert many_modules(3, "dead").message.startswith("Not in their desired status: m0 (dead), m1 (dead), m2 (dead). ")
     assert "m10 (dead) and 47 more. " in many_modules(50, "dead").message
+    assert many_modules(1, "dead").message.startswith("Not in their desired status: m0 (dead). ")
 
 
 def test_the_most_severe_module_is_named_first() -> None:
     status = judged({STATUS_OF: "dead", "reported.systemModules.edgeHub.runtimeStatus": "backoff"})
     assert status.message.startswith("Not in their desired status: $edgeHub (backoff), m1 (dead). ")
     assert status.reason is Reason.BACKOFF
+    named = "Error calling start module a: no) (Error calling create module b: no) (Error calling start module m1: no"
+    modules = {name: {"status": "running", "settings": {"image": "m:1"}} for name in ("a", "b", "c")}
+    changes = {f"desired.modules.{name}": entry for name, entry in modules.items()}
+    failing = judged({**failed(f"One or more errors occurred. ({named})"), **changes})
+    assert failing.message.startswith("Version 12 is not in force yet: a, m1 (running), b. ")
 
 
 EXITED_AT = {f"{MODULE}.lastExitTimeUtc": "2026-01-01T10:40:10"}
@@ -283,8 +313,10 @@ def test_a_failed_pull_tells_about_when_it_is_tried_again_and_what_makes_it_try_
 
 def test_without_a_clock_the_message_says_how_to_count() -> None:
     since = judged({**failed(f"{PULL}no such host"), **TAKEN_AT})
-    assert "It first failed about 09:10 UTC on 2026-01-01, and each wait is twice the one before" in since.message
-    assert AT_ONCE in since.message
+    assert (
+        "It first failed about 09:10 UTC on 2026-01-01, and each wait is twice the one before: the next try is about "
+        f"as far ahead as that is back. {AT_ONCE}"
+    ) in since.message
     assert "The agent waits twice as long after each try." in judged(failed(f"{PULL}no such host")).message
 
 

@@ -119,6 +119,15 @@ def test_a_device_is_successful_when_its_own_clock_and_those_of_all_its_modules_
     assert device.news_of("m1")[-1] == ("810", "module", "settled", "as_desired")
 
 
+def test_a_device_is_successful_at_once_where_a_new_version_removes_the_module_that_it_waits_for() -> None:
+    device = followed((100, {RUNS: "backoff"}), (200, {RUNS: "running"}))
+    device.look(300, {ASKED: GONE, MODULE: GONE, "desired.$version": 13, "reported.lastDesiredVersion": 13})
+    assert device.news_of("") == [
+        ("100", "device", "module_failed", "backoff"),
+        ("300", "device", "successful", "as_desired"),
+    ]
+
+
 def test_an_extra_module_holds_nothing_back_and_has_its_own_clock() -> None:
     device = followed((100, {"desired.$version": 13}))
     device.look(200, {"reported.lastDesiredVersion": 13, "reported.modules.old": {"runtimeStatus": "running"}})
@@ -169,6 +178,8 @@ def test_a_device_that_only_settles_is_news_once_a_module_is_stuck_and_has_its_r
         ("1000", "stuck", "m1", "missing", "skipped"),
     ]
     assert {item.change.cause for item in device.history[1:]} == {"skipped: m1, registry.example/m1:1.0"}
+    assert {item.change.message for item in device.history[1:]} == {device.module().verdict.message}
+    assert device.look(2000, {COUNT: 1}) == []
 
 
 def test_a_device_that_only_settles_has_the_gravest_reason_of_what_is_stuck_and_away() -> None:

@@ -1,5 +1,6 @@
 """Readers of JSON: any value in any place gives an answer."""
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -65,6 +66,20 @@ def test_a_time_is_in_utc_and_the_hubs_never_is_none(value: Any, read: datetime 
     assert read == timestamp(value)
 
 
+def test_a_time_is_in_utc_whatever_the_zone_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as machine:
+        machine.setenv("TZ", "JST-9")
+        time.tzset()
+        try:
+            for written in ("2026-01-01T09:00:00", "2026-01-01T11:00:00+02:00"):
+                read = timestamp(written)
+                assert read is not None
+                assert read.isoformat() == "2026-01-01T09:00:00+00:00"
+        finally:
+            machine.undo()
+            time.tzset()
+
+
 def test_a_word_is_folded_and_anything_but_text_is_none() -> None:
     assert word(" RUNNING\n") == "running"
     assert word("") == ""
@@ -77,6 +92,7 @@ def test_a_cleaned_text_is_one_printable_line_no_longer_than_its_limit() -> None
     assert clean("a\r\nb\x00c\x1b[31m\ud800\u2028d", 40) == "a  b c [31m  d"
     assert clean("z\u00fcrich \u65e5\u672c", 40) == "z\u00fcrich \u65e5\u672c"
     assert clean("x" * 10, 10) == "x" * 10
+    assert clean("x" * 9 + "\n", 10) == "x" * 9 + " "
     assert clean("x" * 11, 10) == "x" * 7 + "..."
 
 
@@ -87,6 +103,8 @@ def test_a_cleaned_text_is_one_printable_line_no_longer_than_its_limit() -> None
         (True, True),
         (200, 200),
         (1.5, 1.5),
+        (LARGEST, LARGEST),
+        (LARGEST + 1, "<number>"),
         ("200\n", "200 "),
         ("x" * 300, "x" * 253 + "..."),
         pytest.param(10**10_000, "<number>", id="ten thousand digits"),

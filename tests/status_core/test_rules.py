@@ -4,10 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from twins import AGENT, ASKED, DESIRED_AT, GONE, MODULE, REPORTED_AT, STATUS, judged
+from twins import AGENT, ASKED, DESIRED_AT, GONE, MODULE, REPORTED_AT, STATUS, judged, twin_with
 
-from status_core import Flag, Portal, Reason, State
+from status_core import Evidence, Flag, Portal, Reason, State
 from status_core.rules import RULES
+from status_core.twin import read_twin
 
 EARLIER = {"reported.lastDesiredVersion": 11}
 OTHER_IMAGE = {f"{MODULE}.settings.image": "registry.example/m1:0.9"}
@@ -159,6 +160,7 @@ def test_an_agent_that_took_the_version_and_stops_is_replacing_itself_where_its_
 def test_a_twin_of_another_module_has_no_modules_no_rule_of_the_document_and_no_counter() -> None:
     status = judged({"moduleId": "$edgeHub"})
     assert (status.modules, status.documented, status.portal, status.lint) == ({}, (), None, ())
+    assert judged({"moduleId": "$edgeHub", "desired": {"routes": {}}}).lint == ()
     for unsaid in (GONE, None, 5):
         assert judged({"moduleId": unsaid}).state is State.SUCCESSFUL
 
@@ -370,6 +372,78 @@ def test_the_evidence_of_a_verdict_names_both_paths_and_both_values() -> None:
     assert (image.value, image.expected) == ("registry.example/m1:0.9", "registry.example/m1:1.0")
 
 
+def code_is(number: int) -> Evidence:
+    return Evidence(f"properties.{STATUS}.code", number, 200)
+
+
+def version_is(number: int | None) -> Evidence:
+    return Evidence("properties.reported.lastDesiredVersion", number, 12, "properties.desired.$version")
+
+
+def reported_at(time: datetime) -> Evidence:
+    path = "properties.reported.$metadata.lastDesiredStatus.$lastUpdated"
+    return Evidence(path, time.isoformat(), DESIRED_AT.isoformat(), "properties.desired.$metadata.$lastUpdated")
+
+
+IMAGE_IS_OTHER = Evidence(
+    f"properties.{MODULE}.settings.image",
+    "registry.example/m1:0.9",
+    "registry.example/m1:1.0",
+    f"properties.{ASKED}.settings.image",
+)
+COMPARED_BY_RULE: dict[str, list[Evidence]] = {
+    "other_module": [Evidence("moduleId", "$edgeHub", "$edgeAgent")],
+    "nothing_desired": [Evidence("properties.desired", "<empty>", "<deployment>")],
+    "rejected": [code_is(400), version_is(11), reported_at(REPORTED_AT)],
+    "version_not_taken": [version_is(11)],
+    "agent_alive_without_a_result": [
+        code_is(406),
+        Evidence(f"properties.{AGENT}.runtimeStatus", "running", "unknown"),
+    ],
+    "agent_stopped": [code_is(406)],
+    "empty_reported": [code_is(417)],
+    "plan_failed": [code_is(500), IMAGE_IS_OTHER],
+    "status_missing": [Evidence(f"properties.{STATUS}", None, "<object>")],
+    "images_outstanding": [code_is(200), IMAGE_IS_OTHER],
+    "wrong_status": [
+        code_is(200),
+        Evidence(f"properties.{MODULE}.runtimeStatus", "failed", "running", f"properties.{ASKED}.status"),
+    ],
+    "as_desired": [version_is(12), code_is(200)],
+    "unknown_code": [code_is(418)],
+}
+
+
+@pytest.mark.parametrize("rule", FIRST_TO_HOLD)
+def test_the_evidence_of_each_rule_is_what_it_compared(rule: str) -> None:
+    assert list(judged(FIRST_TO_HOLD[rule][0]).evidence) == COMPARED_BY_RULE[rule]
+
+
+FRESH_AT = DESIRED_AT + timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "evidence"),
+    [
+        ({**EARLIER, "reported.lastDesiredVersion": 13}, [version_is(13)]),
+        ({**EARLIER, **code(406), **FRESH}, [version_is(11), code_is(406)]),
+        ({**EARLIER, **code(417), **FRESH}, [version_is(11), code_is(417), reported_at(FRESH_AT)]),
+        (
+            {**EARLIER, **code(500), **FRESH, **text("A task was canceled.")},
+            [version_is(11), code_is(500), reported_at(FRESH_AT)],
+        ),
+        ({**EARLIER, **code(400), **STALE}, [version_is(11), code_is(400)]),
+        ({**NEVER_TAKEN, **code(417), **STALE}, [version_is(None), code_is(417)]),
+        (NEVER_TAKEN, [version_is(None)]),
+        ({**EARLIER, **OFFLINE}, [version_is(11), Evidence("connectionState", "Disconnected", "Connected")]),
+    ],
+)
+def test_the_evidence_of_a_version_that_is_not_taken_has_what_its_reason_comes_from(
+    changes: dict[str, Any], evidence: list[Evidence]
+) -> None:
+    assert list(judged(changes).evidence) == evidence
+
+
 def test_a_status_has_what_the_twin_says_of_the_device() -> None:
     exited = datetime(2026, 1, 1, 8, tzinfo=UTC)
     status = judged(
@@ -385,3 +459,12 @@ def test_a_status_has_what_the_twin_says_of_the_device() -> None:
     assert (status.agent_version, status.portal, status.is_lagging) == ("1.5.0", Portal.SUCCESSFUL, False)
     assert (status.desired_at, status.reported_at, status.changed) == (DESIRED_AT, REPORTED_AT, REPORTED_AT)
     assert (status.modules["m1"].last_exit, status.modules["m1"].evidence[-1].value) == (exited, "running")
+    taken_at = {"reported.$metadata.lastDesiredVersion.$lastUpdated": REPORTED_AT.isoformat()}
+    assert read_twin(twin_with(taken_at)).tried_since is None  # no step failed
+    unsaid = judged({"deviceId": GONE, "version": GONE, "reported": {}})
+    assert (unsaid.device_id, unsaid.twin_version, unsaid.agent_version, unsaid.changed) == ("", None, None, DESIRED_AT)
+
+
+def test_a_status_as_json_has_its_findings_as_lines() -> None:
+    linted = judged({**code(400), f"{ASKED}.type": GONE})
+    assert linted.as_json()["lint"] == ["properties.desired.modules.m1.type: missing; it must be docker"]

@@ -147,6 +147,7 @@ def test_what_nearly_looks_like_keys_is_searched_once(text: str) -> None:
         ("pass", "the 'pass', pass. (pass)=pass", "the '***', ***. (***)=***"),
         ("a b", "x a b y", "x a b y"),
         ("ab cd", "x ab cd y ab c", "x *** y ab c"),
+        ("ab cd", "x ab cd cd", "x *** cd"),
         ("!!!!", "what!!!!", "what***"),
         ("PASS=the long = one", "it says the long = one", "it says ***"),
         ("error", "Error calling: an error", "Error calling: an error"),
@@ -235,9 +236,12 @@ def test_what_looks_like_a_key_is_taken_out_wherever_it_stands() -> None:
 
 
 def test_a_secret_is_taken_out_as_json_writes_it_too() -> None:
-    secret = 'a "quoted" \\ pass'
+    secret = 'a "quoted" \\ p\u00e4ss'
     twin = twin_with({f"{MODULE}.env": {"PASSWORD": {"value": secret}}})
-    assert redact(f"bad request: {json.dumps({'value': secret})}", twin) == f'bad request: {{"value": "{REDACTED}"}}'
+    assert (
+        redact(f"bad request: {json.dumps({'value': secret}, ensure_ascii=False)}", twin)
+        == f'bad request: {{"value": "{REDACTED}"}}'
+    )
 
 
 def test_a_secret_number_is_taken_out() -> None:
@@ -253,6 +257,14 @@ def test_the_address_of_a_registry_is_no_secret_nor_a_user_who_is_named_like_it(
     assert redact("fleet.example refused operator", twin) == f"fleet.example refused {REDACTED}"
     twin["properties"]["reported"] |= credentials(address="fleet.azurecr.example", username="fleet", password=SECRET)
     assert redact(f"refused: fleet, {SECRET}", twin) == f"refused: fleet, {REDACTED}"
+    twin["properties"]["desired"]["modules"]["m1"]["env"] = {"DEVICE": {"value": "edge-01"}}
+    assert redact("fleet refused edge-01", twin) == "fleet refused edge-01"
+
+
+def test_create_options_that_are_an_object_have_no_secret_in_their_open_places() -> None:
+    open_place = {"HostConfig": {"Binds": ["/srv/line=data-one:/data"]}}
+    for module in (ASKED, "desired.systemModules.edgeAgent"):
+        assert secret_values(twin_with({f"{module}.settings.createOptions": open_place})) == []
 
 
 def nested(depth: int) -> list[Any]:
@@ -272,6 +284,7 @@ def nested(depth: int) -> list[Any]:
         pytest.param("1" * 10_000, id="text of ten thousand digits"),
         pytest.param(float("nan"), id="not a number"),
         pytest.param("\ud800", id="half a character"),
+        pytest.param('"text"', id="text in quotes"),
         pytest.param(None, id="null"),
     ],
 )

@@ -154,6 +154,8 @@ def test_what_only_a_person_can_change_is_stuck_two_minutes_after_it_was_first_s
 
 
 def test_a_grace_by_reason_wins_over_the_label_and_over_what_is_hopeless() -> None:
+    rejected = GracePolicy(periods={"reason:config_rejected": timedelta(hours=1)})
+    assert followed((100, {f"{STATUS}.code": 400}), policy=rejected).kept.clock.stuck_at == after(100 + 3600)
     policy = GracePolicy(periods={"reason:registry_refused": timedelta(minutes=30)})
     device = followed(
         (100, {MODULE: GONE, f"{ASKED}.settings.createOptions": LABEL, **REFUSED}), (2000, None), policy=policy
@@ -167,9 +169,17 @@ def test_the_grace_is_that_of_the_label_else_of_the_name_else_the_default() -> N
     named = followed((0, {RUNS: "backoff", **OLD_AGENT}), (8000, None), policy=policy)
     assert [(item[0], item[2]) for item in flags(named)] == [("1800", "m1"), ("7200", "")]
     assert named.module().clock.grace_source == "m1"
-    labelled = followed((0, {RUNS: "backoff", f"{ASKED}.settings.createOptions": LABEL}), (8000, None), policy=policy)
-    assert [item[0] for item in flags(labelled)] == ["3600"]
+    labelled = Device(policy)
+    labelled.look(0, {RUNS: "backoff", f"{ASKED}.settings.createOptions": LABEL})
     assert labelled.module().clock.grace_source == "label"
+    labelled.look(8000)
+    assert [item[0] for item in flags(labelled)] == ["3600"]
+    by_image = GracePolicy(
+        periods={"registry.example/m": timedelta(hours=1), "registry.example/agent": timedelta(hours=2)}
+    )
+    prefixed = followed((0, {RUNS: "backoff", **OLD_AGENT}), policy=by_image)
+    assert prefixed.module().clock.grace_source == "registry.example/m"
+    assert prefixed.kept.clock.grace_source == "registry.example/agent"
     assert followed((0, {RUNS: "backoff"})).module().clock.grace_source == "default"
 
 
@@ -226,6 +236,13 @@ def test_a_device_that_is_stuck_and_looks_successful_keeps_its_cause_until_its_w
     device.look(3000)
     assert device.kept.verdict.cause is None
     assert {item.change.cause for item in device.history if item.change.to_state == "successful"} == {None}
+
+
+def test_what_is_stuck_and_fails_in_another_way_has_the_cause_of_now() -> None:
+    device = followed((0, {RUNS: "backoff"}), (1000, None), (1100, {RUNS: "dead"}))
+    assert device.module().verdict.cause == "dead: m1, registry.example/m1:1.0, exit code 0"
+    rejected = followed((0, {f"{STATUS}.code": 400}), (1000, None), (1100, {f"{STATUS}.code": 418}))
+    assert (rejected.kept.clock.is_stuck, rejected.kept.verdict.cause) == (True, "unknown_code")
 
 
 def test_a_step_that_failed_in_another_version_gives_no_reason() -> None:
@@ -321,6 +338,27 @@ def test_what_was_left_out_is_skipped_though_the_hub_does_not_answer() -> None:
     assert unverified(device, 1200) == [("1000", "stuck", "m1", "missing", "skipped_unverified")]
     device.look(1300)
     assert device.module().verdict.reason == "skipped"
+
+
+def test_what_was_stored_without_a_cause_is_flagged_without_one() -> None:
+    device = followed((100, {MODULE: GONE}))
+    bare = replace(device.module(), verdict=replace(device.module().verdict, cause=None))
+    device.record = replace(device.kept, modules={**device.kept.modules, "m1": bare})
+    assert unverified(device, 1200) == [("1000", "stuck", "m1", "missing", "skipped_unverified")]
+    assert device.history[-1].change.cause is None
+
+
+def test_what_nobody_manages_is_flagged_though_the_hub_does_not_answer() -> None:
+    device = followed((100, {f"{STATUS}.code": 400}), (200, {RUNS: "failed", f"{MODULE}.exitCode": 1}))
+    assert unverified(device, 1200) == [
+        ("1100", "stuck", "m1", "wrong_status", "unmanaged_unverified"),
+        ("1100", "stuck", "", "invalid", "config_rejected_unverified"),
+    ]
+
+
+def test_a_module_that_is_only_reported_is_not_flagged_while_neither_agent_nor_hub_answers() -> None:
+    device = followed((100, {"reported.modules.m2": SECOND}), (200, STOPPING))
+    assert unverified(device, 5000) == [("1100", "stuck", "", "agent_unavailable", "agent_stopped_unverified")]
 
 
 def test_no_clock_ends_while_the_hub_does_not_answer_and_nothing_that_looked_settled_is_flagged() -> None:
