@@ -32,7 +32,7 @@ def blank_keys(text: str) -> str:
 
 def key_spans(text: str) -> list[tuple[int, int]]:
     """Return the spans that look like a key, in order and without overlap."""
-    may_match = "=" in text or "@" in text or "eyJ" in text or "earer" in text or "EARER" in text
+    may_match = "=" in text or "@" in text or "eyJ" in text or "bearer" in text.lower()
     return [match.span(match.lastgroup or 0) for match in _KEY.finditer(text)] if may_match else []
 
 

@@ -25,7 +25,7 @@ _NAMED: Final = re.compile(r"""\bmodule:? ["']?([^\s"']+)""", re.IGNORECASE)
 _URL: Final = re.compile(r"""https?://[^\s"']+""")
 _IN_ITS_PLACE: Final = re.compile(
     r"""\b((?:module|image|endpoint|manifest for|denied for|identity for):? ["'/\\]{0,9}|(?:image|tag)=|container: )"""
-    r"""(?!(?:is|was|does|did|has|with|cannot|could)\s)(?:[^\s"',:]|:(?=[^\s"',]))+"""
+    r"""(?!(?:is|was|does|did|has|with|cannot|could|identity could)\s)(?:[^\s"',:]|:(?=[^\s"',]))+"""
 )
 """The name after "module" or "image", up to a colon, unless a sentence continues there."""
 _WORD: Final = re.compile(r"\w+(?:[.-]\w+)*")

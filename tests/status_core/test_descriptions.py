@@ -36,6 +36,7 @@ CREATE = "Error calling Create module m1: Could not create module m1\n\tcaused b
         ('Error calling update module m1: runtime operation error: remove module "m1"', Reason.UPDATE_FAILED),
         ("ModuleStatus unknown is not a valid status. (Parameter 'status')", Reason.STATUS_UNREADABLE),
         ("Unable to process module m1: identity could not be obtained", Reason.IDENTITY_FAILED),
+        ("Unable to process module m1 update as the module identity could not be obtained", Reason.IDENTITY_FAILED),
         ("Error calling Create identity for m1: no answer", Reason.IDENTITY_FAILED),
         ("Error calling Create identity for m1: Could not create module m1: no answer", Reason.IDENTITY_FAILED),
         (f"{AGGREGATE} (Failed to execute PrepareForUpdate command)", Reason.PULL_FAILED),

@@ -212,6 +212,7 @@ def test_the_places_of_the_agents_own_create_options_are_open_too() -> None:
         ("--password=abc token=def", "--password=*** token=***"),
         ("Authorization: Bearer abc.def==", "Authorization: Bearer ***"),
         ("authorization: bearer abc.def", "authorization: bearer ***"),
+        ("authorization: bEaRer abc.def", "authorization: bEaRer ***"),
         ("AUTHORIZATION: BEARER ABC.DEF", "AUTHORIZATION: BEARER ***"),
         ("eyJhbGci.eyJzdWIi.c2ln end", "*** end"),
         (f"key {'A' * 43}= end", "key *** end"),
