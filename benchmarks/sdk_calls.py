@@ -17,7 +17,9 @@ from azure.eventhub.aio import EventHubProducerClient
 from local.stack import TRANSITIONS
 from status_app.iothub import queries, twins
 from status_app.iothub.budget import Share
-from status_app.iothub.twins import READERS, TwinReader
+from status_app.iothub.hub_requests import READERS
+from status_app.iothub.registry import registry_manager
+from status_app.iothub.twins import TwinReader
 from status_app.storage import transaction
 from status_app.storage.client import table_service
 from status_core import EDGE_AGENT
@@ -200,7 +202,7 @@ async def replaying(tables: str, event_hubs: str, iot_hub: str, names: Sequence[
         producer = await running.enter_async_context(
             EventHubProducerClient.from_connection_string(event_hubs, eventhub_name=TRANSITIONS)
         )
-        manager = twins.registry_manager(iot_hub, twins.TIMEOUT)
+        manager = registry_manager(iot_hub, twins.TIMEOUT)
         replay = Replay(clients, producer, manager)
         running.callback(replay.close)
         yield replay

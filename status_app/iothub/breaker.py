@@ -15,7 +15,8 @@ from typing import Any, Final, Protocol
 
 from status_app.errors import StatusAppError, UnavailableError
 from status_app.iothub.budget import Share
-from status_app.iothub.twins import READERS, HubRequestError, TwinPage
+from status_app.iothub.hub_requests import READERS, HubRequestError
+from status_app.iothub.twins import TwinPage
 from status_app.telemetry.logs import log
 
 PROBES: Final = 2

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from status_app.errors import OutOfTimeError, UnavailableError
 from status_app.iothub.cohorts import CohortReader, TagPages
-from status_app.iothub.twins import READERS
+from status_app.iothub.hub_requests import READERS
 from status_app.reconcile.batch import Device, each
 from status_app.reconcile.bulk_reads import BulkReads, ManyTwins, QueriedTwin
 from status_app.reconcile.decisions import QUERIES_LAG, needs_a_read

@@ -18,7 +18,8 @@ from local.certificates import issue_certificates
 from status_app.errors import OutOfTimeError, UnavailableError
 from status_app.events.publisher import TransitionPublisher
 from status_app.iothub.breaker import PROBES, TwinBreaker
-from status_app.iothub.twins import QUERY_RETRY, READERS, RETRY, TwinReader
+from status_app.iothub.hub_requests import READERS
+from status_app.iothub.twins import QUERY_RETRY, RETRY, TwinReader
 from status_app.reconcile.twin_changes import MAX_RETRIES, RUN_FOR, BatchError
 from status_app.services import Services
 from status_app.settings import Settings

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from azure.core.exceptions import AzureError
 
 from status_app.errors import StatusAppError, UnavailableError
-from status_app.iothub.twins import TIMEOUT, registry_manager
+from status_app.iothub.registry import registry_manager
+from status_app.iothub.twins import TIMEOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
