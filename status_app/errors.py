@@ -5,7 +5,7 @@
     +-- BadEventError            an event that no retry can fix: dead-lettered at once
     +-- UnavailableError         a service does not answer: raised, retried by the host, at last dead-lettered
     |   +-- OutOfTimeError       a run is over: the next one does the rest
-    |   +-- HubRequestError      one request that IoT Hub refused or did not answer (iothub.twins)
+    |   +-- HubRequestError      one request that IoT Hub refused or did not answer (iothub.hub_requests)
     |   +-- DeliveryError        a target did not accept a message: it is sent again (notify.webhook)
     +-- LostRaceError            another writer was first: the device is read again
     +-- QueryRefusedError        the hub refuses a query: resync reads the whole fleet
