@@ -29,7 +29,8 @@ from status_app.notify.causes import CauseNews
 from status_app.notify.delivery import Delivery
 from status_app.notify.events import EventNews
 from status_app.notify.minute import NoticeRun
-from status_app.notify.notice_rows import NoticeRows, TargetState
+from status_app.notify.notice_rows import NoticeRows
+from status_app.notify.notices import TargetState
 from status_app.notify.targets import Target, read_targets
 from status_app.notify.webhook import Webhooks
 from status_app.queries import Fleet

@@ -2,19 +2,18 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from azure.data.tables import TableEntity
 from azure.data.tables.aio import TableClient
 
+from status_app.fleet_index.entries import CauseRows, DeviceGroup, IndexEntry, Work, counted_groups, device_entries
 from status_app.fleet_index.profile import PROFILE
 from status_app.fleet_index.rows import MORE, MOVED, PENDING, RECONCILE, SHARDS, time_text
 from status_app.storage.client import PAGE, table_errors
-from status_app.storage.codecs import read_number
-from status_app.storage.keys import DEVICE, beginning, joined, key_part, unescape
+from status_app.storage.keys import DEVICE, beginning, joined, key_part
 from status_app.telemetry.logs import log
 
 TABLE: Final = "DeploymentIndex"
@@ -22,81 +21,7 @@ PAGES: Final = 8
 """Pages of summaries read per shard for one answer: some 128,000 devices in total."""
 FOUND_BY: Final = ("PartitionKey", "RowKey", "Device", *PROFILE)
 COMPARED_BY: Final = ("PartitionKey", "RowKey", "Device", "TwinVersion", "At", "State", "Deployments", "Flags")
-_COUNTER_COLUMNS: Final = frozenset({"Deployment", "State", "Reason", "Portal", "Stuck"})
-"""Columns that every counter has, besides the number of devices."""
-
 _log = log(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class IndexEntry:
-    """A row of the index about one device.
-
-    Attributes:
-        shard: Its partition.
-        key: Its RowKey.
-        written: When it was written, by the clock of the table service; None if the service does not say.
-    """
-
-    device_id: str
-    shard: str
-    key: str
-    columns: Mapping[str, Any]
-    written: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What a timer has to do by now.
-
-    Attributes:
-        due: Devices that must be read again, longest overdue first.
-        announced: Announced changes that were not projected, and devices with unpublished events.
-        overflowing: Devices with more rows or counters than the index has room for.
-        counter_etags: For each shard whose counters ever changed, an ETag that changes each time they do.
-    """
-
-    due: list[IndexEntry]
-    announced: list[IndexEntry]
-    overflowing: list[str]
-    counter_etags: dict[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class DeviceGroup:
-    """How many devices of a deployment share these properties.
-
-    Attributes:
-        deployment: The deployment; empty if devices of the whole fleet are counted.
-        standing: How far they are in it; empty in a counter of format 1.
-        version: When the hub created the deployment, by the list that they were judged with; empty if there was none.
-        cause: The cause that they count under, as one line; empty if none.
-        cohort: The cohort that they are in; empty if all cohorts are counted.
-    """
-
-    deployment: str
-    state: str
-    reason: str
-    portal: str
-    is_stuck: bool
-    standing: str
-    version: str
-    devices: int
-    cause: str = ""
-    cohort: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CauseRows:
-    """Some of the devices that count under a cause.
-
-    Attributes:
-        first: The devices that have had it longest, in that order.
-        newest: The device that got it last; None if a shard has more of them than are read.
-    """
-
-    first: Sequence[IndexEntry]
-    newest: IndexEntry | None
 
 
 class FleetIndex:
@@ -115,7 +40,7 @@ class FleetIndex:
         work.counter_etags.update(
             (row["PartitionKey"], str(row.metadata["etag"])) for row in rows if row["RowKey"] == MOVED
         )
-        for entry in _entries(row for row in rows if row["RowKey"] != MOVED):
+        for entry in device_entries(row for row in rows if row["RowKey"] != MOVED):
             if entry.key.startswith(MORE):
                 work.overflowing.append(entry.device_id)
             elif entry.key.startswith(f"{RECONCILE}|"):
@@ -142,14 +67,14 @@ class FleetIndex:
         query = f"{begin} and {end}" + (f" and {where}" if where else "")
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, query, limit) for shard in SHARDS))
-        found = _entries(row for shard in shards for row in shard)
+        found = device_entries(row for shard in shards for row in shard)
         return sorted(found, key=lambda entry: entry.key)[:limit]
 
     async def overflowing(self) -> list[str]:
         """Read the devices with more rows or counters than there is room for. At least one request per shard."""
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, _within(MORE)) for shard in SHARDS))
-        return [entry.device_id for entry in _entries(row for shard in shards for row in shard)]
+        return [entry.device_id for entry in device_entries(row for shard in shards for row in shard)]
 
     async def profiles(
         self, prefix: str, after: str | None, limit: int, where: str, matches: Callable[[IndexEntry], bool]
@@ -177,7 +102,7 @@ class FleetIndex:
                     *(self._rows(shard, f"{place} and {bounds}", PAGE, FOUND_BY) for shard, place in places.items())
                 )
             for shard, rows in zip([*places], answers, strict=True):
-                found += filter(matches, _entries(rows))
+                found += filter(matches, device_entries(rows))
                 if len(rows) < PAGE:
                     del places[shard]
                     reached.pop(shard, None)
@@ -196,7 +121,7 @@ class FleetIndex:
         """Read every summary with its profile. One request per thousand devices, and at least one per shard."""
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, _within("summary|"), None, FOUND_BY) for shard in SHARDS))
-        return list(_entries(row for shard in shards for row in shard))
+        return list(device_entries(row for shard in shards for row in shard))
 
     async def compared_by(self, shard: str, after: str | None) -> tuple[list[IndexEntry], str | None]:
         """Read the next summaries of a shard with the columns that resync compares: at most a page, in one request.
@@ -211,7 +136,7 @@ class FleetIndex:
         query = f"RowKey gt '{after or 'summary|'}' and RowKey lt '{_behind('summary|')}'"
         with table_errors():
             rows = await self._rows(shard, query, PAGE, COMPARED_BY)
-        return list(_entries(rows)), rows[-1]["RowKey"] if len(rows) == PAGE else None
+        return list(device_entries(rows)), rows[-1]["RowKey"] if len(rows) == PAGE else None
 
     async def devices(self) -> AsyncIterator[str]:
         """Iterate over every device that the index has, or will have; some come twice. One request per thousand."""
@@ -231,7 +156,7 @@ class FleetIndex:
             prefix, of_all = beginning("count", key_part(deployment), key_part(cohort)), ""
         with table_errors():
             shards = await asyncio.gather(*(self._rows(shard, _within(prefix) + of_all) for shard in SHARDS))
-        found = _counters(row for shard in shards for row in shard)
+        found = counted_groups(row for shard in shards for row in shard)
         return [item for item in found if deployment in (None, item.deployment) and item.cohort == cohort]
 
     async def causes(
@@ -269,7 +194,7 @@ class FleetIndex:
         found, passed, begin = defaultdict[str, list[IndexEntry]](list), set[str](), "cause|"
         while True:
             rows = await self._rows(shard, f"RowKey gt '{begin}' and RowKey lt '{_behind('cause|')}'", PAGE)
-            for entry in _entries(rows):
+            for entry in device_entries(rows):
                 cause = _cause_of(entry.key)
                 if cause in causes and matches(entry):
                     found[cause].append(entry)
@@ -293,7 +218,7 @@ class FleetIndex:
         for shard in SHARDS:
             with table_errors():
                 async for row in self._client.query_entities(f"PartitionKey eq '{shard}' and {_within(prefix)}"):
-                    for entry in _entries([row]):
+                    for entry in device_entries([row]):
                         yield entry
 
     async def _rows(
@@ -311,34 +236,6 @@ class FleetIndex:
             if len(found) == limit:
                 break
         return found
-
-
-def device_group(columns: Mapping[str, Any], devices: int) -> DeviceGroup:
-    """Create a count from the columns of a counter."""
-    deployment, stuck = unescape(columns["Deployment"]), bool(columns["Stuck"])
-    standing, version = columns.get("Standing", ""), columns.get("Version", "")
-    group = columns["State"], columns["Reason"], columns["Portal"], stuck, standing, version
-    return DeviceGroup(deployment, *group, devices, columns.get("Cause", ""), columns.get("Cohort", ""))
-
-
-def _entries(rows: Iterable[TableEntity]) -> Iterator[IndexEntry]:
-    """Yield the rows that name a device. Another row is logged and skipped."""
-    for row in rows:
-        device, written = row.get("Device"), row.metadata.get("timestamp")
-        if isinstance(device, str):
-            yield IndexEntry(unescape(device), row["PartitionKey"], row["RowKey"], row, written)
-        else:
-            _log.error("row %r of the index names no device", row["RowKey"])
-
-
-def _counters(rows: Iterable[TableEntity]) -> Iterator[DeviceGroup]:
-    """Yield the counters. One that cannot be read is logged and skipped."""
-    for row in rows:
-        devices = read_number(row.get("Devices"))
-        if isinstance(devices, int) and row.keys() >= _COUNTER_COLUMNS:
-            yield device_group(row, devices)
-        else:
-            _log.error("counter %r cannot be read", row["RowKey"])
 
 
 def _cause_of(key: str) -> str:

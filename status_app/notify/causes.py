@@ -13,11 +13,12 @@ from typing import Any, Final
 
 from status_app.errors import LostRaceError
 from status_app.events.severity import transition_severity
+from status_app.fleet_index.entries import DeviceGroup
 from status_app.fleet_index.leading_cause import cause_id
-from status_app.fleet_index.lookups import DeviceGroup
 from status_app.fleet_index.peers import PeerRows
 from status_app.notify.notes import Stage, cause_notice
-from status_app.notify.notice_rows import AboutCause, CauseRecord, Notice, NoticeRows
+from status_app.notify.notice_rows import NoticeRows
+from status_app.notify.notices import AboutCause, CauseRecord, Notice
 from status_app.notify.targets import CAUSE, Target
 from status_app.queries.answers import readable
 from status_app.queries.causes import one_cause

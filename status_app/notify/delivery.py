@@ -14,7 +14,8 @@ from itertools import batched
 from typing import Final
 
 from status_app.notify.formats import render
-from status_app.notify.notice_rows import Notice, NoticeRows, TargetState
+from status_app.notify.notice_rows import NoticeRows
+from status_app.notify.notices import Notice, TargetState
 from status_app.notify.targets import Target
 from status_app.notify.webhook import DeliveryError, Webhooks
 from status_app.retry import Deadline

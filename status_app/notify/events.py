@@ -9,7 +9,7 @@ from typing import Final
 
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.notify.delivery import Delivery
-from status_app.notify.notice_rows import Notice
+from status_app.notify.notices import Notice
 from status_app.notify.targets import Target
 from status_app.telemetry.logs import log
 

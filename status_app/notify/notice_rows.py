@@ -7,10 +7,9 @@ to:<target>   given-up|<arrival>|<id>                             one that was g
 """
 
 import asyncio
-import hashlib
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -19,18 +18,16 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables import TableEntity, TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
-from status_app.fleet_index.leading_cause import cause_id
+from status_app.notify.notices import CAUSE_KEY, AboutCause, CauseRecord, Notice, TargetState, time_key
 from status_app.storage import transaction
 from status_app.storage.client import PAGE, TRANSACTION_LIMIT, table_errors
 from status_app.storage.columns import CAUSE_COLUMNS, NOTICE_COLUMNS, TARGET_COLUMNS, Row, built, read, write
-from status_app.storage.keys import joined, key_part
 from status_app.telemetry.logs import log
 
 TABLE: Final = "Notices"
 _TARGET: Final = "target"
 _UNSENT: Final = "unsent"
 _GIVEN_UP: Final = "given-up"
-_CAUSE: Final = "cause"
 _PART: Final = 60_000
 """Bytes of a part of a body: a column takes 64 KiB."""
 _TRANSACTION_SIZE: Final = 1_000_000
@@ -38,105 +35,6 @@ _TRANSACTION_SIZE: Final = 1_000_000
 _UNREADABLE: Final = (LookupError, TypeError, ValueError, AttributeError, zlib.error)
 
 _log = log(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class TargetState:
-    """The state of a target.
-
-    Attributes:
-        failures: Times in a row that it could not be reached; 0 after it accepted a message.
-        error: Why it could not be reached last time; empty if it could.
-        failing_since: When the first of these failures was. Meaningless without failures.
-        paused_until: It is left alone until then.
-        unsent: How many messages waited at the end of the last run; `PAGE` means that many, or more.
-        given_up: How many messages were ever given up.
-        given_up_at: When the last one was.
-    """
-
-    failures: int = 0
-    error: str = ""
-    failing_since: datetime | None = None
-    paused_until: datetime | None = None
-    unsent: int = 0
-    given_up: int = 0
-    given_up_at: datetime | None = None
-
-    def is_paused(self, now: datetime) -> bool:
-        """Whether the target is left alone."""
-        return self.paused_until is not None and now < self.paused_until
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A message that was not sent yet.
-
-    Attributes:
-        id: The id of the news.
-        body: The news as JSON in UTF-8: an event of the event hub, or a message about a cause.
-        queued_at: When it arrived. Together with the id it is the key, so a repeated run finds the row.
-        kept_at: When it was first stored: it is retried for a day from then on.
-        due_at: It is not sent before then.
-        attempts: How often it was sent without being accepted.
-        error: Why it was not accepted last time.
-        given_up_at: When it was given up.
-    """
-
-    id: str
-    body: bytes
-    queued_at: datetime
-    kept_at: datetime
-    due_at: datetime
-    attempts: int = 0
-    error: str = ""
-    given_up_at: datetime | None = None
-
-    @property
-    def key(self) -> str:
-        """The RowKey without the kind."""
-        digest = hashlib.sha256(self.id.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-        return f"{_time_text(self.queued_at)}|{digest}"
-
-
-@dataclass(frozen=True, slots=True)
-class AboutCause:
-    """What a message is about: devices of one version of a deployment that fail alike.
-
-    Attributes:
-        cohort: The cohort whose devices are meant; empty for all.
-        cause: The cause as one line.
-    """
-
-    deployment: str
-    version: int
-    cohort: str
-    cause: str
-
-    @property
-    def key(self) -> str:
-        """The RowKey."""
-        parts = key_part(self.deployment), f"{self.version:09d}", key_part(self.cohort), cause_id(self.cause)
-        return joined(_CAUSE, *parts)
-
-
-@dataclass(frozen=True, slots=True)
-class CauseRecord:
-    """What was announced of a cause to a target.
-
-    Attributes:
-        seen_at: When the first device was found.
-        gone_at: When no device was found any more.
-        notices: How many notices there were.
-        noticed_devices: How many devices the last one named.
-        etag: Of its row; None if it has none yet.
-    """
-
-    about: AboutCause
-    seen_at: datetime
-    gone_at: datetime | None = None
-    notices: int = 0
-    noticed_devices: int = 0
-    etag: str | None = None
 
 
 class NoticeRows:
@@ -164,7 +62,7 @@ class NoticeRows:
 
     async def queued(self, target: str, first: datetime, last: datetime) -> set[str]:
         """Return the keys of stored messages that arrived between two times. One request per thousand."""
-        bounds = f"RowKey ge '{_UNSENT}|{_time_text(first)}' and RowKey lt '{_UNSENT}|{_time_text(last)}}}'"
+        bounds = f"RowKey ge '{_UNSENT}|{time_key(first)}' and RowKey lt '{_UNSENT}|{time_key(last)}}}'"
         return {row["RowKey"].partition("|")[2] for row in await self._query(target, bounds, select=("RowKey",))}
 
     async def due(self, target: str, now: datetime, *, kept_before: datetime | None = None) -> list[Notice]:
@@ -219,7 +117,7 @@ class NoticeRows:
     async def causes(self, target: str) -> dict[str, CauseRecord]:
         """Read what was announced to a target, by the keys of the causes."""
         found = {}
-        for row in await self._query(target, f"RowKey ge '{_CAUSE}|' and RowKey lt '{_CAUSE}}}'"):
+        for row in await self._query(target, f"RowKey ge '{CAUSE_KEY}|' and RowKey lt '{CAUSE_KEY}}}'"):
             try:
                 known = _cause_record(row)
             except _UNREADABLE as error:
@@ -330,10 +228,6 @@ def _cause_record(row: TableEntity) -> CauseRecord:
 def _state(row: Mapping[str, Any]) -> TargetState:
     values = {name: value for name, value in read(TARGET_COLUMNS, row).items() if value is not None}
     return built(TargetState, values)
-
-
-def _time_text(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def _filter_text(time: datetime) -> str:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from status_app.fleet_index.entries import CauseRows, DeviceGroup, IndexEntry
 from status_app.fleet_index.leading_cause import cause_id, leading_cause
-from status_app.fleet_index.lookups import CauseRows, DeviceGroup, IndexEntry
 from status_app.fleet_index.peers import PeerRows, Peers, inference
 from status_app.queries.answers import Answer, device_summary, readable
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, PlaceError, begin, fill

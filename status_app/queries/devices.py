@@ -1,6 +1,6 @@
 """Lists of devices, found by the most selective row of the index, or by the profiles of all devices."""
 
-from status_app.fleet_index.lookups import IndexEntry
+from status_app.fleet_index.entries import IndexEntry
 from status_app.fleet_index.profile import Profile
 from status_app.queries.answers import Answer, device_summary, readable
 from status_app.queries.device_filter import DeviceFilter

@@ -9,7 +9,8 @@ from itertools import batched, islice
 from typing import Any, Final
 
 from status_app.errors import StatusAppError
-from status_app.fleet_index.lookups import DeviceGroup, FleetIndex, IndexEntry
+from status_app.fleet_index.entries import DeviceGroup, IndexEntry
+from status_app.fleet_index.lookups import FleetIndex
 from status_app.fleet_index.rows import ROOM, lookup_rows
 from status_app.queries.answers import Answer, readable
 from status_app.rollouts.device_count import overflow_groups

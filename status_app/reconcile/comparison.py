@@ -13,7 +13,8 @@ from itertools import batched
 from typing import Any, Final, Protocol
 
 from status_app.errors import ContinuationError, OutOfTimeError, QueryRefusedError, UnavailableError
-from status_app.fleet_index.lookups import FleetIndex, IndexEntry
+from status_app.fleet_index.entries import IndexEntry
+from status_app.fleet_index.lookups import FleetIndex
 from status_app.fleet_index.rows import SHARDS
 from status_app.iothub import queries
 from status_app.iothub.twins import TwinPage

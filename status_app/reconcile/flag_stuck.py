@@ -13,7 +13,8 @@ from typing import Final, Protocol
 
 from status_app.errors import UnavailableError
 from status_app.events.outbox import LeftForTheApp, Outbox
-from status_app.fleet_index.lookups import FleetIndex, IndexEntry, Work
+from status_app.fleet_index.entries import IndexEntry, Work
+from status_app.fleet_index.lookups import FleetIndex
 from status_app.fleet_index.rows import PENDING
 from status_app.iothub.breaker import PROBES
 from status_app.reconcile.batch import AT_ONCE

@@ -7,7 +7,7 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
-from status_app.fleet_index.lookups import DeviceGroup, device_group
+from status_app.fleet_index.entries import DeviceGroup, device_group
 from status_app.fleet_index.rows import COUNTED, counters_of, version_of
 from status_app.status_table.stored_device import StoredDevice
 from status_core import Counts, Listings, Standing

@@ -17,7 +17,8 @@ from webhook_target import WebhookTarget, webhook_target
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.notify.delivery import GIVE_UP_AFTER, LANES, LONGEST_PAUSE, LONGEST_WAIT, Delivery
 from status_app.notify.events import EventNews
-from status_app.notify.notice_rows import TABLE, Notice, NoticeRows, TargetState
+from status_app.notify.notice_rows import TABLE, NoticeRows
+from status_app.notify.notices import Notice, TargetState
 from status_app.notify.targets import Format, Target
 from status_app.notify.webhook import Webhooks
 from status_app.retry import NEVER
