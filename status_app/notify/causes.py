@@ -23,7 +23,8 @@ from status_app.notify.targets import CAUSE, Target
 from status_app.queries.answers import readable
 from status_app.queries.causes import one_cause
 from status_app.queries.pages import IndexedDevices
-from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment
+from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.rollouts.stored_deployment import StoredDeployment
 from status_app.storage.codecs import show_time
 from status_app.telemetry.logs import log
 from status_core import Kind, State

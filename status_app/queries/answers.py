@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from status_app.fleet_index.rows import Standings
-from status_app.rollouts.deployment_rows import CountedDeployment
 from status_app.rollouts.kept_list import KeptList
+from status_app.rollouts.stored_deployment import CountedDeployment
 from status_app.storage.codecs import UNREADABLE, show_time
 from status_app.storage.columns import (
     DEPLOYMENT_COLUMNS,

@@ -17,7 +17,8 @@ from azure.data.tables.aio import TableClient
 from status_app.queries.answers import readable
 from status_app.queries.health import TargetHealth
 from status_app.queries.pages import IndexedDevices
-from status_app.rollouts.deployment_rows import CountedDeployment, DeploymentRows
+from status_app.rollouts.deployment_rows import DeploymentRows
+from status_app.rollouts.stored_deployment import CountedDeployment
 from status_app.storage.client import PAGE, table_errors
 from status_app.storage.columns import DEPLOYMENT_COLUMNS, shown
 from status_app.storage.heartbeats import Heartbeats, Source

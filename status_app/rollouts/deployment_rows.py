@@ -7,88 +7,29 @@ deployments   list|                               when the hub gave that list
 deployments   progress|<id>|<00 to 10>            a hundred points of its progress
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cached_property
 from typing import Any, Final
 
 from azure.core import MatchConditions
 from azure.core.exceptions import ResourceExistsError
-from azure.data.tables import TableEntity, TransactionOperation, UpdateMode
+from azure.data.tables import TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
 from status_app.rollouts.device_count import DeviceCount
 from status_app.rollouts.kept_list import LIST, LISTED, KeptList, listing_key
 from status_app.rollouts.progress_points import ProgressPoint, point_row, rows_with_points
+from status_app.rollouts.stored_deployment import CountedDeployment, StoredDeployment, rollout_columns
 from status_app.storage import transaction
 from status_app.storage.client import table_errors
-from status_app.storage.columns import DEPLOYMENT_COLUMNS, Row, built, read, write
 from status_app.storage.keys import key_part, unescape
-from status_core import Counts, Rollout
+from status_core import Rollout
 
 TABLE: Final = "Deployments"
 _PARTITION: Final = "deployments"
 _BUT_PROGRESS: Final = f"PartitionKey eq '{_PARTITION}' and RowKey le '{LIST}'"
-
-
-@dataclass(frozen=True)  # without slots: its row is read once
-class StoredDeployment:
-    """A stored deployment.
-
-    Attributes:
-        row: Its row; None before the first count.
-    """
-
-    deployment: str
-    row: TableEntity | None
-
-    @cached_property
-    def rollout(self) -> Rollout | None:
-        """The stored rollout."""
-        return None if self.row is None else _read(self.row)
-
-    @property
-    def points(self) -> int:
-        """How many points of its progress were ever stored."""
-        return 0 if self.row is None else int(self.row.get("Points") or 0)
-
-    def has(self, count: DeviceCount, threshold: str | None) -> bool:
-        """Whether the last count was the same, with the same threshold."""
-        if self.row is None:
-            return False
-        columns = {**_count_columns(count), "FailureThreshold": threshold}
-        return columns == {name: self.row.get(name) for name in columns}
-
-
-@dataclass(frozen=True, slots=True)
-class CountedDeployment:
-    """A deployment that was counted."""
-
-    row: TableEntity
-
-    @property
-    def key(self) -> str:
-        """Its key, which sorts deployments."""
-        return str(self.row["RowKey"]).partition("|")[2]
-
-    @property
-    def deployment(self) -> str:
-        """Its id."""
-        return unescape(self.key)
-
-    @property
-    def rollout(self) -> Rollout:
-        """The stored rollout."""
-        return _read(self.row)
-
-    @property
-    def threshold(self) -> str | None:
-        """How many of its devices may fail; None if not set."""
-        threshold: str | None = self.row.get("FailureThreshold")
-        return threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +174,7 @@ class DeploymentRows:
         row = {
             "PartitionKey": _PARTITION,
             "RowKey": f"deployment|{part}",
-            **_columns(rollout, count, counted, threshold, stored.points + (point is not None)),
+            **rollout_columns(rollout, count, counted, threshold, stored.points + (point is not None)),
         }
         first = len(rollout.reached) - len(events)
         operations: list[transaction.Operation] = [
@@ -288,38 +229,3 @@ class DeploymentRows:
 def _of_one(deployment: str) -> str:
     """Return the filter for the row of a deployment and the hub's list."""
     return f"RowKey eq 'deployment|{key_part(deployment)}' or (RowKey ge '{LISTED}' and RowKey le '{LIST}')"
-
-
-def _count_columns(count: DeviceCount) -> dict[str, Any]:
-    return {
-        "Devices": count.devices,
-        "Successful": count.counts.successful,
-        "Settling": count.counts.settling,
-        "Failing": count.counts.failing,
-        "Waiting": count.counts.waiting,
-        "Stuck": count.stuck,
-        "States": json.dumps(count.states),
-    }
-
-
-def _columns(rollout: Rollout, count: DeviceCount, counted: datetime, threshold: str | None, points: int) -> Row:
-    return write(
-        DEPLOYMENT_COLUMNS,
-        rollout,
-        Stuck=count.stuck,
-        States=json.dumps(count.states),
-        CountedAt=counted,
-        FailureThreshold=threshold,
-        Points=points,
-        Reached=json.dumps({milestone: at.isoformat() for milestone, at in rollout.reached}),
-    )
-
-
-def _read(row: Mapping[str, Any]) -> Rollout:
-    values = read(DEPLOYMENT_COLUMNS, row)
-    reached = tuple((name, datetime.fromisoformat(at)) for name, at in json.loads(row["Reached"]).items())
-    # A previous release counted neither settling nor waiting devices.
-    counts = {name: value or 0 for name, value in values.items() if name.startswith("counts.")}
-    if not all(isinstance(value, int) for value in counts.values()):
-        raise TypeError("a count of a deployment is not a number")
-    return built(Rollout, values, counts=built(Counts, counts, "counts."), reached=reached)

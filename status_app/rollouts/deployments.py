@@ -10,11 +10,12 @@ from status_app.events.publisher import TransitionPublisher
 from status_app.fleet_index.entries import DeviceGroup
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.fleet_index.rows import version_of
-from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment, UnsentEvent
+from status_app.rollouts.deployment_rows import DeploymentRows, UnsentEvent
 from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, count_devices, is_outdated, overflow_groups
 from status_app.rollouts.hub_list import HubList
 from status_app.rollouts.kept_list import KeptList
 from status_app.rollouts.progress_points import ProgressPoint
+from status_app.rollouts.stored_deployment import StoredDeployment
 from status_app.status_table.reader import DeviceReader
 from status_app.storage.client import PAGE
 from status_app.storage.keys import joined, key_part

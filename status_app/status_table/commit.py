@@ -3,15 +3,16 @@
 Every transaction is guarded by the ETag of the device's own row: it fails if the device has changed since it was read.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate, takewhile
-from typing import Any, Final
+from itertools import takewhile
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.data.tables import TransactionOperation, UpdateMode
 from azure.data.tables.aio import TableClient
 
+from status_app.status_table.parts import Unit, in_the_order_of_parts, keys_of, operations_of, parts_of, units
 from status_app.status_table.rows import device_row, module_row, transition_row
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage import transaction
@@ -21,11 +22,6 @@ from status_app.storage.columns import Row
 from status_app.storage.keys import AFTER_TRANSITIONS, DEVICE, escape, module_key, transition_key
 from status_app.storage.transaction import Operation
 from status_core import DeviceRecord, GracePolicy, Kind, Transition
-
-_REPLACE: Final = {"mode": UpdateMode.REPLACE}
-_CHARACTERS: Final = 3 * 2**20 // 12
-"""Of the rows in one transaction, which takes 4 MiB: a character takes up to 12 bytes (ASCII JSON). The rest is for
-column names and the device's row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +39,6 @@ class Change:
     transitions: Sequence[Transition]
     published: int
     cohorts: Sequence[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
-    """The parts of a change that belong together: the row of one module, or of the device, and its transitions."""
-
-    operations: tuple[Operation, ...]
-    last: Transition | None
-
-    @property
-    def size(self) -> int:
-        """Characters of the texts in its rows."""
-        texts = (value for operation in self.operations for value in operation[1].values() if isinstance(value, str))
-        return sum(map(len, texts))
 
 
 class DeviceCommit:
@@ -107,13 +89,13 @@ class DeviceCommit:
         changed = {key: row for key, row in after.items() if _differs(row, stored.rows.get(key))}
         gone = [row for key, row in stored.rows.items() if key not in after]
         history = self._history(change)
-        parts = _parts(_units(change.transitions, history, changed, gone))
+        parts = parts_of(units(change.transitions, history, changed, gone))
         if len(parts) > 1:
-            change = replace(change, transitions=_in_the_order_of_parts(change.transitions))
+            change = replace(change, transitions=in_the_order_of_parts(change.transitions))
             history = self._history(change)
-            parts = _parts(_units(change.transitions, history, changed, gone))
+            parts = parts_of(units(change.transitions, history, changed, gone))
         if record is None:
-            own = _key(stored.rows[DEVICE])
+            own = keys_of(stored.rows[DEVICE])
             await self._submit(stored, parts, own, (TransactionOperation.DELETE, own))
             last = change.transitions[-1]
             return replace(stored, rows={}, etag=None, last_sequence=last.sequence, last_at=last.at), history
@@ -131,7 +113,7 @@ class DeviceCommit:
             LostRaceError: It has changed since it was read.
             UnavailableError: The table service does not answer.
         """
-        row = _key(stored.rows[DEVICE])
+        row = keys_of(stored.rows[DEVICE])
         etag = await self._transact([], _guarded((TransactionOperation.UPDATE, row), stored.etag, UpdateMode.MERGE))
         return replace(stored, etag=etag)
 
@@ -162,7 +144,7 @@ class DeviceCommit:
             )
             old = [row async for row in found]
             kept = _kept(stored, old)
-            rows = [_key(row) for row in old if row["RowKey"] not in kept]
+            rows = [keys_of(row) for row in old if row["RowKey"] not in kept]
             for start in range(0, len(rows), TRANSACTION_LIMIT):
                 part = rows[start : start + TRANSACTION_LIMIT]
                 await transaction.submit(self._client, [(TransactionOperation.DELETE, row) for row in part])
@@ -179,7 +161,7 @@ class DeviceCommit:
     async def _submit(
         self,
         stored: StoredDevice,
-        parts: Sequence[Sequence[_Unit]],
+        parts: Sequence[Sequence[Unit]],
         partial: Row,
         final: tuple[TransactionOperation, Row],
     ) -> str:
@@ -203,8 +185,8 @@ class DeviceCommit:
             last = max((unit.last.sequence for unit in part if unit.last), default=last)
             row = {**partial, "Sequence": long(last)}
             guard = _guarded((TransactionOperation.UPDATE, row), etag, UpdateMode.MERGE)
-            etag = await self._transact(_operations(part), guard)
-        return await self._transact(_operations(rest), _guarded(final, etag, UpdateMode.REPLACE))
+            etag = await self._transact(operations_of(part), guard)
+        return await self._transact(operations_of(rest), _guarded(final, etag, UpdateMode.REPLACE))
 
     async def _transact(self, operations: Sequence[Operation], guard: Operation) -> str:
         """Submit one transaction, its guard last. Returns the new ETag of the device's row."""
@@ -231,60 +213,6 @@ def _partial(stored: StoredDevice, device: Row) -> Row:
     if look_at is not None and (waits is None or look_at < waits):
         partial |= {"LookAt": look_at}
     return partial
-
-
-def _in_the_order_of_parts(transitions: Sequence[Transition]) -> list[Transition]:
-    """Order transitions for writing in parts: those of a module together, the device's last.
-
-    A crash between two parts must leave no gap in the sequences. Because times never run back, a transition that
-    follows a later time takes that time.
-    """
-    modules = [*dict.fromkeys(transition.change.module for transition in transitions if transition.change.module), ""]
-    ordered = sorted(transitions, key=lambda transition: modules.index(transition.change.module))
-    sequences = range(transitions[0].sequence, transitions[-1].sequence + 1) if transitions else ()
-    times = accumulate((transition.at for transition in ordered), max)
-    return [
-        replace(transition, sequence=sequence, at=at)
-        for transition, sequence, at in zip(ordered, sequences, times, strict=True)
-    ]
-
-
-def _units(
-    transitions: Sequence[Transition],
-    rows: Sequence[Row],
-    changed: Mapping[str, Row],
-    gone: Sequence[Mapping[str, Any]],
-) -> Iterator[_Unit]:
-    """Yield each changed module with its transitions in order, then the device's own transitions."""
-    states: dict[str, Operation] = {key: (TransactionOperation.UPSERT, row, _REPLACE) for key, row in changed.items()}
-    states |= {row["RowKey"]: (TransactionOperation.DELETE, _key(row)) for row in gone}
-    states.pop(DEVICE, None)
-    history: dict[str, list[tuple[Transition, Row]]] = {}
-    for transition, row in zip(transitions, rows, strict=True):
-        module = transition.change.module
-        history.setdefault(module_key(module) if module else DEVICE, []).append((transition, row))
-    for key in dict.fromkeys((*(key for key in history if key != DEVICE), *states, DEVICE)):
-        moves = history.get(key, [])
-        operations = [states[key]] if key in states else []
-        operations += [(TransactionOperation.CREATE, row) for _, row in moves]
-        yield _Unit(tuple(operations), moves[-1][0] if moves else None)
-
-
-def _parts(units: Iterable[_Unit]) -> list[list[_Unit]]:
-    """Split units into transactions, in order. There is at least one, even if it is empty."""
-    found, count, size = [list[_Unit]()], 0, 0
-    for unit in units:
-        if found[-1] and (count + len(unit.operations) >= TRANSACTION_LIMIT or size + unit.size > _CHARACTERS):
-            found.append([])
-            count = size = 0
-        found[-1].append(unit)
-        count += len(unit.operations)
-        size += unit.size
-    return found
-
-
-def _operations(part: Sequence[_Unit]) -> list[Operation]:
-    return [operation for unit in part for operation in unit.operations]
 
 
 def _guarded(operation: tuple[TransactionOperation, Row], etag: str | None, mode: UpdateMode) -> Operation:
@@ -318,7 +246,3 @@ def _differs(row: Row, other: Mapping[str, Any] | None) -> bool:
         return True
     ignored = {"ObservedAt": None, "LastActivityAt": None, "Published": None}
     return {**row, **ignored} != {**other, **ignored}
-
-
-def _key(row: Mapping[str, Any]) -> Row:
-    return {"PartitionKey": row["PartitionKey"], "RowKey": row["RowKey"]}

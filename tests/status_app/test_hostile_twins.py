@@ -10,7 +10,7 @@ from app_over_azurite import SECRET, App, transitions
 from azure.data.tables import TransactionOperation
 from few_shards import few_shards
 
-from status_app.status_table.commit import _parts, _Unit
+from status_app.status_table.parts import Unit, parts_of
 from status_core import NAMES_LIMIT
 
 # aiohttp warns of a body of more than 1 MiB, which a transaction of 4 MiB is.
@@ -127,8 +127,8 @@ async def test_the_texts_of_a_hostile_twin_are_cut_to_valid_json_that_fits_into_
 @pytest.mark.parametrize("length", [10, 1000, 20_000])
 def test_no_transaction_is_larger_than_the_service_takes(length: int) -> None:
     row = {"Message": ASTRAL * length, "Evidence": "\\" * length, "Sequence": 5}
-    units = [_Unit(((TransactionOperation.UPSERT, row), (TransactionOperation.CREATE, row)), None) for _ in range(120)]
-    found = _parts(units)
+    units = [Unit(((TransactionOperation.UPSERT, row), (TransactionOperation.CREATE, row)), None) for _ in range(120)]
+    found = parts_of(units)
     assert [unit for part in found for unit in part] == units
     for part in found:
         operations = [operation for unit in part for operation in unit.operations]
@@ -137,4 +137,4 @@ def test_no_transaction_is_larger_than_the_service_takes(length: int) -> None:
 
 
 def test_a_change_without_rows_is_one_empty_part() -> None:
-    assert _parts([]) == [[]]
+    assert parts_of([]) == [[]]

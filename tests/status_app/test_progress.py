@@ -12,9 +12,10 @@ from asking import ask
 
 from local.tables import table_proxy
 from status_app.http import routes
-from status_app.rollouts.deployment_rows import DeploymentRows, StoredDeployment
+from status_app.rollouts.deployment_rows import DeploymentRows
 from status_app.rollouts.device_count import NO_DEVICES
 from status_app.rollouts.progress_points import LATELY, MOST, ProgressPoint, Speed, point_row, speed
+from status_app.rollouts.stored_deployment import StoredDeployment
 from status_core import Counts, Rollout
 
 PENDING, SUCCESSFUL, INVALID = "002", "003", "007"
