@@ -85,6 +85,7 @@ def _count_columns(count: DeviceCount) -> dict[str, Any]:
 
 
 def rollout_columns(rollout: Rollout, count: DeviceCount, counted: datetime, threshold: str | None, points: int) -> Row:
+    """Return the columns of a rollout and its count."""
     return write(
         DEPLOYMENT_COLUMNS,
         rollout,
