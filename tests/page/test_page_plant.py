@@ -106,6 +106,7 @@ async def test_a_tour_by_keys_alone_from_a_cause_to_a_device_and_back(page: Page
     await page.keyboard.press("Escape")
     await expect(dialog).to_be_hidden()
     await expect(device).to_be_focused()
+    await expect(page).not_to_have_url(re.compile("device="))  # the browser reports that it is closed a moment later
     await page.go_back()
     await page.go_back()
     await page.go_back()
