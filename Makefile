@@ -8,8 +8,8 @@ MAKEFLAGS += --jobs=2
 PYTHON := .venv/bin/python
 READY := .venv/.ready
 NODE_READY := node_modules/.package-lock.json
-# Tests often wait for a server: four processes keep two cores busy.
-WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 2)
+# Tests often wait for a server: three processes keep two cores busy.
+WORKERS := $(shell expr $$(getconf _NPROCESSORS_ONLN) \* 3 / 2)
 # What `make mutants` goes through: a module of it is `status_core.grace`.
 MODULE := status_core
 
