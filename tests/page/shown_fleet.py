@@ -32,6 +32,12 @@ SHIFTS: Final = """() => {
     }).observe({ type: "layout-shift", buffered: false });
 }"""
 """Collects the texts of what moves by itself from now on in `window.shifts`."""
+DRAWN: Final = """async () => {
+    for (let frame = 0; frame < 2; frame += 1)
+        await new Promise((done) => new IntersectionObserver(done).observe(document.body));
+}"""
+"""Waits until the browser has drawn the page as it is, and reported what moved, even while the page's clock stands."""
+expect.set_options(timeout=60_000)  # a machine may be slow
 
 
 @asynccontextmanager
@@ -45,7 +51,7 @@ async def opened(
     errors: list[str] = []
     window = await browser.new_context(viewport={"width": width, "height": 900}, **context)
     page = await window.new_page()
-    page.set_default_timeout(30_000)
+    page.set_default_timeout(60_000)
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     await page.clock.install()
@@ -61,7 +67,7 @@ async def opened(
 
 async def answered(page: Page) -> None:
     """Wait until each part of the page has its first answer."""
-    await expect(page.get_by_text("Loading", exact=True).locator("visible=true")).to_have_count(0, timeout=30_000)
+    await expect(page.get_by_text("Loading", exact=True).locator("visible=true")).to_have_count(0)
 
 
 FOLLOW = """(fragment) => new Promise((done) => {

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
-from shown_fleet import KEY, ROOT, SHIFTS, address_of, answered, follow, opened
+from shown_fleet import DRAWN, KEY, ROOT, SHIFTS, address_of, answered, follow, opened
 
 from benchmarks.plant import Plant, running_plant
 
@@ -154,7 +154,7 @@ async def test_nothing_moves_while_it_updates(page: Page) -> None:
             await answered(page)
             if update == 0:  # the browser reports shifts late: those of the first picture have come by now
                 await page.evaluate("window.shifts.length = 0")
-        await page.evaluate("() => new Promise(requestAnimationFrame)")
+        await page.evaluate(DRAWN)
         assert await page.evaluate("window.shifts") == []
 
 
