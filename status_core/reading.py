@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from status_core.blanking import blank_keys
@@ -80,6 +81,11 @@ def clean(value: str, limit: int) -> str:
 
 def shown(value: str, limit: int) -> str:
     """Clean a string of a twin for a status, and blank anything that looks like a key."""
+    return _shown(value, limit)
+
+
+@lru_cache(maxsize=1024)  # the devices of a fleet run the same images
+def _shown(value: str, limit: int) -> str:
     return clean(blank_keys(value), limit)
 
 
