@@ -10,9 +10,9 @@ from typing import Final
 
 from azure.data.tables.aio import TableClient
 
-from status_app.fleet_index.rows import SHARDS, shard_of, time_text
+from status_app.fleet_index.rows import SHARDS, shard_of
 from status_app.storage.client import PAGE, table_errors
-from status_app.storage.keys import joined, key_part, unescape
+from status_app.storage.keys import joined, key_part, time_text, unescape
 
 _PARTITIONS: Final = {shard: shard.replace("index:", "shard:") for shard in SHARDS}
 

@@ -11,9 +11,9 @@ from azure.data.tables.aio import TableClient
 
 from status_app.fleet_index.entries import CauseRows, DeviceGroup, IndexEntry, Work, counted_groups, device_entries
 from status_app.fleet_index.profile import PROFILE
-from status_app.fleet_index.rows import MORE, MOVED, PENDING, RECONCILE, SHARDS, time_text
+from status_app.fleet_index.rows import MORE, MOVED, PENDING, RECONCILE, SHARDS
 from status_app.storage.client import PAGE, table_errors
-from status_app.storage.keys import DEVICE, beginning, joined, key_part
+from status_app.storage.keys import DEVICE, beginning, joined, key_part, time_text
 from status_app.telemetry.logs import log
 
 TABLE: Final = "DeploymentIndex"

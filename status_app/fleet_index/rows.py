@@ -26,21 +26,27 @@ docs/decisions/0012-the-index-is-a-projection.md has the protocol.
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import islice
 from typing import Any, Final, Self
 
-from status_app.fleet_index.leading_cause import LeadingCause, leading_cause
+from status_app.fleet_index.counters import (
+    COUNTED,
+    Standings,
+    counted_cause,
+    counters_of,
+    deployments_of,
+    standings_of,
+    version_of,
+)
 from status_app.fleet_index.profile import PROFILE, Profile, credited
 from status_app.iothub.doctors_device import is_doctors_device
 from status_app.status_table.stored_device import StoredDevice
-from status_app.storage.codecs import UNREADABLE, long, read_number, read_time
-from status_app.storage.cohort_values import OTHER
-from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, unescape
-from status_app.telemetry.logs import log
-from status_core import EDGE_AGENT, NO_LIST, Listings, Standing, standing
+from status_app.storage.codecs import long, read_number, read_time
+from status_app.storage.keys import DEVICE, escape, joined, key_part, module_name, time_text, unescape
+from status_core import EDGE_AGENT, NO_LIST, Listings
 
 FORMAT: Final = 2
 """The format of these rows. A new format is built next to the old one. Counters of format 1 have no standing."""
@@ -48,8 +54,6 @@ SHARDS: Final = tuple(f"index:{shard:x}" for shard in range(16))
 """A partition takes 2,000 writes a second. A query over the fleet sends one request to each shard."""
 ROWS: Final = 30
 """Rows of a device besides its summary. Old and new rows, counters and the rest must fit into one transaction."""
-COUNTED: Final = 16
-"""Counters that a device changes."""
 NAMES_SIZE: Final = 2_000
 """Characters of the deployments in a row by cause. A device with more has none there."""
 PENDING: Final = "pending"
@@ -60,12 +64,6 @@ MORE: Final = "progress|more|"
 ROOM: Final = ROWS - 3
 """How many of these rows make a device searchable. The others are for the timer (due, publish, more)."""
 
-_MODULES_UNKNOWN: Final = " without modules"
-
-_log = log(__name__)
-
-type Standings = dict[str, tuple[Standing, datetime | None]]
-"""How far a device is in each deployment, and when time alone changes that."""
 type Entries = dict[str, dict[str, Any]]
 """Rows by RowKey, with their columns."""
 
@@ -161,7 +159,7 @@ def project(  # noqa: PLR0913 (four of them keyword-only)
         key = joined(RECONCILE, time_text(due), device)
         early = before.due
         entries[early if early is not None and early <= key and not moved else key] = {}
-    lookups, counters = lookup_rows(stored, listings), _counters(stored, listings, standings)
+    lookups, counters = lookup_rows(stored, listings), counters_of(stored, listings, standings)
     entries |= islice(lookups.items(), ROOM)
     if len(lookups) > ROOM or len(counters) > COUNTED:
         entries[joined(MORE[:-1], device)] = {}
@@ -185,7 +183,7 @@ def lookup_rows(stored: StoredDevice, listings: Listings = NO_LIST) -> Entries:
     since = time_text(row["FirstStuckSince"]) if "FirstStuckSince" in row else None
     state = {"State": row["State"]}
     entries: Entries = {joined("state", key_part(row["State"]), device): {}}
-    cause = _cause(stored)
+    cause = counted_cause(stored)
     if cause is not None:
         columns: dict[str, Any] = {"Stuck": since is not None}
         applied = json.dumps(credited(row), ensure_ascii=False)
@@ -208,88 +206,10 @@ def lookup_rows(stored: StoredDevice, listings: Listings = NO_LIST) -> Entries:
     return entries
 
 
-def counters_of(stored: StoredDevice, listings: Listings, now: datetime) -> Entries:
-    """Return every counter that counts a device, those first that it changes; none without a complete state."""
-    return _counters(stored, listings, standings_of(stored, listings, now))
-
-
-def _counters(stored: StoredDevice, listings: Listings, standings: Standings) -> Entries:
-    if not stored.is_whole:
-        return {}
-    row, cause = stored.rows[DEVICE], _cause(stored)
-    common = {
-        "State": row["State"],
-        "Reason": row["Reason"],
-        "Portal": row.get("Portal", ""),
-        "Stuck": "FirstStuckSince" in row,
-    }
-    groups = [] if cause is None else [{"Deployment": "", "Standing": "", "Version": ""}]
-    for deployment, (how_far, _) in standings.items():
-        version = version_of(deployment, listings)
-        groups.append({"Deployment": key_part(deployment), "Standing": how_far.value, "Version": version})
-    found: Entries = {}
-    for cohort in ("", *counted_cohorts(stored.cohorts)):
-        for group in groups:
-            counted = {**common, **group}
-            if cause is not None:
-                counted["Cause"] = cause.line
-            if cohort:
-                counted["Cohort"] = cohort
-            found[_counter_key(counted, "" if cause is None else cause.id)] = counted
-    return found
-
-
-def _counter_key(counted: Mapping[str, Any], cause: str) -> str:
-    columns = (counted[name] for name in ("State", "Reason", "Portal"))
-    parts = (counted.get("Cohort", ""), *columns, str(int(counted["Stuck"])), counted["Standing"], counted["Version"])
-    return joined("count", counted["Deployment"], *map(key_part, parts), cause)
-
-
-def counted_cohorts(cohorts: Sequence[str]) -> list[str]:
-    """Return the cohorts that count a device: of a tag with `~other`, only that one."""
-    others = {cohort.partition("=")[0] for cohort in cohorts if cohort.endswith(f"={OTHER}")}
-    return [cohort for cohort in cohorts if cohort.endswith(f"={OTHER}") or cohort.partition("=")[0] not in others]
-
-
-def _cause(stored: StoredDevice) -> LeadingCause | None:
-    """Return the cause that counts a device; None for a device of doctor."""
-    return None if is_doctors_device(stored.device_id) else leading_cause(stored.rows)
-
-
 def _profile(stored: StoredDevice) -> Mapping[str, Any] | None:
     """Return the searchable properties; None without a complete state, and for a device of doctor."""
     is_shown = stored.is_whole and not is_doctors_device(stored.device_id)
     return Profile.of(stored.rows).columns() if is_shown else None
-
-
-def standings_of(stored: StoredDevice, listings: Listings, now: datetime) -> Standings:
-    """Return how far a device is in each of its deployments, and when time alone changes that."""
-    try:
-        record = stored.record()
-    except UNREADABLE as error:  # its text may quote the row
-        _log.error("the rows of device %r cannot be read: %s", stored.device_id, type(error).__name__)
-        return dict.fromkeys(deployments_of(stored), (Standing.UNDERWAY, None))
-    if record is None:
-        return {}
-    return {deployment: standing(record, deployment, listings, now) for deployment in deployments_of(stored)}
-
-
-def deployments_of(stored: StoredDevice) -> tuple[str, ...]:
-    """Return the deployments that count a device with a complete state; none for a device of doctor."""
-    if is_doctors_device(stored.device_id):
-        return ()
-    return credited(stored.rows[DEVICE])
-
-
-def version_of(deployment: str, listings: Listings) -> str:
-    """Return when a deployment was created, by the list used for a row; empty if the list does not say.
-
-    Devices that were judged without its modules have another version: they are judged again once the list shows them.
-    """
-    listing = listings.get(deployment)
-    if listing is None or listing.created is None:
-        return ""
-    return time_text(listing.created) + ("" if listing.modules is not None else _MODULES_UNKNOWN)
 
 
 def _due(stored: StoredDevice, standings: Standings) -> datetime | None:
@@ -312,8 +232,3 @@ def shard_of(device_id: str) -> str:
 def summary_key(device_id: str) -> str:
     """Return the RowKey of a device's summary."""
     return joined("summary", key_part(device_id))
-
-
-def time_text(time: datetime) -> str:
-    """Format a time so that its text sorts like the time."""
-    return time.astimezone(UTC).isoformat(timespec="microseconds")

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from status_app.fleet_index.rows import Standings
+from status_app.fleet_index.counters import Standings
 from status_app.rollouts.kept_list import KeptList
 from status_app.rollouts.stored_deployment import CountedDeployment
 from status_app.storage.codecs import UNREADABLE, show_time

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Final
 
-from status_app.fleet_index.rows import standings_of
+from status_app.fleet_index.counters import standings_of
 from status_app.queries.answers import Answer, listed_at
 from status_app.queries.deployment_queries import counted_now
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, begin, fill

@@ -8,9 +8,9 @@ from azure.core.exceptions import ResourceNotFoundError
 from azure.data.tables.aio import TableServiceClient
 
 from status_app.fleet_index import lookups
+from status_app.fleet_index.counters import standings_of
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.fleet_index.peers import PeerRows
-from status_app.fleet_index.rows import standings_of
 from status_app.queries.answers import Answer, device_answer, readable, transition_answer
 from status_app.queries.causes import cause_devices, causes
 from status_app.queries.deployment_queries import deployment, deployments

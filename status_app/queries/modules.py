@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from status_app.fleet_index.rows import RECONCILE, time_text
+from status_app.fleet_index.rows import RECONCILE
 from status_app.queries.answers import Answer, module_answer
 from status_app.queries.pages import Candidate, Candidates, IndexedDevices, Items, Page, Place, PlaceError, begin, fill
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.codecs import read_time
-from status_app.storage.keys import DEVICE, key_part
+from status_app.storage.keys import DEVICE, key_part, time_text
 from status_core import ClockInput, module_input
 
 _DEADLINE: Final = re.compile(rf"{RECONCILE}\|[^|]+\|([^|]+)")

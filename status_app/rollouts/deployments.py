@@ -7,9 +7,9 @@ from itertools import chain
 from status_app.errors import LostRaceError, UnavailableError
 from status_app.events.deployment_event import deployment_event
 from status_app.events.publisher import TransitionPublisher
+from status_app.fleet_index.counters import version_of
 from status_app.fleet_index.entries import DeviceGroup
 from status_app.fleet_index.lookups import FleetIndex
-from status_app.fleet_index.rows import version_of
 from status_app.rollouts.deployment_rows import DeploymentRows, UnsentEvent
 from status_app.rollouts.device_count import NO_DEVICES, DeviceCount, count_devices, is_outdated, overflow_groups
 from status_app.rollouts.hub_list import HubList

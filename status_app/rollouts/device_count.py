@@ -7,8 +7,8 @@ from datetime import datetime
 from itertools import islice
 from typing import Final
 
+from status_app.fleet_index.counters import COUNTED, counters_of, standings_of, version_of
 from status_app.fleet_index.entries import DeviceGroup, device_group
-from status_app.fleet_index.rows import COUNTED, counters_of, version_of
 from status_app.status_table.stored_device import StoredDevice
 from status_core import Counts, Listings, Standing
 
@@ -51,7 +51,8 @@ NO_DEVICES: Final = DeviceCount()
 
 def overflow_groups(stored: StoredDevice, listings: Listings, now: datetime) -> Iterator[DeviceGroup]:
     """Yield the groups that a device counts in without a counter in the index."""
-    return (device_group(columns, 1) for columns in islice(counters_of(stored, listings, now).values(), COUNTED, None))
+    counters = counters_of(stored, listings, standings_of(stored, listings, now))
+    return (device_group(columns, 1) for columns in islice(counters.values(), COUNTED, None))
 
 
 def count_devices(counters: Iterable[DeviceGroup], listings: Listings) -> Mapping[str, DeviceCount]:

@@ -6,6 +6,7 @@ names are unchanged. `~` itself is escaped too, so two names never share a key.
 
 import hashlib
 import re
+from datetime import UTC, datetime
 from typing import Final
 
 DEVICE: Final = "device"
@@ -54,6 +55,11 @@ def joined(*parts: str) -> str:
     """Join a key from parts, which sorts by the first one. One that is too long ends with its hash."""
     key = "|".join(parts)
     return _shortened(key, key, _KEY_LIMIT)
+
+
+def time_text(time: datetime) -> str:
+    """Format a time so that its text sorts like the time."""
+    return time.astimezone(UTC).isoformat(timespec="microseconds")
 
 
 def beginning(*parts: str) -> str:

@@ -11,9 +11,10 @@ from app_over_azurite import DELETED, START, App, fresh_app
 from asking import listed, pages
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
 
+from status_app.fleet_index.counters import COUNTED
 from status_app.fleet_index.lookups import FleetIndex
 from status_app.fleet_index.projection import FleetProjection, Projection
-from status_app.fleet_index.rows import COUNTED, ROWS, SHARDS, Summary, project, shard_of, summary_key
+from status_app.fleet_index.rows import ROWS, SHARDS, Summary, project, shard_of, summary_key
 from status_app.http import routes
 from status_app.status_table.stored_device import StoredDevice
 

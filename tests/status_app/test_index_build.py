@@ -15,9 +15,9 @@ from whole_index import wrong_rows
 from local.tables import TableProxy, is_transaction
 from status_app.events.cloud_event import cloud_event
 from status_app.fleet_index.projection import FleetProjection, Projection
-from status_app.fleet_index.rows import FORMAT, shard_of, time_text
+from status_app.fleet_index.rows import FORMAT, shard_of
 from status_app.http import routes
-from status_app.storage.keys import escape, key_part
+from status_app.storage.keys import escape, key_part, time_text
 
 BACKOFF = "048"
 CASES = ("003", BACKOFF, "002", "006", "016", "022", "032")

@@ -10,9 +10,9 @@ from asking import ask, listed, pages
 from azure.data.tables import EdmType, EntityProperty
 
 from local.tables import table_proxy
-from status_app.fleet_index.rows import shard_of, time_text
+from status_app.fleet_index.rows import shard_of
 from status_app.http import routes
-from status_app.storage.keys import TRANSITION, escape, transition_key
+from status_app.storage.keys import TRANSITION, escape, time_text, transition_key
 from status_core import State
 
 MINUTE = timedelta(minutes=1)
