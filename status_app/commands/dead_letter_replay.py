@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from status_app.commands.terminal import printable
 from status_app.errors import BadEventError, LostRaceError, UnavailableError
-from status_app.ingest.dead_letters import DeadLetter, DeadLetters, UnreadableRowError
+from status_app.ingest.dead_letter_body import UnreadableRowError
+from status_app.ingest.dead_letters import DeadLetter, DeadLetters
 from status_app.ingest.notifications import Notification, OtherEvent, read_notification
 from status_app.reconcile.reconciler import Reconciler
 from status_app.reconcile.tasks import Notified, Result

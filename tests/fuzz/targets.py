@@ -11,7 +11,7 @@ from azure.functions.meta import Datum
 
 from status_app.errors import BadEventError
 from status_app.fleet_index.rows import Summary, project
-from status_app.ingest.dead_letters import safe_body
+from status_app.ingest.dead_letter_body import safe_body
 from status_app.ingest.event_batch import IncomingEvent, read_batch
 from status_app.ingest.notifications import OtherEvent, read_notification
 from status_app.status_table.rows import device_row, module_row, transition_row
