@@ -7,21 +7,28 @@ that they count.
 import asyncio
 import random
 import secrets
-from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Final
 
-from azure.core import MatchConditions
 from azure.core.exceptions import HttpResponseError
-from azure.data.tables import TransactionOperation, UpdateMode
+from azure.data.tables import TransactionOperation
 from azure.data.tables.aio import TableClient
 
 from status_app.errors import LostRaceError, UnavailableError
+from status_app.fleet_index.index_transaction import (
+    REPLACE,
+    Projection,
+    counter_changes,
+    counter_operations,
+    device_operations,
+    parts,
+)
 from status_app.fleet_index.rows import MORE, MOVED, PENDING, Summary, shard_of, summary_key
 from status_app.storage import transaction
-from status_app.storage.client import TRANSACTION_LIMIT, table_errors
+from status_app.storage.client import table_errors
 from status_app.storage.codecs import read_number
 from status_app.storage.keys import escape, joined, key_part
 from status_app.telemetry.logs import log
@@ -31,38 +38,8 @@ LOSSES: Final = 3
 """Lost races of one projection before it is left to the timer."""
 _WAIT: Final = (0.05, 0.25)
 """Seconds that the loser of a race waits, at random."""
-_REPLACE: Final = {"mode": UpdateMode.REPLACE}
 
 _log = log(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Projection:
-    """What the shard holds of a device, and what it should hold.
-
-    Attributes:
-        before: The summary as read.
-        after: The summary as it should be; None if the device is to be removed.
-        pending: Keys of announcements that end with it.
-    """
-
-    before: Summary
-    after: Summary | None
-    pending: frozenset[str] = frozenset()
-
-    @property
-    def is_needed(self) -> bool:
-        """Whether there is anything to write."""
-        if self.pending or self.after is None:
-            return bool(self.pending) or self.before.etag is not None
-        return self.after != self.before
-
-    @property
-    def counter_changes(self) -> dict[str, int]:
-        """By how much each counter changes; unchanged ones are left out."""
-        old = self.before.counters or {}
-        new = (self.after.counters or {}) if self.after is not None else {}
-        return dict.fromkeys(new.keys() - old.keys(), 1) | dict.fromkeys(old.keys() - new.keys(), -1)
 
 
 type Reread = Callable[[Projection], Awaitable[Projection]]
@@ -133,7 +110,7 @@ class FleetProjection:
         self, shard: str, work: Sequence[Projection], reread: Reread
     ) -> dict[str, Summary | Exception | None]:
         found: dict[str, Summary | Exception | None] = {}
-        for part in _parts(work):
+        for part in parts(work):
             found |= await self._project_part(shard, part, reread)
         return found
 
@@ -184,15 +161,15 @@ class FleetProjection:
         return replace(item, before=replace(item.before, entries=there), pending=pending)
 
     async def _transact(self, shard: str, part: Sequence[Projection]) -> dict[str, Summary | Exception | None]:
-        changes = _counter_changes(part)
+        changes = counter_changes(part)
         counters = await self._counters_of(shard, changes) if changes else {}
         operations: list[transaction.Operation] = []
         for item in part:
-            operations += _operations(shard, item)
+            operations += device_operations(shard, item)
         row_count = len(operations)
-        operations += _counter_operations(shard, changes, counters, part)
+        operations += counter_operations(shard, changes, counters, part)
         if changes or any(operation[1]["RowKey"].startswith(MORE) for operation in operations):
-            operations.append((TransactionOperation.UPSERT, {"PartitionKey": shard, "RowKey": MOVED}, _REPLACE))
+            operations.append((TransactionOperation.UPSERT, {"PartitionKey": shard, "RowKey": MOVED}, REPLACE))
         if not operations:
             return {item.before.device_id: item.after for item in part}
         with table_errors(guarded=True):
@@ -255,68 +232,3 @@ def _devices(row: Mapping[str, Any]) -> int:
         return devices
     _log.error("counter %r has no number: it was changed by hand", row["RowKey"])
     return 0
-
-
-def _counter_changes(part: Sequence[Projection]) -> dict[str, int]:
-    total: Counter[str] = Counter()
-    for item in part:
-        for key, number in item.counter_changes.items():
-            total[key] += number
-    return {key: number for key, number in total.items() if number}
-
-
-def _operations(shard: str, item: Projection) -> Iterator[transaction.Operation]:
-    """Yield the changes to the rows of one device, first to its summary, which guards them."""
-    before, after = item.before, item.after
-    key = {"PartitionKey": shard, "RowKey": summary_key(before.device_id)}
-    guard = {"etag": before.etag, "match_condition": MatchConditions.IfNotModified}
-    if after is None and before.etag is not None:
-        yield TransactionOperation.DELETE, key, guard
-    elif after is not None and before.etag is None:
-        yield TransactionOperation.CREATE, {**key, **after.row()}
-    elif after is not None and after != before:
-        yield TransactionOperation.UPDATE, {**key, **after.row()}, {**_REPLACE, **guard}
-    old, new = before.entries or {}, (after.entries or {}) if after is not None else {}
-    for gone in (*(old.keys() - new.keys()), *item.pending):
-        yield TransactionOperation.DELETE, {"PartitionKey": shard, "RowKey": gone}
-    for added, columns in new.items():
-        if old.get(added) != columns:
-            row = {"PartitionKey": shard, "RowKey": added, "Device": escape(before.device_id), **columns}
-            yield TransactionOperation.UPSERT, row, _REPLACE
-
-
-def _counter_operations(
-    shard: str, changes: Mapping[str, int], counters: Mapping[str, tuple[int, str]], part: Sequence[Projection]
-) -> Iterator[transaction.Operation]:
-    columns: dict[str, Mapping[str, Any]] = {}
-    for item in part:
-        columns |= (item.after.counters or {}) if item.after is not None else {}
-    for key, number in changes.items():
-        devices, etag = counters.get(key, (0, None))
-        row = {"PartitionKey": shard, "RowKey": key}
-        guard = {"etag": etag, "match_condition": MatchConditions.IfNotModified}
-        left = devices + number
-        if left <= 0:
-            if etag is not None:
-                yield TransactionOperation.DELETE, row, guard
-        elif etag is None:
-            yield TransactionOperation.CREATE, {**row, **columns[key], "Devices": left}
-        elif key in columns:
-            yield TransactionOperation.UPDATE, {**row, **columns[key], "Devices": left}, {**_REPLACE, **guard}
-        else:
-            yield TransactionOperation.UPDATE, {**row, "Devices": left}, {"mode": UpdateMode.MERGE, **guard}
-
-
-def _parts(work: Sequence[Projection]) -> Iterator[list[Projection]]:
-    """Split devices into transactions. A single device always fits."""
-    part: list[Projection] = []
-    size, counters = 1, set[str]()
-    for item in work:
-        own, changed = sum(1 for _ in _operations("", item)), counters | set(item.counter_changes)
-        if part and size + own + len(changed) > TRANSACTION_LIMIT:
-            yield part
-            part, size, changed = [], 1, set(item.counter_changes)
-        part.append(item)
-        size, counters = size + own, changed
-    if part:
-        yield part

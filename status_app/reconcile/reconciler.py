@@ -24,7 +24,8 @@ from typing import Final
 from status_app.errors import LostRaceError, OutOfTimeError, UnavailableError
 from status_app.events.outbox import LeftForTheApp, Outbox
 from status_app.fleet_index.former import FormerIndex
-from status_app.fleet_index.projection import FleetProjection, Projection
+from status_app.fleet_index.index_transaction import Projection
+from status_app.fleet_index.projection import FleetProjection
 from status_app.fleet_index.rows import Summary, project, summary_to_compare
 from status_app.iothub.cohorts import CohortReader
 from status_app.reconcile.batch import Device, each

@@ -10,9 +10,9 @@ import pytest
 from azure.data.tables import TransactionOperation
 
 from status_app.events import outbox
-from status_app.fleet_index import projection, rows
+from status_app.fleet_index import index_transaction, projection, rows
 from status_app.fleet_index.former import FormerIndex
-from status_app.fleet_index.projection import Projection
+from status_app.fleet_index.index_transaction import Projection
 from status_app.reconcile import flag_stuck
 from status_app.status_table import stored_device
 from status_app.status_table.commit import DeviceCommit
@@ -133,14 +133,14 @@ def test_the_model_sees_that_transitions_are_not_sent(monkeypatch: pytest.Monkey
 
 
 def test_the_model_sees_a_row_of_the_index_that_is_not_removed(monkeypatch: pytest.MonkeyPatch) -> None:
-    operations = projection._operations  # noqa: SLF001 (what it takes away is kept here)
+    operations = index_transaction.device_operations
 
     def keep(shard: str, item: Projection) -> Iterator[Operation]:
         for operation in operations(shard, item):
             if operation[0] is not TransactionOperation.DELETE or not operation[1]["RowKey"].startswith("state|"):
                 yield operation
 
-    monkeypatch.setattr(projection, "_operations", keep)
+    monkeypatch.setattr(projection, "device_operations", keep)
     with pytest.raises(BrokenPromiseError, match="the index"):
         check(history(Run("delivery", 0, picks=(0,)), Change(Act.DEPLOY, 0)))
 

@@ -14,7 +14,7 @@ from unittest.mock import patch
 
 from local.tables.memory import Tables, submit
 from status_app.errors import LostRaceError, UnavailableError
-from status_app.fleet_index import former, lookups, projection, rows
+from status_app.fleet_index import former, index_transaction, lookups, rows
 from status_app.ingest.event_batch import IncomingEvent
 from status_app.reconcile import bulk_reads, comparison, resync, resync_times, tasks, twin_phase
 from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
@@ -253,7 +253,7 @@ def world(history: History) -> Iterator[World]:
         for module in (commit, parts):
             stack.enter_context(patch.object(module, "TRANSACTION_LIMIT", history.transaction_limit))
         # A device alone fits in any case.
-        stack.enter_context(patch.object(projection, "TRANSACTION_LIMIT", 2 * history.transaction_limit))
+        stack.enter_context(patch.object(index_transaction, "TRANSACTION_LIMIT", 2 * history.transaction_limit))
         for module in (rows, lookups, comparison):  # each shard is asked by itself: two say as much as sixteen
             stack.enter_context(patch.object(module, "SHARDS", SHARDS))
         stack.enter_context(patch.object(former, "_PARTITIONS", {shard: former._PARTITIONS[shard] for shard in SHARDS}))  # noqa: SLF001

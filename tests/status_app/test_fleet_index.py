@@ -12,8 +12,9 @@ from asking import listed, pages
 from azure.data.tables import EdmType, EntityProperty, UpdateMode
 
 from status_app.fleet_index.counters import COUNTED
+from status_app.fleet_index.index_transaction import Projection
 from status_app.fleet_index.lookups import FleetIndex
-from status_app.fleet_index.projection import FleetProjection, Projection
+from status_app.fleet_index.projection import FleetProjection
 from status_app.fleet_index.rows import ROWS, SHARDS, Summary, project, shard_of, summary_key
 from status_app.http import routes
 from status_app.status_table.stored_device import StoredDevice

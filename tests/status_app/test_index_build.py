@@ -14,7 +14,8 @@ from whole_index import wrong_rows
 
 from local.tables import TableProxy, is_transaction
 from status_app.events.cloud_event import cloud_event
-from status_app.fleet_index.projection import FleetProjection, Projection
+from status_app.fleet_index.index_transaction import Projection
+from status_app.fleet_index.projection import FleetProjection
 from status_app.fleet_index.rows import FORMAT, shard_of
 from status_app.http import routes
 from status_app.storage.keys import escape, key_part, time_text
