@@ -10,7 +10,7 @@ import pytest
 from azure.data.tables import TransactionOperation
 
 from status_app.events import outbox
-from status_app.fleet_index import index_transaction, projection, rows
+from status_app.fleet_index import counters, index_transaction, projection
 from status_app.fleet_index.former import FormerIndex
 from status_app.fleet_index.index_transaction import Projection
 from status_app.reconcile import flag_stuck
@@ -169,7 +169,7 @@ def test_the_model_sees_that_the_list_of_the_hub_says_nothing_of_a_device(monkey
     def without(record: DeviceRecord, deployment: str, _: Listings, now: datetime) -> tuple[Standing, datetime | None]:
         return standing(record, deployment, NO_LIST, now)
 
-    monkeypatch.setattr(rows, "standing", without)
+    monkeypatch.setattr(counters, "standing", without)
     with pytest.raises(BrokenPromiseError, match=r"deployment base counts .*'Waiting': 0}, not .*'Waiting': 1}"):
         check(replace(history(Created(0, 1, 1)), has_list=True))
 

@@ -455,9 +455,8 @@ async def test_a_change_that_the_index_does_not_show_leaves_it_alone(app: App) -
 async def test_counters_are_right_after_two_processes_changed_them_at_the_same_time(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "status_app.fleet_index.index_transaction.TRANSACTION_LIMIT", 30
-    )  # a batch has several transactions
+    limit = "status_app.fleet_index.index_transaction.TRANSACTION_LIMIT"
+    monkeypatch.setattr(limit, 30)  # a batch has several transactions
     processes = [await process(app, monkeypatch), await process(app, monkeypatch)]
     devices = [put(app, f"d{number:02d}", SUCCESSFUL, "base", f"layer-{number % 3}") for number in range(24)]
 
