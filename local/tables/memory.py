@@ -5,11 +5,9 @@ A history makes hundreds of calls; the SDK takes 0.25 ms for each before a servi
 """
 
 import operator
-import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import lru_cache, partial
 from itertools import count
 from typing import Any, NoReturn
 
@@ -21,22 +19,14 @@ from azure.core.exceptions import (
 )
 from azure.data.tables import EdmType, EntityProperty, TableEntity, TableTransactionError, UpdateMode
 
+from local.tables.filters import holds, terms_of
+from local.tables.pages import Gate, Paged
+
 type Entity = Mapping[str, Any]
-type Gate = Callable[[str, Callable[[], Any]], Awaitable[Any]]
-"""What a call goes through on its way: its name, and what it does."""
 type Partitions = dict[str, dict[str, Stored]]
 
 PAGE = 1000
 LIMIT = 100
-_COMPARE = {
-    "eq": operator.eq,
-    "ne": operator.ne,
-    "ge": operator.ge,
-    "gt": operator.gt,
-    "le": operator.le,
-    "lt": operator.lt,
-}
-_TERM = re.compile(r"(not \()?(\w+) (eq|ne|ge|gt|le|lt) '((?:[^']|'')*)'(?(1)\))(?: and |$)")
 _WIDE = 2**31
 
 
@@ -185,14 +175,16 @@ class Table:
     def _page(
         self, query_filter: str, after: tuple[str, str], size: int, select: Sequence[str] | None
     ) -> tuple[list[TableEntity], tuple[str, str] | None]:
-        terms = _terms(query_filter)
+        terms = terms_of(query_filter)
         found: list[TableEntity] = []
         last = after
         partitions = self._tables.partitions(self._name)
         is_key = ("PartitionKey", operator.eq, True)
-        key = next((value for column, compare, value, holds in terms if (column, compare, holds) == is_key), None)
+        key = next(
+            (value for column, compare, value, is_wanted in terms if (column, compare, is_wanted) == is_key), None
+        )
         for keys, row in _sorted(partitions if key is None else {key: partitions.get(key, {})}):
-            if keys <= after or not _holds(row.columns, terms):
+            if keys <= after or not holds(row.columns, terms):
                 continue
             if len(found) == size:
                 return found, last
@@ -262,84 +254,11 @@ async def submit(table: Table, operations: Sequence[Sequence[Any]]) -> list[str]
     return [str(answer.get("etag", "")) for answer in await table.submit_transaction(operations)]
 
 
-class Paged:
-    """The answers to a query, as they are asked for."""
-
-    def __init__(self, gate: Gate, page: Callable[[tuple[str, str]], tuple[list[TableEntity], Any]]) -> None:
-        self._gate = gate
-        self._page = page
-
-    def by_page(self, continuation_token: Sequence[str] | None = None) -> "Pages":
-        """As of the SDK."""
-        return Pages(self._gate, self._page, continuation_token)
-
-    async def __aiter__(self) -> AsyncIterator[TableEntity]:
-        async for page in self.by_page():
-            async for row in page:
-                yield row
-
-
-class Pages:
-    """The pages of a query, and where it goes on behind the one that was given last."""
-
-    def __init__(
-        self,
-        gate: Gate,
-        page: Callable[[tuple[str, str]], tuple[list[TableEntity], Any]],
-        continuation_token: Sequence[str] | None,
-    ) -> None:
-        self._gate = gate
-        self._page = page
-        self._is_begun = False
-        self.continuation_token = continuation_token
-
-    def __aiter__(self) -> "Pages":
-        return self
-
-    async def __anext__(self) -> AsyncIterator[TableEntity]:
-        if self._is_begun and self.continuation_token is None:
-            raise StopAsyncIteration
-        first, second = self.continuation_token or ("", "")
-        rows, self.continuation_token = await self._gate("query_entities", partial(self._page, (first, second)))
-        self._is_begun = True
-        return _each(rows)
-
-
-async def _each(rows: Sequence[TableEntity]) -> AsyncIterator[TableEntity]:
-    for row in rows:
-        yield row
-
-
 def _sorted(partitions: Partitions) -> Iterable[tuple[tuple[str, str], Stored]]:
     for partition in sorted(partitions):
         rows = partitions[partition]
         for key in sorted(rows):
             yield (partition, key), rows[key]
-
-
-type _Term = tuple[str, Callable[[Any, Any], bool], str, bool]
-"""A column, how it is compared, with what, and whether that has to hold or must not."""
-
-
-@lru_cache(maxsize=4096)
-def _terms(query_filter: str) -> tuple[_Term, ...]:
-    """The terms of a filter, all of which must hold."""
-    terms, place = list[_Term](), 0
-    while place < len(query_filter):
-        match = _TERM.match(query_filter, place)
-        if match is None:
-            raise NotImplementedError(query_filter)
-        terms.append((match[2], _COMPARE[match[3]], match[4].replace("''", "'"), match[1] is None))
-        place = match.end()
-    return tuple(terms)
-
-
-def _holds(columns: Entity, terms: Iterable[_Term]) -> bool:
-    for name, compare, value, holds in terms:
-        found = columns.get(name)
-        if (found is not None and compare(found, value)) is not holds:
-            return False
-    return True
 
 
 def _kept(entity: Entity) -> dict[str, Any]:
