@@ -5,6 +5,7 @@ Every import counts, those inside functions and those for type checkers alone to
 
 import ast
 from collections.abc import Iterable, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -59,7 +60,8 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-def read_imports() -> Imports:
+@cache
+def imports() -> Imports:
     """The modules of the packages, and which of them each imports."""
     files = [ROOT / "function_app.py", *(file for name in PACKAGES for file in (ROOT / name).rglob("*.py"))]
     modules = {module_name(path) for path in files}
@@ -72,13 +74,10 @@ def read_imports() -> Imports:
     return {module_name(path): of_a_file(path) for path in files}
 
 
-IMPORTS = read_imports()
-
-
-def circle(imports: Mapping[str, Iterable[str]]) -> list[str]:
+def circle(edges: Mapping[str, Iterable[str]]) -> list[str]:
     """The members of a circle, in the order in which they import each other; none where there is none."""
     try:
-        TopologicalSorter(imports).prepare()
+        TopologicalSorter(edges).prepare()
     except CycleError as error:
         return list(error.args[1])
     return []
@@ -87,7 +86,7 @@ def circle(imports: Mapping[str, Iterable[str]]) -> list[str]:
 def parts(package: str) -> Imports:
     """What each part of a package imports of the others: its folders, and its modules outside of them."""
     found: dict[str, set[str]] = {}
-    for module, names in IMPORTS.items():
+    for module, names in imports().items():
         inside = {name.split(".")[1] for name in names if name.startswith(f"{package}.")}
         if module.startswith(f"{package}."):
             part = module.split(".")[1]
@@ -97,7 +96,7 @@ def parts(package: str) -> Imports:
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_package_imports_only_those_below_it(package: str) -> None:
-    of_package = [names for module, names in IMPORTS.items() if module.partition(".")[0] == package]
+    of_package = [names for module, names in imports().items() if module.partition(".")[0] == package]
     roots = {name.partition(".")[0] for names in of_package for name in names}
     assert roots - {package} <= ALLOWED[package]
 
@@ -126,7 +125,7 @@ def test_a_layer_of_status_app_imports_none_above_it(number: int) -> None:
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    assert circle(IMPORTS) == []
+    assert circle(imports()) == []
 
 
 @pytest.mark.parametrize("package", ["status_core", "local"])
