@@ -5,8 +5,9 @@ import socket
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,9 @@ ACCOUNT: Final = "devstoreaccount1"
 # Azurite's published development key: it only works for Azurite.
 KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _OPTIONS: Final = ("--skipApiVersionCheck", "--silent", "--disableTelemetry")
-_START_SECONDS: Final = 60
+_START_SECONDS: Final = 300
+_PORTS: Final = 5
+"""Ports that are tried: another program may take a free one before Azurite does."""
 _ACCOUNTS: Final = 1000
 
 
@@ -59,41 +62,49 @@ def _azurite(
 ) -> Iterator[str]:
     if not PROGRAM.exists():
         raise AzuriteError("Azurite is missing: run `npm ci`")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     place = ["--location", str(folder)] if folder is not None else ["--inMemoryPersistence"]
     secure = [] if certificate is None else ["--cert", *certificate[:1], "--key", *certificate[1:], "--oauth", "basic"]
-    command = [str(PROGRAM), "--tablePort", str(port), *place, *map(str, secure), *_OPTIONS]
-    with (
-        tempfile.TemporaryDirectory() as work,
-        subprocess.Popen(  # noqa: S603 (a fixed command)
-            command,
-            cwd=work,
-            env={**os.environ, **environment},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        ) as azurite,
-    ):
-        try:
-            _wait_for_start(azurite)
-            scheme = "http" if certificate is None else "https"
-            endpoint = f"{scheme}://127.0.0.1:{port}/{ACCOUNT}"
-            yield f"DefaultEndpointsProtocol={scheme};AccountName={ACCOUNT};AccountKey={KEY};TableEndpoint={endpoint};"
-        finally:
-            azurite.terminate()
+    with tempfile.TemporaryDirectory() as work, ExitStack() as running:
+        port = _start(running, [*place, *map(str, secure), *_OPTIONS], {**os.environ, **environment}, work)
+        scheme = "http" if certificate is None else "https"
+        endpoint = f"{scheme}://127.0.0.1:{port}/{ACCOUNT}"
+        yield f"DefaultEndpointsProtocol={scheme};AccountName={ACCOUNT};AccountKey={KEY};TableEndpoint={endpoint};"
 
 
-def _wait_for_start(azurite: subprocess.Popen[str]) -> None:
-    end = threading.Timer(_START_SECONDS, azurite.kill)  # killing it ends its output
-    end.start()
-    printed = []
-    try:
+def _start(running: ExitStack, options: Sequence[str], environment: Mapping[str, str], work: str) -> int:
+    """Start Azurite, and return its port. If another program takes a port first, try the next one."""
+    printed = ""
+    for port in islice(_free_ports(), _PORTS):
+        command = [str(PROGRAM), "--tablePort", str(port), *options]
+        azurite = running.enter_context(_process(command, environment, work))
+        end = threading.Timer(_START_SECONDS, azurite.kill)  # killing it ends its output
+        end.start()
+        printed = ""
         for line in azurite.stdout or ():
-            printed.append(line)
+            printed += line
             if "successfully started" in line:
-                return
-    finally:
+                end.cancel()
+                return port
         end.cancel()
-    raise AzuriteError("Azurite did not start: " + "".join(printed))
+        if "EADDRINUSE" not in printed:
+            break
+    raise AzuriteError(f"Azurite did not start: {printed}")
+
+
+@contextmanager
+def _process(command: Sequence[str], environment: Mapping[str, str], work: str) -> Iterator[subprocess.Popen[str]]:
+    with subprocess.Popen(  # noqa: S603 (a fixed command)
+        command, cwd=work, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+
+
+def _free_ports() -> Iterator[int]:
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        yield port
