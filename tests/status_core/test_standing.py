@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from device import COUNT, RUNS, Device, after
+from device import COUNT, RUNS, Device, after, followed
 from twins import DESIRED_AT, GONE, STATUS
 
 from status_core import Listing, Listings, Standing, standing
@@ -19,14 +19,6 @@ def placed(
     device: Device, seconds: float, listings: Listings | None = None, deployment: str = DEPLOYMENT
 ) -> tuple[Standing, datetime | None]:
     return standing(device.kept, deployment, listings or {}, after(seconds))
-
-
-def followed(*looks: tuple[float, dict[str, Any] | None]) -> Device:
-    device = Device()
-    device.look(0, {})
-    for seconds, changes in looks:
-        device.look(seconds, changes)
-    return device
 
 
 def new_version(seconds: float, version: int = 13, **images: str) -> tuple[float, dict[str, Any]]:
@@ -95,8 +87,9 @@ def test_a_report_that_lags_after_anything_else_is_no_success() -> None:
 
 
 def test_a_module_that_is_not_desired_holds_nothing_back() -> None:
-    device = followed((100, {"reported.modules.m9": {"runtimeStatus": "running", "settings": {"image": "m9"}}}))
-    device.look(5000)
+    device = followed(
+        (100, {"reported.modules.m9": {"runtimeStatus": "running", "settings": {"image": "m9"}}}), (5000, None)
+    )
     assert device.module("m9").clock.is_stuck
     assert placed(device, 5000) == (Standing.SUCCESSFUL, None)
 

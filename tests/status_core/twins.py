@@ -22,6 +22,11 @@ MODULE: Final = "reported.modules.m1"
 ASKED: Final = "desired.modules.m1"
 AGENT: Final = "reported.systemModules.edgeAgent"
 STATUS: Final = "reported.lastDesiredStatus"
+STOPPING: Final = {
+    f"{STATUS}.code": 406,
+    f"{STATUS}.description": "Agent is not running",
+    f"{AGENT}.runtimeStatus": "unknown",
+}
 DESIRED_AT: Final = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 REPORTED_AT: Final = datetime(2026, 1, 1, 9, 2, tzinfo=UTC)
 
