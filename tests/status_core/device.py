@@ -13,8 +13,6 @@ MINUTE: Final = 60
 HOUR: Final = 3600
 RUNS: Final = f"{MODULE}.runtimeStatus"
 COUNT: Final = f"{MODULE}.restartCount"
-
-
 SECOND: Final = {"status": "running", "settings": {"image": "m2:1"}}
 STARTED: Final = {f"{STATUS}.code": 200, f"{STATUS}.description": "", f"{AGENT}.runtimeStatus": "running"}
 

@@ -236,7 +236,7 @@ def test_a_module_that_leaves_again_at_the_end_of_its_window_was_settled_until_t
     ]
 
 
-def test_a_module_that_stops_because_it_is_told_to_did_not_leave() -> None:
+def test_a_module_that_stops_as_desired_did_not_leave() -> None:
     device = followed(
         (100, {**version(13), f"{ASKED}.status": "stopped"}),
         (110, {RUNS: "failed", COUNT: 3, **taken(13)}),

@@ -25,7 +25,7 @@ def test_a_reboot_announces_nothing() -> None:
     assert not device.module().clock.is_running
 
 
-def test_a_module_that_is_told_to_stop_announces_nothing() -> None:
+def test_a_module_that_is_desired_to_stop_announces_nothing() -> None:
     device = followed((100, {**version(13), f"{ASKED}.status": "stopped"}))
     stamp = {"reported.$metadata.lastDesiredVersion": {"$lastUpdated": after(110).isoformat()}}
     device.look(110, {**taken(13), **stamp})
