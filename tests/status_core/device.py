@@ -1,10 +1,10 @@
 """A device that is looked at again and again, as notifications and timers do."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from twins import MODULE, judged
+from twins import AGENT, MODULE, STATUS, judged
 
 from status_core import DeviceRecord, GracePolicy, ModuleRecord, Transition, advance
 
@@ -13,10 +13,20 @@ MINUTE: Final = 60
 HOUR: Final = 3600
 RUNS: Final = f"{MODULE}.runtimeStatus"
 COUNT: Final = f"{MODULE}.restartCount"
+SECOND: Final = {"status": "running", "settings": {"image": "m2:1"}}
+STARTED: Final = {f"{STATUS}.code": 200, f"{STATUS}.description": "", f"{AGENT}.runtimeStatus": "running"}
 
 
 def after(seconds: float) -> datetime:
     return T0 + timedelta(seconds=seconds)
+
+
+def version(number: int) -> dict[str, int]:
+    return {"desired.$version": number}
+
+
+def taken(number: int) -> dict[str, int]:
+    return {"reported.lastDesiredVersion": number}
 
 
 class Device:
@@ -52,7 +62,7 @@ class Device:
             self.status = judged(self.changes)
         self.record, transitions = advance(self.record, self.status, after(seconds), self.policy)
         self.history += transitions
-        return told(transitions)
+        return lines(transitions)
 
     def crash(self, seconds: float, back: float, count: int = 1) -> None:
         """Let m1 exit, and run again `back` seconds later."""
@@ -75,13 +85,29 @@ class Device:
     def news(self) -> list[tuple[str, ...]]:
         """All that was announced after the initial transition, with its seconds."""
         times = [str(round((item.at - T0).total_seconds(), 3)).removesuffix(".0") for item in self.history]
-        return [(time, *item) for time, item in zip(times, told(self.history), strict=True)][1:]
+        return [(time, *item) for time, item in zip(times, lines(self.history), strict=True)][1:]
 
     def news_of(self, module: str) -> list[tuple[str, ...]]:
         """The part of the news that is about one module, or with an empty name about the device."""
         return [(time, kind, *rest) for time, kind, name, *rest in self.news if name == module]
 
 
-def told(transitions: tuple[Transition, ...] | list[Transition]) -> list[tuple[str, ...]]:
+def lines(transitions: Sequence[Transition]) -> list[tuple[str, ...]]:
     """Kind, module, state and reason."""
     return [(item.change.kind, item.change.module, item.change.to_state, item.change.reason) for item in transitions]
+
+
+type Look = tuple[float, Mapping[str, Any] | None]
+
+
+def looked_at(*looks: Look, policy: GracePolicy | None = None) -> Device:
+    """A device after looks at changes or, where there are none, by a timer."""
+    device = Device(policy)
+    for seconds, changes in looks:
+        device.look(seconds, changes)
+    return device
+
+
+def followed(*looks: Look, policy: GracePolicy | None = None) -> Device:
+    """A device that was healthy at first, after further looks."""
+    return looked_at((0, {}), *looks, policy=policy)

@@ -1,6 +1,7 @@
 """What holds of the transitions of any device, whatever its twins and whenever somebody looks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from status_core import DeviceRecord, Kind, Transition
@@ -49,3 +50,8 @@ class History:
         assert self.announced.items() <= kept.items()
         flags = {"": record.clock} | {name: module.clock for name, module in record.modules.items()}
         assert {name for name, clock in flags.items() if clock.is_stuck} == self.stuck
+
+
+def facts(transitions: list[Transition]) -> list[Transition]:
+    """Transitions without what a message and evidence quote of the moment in which somebody looked."""
+    return [replace(item, change=replace(item.change, message="", evidence=())) for item in transitions]

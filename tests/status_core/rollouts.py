@@ -88,7 +88,7 @@ class Deployments:
         else:
             self.run(now)
 
-    def told(self, deployment: str) -> list[str]:
+    def lines(self, deployment: str) -> list[str]:
         """Version, milestone and time of each, to the nearest second."""
         half = timedelta(milliseconds=500)
         return [f"{at + half:%H:%M:%S} {version} {name}" for version, name, at in self.milestones[deployment]]

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from twins import ASKED, GONE, MODULE, STATUS, judged
+from twins import ASKED, GONE, MODULE, STATUS, STOPPING, judged
 
 from status_core import State
 
@@ -12,16 +12,23 @@ def documented(changes: dict[str, Any]) -> tuple[str, ...]:
     return judged(changes).documented
 
 
-def test_a_deployment_on_which_both_agree() -> None:
-    assert documented({}) == ("successful",)
-    assert documented({f"{MODULE}.runtimeStatus": "failed"}) == ("module_failed",)
-    assert documented({f"{STATUS}.code": 500, f"{MODULE}.settings.image": "old"}) == ("in_progress",)
-    assert documented({f"{STATUS}.code": 400}) == ("invalid",)
-    assert documented({f"{STATUS}.code": 412}) == ("invalid",)
-    assert documented({f"{STATUS}.code": 406}) == ("agent_unavailable",)
-    assert documented({f"{STATUS}.code": 417}) == ("empty",)
-    assert documented({"reported.lastDesiredVersion": 11}) == ("pending",)
-    assert documented({"desired": {}, "reported": {}}) == ("no_deployment",)
+@pytest.mark.parametrize(
+    ("changes", "state"),
+    [
+        ({}, "successful"),
+        ({f"{MODULE}.runtimeStatus": "failed"}, "module_failed"),
+        ({f"{STATUS}.code": 500, f"{MODULE}.settings.image": "old"}, "in_progress"),
+        ({f"{STATUS}.code": 400}, "invalid"),
+        ({f"{STATUS}.code": 412}, "invalid"),
+        (STOPPING, "agent_unavailable"),
+        ({f"{STATUS}.code": 417}, "empty"),
+        ({"reported.lastDesiredVersion": 11}, "pending"),
+        ({"desired": {}, "reported": {}}, "no_deployment"),
+    ],
+)
+def test_document_and_app_agree_on_a_plain_twin(changes: dict[str, Any], state: str) -> None:
+    status = judged(changes)
+    assert (status.documented, status.state) == ((state,), state)
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ REASONS: dict[str, Reason] = {
 }
 """The reason of the device; where a file names a wider one, the closer one of these."""
 
-TOLD: dict[str, tuple[str, ...]] = {
+NAMED: dict[str, tuple[str, ...]] = {
     "003_pull_unauthorized_private_registry_new_agent_old_daemon": ("credentials of the registry",),
     "005_pull_failed_of_a_module_named_identity": ("image cannot be pulled", "sudo iotedge system logs"),
     "007_start_failed_1_4_port_taken": ("ports",),
@@ -70,7 +70,7 @@ TOLD: dict[str, tuple[str, ...]] = {
     "044_twin_of_edgehub_given_to_the_command": ("twin of $edgeHub", "$edgeAgent"),
     "047_benign_stop_hides_a_failed_pull_in_1_4_wording": ("image cannot be pulled",),
 }
-NOT_TOLD: dict[str, tuple[str, ...]] = {
+MISLEADING: dict[str, tuple[str, ...]] = {
     "011_pull_failed_disk_full": ("credentials", "the tag"),
     "017_second_bad_version_same_text": ("offline", "busy"),
     "018_fresh_417_of_a_version_that_holds_modules": ("offline", "busy"),
@@ -98,11 +98,11 @@ def test_the_modules_of_a_case_are_what_it_says(name: str) -> None:
             assert reason == status.modules[module].reason
 
 
-@pytest.mark.parametrize("name", TOLD)
-def test_a_person_reads_what_a_case_must_tell_and_nothing_that_misleads(name: str) -> None:
+@pytest.mark.parametrize("name", NAMED)
+def test_a_person_reads_what_a_case_is_about_and_nothing_that_misleads(name: str) -> None:
     message = evaluate(CASES[name]["twin"]).message
-    assert [words for words in TOLD[name] if words not in message] == []
-    assert [words for words in NOT_TOLD.get(name, ()) if words in message] == []
+    assert [words for words in NAMED[name] if words not in message] == []
+    assert [words for words in MISLEADING.get(name, ()) if words in message] == []
 
 
 @pytest.mark.parametrize("text", DESCRIPTIONS, ids=lambda text: f"{text['agent']}-{text['reason']}")

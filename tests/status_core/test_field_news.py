@@ -6,12 +6,12 @@ driven through a scenario. Every device of a file has the same news.
 
 import json
 from collections import defaultdict
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from history import facts
 
 from status_core import DeviceRecord, GracePolicy, Transition, advance, evaluate
 
@@ -388,11 +388,6 @@ def test_a_file_gives_the_news_that_is_right_for_it_and_no_more(name: str) -> No
         assert lines(transitions) == expected(name)
         assert [item.sequence for item in transitions] == list(range(1, len(transitions) + 1))
         assert [item.change.is_initial for item in transitions] == [True] + [False] * (len(transitions) - 1)
-
-
-def facts(transitions: list[Transition]) -> list[Transition]:
-    """Transitions without what a message and evidence quote of the moment in which somebody looked."""
-    return [replace(item, change=replace(item.change, message="", evidence=())) for item in transitions]
 
 
 @pytest.mark.parametrize("name", FILES)

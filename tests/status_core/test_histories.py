@@ -1,22 +1,20 @@
 """Random lives of a device: what is announced follows from what changed, and not from who looks when."""
 
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 import pytest
-from device import COUNT, RUNS, T0, Device, after
-from history import History
+from device import COUNT, RUNS, SECOND, T0, Device, after, taken
+from history import History, facts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twins import AGENT, ASKED, GONE, MODULE, STATUS, judged
 
-from status_core import GracePolicy, Transition, advance
+from status_core import GracePolicy, advance
 
 BOUNDED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 IMAGES: Final = ("registry.example/m1:1.0", "registry.example/m1:2.0")
-SECOND: Final = {"status": "running", "settings": {"image": "m2:1"}}
 WORDS: Final = (
     "",
     "Error calling List modules: runtime operation error: list modules",
@@ -32,10 +30,6 @@ def code(number: int, words: str = "") -> dict[str, Any]:
     return {f"{STATUS}.code": number, f"{STATUS}.description": words}
 
 
-def reported(number: int) -> dict[str, Any]:
-    return {"reported.lastDesiredVersion": number}
-
-
 changes = st.one_of(
     st.builds(lambda word: {RUNS: word}, st.sampled_from(["running", "backoff", "failed", "stopped", "unknown"])),
     st.builds(lambda count: {RUNS: "running", COUNT: count}, st.integers(0, 3)),
@@ -43,7 +37,7 @@ changes = st.one_of(
     st.builds(lambda image: {f"{MODULE}.settings.image": image}, st.sampled_from(IMAGES)),
     st.builds(lambda words: code(500, words), st.sampled_from(WORDS)),
     st.builds(code, st.sampled_from([200, 400, 406, 412, 417, 418])),
-    st.builds(reported, st.integers(11, 14)),
+    st.builds(taken, st.integers(11, 14)),
     st.builds(
         lambda version, image, status: {
             "desired.$version": version,
@@ -94,7 +88,10 @@ def look_when_due(device: Device, until: datetime) -> None:
 
 
 def lived(policy: GracePolicy, life: list[tuple[int, dict[str, Any], bool]], every: float | None = None) -> Device:
-    """A device after its life: looked at with each change, when it is due, and by somebody every so many seconds."""
+    """A device after its life: looked at with each change, when it is due, and by somebody every so many seconds.
+
+    Its history has to be whole.
+    """
     device, history, seconds = Device(policy), History(), 0.0
     device.look(0, {})
     for gap, change, lags in [*life, (20_000, {}, False)]:
@@ -109,19 +106,6 @@ def lived(policy: GracePolicy, life: list[tuple[int, dict[str, Any], bool]], eve
     return device
 
 
-def facts(transitions: list[Transition]) -> list[Transition]:
-    """Transitions without what a message and evidence quote of the moment in which somebody looked."""
-    return [replace(item, change=replace(item.change, message="", evidence=())) for item in transitions]
-
-
-@settings(BOUNDED, max_examples=100)
-@given(policies, lives)
-def test_any_life_has_a_history_that_is_whole(
-    policy: GracePolicy, life: list[tuple[int, dict[str, Any], bool]]
-) -> None:
-    lived(policy, life)
-
-
 @settings(BOUNDED, max_examples=100)
 @given(policies, lives, st.sampled_from([7, 31, 250]))
 def test_looks_that_happen_more_often_change_no_news(
@@ -133,7 +117,7 @@ def test_looks_that_happen_more_often_change_no_news(
 
 @settings(BOUNDED, max_examples=100)
 @given(policies, lives)
-def test_a_look_that_changes_nothing_announces_nothing_twice(
+def test_any_life_has_a_history_that_is_whole_and_another_look_at_its_end_announces_nothing(
     policy: GracePolicy, life: list[tuple[int, dict[str, Any], bool]]
 ) -> None:
     device = lived(policy, life)
@@ -143,7 +127,7 @@ def test_a_look_that_changes_nothing_announces_nothing_twice(
 
 @settings(BOUNDED, max_examples=100)
 @given(policies, lives)
-def test_whoever_is_well_for_long_is_announced_so_and_has_no_deadline(
+def test_a_device_that_is_well_for_long_is_announced_as_successful_and_has_no_deadline(
     policy: GracePolicy, life: list[tuple[int, dict[str, Any], bool]]
 ) -> None:
     device = lived(policy, life)
@@ -158,7 +142,7 @@ def test_whoever_is_well_for_long_is_announced_so_and_has_no_deadline(
         "reported.modules.m2": GONE,
         "reported.modules.old": GONE,
         **code(200),
-        **reported(version),
+        **taken(version),
     }
     for path in (RUNS, COUNT, f"{MODULE}.settings.image", f"{MODULE}.status"):
         device.changes.pop(path, None)

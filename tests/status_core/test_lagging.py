@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from device import COUNT, RUNS, Device, after
+from device import COUNT, RUNS, Device, after, followed, looked_at, taken, version
 from twins import ASKED, GONE, MODULE, REPORTED_AT, STATUS, judged
 
 from status_core import GracePolicy, advance
@@ -25,12 +25,10 @@ def test_a_reboot_announces_nothing() -> None:
     assert not device.module().clock.is_running
 
 
-def test_a_module_that_is_told_to_stop_announces_nothing() -> None:
-    device = Device()
-    device.look(0, {})
-    device.look(100, {"desired.$version": 13, f"{ASKED}.status": "stopped"})
+def test_a_module_that_is_desired_to_stop_announces_nothing() -> None:
+    device = followed((100, {**version(13), f"{ASKED}.status": "stopped"}))
     stamp = {"reported.$metadata.lastDesiredVersion": {"$lastUpdated": after(110).isoformat()}}
-    device.look(110, {"reported.lastDesiredVersion": 13, **stamp})
+    device.look(110, {**taken(13), **stamp})
     assert device.module().verdict.state == "wrong_status"
     device.look(115, {RUNS: "failed", f"{MODULE}.exitCode": 137})
     device.look(200)
@@ -38,8 +36,7 @@ def test_a_module_that_is_told_to_stop_announces_nothing() -> None:
 
 
 def test_the_mark_ends_by_time_where_no_other_report_comes_and_then_it_counts_from_its_own_time() -> None:
-    device = Device()
-    device.look(0, {})
+    device = followed()
     device.look(100, BACKOFF, lags=True)
     device.look(159)
     assert device.news == []
@@ -53,10 +50,7 @@ def test_the_mark_ends_by_time_where_no_other_report_comes_and_then_it_counts_fr
 
 
 def test_windows_run_on_under_a_lagging_report() -> None:
-    device = Device()
-    device.look(0, {})
-    device.look(50, {RUNS: "backoff"})
-    device.look(100, {RUNS: "running"})
+    device = followed((50, {RUNS: "backoff"}), (100, {RUNS: "running"}))
     device.look(690, BACKOFF, lags=True)
     device.look(705, {RUNS: "running"})
     assert device.news_of("m1")[-1] == ("700", "module", "settled", "as_desired")
@@ -65,10 +59,7 @@ def test_windows_run_on_under_a_lagging_report() -> None:
 
 
 def test_a_window_that_ends_under_a_lagging_report_is_looked_at_when_the_mark_ends() -> None:
-    device = Device()
-    device.look(0, {})
-    device.look(50, {RUNS: "backoff"})
-    device.look(100, {RUNS: "running"})
+    device = followed((50, {RUNS: "backoff"}), (100, {RUNS: "running"}))
     device.look(690, BACKOFF, lags=True)
     assert device.due == after(750)
     device.look(750)
@@ -77,10 +68,7 @@ def test_a_window_that_ends_under_a_lagging_report_is_looked_at_when_the_mark_en
 
 
 def test_a_module_that_stays_away_after_a_lagging_report_was_not_settled_at_the_end_of_its_window() -> None:
-    device = Device()
-    device.look(0, {})
-    device.look(50, {RUNS: "backoff"})
-    device.look(100, {RUNS: "running"})
+    device = followed((50, {RUNS: "backoff"}), (100, {RUNS: "running"}))
     device.look(690, BACKOFF, lags=True)
     device.look(705, {RUNS: "dead"})
     assert [item[2] for item in device.news_of("m1")] == ["wrong_status"]
@@ -88,8 +76,7 @@ def test_a_module_that_stays_away_after_a_lagging_report_was_not_settled_at_the_
 
 
 def test_a_lagging_report_has_a_deadline_only_where_it_shows_something_that_is_not_as_desired() -> None:
-    device = Device()
-    device.look(0, {})
+    device = followed()
     device.look(100, {}, lags=True)
     assert device.due is None
     device.look(200, {f"{STATUS}.code": 418, RUNS: "backoff"}, lags=True)
@@ -105,9 +92,7 @@ def test_the_clock_of_a_device_is_not_due_before_its_report_counts() -> None:
 
 
 def test_a_device_that_leaves_again_after_a_lagging_report_was_not_settled_at_the_end_of_its_window() -> None:
-    device = Device()
-    device.look(0, {f"{STATUS}.code": 418})
-    device.look(100, {f"{STATUS}.code": 200})
+    device = looked_at((0, {f"{STATUS}.code": 418}), (100, {f"{STATUS}.code": 200}))
     device.look(130, {RUNS: "backoff"}, lags=True)
     device.look(170, {f"{STATUS}.code": 418})
     assert device.kept.clock.unsettled_since == after(0)
@@ -125,18 +110,13 @@ def test_without_word_of_a_lag_a_report_counts() -> None:
 
 
 def test_pending_and_invalid_do_not_lag() -> None:
-    device = Device()
-    device.look(0, {})
+    device = followed()
     device.look(100, {f"{STATUS}.code": 400}, lags=True)
     assert device.news == [("100", "device", "", "invalid", "config_rejected")]
 
 
 def test_a_device_that_recovers_with_a_lagging_report_in_between_is_what_it_is_now() -> None:
-    device = Device()
-    device.look(0, {})
-    device.look(100, {"desired.$version": 13})
-    device.look(1000)
-    device.look(1100, {"reported.lastDesiredVersion": 13})
+    device = followed((100, version(13)), (1000, None), (1100, taken(13)))
     device.look(1150, BACKOFF, lags=True)
     device.look(1165, {RUNS: "running"})
     assert device.news_of("")[-2:] == [
@@ -146,11 +126,9 @@ def test_a_device_that_recovers_with_a_lagging_report_in_between_is_what_it_is_n
 
 
 def test_a_device_that_is_still_away_after_a_lagging_report_is_stuck_from_then_on() -> None:
-    device = Device(GracePolicy(periods={"$edgeAgent": timedelta(seconds=20)}))
-    device.look(0, {})
-    device.look(100, {"desired.$version": 13})
+    device = followed((100, version(13)), policy=GracePolicy(periods={"$edgeAgent": timedelta(seconds=20)}))
     unknown = {f"{STATUS}.code": 500, f"{STATUS}.description": "something broke"}
-    device.look(105, {"reported.lastDesiredVersion": 13, **unknown}, lags=True)
+    device.look(105, {**taken(13), **unknown}, lags=True)
     device.look(130)
     assert device.kept.verdict.state == "in_progress"
     device.look(150, {})
@@ -174,8 +152,7 @@ def test_a_mark_without_a_time_that_can_be_counts_for_nothing(stamp: Any) -> Non
 
 
 def test_a_report_that_the_app_reads_before_its_own_clock_says_so_lags_all_the_same() -> None:
-    device = Device()
-    device.look(0, {})
+    device = followed()
     device.look(99, BACKOFF, at=100, lags=True)
     assert device.news == []
     assert device.kept.lags_until == after(160)

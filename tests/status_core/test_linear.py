@@ -96,7 +96,7 @@ GROWING: dict[str, Callable[[int], dict[str, Any]]] = {
     },
     "credentials": lambda size: {
         **FAILED,
-        "reported.runtime.settings.registryCredentials": {"r": {"password": "p-" * size}},
+        CREDENTIALS: {"r": {"password": "p-" * size}},
     },
     "the names of deployments": lambda size: {
         "configurations": {f"layer-{number}": {"status": "Applied"} for number in range(size // 20)}

@@ -258,7 +258,6 @@ def test_create_options_are_judged_joined_over_their_parts(parts: dict[str, Any]
     assert found({f"{ASKED}.settings": settings}) == [("modules.m1.settings.createOptions", problem)]
 
 
-CREDENTIALS = ("address", "username", "password")
 PLACEHOLDER = "a placeholder ${...} of a template is left in it"
 
 
@@ -311,10 +310,10 @@ def of_size(section: str, size: int) -> dict[str, Any]:
 @pytest.mark.parametrize("section", ["desired", "reported"])
 @pytest.mark.parametrize("changes", [{}, EARLIER])
 def test_a_section_that_is_nearly_too_large_is_found(section: str, changes: dict[str, Any]) -> None:
-    told = [f"properties.{section}: 28.0 KB of the 32 KB that IoT Hub allows"]
+    too_large = [f"properties.{section}: 28.0 KB of the 32 KB that IoT Hub allows"]
     assert judged({**changes, **of_size(section, LARGE)}).lint == ()
     # A report on a version that was taken is weighed by what is desired.
-    expected = told if changes or section == "desired" else []
+    expected = too_large if changes or section == "desired" else []
     assert [str(item) for item in judged({**changes, **of_size(section, LARGE + 1)}).lint] == expected
 
 
@@ -336,7 +335,7 @@ def test_a_section_is_found_whatever_makes_it_large(section: str, path: str) -> 
 
 
 @pytest.mark.parametrize(("size", "shown"), [(28_673, "28.0"), (32_220, "31.5"), (32_768, "32.0"), (34_000, "33.2")])
-def test_a_size_is_said_in_units_of_1024_bytes(size: int, shown: str) -> None:
+def test_a_size_is_given_in_units_of_1024_bytes(size: int, shown: str) -> None:
     (finding,) = judged(of_size("desired", size)).lint
     assert finding.problem == f"{shown} KB of the 32 KB that IoT Hub allows"
 

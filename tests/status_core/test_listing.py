@@ -84,9 +84,9 @@ def test_of_two_under_one_id_the_one_that_was_created_later_counts() -> None:
     assert read(late, item({}, priority=9)).priority is None
 
 
-def test_what_the_hub_says_beside_is_kept_and_what_is_of_another_kind_is_not() -> None:
+def test_the_hubs_counts_and_labels_are_kept_and_values_of_another_kind_are_not() -> None:
     results = {"targetedCount": 9, "appliedCount": 8, "reportedSuccessfulCount": 7, "reportedFailedCount": 6}
-    said = item(
+    full = item(
         {},
         priority=5,
         targetCondition="tags.site='a'",
@@ -94,6 +94,6 @@ def test_what_the_hub_says_beside_is_kept_and_what_is_of_another_kind_is_not() -
         systemMetrics={"results": results},
     )
     created = datetime(2026, 1, 5, 8, 55, tzinfo=UTC)
-    assert read(said) == Listing(created, 5, None, "tags.site='a'", {"team": "a"}, 9, 8, 7, 6)
+    assert read(full) == Listing(created, 5, None, "tags.site='a'", {"team": "a"}, 9, 8, 7, 6)
     wrong = item({}, priority="5", targetCondition=7, labels=[], systemMetrics={"results": {"targetedCount": "9"}})
     assert read(wrong) == Listing(created, labels={})

@@ -270,7 +270,7 @@ EXITED_AT = {f"{MODULE}.lastExitTimeUtc": "2026-01-01T10:40:10"}
         ({"restartCount": -1, "runtimeStatus": "stopped"}, "It exited about 10:40 UTC on 2026-01-01."),
     ],
 )
-def test_a_module_that_exited_tells_its_restarts_and_when_the_next_one_comes(
+def test_a_module_that_exited_shows_its_restarts_and_when_the_next_one_comes(
     changes: dict[str, Any], words: str
 ) -> None:
     status = judged({STATUS_OF: "backoff", **EXITED_AT, **{f"{MODULE}.{key}": value for key, value in changes.items()}})
@@ -287,13 +287,13 @@ def test_a_module_that_exited_tells_its_restarts_and_when_the_next_one_comes(
         {STATUS_OF: "failed"},
     ],
 )
-def test_where_no_restart_is_known_none_is_told(changes: dict[str, Any]) -> None:
+def test_where_no_restart_is_known_none_is_shown(changes: dict[str, Any]) -> None:
     message = module(changes).message
     assert [words for words in ("Restart", "started again about", "It exited about") if words in message] == []
 
 
 @pytest.mark.parametrize(("count", "after"), [(0, ""), (3, ", after 3 restarts")])
-def test_a_module_that_nobody_starts_again_tells_when_it_exited_and_no_next_start(count: int, after: str) -> None:
+def test_a_module_that_nobody_starts_again_shows_when_it_exited_and_no_next_start(count: int, after: str) -> None:
     message = module({**code(400), STATUS_OF: "backoff", f"{MODULE}.restartCount": count, **EXITED_AT}).message
     assert f"It exited about 10:40 UTC on 2026-01-01{after}." in message
     assert [words for words in ("Restart", "started again about") if words in message] == []
@@ -302,13 +302,13 @@ def test_a_module_that_nobody_starts_again_tells_when_it_exited_and_no_next_star
 TAKEN_AT = {"reported.$metadata.lastDesiredVersion.$lastUpdated": "2026-01-01T09:10:00Z"}
 
 
-def test_a_failed_pull_tells_about_when_it_is_tried_again_and_what_makes_it_try_at_once() -> None:
+def test_a_failed_pull_shows_about_when_it_is_tried_again_and_what_makes_it_try_at_once() -> None:
     twin = twin_with({**failed(f"{PULL}no such host"), **TAKEN_AT, f"{MODULE}.settings.image": "m1:0"})
     for minutes, when in ((0, "09:10"), (1, "09:11"), (10, "09:20"), (21, "09:31"), (60, "10:35")):
         status = evaluate(twin, now=datetime(2026, 1, 1, 9, 10, tzinfo=UTC) + timedelta(minutes=minutes))
-        told = f"The agent tries again about {when} UTC on 2026-01-01. {AT_ONCE}"
-        assert told in status.message
-        assert told in status.modules["m1"].message
+        words = f"The agent tries again about {when} UTC on 2026-01-01. {AT_ONCE}"
+        assert words in status.message
+        assert words in status.modules["m1"].message
 
 
 def test_without_a_clock_the_message_says_how_to_count() -> None:
@@ -326,11 +326,11 @@ def test_a_restart_of_the_agent_starts_the_tries_again() -> None:
 
 
 @pytest.mark.parametrize("description", [f"{START}no", "Error calling stop module m1: no", "something"])
-def test_what_is_tried_again_in_the_next_round_tells_no_time(description: str) -> None:
+def test_what_is_tried_again_in_the_next_round_shows_no_time(description: str) -> None:
     assert "try at once" not in judged({**failed(description), STATUS_OF: "stopped"}).message
 
 
-def test_a_wiped_list_tells_no_time_though_its_text_is_a_time_out() -> None:
+def test_a_wiped_list_shows_no_time_though_its_text_is_a_time_out() -> None:
     assert "try at once" not in judged({**failed("A task was canceled."), **WIPED}).message
 
 
@@ -342,26 +342,26 @@ def test_a_wiped_list_tells_no_time_though_its_text_is_a_time_out() -> None:
         ({**EARLIER, **FRESH, **failed(f"{START}odd")}, f'About version 11 the agent says: "{START}odd"'),
     ],
 )
-def test_the_agents_words_are_told_with_the_version_that_they_are_about(changes: dict[str, Any], words: str) -> None:
+def test_the_agents_words_are_quoted_with_the_version_that_they_are_about(changes: dict[str, Any], words: str) -> None:
     assert words in judged(changes).message
 
 
 @pytest.mark.parametrize("description", [f"{START}odd", "A task was canceled."])
-def test_words_from_before_the_version_are_not_told(description: str) -> None:
+def test_words_from_before_the_version_are_not_quoted(description: str) -> None:
     for since in (STALE, {"reported.$metadata": GONE}):
         message = judged({**EARLIER, **since, **failed(description)}).message
         assert "says" not in message.partition("IoT Hub")[0]
         assert description not in message
 
 
-def test_what_is_wrong_in_the_manifest_is_told_of_a_rejection_and_while_it_is_pending() -> None:
+def test_what_is_wrong_in_the_manifest_is_shown_of_a_rejection_and_while_it_is_pending() -> None:
     bad = {f"{ASKED}.status": "started", f"{ASKED}.type": GONE}
-    told = "In the manifest: properties.desired.modules.m1.status"
+    words = "In the manifest: properties.desired.modules.m1.status"
     for changes in (code(400), EARLIER):
         message = judged({**bad, **changes}).message
-        assert told in message
+        assert words in message
         assert '"started" is not valid; use running or stopped (and 1 more).' in message
-    assert told not in judged(bad).message
+    assert words not in judged(bad).message
 
 
 @pytest.mark.parametrize("odd", ["x" * 5000, "\x00\x1b[2J\r\n\u2028\ud800" * 400, "{version} {0} {}", "%s " * 900])
@@ -403,7 +403,7 @@ def test_a_code_of_another_kind_is_shown_by_its_kind_alone() -> None:
     assert "six: none." in judged({f"{STATUS}.code": None}).message
 
 
-def test_a_module_that_runs_and_should_not_is_said_to_be_asked_to_stop_and_an_unmanaged_one_to_run() -> None:
+def test_a_module_that_runs_and_should_not_should_be_stopped_and_an_unmanaged_one_should_run() -> None:
     stopped = {f"{ASKED}.status": "stopped"}
     assert module(stopped).message.startswith("m1 is running and should be stopped.")
     unmanaged = {**stopped, f"{STATUS}.code": 400, f"{MODULE}.runtimeStatus": "failed"}

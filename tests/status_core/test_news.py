@@ -1,18 +1,12 @@
 """What is news: what is not as desired at once and once, and what is as desired when its clocks have ended."""
 
-from collections.abc import Mapping
-from typing import Any
-
 import pytest
-from device import COUNT, RUNS, Device, after
-from twins import AGENT, ASKED, GONE, MODULE, STATUS
+from device import COUNT, RUNS, SECOND, STARTED, Device, after, followed, taken, version
+from twins import ASKED, GONE, MODULE, STATUS, STOPPING
 
 from status_core import News
 
 GAVE_UP = {RUNS: "failed", COUNT: 20, f"{MODULE}.exitCode": 1}
-STOPPING = {f"{STATUS}.code": 406, f"{STATUS}.description": "Agent is not running", f"{AGENT}.runtimeStatus": "unknown"}
-STARTED = {f"{STATUS}.code": 200, f"{STATUS}.description": "", f"{AGENT}.runtimeStatus": "running"}
-SECOND = {"status": "running", "settings": {"image": "m2:1"}}
 NAMED = {
     f"{STATUS}.code": 500,
     f"{STATUS}.description": 'Error calling Create module m1: registry operation error: pull image "x"',
@@ -24,21 +18,12 @@ STOP_FAILED = {
 }
 
 
-def asked(version: int, image: str = "registry.example/m1:2.0") -> dict[str, object]:
-    return {"desired.$version": version, f"{ASKED}.settings.image": image}
+def asked(number: int, image: str = "registry.example/m1:2.0") -> dict[str, object]:
+    return {**version(number), f"{ASKED}.settings.image": image}
 
 
 def has(image: str) -> dict[str, object]:
     return {f"{MODULE}.settings.image": image}
-
-
-def followed(*looks: tuple[float, Mapping[str, Any] | None]) -> Device:
-    """A device that was healthy at first, after looks at changes or, where there are none, by a timer."""
-    device = Device()
-    device.look(0, {})
-    for seconds, changes in looks:
-        device.look(seconds, changes)
-    return device
 
 
 def test_what_is_not_as_desired_is_news_at_once() -> None:
@@ -77,7 +62,7 @@ def test_a_new_version_restarts_the_news_of_the_device_and_of_the_modules_that_i
     device = followed(
         (100, {RUNS: "backoff", "desired.modules.m2": SECOND, "reported.modules.m2": {**SECOND, RUNS: "dead"}}),
         (200, asked(13)),
-        (210, {"reported.lastDesiredVersion": 13, **has("registry.example/m1:2.0")}),
+        (210, {**taken(13), **has("registry.example/m1:2.0")}),
     )
     assert device.news_of("m1") == [
         ("100", "module", "wrong_status", "backoff"),
@@ -108,7 +93,7 @@ def test_a_module_is_settled_at_the_end_of_its_window_since_the_beginning_of_the
 def test_a_device_is_successful_when_its_own_clock_and_those_of_all_its_modules_have_ended() -> None:
     device = followed(
         (100, {**asked(13), "desired.modules.m2": SECOND, "reported.modules.m2": SECOND}),
-        (200, {"reported.lastDesiredVersion": 13, **has("registry.example/m1:2.0"), RUNS: "backoff"}),
+        (200, {**taken(13), **has("registry.example/m1:2.0"), RUNS: "backoff"}),
         (210, {RUNS: "running"}),
         (500, None),
     )
@@ -120,8 +105,11 @@ def test_a_device_is_successful_when_its_own_clock_and_those_of_all_its_modules_
 
 
 def test_a_device_is_successful_at_once_where_a_new_version_removes_the_module_that_it_waits_for() -> None:
-    device = followed((100, {RUNS: "backoff"}), (200, {RUNS: "running"}))
-    device.look(300, {ASKED: GONE, MODULE: GONE, "desired.$version": 13, "reported.lastDesiredVersion": 13})
+    device = followed(
+        (100, {RUNS: "backoff"}),
+        (200, {RUNS: "running"}),
+        (300, {ASKED: GONE, MODULE: GONE, **version(13), **taken(13)}),
+    )
     assert device.news_of("") == [
         ("100", "device", "module_failed", "backoff"),
         ("300", "device", "successful", "as_desired"),
@@ -129,9 +117,9 @@ def test_a_device_is_successful_at_once_where_a_new_version_removes_the_module_t
 
 
 def test_an_extra_module_holds_nothing_back_and_has_its_own_clock() -> None:
-    device = followed((100, {"desired.$version": 13}))
-    device.look(200, {"reported.lastDesiredVersion": 13, "reported.modules.old": {"runtimeStatus": "running"}})
-    device.look(2000)
+    device = followed(
+        (100, version(13)), (200, {**taken(13), "reported.modules.old": {"runtimeStatus": "running"}}), (2000, None)
+    )
     assert device.news == [
         ("100", "device", "", "pending", "waiting_for_device"),
         ("260", "device", "", "successful", "as_desired"),
@@ -140,15 +128,16 @@ def test_an_extra_module_holds_nothing_back_and_has_its_own_clock() -> None:
 
 
 def test_an_extra_module_that_is_stuck_gives_the_device_no_news() -> None:
-    device = followed((100, {"reported.modules.old": {"runtimeStatus": "running"}}), (2000, None))
-    device.look(2100, {MODULE: GONE})
+    device = followed(
+        (100, {"reported.modules.old": {"runtimeStatus": "running"}}), (2000, None), (2100, {MODULE: GONE})
+    )
     assert device.news_of("") == []
 
 
 def test_what_follows_from_the_version_alone_is_the_devices_news() -> None:
     device = followed(
         (100, asked(13)),
-        (200, {"reported.lastDesiredVersion": 13}),
+        (200, taken(13)),
         (300, {MODULE: GONE}),
     )
     assert device.news == [("100", "device", "", "pending", "waiting_for_device")]
@@ -190,8 +179,7 @@ def test_a_device_that_only_settles_has_the_gravest_reason_of_what_is_stuck_and_
 
 
 def test_without_a_deployment_the_device_is_news_at_once_and_its_clock_is_off() -> None:
-    device = followed((100, {RUNS: "backoff", f"{MODULE}.status": "stopped"}))
-    device.look(200, {"desired": {"$version": 13}})
+    device = followed((100, {RUNS: "backoff", f"{MODULE}.status": "stopped"}), (200, {"desired": {"$version": 13}}))
     assert device.news_of("")[-1] == ("200", "device", "no_deployment", "nothing_desired")
     assert not device.kept.clock.is_running
     device.look(5000)
@@ -251,8 +239,7 @@ def test_the_removal_of_a_module_is_news_where_something_else_was_announced_of_i
 
 
 def test_a_removal_is_announced_under_the_version_that_removes_it() -> None:
-    version = {"desired.$version": 13, "reported.lastDesiredVersion": 13}
-    device = followed((100, {RUNS: "backoff"}), (200, {ASKED: GONE, MODULE: GONE, **version}))
+    device = followed((100, {RUNS: "backoff"}), (200, {ASKED: GONE, MODULE: GONE, **version(13), **taken(13)}))
     removed = next(item for item in device.history if item.change.reason == "removed")
     assert removed.desired_version == 13
 
@@ -282,9 +269,11 @@ def test_a_device_is_not_successful_before_it_was_so() -> None:
 
 def test_a_device_that_was_successful_to_the_end_of_a_window_says_so_though_another_began_since() -> None:
     other = {**SECOND, "runtimeStatus": "running", "restartCount": 0}
-    device = followed((10, {"desired.modules.m2": SECOND, "reported.modules.m2": other}))
-    device.look(100, {RUNS: "backoff"})
-    device.look(110, {RUNS: "running"})
-    device.look(800, {"reported.modules.m2": {**other, "restartCount": 1}})
+    device = followed(
+        (10, {"desired.modules.m2": SECOND, "reported.modules.m2": other}),
+        (100, {RUNS: "backoff"}),
+        (110, {RUNS: "running"}),
+        (800, {"reported.modules.m2": {**other, "restartCount": 1}}),
+    )
     assert device.news_of("")[-1] == ("710", "device", "successful", "as_desired")
     assert device.module("m2").clock.is_running

@@ -60,8 +60,8 @@ def test_a_module_is_named_as_the_device_names_it() -> None:
 
 
 def test_names_are_quoted_for_a_shell() -> None:
-    told = "\n".join(steps(Reason.PULL_FAILED, "d", "m", "a:1; reboot"))
-    assert "docker pull 'a:1; reboot'" in told
+    text = "\n".join(steps(Reason.PULL_FAILED, "d", "m", "a:1; reboot"))
+    assert "docker pull 'a:1; reboot'" in text
     assert "docker pull IMAGE`" in "\n".join(steps(Reason.PULL_FAILED, "d", "m", None))
     assert "--device-id 'a b$c'" in "\n".join(steps(Reason.WAITING_FOR_DEVICE, "a b$c", "MODULE", None))
 
@@ -73,6 +73,6 @@ def test_a_reason_that_was_not_verified_has_the_advice_of_the_plain_one_and_a_wo
     assert unverified[0].startswith("The hub did not answer at the last read: ")
 
 
-def test_a_reason_of_another_release_is_said_to_be_one() -> None:
+def test_a_reason_of_another_release_is_named_as_one() -> None:
     (step,) = steps("brand_new", "d", "m", None)
     assert step.startswith("This release does not know the reason: look for it in docs/states.md")

@@ -55,7 +55,7 @@ def test_a_failure_at_the_end_of_the_calendar_is_not_tried_again() -> None:
         (7, 59, "restarted 7 times, exited last, now"),
     ],
 )
-def test_restarts_are_told_in_words(count: int | None, seconds: int, words: str) -> None:
+def test_restarts_are_given_in_words(count: int | None, seconds: int, words: str) -> None:
     assert restarts_in_words(count, AT, AT + timedelta(seconds=seconds)) == words
 
 

@@ -20,7 +20,7 @@ def after(minutes: float) -> datetime:
     return T0 + timedelta(minutes=minutes)
 
 
-def led(*counts: Count, policy: GracePolicy = POLICY, listing: Listing | None = None) -> Rollout:
+def counted(*counts: Count, policy: GracePolicy = POLICY, listing: Listing | None = None) -> Rollout:
     """What counts come to."""
     rollout: Rollout | None = None
     for minutes, devices, successful, failing, *others in counts:
@@ -31,9 +31,9 @@ def led(*counts: Count, policy: GracePolicy = POLICY, listing: Listing | None = 
     return rollout
 
 
-def told(*counts: Count, policy: GracePolicy = POLICY, listing: Listing | None = None) -> list[tuple[str, float]]:
+def milestones(*counts: Count, policy: GracePolicy = POLICY, listing: Listing | None = None) -> list[tuple[str, float]]:
     """The milestones of the present version that they come to, with their minutes."""
-    reached = led(*counts, policy=policy, listing=listing).reached
+    reached = counted(*counts, policy=policy, listing=listing).reached
     return [(known, (at - T0).total_seconds() / 60) for known, at in reached]
 
 
@@ -42,107 +42,107 @@ def allowed(threshold: str) -> GracePolicy:
 
 
 def test_it_has_started_with_its_first_device_and_is_announced_once() -> None:
-    assert told((0, 0, 0, 0), (1, 1, 0, 0), (2, 3, 0, 0)) == [(STARTED, 1)]
+    assert milestones((0, 0, 0, 0), (1, 1, 0, 0), (2, 3, 0, 0)) == [(STARTED, 1)]
 
 
 def test_a_deployment_that_no_device_ever_had_is_of_version_0_and_never_due() -> None:
-    rollout = led((0, 0, 0, 0), (99, 0, 0, 0))
+    rollout = counted((0, 0, 0, 0), (99, 0, 0, 0))
     assert (rollout.version, rollout.reached, rollout.due(POLICY)) == (0, (), None)
     assert (rollout.best, rollout.progressed_at) == (0, T0)
     assert not rollout.counts.are_complete(POLICY.threshold)
 
 
 def test_the_first_failure_is_announced_once_whatever_comes_later() -> None:
-    assert told((0, 2, 0, 0), (1, 2, 0, 1), (2, 2, 1, 0), (3, 2, 1, 1)) == [(STARTED, 0), (FIRST_FAILURE, 1)]
+    assert milestones((0, 2, 0, 0), (1, 2, 0, 1), (2, 2, 1, 0), (3, 2, 1, 1)) == [(STARTED, 0), (FIRST_FAILURE, 1)]
 
 
 def test_it_is_completed_when_none_was_credited_for_the_stability_window() -> None:
     counts: list[Count] = [(0, 2, 2, 0), (0.5, 3, 3, 0), (1, 3, 3, 0), (1.4, 3, 3, 0)]
-    assert told(*counts) == [(STARTED, 0)]
-    assert led(*counts).due(POLICY) == after(1.5)
-    assert told(*counts, (1.5, 3, 3, 0), (7, 3, 3, 0)) == [(STARTED, 0), (COMPLETED, 1.5)]
+    assert milestones(*counts) == [(STARTED, 0)]
+    assert counted(*counts).due(POLICY) == after(1.5)
+    assert milestones(*counts, (1.5, 3, 3, 0), (7, 3, 3, 0)) == [(STARTED, 0), (COMPLETED, 1.5)]
 
 
 def test_it_is_completed_as_soon_as_the_last_clock_has_ended() -> None:
-    assert told((0, 2, 1, 0, 1), (5, 2, 1, 0, 1), (9, 2, 2, 0)) == [(STARTED, 0), (COMPLETED, 9)]
+    assert milestones((0, 2, 1, 0, 1), (5, 2, 1, 0, 1), (9, 2, 2, 0)) == [(STARTED, 0), (COMPLETED, 9)]
 
 
 def test_it_is_not_completed_while_a_device_settles() -> None:
-    assert COMPLETED not in dict(told((0, 2, 1, 0, 1), (5, 2, 1, 0, 1), (90, 2, 1, 0, 1)))
+    assert COMPLETED not in dict(milestones((0, 2, 1, 0, 1), (5, 2, 1, 0, 1), (90, 2, 1, 0, 1)))
 
 
 def test_a_longer_window_is_waited_for_too() -> None:
     policy = GracePolicy(stable_after=timedelta(minutes=40))
     counts: list[Count] = [(0, 1, 1, 0), (39, 1, 1, 0)]
-    assert told(*counts, policy=policy) == [(STARTED, 0)]
-    assert led(*counts, policy=policy).due(policy) == after(40)
-    assert told(*counts, (40, 1, 1, 0), policy=policy) == [(STARTED, 0), (COMPLETED, 40)]
+    assert milestones(*counts, policy=policy) == [(STARTED, 0)]
+    assert counted(*counts, policy=policy).due(policy) == after(40)
+    assert milestones(*counts, (40, 1, 1, 0), policy=policy) == [(STARTED, 0), (COMPLETED, 40)]
 
 
 def test_after_the_completion_only_its_end_is_announced() -> None:
     counts: list[Count] = [(0, 2, 2, 0), (1, 2, 2, 0), (2, 2, 1, 1), (99, 2, 1, 1)]
-    assert told(*counts, policy=allowed("0")) == [(STARTED, 0), (COMPLETED, 1)]
-    assert led(*counts).due(POLICY) is None
-    assert told(*counts, (100, 0, 0, 0))[1:] == [(COMPLETED, 1), (SUPERSEDED, 100)]
+    assert milestones(*counts, policy=allowed("0")) == [(STARTED, 0), (COMPLETED, 1)]
+    assert counted(*counts).due(POLICY) is None
+    assert milestones(*counts, (100, 0, 0, 0))[1:] == [(COMPLETED, 1), (SUPERSEDED, 100)]
 
 
 def test_it_has_stalled_once_when_nothing_progressed_for_the_grace_period() -> None:
     counts: list[Count] = [(0, 3, 0, 0), (5, 3, 1, 0), (10, 4, 1, 0), (24.9, 4, 1, 0)]
-    assert told(*counts) == [(STARTED, 0)]
-    assert led(*counts).due(POLICY) == after(25)
-    assert told(*counts, (25, 4, 1, 0), (60, 4, 1, 0)) == [(STARTED, 0), (STALLED, 25)]
+    assert milestones(*counts) == [(STARTED, 0)]
+    assert counted(*counts).due(POLICY) == after(25)
+    assert milestones(*counts, (25, 4, 1, 0), (60, 4, 1, 0)) == [(STARTED, 0), (STALLED, 25)]
 
 
 def test_it_does_not_stall_while_a_device_settles() -> None:
     counts: list[Count] = [(0, 2, 1, 0), (14, 2, 1, 0, 1), (25, 2, 1, 0, 1)]
-    assert told(*counts) == [(STARTED, 0)]
-    assert led(*counts).due(POLICY) is None
-    assert told(*counts, (26, 2, 1, 0)) == [(STARTED, 0), (STALLED, 26)]
+    assert milestones(*counts) == [(STARTED, 0)]
+    assert counted(*counts).due(POLICY) is None
+    assert milestones(*counts, (26, 2, 1, 0)) == [(STARTED, 0), (STALLED, 26)]
 
 
 def test_one_that_has_stalled_can_be_completed_and_does_not_stall_again() -> None:
     counts: list[Count] = [(0, 2, 1, 0), (15, 2, 1, 0), (20, 3, 1, 0), (90, 3, 1, 0)]
-    assert led(*counts).due(POLICY) is None
-    assert told(*counts, (94, 3, 3, 0))[1:] == [(STALLED, 15), (COMPLETED, 94)]
+    assert counted(*counts).due(POLICY) is None
+    assert milestones(*counts, (94, 3, 3, 0))[1:] == [(STALLED, 15), (COMPLETED, 94)]
 
 
 def test_a_success_that_was_lost_and_comes_back_is_no_progress() -> None:
-    assert told((0, 3, 2, 0), (5, 3, 1, 0), (10, 3, 2, 0), (15, 3, 2, 0)) == [(STARTED, 0), (STALLED, 15)]
+    assert milestones((0, 3, 2, 0), (5, 3, 1, 0), (10, 3, 2, 0), (15, 3, 2, 0)) == [(STARTED, 0), (STALLED, 15)]
 
 
 def test_it_is_settled_since_the_count_that_first_was_and_again_since_another_device_was_credited() -> None:
     counts: list[Count] = [(0, 2, 1, 0), (3, 2, 2, 0), (4, 2, 2, 0)]
-    assert led(*counts).settled_since == after(3)
-    assert led(*counts, (5, 3, 3, 0)).settled_since == after(5)
+    assert counted(*counts).settled_since == after(3)
+    assert counted(*counts, (5, 3, 3, 0)).settled_since == after(5)
 
 
 def test_a_device_that_leaves_is_no_progress_and_the_others_can_complete() -> None:
-    assert told((0, 3, 2, 0), (10, 2, 1, 0), (15, 2, 1, 0))[-1] == (STALLED, 15)
-    assert told((0, 3, 2, 1), (10, 2, 2, 0))[-1] == (COMPLETED, 10)
+    assert milestones((0, 3, 2, 0), (10, 2, 1, 0), (15, 2, 1, 0))[-1] == (STALLED, 15)
+    assert milestones((0, 3, 2, 1), (10, 2, 2, 0))[-1] == (COMPLETED, 10)
 
 
 def test_a_further_success_is_progress_after_successful_devices_have_left() -> None:
     counts: list[Count] = [(0, 5, 3, 0), (5, 3, 1, 0), (14, 3, 2, 0)]
-    assert told(*counts, (16, 3, 2, 0)) == [(STARTED, 0)]
-    assert told(*counts, (29, 3, 2, 0)) == [(STARTED, 0), (STALLED, 29)]
+    assert milestones(*counts, (16, 3, 2, 0)) == [(STARTED, 0)]
+    assert milestones(*counts, (29, 3, 2, 0)) == [(STARTED, 0), (STALLED, 29)]
 
 
 def test_it_is_superseded_when_its_last_device_leaves_and_nothing_comes_after_that() -> None:
-    rollout = led((0, 2, 1, 0), (1, 0, 0, 0), (60, 0, 0, 0))
+    rollout = counted((0, 2, 1, 0), (1, 0, 0, 0), (60, 0, 0, 0))
     assert rollout.reached == ((STARTED, T0), (SUPERSEDED, after(1)))
     assert (rollout.version, rollout.due(POLICY)) == (1, None)
 
 
 def test_one_that_lost_its_devices_under_a_release_before_is_not_announced_as_superseded() -> None:
-    before = replace(led((0, 2, 1, 0)), counts=Counts())
+    before = replace(counted((0, 2, 1, 0)), counts=Counts())
     assert progress(before, Counts(), after(9), POLICY).reached == ((STARTED, T0),)
     assert progress(before, Counts(1), after(9), POLICY).version == 2
 
 
 def test_it_has_another_version_and_other_milestones_when_it_comes_back_from_no_device() -> None:
     counts: list[Count] = [(0, 0, 0, 0), (1, 2, 2, 0), (2, 2, 2, 0), (3, 0, 0, 0), (4, 0, 0, 0)]
-    assert led(*counts).version == 1
-    rollout = led(*counts, (30, 1, 0, 1))
+    assert counted(*counts).version == 1
+    rollout = counted(*counts, (30, 1, 0, 1))
     assert rollout.version == 2
     assert rollout.reached == ((STARTED, after(30)), (FIRST_FAILURE, after(30)))
     assert (rollout.best, rollout.settled_since, rollout.progressed_at) == (0, None, after(30))
@@ -150,18 +150,18 @@ def test_it_has_another_version_and_other_milestones_when_it_comes_back_from_no_
 
 @pytest.mark.parametrize("devices", [1, 5])
 def test_fewer_devices_are_no_other_version(devices: int) -> None:
-    assert led((0, 9, 0, 0), (1, devices, 0, 0), (2, 9, 0, 0)).version == 1
+    assert counted((0, 9, 0, 0), (1, devices, 0, 0), (2, 9, 0, 0)).version == 1
 
 
 def test_a_milestone_of_a_newer_release_is_kept_and_changes_nothing() -> None:
-    before = led((0, 1, 0, 0))
+    before = counted((0, 1, 0, 0))
     before = replace(before, reached=(*before.reached, ("rolled_back", T0)))
     kept = progress(before, Counts(1, failing=1), after(1), POLICY)
     assert kept.reached == ((STARTED, T0), ("rolled_back", T0), (FIRST_FAILURE, after(1)))
 
 
 def test_one_that_was_counted_by_a_release_before_is_due_by_its_last_progress() -> None:
-    rollout = replace(led((0, 1, 1, 0)), joined_at=None, progressed_at=after(3))
+    rollout = replace(counted((0, 1, 1, 0)), joined_at=None, progressed_at=after(3))
     assert rollout.due(POLICY) == after(4)
 
 
@@ -184,27 +184,27 @@ def test_the_threshold_is_exceeded_by_more_failing_devices_than_it_allows(
     threshold: str, devices: int, failing: int, *, is_over: bool
 ) -> None:
     counts: list[Count] = [(0, devices, 0, failing), (1, devices, 0, failing)]
-    assert (THRESHOLD_EXCEEDED in dict(told(*counts, policy=allowed(threshold)))) is is_over
-    assert THRESHOLD_EXCEEDED not in dict(told(*counts))
+    assert (THRESHOLD_EXCEEDED in dict(milestones(*counts, policy=allowed(threshold)))) is is_over
+    assert THRESHOLD_EXCEEDED not in dict(milestones(*counts))
 
 
 def test_a_share_is_one_of_the_targeted_devices_while_these_are_more_than_the_credited_ones() -> None:
     counts: list[Count] = [(0, 10, 0, 2), (1, 10, 0, 2)]
-    assert THRESHOLD_EXCEEDED in dict(told(*counts, policy=allowed("5%")))
-    assert THRESHOLD_EXCEEDED not in dict(told(*counts, policy=allowed("5%"), listing=Listing(targeted=40)))
+    assert THRESHOLD_EXCEEDED in dict(milestones(*counts, policy=allowed("5%")))
+    assert THRESHOLD_EXCEEDED not in dict(milestones(*counts, policy=allowed("5%"), listing=Listing(targeted=40)))
 
 
 def test_it_is_completed_where_the_failing_are_few_of_the_targeted_devices() -> None:
     counts: list[Count] = [(0, 10, 9, 1), (1, 10, 9, 1)]
-    assert COMPLETED not in dict(told(*counts, policy=allowed("5%")))
-    assert COMPLETED in dict(told(*counts, policy=allowed("5%"), listing=Listing(targeted=40)))
+    assert COMPLETED not in dict(milestones(*counts, policy=allowed("5%")))
+    assert COMPLETED in dict(milestones(*counts, policy=allowed("5%"), listing=Listing(targeted=40)))
 
 
 def test_it_is_completed_beside_failing_devices_that_may_fail() -> None:
     counts: list[Count] = [(0, 10, 9, 1), (1, 10, 9, 1)]
-    assert dict(told(*counts, policy=allowed("1")))[COMPLETED] == 1
-    assert COMPLETED not in dict(told(*counts, policy=allowed("0")))
-    assert COMPLETED not in dict(told(*counts))
+    assert dict(milestones(*counts, policy=allowed("1")))[COMPLETED] == 1
+    assert COMPLETED not in dict(milestones(*counts, policy=allowed("0")))
+    assert COMPLETED not in dict(milestones(*counts))
 
 
 @pytest.mark.parametrize("threshold", ["", "-1", "5.5", "five", "%", "1e3", "5%%", "0x5"])
@@ -224,52 +224,52 @@ def test_a_threshold_is_shown_as_it_was_written() -> None:
 
 
 LISTED = Listing(created=T0)
-ANEW = Listing(created=after(5))
+AGAIN = Listing(created=after(5))
 
 
 def next_of(rollout: Rollout, minutes: float, counts: Counts, listing: Listing | None = LISTED) -> Rollout:
     return progress(rollout, counts, after(minutes), POLICY, listing=listing, has_list=True)
 
 
-def test_one_that_was_created_anew_is_another_version_without_an_event_for_the_old_one() -> None:
-    rollout = next_of(led((0, 2, 2, 0), (1, 2, 2, 0), listing=LISTED), 6, Counts(2, waiting=2), ANEW)
+def test_one_that_was_created_again_is_another_version_without_an_event_for_the_old_one() -> None:
+    rollout = next_of(counted((0, 2, 2, 0), (1, 2, 2, 0), listing=LISTED), 6, Counts(2, waiting=2), AGAIN)
     assert (rollout.version, rollout.reached, rollout.due(POLICY)) == (2, (), None)
     assert rollout.progressed_at == after(6)
-    rollout = next_of(rollout, 7, Counts(2, waiting=1), ANEW)
+    rollout = next_of(rollout, 7, Counts(2, waiting=1), AGAIN)
     assert rollout.reached == ((STARTED, after(7)),)
-    rollout = next_of(rollout, 8, Counts(2, 2), ANEW)
+    rollout = next_of(rollout, 8, Counts(2, 2), AGAIN)
     assert COMPLETED not in dict(rollout.reached)
-    assert dict(next_of(rollout, 9, Counts(2, 2), ANEW).reached)[COMPLETED] == after(9)
+    assert dict(next_of(rollout, 9, Counts(2, 2), AGAIN).reached)[COMPLETED] == after(9)
 
 
 def test_it_is_not_completed_while_a_device_waits_for_the_version() -> None:
-    assert COMPLETED not in dict(told((0, 3, 2, 0, 0, 1), (9, 3, 2, 0, 0, 1)))
+    assert COMPLETED not in dict(milestones((0, 3, 2, 0, 0, 1), (9, 3, 2, 0, 0, 1)))
 
 
 def test_a_version_that_nothing_took_ends_without_an_event() -> None:
-    rollout = next_of(led((0, 2, 2, 0), (1, 2, 2, 0), listing=LISTED), 6, Counts(2, waiting=2), ANEW)
-    rollout = next_of(rollout, 7, Counts(), ANEW)
+    rollout = next_of(counted((0, 2, 2, 0), (1, 2, 2, 0), listing=LISTED), 6, Counts(2, waiting=2), AGAIN)
+    rollout = next_of(rollout, 7, Counts(), AGAIN)
     assert (rollout.version, rollout.reached) == (2, ())
-    assert next_of(rollout, 8, Counts(1), ANEW).version == 2
+    assert next_of(rollout, 8, Counts(1), AGAIN).version == 2
 
 
 def test_the_first_list_of_a_hub_makes_no_version() -> None:
-    rollout = next_of(led((0, 2, 0, 0)), 1, Counts(2))
+    rollout = next_of(counted((0, 2, 0, 0)), 1, Counts(2))
     assert (rollout.version, rollout.created) == (1, T0)
 
 
 def test_what_the_hub_does_not_list_while_it_never_did_goes_on() -> None:
-    rollout = next_of(led((0, 2, 0, 0)), 1, Counts(2, 2), None)
+    rollout = next_of(counted((0, 2, 0, 0)), 1, Counts(2, 2), None)
     assert dict(next_of(rollout, 2, Counts(2, 2), None).reached) == {STARTED: T0, COMPLETED: after(1)}
 
 
 def test_a_count_without_the_hubs_list_ends_nothing() -> None:
-    listed = led((0, 2, 0, 0), listing=LISTED)
+    listed = counted((0, 2, 0, 0), listing=LISTED)
     assert progress(listed, Counts(2), after(1), POLICY).reached == ((STARTED, T0),)
 
 
 def test_one_that_the_hub_has_no_more_is_superseded_and_a_new_version_where_the_hub_has_it_again() -> None:
-    listed = led((0, 2, 0, 0), listing=LISTED)
+    listed = counted((0, 2, 0, 0), listing=LISTED)
     gone = next_of(listed, 1, Counts(2), None)
     assert gone.reached == ((STARTED, T0), (SUPERSEDED, after(1)))
     assert next_of(gone, 2, Counts(2), None) == replace(gone, counts=Counts(2))
@@ -285,7 +285,7 @@ def test_devices_without_a_deployment_are_counted_and_have_no_version_and_no_mil
 
 
 def test_one_that_was_listed_without_devices_and_is_gone_announces_nothing() -> None:
-    rollout = next_of(led((0, 0, 0, 0), listing=LISTED), 1, Counts(), ANEW)
+    rollout = next_of(counted((0, 0, 0, 0), listing=LISTED), 1, Counts(), AGAIN)
     assert rollout.version == 0
     rollout = next_of(rollout, 2, Counts(1, 0, 0, 1), None)
     assert (rollout.version, rollout.reached) == (0, ())

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from twins import AGENT, ASKED, DESIRED_AT, GONE, MODULE, REPORTED_AT, STATUS, judged, twin_with
+from twins import AGENT, ASKED, DESIRED_AT, GONE, MODULE, REPORTED_AT, STATUS, STOPPING, judged, twin_with
 
 from status_core import Evidence, Flag, Portal, Reason, State
 from status_core.rules import RULES
@@ -13,7 +13,6 @@ from status_core.twin import read_twin
 EARLIER = {"reported.lastDesiredVersion": 11}
 OTHER_IMAGE = {f"{MODULE}.settings.image": "registry.example/m1:0.9"}
 CRASHED = {f"{MODULE}.runtimeStatus": "failed", f"{MODULE}.exitCode": 139}
-STOPPING = {f"{STATUS}.code": 406, f"{STATUS}.description": "Agent is not running", f"{AGENT}.runtimeStatus": "unknown"}
 
 
 def code(number: Any) -> dict[str, Any]:

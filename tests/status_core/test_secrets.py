@@ -1,13 +1,12 @@
 """What of a twin is secret never leaves the core, also where the agent quotes it."""
 
 import json
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from twins import ASKED, MODULE, STATUS, judged, twin_with
+from twins import ASKED, MODULE, STATUS, judged, outputs, twin_with
 
-from status_core import GracePolicy, advance
+from status_core import evaluate
 from status_core.blanking import REDACTED, blank_keys
 from status_core.descriptions import DESCRIPTION_LIMIT
 from status_core.secrets import MASK, collapse, masked, secret_values
@@ -88,11 +87,9 @@ HIDING_PLACES: dict[str, dict[str, Any]] = {
 def test_no_secret_is_in_a_status_record_or_transition_though_the_agent_quotes_it(place: str) -> None:
     description = f"Error calling create module m1: bad value '{SECRET}' of {SECRET}"
     for code in (500, 406, 400, 418):
-        status = judged({**HIDING_PLACES[place], f"{STATUS}.code": code, f"{STATUS}.description": description})
-        record, transitions = advance(None, status, datetime(2026, 1, 2, tzinfo=UTC), GracePolicy())
-        seen = json.dumps(status.as_json()) + repr(status) + repr(record) + repr(transitions)
-        assert SECRET not in seen
-        assert REDACTED in status.message
+        twin = twin_with({**HIDING_PLACES[place], f"{STATUS}.code": code, f"{STATUS}.description": description})
+        assert SECRET not in outputs(twin)
+        assert REDACTED in evaluate(twin).message
 
 
 def test_a_masked_text_has_each_place_where_it_was() -> None:
@@ -231,9 +228,7 @@ def test_what_looks_like_a_key_is_taken_out_wherever_it_stands() -> None:
     places = {f"{ASKED}.settings.image": image, f"{MODULE}.settings.image": f"r/m1?sig={SECRET}"}
     odd = {f"{MODULE}.runtimeStatus": f"Bearer {SECRET}", f"{STATUS}.code": f"SharedAccessKey={SECRET}"}
     for changes in (places, {**places, **odd}, {**places, f"{STATUS}.code": 400}):
-        status = judged(changes)
-        record, transitions = advance(None, status, datetime(2026, 1, 2, tzinfo=UTC), GracePolicy())
-        assert SECRET not in json.dumps(status.as_json()) + repr(status) + repr(record) + repr(transitions)
+        assert SECRET not in outputs(twin_with(changes))
 
 
 def test_a_secret_is_taken_out_as_json_writes_it_too() -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from device import COUNT, RUNS, Device, after
+from device import COUNT, RUNS, Device, after, followed
 from twins import DESIRED_AT, GONE, STATUS
 
 from status_core import Listing, Listings, Standing, standing
@@ -19,14 +19,6 @@ def placed(
     device: Device, seconds: float, listings: Listings | None = None, deployment: str = DEPLOYMENT
 ) -> tuple[Standing, datetime | None]:
     return standing(device.kept, deployment, listings or {}, after(seconds))
-
-
-def followed(*looks: tuple[float, dict[str, Any] | None]) -> Device:
-    device = Device()
-    device.look(0, {})
-    for seconds, changes in looks:
-        device.look(seconds, changes)
-    return device
 
 
 def new_version(seconds: float, version: int = 13, **images: str) -> tuple[float, dict[str, Any]]:
@@ -95,8 +87,9 @@ def test_a_report_that_lags_after_anything_else_is_no_success() -> None:
 
 
 def test_a_module_that_is_not_desired_holds_nothing_back() -> None:
-    device = followed((100, {"reported.modules.m9": {"runtimeStatus": "running", "settings": {"image": "m9"}}}))
-    device.look(5000)
+    device = followed(
+        (100, {"reported.modules.m9": {"runtimeStatus": "running", "settings": {"image": "m9"}}}), (5000, None)
+    )
     assert device.module("m9").clock.is_stuck
     assert placed(device, 5000) == (Standing.SUCCESSFUL, None)
 
@@ -138,7 +131,7 @@ def test_a_deployment_that_stays_credited_under_another_version_keeps_its_failur
     assert placed(device, 3000, deployment="v13")[0] is Standing.UNDERWAY
 
 
-def test_what_was_stuck_before_it_was_created_anew_counts_from_then_on() -> None:
+def test_what_was_stuck_before_it_was_created_again_counts_from_then_on() -> None:
     device = followed(*STUCK_BEFORE)
     seconds, changes = new_version(3000)
     device.look(seconds, changes)
@@ -173,7 +166,7 @@ def test_a_layer_counts_its_own_modules_and_a_base_the_system_modules() -> None:
     assert placed(device, 1620, listings, "layer")[0] is Standing.SUCCESSFUL
 
 
-def anew(*, created: float = 50, priority: int | None = 2, **modules: str) -> Listing:
+def created_again(*, created: float = 50, priority: int | None = 2, **modules: str) -> Listing:
     wanted = {name.replace("_", "$"): (image, "running") for name, image in modules.items()}
     return Listing(created=after(created), priority=priority, modules=wanted)
 
@@ -181,18 +174,18 @@ def anew(*, created: float = 50, priority: int | None = 2, **modules: str) -> Li
 @pytest.mark.parametrize(
     ("listing", "expected"),
     [
-        (anew(m1="registry.example/m1:1.0"), Standing.SUCCESSFUL),
-        (anew(m1="registry.example/m1:2.0"), Standing.WAITING),
-        (anew(m3="registry.example/m1:1.0"), Standing.WAITING),
-        (anew(_edgeAgent="registry.example/agent:1.5"), Standing.SUCCESSFUL),
-        (anew(_edgeAgent="registry.example/agent:1.6"), Standing.WAITING),
-        (anew(), Standing.SUCCESSFUL),
+        (created_again(m1="registry.example/m1:1.0"), Standing.SUCCESSFUL),
+        (created_again(m1="registry.example/m1:2.0"), Standing.WAITING),
+        (created_again(m3="registry.example/m1:1.0"), Standing.WAITING),
+        (created_again(_edgeAgent="registry.example/agent:1.5"), Standing.SUCCESSFUL),
+        (created_again(_edgeAgent="registry.example/agent:1.6"), Standing.WAITING),
+        (created_again(), Standing.SUCCESSFUL),
         (Listing(created=after(50)), Standing.WAITING),
         (Listing(created=DESIRED_AT), Standing.SUCCESSFUL),
         (Listing(), Standing.SUCCESSFUL),
     ],
 )
-def test_a_device_waits_until_it_has_what_one_that_was_created_anew_asks_for(
+def test_a_device_waits_until_it_has_what_one_that_was_created_again_asks_for(
     listing: Listing, expected: Standing
 ) -> None:
     assert placed(followed(), 100, {DEPLOYMENT: listing})[0] is expected
@@ -201,24 +194,24 @@ def test_a_device_waits_until_it_has_what_one_that_was_created_anew_asks_for(
 def test_a_change_after_the_creation_brings_the_version_whatever_the_images_are() -> None:
     seconds, changes = new_version(60)
     device = followed((seconds, changes))
-    assert placed(device, 60, {DEPLOYMENT: anew(m1="registry.example/m1:2.0")})[0] is Standing.SUCCESSFUL
+    assert placed(device, 60, {DEPLOYMENT: created_again(m1="registry.example/m1:2.0")})[0] is Standing.SUCCESSFUL
 
 
 def test_a_twin_that_does_not_say_when_it_was_desired_goes_by_its_images() -> None:
     device = followed((10, {"desired.$metadata": GONE}))
-    assert placed(device, 100, {DEPLOYMENT: anew(m1="registry.example/m1:1.0")})[0] is Standing.SUCCESSFUL
-    assert placed(device, 100, {DEPLOYMENT: anew(m1="registry.example/m1:2.0")})[0] is Standing.WAITING
+    assert placed(device, 100, {DEPLOYMENT: created_again(m1="registry.example/m1:1.0")})[0] is Standing.SUCCESSFUL
+    assert placed(device, 100, {DEPLOYMENT: created_again(m1="registry.example/m1:2.0")})[0] is Standing.WAITING
 
 
 @pytest.mark.parametrize(
     ("higher", "expected"),
     [
-        (anew(priority=3, m1="registry.example/m1:1.0"), Standing.SUCCESSFUL),
-        (anew(priority=2, created=55, m1="registry.example/m1:1.0"), Standing.SUCCESSFUL),
+        (created_again(priority=3, m1="registry.example/m1:1.0"), Standing.SUCCESSFUL),
+        (created_again(priority=2, created=55, m1="registry.example/m1:1.0"), Standing.SUCCESSFUL),
         (Listing(priority=2, modules={"m1": (None, None)}), Standing.WAITING),
-        (anew(priority=1, m1="registry.example/m1:1.0"), Standing.WAITING),
-        (anew(priority=None, m1="registry.example/m1:1.0"), Standing.WAITING),
-        (anew(priority=3, m4="x"), Standing.WAITING),
+        (created_again(priority=1, m1="registry.example/m1:1.0"), Standing.WAITING),
+        (created_again(priority=None, m1="registry.example/m1:1.0"), Standing.WAITING),
+        (created_again(priority=3, m4="x"), Standing.WAITING),
         (Listing(priority=3), Standing.WAITING),
     ],
 )
@@ -226,18 +219,18 @@ def test_a_module_that_a_deployment_of_higher_priority_names_too_is_not_waited_f
     higher: Listing, expected: Standing
 ) -> None:
     both = {"configurations": {name: {"status": "Applied"} for name in (DEPLOYMENT, "higher")}}
-    listings = {DEPLOYMENT: anew(m1="registry.example/m1:2.0"), "higher": higher}
+    listings = {DEPLOYMENT: created_again(m1="registry.example/m1:2.0"), "higher": higher}
     assert placed(followed((10, both)), 100, listings)[0] is expected
 
 
 def test_no_priority_is_the_lowest_and_an_applied_deployment_that_the_hub_does_not_list_overrides_nothing() -> None:
     both = {"configurations": {name: {"status": "Applied"} for name in (DEPLOYMENT, "other")}}
-    listed = {DEPLOYMENT: anew(priority=1, m1="registry.example/m1:2.0")}
-    later = anew(priority=None, created=55, m1="registry.example/m1:1.0")
+    listed = {DEPLOYMENT: created_again(priority=1, m1="registry.example/m1:2.0")}
+    later = created_again(priority=None, created=55, m1="registry.example/m1:1.0")
     assert placed(followed((10, both)), 100, listed)[0] is Standing.WAITING
     assert placed(followed((10, both)), 100, {**listed, "other": later})[0] is Standing.WAITING
 
 
 def test_a_deployment_that_is_not_applied_overrides_nothing() -> None:
-    listings = {DEPLOYMENT: anew(m1="registry.example/m1:2.0"), "other": anew(priority=9, m1="x")}
+    listings = {DEPLOYMENT: created_again(m1="registry.example/m1:2.0"), "other": created_again(priority=9, m1="x")}
     assert placed(followed(), 100, listings)[0] is Standing.WAITING

@@ -2,18 +2,14 @@
 
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
-from device import COUNT, RUNS, Device, after, told
-from twins import AGENT, ASKED, GONE, MODULE, STATUS
+from device import COUNT, RUNS, SECOND, STARTED, Device, after, followed, lines, looked_at, taken, version
+from twins import AGENT, ASKED, GONE, MODULE, STATUS, STOPPING
 
 from status_core import DeviceRecord, GracePolicy, Kind, flag_unverified
 
-SECOND: dict[str, Any] = {"status": "running", "settings": {"image": "m2:1"}}
 LABEL = '{"Labels": {"deployment-status.grace": "PT1H"}}'
-STOPPING = {f"{STATUS}.code": 406, f"{STATUS}.description": "Agent is not running", f"{AGENT}.runtimeStatus": "unknown"}
-STARTED = {f"{STATUS}.code": 200, f"{STATUS}.description": "", f"{AGENT}.runtimeStatus": "running"}
 OLD_AGENT = {f"{AGENT}.settings.image": "registry.example/agent:1.4"}
 
 
@@ -31,15 +27,6 @@ OTHER_FAILED = failing("m2")
 SUCCESS = {f"{STATUS}.code": 200, f"{STATUS}.description": ""}
 
 
-def followed(*looks: tuple[float, dict[str, Any] | None], policy: GracePolicy | None = None) -> Device:
-    """A device that was healthy at first, after looks at changes or, where there are none, by a timer."""
-    device = Device(policy)
-    device.look(0, {})
-    for seconds, changes in looks:
-        device.look(seconds, changes)
-    return device
-
-
 def flags(device: Device) -> list[tuple[str, ...]]:
     """Each time something became stuck or recovered."""
     return [item for item in device.news if item[1] in {"stuck", "recovered"}]
@@ -55,8 +42,7 @@ def test_it_is_stuck_at_the_end_of_its_grace_whenever_somebody_looks() -> None:
 
 
 def test_any_look_flags_what_it_finds_away_and_says_what_it_was_then() -> None:
-    version = {"desired.$version": 13, "reported.lastDesiredVersion": 13}
-    device = followed((100, {RUNS: "backoff"}), (5000, {RUNS: "dead", **version}))
+    device = followed((100, {RUNS: "backoff"}), (5000, {RUNS: "dead", **version(13), **taken(13)}))
     assert flags(device) == [("1000", "stuck", "m1", "wrong_status", "backoff")]
     stuck = next(item for item in device.history if item.change.kind is Kind.STUCK)
     assert (stuck.desired_version, stuck.change.since, stuck.change.evidence) == (12, after(100), ())
@@ -110,8 +96,7 @@ def test_it_recovers_before_it_is_settled_when_its_clock_ends() -> None:
 
 
 def test_a_crash_loop_is_flagged_once_and_never_recovers_between_two_crashes() -> None:
-    device = Device()
-    device.look(0, {})
+    device = followed()
     for crash in range(60, 20_000, 360):
         device.crash(crash, back=60)
         device.look(crash + 359)
@@ -119,18 +104,21 @@ def test_a_crash_loop_is_flagged_once_and_never_recovers_between_two_crashes() -
 
 
 def test_a_new_version_that_changes_what_was_stuck_clears_it() -> None:
-    device = followed((100, {RUNS: "backoff"}), (1000, None))
-    device.look(1100, {"desired.$version": 13, f"{ASKED}.settings.image": "registry.example/m1:2.0"})
+    device = followed(
+        (100, {RUNS: "backoff"}),
+        (1000, None),
+        (1100, {**version(13), f"{ASKED}.settings.image": "registry.example/m1:2.0"}),
+    )
     assert flags(device)[1:] == [("1100", "recovered", "m1", "pending", "waiting_for_device")]
     assert not device.module().clock.is_stuck
 
 
 def test_a_device_that_is_off_has_one_flag_on_itself_and_none_on_its_modules() -> None:
-    device = followed((100, {"desired.$version": 13, f"{ASKED}.settings.image": "registry.example/m1:2.0"}))
+    device = followed((100, {**version(13), f"{ASKED}.settings.image": "registry.example/m1:2.0"}))
     for second in range(200, 20_000, 600):
         device.look(second)
     assert flags(device) == [("1000", "stuck", "", "pending", "waiting_for_device")]
-    device.look(30_000, {"desired.$version": 14})
+    device.look(30_000, version(14))
     assert flags(device)[1:] == [("30000", "recovered", "", "pending", "waiting_for_device")]
     assert device.kept.clock.stuck_at == after(30_900)
 
@@ -191,9 +179,7 @@ def test_a_label_on_the_agent_is_the_grace_of_the_device() -> None:
 
 
 def test_a_grace_that_grows_clears_no_flag_and_one_that_shrinks_sets_it_at_the_next_look() -> None:
-    device = Device(GracePolicy(default=timedelta(hours=1)))
-    device.look(0, {RUNS: "backoff"})
-    device.look(1000)
+    device = looked_at((0, {RUNS: "backoff"}), (1000, None), policy=GracePolicy(default=timedelta(hours=1)))
     device.policy = GracePolicy(default=timedelta(minutes=5))
     device.look(1001)
     device.policy = GracePolicy(default=timedelta(hours=1))
@@ -246,8 +232,7 @@ def test_what_is_stuck_and_fails_in_another_way_has_the_cause_of_now() -> None:
 
 
 def test_a_step_that_failed_in_another_version_gives_no_reason() -> None:
-    device = followed((100, {MODULE: GONE, **PULL_FAILED}))
-    device.look(200, {"desired.$version": 13, "reported.lastDesiredVersion": 13, **SUCCESS})
+    device = followed((100, {MODULE: GONE, **PULL_FAILED}), (200, {**version(13), **taken(13), **SUCCESS}))
     assert device.module().verdict.reason == "settling"
 
 
@@ -256,7 +241,7 @@ def test_a_module_for_which_no_step_ever_failed_is_skipped_when_it_gets_stuck_an
     verdict = device.module().verdict
     assert (verdict.reason, verdict.cause) == ("skipped", "skipped: m1, registry.example/m1:1.0")
     assert "Restart iotedge" in verdict.message
-    device.look(1100, {"desired.$version": 13, "reported.lastDesiredVersion": 13})
+    device.look(1100, {**version(13), **taken(13)})
     assert device.module().verdict.reason == "skipped"
     device.look(1200, STOPPING)
     device.look(1300, STARTED)
@@ -271,13 +256,12 @@ def test_an_agent_that_does_not_update_itself_is_not_updated_once_it_is_stuck() 
     assert flags(device) == [("1000", "stuck", "", "in_progress", "agent_not_updated")]
     device.look(1100, {RUNS: "backoff"})
     assert device.kept.verdict.reason == "agent_not_updated"
-    device.look(1200, {"desired.$version": 13, "reported.lastDesiredVersion": 13})
+    device.look(1200, {**version(13), **taken(13)})
     assert device.kept.verdict.reason == "agent_updating"
 
 
 def test_a_device_that_was_stuck_and_waits_for_a_module_alone_has_the_reason_of_what_is_away() -> None:
-    device = followed((100, {"desired.$version": 13}), (1100, None))
-    device.look(1200, {"reported.lastDesiredVersion": 13, MODULE: GONE})
+    device = followed((100, version(13)), (1100, None), (1200, {**taken(13), MODULE: GONE}))
     assert device.kept.clock.is_stuck
     assert device.kept.verdict.reason == "settling"
     device.look(1300)
@@ -301,7 +285,7 @@ def unverified(device: Device, seconds: float) -> list[tuple[str, ...]]:
     device.record, transitions = flag_unverified(device.kept, after(seconds))
     device.history += transitions
     times = [str(round((item.at - after(0)).total_seconds())) for item in transitions]
-    return [(time, *item) for time, item in zip(times, told(transitions), strict=True)]
+    return [(time, *item) for time, item in zip(times, lines(transitions), strict=True)]
 
 
 def test_what_is_due_while_the_hub_does_not_answer_is_flagged_as_unverified_and_stays_due() -> None:
@@ -369,7 +353,7 @@ def test_no_clock_ends_while_the_hub_does_not_answer_and_nothing_that_looked_set
 
 
 def test_a_device_that_is_unverified_is_flagged_itself_and_not_its_modules() -> None:
-    device = followed((100, {"desired.$version": 13, f"{ASKED}.settings.image": "registry.example/m1:2.0"}))
+    device = followed((100, {**version(13), f"{ASKED}.settings.image": "registry.example/m1:2.0"}))
     assert unverified(device, 1200) == [("1000", "stuck", "", "pending", "waiting_for_device_unverified")]
     assert device.due == after(1000)
 
@@ -388,16 +372,16 @@ def test_flags_without_a_look_are_in_the_order_of_their_times_and_the_device_is_
 
 
 def test_what_does_not_lag_is_flagged_without_a_look_beside_modules_that_do() -> None:
-    device = Device(GracePolicy(default=timedelta(seconds=30)))
-    device.look(0, {})
+    device = followed(policy=GracePolicy(default=timedelta(seconds=30)))
     device.look(100, {f"{STATUS}.code": 418, RUNS: "backoff"}, lags=True)
     assert unverified(device, 140) == [("130", "stuck", "", "unclassified", "unknown_code_unverified")]
 
 
 def test_a_lagging_report_counts_without_a_look_once_no_other_has_come_in_time() -> None:
-    device = Device(GracePolicy(default=timedelta(seconds=30), periods={"$edgeHub": timedelta(hours=1)}))
-    device.look(0, {})
-    device.look(100, {"desired.$version": 13, f"{ASKED}.settings.image": "registry.example/m1:2.0"})
-    device.look(105, {"reported.lastDesiredVersion": 13, COUNT: 0}, lags=True)
+    device = followed(
+        (100, {**version(13), f"{ASKED}.settings.image": "registry.example/m1:2.0"}),
+        policy=GracePolicy(default=timedelta(seconds=30), periods={"$edgeHub": timedelta(hours=1)}),
+    )
+    device.look(105, {**taken(13), COUNT: 0}, lags=True)
     assert unverified(device, 150) == []
     assert unverified(device, 165) == [("130", "stuck", "m1", "updating", "skipped_unverified")]

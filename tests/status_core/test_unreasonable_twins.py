@@ -5,21 +5,19 @@ import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
-from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from twins import STATUS, changed, load_cases, twin_with
+from twins import STATUS, changed, load_cases, outputs, twin_with
 
-from status_core import GracePolicy, State, advance, evaluate, flag_unverified
+from status_core import State, evaluate
 from status_core.__main__ import main
 from status_core.kinds import not_an_agent_twin
 from status_core.messages import MESSAGE_LIMIT
 
-NOW = datetime(2026, 6, 1, tzinfo=UTC)
 CASES = [case["twin"] for case in load_cases().values()]
 BOUNDED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
@@ -57,16 +55,7 @@ def hiding(twin: Any, secret: Any) -> Any:
     return changed(twin, {**changes, STATUS: {**status, "description": f"cannot start with '{"' or '".join(lines)}'"}})
 
 
-def everything_said(twin: Any) -> str:
-    """Every output of the core for a twin, as text."""
-    status = evaluate(twin)
-    record, transitions = advance(None, status, NOW, GracePolicy())
-    later = NOW.replace(year=2027)
-    stuck, doubted = advance(record, status, later, GracePolicy()), flag_unverified(record, later)
-    return json.dumps(status.as_json(), allow_nan=False) + repr((status, record, transitions, stuck, doubted))
-
-
-def said_of(text: str) -> tuple[int, str]:
+def printed_for(text: str) -> tuple[int, str]:
     """What `python -m status_core` makes of a text: its exit code, and all that it printed."""
     out = io.StringIO()
     with tempfile.NamedTemporaryFile() as file, redirect_stdout(out), redirect_stderr(out):
@@ -75,9 +64,9 @@ def said_of(text: str) -> tuple[int, str]:
         return main([file.name]), out.getvalue()
 
 
-def assert_nothing_secret(said: str) -> None:
-    assert MARK not in said
-    assert str(GREAT) not in said
+def assert_nothing_secret(output: str) -> None:
+    assert MARK not in output
+    assert str(GREAT) not in output
 
 
 def with_duplicates(value: Any, random: Random, *, last: bool = True) -> str:
@@ -118,11 +107,11 @@ def test_a_twin_with_keys_that_are_there_twice_is_judged_by_the_last_of_them_and
     twin: Any, secret: str, random: Random
 ) -> None:
     text = with_duplicates(hiding(twin, SECRETS[secret]), random)
-    code, said = said_of(text)
+    code, printed = printed_for(text)
     last = json.loads(text)
-    assert_nothing_secret(said + everything_said(last))
+    assert_nothing_secret(printed + outputs(last))
     if not_an_agent_twin(last) is None:
-        assert (code, json.loads(said)) == (0, json.loads(json.dumps(evaluate(last).as_json())))
+        assert (code, json.loads(printed)) == (0, json.loads(json.dumps(evaluate(last).as_json())))
     else:
         assert code == 2
 
@@ -135,7 +124,7 @@ def test_a_schema_version_that_nobody_knows_changes_no_state_and_gives_nothing_a
     hidden = hiding(twin, SECRETS[secret])
     odd = changed(hidden, {"desired.schemaVersion": desired, "reported.schemaVersion": reported})
     assert states(odd) == states(hidden)
-    assert_nothing_secret(everything_said(odd))
+    assert_nothing_secret(outputs(odd))
 
 
 def states(twin: Any) -> tuple[State, dict[str, str]]:
@@ -166,23 +155,23 @@ PLACES = [
 def test_numbers_that_no_column_holds_stand_anywhere_and_give_nothing_away(place: str, secret: str) -> None:
     marked = changed(hiding(twin_with(), SECRETS[secret]), {place: "<here>"})
     for number in NUMBERS:
-        code, said = said_of(json.dumps(marked).replace('"<here>"', number))
+        code, printed = printed_for(json.dumps(marked).replace('"<here>"', number))
         assert code == 0
-        assert number not in said or number in {"NaN", "-Infinity"}
-        json.loads(said, parse_constant=refuse)
-        assert_nothing_secret(said)
+        assert number not in printed or number in {"NaN", "-Infinity"}
+        json.loads(printed, parse_constant=refuse)
+        assert_nothing_secret(printed)
 
 
 def refuse(constant: str) -> None:
     raise AssertionError(f"{constant} is no JSON")
 
 
-def test_a_number_of_more_digits_than_python_reads_is_told_with_its_line_and_nothing_of_the_twin() -> None:
+def test_a_number_of_more_digits_than_python_reads_is_reported_with_its_line_and_nothing_of_the_twin() -> None:
     marked = json.dumps(changed(hiding(twin_with(), SECRETS["a text"]), {"version": "<here>"}))
-    code, said = said_of(marked.replace('"<here>"', "9" * 5000))
+    code, printed = printed_for(marked.replace('"<here>"', "9" * 5000))
     assert code == 2
-    assert said.startswith("line 1: ")
-    assert_nothing_secret(said)
+    assert printed.startswith("line 1: ")
+    assert_nothing_secret(printed)
 
 
 BIG = 500_000
@@ -227,4 +216,4 @@ def test_a_twin_of_half_a_megabyte_is_judged_and_gives_nothing_away(size: str, s
         assert status.state is State.IN_PROGRESS
         assert len(status.message) <= MESSAGE_LIMIT
         assert all(len(module.message) <= MESSAGE_LIMIT for module in status.modules.values())
-        assert_nothing_secret(everything_said(twin))
+        assert_nothing_secret(outputs(twin))

@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any, Final
 
-from status_core import DeploymentStatus, ModuleStatus, evaluate
+from status_core import DeploymentStatus, GracePolicy, ModuleStatus, advance, evaluate, flag_unverified
 
 
 class Value(Enum):
@@ -22,6 +22,11 @@ MODULE: Final = "reported.modules.m1"
 ASKED: Final = "desired.modules.m1"
 AGENT: Final = "reported.systemModules.edgeAgent"
 STATUS: Final = "reported.lastDesiredStatus"
+STOPPING: Final = {
+    f"{STATUS}.code": 406,
+    f"{STATUS}.description": "Agent is not running",
+    f"{AGENT}.runtimeStatus": "unknown",
+}
 DESIRED_AT: Final = datetime(2026, 1, 1, 9, 0, tzinfo=UTC)
 REPORTED_AT: Final = datetime(2026, 1, 1, 9, 2, tzinfo=UTC)
 
@@ -104,6 +109,16 @@ def twin_with(changes: dict[str, Any] | None = None) -> dict[str, Any]:
 def judged(changes: dict[str, Any] | None = None) -> DeploymentStatus:
     """The status of the healthy twin with other values."""
     return evaluate(twin_with(changes))
+
+
+def outputs(twin: Any) -> str:
+    """Every output of the core for a twin as text: at the first look, once stuck, and while the hub is silent."""
+    status = evaluate(twin)
+    now = datetime(2026, 6, 1, tzinfo=UTC)
+    record, transitions = advance(None, status, now, GracePolicy())
+    later = now.replace(year=2027)
+    stuck, doubted = advance(record, status, later, GracePolicy()), flag_unverified(record, later)
+    return json.dumps(status.as_json(), allow_nan=False) + repr((status, record, transitions, stuck, doubted))
 
 
 def module(changes: dict[str, Any], name: str = "m1") -> ModuleStatus:
