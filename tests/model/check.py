@@ -105,4 +105,4 @@ def _is_under_way(found: World) -> bool:
 
 def _hold(found: World, when: str, *texts: str) -> None:
     if texts:
-        raise BrokenPromiseError("\n".join((f"{when}:", *texts, "--", *found.told.lines[-40:])))
+        raise BrokenPromiseError("\n".join((f"{when}:", *texts, "--", *found.log.lines[-40:])))

@@ -17,7 +17,7 @@ AS_DESIRED: Final = ("successful", "no_deployment", "settled")
 _UNMANAGED: Final = ("invalid", "empty", "no_deployment")
 """States of a device under which the agent manages nothing."""
 _OLD: Final = ("pending", "invalid", "empty", "agent_unavailable")
-"""States of a device that say nothing about its modules."""
+"""States of a device that leave open how its modules are."""
 
 
 def times(world: World, device: Device, state: Mapping[str, Any], history: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -53,12 +53,12 @@ def _part(record: DeviceRecord | None, name: str) -> DeviceRecord | ModuleRecord
 
 def _has_lagged_unseen(device: Device, times: list[datetime]) -> bool:
     """Whether a lagging report began to count, and nobody need have looked before the next change."""
-    said = zip(device.statuses[1:], pairwise(times[:-1]), strict=False)
-    return any(status.is_lagging and end - at > GracePolicy().stable_after for status, (at, end) in said)
+    spans = zip(device.statuses[1:], pairwise(times[:-1]), strict=False)
+    return any(status.is_lagging and end - at > GracePolicy().stable_after for status, (at, end) in spans)
 
 
 def _ideal(device: Device, times: list[datetime], *, has_timer: bool) -> tuple[DeviceRecord | None, set[str]]:
-    """What an app that misses nothing keeps, and the modules about which the device once said nothing.
+    """What an app that misses nothing keeps, and the modules about which the device once reported nothing.
 
     Args:
         device: Its twins, the first of which is none.
@@ -67,8 +67,8 @@ def _ideal(device: Device, times: list[datetime], *, has_timer: bool) -> tuple[D
     """
     record: DeviceRecord | None = None
     silent: set[str] = set()
-    said = zip(device.twins[1:], device.statuses[1:], pairwise(times), strict=True)
-    for twin, status, (at, end) in said:
+    spans = zip(device.twins[1:], device.statuses[1:], pairwise(times), strict=True)
+    for twin, status, (at, end) in spans:
         if twin is None:
             record = None
             continue
@@ -91,15 +91,15 @@ def announced(state: Mapping[str, Any]) -> Iterator[str]:
     device = state["device"]["State"] if state else ""
     for name, row in parts(state).items():
         if row["State"] in AS_DESIRED:
-            is_told = row["AnnouncedState"] == row["State"] or (name and device in _OLD)
+            is_announced = row["AnnouncedState"] == row["State"] or (name and device in _OLD)
         elif name:
             own = row["State"] in ("pending", "unknown") or (
                 row["State"] != "wrong_status" and row["Reason"] in ("settling", "skipped", "not_desired")
             )
-            is_told = own or not row["Stuck"] or row["State"] in json.loads(row["Told"])
+            is_announced = own or not row["Stuck"] or row["State"] in json.loads(row["Told"])
         else:
-            is_told = row["Reason"] in ONCE_STUCK.values() or row["State"] in json.loads(row["Told"])
-        if not is_told:
+            is_announced = row["Reason"] in ONCE_STUCK.values() or row["State"] in json.loads(row["Told"])
+        if not is_announced:
             yield f"{name or 'the device'} is {row['State']}, and announced was {row['AnnouncedState']}"
 
 
@@ -108,17 +108,17 @@ def flags(state: Mapping[str, Any]) -> Iterator[str]:
     if not state:
         return
     device = state["device"]["State"]
-    said = {name: _is_unsettled(row, device) for name, row in parts(state).items() if name}
+    unsettled = {name: _is_unsettled(row, device) for name, row in parts(state).items() if name}
     if device == "in_progress":
-        said[""] = True not in said.values()
+        unsettled[""] = True not in unsettled.values()
     else:
-        said[""] = device not in ("successful", "module_failed", "no_deployment")
+        unsettled[""] = device not in ("successful", "module_failed", "no_deployment")
     stuck = 0
     for name, row in parts(state).items():
         stuck += bool(name and row["Stuck"])
-        if said[name] is not None and row["Stuck"] is not said[name]:
+        if unsettled[name] is not None and row["Stuck"] is not unsettled[name]:
             yield f"{name or 'the device'} is {row['State']} of {device}, and Stuck is {row['Stuck']}"
-        if said[name] is False and "UnsettledSince" in row:
+        if unsettled[name] is False and "UnsettledSince" in row:
             yield f"{name or 'the device'} is settled, and unsettled since {row['UnsettledSince']}"
         if row["Stuck"] and row["StuckSince"] != row["StuckAt"]:
             yield f"{name or 'the device'} is stuck since {row['StuckSince']}, not {row['StuckAt']}"
@@ -127,7 +127,7 @@ def flags(state: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _is_unsettled(row: Mapping[str, Any], device: str) -> bool | None:
-    """Whether a module is not as desired; None where the device says nothing about it."""
+    """Whether a module is not as desired; None where the device reports nothing about it."""
     if device in _UNMANAGED:
         return bool(row["Reason"] == "unmanaged")
     if row["State"] == "extra":

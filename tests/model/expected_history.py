@@ -1,4 +1,4 @@
-"""What the history of a device tells: each state once, no older twin after a newer one, and nothing is lost."""
+"""What the history of a device announces: each state once, no older twin after a newer one, and nothing is lost."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -30,22 +30,22 @@ def repeated(device: Device, history: list[Mapping[str, Any]]) -> Iterator[str]:
     """No state is announced twice before all is well, or another version comes, but for its first hopeless reason."""
     if any(twin is None for twin in device.twins[1:]):
         return  # versions begin again, and not each of them was seen
-    told: dict[str, set[tuple[Any, str, bool]]] = defaultdict(set)
+    announced: dict[str, set[tuple[Any, str, bool]]] = defaultdict(set)
     for row in history:
         if row["Kind"] not in ("device", "module"):
             continue
         if row["ToState"] in AS_DESIRED or not row["ToState"]:
-            told[row["Module"]].clear()
+            announced[row["Module"]].clear()
             continue
         reason = known_reason(row["Reason"])
         is_hopeless = reason is not None and reason.is_hopeless
         version = getattr(row.get("DesiredVersion"), "value", None)
         item = version, row["ToState"], is_hopeless
-        before = {state for number, state, _ in told[row["Module"]] if number == version}
-        was_hopeless = any(hopeless for number, _, hopeless in told[row["Module"]] if number == version)
+        before = {state for number, state, _ in announced[row["Module"]] if number == version}
+        was_hopeless = any(hopeless for number, _, hopeless in announced[row["Module"]] if number == version)
         if row["ToState"] in before and (was_hopeless or not is_hopeless):
             yield f"{row['Sequence'].value}: {row['Module'] or 'the device'} is {row['ToState']} once more"
-        told[row["Module"]].add(item)
+        announced[row["Module"]].add(item)
 
 
 def followed(world: World, device: Device, history: list[Mapping[str, Any]]) -> Iterator[str]:
@@ -53,7 +53,7 @@ def followed(world: World, device: Device, history: list[Mapping[str, Any]]) -> 
     before it was there.
     """
     place = 0
-    said = [
+    states = [
         ("", None) if twin is None else (str(status.state), status.desired_version)
         for twin, status in zip(device.twins, device.statuses, strict=True)
     ]
@@ -62,21 +62,21 @@ def followed(world: World, device: Device, history: list[Mapping[str, Any]]) -> 
         if row["Kind"] not in ("device", "deleted"):
             continue
         version = getattr(row.get("DesiredVersion"), "value", None) if row["Kind"] == "device" else None
-        found = (index for index in range(place, len(said)) if said[index] == (row["ToState"], version))
-        place = next(found, len(said))
-        if place == len(said):
-            yield f"{row['Sequence'].value}: {row['ToState']} of version {version} is what no later twin says"
+        found = (index for index in range(place, len(states)) if states[index] == (row["ToState"], version))
+        place = next(found, len(states))
+        if place == len(states):
+            yield f"{row['Sequence'].value}: {row['ToState']} of version {version} is the state of no later twin"
             return
         if row["At"] < times[place] - (RESOLUTION if row["Kind"] == "deleted" else timedelta()):
             yield f"{row['Sequence'].value}: {row['At']} is before {times[place]}, when it came to be so"
 
 
 def kept(world: World, device: Device, rows: Mapping[str, Any], history: list[Mapping[str, Any]]) -> Iterator[str]:
-    """The newest transitions stand, and what must not be lost, all as they were written."""
+    """The newest transitions are stored, and those that must not be lost, all as they were written."""
     written = {row["RowKey"]: row for row in history}
     stored = {key: row for key, row in rows.items() if key.startswith("transition:")}
     if any(row != written[key] for key, row in stored.items()):
-        yield "what stands of its history is not what was written"
+        yield "what is stored of its history is not what was written"
     needed = {row["RowKey"]: "one of the newest" for row in history[-world.history.history_limit :]}
     if device.twin is not None and None not in device.twins[1:]:
         needed |= _outlasting(device, rows, history)

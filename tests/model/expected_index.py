@@ -32,8 +32,8 @@ def index(world: World) -> Iterator[str]:
         if summary is None:
             continue
         shard = shard_of(device_id)
-        said = found.get((shard, summary_key(device_id)), {})
-        early = [key for key in json.loads(said.get("Rows", "{}")) if key.startswith("reconcile|")]
+        stored_row = found.get((shard, summary_key(device_id)), {})
+        early = [key for key in json.loads(stored_row.get("Rows", "{}")) if key.startswith("reconcile|")]
         entries = dict(summary.entries or {})
         if summary.due is not None and early and early[0] <= summary.due:  # it may be early, and not late
             entries[early[0]] = entries.pop(summary.due)
@@ -45,7 +45,7 @@ def index(world: World) -> Iterator[str]:
             **replace(summary, entries=entries).row(),
         }
         if ("DeploymentIndex", shard, summary_key(device_id)) in late:
-            expected[shard, summary_key(device_id)] |= {name: said[name] for name in ("TwinVersion", "At")}
+            expected[shard, summary_key(device_id)] |= {name: stored_row[name] for name in ("TwinVersion", "At")}
         counters.update((shard, key) for key in summary.counters or ())
     own = ("count", "progress")
     counted = {key: row["Devices"] for key, row in found.items() if key[1].startswith("count|")}
@@ -73,12 +73,12 @@ def lagging(world: World) -> set[tuple[str, str, str]]:
 
 
 def _comparable(world: World, row: Mapping[str, Any]) -> dict[str, Any]:
-    """A row with its texts of JSON as what they say, whatever their order, and without what it was made of."""
+    """A row with its JSON columns parsed, since their order does not count, and without the ETag of its device."""
     values = {name: json.loads(value) if name in ("Rows", "Counters") else value for name, value in row.items()}
     if "Rows" in values:
         counters = values["Counters"]
-        values["Rows"] = {key: _unjudged(world, key, said) for key, said in values["Rows"].items()}
-        values["Counters"] = {_counter(world, key): _unjudged(world, key, said) for key, said in counters.items()}
+        values["Rows"] = {key: _unjudged(world, key, columns) for key, columns in values["Rows"].items()}
+        values["Counters"] = {_counter(world, key): _unjudged(world, key, columns) for key, columns in counters.items()}
     values = _unjudged(world, row["RowKey"], values)
     return {name: value for name, value in values.items() if name != "StatusETag"}
 
@@ -92,10 +92,10 @@ def _summed(world: World, counters: Mapping[tuple[str, str], int]) -> Counter[tu
 
 
 def _counter(world: World, key: str) -> str:
-    kind, deployment, *said = key.split("|")
+    kind, deployment, *rest = key.split("|")
     if deployment and is_unlisted(world, unescape(deployment)):
-        said[5:7] = ["", ""]
-    return "|".join((kind, deployment, *said))
+        rest[5:7] = ["", ""]
+    return "|".join((kind, deployment, *rest))
 
 
 def _unjudged(world: World, key: str, columns: Mapping[str, Any]) -> dict[str, Any]:

@@ -40,9 +40,9 @@ def deployments(world: World) -> Iterator[str]:
         is_gone = is_unlisted(world, deployment)
         if not is_gone:
             expected |= {name.capitalize(): known[name] for name in _COUNTED}
-        told = {column: row[column] for column in expected}
-        if told != expected:
-            yield f"deployment {deployment} counts {told}, not {expected}"
+        counts = {column: row[column] for column in expected}
+        if counts != expected:
+            yield f"deployment {deployment} counts {counts}, not {expected}"
         yield from _milestones(deployment, row, present.get(deployment), is_gone=is_gone)
         missing.discard(deployment)
     if counted or missing:

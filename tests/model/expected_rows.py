@@ -1,4 +1,4 @@
-"""What the rows of a device say of its last twin."""
+"""What the rows of a device must hold, by its last twin."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -14,7 +14,7 @@ ONCE_STUCK: Final = {"settling": "skipped", "agent_updating": "agent_not_updated
 
 
 def states(device: Device, state: Mapping[str, Any], history: list[Mapping[str, Any]]) -> Iterator[str]:
-    """The rows say what the twin says, or there are none, and the history has its end."""
+    """The rows hold what follows from the twin, or there are none, and the history has its end."""
     if device.twin is None:
         if state:
             yield f"it is not in the hub, and has the rows {sorted(state)}"

@@ -33,10 +33,10 @@ class Act(StrEnum):
     REPORT = "report"
     """The agent reports."""
     CREDIT = "credit"
-    """The hub counts other deployments as applied: no version of a twin tells of it, and no event."""
+    """The hub counts other deployments as applied: no version of a twin shows it, and no event."""
     DELETE = "delete"
     CREATE = "create"
-    """The identity is created (anew)."""
+    """The identity is created, for the first time or again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +64,13 @@ class Change:
 
 
 class Judge:
-    """In the place of `evaluate`: it judges each twin once, since what it says does not depend on `now` here."""
+    """In the place of `evaluate`: it judges each twin once, since its status does not depend on `now` here."""
 
     def __init__(self) -> None:
         self._known: dict[int, tuple[Any, DeploymentStatus]] = {}
 
     def __call__(self, twin: Any, *, now: datetime | None = None) -> DeploymentStatus:  # noqa: ARG002 (as of evaluate)
-        """What a twin says."""
+        """The status of a twin."""
         known = self._known.get(id(twin))
         if known is None:
             known = self._known[id(twin)] = twin, evaluate(twin)
@@ -96,7 +96,7 @@ class Device:
 
     @property
     def statuses(self) -> list[DeploymentStatus]:
-        """What each twin says."""
+        """The status of each twin."""
         self._statuses += map(self.judge, self.twins[len(self._statuses) :])
         return self._statuses
 
@@ -191,7 +191,7 @@ def _reported(properties: dict[str, Any], change: Change, now: datetime) -> dict
 
 
 def _described(code: int, desired: dict[str, Any]) -> str:
-    """What the agent says: it quotes secrets of what it was asked."""
+    """The description of a status: the agent quotes secrets of the manifest."""
     if code in (200, 417):
         return ""
     quoted = f" with {SECRET}-env and {SECRET}-registry" if "runtime" in desired else ""

@@ -66,7 +66,7 @@ class Hub:
     async def outlines(
         self, device_ids: Sequence[str], continuation: str | None = None, _share: object = None
     ) -> TwinPage:
-        """A page of what tells whether twins are as they were, of the same index."""
+        """A page of outlines, which show whether twins are as they were, of the same index."""
         world = self._world
 
         def do() -> TwinPage:

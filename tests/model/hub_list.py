@@ -42,7 +42,7 @@ CONTENTS: Final[tuple[Any, ...]] = (
     "no object",
     {},
 )
-"""Two bases, three layers, the last of which names routes alone, and two that say nothing of modules."""
+"""Two bases, three layers, the last of which names routes alone, and two that name no modules."""
 _SYSTEM: Final = {"$edgeAgent": "r.example/agent:1.5", "$edgeHub": "r.example/hub:1.5"}
 IMAGES: Final[tuple[dict[str, str] | None, ...]] = (
     {**_SYSTEM, "m1": "r.example/m1:1", "m2": "r.example/m2:1"},

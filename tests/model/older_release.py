@@ -1,7 +1,7 @@
 """A process of the release before `Format`, beside those of this one.
 
 It judges as this release does, and writes what that one wrote: fewer columns, each state as news at once, and nothing
-in the index of this release. What it could not publish stands in its own index, as `unsent`. A delivery flags what is
+in the index of this release. What it could not publish is in its own index, as `unsent`. A delivery flags what is
 due too, as its timer did. It trims no history.
 """
 
@@ -86,7 +86,7 @@ async def _announce(process: Process, change: commit.Change) -> None:
 
 
 async def _send(process: Process, devices: reader.DeviceReader, device_id: str) -> None:
-    """Publish what the older index says of a device, in its order, as far as it is committed."""
+    """Publish what is unsent of a device by the older index, in its order, as far as it is committed."""
     index, begin = process.tables.get_table_client(projection.TABLE), joined("unsent", key_part(device_id), "")
     own = f"PartitionKey eq '{_shard(device_id)}' and RowKey ge '{begin}' and RowKey lt '{begin[:-1]}}}'"
     with table_errors():
@@ -145,11 +145,11 @@ def _changes(
     if after is not None:
         state, reason, message = after.verdict.state, after.verdict.reason, after.verdict.message
     evidence = () if after is None else status.modules[name].evidence if name else status.evidence
-    said = reason, message, evidence
+    why = reason, message, evidence
     if left != state:
-        yield Change(Kind.MODULE if name else Kind.DEVICE, name, left, state, *said, left_since, at)
+        yield Change(Kind.MODULE if name else Kind.DEVICE, name, left, state, *why, left_since, at)
     was, now = (part.clock.unsettled_since if part and part.clock.is_stuck else None for part in (before, after))
     if was and not now:
-        yield Change(Kind.RECOVERED, name, state, state, *said, was, at)
+        yield Change(Kind.RECOVERED, name, state, state, *why, was, at)
     if now and not was:
-        yield Change(Kind.STUCK, name, state, state, *said, now, at)
+        yield Change(Kind.STUCK, name, state, state, *why, now, at)

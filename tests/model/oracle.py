@@ -37,7 +37,7 @@ def wrong(world: World, *, at_rest: bool) -> Iterator[str]:
     Args:
         at_rest: More than the longest grace period and the age of a writer went by since anything happened.
     """
-    yield from world.told.bugs
+    yield from world.log.bugs
     pointers = {(row["PartitionKey"], row["RowKey"]) for row in world.tables.rows("DeploymentIndex")}
     for device in world.devices.values():
         rows, history = world.rows(device.device_id), history_of(world, device.device_id)
@@ -79,10 +79,10 @@ def _events(world: World) -> Iterator[str]:
             of_older.add(event["source"])
         if key != event["data"].get("deviceId", key):
             yield f"{event['id']} has the partition key {key}"
-    told = [body for source, some in firsts.items() if "/devices/" in source for body in some]
+    sent = [body for source, some in firsts.items() if "/devices/" in source for body in some]
     known = [cloud_event(device, row) for device in world.devices for row in history_of(world, device)]
-    if Counter(told) != Counter(known):
-        yield f"{len(set(known) - set(told))} transitions are not sent, {len(set(told) - set(known))} have no row"
+    if Counter(sent) != Counter(known):
+        yield f"{len(set(known) - set(sent))} transitions are not sent, {len(set(sent) - set(known))} have no row"
     for source, some in firsts.items():
         sequences = [int(json.loads(body)["sequence"]) for body in some]
         if source in of_older:  # that release does not know what this one left, and sends its own first
@@ -92,11 +92,11 @@ def _events(world: World) -> Iterator[str]:
 
 
 def _secrets(world: World) -> Iterator[str]:
-    """No secret stands anywhere."""
+    """No row, event or line of the log holds a secret."""
     columns = (value for _, row in world.tables.written for value in row.values())
     if any(SECRET in value for value in columns if isinstance(value, str)):
         yield "a row holds a secret"
     if any(SECRET.encode() in body for _, body in world.published):
         yield "an event holds a secret"
-    if any(SECRET in line for line in world.told.lines):
+    if any(SECRET in line for line in world.log.lines):
         yield "the log holds a secret"

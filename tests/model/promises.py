@@ -94,7 +94,7 @@ class _News:
     def take(self, row: Mapping[str, Any]) -> Iterator[str]:
         """Go on behind a transition. What is wrong with it."""
         module, kind = row["Module"], row["Kind"]
-        initial = row.get("Initial")  # the release before did not say
+        initial = row.get("Initial")  # the release before has no such column
         if initial is self._is_known or (initial and module):
             yield f"Initial is {initial}"
         self._is_known = kind != "deleted"
@@ -106,7 +106,7 @@ class _News:
             self.stuck ^= {module}
             return
         yield from (f"{module} leaves {text}" for text in self.differs(module, row["FromState"], row["PreviousSince"]))
-        # A module that comes later begins as settled.
+        # A module that comes back begins as settled.
         is_gone = module and not row["ToState"]
         self._announced[module] = ("settled", None) if is_gone else (row["ToState"], row["Since"])
         if kind == "deleted":
@@ -117,9 +117,9 @@ class _News:
         announced, began = self._announced.get(module, (None, None))
         if state not in (_first(module) if announced is None else (announced,)):
             yield f"{state!r}, and the last transition announced {announced!r}"
-        # A module that was announced as settled goes without a word, and is settled anew where it comes later.
-        came_later = module and announced == "settled" and began is not None and since > began
-        if began is not None and since != began and not came_later:
+        # A module that was announced as settled goes without a transition. Where it comes back it is settled again.
+        came_back = module and announced == "settled" and began is not None and since > began
+        if began is not None and since != began and not came_back:
             yield f"what began {since}, and not {began}"
 
 

@@ -1,4 +1,4 @@
-"""A history: what happens to a fleet and to the app, as data that can be told, repeated and made smaller."""
+"""A history: what happens to a fleet and to the app, as data that can be printed, repeated and made smaller."""
 
 from dataclasses import dataclass
 from enum import StrEnum

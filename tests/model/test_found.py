@@ -38,14 +38,14 @@ def history(*steps: Step, devices: int = 1) -> History:
     return History((*BORN, *steps), devices=devices)
 
 
-def test_rows_of_a_writer_who_was_killed_before_its_change_are_told_from_those_of_the_next_one() -> None:
+def test_rows_of_a_writer_that_was_killed_before_its_change_are_not_taken_for_those_of_the_next_one() -> None:
     """Both counted the same generation, so resync took the row of the first for one of the device."""
     for gap in range(14):
         killed = Run("delivery", 0, (Fault(gap, Trouble.KILLED),), picks=(0,))
         check(history(killed, Change(Act.DEPLOY, 0, asked=((0, 2),), layers=2), Change(Act.REPORT, 0, runs=(1, 0, 0))))
 
 
-def test_rows_of_a_writer_who_was_second_are_told_from_those_of_the_first() -> None:
+def test_rows_of_the_second_writer_are_not_taken_for_those_of_the_first() -> None:
     for lag in (1, 2, 3):
         check(history(Both(Run("resync", 0, lag=(lag,)), Run("delivery", 1, picks=(0,)))))
 
@@ -92,7 +92,7 @@ def test_a_writer_that_was_paused_until_its_announcement_ended_changes_nothing(b
 
 
 def test_a_device_that_is_removed_before_it_was_ever_projected_leaves_no_event_unsent() -> None:
-    """Only the row of the device said that nothing of it was published, and the removal took that with it."""
+    """Only the row of the device showed that nothing of it was published, and the removal took that with it."""
     for gap in range(8, 16):
         looks = Run("delivery", 0, (Fault(gap, Trouble.KILLED),), picks=(0, 1, 2))
         removes = Run("delivery", 0, (Fault(gap, Trouble.KILLED),), picks=(-1,))
@@ -165,7 +165,7 @@ def test_the_model_sees_a_transition_that_is_trimmed_before_it_is_sent(monkeypat
         check(replace(history(refused, *looks), history_limit=1))
 
 
-def test_the_model_sees_that_the_list_of_the_hub_says_nothing_of_a_device(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_sees_that_a_device_is_judged_without_the_list_of_the_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     def without(record: DeviceRecord, deployment: str, _: Listings, now: datetime) -> tuple[Standing, datetime | None]:
         return standing(record, deployment, NO_LIST, now)
 
@@ -255,7 +255,7 @@ def test_a_writer_that_slept_while_a_device_came_and_went_writes_no_sequence_twi
 
 
 def test_what_this_release_left_unsent_is_sent_though_the_release_before_wrote_the_device_then() -> None:
-    """Only `Published` in the row of the device said that it was not, and that release drops the column."""
+    """Only `Published` in the row of the device showed that it was not, and that release drops the column."""
     for gap in range(8, 18):
         killed = Run("delivery", 0, (Fault(gap, Trouble.KILLED),), picks=(0, 1, 2))
         rejected = Change(Act.REPORT, 0, code=3), Run("delivery", 0, picks=(-1,))

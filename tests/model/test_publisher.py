@@ -1,6 +1,6 @@
 """The publisher of the model and the real one over the event hubs stand-in: after a refusal both keep one promise.
 
-What is told to be sent is stored in its order; what is refused may be stored, from the first event on.
+Events that it accepts are stored in their order. Of events that it refuses the first ones may be stored.
 """
 
 import asyncio

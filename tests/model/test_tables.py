@@ -105,7 +105,7 @@ async def test_values_come_back_as_they_were_with_their_types(table: Any) -> Non
         ("PartitionKey eq 'it''s'", []),
     ],
 )
-async def test_a_query_gives_what_its_filter_says_in_the_order_of_the_keys(
+async def test_a_query_gives_what_its_filter_selects_in_the_order_of_the_keys(
     table: Any, query: str, found: list[str]
 ) -> None:
     await fill(table, "b/1", "a/~", "a/|", "a/a", "a/A", "a/2", "a/1")
@@ -216,7 +216,7 @@ async def test_a_transaction_holds_a_hundred_operations(table: Any, count: int) 
     assert len(await rows(table)) == (count if count == 100 else 0)
 
 
-async def test_a_table_that_is_not_there_is_told_so(service: Any) -> None:
+async def test_a_call_to_a_missing_table_is_refused_with_404(service: Any) -> None:
     table = service.get_table_client("Nowhere")
     for call in (lambda: rows(table, "PartitionKey eq 'p'"), lambda: table.upsert_entity(KEY)):
         with pytest.raises(ResourceNotFoundError) as missing:

@@ -28,9 +28,9 @@ from . import older_release
 from .faults import Killed
 from .fleet import Act, Change, Device, Judge
 from .hub_list import Created, Deployments, Gives, Removed
+from .log_lines import LogLines
 from .process import SETTINGS, Process
 from .steps import Both, History, Jump, Lose, Page, Restart, Run, Step, Wait
-from .told import Told
 
 START: Final = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES: Final = ("edge-01", "edge|02", "edge/03")
@@ -56,7 +56,7 @@ class World:
     published: list[tuple[str, bytes]] = field(default_factory=list)
     waiting: list[IncomingEvent] = field(default_factory=list)
     lag: dict[str, int] = field(default_factory=dict)
-    told: Told = field(default_factory=Told)
+    log: LogLines = field(default_factory=LogLines)
     pages: Iterator[Page] = field(default_factory=lambda: iter(()))
     hub_list: Deployments = field(default_factory=Deployments)
     written_by_older: set[str] = field(default_factory=set)
@@ -185,13 +185,13 @@ class World:
         )
 
     def _body(self, twin: Mapping[str, Any]) -> dict[str, Any]:
-        """What a notification says of a twin: the whole of it, a patch of one section, or that something changed."""
+        """The body of a notification: the whole twin, a patch of one section, or nothing."""
         properties = twin.get("properties", {})
         part = self.random.choice(["desired", "reported", None, "", "", ""])
         if part is None:
             return {}
-        said = {part: properties.get(part)} if part else properties
-        return {"version": twin.get("version"), "properties": said}
+        sections = {part: properties.get(part)} if part else properties
+        return {"version": twin.get("version"), "properties": sections}
 
     async def _alone(self, *runs: Awaitable[None]) -> None:
         """Run to the end, and let whatever a killed process has begun come to its end too."""
@@ -254,7 +254,7 @@ def world(history: History) -> Iterator[World]:
             stack.enter_context(patch.object(module, "TRANSACTION_LIMIT", history.transaction_limit))
         # A device alone fits in any case.
         stack.enter_context(patch.object(index_transaction, "TRANSACTION_LIMIT", 2 * history.transaction_limit))
-        for module in (rows, lookups, comparison):  # each shard is asked by itself: two say as much as sixteen
+        for module in (rows, lookups, comparison):  # each shard is queried separately: two show as much as sixteen
             stack.enter_context(patch.object(module, "SHARDS", SHARDS))
         stack.enter_context(patch.object(former, "_PARTITIONS", {shard: former._PARTITIONS[shard] for shard in SHARDS}))  # noqa: SLF001
         stack.enter_context(patch.object(resync, "TWINS_PER_RUN", history.twins_per_run))
@@ -266,13 +266,13 @@ def world(history: History) -> Iterator[World]:
         found = World(history)
         for user in (twin_phase, tasks, comparison):
             stack.enter_context(patch.object(user, "evaluate", found.judge))
-        log.addHandler(found.told)
+        log.addHandler(found.log)
         log.setLevel(logging.INFO)
         log.propagate = False
         try:
             yield found
         finally:
-            log.removeHandler(found.told)
+            log.removeHandler(found.log)
             log.setLevel(level)
             log.propagate = propagate
 

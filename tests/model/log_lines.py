@@ -5,8 +5,8 @@ import logging
 from status_app.errors import UnavailableError
 
 
-class Told(logging.Handler):
-    """What the app logs, and of that what only a bug can be: an exception that is no service's refusal."""
+class LogLines(logging.Handler):
+    """Keeps each line that the app logs, and apart the exceptions that no service caused: only a bug logs these."""
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
