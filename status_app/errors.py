@@ -14,7 +14,7 @@
     +-- RefusedAddressError      a target is on this machine or link: nothing is sent (notify.webhook)
     +-- TooLargeError            an event too large for any event hub: a logged bug (events.publisher)
     +-- UnreadableAnswerError    the answer to a transaction is unreadable: as if lost (storage.transaction)
-    +-- UnreadableRowError       a dead letter is not as it was written: it stays (ingest.dead_letters)
+    +-- UnreadableRowError       a dead letter is not as it was written: it stays (ingest.dead_letter_body)
     +-- ParameterError           a parameter of a request is wrong: answer 400 (http.parameters)
     +-- FilterError              a filter has an unknown value: answer 400 (queries.device_filter)
     +-- PlaceError               a list cannot begin there: answer 400 (queries.pages)

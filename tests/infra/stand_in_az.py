@@ -36,7 +36,8 @@ def write(command: str, options: dict[str, str], hub: dict[str, Any]) -> None:
         case "extension add":
             hub["extensions"].append(options["name"])
         case "iot hub identity assign":
-            hub["identity"] = {"userAssignedIdentities": {options["user-assigned"].upper(): {}}}
+            others = (hub["identity"] or {}).get("userAssignedIdentities") or {}
+            hub["identity"] = {"userAssignedIdentities": {**others, options["user-assigned"].upper(): {}}}
         case "iot hub message-endpoint create eventhub":
             address = f"{options['endpoint-uri']}/"
             endpoint = {"name": options["endpoint-name"], "endpointUri": address, "entityPath": options["entity-path"]}
