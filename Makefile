@@ -47,9 +47,9 @@ start: $(READY) $(NODE_READY) ## The app under Core Tools, against Azurite
 	@sh scripts/start
 
 core: $(READY) ## The tests of status_core: each of its branches is covered, and not by chance
-	$(PYTHON) -m coverage run --source=status_core -m pytest tests/status_core -m "not hypothesis"
+	$(PYTHON) -m coverage run --source=status_core -m pytest tests/status_core -m "not hypothesis and not large"
 	$(PYTHON) -m coverage report --fail-under=100
-	$(PYTHON) -m pytest tests/status_core -m hypothesis
+	$(PYTHON) -m pytest tests/status_core -m "hypothesis or large"
 
 lint: $(READY) check-infra check-javascript ## All checks of what is written, but types of Python
 	$(PYTHON) -m ruff check .

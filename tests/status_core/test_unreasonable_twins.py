@@ -205,6 +205,7 @@ LARGE: dict[str, Any] = {
 }
 
 
+@pytest.mark.large
 @pytest.mark.parametrize("secret", SECRETS)
 @pytest.mark.parametrize("size", LARGE)
 def test_a_twin_of_half_a_megabyte_is_judged_and_gives_nothing_away(size: str, secret: str) -> None:
