@@ -4,8 +4,6 @@
 
 # What does not need each other is made side by side.
 MAKEFLAGS += --jobs=2
-# Tests start many processes: without compiled files each would compile the project again.
-unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON := .venv/bin/python
 READY := .venv/.ready
