@@ -16,6 +16,7 @@ ACCOUNT: Final = "devstoreaccount1"
 # Azurite's published development key: it only works for Azurite.
 KEY: Final = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 _OPTIONS: Final = ("--skipApiVersionCheck", "--silent", "--disableTelemetry")
+_STARTED: Final = "successfully started"
 _START_SECONDS: Final = 300
 _PORTS: Final = 5
 """Ports that are tried: another program may take a free one before Azurite does."""
@@ -77,18 +78,27 @@ def _start(running: ExitStack, options: Sequence[str], environment: Mapping[str,
     for port in islice(_free_ports(), _PORTS):
         command = [str(PROGRAM), "--tablePort", str(port), *options]
         azurite = running.enter_context(_process(command, environment, work))
-        end = threading.Timer(_START_SECONDS, azurite.kill)  # killing it ends its output
-        end.start()
-        printed = ""
-        for line in azurite.stdout or ():
-            printed += line
-            if "successfully started" in line:
-                end.cancel()
-                return port
-        end.cancel()
+        printed = _printed_at_start(azurite)
+        if _STARTED in printed:
+            return port
         if "EADDRINUSE" not in printed:
             break
     raise AzuriteError(f"Azurite did not start: {printed}")
+
+
+def _printed_at_start(azurite: subprocess.Popen[str]) -> str:
+    """Return what Azurite prints until it has started or ended."""
+    end = threading.Timer(_START_SECONDS, azurite.kill)  # killing it ends its output
+    end.start()
+    printed = ""
+    try:
+        for line in azurite.stdout or ():
+            printed += line
+            if _STARTED in line:
+                break
+    finally:
+        end.cancel()
+    return printed
 
 
 @contextmanager
