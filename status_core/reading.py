@@ -84,7 +84,8 @@ def shown(value: str, limit: int) -> str:
     return _shown(value, limit)
 
 
-@lru_cache(maxsize=1024)  # the devices of a fleet run the same images
+# The devices of a fleet run the same images. By itself, since `lru_cache` hides the types of its arguments.
+@lru_cache(maxsize=1024)
 def _shown(value: str, limit: int) -> str:
     return clean(blank_keys(value), limit)
 
