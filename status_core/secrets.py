@@ -89,9 +89,11 @@ def masked(description: str, twin: Any) -> str:
     """Return the first `DESCRIPTION_LIMIT` characters, with `MASK` for each character of a secret or key."""
     if description in _WHOLE_TEXTS:
         return description
-    # Search beyond the limit: it may cut a secret.
-    window = description[: 2 * DESCRIPTION_LIMIT]
-    secrets = quotable(_secrets(twin), window)
+    secrets = _secrets(twin)
+    longest = max(map(len, secrets), default=0)
+    # Search beyond the limit: it may cut a secret, or what looks like a key.
+    window = description[: DESCRIPTION_LIMIT + max(DESCRIPTION_LIMIT, longest)]
+    secrets = quotable(secrets, window)
     if secrets and Blanker(secrets).spans(window):
         window = replaced(window, Blanker(secrets - _shown(twin)).spans(window), MASK.__mul__)
     return replaced(window, key_spans(window), MASK.__mul__)[:DESCRIPTION_LIMIT]

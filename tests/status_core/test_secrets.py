@@ -1,6 +1,7 @@
 """What of a twin is secret never leaves the core, also where the agent quotes it."""
 
 import json
+from itertools import product
 from typing import Any
 
 import pytest
@@ -116,9 +117,10 @@ def test_short_values_and_truth_values_blank_no_ordinary_words() -> None:
 
 
 def test_a_secret_at_the_cut_of_a_description_leaves_no_part() -> None:
-    twin = twin_with({f"{MODULE}.env": {"PASSWORD": {"value": SECRET}}})
-    for padding in range(DESCRIPTION_LIMIT - 30, DESCRIPTION_LIMIT + 30, 7):
-        text = redact("." * padding + SECRET, twin)
+    longest = SECRET + "x" * 2 * DESCRIPTION_LIMIT
+    for secret, padding in product((SECRET, longest), range(DESCRIPTION_LIMIT - 30, DESCRIPTION_LIMIT + 30, 7)):
+        twin = twin_with({f"{MODULE}.env": {"PASSWORD": {"value": secret}}})
+        text = redact("." * padding + secret, twin)
         assert SECRET[:4] not in text
         assert len(text) <= DESCRIPTION_LIMIT + len(REDACTED)
 
