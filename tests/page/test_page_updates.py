@@ -256,3 +256,14 @@ async def test_a_banner_names_a_timer_that_is_silent_and_goes_when_it_runs_again
         await fleet.stack.host.run_timer("flag_stuck")
         await next_update(page)
         await expect(banner).to_be_hidden()
+
+
+async def test_a_list_that_its_button_empties_says_so_at_once(page: Page, fleet: Shown) -> None:
+    fleet.stack.iot_hub.registry.delete("edge-1")
+    await fleet.stack.drained()
+    await fleet.pass_time(minutes=1)
+    await page.mouse.move(300, 310)
+    await next_update(page)
+    await expect(needs(page).get_by_text("Nothing is stuck.")).to_be_hidden()
+    await needs(page).get_by_role("button", name=re.compile("Show 1 gone")).click()
+    await expect(needs(page).get_by_text("Nothing is stuck.")).to_be_visible()

@@ -40,8 +40,8 @@ export function deployments() {
     setText(within(heading, ".number"), under.length ? figure(under.length) : "");
     const note = within(node, ".note");
     setText(note, "No deployment is applied on any device.");
-    note.hidden = under.length > 0;
-    showRows({ rows: now, heading, keyOf, makeRow: (item) => card(item.deploymentId) }, under, byItself);
+    const onShown = (/** @type {number} */ shown) => { note.hidden = shown > 0; };
+    showRows({ rows: now, heading, keyOf, makeRow: (item) => card(item.deploymentId), onShown }, under, byItself);
     showRows({ rows: past, heading, keyOf, makeRow: (item) => pastRow(item.deploymentId) }, over);
     fold.hidden = over.length === 0;
     setText(many, `${counted(over.length, "old deployment")}`);

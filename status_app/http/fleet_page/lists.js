@@ -82,15 +82,17 @@ export class List {
    */
   #show(items, isCut, byItself) {
     const { rows, empty, number, cut } = this.#list;
-    const shown = showRows({ ...this.#list, heading: this.#heading }, items, byItself);
     setText(this.#note, empty);
-    this.#note.hidden = shown > 0 || isCut;
-    rows.hidden = shown === 0;
-    const many = shown ? `${figure(shown)}${isCut ? "+" : ""}` : "";
-    setText(within(this.#heading, ".number"), number ? number(items, isCut) : many);
     if (!isCut && this.#cut.contains(document.activeElement)) this.#heading.focus();
     this.#cut.hidden = !isCut;
-    setText(this.#count, cut ?? `The first ${figure(shown)} are shown: there are more.`);
+    const onShown = (/** @type {number} */ shown) => {
+      this.#note.hidden = shown > 0 || isCut;
+      rows.hidden = shown === 0;
+      const many = shown ? `${figure(shown)}${isCut ? "+" : ""}` : "";
+      setText(within(this.#heading, ".number"), number ? number(items, isCut) : many);
+      setText(this.#count, cut ?? `The first ${figure(shown)} are shown: there are more.`);
+    };
+    showRows({ ...this.#list, heading: this.#heading, onShown }, items, byItself);
   }
 
   #showMore() {

@@ -18,9 +18,10 @@ const AT_REST = 30_000; // milliseconds without a key, a pointer or a touch
  * @property {HTMLElement} heading beside which the button stands; gets the focus if the focused row is removed
  * @property {(item: Item) => string} keyOf the id of an item
  * @property {(item: Item) => Row<Item>} makeRow for a new item
+ * @property {(shown: number) => void} [onShown] called with the number of rows that are shown now
  */
 
-/** @type {WeakMap<Element, {rows: Map<string, Row<any>>, items: any[], button: HTMLElement | null}>} */
+/** @type {WeakMap<Element, {rows: Map<string, Row<any>>, button: HTMLElement}>} */
 const shownIn = new WeakMap();
 
 let usedAt = -AT_REST;
@@ -28,8 +29,8 @@ const note = () => { usedAt = performance.now(); };
 for (const kind of ["keydown", "pointerdown", "pointermove", "wheel"]) addEventListener(kind, note, { capture: true, passive: true });
 
 /**
- * Show one row for each item; return how many are shown. A row keeps its element as long as its item is listed, so that
- * an update moves neither the focus nor closes open details.
+ * Show one row for each item. A row keeps its element as long as its item is listed, so that an update moves neither the
+ * focus nor closes open details.
  *
  * @template Item
  * @param {Rows<Item>} list
@@ -38,25 +39,20 @@ for (const kind of ["keydown", "pointerdown", "pointermove", "wheel"]) addEventL
  */
 export function showRows(list, items, byItself = false) {
   const { rows: parent, heading, keyOf } = list;
-  const shown = shownIn.get(parent) ?? { rows: new Map(), items, button: null };
+  const shown = shownIn.get(parent) ?? { rows: new Map(), button: make("button", { type: "button", class: "held" }) };
   /** @type {Map<string, Item>} */
   const listed = new Map();
   for (const item of items) if (!listed.has(keyOf(item))) listed.set(keyOf(item), item); // lists change between two pages
   const isUsed = byItself && shown.rows.size > 0 && performance.now() - usedAt < AT_REST;
   const held = isUsed ? hold(shown.rows, listed) : "";
   if (!held) shown.rows = arrange(list, listed, shown.rows);
-  shown.items = items;
-  shown.button ??= make("button", { type: "button", class: "held", onclick });
+  shown.button.onclick = () => showRows(list, items);
   setText(shown.button, `Show ${held}`);
   if (held && !shown.button.isConnected) heading.after(shown.button);
   if (!held && shown.button === document.activeElement) heading.focus();
   if (!held) shown.button.remove();
   shownIn.set(parent, shown);
-  return shown.rows.size;
-
-  function onclick() {
-    showRows(list, shown.items);
-  }
+  list.onShown?.(shown.rows.size);
 }
 
 /**
