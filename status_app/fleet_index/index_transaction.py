@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from azure.core import MatchConditions
 from azure.data.tables import TransactionOperation, UpdateMode
@@ -12,8 +12,7 @@ from status_app.fleet_index.rows import Summary, summary_key
 from status_app.storage import transaction
 from status_app.storage.client import TRANSACTION_LIMIT
 from status_app.storage.keys import escape
-
-REPLACE: Final = {"mode": UpdateMode.REPLACE}
+from status_app.storage.transaction import REPLACE
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +44,7 @@ class Projection:
         return dict.fromkeys(new.keys() - old.keys(), 1) | dict.fromkeys(old.keys() - new.keys(), -1)
 
 
-def counter_changes(part: Sequence[Projection]) -> dict[str, int]:
+def total_changes(part: Sequence[Projection]) -> dict[str, int]:
     """Return by how much each counter changes in all; unchanged ones are left out."""
     total: Counter[str] = Counter()
     for item in part:

@@ -19,18 +19,18 @@ from azure.data.tables.aio import TableClient
 
 from status_app.errors import LostRaceError, UnavailableError
 from status_app.fleet_index.index_transaction import (
-    REPLACE,
     Projection,
-    counter_changes,
     counter_operations,
     device_operations,
     parts,
+    total_changes,
 )
 from status_app.fleet_index.rows import MORE, MOVED, PENDING, Summary, shard_of, summary_key
 from status_app.storage import transaction
 from status_app.storage.client import table_errors
 from status_app.storage.codecs import read_number
 from status_app.storage.keys import escape, joined, key_part
+from status_app.storage.transaction import REPLACE
 from status_app.telemetry.logs import log
 
 TABLE: Final = "DeploymentIndex"
@@ -118,13 +118,12 @@ class FleetProjection:
         self, shard: str, part: Sequence[Projection], reread: Reread
     ) -> dict[str, Summary | Exception | None]:
         """Project devices in one transaction. If it is refused, each device is projected by itself."""
-        error: Exception = LostRaceError("others were first")
+        error: Exception = UnavailableError("tables", f"{LOSSES} other writers were first")
         found: dict[str, Summary | Exception | None] = {}
         for loss in range(LOSSES):
             try:
                 return found | await self._transact(shard, part)
             except LostRaceError as lost:
-                error = lost
                 self._counters.pop(shard, None)
                 if loss == LOSSES - 1:
                     break
@@ -161,7 +160,7 @@ class FleetProjection:
         return replace(item, before=replace(item.before, entries=there), pending=pending)
 
     async def _transact(self, shard: str, part: Sequence[Projection]) -> dict[str, Summary | Exception | None]:
-        changes = counter_changes(part)
+        changes = total_changes(part)
         counters = await self._counters_of(shard, changes) if changes else {}
         operations: list[transaction.Operation] = []
         for item in part:

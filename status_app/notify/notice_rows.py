@@ -148,7 +148,7 @@ class NoticeRows:
         elif is_over:
             operations.append((TransactionOperation.DELETE, row, guard))
         else:
-            operations.append((TransactionOperation.UPDATE, row, {"mode": UpdateMode.REPLACE, **guard}))
+            operations.append((TransactionOperation.UPDATE, row, {**transaction.REPLACE, **guard}))
         if notice is not None:
             operations.append(_upsert(target, notice))
         with table_errors(guarded=True):
@@ -193,7 +193,7 @@ def _upsert(target: str, notice: Notice, *, kind: str = _UNSENT) -> transaction.
         **write(NOTICE_COLUMNS, notice, Body=parts[0]),
         **{f"Body{number:02d}": part for number, part in enumerate(parts[1:], 1)},
     }
-    return TransactionOperation.UPSERT, row, {"mode": UpdateMode.REPLACE}
+    return TransactionOperation.UPSERT, row, transaction.REPLACE
 
 
 def _delete(target: str, notice: Notice) -> transaction.Operation:

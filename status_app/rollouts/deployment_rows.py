@@ -194,7 +194,7 @@ class DeploymentRows:
             operations.append((TransactionOperation.CREATE, row))
         else:
             guard = {"etag": stored.row.metadata["etag"], "match_condition": MatchConditions.IfNotModified}
-            operations.append((TransactionOperation.UPDATE, row, {"mode": UpdateMode.REPLACE, **guard}))
+            operations.append((TransactionOperation.UPDATE, row, {**transaction.REPLACE, **guard}))
         with table_errors(guarded=True):
             await transaction.submit(self._client, operations)
 

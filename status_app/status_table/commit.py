@@ -16,7 +16,7 @@ from status_app.status_table.parts import Unit, in_the_order_of_parts, keys_of, 
 from status_app.status_table.rows import device_row, module_row, transition_row
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage import transaction
-from status_app.storage.client import TRANSACTION_LIMIT, table_errors
+from status_app.storage.client import table_errors
 from status_app.storage.codecs import long, read_number
 from status_app.storage.columns import Row
 from status_app.storage.keys import AFTER_TRANSITIONS, DEVICE, escape, module_key, transition_key
@@ -128,7 +128,6 @@ class DeviceCommit:
             published: The sequence up to which its transitions are published.
 
         Raises:
-            LostRaceError: Another process trims the same rows.
             UnavailableError: The table service does not answer.
         """
         if self._history_limit is None:
@@ -137,17 +136,14 @@ class DeviceCommit:
         if oldest < 1:
             return
         bounds = f"RowKey ge '{transition_key(oldest)}' and RowKey lt '{AFTER_TRANSITIONS}'"
-        with table_errors(guarded=True):
+        with table_errors():
             found = self._client.query_entities(
                 f"PartitionKey eq '{escape(stored.device_id)}' and {bounds}",
                 select=["PartitionKey", "RowKey", "Kind", "Module", "DesiredVersion", "Initial"],
             )
             old = [row async for row in found]
             kept = _kept(stored, old)
-            rows = [keys_of(row) for row in old if row["RowKey"] not in kept]
-            for start in range(0, len(rows), TRANSACTION_LIMIT):
-                part = rows[start : start + TRANSACTION_LIMIT]
-                await transaction.submit(self._client, [(TransactionOperation.DELETE, row) for row in part])
+            await transaction.delete(self._client, [keys_of(row) for row in old if row["RowKey"] not in kept])
 
     def _history(self, change: Change) -> list[Row]:
         """Return the rows of the transitions of a change."""

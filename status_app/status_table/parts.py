@@ -5,15 +5,14 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, Final
 
-from azure.data.tables import TransactionOperation, UpdateMode
+from azure.data.tables import TransactionOperation
 
 from status_app.storage.client import TRANSACTION_LIMIT
 from status_app.storage.columns import Row
 from status_app.storage.keys import DEVICE, module_key
-from status_app.storage.transaction import Operation
+from status_app.storage.transaction import REPLACE, Operation
 from status_core import Transition
 
-_REPLACE: Final = {"mode": UpdateMode.REPLACE}
 _CHARACTERS: Final = 3 * 2**20 // 12
 """Of the rows in one transaction, which takes 4 MiB: a character takes up to 12 bytes (ASCII JSON). The rest is for
 column names and the device's row."""
@@ -56,7 +55,7 @@ def units(
     gone: Sequence[Mapping[str, Any]],
 ) -> Iterator[Unit]:
     """Yield each changed module with its transitions in order, then the device's own transitions."""
-    states: dict[str, Operation] = {key: (TransactionOperation.UPSERT, row, _REPLACE) for key, row in changed.items()}
+    states: dict[str, Operation] = {key: (TransactionOperation.UPSERT, row, REPLACE) for key, row in changed.items()}
     states |= {row["RowKey"]: (TransactionOperation.DELETE, keys_of(row)) for row in gone}
     states.pop(DEVICE, None)
     history: dict[str, list[tuple[Transition, Row]]] = {}

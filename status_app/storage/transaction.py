@@ -37,6 +37,8 @@ type Operation = (
 )
 """The operation on a row, and its options: `mode` of an update or upsert (merge by default), `etag` to match."""
 
+REPLACE: Final = {"mode": UpdateMode.REPLACE}
+"""The option of an update or upsert that writes the whole row."""
 _CONTENT_TYPE: Final = re.compile(rb"^Content-Type:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _ETAG: Final = re.compile(rb"^ETag:[ \t]*([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 _STATUS: Final = re.compile(rb"^HTTP/1\.[01] (\d{3})\b", re.MULTILINE)
@@ -119,7 +121,7 @@ async def replace(client: TableClient, rows: Iterable[Mapping[str, Any]]) -> Non
         if len(some) == 1:  # cheaper alone
             await client.upsert_entity(some[0], mode=UpdateMode.REPLACE)
         else:
-            await submit(client, [(TransactionOperation.UPSERT, row, {"mode": UpdateMode.REPLACE}) for row in some])
+            await submit(client, [(TransactionOperation.UPSERT, row, REPLACE) for row in some])
 
 
 async def delete(client: TableClient, rows: Iterable[Mapping[str, Any]]) -> None:

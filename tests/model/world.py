@@ -19,7 +19,7 @@ from status_app.ingest.event_batch import IncomingEvent
 from status_app.reconcile import bulk_reads, comparison, resync, resync_times, tasks, twin_phase
 from status_app.reconcile.twin_changes import MAX_RETRIES, BatchError
 from status_app.settings import Settings
-from status_app.status_table import commit, parts, reader
+from status_app.status_table import parts, reader
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage import transaction
 from status_app.storage.keys import DEVICE, escape
@@ -250,7 +250,7 @@ def world(history: History) -> Iterator[World]:
     log = logging.getLogger("status_app")
     level, propagate = log.level, log.propagate
     with ExitStack() as stack:
-        for module in (commit, parts):
+        for module in (parts, transaction):
             stack.enter_context(patch.object(module, "TRANSACTION_LIMIT", history.transaction_limit))
         # A device alone fits in any case.
         stack.enter_context(patch.object(index_transaction, "TRANSACTION_LIMIT", 2 * history.transaction_limit))

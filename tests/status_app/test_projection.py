@@ -99,8 +99,8 @@ class Process:
 @pytest.fixture
 async def app(tables: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> AsyncIterator[App]:
     """Its parameter is the number of partitions of the index."""
-    for module in ("commit", "parts"):
-        monkeypatch.setattr(f"status_app.status_table.{module}.TRANSACTION_LIMIT", LIMIT)
+    for module in ("status_table.parts", "storage.transaction"):
+        monkeypatch.setattr(f"status_app.{module}.TRANSACTION_LIMIT", LIMIT)
     async with fresh_app(tables, shards=getattr(request, "param", 2)) as app:
         yield app
 
