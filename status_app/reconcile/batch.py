@@ -13,7 +13,7 @@ from status_app.status_table.commit import Change
 from status_app.status_table.stored_device import StoredDevice
 from status_app.storage.columns import Row
 from status_app.telemetry.logs import about
-from status_core import DeploymentStatus
+from status_core import DeploymentStatus, Listings
 
 AT_ONCE: Final = 100
 """How many devices of a batch are processed at once."""
@@ -24,6 +24,7 @@ class Device:
     """A device on its way through the phases.
 
     Attributes:
+        listings: What the hub lists, as of the start of the batch.
         published: The sequence up to which its transitions are published.
         pending: Announcements that end with its projection.
         history: Rows of the transitions committed last.
@@ -36,6 +37,7 @@ class Device:
 
     task: Task
     stored: StoredDevice
+    listings: Listings
     summary: Summary | None = None
     published: int = 0
     pending: set[str] = field(default_factory=set)

@@ -15,7 +15,7 @@ Each phase runs over all devices of the batch. A device that fails in a phase st
 device that lost a race goes into the next round.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from copy import copy
 from dataclasses import replace
 from datetime import datetime
@@ -24,9 +24,8 @@ from typing import Final
 from status_app.errors import LostRaceError, OutOfTimeError, UnavailableError
 from status_app.events.outbox import LeftForTheApp, Outbox
 from status_app.fleet_index.former import FormerIndex
-from status_app.fleet_index.index_transaction import Projection
 from status_app.fleet_index.projection import FleetProjection
-from status_app.fleet_index.rows import Summary, project, summary_to_compare
+from status_app.fleet_index.rows import summary_to_compare
 from status_app.iothub.cohorts import CohortReader
 from status_app.reconcile.batch import Device, each
 from status_app.reconcile.bulk_reads import BulkReads
@@ -38,6 +37,7 @@ from status_app.reconcile.decisions import (
     unverified,
 )
 from status_app.reconcile.device_cache import DeviceCache
+from status_app.reconcile.index_phase import IndexPhase
 from status_app.reconcile.publish_phase import PublishPhase
 from status_app.reconcile.tasks import (
     Announced,
@@ -85,12 +85,10 @@ class Reconciler:
     ) -> None:
         self._reader = reader
         self._hub_list = hub_list
-        self._listings = NO_LIST
         self._commit = commit
-        self._projection = projection
-        self._former = former
         self._twins = TwinPhase(twins, cohorts, BulkReads(clock), clock)
         self._publishing = PublishPhase(reader, outbox)
+        self._index = IndexPhase(projection, former, reader, self._publishing, clock)
         self._policy = policy
         self._clock = clock
         self._cache = DeviceCache()
@@ -113,23 +111,22 @@ class Reconciler:
             device, UnavailableError if a service does not answer or other writers were always first, and OutOfTimeError
             if the device was left.
         """
-        devices = [Device(task, StoredDevice(task.device_id)) for task in tasks]
-        if devices:
-            self._listings = await self._hub_list.listings()
-        waiting = devices
+        tasks = [*tasks]
+        listings = await self._hub_list.listings() if tasks else NO_LIST
+        waiting = devices = [Device(task, StoredDevice(task.device_id), listings) for task in tasks]
         for _ in range(ROUNDS):
             await each(waiting, self._read, deadline)
             await self._twins.run(waiting, deadline)
             await each(waiting, self._decide, NEVER)
             changing = [device for device in waiting if device.change is not None and device.error is None]
             moving = [device for device in changing if device.is_moving]
-            await each(moving, self._consult, deadline)
-            await self._announce([device for device in moving if device.error is None], deadline)
+            await each(moving, self._index.consult, deadline)
+            await self._index.announce([device for device in moving if device.error is None], deadline)
             await each(changing, self._write, deadline)
             done = [device for device in waiting if device.error is None and device.outcome is not None]
             going = [device for device in done if device.is_moving]
             await self._publishing.run([device for device in going if device.has_unpublished], deadline)
-            await self._project_in_time(going, deadline)
+            await self._project(going, deadline)
             for device in done:
                 if not device.is_moving:
                     self._cache.keep(device.summary, device.stored)
@@ -146,9 +143,9 @@ class Reconciler:
         device.is_moving = bool(device.pending) or isinstance(device.task, (Announced, Compared, Due, Unseen))
         known = self._cache.take(device.device_id)  # its state changes from here on
         if known is None or not isinstance(device.task, Notified) or device.task.notification.lifecycle:
-            summary = await self._projection.read(device.device_id) if device.is_moving else None
+            summary = await self._index.summary(device.device_id) if device.is_moving else None
             known = summary, await self._fence(device.task, await self._reader.read(device.device_id))
-        await self._take(device, *known)
+        await self._index.take(device, *known)
         device.outcome = outcome_without_a_twin(device.task, device.stored, self._clock())
 
     async def _fence(self, task: Task, stored: StoredDevice) -> StoredDevice:
@@ -159,49 +156,6 @@ class Reconciler:
             return await self._commit.fence(stored)
         except LostRaceError as error:
             raise UnavailableError("tables", "another writer was first") from error
-
-    async def _take(self, device: Device, summary: Summary | None, stored: StoredDevice) -> None:
-        """Take over a device as it was read, without sending again what this process has sent."""
-        device.summary, device.stored = summary, stored
-        published = summary.published if summary is not None and summary.published is not None else stored.published
-        if published is None and summary is not None:  # no row of this release has it
-            published = await self._published_without_a_row(stored) if stored.last_sequence else 0
-        device.published = max(device.published, published or 0)
-
-    async def _published_without_a_row(self, stored: StoredDevice) -> int:
-        """Return the sequence up to which a device is published for sure, if the previous release wrote its row last.
-
-        That drops `Published`: what this release committed before, and did not project, may be unpublished too.
-        """
-        unsent = await self._former.first_unsent(stored.device_id), await self._reader.first_of_this_release(stored)
-        return min((sequence - 1 for sequence in unsent if sequence is not None), default=stored.last_sequence)
-
-    async def _consult(self, device: Device) -> None:
-        """Read the summary of a device that changes, unless it is known, or the device has no history and is new."""
-        if device.summary is None and device.change is not None:
-            is_new = device.stored.last_sequence == 0
-            summary = Summary(device.device_id) if is_new else await self._projection.read(device.device_id)
-            await self._take(device, summary, device.stored)
-            device.change = replace(device.change, published=device.published)
-        if device.change is not None and device.change.record is None:
-            await self._keep_published(device)
-
-    async def _keep_published(self, device: Device) -> None:
-        """Project a device without a summary before its removal.
-
-        Its row, which holds `Published`, is deleted, so the summary must hold it. The summary is missing if the
-        projection of the device's first change failed.
-        """
-        if device.summary is None or device.summary.etag is not None:
-            return
-        item = replace(self._projection_of(device), pending=frozenset())
-        results = await self._projection.project([item], lambda _: self._as_it_is_now(device))
-        said = results[device.device_id]
-        if isinstance(said, LostRaceError):
-            raise UnavailableError("tables", "other writers were first") from said
-        if isinstance(said, Exception):
-            raise said
-        device.summary = said
 
     async def _decide(self, device: Device) -> None:
         if device.error is not None or device.outcome is not None:
@@ -225,31 +179,17 @@ class Reconciler:
             device.outcome = Outcome.UNVERIFIED if device.is_silent else Outcome.UNCHANGED
         else:
             # After a repair by query the index is compared in any case: a writer may have failed there.
-            device.is_moving = device.is_moving or isinstance(task, Queried) or self._moves_the_index(device.change)
+            device.is_moving = (
+                device.is_moving or isinstance(task, Queried) or self._moves_the_index(device, device.change)
+            )
 
-    def _moves_the_index(self, change: Change) -> bool:
+    def _moves_the_index(self, device: Device, change: Change) -> bool:
         """Whether a change affects the index. `Published` is only stored there."""
-        stored = change.stored
+        stored, listings = device.stored, device.listings
         if change.transitions or change.record is None or stored.published is None:
             return True
         after, now = replace(stored, rows=self._commit.rows(change)), self._clock()
-        return summary_to_compare(stored, self._listings, now) != summary_to_compare(after, self._listings, now)
-
-    async def _announce(self, devices: Sequence[Device], deadline: Deadline) -> None:
-        new = [device.device_id for device in devices]  # in each round: earlier announcements may have ended
-        announced: Mapping[str, str | Exception] = {}
-        if new:
-            try:
-                async with deadline.limits("tables"):
-                    announced = await self._projection.announce(new)
-            except OutOfTimeError as error:
-                announced = dict.fromkeys(new, error)
-        for device in devices:
-            key = announced.get(device.device_id)
-            if isinstance(key, Exception):
-                device.error = key
-            elif key is not None:
-                device.pending.add(key)
+        return summary_to_compare(stored, listings, now) != summary_to_compare(after, listings, now)
 
     async def _write(self, device: Device) -> None:
         change = device.change
@@ -270,62 +210,19 @@ class Reconciler:
         else:
             device.outcome = Outcome.HEALED if is_missed(device.task, change.stored) else Outcome.CHANGED
 
-    async def _project_in_time(self, devices: Sequence[Device], deadline: Deadline) -> None:
+    async def _project(self, devices: Sequence[Device], deadline: Deadline) -> None:
         try:
             async with deadline.limits("tables"):
-                await self._project(devices)
+                for device in await self._index.project(devices):
+                    if device.published == device.stored.last_sequence:
+                        self._cache.keep(device.summary, device.stored)
+                    if device.has_committed:
+                        await self._trim(device)
         except OutOfTimeError as error:
             _log.info("%d devices: the timer projects them: %s", len(devices), error)
-
-    async def _project(self, devices: Sequence[Device]) -> None:
-        work: dict[str, Device] = {}
-        projections: list[Projection] = []
-
-        async def prepare(device: Device) -> None:
-            projections.append(self._projection_of(device))
-            work[device.device_id] = device
-
-        await each(devices, prepare, NEVER)
-
-        async def again(item: Projection) -> Projection:
-            return await self._as_it_is_now(work[item.before.device_id])
-
-        results = await self._projection.project(projections, again)
-        for device in work.values():
-            said = results[device.device_id]
-            if isinstance(said, Exception):
-                _log.info("device %r: the timer projects it: %s", device.device_id, said)
-                if isinstance(device.task, Announced):  # nothing else will project it
-                    is_lost = isinstance(said, LostRaceError)
-                    device.error = UnavailableError("tables", str(said)) if is_lost else said
-                continue
-            if said is not None and device.published == device.stored.last_sequence:
-                self._cache.keep(said, device.stored)
-            if device.has_committed:
-                await self._trim(device)
-
-    async def _as_it_is_now(self, device: Device) -> Projection:
-        """Return the new projection of a device after a lost race."""
-        summary = await self._projection.read(device.device_id)
-        await self._take(device, summary, await self._reader.read(device.device_id))
-        if device.has_unpublished:
-            device.history = []
-            await self._publishing.publish(device)
-        return self._projection_of(device)
-
-    def _projection_of(self, device: Device) -> Projection:
-        is_moved = isinstance(device.task, Due)
-        before = device.summary or Summary(device.device_id)
-        after = project(
-            device.stored, before, device.published, now=self._clock(), listings=self._listings, moved=is_moved
-        )
-        pending = set(device.pending)
-        if isinstance(device.task, Announced):
-            pending |= device.task.pending if device.stored.is_known else device.task.forgotten
-        return Projection(before, after, frozenset(pending))
 
     async def _trim(self, device: Device) -> None:
         try:
             await self._commit.trim(device.stored, device.published)
-        except (UnavailableError, LostRaceError) as error:
-            _log.info("device %r: its history is trimmed later, or by another: %r", device.device_id, error)
+        except UnavailableError as error:
+            _log.info("device %r: its history is trimmed later: %s", device.device_id, error)

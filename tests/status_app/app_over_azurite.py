@@ -372,7 +372,7 @@ async def forget(services: Services) -> None:
     """Let a process forget devices and counters, as if it had just begun."""
     reconciler = await services.reconciler()
     reconciler._cache = DeviceCache()  # noqa: SLF001 (quicker than another process)
-    reconciler._projection._counters.clear()  # noqa: SLF001 (as above)
+    reconciler._index._projection._counters.clear()  # noqa: SLF001 (as above)
     reconciler._hub_list._read_at = None  # noqa: SLF001 (as above)
 
 

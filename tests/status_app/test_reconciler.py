@@ -92,7 +92,7 @@ async def test_a_writer_that_loses_three_times_leaves_its_announcement_to_the_ti
     async def keep(seconds: float) -> None:
         waits.append(seconds)
 
-    projection = (await app.services.reconciler())._projection  # noqa: SLF001 (nobody waits in a test)
+    projection = (await app.services.reconciler())._index._projection  # noqa: SLF001 (nobody waits in a test)
     projection._sleep = keep  # noqa: SLF001 (as above)
     proxy.before = come_first
     await failing(app, device)
