@@ -127,9 +127,9 @@ class Announcements:
             left: The clock on which it was stuck.
             ended_at: When the clock ended; None if a new desired version restarted it instead.
         """
-        record = subject.record
-        change = clock_change(Kind.RECOVERED, subject.name, record, subject.evidence, left)
         at, place = (self._observation.at, Place.CHANGED) if ended_at is None else (ended_at, Place.ENDED)
+        record = replace(subject.record, since=min(subject.record.since, at))
+        change = clock_change(Kind.RECOVERED, subject.name, record, subject.evidence, left)
         self._add(at, place, change, is_past=subject.is_past)
 
     def stuck[Part: (ModuleRecord, DeviceRecord)](self, subject: Subject[Part], away: Part | None) -> Part:

@@ -7,7 +7,7 @@ import pytest
 from device import COUNT, RUNS, Device, after, followed, looked_at, taken, version
 from twins import ASKED, GONE, MODULE, REPORTED_AT, STATUS, judged
 
-from status_core import GracePolicy, advance
+from status_core import GracePolicy, Kind, advance
 from status_core.clock_input import ClockInput, module_input
 
 BACKOFF: dict[str, Any] = {RUNS: "backoff", COUNT: 0}
@@ -56,6 +56,14 @@ def test_windows_run_on_under_a_lagging_report() -> None:
     assert device.news_of("m1")[-1] == ("700", "module", "settled", "as_desired")
     assert device.news_of("")[-1] == ("700", "device", "successful", "as_desired")
     assert all(item.change.since <= item.at for item in device.history)
+
+
+def test_a_recovery_under_a_lagging_report_is_since_no_later_than_its_own_time() -> None:
+    device = followed((50, {RUNS: "backoff"}), (950, None), (950, {RUNS: "running"}))
+    device.look(1549, BACKOFF, lags=True)
+    device.look(1555, {RUNS: "running"})
+    recovered = next(item for item in device.history if item.change.kind is Kind.RECOVERED)
+    assert (recovered.at, recovered.change.since) == (after(1550), after(1550))
 
 
 def test_a_window_that_ends_under_a_lagging_report_is_looked_at_when_the_mark_ends() -> None:
