@@ -69,7 +69,7 @@ class IndexPhase:
             await self._keep_published(device)
 
     async def announce(self, devices: Sequence[Device], deadline: Deadline) -> None:
-        """Announce that devices may change. In each round anew: earlier announcements may have ended."""
+        """Announce that devices may change, once more in each round: earlier announcements may have ended."""
         if not devices:
             return
         device_ids = [device.device_id for device in devices]
@@ -107,14 +107,14 @@ class IndexPhase:
         results = await self._projection.project(projections, again)
         projected = []
         for device in work.values():
-            said = results[device.device_id]
-            if not isinstance(said, Exception):
-                device.summary = said
+            result = results[device.device_id]
+            if not isinstance(result, Exception):
+                device.summary = result
                 projected.append(device)
                 continue
-            _log.info("device %r: the timer projects it: %s", device.device_id, said)
+            _log.info("device %r: the timer projects it: %s", device.device_id, result)
             if isinstance(device.task, Announced):  # nothing else will project it
-                device.error = said
+                device.error = result
         return projected
 
     async def _published_without_a_row(self, stored: StoredDevice) -> int:
@@ -135,10 +135,10 @@ class IndexPhase:
             return
         item = replace(self._projection_of(device), pending=frozenset())
         results = await self._projection.project([item], lambda _: self._as_it_is_now(device))
-        said = results[device.device_id]
-        if isinstance(said, Exception):
-            raise said
-        device.summary = said
+        result = results[device.device_id]
+        if isinstance(result, Exception):
+            raise result
+        device.summary = result
 
     async def _as_it_is_now(self, device: Device) -> Projection:
         """Return the new projection of a device after a lost race."""
