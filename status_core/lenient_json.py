@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Final
 
 _TOKEN: Final = re.compile(
-    r"""(?P<space>\s+|/\*.*?\*/|//[^\n]*)|(?P<scalar>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s{}\[\]:,"'/]+)"""
+    r"""(?P<space>\s+|/\*(?:[^*]|\*(?!/))*\*/|//[^\n]*)|(?P<scalar>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s{}\[\]:,"'/]+)"""
     r"""|[{}\[\]:,]|(?P<broken>.)""",
     re.DOTALL,
 )

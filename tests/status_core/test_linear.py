@@ -126,14 +126,15 @@ def patterns() -> list[str]:
 
 
 def repeats(parsed: Any, *, inside: bool = False) -> list[Any]:
-    """The parts of a pattern that repeat without a limit and begin a repetition of the same kind."""
+    """The parts of a pattern that repeat without a limit, and begin a repetition of the same kind or take any text."""
     found: list[Any] = []
     for position, (operation, value) in enumerate(parsed):
         name = str(operation)
         if name in {"MAX_REPEAT", "MIN_REPEAT"}:
             _, most, inner = value
             is_endless = str(most) == "MAXREPEAT"
-            if inside and is_endless and position == 0:
+            takes_all = [str(part) for part, _ in inner] == ["ANY"]
+            if is_endless and (takes_all or (inside and position == 0)):
                 found.append(inner)
             found += repeats(inner, inside=is_endless)
         elif name == "SUBPATTERN":
@@ -145,12 +146,12 @@ def repeats(parsed: Any, *, inside: bool = False) -> list[Any]:
 
 
 @pytest.mark.parametrize("pattern", patterns())
-def test_no_pattern_repeats_what_begins_with_a_repetition(pattern: str) -> None:
+def test_no_pattern_repeats_any_text_or_what_begins_with_a_repetition(pattern: str) -> None:
     parsed: Any = PARSER.parse(pattern)
     assert repeats(parsed) == []
 
 
 def test_the_check_of_patterns_finds_those_that_run_back() -> None:
-    for bad in (r"(a+)+", r"(?:a*|b)*", r"(?:\w+\s?)*"):
+    for bad in (r"(a+)+", r"(?:a*|b)*", r"(?:\w+\s?)*", "manifest for .* not found", "(?:a.+?)b"):
         parsed: Any = PARSER.parse(bad)
         assert repeats(parsed) != []

@@ -359,6 +359,7 @@ def test_each_section_of_a_twin_is_large_or_not_by_itself() -> None:
         ("{'a': 1}", True),
         ('{"a": [1, 2,], }', True),
         ("{/* one */ a: true} // end", True),
+        ("{/***/ a: /* * / **/ true}", True),
         ('{"a": "two\nlines"}', True),
         ('{"a": [1}', False),
         ('{"a": 1]', False),
@@ -372,6 +373,7 @@ def test_each_section_of_a_twin_is_large_or_not_by_itself() -> None:
         ("'a'", False),
         ("", False),
         ("/* no end", False),
+        ("{/*/ a: true}", False),
     ],
 )
 def test_a_text_is_an_object_where_newtonsoft_reads_one(text: str, *, is_one: bool) -> None:
