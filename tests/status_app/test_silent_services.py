@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import socket
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -93,6 +95,26 @@ async def test_a_read_and_a_page_that_never_end_are_given_up_and_leave_no_thread
                 await asked
         assert silent.requests <= RETRY.attempts + QUERY_RETRY.attempts
         # It waits for its threads, so they have ended.
+        await asyncio.to_thread(reader.close)
+
+
+async def test_a_read_whose_hub_is_looked_up_for_ever_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    is_over = threading.Event()
+
+    def look_up(*_where: object, **_options: object) -> None:
+        is_over.wait()
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    reader = TwinReader(
+        "HostName=hub.example;SharedAccessKeyName=owner;SharedAccessKey=a2V5", sleep=at_once, timeout=LIMIT
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            with pytest.raises(UnavailableError, match="Timeout"):
+                await reader.read("edge-1")
+    finally:
+        is_over.set()
         await asyncio.to_thread(reader.close)
 
 
