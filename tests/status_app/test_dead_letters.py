@@ -485,12 +485,16 @@ async def test_a_command_with_other_settings_than_the_apps_loses_no_event_and_tr
             device = app.put("d", "003")
             await (await writer.twin_changes()).handle([app.event(device)], attempt=0)
             app.report(device, timedelta(minutes=1), runtimeStatus="backoff", exitCode=1)
+            await (await writer.twin_changes()).handle([app.event(device)], attempt=0)
+            await app.another(**settings, HISTORY_LIMIT="1").twin_changes()  # whose settings the command takes
+            app.report(device, timedelta(minutes=1), runtimeStatus="failed", exitCode=1)
             hub.registry.put(app.hub.twins[device])
             await keep(app, app.event(device), reason="internal_error")
             before = transitions(await app.rows(device))
             assert (await command(environment, "--yes"))[0] == 0
             rows = await app.rows(device)
-            assert len(transitions(rows)) > len(before), "nothing is trimmed"
+            assert len(transitions(rows)) > len(before) > 1
+            assert transitions(rows)[: len(before)] == before, "nothing is trimmed"
             module = rows["module:m1"]
             assert module["StuckAt"] - module["UnsettledSince"] == timedelta(minutes=20)
             await (await writer.flag_stuck()).run()
