@@ -19,7 +19,7 @@ from silent_server import HEADERS, SilentServer, silent_server
 from local.certificates import issue_certificates
 from status_app.errors import OutOfTimeError, UnavailableError
 from status_app.events.publisher import TransitionPublisher
-from status_app.iothub.breaker import PROBES, TwinBreaker
+from status_app.iothub.breaker import FIRST_PAUSE, PROBES, TwinBreaker
 from status_app.iothub.hub_requests import READERS
 from status_app.iothub.twins import QUERY_RETRY, RETRY, TwinReader
 from status_app.reconcile.twin_changes import MAX_RETRIES, RUN_FOR, BatchError
@@ -155,9 +155,20 @@ async def test_a_batch_of_many_devices_and_a_silent_hub_is_dead_lettered_after_f
         assert [letter["Reason"] for letter in await app.dead_letters()] == ["iothub_unavailable"] * len(events)
 
 
-async def test_while_the_hub_is_not_known_to_answer_one_read_goes_ahead_and_then_all() -> None:
-    hub = Hub()
+@pytest.mark.parametrize("when", ["at the start", "after a pause"])
+async def test_while_the_hub_is_not_known_to_answer_one_read_goes_ahead_and_then_all(when: str) -> None:
+    hub, now = Hub(), 0.0
     hub.twins = {f"d{number}": {} for number in range(100)}
+    breaker = TwinBreaker(hub, lambda: now)
+    if when == "after a pause":
+        await breaker.read("d0")
+        hub.down = {"d0"}
+        for _ in range(PROBES):
+            with pytest.raises(UnavailableError):
+                await breaker.read("d0")
+        assert breaker.is_open
+        now = FIRST_PAUSE
+        hub.down = set()
     under_way, most = 0, list[int]()
 
     async def on_read() -> None:
@@ -169,7 +180,6 @@ async def test_while_the_hub_is_not_known_to_answer_one_read_goes_ahead_and_then
         under_way -= 1
 
     hub.on_read = on_read
-    breaker = TwinBreaker(hub, lambda: 0.0)
     assert await asyncio.gather(*map(breaker.read, hub.twins)) == [{}] * 100
     assert most[:2] == [1, 1]
     assert max(most) == READERS
