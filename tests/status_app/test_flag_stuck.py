@@ -370,6 +370,16 @@ async def test_a_bug_at_one_device_is_logged_and_costs_no_other_its_flag(
     assert f"device '{devices[0]}': a bug" in caplog.text
 
 
+async def test_a_device_whose_deadline_has_moved_is_not_read_at_the_old_one(app: App) -> None:
+    device = await failing(app)
+    await notified(app, device, 14 * MINUTE, runtimeStatus="running")
+    app.hub.reads.clear()
+    await app.flag_stuck(MINUTE)
+    assert (app.hub.reads, flags(await app.rows(device))) == ([], [])
+    await app.flag_stuck(CARE)
+    assert app.hub.reads == [device]
+
+
 async def test_a_longer_grace_moves_the_deadline_by_one_read(app: App) -> None:
     device = await failing(app)
     app.restart(GRACE_DEFAULT="PT40M")
