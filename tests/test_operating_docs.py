@@ -19,6 +19,9 @@ from checks.infra.alerts import log_alerts
 from checks.infra.syntax import literal, property_at, read_folder, text
 from checks.settings import settings_of_the_code
 from status_app.ingest.notifications import OtherEvent
+from status_app.reconcile.comparison import AS_KNOWN
+from status_app.reconcile.flag_stuck import STILL_UNVERIFIED
+from status_app.reconcile.tasks import Outcome
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -161,6 +164,13 @@ def test_every_name_under_which_an_event_is_dropped_is_on_the_page() -> None:
     page = (ROOT / "docs/operating.md").read_text()
     (names,) = re.findall(r"counted by their names: ([^.]+)\.", page)
     assert set(re.findall("`([^`]+)`", names)) == set(OtherEvent)
+
+
+def test_every_outcome_is_on_the_page() -> None:
+    page = (ROOT / "docs/operating.md").read_text()
+    (names,) = re.findall(r"^Outcomes are (.+?`)\.", page, re.MULTILINE | re.DOTALL)
+    of_a_run = {AS_KNOWN, STILL_UNVERIFIED, "left", "failed", "dead-lettered"}
+    assert set(re.findall("`([^`]+)`", names)) == {*Outcome, *of_a_run}
 
 
 def test_the_roles_of_the_page_are_those_that_bicep_gives() -> None:

@@ -27,7 +27,7 @@ class RunReport:
         for result in results:
             if result.error is None:
                 assert isinstance(result.outcome, Outcome)  # noqa: S101 (a task ends with one of the two)
-                self.outcomes[result.outcome] += 1
+                self.outcomes[result.outcome.value] += 1
                 continue
             if not isinstance(result.error, UnavailableError):
                 _log.error("device %r: a bug", result.task.device_id, exc_info=result.error)

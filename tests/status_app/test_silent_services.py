@@ -22,6 +22,7 @@ from status_app.events.publisher import TransitionPublisher
 from status_app.iothub.breaker import FIRST_PAUSE, PROBES, TwinBreaker
 from status_app.iothub.hub_requests import READERS
 from status_app.iothub.twins import QUERY_RETRY, RETRY, TwinReader
+from status_app.reconcile.flag_stuck import STILL_UNVERIFIED
 from status_app.reconcile.twin_changes import MAX_RETRIES, RUN_FOR, BatchError
 from status_app.services import Services
 from status_app.settings import Settings
@@ -228,7 +229,10 @@ async def test_pauses_grow_to_a_minute_and_end_with_the_first_answer(caplog: pyt
     ]
 
 
-async def test_of_devices_that_a_silent_hub_left_flagged_few_are_read_each_minute_and_all_heal(tables: str) -> None:
+async def test_of_devices_that_a_silent_hub_left_flagged_few_are_read_each_minute_and_all_heal(
+    tables: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="status_app")
     async with fresh_app(tables) as app:
         devices = [app.put(f"d{number:02d}", "048") for number in range(10)]
         await app.handle(*map(app.event, devices))
@@ -242,6 +246,8 @@ async def test_of_devices_that_a_silent_hub_left_flagged_few_are_read_each_minut
         app.hub.reads.clear()
         for _ in range(3):
             await app.flag_stuck(MINUTE)
+            # The rows of the others are not read either.
+            assert caplog.messages[-1] == f"flag_stuck: {{'unverified': {PROBES}, '{STILL_UNVERIFIED}': {10 - PROBES}}}"
         assert len(app.hub.reads) == 3 * PROBES
         assert await app.etags() == before
         app.hub.down.clear()
