@@ -133,6 +133,20 @@ async def test_nothing_of_a_twin_is_kept_but_ids_versions_and_sizes(app: App, en
         assert [json.loads(letter.event().body) for letter in letters] == [outline] * len(kinds)
 
 
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"opType": "mergeTwin"},
+        {"iothub-message-schema": ""},
+        {"opType": "", "iothub-message-schema": "moduleLifecycleNotification"},
+        {"opType": "deleteModuleIdentity", "iothub-message-schema": ""},
+    ],
+)
+async def test_either_property_shows_that_an_event_is_of_a_twin(app: App, properties: dict[str, str]) -> None:
+    event = app.event("d", json.dumps({"part": f"failed with {SECRET}"}).encode(), **properties)
+    assert SECRET not in str([letter.row for letter in await kept(await keep(app, event))])
+
+
 async def test_a_twin_event_that_cannot_be_read_stays_with_its_first_reason(app: App) -> None:
     bodies = [b"{", b"", b"[]", b'{"a": "\xff"}', json.dumps(QUOTE).encode()[:-9]]
     await app.handle(*(app.event("d", body) for body in bodies))
