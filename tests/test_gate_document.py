@@ -43,7 +43,7 @@ def test_every_exit_code_is_listed_and_no_other() -> None:
 
 def test_the_number_of_devices_that_are_named_is_the_one_of_the_code() -> None:
     assert NAMED_DEVICES == 20
-    assert "twenty of them" in PAGE.replace("\n", " ")
+    assert "lists up to twenty devices" in PAGE.replace("\n", " ")
 
 
 def test_the_step_of_a_pipeline_has_arguments_that_the_command_takes() -> None:
