@@ -141,6 +141,7 @@ def unknown(*known: str) -> str:
         (routes.devices, f"cohort=a%3D{'x' * 255}", "cohort takes at most 256 characters"),
         (routes.devices, "cohort=canary", COHORT),
         (routes.devices, "cohort=%3Dcanary", COHORT),
+        (routes.causes, f"deployment={'x' * 1025}", "deployment takes at most 1024 characters"),
         (routes.causes, "cohort=canary", COHORT),
         (routes.causes, "cohort=%3Dcanary", COHORT),
         (routes.causes, "cohort=ring%3D", COHORT),
