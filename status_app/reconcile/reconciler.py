@@ -140,6 +140,7 @@ class Reconciler:
     async def _read(self, device: Device) -> None:
         device.change, device.status, device.outcome, device.history = None, None, None, []
         device.holds_until = None
+        device.published = 0  # in no earlier round was anything sent, and what was read there may be torn
         device.is_moving = bool(device.pending) or isinstance(device.task, (Announced, Compared, Due, Unseen))
         known = self._cache.take(device.device_id)  # its state changes from here on
         if known is None or not isinstance(device.task, Notified) or device.task.notification.lifecycle:

@@ -99,6 +99,14 @@ def test_a_device_that_is_removed_before_it_was_ever_projected_leaves_no_event_u
         check(history(looks, Change(Act.DELETE, 0), removes))
 
 
+def test_a_writer_that_read_while_another_one_created_the_device_leaves_its_event_to_be_sent() -> None:
+    """It read the transition and not yet the row, took the event for sent by the release before, and kept to that."""
+    unsent = Run("delivery", 1, (Fault(12, Trouble.THROTTLED),), picks=(0,))
+    again = Run("delivery", 0, (Fault(3, Trouble.THROTTLED),), picks=(0,))
+    for seed in range(60):
+        check(replace(history(Run("flag_stuck"), Both(unsent, again)), seed=seed, has_list=True, enough=2))
+
+
 def test_a_torn_page_makes_no_first_state_of_a_device() -> None:
     check(history(Run("resync", pages=(Page.TORN,))))
 
