@@ -76,6 +76,15 @@ def needs(page: Page) -> Locator:
     return page.get_by_role("region", name="Needs a person")
 
 
+async def delete_under_a_hand(page: Page, fleet: Shown, device: str) -> None:
+    """Delete a device while somebody uses the page, and let the page learn of it."""
+    fleet.stack.iot_hub.registry.delete(device)
+    await fleet.stack.drained()
+    await fleet.pass_time(minutes=1)
+    await page.mouse.move(300, 310)
+    await next_update(page)
+
+
 async def test_an_empty_fleet_is_shown_as_empty(page: Page) -> None:
     for sentence in ("No deployment is applied on any device.", "Nothing is stuck.", "Nothing is under way."):
         await expect(page.get_by_text(sentence)).to_be_visible()
@@ -115,11 +124,7 @@ async def test_nothing_moves_under_a_hand_and_a_button_shows_what_is_new(page: P
 
 
 async def test_what_waits_is_shown_when_nobody_uses_the_page(page: Page, fleet: Shown) -> None:
-    fleet.stack.iot_hub.registry.delete("edge-0")
-    await fleet.stack.drained()
-    await fleet.pass_time(minutes=1)
-    await page.mouse.move(300, 310)
-    await next_update(page)
+    await delete_under_a_hand(page, fleet, "edge-0")
     await expect(needs(page).get_by_role("button", name=re.compile("Show 1 gone"))).to_be_visible()
     await expect(needs(page).locator(".device")).to_have_count(2)
     await next_update(page)  # half a minute after the last move
@@ -259,11 +264,7 @@ async def test_a_banner_names_a_timer_that_is_silent_and_goes_when_it_runs_again
 
 
 async def test_a_list_that_its_button_empties_says_so_at_once(page: Page, fleet: Shown) -> None:
-    fleet.stack.iot_hub.registry.delete("edge-1")
-    await fleet.stack.drained()
-    await fleet.pass_time(minutes=1)
-    await page.mouse.move(300, 310)
-    await next_update(page)
+    await delete_under_a_hand(page, fleet, "edge-1")
     await expect(needs(page).get_by_text("Nothing is stuck.")).to_be_hidden()
     await needs(page).get_by_role("button", name=re.compile("Show 1 gone")).click()
     await expect(needs(page).get_by_text("Nothing is stuck.")).to_be_visible()
