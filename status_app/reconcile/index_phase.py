@@ -61,17 +61,14 @@ class IndexPhase:
         """Read the summary of a device that changes, unless it is known, or the device has no history and is new."""
         if device.summary is None and device.change is not None:
             is_new = device.stored.last_sequence == 0
-            await self.take(
-                device, Summary(device.device_id) if is_new else await self.summary(device.device_id), device.stored
-            )
+            summary = Summary(device.device_id) if is_new else await self.summary(device.device_id)
+            await self.take(device, summary, device.stored)
             device.change = replace(device.change, published=device.published)
         if device.change is not None and device.change.record is None:
             await self._keep_published(device)
 
     async def announce(self, devices: Sequence[Device], deadline: Deadline) -> None:
         """Announce that devices may change, once more in each round: earlier announcements may have ended."""
-        if not devices:
-            return
         device_ids = [device.device_id for device in devices]
         announced: Mapping[str, str | Exception]
         try:

@@ -59,7 +59,7 @@ from status_app.status_table.reader import DeviceReader
 from status_app.status_table.stored_device import StoredDevice
 from status_app.telemetry.logs import log
 from status_app.telemetry.transitions import report_transition
-from status_core import NO_LIST, GracePolicy
+from status_core import NO_LIST, GracePolicy, Listings
 
 ROUNDS: Final = 5
 """Rounds before a writer that always loses the race gives up until the next event."""
@@ -181,12 +181,12 @@ class Reconciler:
         else:
             # After a repair by query the index is compared in any case: a writer may have failed there.
             device.is_moving = (
-                device.is_moving or isinstance(task, Queried) or self._moves_the_index(device, device.change)
+                device.is_moving or isinstance(task, Queried) or self._moves_the_index(device.change, device.listings)
             )
 
-    def _moves_the_index(self, device: Device, change: Change) -> bool:
+    def _moves_the_index(self, change: Change, listings: Listings) -> bool:
         """Whether a change affects the index. `Published` is only stored there."""
-        stored, listings = device.stored, device.listings
+        stored = change.stored
         if change.transitions or change.record is None or stored.published is None:
             return True
         after, now = replace(stored, rows=self._commit.rows(change)), self._clock()
